@@ -1,0 +1,276 @@
+// Package contract is what crosses Temporal and what the outside relies on: the
+// names of workflows, signals, updates, queries and search attributes, the task
+// queue, inputs and results, states and reasons.
+//
+// Invariants: fields are added, never renamed or retyped, because histories
+// outlive releases; nothing here carries mail content, an address or a subject.
+package contract
+
+import "mailroom/shared/mail"
+
+// TaskQueue is where the workers poll for everything an email needs.
+const TaskQueue = "mailroom"
+
+// InboundEmailWorkflow is the registered name of the workflow that carries one email.
+const InboundEmailWorkflow = "InboundEmail"
+
+// Handlers of InboundEmail. The signals take a Decision without an action, whose
+// fields are both optional; the update takes a whole Decision and answers with
+// DecisionResult; the query answers with Status.
+const (
+	SignalApprove = "approve"
+	SignalDiscard = "discard"
+	SignalRetry   = "retry"
+	UpdateDecide  = "decide"
+	QueryStatus   = "status"
+)
+
+// Search attributes of InboundEmail. All are keywords, MailDestinations is a
+// list of keywords. None carries an address or a subject.
+const (
+	AttrState        = "MailState"
+	AttrReason       = "MailReason"
+	AttrTenant       = "MailTenant"
+	AttrSource       = "MailSource"
+	AttrRoute        = "MailRoute"
+	AttrDestinations = "MailDestinations"
+)
+
+// State is where an email is. Delivered, Discarded and Duplicate are terminal.
+type State string
+
+// The states.
+const (
+	Processing  State = "processing"
+	Retrying    State = "retrying"    // waiting for something that is away
+	Quarantined State = "quarantined" // waiting for a person
+	Delivered   State = "delivered"
+	Discarded   State = "discarded"
+	Duplicate   State = "duplicate"
+)
+
+// States lists every state once.
+var States = []State{Processing, Retrying, Quarantined, Delivered, Discarded, Duplicate}
+
+// Terminal reports whether an email in this state is finished.
+func (s State) Terminal() bool { return s == Delivered || s == Discarded || s == Duplicate }
+
+// Reason says why an email is held or waits.
+type Reason string
+
+// The reasons. The last two are for waiting alone: an email that waits longer
+// than its budget is held under another one.
+const (
+	IDConflict            Reason = "id_conflict"
+	SchemaInvalid         Reason = "schema_invalid"
+	MIMEMalformed         Reason = "mime_malformed"
+	TooLarge              Reason = "too_large"
+	TypeDenied            Reason = "attachment_type_denied"
+	AttachmentMismatch    Reason = "attachment_mismatch"
+	AttachmentUnfetchable Reason = "attachment_unfetchable"
+	Infected              Reason = "infected"
+	Unscannable           Reason = "unscannable"
+	ScannerUnavailable    Reason = "scanner_unavailable"
+	Unroutable            Reason = "unroutable"
+	RecipientForeign      Reason = "recipient_foreign"
+	DownstreamRejected    Reason = "downstream_rejected"
+	DownstreamExhausted   Reason = "downstream_exhausted"
+	AmbiguousEffect       Reason = "ambiguous_effect"
+	LoopDetected          Reason = "loop_detected"
+	Internal              Reason = "internal"
+	ManualHold            Reason = "manual_hold"
+
+	DownstreamUnavailable Reason = "downstream_unavailable"
+	StorageUnavailable    Reason = "storage_unavailable"
+)
+
+// Reasons lists every reason once.
+var Reasons = []Reason{
+	IDConflict, SchemaInvalid, MIMEMalformed, TooLarge, TypeDenied, AttachmentMismatch, AttachmentUnfetchable,
+	Infected, Unscannable, ScannerUnavailable, Unroutable, RecipientForeign, DownstreamRejected,
+	DownstreamExhausted, AmbiguousEffect, LoopDetected, Internal, ManualHold,
+	DownstreamUnavailable, StorageUnavailable,
+}
+
+// Email is the key under which every step finds its mail, and what each log line
+// about it carries. ID is the ledger row; no mail content is in here.
+type Email struct {
+	ID            int64  `json:"id"`
+	WorkflowID    string `json:"workflow_id"`
+	Source        string `json:"source"`
+	EventID       string `json:"event_id"`
+	Tenant        string `json:"tenant"`
+	CorrelationID string `json:"correlation_id"`
+	// Size is the length of the raw body in bytes. Mail above LargeMail is not
+	// tried fast and heartbeats.
+	Size int64 `json:"size"`
+}
+
+// LargeMail is the size in bytes above which an email takes the durable way at once.
+const LargeMail = 1 << 20
+
+// InboundEmailInput starts the workflow of one email.
+type InboundEmailInput struct {
+	Email Email `json:"email"`
+	// ReceivedAtUnixMilli is when the ingress had read the whole body.
+	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli"`
+	// Hold is set where the door already knows that a person must look first.
+	Hold *Hold `json:"hold,omitempty"`
+}
+
+// InboundEmailResult is how the workflow of one email ended.
+type InboundEmailResult struct {
+	State        State    `json:"state"`
+	Destinations []string `json:"destinations,omitempty"`
+	Decisions    int      `json:"decisions,omitempty"`
+}
+
+// Hold is why an email must not go on by itself. Detail is one sentence for the
+// operator, free of mail content.
+type Hold struct {
+	Reason Reason `json:"reason"`
+	Detail string `json:"detail"`
+}
+
+// Action is what a person decides about held mail.
+type Action string
+
+// The actions. Approve waives what held the email and goes on; retry runs the
+// held step again and waives nothing; discard ends it.
+const (
+	Approve Action = "approve"
+	Discard Action = "discard"
+	Retry   Action = "retry"
+)
+
+// Actions lists every action once.
+var Actions = []Action{Approve, Discard, Retry}
+
+// Decision is the argument of the update decide and, without Action, of the
+// signals. Through the update Note is required; Actor and Note are at most
+// MaxActor and MaxNote bytes.
+type Decision struct {
+	Action Action `json:"action,omitempty"`
+	Actor  string `json:"actor,omitempty"`
+	Note   string `json:"note,omitempty"`
+	// Via says which way the decision came: api, mailctl, update or signal.
+	Via string `json:"via,omitempty"`
+}
+
+// Bounds of a decision, in bytes.
+const (
+	MaxActor = 200
+	MaxNote  = 4000
+)
+
+// DecisionResult answers the update decide.
+type DecisionResult struct {
+	State State `json:"state"`
+}
+
+// Status answers the query status: a snapshot that holds no mail content.
+type Status struct {
+	State  State  `json:"state"`
+	Step   string `json:"step"`
+	Holds  []Hold `json:"holds,omitempty"`
+	Reason Reason `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	Legs   []Leg  `json:"legs,omitempty"`
+}
+
+// Leg is one destination of an email inside its workflow.
+type Leg struct {
+	Destination string `json:"destination"`
+	Done        bool   `json:"done"`
+	Attempts    int    `json:"attempts"`
+}
+
+// StoreInput and the types below are the inputs and results of the activities.
+// Store is idempotent on Email.ID: a repeat writes the same objects and rows.
+type StoreInput struct {
+	Email Email `json:"email"`
+}
+
+// StoreResult is the manifest in numbers; the manifest itself is in the ledger.
+type StoreResult struct {
+	Attachments int `json:"attachments"`
+	// Holds lists what a person must look at; empty when the mail may go on.
+	Holds []Hold `json:"holds,omitempty"`
+	// Budgets are the worker's settings at that moment.
+	Budgets Budgets `json:"budgets,omitzero"`
+}
+
+// Budgets bound how long a step may wait for what is away before the email is
+// held. Zero means the default of the workflow, 24 hours.
+type Budgets struct {
+	ScanSeconds    int64 `json:"scan_seconds,omitempty"`
+	DeliverSeconds int64 `json:"deliver_seconds,omitempty"`
+}
+
+// InspectInput asks for a verdict on every attachment. Inspect is idempotent on Email.ID.
+type InspectInput struct {
+	Email Email `json:"email"`
+}
+
+// InspectResult counts the verdicts.
+type InspectResult struct {
+	Verdicts map[mail.Verdict]int `json:"verdicts,omitempty"`
+	Holds    []Hold               `json:"holds,omitempty"`
+}
+
+// RouteInput asks where the mail goes. Route reads and writes nothing but its ledger row.
+type RouteInput struct {
+	Email Email `json:"email"`
+	// AnyRecipient is set once a person has waived recipient_foreign: then
+	// recipients outside the tenant's domains are routed as well.
+	AnyRecipient bool `json:"any_recipient,omitempty"`
+}
+
+// RouteResult names the rules that matched and the destinations they give, both
+// without repeats and in the order of the configuration.
+type RouteResult struct {
+	Routes       []string `json:"routes,omitempty"`
+	Destinations []string `json:"destinations,omitempty"`
+	// Durable names those of Destinations that are never tried fast: they honour
+	// no idempotency key, so an attempt must not be cut short.
+	Durable []string `json:"durable,omitempty"`
+	Holds   []Hold   `json:"holds,omitempty"`
+}
+
+// DeliverInput asks for one delivery. Deliver is idempotent on
+// IdempotencyKey(Email.WorkflowID, Destination), which every attempt carries.
+type DeliverInput struct {
+	Email       Email  `json:"email"`
+	Destination string `json:"destination"`
+	// Again is set when a person asked for another go at a leg that was
+	// rejected or whose effect is unknown.
+	Again bool `json:"again,omitempty"`
+	// Released is set when a person let content go that inspection had held.
+	Released bool `json:"released,omitempty"`
+}
+
+// DeliverResult is the answer that counted as success.
+type DeliverResult struct {
+	Status   int `json:"status"`
+	Attempts int `json:"attempts"`
+}
+
+// RecordInput writes the state of an email to the ledger. Idempotent on Email.ID
+// and Sequence: an older Sequence never overwrites a newer one.
+type RecordInput struct {
+	Email    Email  `json:"email"`
+	Sequence int    `json:"sequence"`
+	State    State  `json:"state"`
+	Reason   Reason `json:"reason,omitempty"`
+	Detail   string `json:"detail,omitempty"`
+	// AtUnixMilli is the workflow's clock; it becomes closed_at of a terminal state.
+	AtUnixMilli int64 `json:"at_unix_milli"`
+	// ReceivedAtUnixMilli is that of the workflow's input, for the time from receipt to end.
+	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli"`
+	// Decision is set when this change of state is a person's doing; it becomes
+	// a row of its own, idempotent on Email.ID and Sequence.
+	Decision *Decision `json:"decision,omitempty"`
+	Before   State     `json:"before,omitempty"`
+	// DecidedReason is why the email was held when the decision came.
+	DecidedReason Reason `json:"decided_reason,omitempty"`
+}

@@ -1,0 +1,68 @@
+// Package ledger holds the rows that the steps of an email read and write, as
+// types alone: the database adapter fills them, the activities use them, and
+// neither needs the other.
+package ledger
+
+import (
+	"time"
+
+	"mailroom/shared/mail"
+)
+
+// Body is where the raw body of an event is: in the inbox row, or in the object
+// store under Key.
+type Body struct {
+	Inline []byte
+	Key    string
+	SHA256 [32]byte
+	// ReceivedAt is when the ingress had read the whole body.
+	ReceivedAt time.Time
+	// Stored reports that the store step has run: the inbox row is gone, Key
+	// names the raw body in the raw bucket, and the manifest can be read.
+	Stored bool
+}
+
+// Manifest is what the store step found in an email and where it put it.
+type Manifest struct {
+	EmailID int64
+	// ReceivedAt is when the ingress had read the event; it is read, never written.
+	ReceivedAt time.Time
+	RawKey     string // the raw body in the raw bucket
+	MIMEKey    string // the raw mail in the raw bucket; empty where none came
+	// Message is the parsed mail (mail.Message) as JSON without attachments; a
+	// large one lies in the raw bucket under MessageKey instead.
+	Message     []byte
+	MessageKey  string
+	MessageID   string
+	Subject     string
+	Sender      string
+	Recipients  []string
+	Routes      []string
+	Attachments []mail.Attachment
+}
+
+// DeliveryState is where one delivery is.
+type DeliveryState string
+
+// The states of a delivery. Attempting is written before the call to a
+// destination that honours no idempotency key.
+const (
+	Attempting DeliveryState = "attempting"
+	Retrying   DeliveryState = "retrying"
+	Delivered  DeliveryState = "delivered"
+	Rejected   DeliveryState = "rejected"
+	Ambiguous  DeliveryState = "ambiguous"
+)
+
+// Delivery is one email to one destination.
+type Delivery struct {
+	EmailID        int64
+	Destination    string
+	State          DeliveryState
+	IdempotencyKey string
+	Attempts       int
+	LastStatus     int    // HTTP status of the last answer; 0 when there was none
+	LastError      string // a fault's public sentence, never what the destination wrote
+	NextAttemptAt  time.Time
+	DeliveredAt    time.Time
+}

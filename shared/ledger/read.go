@@ -1,0 +1,94 @@
+package ledger
+
+import (
+	"time"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/mail"
+)
+
+// Bounds of a page of emails.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 200
+)
+
+// Filter chooses emails for an operator. A zero field does not filter.
+type Filter struct {
+	State  contract.State
+	Reason contract.Reason
+	Source string
+	Tenant string
+	// Query is looked for, in any case, inside event id, message id, subject,
+	// sender and recipients.
+	Query string
+	// Cursor is what the page before gave as next; its form is nobody's business.
+	Cursor string
+	// Limit is DefaultLimit when zero and never more than MaxLimit.
+	Limit int
+}
+
+// EmailRow is one email as a list shows it. Unset times are null in JSON.
+type EmailRow struct {
+	ID            int64           `json:"-"`
+	EventID       string          `json:"event_id"`
+	WorkflowID    string          `json:"workflow_id"`
+	CorrelationID string          `json:"correlation_id"`
+	Source        string          `json:"source"`
+	Tenant        string          `json:"tenant"`
+	State         contract.State  `json:"state"`
+	Reason        contract.Reason `json:"reason"`
+	Detail        string          `json:"detail"`
+	Size          int64           `json:"size"`
+	ReceivedAt    time.Time       `json:"received_at"`
+	ClosedAt      *time.Time      `json:"closed_at"`
+	// DuplicateOf is, for an email whose id was taken by another body, the
+	// workflow of the email that took it; else empty.
+	DuplicateOf string   `json:"duplicate_of"`
+	MessageID   string   `json:"message_id"`
+	Subject     string   `json:"subject"`
+	From        string   `json:"from"`
+	To          []string `json:"to"`
+	Routes      []string `json:"routes"`
+}
+
+// Email is the key under which the steps know the row.
+func (r *EmailRow) Email() contract.Email {
+	return contract.Email{
+		ID: r.ID, WorkflowID: r.WorkflowID, Source: r.Source, EventID: r.EventID,
+		Tenant: r.Tenant, CorrelationID: r.CorrelationID, Size: r.Size,
+	}
+}
+
+// EmailDetail is all that the ledger says of one email. Its lists are never nil.
+type EmailDetail struct {
+	EmailRow
+	Attachments []mail.Attachment `json:"attachments"`
+	Deliveries  []DeliveryRow     `json:"deliveries"`
+	Decisions   []DecisionRow     `json:"decisions"`
+}
+
+// DeliveryRow is a Delivery as an operator reads it.
+type DeliveryRow struct {
+	Destination    string        `json:"destination"`
+	State          DeliveryState `json:"state"`
+	Attempts       int           `json:"attempts"`
+	LastStatus     int           `json:"last_status"`
+	LastError      string        `json:"last_error"`
+	NextAttemptAt  *time.Time    `json:"next_attempt_at"`
+	DeliveredAt    *time.Time    `json:"delivered_at"`
+	IdempotencyKey string        `json:"idempotency_key"`
+}
+
+// DecisionRow is what a person decided. Reason is what the email was held for
+// at that moment.
+type DecisionRow struct {
+	Action contract.Action `json:"action"`
+	Actor  string          `json:"actor"`
+	Via    string          `json:"via"`
+	Note   string          `json:"note"`
+	At     time.Time       `json:"at"`
+	Before contract.State  `json:"before"`
+	After  contract.State  `json:"after"`
+	Reason contract.Reason `json:"reason"`
+}
