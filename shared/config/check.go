@@ -1,0 +1,201 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// reserved are the paths that the ingress answers itself.
+var reserved = map[string]bool{"/healthz": true, "/readyz": true}
+
+// The defaults of what the file leaves out.
+const (
+	defaultTolerance   = 5 * time.Minute
+	defaultMaxBody     = Bytes(25 << 20)
+	defaultMaxSize     = Bytes(25 << 20)
+	defaultTimeout     = 10 * time.Second
+	defaultMaxInFlight = 32
+	defaultFailures    = 5
+	defaultOpenFor     = 30 * time.Second
+	defaultRetry       = 24 * time.Hour
+)
+
+// Tenant finds a tenant by name.
+func (f *File) Tenant(name string) (Tenant, bool) {
+	for _, t := range f.Tenants {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return Tenant{}, false
+}
+
+// Destination finds a destination by name.
+func (f *File) Destination(name string) (Destination, bool) {
+	for _, d := range f.Destinations {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Destination{}, false
+}
+
+// hasSource reports whether a source of that name is configured.
+func (f *File) hasSource(name string) bool {
+	for _, s := range f.Sources {
+		if s.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *File) applyDefaults() {
+	for i := range f.Sources {
+		s := &f.Sources[i]
+		orDefault(&s.Tolerance, defaultTolerance)
+		orDefault(&s.MaxBody, defaultMaxBody)
+	}
+	for i := range f.Destinations {
+		d := &f.Destinations[i]
+		orDefault(&d.Timeout, defaultTimeout)
+		orDefault(&d.MaxInFlight, defaultMaxInFlight)
+		orDefault(&d.Breaker.Failures, defaultFailures)
+		orDefault(&d.Breaker.OpenFor, defaultOpenFor)
+	}
+	for i := range f.Tenants {
+		lower(f.Tenants[i].Domains)
+	}
+	lower(f.Attachments.FetchHosts)
+	lower(f.Attachments.AllowedTypes)
+	orDefault(&f.Attachments.MaxSize, defaultMaxSize)
+	orDefault(&f.Retry.Deliver, defaultRetry)
+	orDefault(&f.Retry.Scan, defaultRetry)
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func lower(texts []string) {
+	for i := range texts {
+		texts[i] = strings.ToLower(texts[i])
+	}
+}
+
+// checkNames sees that names and paths are taken once and paths are free.
+func (c *checker) checkNames(f *File) {
+	names := map[string]map[string]int{}
+	once := func(list, field, value string, i int) {
+		if value == "" {
+			return
+		}
+		kind := list + "." + field
+		if names[kind] == nil {
+			names[kind] = map[string]int{}
+		}
+		if first, taken := names[kind][value]; taken {
+			c.add(fmt.Sprintf("%q is taken by %s[%d]", value, list, first), list, i, field)
+			return
+		}
+		names[kind][value] = i
+	}
+	for i, s := range f.Sources {
+		once("sources", "name", s.Name, i)
+		once("sources", "path", s.Path, i)
+		if reserved[s.Path] {
+			c.add(fmt.Sprintf("%q is answered by the ingress itself", s.Path), "sources", i, "path")
+		}
+	}
+	for i, t := range f.Tenants {
+		once("tenants", "name", t.Name, i)
+	}
+	for i, d := range f.Destinations {
+		once("destinations", "name", d.Name, i)
+	}
+	for i, r := range f.Routes {
+		once("routes", "name", r.Name, i)
+	}
+	for i, o := range f.Operators {
+		once("operators", "name", o.Name, i)
+	}
+	c.checkDomains(f)
+}
+
+// checkDomains sees that a domain belongs to one tenant.
+func (c *checker) checkDomains(f *File) {
+	owner := map[string]int{}
+	for i, t := range f.Tenants {
+		for j, domain := range t.Domains {
+			key := strings.ToLower(domain)
+			if first, taken := owner[key]; taken && first != i {
+				c.add(fmt.Sprintf("%q belongs to tenants[%d]", domain, first), "tenants", i, "domains", j)
+				continue
+			}
+			owner[key] = i
+		}
+	}
+}
+
+// checkReferences sees that what is named exists.
+func (c *checker) checkReferences(f *File) {
+	for i, s := range f.Sources {
+		if _, ok := f.Tenant(s.Tenant); !ok && s.Tenant != "" {
+			c.add(fmt.Sprintf("no tenant is named %q", s.Tenant), "sources", i, "tenant")
+		}
+		for j, key := range s.Secrets {
+			if key.Scheme != "" && !slices.Contains(s.Schemes, key.Scheme) {
+				c.add(fmt.Sprintf("%q is not among the schemes of the source", key.Scheme), "sources", i, "secrets", j, "scheme")
+			}
+		}
+	}
+	for i, d := range f.Destinations {
+		if problem := checkURL(d.URL); problem != "" && d.URL != "" {
+			c.add(problem, "destinations", i, "url")
+		}
+	}
+	for i, r := range f.Routes {
+		for j, name := range r.To {
+			if _, ok := f.Destination(name); !ok && name != "" {
+				c.add(fmt.Sprintf("no destination is named %q", name), "routes", i, "to", j)
+			}
+		}
+		if r.When.Source != "" && !f.hasSource(r.When.Source) {
+			c.add(fmt.Sprintf("no source is named %q", r.When.Source), "routes", i, "when", "source")
+		}
+		if _, ok := f.Tenant(r.When.Tenant); !ok && r.When.Tenant != "" {
+			c.add(fmt.Sprintf("no tenant is named %q", r.When.Tenant), "routes", i, "when", "tenant")
+		}
+	}
+}
+
+// checkURL says what is wrong with the URL of a destination, without showing it:
+// a URL may carry a credential.
+func checkURL(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return "is not a URL"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "must begin with http:// or https://"
+	case u.Hostname() == "":
+		return "must name a host"
+	case u.User != nil:
+		return "must not carry a user or password; requests are signed with the secret"
+	case u.Fragment != "":
+		return "must not carry a fragment"
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return "must name a port from 1 to 65535"
+		}
+	}
+	return ""
+}

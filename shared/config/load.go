@@ -1,0 +1,202 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile bounds the configuration file in bytes.
+const maxFile = 1 << 20
+
+// Mistake is one thing that is wrong in a configuration file.
+type Mistake struct {
+	Path string // where, such as sources[0].secrets[1].ref; empty for the file as a whole
+	Line int    // counted from 1; 0 when unknown
+	Text string // what is wrong; holds no secret
+}
+
+// Invalid is the error of Load for a file that can be read and is not right. It
+// holds every mistake, in the order of the file.
+type Invalid struct {
+	File     string
+	Mistakes []Mistake
+}
+
+// Error lists every mistake on a line of its own.
+func (e *Invalid) Error() string {
+	var sb strings.Builder
+	fmt.Fprintf(&sb, "configuration %s is not valid", e.File)
+	for _, m := range e.Mistakes {
+		sb.WriteString("\n  ")
+		if m.Path != "" {
+			sb.WriteString(m.Path)
+			sb.WriteByte(' ')
+		}
+		if m.Line > 0 {
+			fmt.Fprintf(&sb, "(line %d) ", m.Line)
+		}
+		sb.WriteString(m.Text)
+	}
+	return sb.String()
+}
+
+// Load reads the configuration file, checks it, fills in the defaults and
+// resolves the references to secrets, env: through getenv. A file that is not
+// right gives an *Invalid. The result is read-only for all who share it.
+func Load(path string, getenv func(string) string) (*File, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration (MAILROOM_CONFIG): %w", err)
+	}
+	return load(path, text, getenv, time.Now())
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, err //nolint:wrapcheck // names the path already
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // names the path already
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s: larger than %s", path, Bytes(maxFile))
+	}
+	return text, nil
+}
+
+func load(path string, text []byte, getenv func(string) string, now time.Time) (*File, error) {
+	root, err := parse(text)
+	if err != nil {
+		return nil, &Invalid{File: path, Mistakes: []Mistake{{Text: err.Error()}}}
+	}
+	c := &checker{root: root, seen: map[string]bool{}}
+	if err := c.checkSchema(); err != nil {
+		return nil, err
+	}
+	file := &File{}
+	c.decode(file)
+	c.checkNames(file)
+	c.checkReferences(file)
+	c.resolve(file, getenv, now)
+	if len(c.mistakes) > 0 {
+		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
+		return nil, &Invalid{File: path, Mistakes: c.mistakes}
+	}
+	file.applyDefaults()
+	return file, nil
+}
+
+// parse reads the one YAML document of the file. Duplicate keys, cycles and
+// excessive aliasing are refused by the decoder.
+func parse(text []byte) (*yaml.Node, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	var doc yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("is empty")
+		}
+		return nil, err //nolint:wrapcheck // says "yaml: line N: …"
+	}
+	var more yaml.Node
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, errors.New("holds more than one YAML document")
+	}
+	var whole any
+	if err := doc.Decode(&whole); err != nil {
+		return nil, err //nolint:wrapcheck // says "yaml: line N: …"
+	}
+	return doc.Content[0], nil
+}
+
+// checker collects the mistakes of one file.
+type checker struct {
+	root     *yaml.Node
+	mistakes []Mistake
+	seen     map[string]bool // paths that have a mistake already
+}
+
+// add notes a mistake at a place given by keys and indices. The first mistake of
+// a place is enough.
+func (c *checker) add(text string, at ...any) {
+	path, line := locate(c.root, at)
+	if c.seen[path] {
+		return
+	}
+	c.seen[path] = true
+	c.mistakes = append(c.mistakes, Mistake{Path: path, Line: line, Text: text})
+}
+
+// wrong reports whether the place has a mistake already.
+func (c *checker) wrong(at ...any) bool {
+	path, _ := locate(c.root, at)
+	return c.seen[path]
+}
+
+// decode fills file. What the schema has refused is refused again here, and
+// those errors are dropped; what is left are numbers out of range.
+func (c *checker) decode(file *File) {
+	err := c.root.Decode(file)
+	if err == nil || len(c.mistakes) > 0 {
+		return
+	}
+	var te *yaml.TypeError
+	if !errors.As(err, &te) {
+		c.mistakes = append(c.mistakes, Mistake{Text: err.Error()})
+		return
+	}
+	for _, text := range te.Errors {
+		c.mistakes = append(c.mistakes, Mistake{Text: text})
+	}
+}
+
+// locate renders a place as a YAML path and finds its line. For a key that is
+// absent the line is that of what should hold it.
+func locate(node *yaml.Node, at []any) (path string, line int) {
+	var sb strings.Builder
+	line = node.Line
+	for _, step := range at {
+		node = follow(node)
+		key, next := fmt.Sprint(step), (*yaml.Node)(nil)
+		if i, err := strconv.Atoi(key); err == nil && (node == nil || node.Kind == yaml.SequenceNode) {
+			fmt.Fprintf(&sb, "[%d]", i)
+			if node != nil && i < len(node.Content) {
+				next = node.Content[i]
+				line = next.Line
+			}
+			node = next
+			continue
+		}
+		if sb.Len() > 0 {
+			sb.WriteByte('.')
+		}
+		sb.WriteString(key)
+		if node != nil && node.Kind == yaml.MappingNode {
+			for i := 0; i+1 < len(node.Content); i += 2 {
+				if node.Content[i].Value == key {
+					next, line = node.Content[i+1], node.Content[i].Line
+				}
+			}
+		}
+		node = next
+	}
+	return sb.String(), line
+}
+
+func follow(node *yaml.Node) *yaml.Node {
+	for node != nil && node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	return node
+}

@@ -1,0 +1,341 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const example = `
+sources:
+  - name: mailparse
+    path: /webhooks/email
+    profile: mailparse
+    schemes: [timestamp-hmac]
+    secrets:
+      - {ref: "env:WEBHOOK_SECRET"}
+      - {ref: "env:WEBHOOK_SECRET_PREVIOUS", expires: 2026-12-31T00:00:00Z}
+    tolerance: 4m30s
+    max_body: 20MiB
+    tenant: default
+tenants:
+  - {name: default, domains: [YourApp.example]}
+destinations:
+  - name: ticketing
+    url: "http://127.0.0.1:8090/tickets"
+    secret: {ref: "env:TICKETING_SECRET"}
+    allow_private: true
+    timeout: 12s
+    max_in_flight: 16
+  - {name: accounting, url: "https://accounting.example/in", secret: {ref: "env:TICKETING_SECRET"}, idempotent: false}
+routes:
+  - {name: support, when: {recipient: "support@*", header: {X-Priority: "1*"}}, to: [ticketing]}
+  - {name: invoices, when: {recipient: "invoices@*", source: mailparse, tenant: default}, to: [accounting, ticketing], hold: true}
+attachments: {fetch_hosts: [], allowed_types: [Image/*], max_size: 1048576}
+operators:
+  - {name: anna, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}
+retry:
+  deliver: 6h
+`
+
+func now() time.Time { return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }
+
+func environment(extra map[string]string) func(string) string {
+	return func(name string) string {
+		if v, ok := extra[name]; ok {
+			return v
+		}
+		return map[string]string{
+			"WEBHOOK_SECRET": "first", "WEBHOOK_SECRET_PREVIOUS": "second",
+			"TICKETING_SECRET": "third", "OPERATOR_TOKEN": "fourth",
+		}[name]
+	}
+}
+
+// mistakes loads text and gives what is wrong as "path: text".
+func mistakes(t *testing.T, text string, env map[string]string) []string {
+	t.Helper()
+	_, err := load("mailroom.yaml", []byte(text), environment(env), now())
+	var invalid *Invalid
+	require.ErrorAs(t, err, &invalid)
+	out := make([]string, len(invalid.Mistakes))
+	for i, m := range invalid.Mistakes {
+		out[i] = m.Path + ": " + m.Text
+	}
+	return out
+}
+
+func TestLoadReadsEveryFieldAndDefault(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "mailroom.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(example), 0o600))
+
+	f, err := Load(path, environment(nil))
+	require.NoError(t, err)
+
+	s := f.Sources[0]
+	require.Equal(t, 4*time.Minute+30*time.Second, s.Tolerance)
+	require.Equal(t, Bytes(20<<20), s.MaxBody)
+	require.Len(t, s.Secrets, 2)
+	require.Equal(t, "first", s.Secrets[0].Key.Reveal())
+	require.Equal(t, "second", s.Secrets[1].Key.Reveal())
+	require.Equal(t, time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC), s.Secrets[1].Expires.UTC())
+
+	ticketing, ok := f.Destination("ticketing")
+	require.True(t, ok)
+	require.Equal(t, "third", ticketing.Secret.Key.Reveal())
+	require.Equal(t, 12*time.Second, ticketing.Timeout)
+	require.Equal(t, 16, ticketing.MaxInFlight)
+	require.True(t, ticketing.HonoursKey())
+	require.Equal(t, Breaker{Failures: 5, OpenFor: 30 * time.Second}, ticketing.Breaker)
+	accounting, _ := f.Destination("accounting")
+	require.Equal(t, 10*time.Second, accounting.Timeout)
+	require.Equal(t, 32, accounting.MaxInFlight)
+	require.False(t, accounting.HonoursKey())
+
+	tenant, ok := f.Tenant("default")
+	require.True(t, ok)
+	require.Equal(t, []string{"yourapp.example"}, tenant.Domains)
+	require.Equal(t, "1*", f.Routes[0].When.Header["X-Priority"])
+	require.True(t, f.Routes[1].Hold)
+	require.Equal(t, []string{"image/*"}, f.Attachments.AllowedTypes)
+	require.Equal(t, Bytes(1<<20), f.Attachments.MaxSize)
+	require.Equal(t, "fourth", f.Operators[0].Token.Key.Reveal())
+	require.Equal(t, Retry{Deliver: 6 * time.Hour, Scan: 24 * time.Hour}, f.Retry)
+	_, ok = f.Tenant("nobody")
+	require.False(t, ok)
+}
+
+func TestLoadFillsDefaults(t *testing.T) {
+	t.Parallel()
+	f, err := load("m.yaml", []byte(`
+sources:
+  - {name: a, path: /a, profile: mailparse, schemes: [timestamp-hmac], secrets: [{ref: "env:WEBHOOK_SECRET"}], tenant: t}
+tenants: [{name: t}]
+routes:
+attachments:
+`), environment(nil), now())
+	require.NoError(t, err)
+	require.Equal(t, 5*time.Minute, f.Sources[0].Tolerance)
+	require.Equal(t, Bytes(25<<20), f.Sources[0].MaxBody)
+	require.Equal(t, Bytes(25<<20), f.Attachments.MaxSize)
+	require.Equal(t, Retry{Deliver: 24 * time.Hour, Scan: 24 * time.Hour}, f.Retry)
+}
+
+func TestLoadNamesEveryMistakeAtOnce(t *testing.T) {
+	t.Parallel()
+	text := `
+sources:
+  - name: mailparse
+    path: /healthz
+    profile: postmark
+    schemes: [timestamp-hmac, standard-webhooks]
+    secrets: [{ref: "hunter2-literal"}]
+    tolerance: 5
+    max_body: 25 apples
+    tenant: nobody
+    colour: blue
+  - {name: mailparse, path: /b, profile: mailparse, schemes: [timestamp-hmac], secrets: [{ref: "env:ABSENT", scheme: other}]}
+tenants:
+  - {name: default, domains: [a.example]}
+  - {name: second, domains: [A.example]}
+destinations:
+  - {name: d, url: "ftp://h/x", secret: {ref: "vault:kv/x"}, max_in_flight: 0}
+  - {name: d, url: "https://u:hunter2@h/x", secret: {ref: "file:/nonexistent/secret"}}
+routes:
+  - {name: r, when: {recipient: "", source: nobody, tenant: none}, to: [d, ghost]}
+  - {name: r, to: []}
+operators:
+  - {name: o, role: king, token: {ref: "env:WEBHOOK_SECRET"}}
+  - {name: p, role: viewer, token: {ref: "env:WEBHOOK_SECRET"}}
+`
+	want := []string{
+		`sources[0].path: "/healthz" is answered by the ingress itself`,
+		`sources[0].profile: "postmark" is not supported; supported: mailparse`,
+		`sources[0].schemes[1]: "standard-webhooks" is not supported; supported: timestamp-hmac`,
+		`sources[0].secrets[0].ref: must be a reference to a secret, env:NAME or file:/path, never the secret itself`,
+		`sources[0].tolerance: must be a duration above zero with its unit, such as 500ms, 30s, 5m or 1h30m`,
+		`sources[0].max_body: must be a number of bytes above zero, alone or with its unit, such as 65536, 64KiB, 25MiB or 1GB`,
+		`sources[0].tenant: no tenant is named "nobody"`,
+		`sources[0].colour: is not a field that Mailroom knows`,
+		`sources[1].tenant: is missing`,
+		`sources[1].name: "mailparse" is taken by sources[0]`,
+		`sources[1].secrets[0].scheme: "other" is not among the schemes of the source`,
+		`sources[1].secrets[0].ref: env:ABSENT resolves to nothing: the variable is not set`,
+		`tenants[1].domains[0]: "A.example" belongs to tenants[0]`,
+		`destinations[0].url: must begin with http:// or https://`,
+		`destinations[0].secret.ref: vault: references are not supported yet; use env:NAME or file:/path`,
+		`destinations[0].max_in_flight: must be at least 1`,
+		`destinations[1].name: "d" is taken by destinations[0]`,
+		`destinations[1].url: must not carry a user or password; requests are signed with the secret`,
+		`destinations[1].secret.ref: file:/nonexistent/secret resolves to nothing: there is no such file`,
+		`routes[0].when.recipient: must be text that is not empty; * stands for any run of characters`,
+		`routes[0].when.source: no source is named "nobody"`,
+		`routes[0].when.tenant: no tenant is named "none"`,
+		`routes[0].to[1]: no destination is named "ghost"`,
+		`routes[1].name: "r" is taken by routes[0]`,
+		`routes[1].to: must not be empty`,
+		`operators[0].role: "king" is not supported; supported: viewer, operator, admin`,
+		`operators[1].token.ref: resolves to the same token as operators[0]`,
+	}
+	got := mistakes(t, text, nil)
+	require.ElementsMatch(t, want, got)
+	for _, line := range got {
+		require.NotContains(t, line, "hunter2")
+	}
+}
+
+func TestMistakesNameTheLine(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(example, "tolerance: 4m30s", "tolerance: soon", 1)
+	_, err := load("conf/m.yaml", []byte(text), environment(nil), now())
+	require.EqualError(t, err, "configuration conf/m.yaml is not valid\n"+
+		"  sources[0].tolerance (line 10) must be a duration above zero with its unit, such as 500ms, 30s, 5m or 1h30m")
+}
+
+func TestFileThatIsNoConfiguration(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ text, want string }{
+		"empty":         {"", "is empty"},
+		"comment alone": {"# nothing\n", "is empty"},
+		"list":          {"- a\n", "must be a mapping, not a list"},
+		"text":          {"hello\n", "must be a mapping, not a string"},
+		"broken":        {"sources: [\n\n", "line 2"},
+		"tab":           {"sources:\n\t- a\n", "line 2"},
+		"two documents": {"sources: []\n---\ntenants: []\n", "more than one"},
+		"key twice":     {"tenants: []\ntenants: []\n", `line 2: mapping key "tenants" already defined at line 1`},
+		"cycle":         {"tenants: &a [*a]\n", "contains itself"},
+		"no sources":    {"tenants: [{name: a}]\n", "sources (line 1) is missing"},
+		"large number":  {strings.Replace(example, "20MiB", "9223372036854775807KiB", 1), "sources[0].max_body"},
+		"overflow":      {strings.Replace(example, "20MiB", "999999999999999GiB", 1), "larger than 63 bits"},
+		"long duration": {strings.Replace(example, "4m30s", "999999999h", 1), "line 10"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load("m.yaml", []byte(tc.text), environment(nil), now())
+			require.ErrorContains(t, err, tc.want)
+		})
+	}
+}
+
+func TestLoadSaysThatTheFileIsMissing(t *testing.T) {
+	t.Parallel()
+	_, err := Load(filepath.Join(t.TempDir(), "absent.yaml"), environment(nil))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "MAILROOM_CONFIG")
+
+	large := filepath.Join(t.TempDir(), "large.yaml")
+	require.NoError(t, os.WriteFile(large, make([]byte, maxFile+1), 0o600))
+	_, err = Load(large, environment(nil))
+	require.ErrorContains(t, err, "larger than 1MiB")
+}
+
+func TestSecretsOfRotation(t *testing.T) {
+	t.Parallel()
+
+	t.Run("one beyond the first may be absent", func(t *testing.T) {
+		t.Parallel()
+		f, err := load("m.yaml", []byte(example), environment(map[string]string{"WEBHOOK_SECRET_PREVIOUS": ""}), now())
+		require.NoError(t, err)
+		require.Len(t, f.Sources[0].Secrets, 1)
+	})
+	t.Run("the first may not", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, []string{`sources[0].secrets[0].ref: env:WEBHOOK_SECRET resolves to nothing: the variable is not set`},
+			mistakes(t, example, map[string]string{"WEBHOOK_SECRET": ""}))
+	})
+	t.Run("an expired one is kept", func(t *testing.T) {
+		t.Parallel()
+		f, err := load("m.yaml", []byte(strings.Replace(example, "2026-12-31", "2026-01-31", 1)), environment(nil), now())
+		require.NoError(t, err)
+		require.Len(t, f.Sources[0].Secrets, 2)
+	})
+	t.Run("one must be valid", func(t *testing.T) {
+		t.Parallel()
+		text := strings.Replace(example, `{ref: "env:WEBHOOK_SECRET"}`, `{ref: "env:WEBHOOK_SECRET", expires: 2026-10-31T23:59:59Z}`, 1)
+		require.Equal(t, []string{`sources[0].secrets: holds no secret that is still valid: each has expired or is not set`},
+			mistakes(t, text, map[string]string{"WEBHOOK_SECRET_PREVIOUS": ""}))
+	})
+	t.Run("the day alone is no expiry", func(t *testing.T) {
+		t.Parallel()
+		text := strings.Replace(example, "2026-12-31T00:00:00Z", "2026-12-31", 1)
+		require.Equal(t, []string{`sources[0].secrets[1].expires: must be a time with its zone, such as 2026-12-31T00:00:00Z`},
+			mistakes(t, text, nil))
+	})
+}
+
+func TestLookUpFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return "file:" + path
+	}
+	for _, tc := range []struct{ name, text, want string }{
+		{"plain", "s3cret", "s3cret"},
+		{"one newline goes", "s3cret\n", "s3cret"},
+		{"windows newline goes", "s3cret\r\n", "s3cret"},
+		{"two leave one", "s3cret\n\n", "s3cret\n"},
+		{"space stays", " s3cret ", " s3cret "},
+	} {
+		got, err := lookUp(write(tc.name, tc.text), nil)
+		require.NoError(t, err, tc.name)
+		require.Equal(t, tc.want, got, tc.name)
+	}
+	_, err := lookUp(write("empty", "\n"), nil)
+	require.ErrorIs(t, err, errNothing)
+	_, err = lookUp(write("large", strings.Repeat("s", maxSecret+1)), nil)
+	require.ErrorContains(t, err, "larger than 64KiB")
+	_, err = lookUp("file:"+dir, nil)
+	require.ErrorContains(t, err, "cannot be read")
+	require.False(t, errors.Is(err, errNothing), "a file that cannot be read is not an absent secret")
+}
+
+func TestSharedParts(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(example, "    secret: {ref: \"env:TICKETING_SECRET\"}\n    allow_private: true",
+		"    secret: &s {ref: \"env:TICKETING_SECRET\"}\n    allow_private: true", 1)
+	text = strings.Replace(text, `in", secret: {ref: "env:TICKETING_SECRET"}`, `in", secret: {<<: *s}`, 1)
+	f, err := load("m.yaml", []byte(text), environment(nil), now())
+	require.NoError(t, err)
+	require.Equal(t, "third", f.Destinations[1].Secret.Key.Reveal())
+}
+
+// The schema and the types say the same: each field of the one stands in the other.
+func TestSchemaMatchesTypes(t *testing.T) {
+	t.Parallel()
+	schema, sentences, err := compileSchema()
+	require.NoError(t, err)
+	require.NotEmpty(t, sentences["reference"])
+
+	var walk func(at string, typ reflect.Type, fields map[string]bool)
+	walk = func(at string, typ reflect.Type, fields map[string]bool) {
+		for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct || typ == reflect.TypeFor[time.Time]() {
+			fields[at] = true
+			return
+		}
+		for field := range typ.Fields() {
+			if key := field.Tag.Get("yaml"); key != "-" {
+				walk(at+"/"+key, field.Type, fields)
+			}
+		}
+	}
+	inTypes := map[string]bool{}
+	walk("", reflect.TypeFor[File](), inTypes)
+	// These are KeyRef in Go and take a reference alone in the file.
+	for _, one := range []string{"/destinations/secret", "/operators/token"} {
+		delete(inTypes, one+"/expires")
+		delete(inTypes, one+"/scheme")
+	}
+	require.Equal(t, inTypes, schemaFields(schema))
+}
