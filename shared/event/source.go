@@ -1,0 +1,103 @@
+package event
+
+import (
+	"errors"
+	"io"
+	"unicode/utf8"
+)
+
+var (
+	errTooLong = errors.New("token is longer than its bound")
+	errUTF8    = errors.New("text is not valid UTF-8")
+)
+
+// source feeds the tokenizer, which checks no UTF-8 and collects a token of any
+// length: it validates every byte that passes and, while a bound is set, stops
+// after that many.
+type source struct {
+	r io.Reader
+	// left is how many bytes may still be read; negative means no bound.
+	left int
+	// failed is the reader's own failure, as opposed to a fault of the text.
+	failed error
+	// broken is set once the text is not UTF-8.
+	broken bool
+	ended  error
+	part   [utf8.UTFMax]byte // the beginning of a character whose rest comes next
+	held   int
+}
+
+func newSource(r io.Reader) *source { return &source{r: r, left: -1} }
+
+// Read never returns zero bytes without an error.
+func (s *source) Read(p []byte) (int, error) {
+	if s.broken {
+		return 0, errUTF8
+	}
+	if s.left == 0 {
+		return 0, errTooLong
+	}
+	if s.left > 0 && len(p) > s.left {
+		p = p[:s.left]
+	}
+	n := 0
+	for empty := 0; n == 0; empty++ {
+		if s.ended != nil {
+			return 0, s.end()
+		}
+		if empty == 100 {
+			s.ended = io.ErrNoProgress
+			continue
+		}
+		n, s.ended = s.r.Read(p)
+	}
+	if s.left > 0 {
+		s.left -= n
+	}
+	if !s.valid(p[:n]) {
+		s.broken = true
+		return 0, errUTF8
+	}
+	return n, nil
+}
+
+func (s *source) end() error {
+	if !errors.Is(s.ended, io.EOF) {
+		s.failed = s.ended
+		return s.ended
+	}
+	if s.held > 0 {
+		s.broken = true
+		return errUTF8
+	}
+	return io.EOF // bare, as the tokenizer compares it
+}
+
+// valid checks the next bytes of the text, which may begin and end inside a character.
+func (s *source) valid(b []byte) bool {
+	for s.held > 0 && len(b) > 0 {
+		s.part[s.held] = b[0]
+		s.held++
+		b = b[1:]
+		if utf8.FullRune(s.part[:s.held]) {
+			if r, size := utf8.DecodeRune(s.part[:s.held]); r == utf8.RuneError && size <= 1 {
+				return false
+			}
+			s.held = 0
+		}
+	}
+	if utf8.Valid(b) {
+		return true
+	}
+	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax+1; i-- {
+		if !utf8.RuneStart(b[i]) {
+			continue
+		}
+		if !utf8.FullRune(b[i:]) {
+			s.held = copy(s.part[:], b[i:])
+			b = b[:i]
+		}
+		break
+	}
+	return utf8.Valid(b)
+}

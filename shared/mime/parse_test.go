@@ -1,0 +1,182 @@
+package mime
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/mail"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden is what a sample must give; the hash stands for the content.
+type golden struct {
+	Malformed   string            `json:"malformed,omitempty"`
+	Received    int               `json:"received,omitempty"`
+	Message     *mail.Message     `json:"message,omitempty"`
+	Attachments []mail.Attachment `json:"attachments,omitempty"`
+}
+
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", name+".eml"))
+	require.NoError(t, err)
+	return raw
+}
+
+func result(t testing.TB, raw []byte) golden {
+	t.Helper()
+	parsed, err := Parse(raw)
+	if err != nil {
+		var malformed *Malformed
+		require.ErrorAs(t, err, &malformed)
+		require.Nil(t, parsed)
+		return golden{Malformed: malformed.Reason}
+	}
+	return golden{Received: parsed.Received, Message: &parsed.Message, Attachments: parsed.Attachments}
+}
+
+func TestParseGivesTheGoldenResult(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.eml")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(files), 30)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".eml")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := json.MarshalIndent(result(t, sample(t, name)), "", "  ")
+			require.NoError(t, err)
+			path := filepath.Join("testdata", name+".golden.json")
+			if *update {
+				require.NoError(t, os.WriteFile(path, append(got, '\n'), 0o600))
+			}
+			want, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.JSONEq(t, string(want), string(got))
+		})
+	}
+}
+
+func TestLineEndsAndPrefixesMakeNoDifference(t *testing.T) {
+	t.Parallel()
+	want := result(t, sample(t, "plain_crlf"))
+	require.Equal(t, "Printer on the third floor", want.Message.Subject)
+	require.Equal(t, 2, want.Received)
+	require.Equal(t, time.Date(2026, 11, 2, 9, 15, 0, 0, time.UTC), want.Message.Date)
+	for _, name := range []string{"plain_lf", "cr_only", "byte_order_mark", "mbox_from"} {
+		require.Equal(t, want, result(t, sample(t, name)), name)
+	}
+}
+
+func TestInlineImageKeepsItsBytesAndID(t *testing.T) {
+	t.Parallel()
+	got := result(t, sample(t, "inline_cid_image"))
+	require.Len(t, got.Attachments, 1)
+	a := got.Attachments[0]
+	require.Equal(t, "logo+1@sender.example", a.ContentID)
+	require.Contains(t, got.Message.HTML, "cid:"+a.ContentID)
+	require.Equal(t, "\x89PNG\r\n\x1a\n", string(a.Content[:8]))
+	require.Equal(t, int64(len(a.Content)), a.Size)
+	require.Equal(t, int64(-1), a.DeclaredSize)
+}
+
+func TestEmptyAttachmentHasContentOfNoBytes(t *testing.T) {
+	t.Parallel()
+	for _, a := range result(t, sample(t, "nested_multipart")).Attachments {
+		if a.Filename == "empty.bin" {
+			require.NotNil(t, a.Content)
+			require.Zero(t, a.Size)
+			require.Equal(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", a.SHA256)
+			return
+		}
+	}
+	t.Fatal("the empty attachment is missing")
+}
+
+func TestLongRecipientListIsRead(t *testing.T) {
+	t.Parallel()
+	raw := "From: a@sender.example\r\nTo: " +
+		strings.Repeat("someone <someone@yourapp.example>,\r\n ", 10_000) + "last@yourapp.example\r\n\r\nhello"
+	got := result(t, []byte(raw))
+	require.Empty(t, got.Malformed)
+	require.Len(t, got.Message.To, 10_001)
+}
+
+func TestLimitsOfTheHeader(t *testing.T) {
+	t.Parallel()
+	fields := func(n int) string { return strings.Repeat("X-A: b\n", n) + "\nbody" }
+	require.Empty(t, result(t, []byte(fields(MaxFields))).Malformed)
+	require.Contains(t, result(t, []byte(fields(MaxFields+1))).Malformed, "1,000 fields")
+
+	long := func(name string, n int) string { return name + ": " + strings.Repeat("x", n) + "\n\nbody" }
+	require.Empty(t, result(t, []byte(long("Subject", MaxField))).Malformed)
+	require.Contains(t, result(t, []byte(long("Subject", MaxField+1))).Malformed, "64 KiB")
+	require.Contains(t, result(t, []byte(long("To", MaxAddressField+1))).Malformed, "1024 KiB")
+	folded := "Subject: " + strings.Repeat("x\n ", MaxField/2+1) + "\n\nbody"
+	require.Contains(t, result(t, []byte(folded)).Malformed, "64 KiB")
+	heavy := strings.Repeat("X-A: "+strings.Repeat("x", MaxField-8)+"\n", MaxHeader/MaxField+2)
+	require.Contains(t, result(t, []byte(heavy+"\nbody")).Malformed, "2 MiB")
+	require.Contains(t, result(t, []byte(long("Content-Type", maxMediaType+1))).Malformed, "Content-Type")
+}
+
+func TestMalformedIsFoundByType(t *testing.T) {
+	t.Parallel()
+	_, err := Parse(nil)
+	var malformed *Malformed
+	require.ErrorAs(t, err, &malformed)
+	require.EqualError(t, err, "mail is malformed: it is empty")
+}
+
+func TestPanicOfADecoderIsMalformed(t *testing.T) {
+	t.Parallel()
+	parsed, err := guard(func() (*Parsed, error) { panic("decoder") })
+	var malformed *Malformed
+	require.ErrorAs(t, err, &malformed)
+	require.Nil(t, parsed)
+	require.NotContains(t, malformed.Reason, "decoder")
+}
+
+// nested gives n multiparts inside one another, none of them closed. declare
+// writes the header fields of level i.
+func nested(n int, declare func(i int) string) string {
+	var b strings.Builder
+	b.WriteString("From: a@sender.example\nSubject: nested\nMIME-Version: 1.0\n" + declare(0) + "\n\n")
+	for i := 1; i < n; i++ {
+		fmt.Fprintf(&b, "--b%d-\n%s\n\n", i-1, declare(i))
+	}
+	fmt.Fprintf(&b, "--b%d-\nContent-Type: text/plain\n\nhello\n", n-1)
+	return b.String()
+}
+
+func plainDeclaration(i int) string {
+	return fmt.Sprintf("Content-Type: multipart/mixed; boundary=\"b%d-\"", i)
+}
+
+func TestDelimiterIsAWholeLine(t *testing.T) {
+	t.Parallel()
+	raw := "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nsee --b\nand --b--\n --b\n--b--\nnothing\n"
+	require.Equal(t, "see --b\nand --b--\n --b", result(t, []byte(raw)).Message.Text)
+}
+
+func ExampleParse() {
+	parsed, err := Parse([]byte("From: Jane <jane@sender.example>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nHello\r\n"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(parsed.Message.From[0].Address, parsed.Message.Subject)
+	_, err = Parse(nil)
+	fmt.Println(err)
+	// Output:
+	// jane@sender.example Grüße
+	// mail is malformed: it is empty
+}
