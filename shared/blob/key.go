@@ -1,0 +1,27 @@
+package blob
+
+import "strconv"
+
+// Bucket is one of the two buckets by its role; the configuration names them.
+type Bucket string
+
+// Raw holds raw bodies, raw mail and large parsed messages; Attachments holds
+// nothing that was not an attachment, so that links can be limited to it.
+const (
+	Raw         Bucket = "raw"
+	Attachments Bucket = "attachments"
+)
+
+// BodyKey is where Raw holds the raw body with this SHA-256 in lower-case hex,
+// which must have its 64 digits.
+func BodyKey(sha256 string) string { return "body/" + sha256[:2] + "/" + sha256 }
+
+// MIMEKey is where Raw holds the raw mail with this SHA-256.
+func MIMEKey(sha256 string) string { return "mime/" + sha256[:2] + "/" + sha256 }
+
+// AttachmentKey is where Attachments holds the bytes with this SHA-256.
+func AttachmentKey(sha256 string) string { return sha256[:2] + "/" + sha256 }
+
+// MessageKey is where Raw holds the parsed message of an email that is too large
+// for its ledger row.
+func MessageKey(emailID int64) string { return "message/" + strconv.FormatInt(emailID, 10) }

@@ -1,0 +1,134 @@
+// Package pgtest gives each test a migrated database of its own.
+//
+// Invariants: the migrations run once per set of migration files and server, into
+// a template; a test's database is a copy of it and is dropped when the test
+// ends. Without a server the test is skipped as testenv says. Only tests import
+// this package.
+package pgtest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/postgres"
+	"mailroom/shared/testenv"
+)
+
+const (
+	patience = time.Minute
+	maxConns = 8
+	// buildLock is the advisory lock under which one of many test programs
+	// builds the template.
+	buildLock = 0x6d61696c
+)
+
+// New gives an open, migrated, empty database; it is closed and dropped when the
+// test ends.
+func New(t testing.TB) *postgres.DB {
+	t.Helper()
+	return Open(t, URL(t), maxConns)
+}
+
+// Open opens url with a pool of conns connections and closes it when the test ends.
+func Open(t testing.TB, url string, conns int32) *postgres.DB {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), url, postgres.Config{MaxConns: conns})
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	return db
+}
+
+// URL gives the URL of a migrated, empty database that is dropped when the test ends.
+func URL(t testing.TB) string {
+	t.Helper()
+	server := testenv.PostgresServer(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, server)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(ctx) }()
+	template, err := ensureTemplate(ctx, conn, server)
+	require.NoError(t, err)
+	id := uuid.New()
+	name := "t_" + hex.EncodeToString(id[:])
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template)
+	require.NoError(t, err)
+	t.Cleanup(func() { drop(t, server, name) })
+	return with(t, server, name)
+}
+
+// ensureTemplate builds the template unless it is there and gives its name,
+// which follows from the content of the migrations.
+func ensureTemplate(ctx context.Context, conn *pgx.Conn, server string) (string, error) {
+	name, err := templateName()
+	if err != nil {
+		return "", err
+	}
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", buildLock); err != nil {
+		return "", fmt.Errorf("lock template: %w", err)
+	}
+	defer func() { _, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", buildLock) }()
+	var there bool
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&there)
+	if err != nil || there {
+		return name, err
+	}
+	building := name + "_building"
+	for _, sql := range []string{"DROP DATABASE IF EXISTS " + building, "CREATE DATABASE " + building + " TEMPLATE template0"} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return "", fmt.Errorf("build template: %w", err)
+		}
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", fmt.Errorf("build template: %w", err)
+	}
+	u.Path = "/" + building
+	if err := postgres.Migrate(ctx, u.String()); err != nil {
+		return "", fmt.Errorf("build template: %w", err)
+	}
+	_, err = conn.Exec(ctx, "ALTER DATABASE "+building+" RENAME TO "+name)
+	return name, err
+}
+
+func templateName() (string, error) {
+	sum := sha256.New()
+	err := fs.WalkDir(postgres.Migrations(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(postgres.Migrations(), path)
+		_, _ = fmt.Fprintf(sum, "%s %d\n%s", path, len(text), text)
+		return err
+	})
+	return "mailroom_" + hex.EncodeToString(sum.Sum(nil)[:8]), err
+}
+
+func with(t testing.TB, server, database string) string {
+	t.Helper()
+	u, err := url.Parse(server)
+	require.NoError(t, err)
+	u.Path = "/" + database
+	return u.String()
+}
+
+func drop(t testing.TB, server, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, server)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+	require.NoError(t, err)
+}

@@ -1,0 +1,332 @@
+package postgres
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+)
+
+// MaxInline is the longest body in bytes that belongs into an inbox row. A
+// longer one goes to the object store first and is named by BodyKey.
+const MaxInline = 64 << 10
+
+// acceptRounds bounds how often a row is tried whose rivals come and go.
+const acceptRounds = 5
+
+// Acceptance is one verified event at the door. Source and EventID are stored as
+// they are: the caller has checked them.
+type Acceptance struct {
+	Source, EventID, WorkflowID, Tenant, CorrelationID string
+
+	BodySHA256 [32]byte
+	Size       int64
+	ReceivedAt time.Time
+	// Body is the raw body, or nil with BodyKey naming it in the raw bucket.
+	Body    []byte
+	BodyKey string
+	// Hold is set where the door already knows that a person must look first.
+	Hold *contract.Hold
+	// Claim leaves the start to the caller until the lease ends; without it the
+	// row is free for any sweep at once.
+	Claim bool
+}
+
+// Outcome is what became of an Acceptance.
+type Outcome string
+
+// The outcomes. A repeat of a conflicting body is a Duplicate of its own row.
+const (
+	Inserted  Outcome = "inserted"
+	Duplicate Outcome = "duplicate"
+	Conflict  Outcome = "conflict"
+)
+
+// Accepted is the answer to one Acceptance. Row is the row that now stands for
+// it: the new one, or the one that was there.
+type Accepted struct {
+	Outcome Outcome
+	Row     Waiting
+}
+
+// Waiting is an inbox row as a starter needs it. Hold is set for rows that are
+// to be started, not for duplicates.
+type Waiting struct {
+	Email      contract.Email
+	ReceivedAt time.Time
+	Hold       *contract.Hold
+}
+
+// eventKey is what the first row of an event is unique on; bodyKey is what any
+// row is unique on.
+type (
+	eventKey struct{ source, eventID string }
+	bodyKey  struct {
+		eventKey
+		hash [32]byte
+	}
+)
+
+// candidate is one row that Accept tries to place for the Acceptance at index.
+type candidate struct {
+	*Acceptance
+	index      int
+	conflictOf int64 // 0: as the first row of its id
+}
+
+// Accept writes the ledger row and the inbox row of each event and answers in
+// the order of batch once all of them are durable. A batch of events that nobody
+// sent before is one statement.
+//
+// The same id with the same body is a Duplicate; with another body it is kept as
+// a row of its own, under ConflictWorkflowID and held as id_conflict. Rows with
+// Claim are left alone by ClaimWaiting until lease has passed.
+//
+// On an error nothing is known of any row of the batch; a repeat is safe and finds out.
+func (db *DB) Accept(ctx context.Context, batch []Acceptance, lease time.Duration) ([]Accepted, error) {
+	out := make([]Accepted, len(batch))
+	leader := make(map[bodyKey]int, len(batch)) // first of each body
+	first := make(map[eventKey]int, len(batch)) // first of each id
+	fresh := make([]candidate, 0, len(batch))   // to be tried as first rows
+	var open []candidate                        // to be settled by looking
+	for i := range batch {
+		a := &batch[i]
+		key := keyOf(a)
+		if _, seen := leader[key]; seen {
+			continue
+		}
+		leader[key] = i
+		if _, seen := first[key.eventKey]; seen {
+			open = append(open, candidate{Acceptance: a, index: i})
+			continue
+		}
+		first[key.eventKey] = i
+		fresh = append(fresh, candidate{Acceptance: a, index: i})
+	}
+	left, err := db.place(ctx, fresh, lease, out)
+	if err != nil {
+		return nil, classify("accept events", err)
+	}
+	if open = append(left, open...); len(open) > 0 {
+		if err := db.settle(ctx, open, lease, out); err != nil {
+			return nil, classify("accept events", err)
+		}
+	}
+	if len(leader) < len(batch) {
+		for i := range batch {
+			if l := leader[keyOf(&batch[i])]; l != i {
+				out[i] = Accepted{Outcome: Duplicate, Row: out[l].Row}
+				out[i].Row.Hold = nil
+			}
+		}
+	}
+	return out, nil
+}
+
+func keyOf(a *Acceptance) bodyKey {
+	return bodyKey{eventKey{a.Source, a.EventID}, a.BodySHA256}
+}
+
+// settle finds out what became of the candidates that were not placed as first
+// rows: the same body is there, or another one has the id.
+func (db *DB) settle(ctx context.Context, open []candidate, lease time.Duration, out []Accepted) error {
+	for range acceptRounds {
+		known, err := db.lookUp(ctx, open)
+		if err != nil {
+			return err
+		}
+		var missing []candidate
+		for _, c := range open {
+			key := keyOf(c.Acceptance)
+			if row, ok := known.bodies[key]; ok {
+				out[c.index] = Accepted{Outcome: Duplicate, Row: row}
+				continue
+			}
+			if owner, ok := known.owners[key.eventKey]; ok {
+				c = c.conflicting(owner)
+			}
+			missing = append(missing, c)
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		if open, err = db.place(ctx, missing, lease, out); err != nil || len(open) == 0 {
+			return err
+		}
+	}
+	return fault.Newf(fault.StorageUnavailable, "an event id is contended; it will be tried again")
+}
+
+// owner is the first row of an id.
+type owner struct {
+	id   int64
+	hash [32]byte
+}
+
+// conflicting gives the candidate as the row of an id that o has.
+func (c candidate) conflicting(o owner) candidate {
+	a := *c.Acceptance
+	a.WorkflowID = contract.ConflictWorkflowID(a.Source, a.EventID, a.BodySHA256)
+	a.Hold = &contract.Hold{
+		Reason: contract.IDConflict,
+		Detail: fmt.Sprintf("the event id came before with another body: first sha256 %s, this one %s",
+			hex.EncodeToString(o.hash[:]), hex.EncodeToString(a.BodySHA256[:])),
+	}
+	return candidate{Acceptance: &a, index: c.index, conflictOf: o.id}
+}
+
+// place inserts what it can and returns the candidates whose place was taken.
+//
+// The rows are sorted first, because their order decides who waits for whom when
+// two batches share ids. The bodies stay out of the first CTE, which is read
+// twice and therefore kept in memory.
+func (db *DB) place(ctx context.Context, rows []candidate, lease time.Duration, out []Accepted) ([]candidate, error) {
+	const query = `
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest(@ord::int[], @source::text[], @event_id::text[], @sha256::bytea[], @conflict_of::bigint[],
+        @workflow_id::text[], @tenant::text[], @correlation_id::text[], @size::bigint[], @received_at::timestamptz[])
+      AS i (ord, source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at)
+), fresh AS (
+    INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at)
+    SELECT source, event_id, body_sha256, nullif(conflict_of, 0), workflow_id, tenant, correlation_id, size, received_at
+      FROM input
+    ON CONFLICT DO NOTHING
+    RETURNING id, source, event_id, body_sha256
+), placed AS (
+    SELECT i.ord, f.id FROM fresh f JOIN input i USING (event_id, source, body_sha256)
+), queued AS (
+    INSERT INTO inbox (email_id, body, body_key, hold_reason, hold_detail, claimed_until)
+    SELECT p.id, CASE WHEN b.body_key = '' THEN coalesce(b.body, '') END, nullif(b.body_key, ''),
+           b.hold_reason, b.hold_detail, CASE WHEN b.claim THEN now() + @lease::interval END
+      FROM placed p
+      JOIN (SELECT unnest(@ord::int[]) AS ord, unnest(@body::bytea[]) AS body, unnest(@body_key::text[]) AS body_key,
+                   unnest(@hold_reason::text[]) AS hold_reason, unnest(@hold_detail::text[]) AS hold_detail,
+                   unnest(@claim::bool[]) AS claim) b USING (ord)
+)
+SELECT ord, id FROM placed`
+
+	slices.SortFunc(rows, func(a, b candidate) int {
+		if c := strings.Compare(a.EventID, b.EventID); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Source, b.Source)
+	})
+	found, err := db.pool.Query(ctx, query, columns(rows, lease))
+	if err != nil {
+		return nil, err
+	}
+	taken := make([]bool, len(rows))
+	var ord int32
+	var id int64
+	_, err = pgx.ForEachRow(found, []any{&ord, &id}, func() error {
+		c := &rows[ord]
+		taken[ord] = true
+		out[c.index] = Accepted{Outcome: Inserted, Row: c.waiting(id)}
+		if c.conflictOf != 0 {
+			out[c.index].Outcome = Conflict
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var left []candidate
+	for i := range rows {
+		if !taken[i] {
+			left = append(left, rows[i])
+		}
+	}
+	return left, nil
+}
+
+func (c *candidate) waiting(id int64) Waiting {
+	return Waiting{
+		Email: contract.Email{
+			ID: id, WorkflowID: c.WorkflowID, Source: c.Source, EventID: c.EventID,
+			Tenant: c.Tenant, CorrelationID: c.CorrelationID, Size: c.Size,
+		},
+		ReceivedAt: c.ReceivedAt,
+		Hold:       c.Hold,
+	}
+}
+
+// columns turns the rows into one array per column.
+func columns(rows []candidate, lease time.Duration) pgx.NamedArgs {
+	n := len(rows)
+	ord, size, conflictOf := make([]int32, n), make([]int64, n), make([]int64, n)
+	source, eventID, workflowID := make([]string, n), make([]string, n), make([]string, n)
+	tenant, correlationID, key := make([]string, n), make([]string, n), make([]string, n)
+	reason, detail := make([]string, n), make([]string, n)
+	sha256, body := make([][]byte, n), make([][]byte, n)
+	receivedAt, claim := make([]time.Time, n), make([]bool, n)
+	for i := range rows {
+		c := &rows[i]
+		ord[i], size[i], conflictOf[i] = int32(i), c.Size, c.conflictOf
+		source[i], eventID[i], workflowID[i] = c.Source, c.EventID, c.WorkflowID
+		tenant[i], correlationID[i], key[i] = c.Tenant, clean(c.CorrelationID), c.BodyKey
+		sha256[i], body[i] = c.BodySHA256[:], c.Body
+		receivedAt[i], claim[i] = c.ReceivedAt, c.Claim
+		if c.Hold != nil {
+			reason[i], detail[i] = string(c.Hold.Reason), clean(c.Hold.Detail)
+		}
+	}
+	return pgx.NamedArgs{
+		"ord": ord, "size": size, "conflict_of": conflictOf, "source": source, "event_id": eventID,
+		"workflow_id": workflowID, "tenant": tenant, "correlation_id": correlationID, "sha256": sha256,
+		"received_at": receivedAt, "body": body, "body_key": key, "hold_reason": reason, "hold_detail": detail,
+		"claim": claim, "lease": lease,
+	}
+}
+
+// rivals is what the ledger holds under the ids of some candidates.
+type rivals struct {
+	owners map[eventKey]owner
+	bodies map[bodyKey]Waiting
+}
+
+// lookUp reads the first rows of the candidates' ids and the conflicting rows
+// with their bodies.
+func (db *DB) lookUp(ctx context.Context, open []candidate) (rivals, error) {
+	const query = `
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM unnest(@source::text[], @event_id::text[], @sha256::bytea[]) AS w (source, event_id, body_sha256)
+)
+SELECT e.id, e.workflow_id, e.source, e.event_id, e.tenant, e.correlation_id, e.size, e.received_at, e.body_sha256, false
+  FROM wanted w JOIN emails e ON e.event_id = w.event_id AND e.source = w.source AND e.conflict_of IS NULL
+UNION ALL
+SELECT e.id, e.workflow_id, e.source, e.event_id, e.tenant, e.correlation_id, e.size, e.received_at, e.body_sha256, true
+  FROM wanted w JOIN emails e ON e.event_id = w.event_id AND e.source = w.source AND e.body_sha256 = w.body_sha256
+   AND e.conflict_of IS NOT NULL`
+
+	source, eventID, sha256 := make([]string, len(open)), make([]string, len(open)), make([][]byte, len(open))
+	for i := range open {
+		source[i], eventID[i], sha256[i] = open[i].Source, open[i].EventID, open[i].BodySHA256[:]
+	}
+	rows, err := db.pool.Query(ctx, query, pgx.NamedArgs{"source": source, "event_id": eventID, "sha256": sha256})
+	if err != nil {
+		return rivals{}, err
+	}
+	known := rivals{owners: make(map[eventKey]owner), bodies: make(map[bodyKey]Waiting)}
+	var e contract.Email
+	var receivedAt time.Time
+	var hash []byte
+	var conflict bool
+	_, err = pgx.ForEachRow(rows, []any{
+		&e.ID, &e.WorkflowID, &e.Source, &e.EventID, &e.Tenant, &e.CorrelationID, &e.Size, &receivedAt, &hash, &conflict,
+	}, func() error {
+		key := bodyKey{eventKey{e.Source, e.EventID}, [32]byte(hash)}
+		known.bodies[key] = Waiting{Email: e, ReceivedAt: receivedAt}
+		if !conflict {
+			known.owners[key.eventKey] = owner{id: e.ID, hash: key.hash}
+		}
+		return nil
+	})
+	return known, err
+}

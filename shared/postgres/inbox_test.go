@@ -1,0 +1,133 @@
+package postgres_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/pgtest"
+	"mailroom/shared/postgres"
+)
+
+// expired is a lease that ends before it begins.
+const expired = -time.Second
+
+func claim(t *testing.T, db *postgres.DB, limit int, lease time.Duration) []int64 {
+	t.Helper()
+	list, err := db.ClaimWaiting(t.Context(), limit, lease)
+	require.NoError(t, err)
+	ids := make([]int64, len(list))
+	for i := range list {
+		ids[i] = list[i].Email.ID
+	}
+	return ids
+}
+
+func fill(t *testing.T, db *postgres.DB, n int) []int64 {
+	t.Helper()
+	batch := make([]postgres.Acceptance, n)
+	for i := range batch {
+		batch[i] = event(fmt.Sprintf("e%04d", i), "body")
+	}
+	ids := make([]int64, n)
+	for i, a := range accept(t, db, batch...) {
+		ids[i] = a.Row.Email.ID
+	}
+	return ids
+}
+
+func TestClaimOldestFirst(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	ids := fill(t, db, 5)
+	require.Equal(t, ids[:2], claim(t, db, 2, lease))
+	require.Equal(t, ids[2:], claim(t, db, 10, lease))
+	require.Empty(t, claim(t, db, 10, lease))
+}
+
+func TestClaimTwoClaimersNeverShareARow(t *testing.T) {
+	t.Parallel()
+	const rows, claimers = 200, 4
+	db := pgtest.New(t)
+	ids := fill(t, db, rows)
+	handed := make(chan []int64, rows*claimers)
+	var wg sync.WaitGroup
+	for range claimers {
+		wg.Go(func() {
+			for range rows {
+				list, err := db.ClaimWaiting(t.Context(), 7, lease)
+				if err != nil || len(list) == 0 {
+					return
+				}
+				mine := make([]int64, len(list))
+				for i := range list {
+					mine[i] = list[i].Email.ID
+				}
+				handed <- mine
+			}
+		})
+	}
+	wg.Wait()
+	close(handed)
+	var all []int64
+	for mine := range handed {
+		all = append(all, mine...)
+	}
+	// Rows that were locked by another claimer were skipped, none is lost.
+	all = append(all, claim(t, db, rows, lease)...)
+	require.ElementsMatch(t, ids, all)
+}
+
+func TestLeases(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+
+	claimed := event("claimed", "body")
+	claimed.Claim = true
+	own := accept(t, db, claimed)[0].Row.Email.ID
+	require.Empty(t, claim(t, db, 10, lease), "the acceptor holds it")
+
+	got, err := db.Accept(t.Context(), []postgres.Acceptance{func() postgres.Acceptance {
+		a := event("late", "body")
+		a.Claim = true
+		return a
+	}()}, expired)
+	require.NoError(t, err)
+	late := got[0].Row.Email.ID
+	require.Equal(t, []int64{late}, claim(t, db, 10, expired), "its lease is over")
+	require.Equal(t, []int64{late}, claim(t, db, 10, lease), "so is the lease of the sweep that took it")
+	require.Empty(t, claim(t, db, 10, lease))
+
+	require.NoError(t, db.ReleaseClaims(t.Context(), []int64{own, late}, lease))
+	require.Empty(t, claim(t, db, 10, lease), "not before the wait is over")
+	require.NoError(t, db.ReleaseClaims(t.Context(), []int64{own, late, 999}, expired))
+	require.Equal(t, []int64{own, late}, claim(t, db, 10, expired))
+
+	require.NoError(t, db.MarkStarted(t.Context(), []int64{own, 999}), "a row that is gone is fine")
+	require.NoError(t, db.ReleaseClaims(t.Context(), []int64{own}, expired))
+	require.Equal(t, []int64{late}, claim(t, db, 10, expired), "what is started stays away")
+}
+
+func TestInboxDepth(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	waiting, oldest, err := db.InboxDepth(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, waiting)
+	require.Zero(t, oldest)
+
+	ids := fill(t, db, 3)
+	claim(t, db, 1, lease)
+	waiting, oldest, err = db.InboxDepth(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 3, waiting, "a claimed row still waits")
+	require.Positive(t, oldest)
+
+	require.NoError(t, db.MarkStarted(t.Context(), ids))
+	waiting, _, err = db.InboxDepth(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, waiting)
+}

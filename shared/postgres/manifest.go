@@ -1,0 +1,188 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// Body says where the raw body of an email is. An email that the ledger does not
+// know is not_found; one whose body nobody holds is content_lost.
+func (db *DB) Body(ctx context.Context, emailID int64) (ledger.Body, error) {
+	const query = `
+SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body,
+       CASE WHEN i.email_id IS NULL THEN e.raw_key ELSE coalesce(i.body_key, '') END
+  FROM emails e LEFT JOIN inbox i ON i.email_id = e.id
+ WHERE e.id = @id`
+
+	var b ledger.Body
+	var hash []byte
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID}).
+		Scan(&hash, &b.ReceivedAt, &b.Stored, &b.Inline, &b.Key)
+	if err != nil {
+		return ledger.Body{}, classify(fmt.Sprintf("read body of email %d", emailID), absent(err))
+	}
+	if b.Stored && b.Key == "" {
+		return ledger.Body{}, fault.Newf(fault.ContentLost, "email %d has no body in the inbox or the object store", emailID)
+	}
+	b.SHA256 = [32]byte(hash)
+	return b, nil
+}
+
+// absent turns no rows into not_found.
+func absent(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fault.Wrap(fault.NotFound, "no such email", err)
+	}
+	return err
+}
+
+// SaveManifest records what the store step found and where it put it, and
+// removes the inbox row in the same statement. A repeat changes nothing: an
+// attachment whose bytes are the same keeps its verdict. Routes are not written.
+func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
+	const query = `
+WITH stored AS (
+    UPDATE emails SET raw_key = @raw_key, mime_key = @mime_key, message = @message, message_key = @message_key,
+           message_id = @message_id, subject = @subject, sender = @sender, recipients = @recipients
+     WHERE id = @id RETURNING id
+), emptied AS (
+    DELETE FROM inbox WHERE email_id = @id
+), surplus AS (
+    DELETE FROM attachments WHERE email_id = @id AND ordinal >= cardinality(@filename::text[])
+), kept AS (
+    INSERT INTO attachments AS a (email_id, ordinal, filename, content_type, content_id, url, declared_size,
+           declared_sha256, key, size, sha256, detected_type, verdict, signature)
+    SELECT stored.id, n.ordinal - 1, n.filename, n.content_type, n.content_id, n.url, n.declared_size,
+           n.declared_sha256, n.key, n.size, n.sha256, n.detected_type, n.verdict, n.signature
+      FROM stored, unnest(@filename::text[], @content_type::text[], @content_id::text[], @url::text[],
+           @declared_size::bigint[], @declared_sha256::text[], @key::text[], @size::bigint[], @sha256::text[],
+           @detected_type::text[], @verdict::text[], @signature::text[])
+      WITH ORDINALITY AS n (filename, content_type, content_id, url, declared_size, declared_sha256, key, size, sha256,
+           detected_type, verdict, signature, ordinal)
+    ON CONFLICT (email_id, ordinal) DO UPDATE SET
+           filename = excluded.filename, content_type = excluded.content_type, content_id = excluded.content_id,
+           url = excluded.url, declared_size = excluded.declared_size, declared_sha256 = excluded.declared_sha256,
+           key = excluded.key, size = excluded.size, sha256 = excluded.sha256,
+           detected_type = CASE WHEN a.sha256 = excluded.sha256 THEN a.detected_type ELSE excluded.detected_type END,
+           verdict = CASE WHEN a.sha256 = excluded.sha256 THEN a.verdict ELSE excluded.verdict END,
+           signature = CASE WHEN a.sha256 = excluded.sha256 THEN a.signature ELSE excluded.signature END
+)
+SELECT count(*) FROM stored`
+
+	args := attachmentColumns(m.Attachments)
+	args["id"], args["raw_key"], args["mime_key"] = m.EmailID, m.RawKey, m.MIMEKey
+	args["message"], args["message_key"] = m.Message, m.MessageKey
+	args["message_id"], args["subject"] = clean(m.MessageID), clean(m.Subject)
+	args["sender"], args["recipients"] = clean(m.Sender), cleanAll(m.Recipients)
+	var found int
+	err := db.pool.QueryRow(ctx, query, args).Scan(&found)
+	if err == nil && found == 0 {
+		err = fault.New(fault.NotFound, "no such email")
+	}
+	return classify(fmt.Sprintf("save manifest of email %d", m.EmailID), err)
+}
+
+// attachmentColumns turns attachments into one array per column.
+func attachmentColumns(list []mail.Attachment) pgx.NamedArgs {
+	n := len(list)
+	filename, contentType, contentID, url := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	declaredSize, declaredSHA256 := make([]int64, n), make([]string, n)
+	key, size, sha256 := make([]string, n), make([]int64, n), make([]string, n)
+	detected, verdict, signature := make([]string, n), make([]string, n), make([]string, n)
+	for i := range list {
+		a := &list[i]
+		filename[i], contentType[i], contentID[i] = clean(a.Filename), clean(a.ContentType), clean(a.ContentID)
+		url[i], declaredSize[i], declaredSHA256[i] = clean(a.URL), a.DeclaredSize, clean(a.DeclaredSHA256)
+		key[i], size[i], sha256[i] = a.Key, a.Size, a.SHA256
+		detected[i], verdict[i], signature[i] = clean(a.DetectedType), string(a.Verdict), clean(a.Signature)
+	}
+	return pgx.NamedArgs{
+		"filename": filename, "content_type": contentType, "content_id": contentID, "url": url,
+		"declared_size": declaredSize, "declared_sha256": declaredSHA256, "key": key, "size": size, "sha256": sha256,
+		"detected_type": detected, "verdict": verdict, "signature": signature,
+	}
+}
+
+// selectAttachments reads the attachments of one email in the order of the mail.
+const selectAttachments = `
+SELECT filename, content_type, content_id, url, declared_size, declared_sha256, key, size, sha256, detected_type,
+       verdict, signature
+  FROM attachments WHERE email_id = @id ORDER BY ordinal`
+
+func scanAttachment(row pgx.CollectableRow) (mail.Attachment, error) {
+	var a mail.Attachment
+	err := row.Scan(&a.Filename, &a.ContentType, &a.ContentID, &a.URL, &a.DeclaredSize, &a.DeclaredSHA256, &a.Key,
+		&a.Size, &a.SHA256, &a.DetectedType, &a.Verdict, &a.Signature)
+	return a, err
+}
+
+// Manifest reads what SaveManifest, SaveVerdicts and SaveRoutes wrote. An email
+// that is not stored yet is an error, never an empty manifest: mail without
+// attachments would pass inspection.
+func (db *DB) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
+	const query = `
+SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes
+  FROM emails WHERE id = @id`
+
+	m := &ledger.Manifest{EmailID: emailID}
+	args := pgx.NamedArgs{"id": emailID}
+	var batch pgx.Batch
+	batch.Queue(query, args).QueryRow(func(row pgx.Row) error {
+		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
+			&m.Sender, &m.Recipients, &m.Routes))
+	})
+	batch.Queue(selectAttachments, args).Query(func(rows pgx.Rows) (err error) {
+		m.Attachments, err = pgx.CollectRows(rows, scanAttachment)
+		return err
+	})
+	err := db.pool.SendBatch(ctx, &batch).Close()
+	if err == nil && m.RawKey == "" {
+		err = fault.New(fault.Internal, "the email has not been stored yet")
+	}
+	if err != nil {
+		return nil, classify(fmt.Sprintf("read manifest of email %d", emailID), err)
+	}
+	return m, nil
+}
+
+// SaveVerdicts writes what inspection found: DetectedType, Verdict and Signature
+// of list[i] belong to attachment i. It is an error when the manifest has
+// fewer attachments than list.
+func (db *DB) SaveVerdicts(ctx context.Context, emailID int64, list []mail.Attachment) error {
+	const query = `
+UPDATE attachments a SET detected_type = n.detected_type, verdict = n.verdict, signature = n.signature
+  FROM unnest(@detected_type::text[], @verdict::text[], @signature::text[])
+  WITH ORDINALITY AS n (detected_type, verdict, signature, ordinal)
+ WHERE a.email_id = @id AND a.ordinal = n.ordinal - 1`
+
+	if len(list) == 0 {
+		return nil
+	}
+	detected, verdict, signature := make([]string, len(list)), make([]string, len(list)), make([]string, len(list))
+	for i := range list {
+		detected[i], verdict[i] = clean(list[i].DetectedType), string(list[i].Verdict)
+		signature[i] = clean(list[i].Signature)
+	}
+	tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+		"id": emailID, "detected_type": detected, "verdict": verdict, "signature": signature,
+	})
+	if err == nil && tag.RowsAffected() != int64(len(list)) {
+		err = fmt.Errorf("the manifest has %d of %d attachments", tag.RowsAffected(), len(list))
+	}
+	return classify(fmt.Sprintf("save verdicts of email %d", emailID), err)
+}
+
+// SaveRoutes writes the names of the rules that matched. A repeat writes nothing.
+func (db *DB) SaveRoutes(ctx context.Context, emailID int64, routes []string) error {
+	const query = `UPDATE emails SET routes = @routes::text[] WHERE id = @id AND routes <> @routes::text[]`
+
+	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"id": emailID, "routes": cleanAll(routes)})
+	return classify(fmt.Sprintf("save routes of email %d", emailID), err)
+}

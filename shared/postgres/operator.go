@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// selectRow reads what a list shows of an email e.
+const selectRow = `
+SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.detail, e.size,
+       e.received_at, e.closed_at, coalesce(f.workflow_id, ''), e.message_id, e.subject, e.sender, e.recipients, e.routes
+  FROM emails e LEFT JOIN emails f ON f.id = e.conflict_of`
+
+func scanRow(row pgx.Row, r *ledger.EmailRow) error {
+	return row.Scan(&r.ID, &r.EventID, &r.WorkflowID, &r.CorrelationID, &r.Source, &r.Tenant, &r.State, &r.Reason,
+		&r.Detail, &r.Size, &r.ReceivedAt, &r.ClosedAt, &r.DuplicateOf, &r.MessageID, &r.Subject, &r.From, &r.To, &r.Routes)
+}
+
+// ListEmails gives the emails that f chooses, newest first, and the cursor of
+// the next page, which is empty on the last. A cursor that this method did not
+// make is request_invalid.
+func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
+	// Only the conditions in use are part of the statement, so that the planner
+	// can use the index of what is open.
+	const (
+		byState  = ` AND e.state = @state`
+		byReason = ` AND e.reason = @reason`
+		bySource = ` AND e.source = @source`
+		byTenant = ` AND e.tenant = @tenant`
+		byCursor = ` AND e.id < @before`
+		byQuery  = ` AND (e.event_id ILIKE @like OR e.message_id ILIKE @like OR e.subject ILIKE @like OR e.sender ILIKE @like
+       OR array_to_string(e.recipients, ' ') ILIKE @like)`
+		order = ` ORDER BY e.id DESC LIMIT @limit`
+	)
+	before, err := parseCursor(f.Cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = ledger.DefaultLimit
+	}
+	limit = min(limit, ledger.MaxLimit)
+	where := " WHERE true"
+	for _, c := range []struct {
+		on        bool
+		condition string
+	}{
+		{f.State != "", byState}, {f.Reason != "", byReason}, {f.Source != "", bySource},
+		{f.Tenant != "", byTenant}, {f.Query != "", byQuery}, {before > 0, byCursor},
+	} {
+		if c.on {
+			where += c.condition
+		}
+	}
+	rows, err := db.pool.Query(ctx, selectRow+where+order, pgx.NamedArgs{
+		"state": clean(string(f.State)), "reason": clean(string(f.Reason)), "source": clean(f.Source), "tenant": clean(f.Tenant),
+		"like": "%" + escapeLike(clean(f.Query)) + "%", "before": before, "limit": limit + 1,
+	})
+	if err != nil {
+		return nil, "", classify("list emails", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r ledger.EmailRow, err error) {
+		err = scanRow(row, &r)
+		return r, err
+	})
+	if err != nil {
+		return nil, "", classify("list emails", err)
+	}
+	if len(list) <= limit {
+		return list, "", nil
+	}
+	list = list[:limit]
+	return list, cursorAfter(list[limit-1].ID), nil
+}
+
+// escapeLike takes the meaning from the wildcards of LIKE.
+func escapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}
+
+func cursorAfter(id int64) string {
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(id))) //nolint:gosec // ids are positive
+}
+
+// parseCursor gives the id below which the page begins, 0 for the first page.
+func parseCursor(cursor string) (int64, error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(b) != 8 {
+		return 0, fault.New(fault.RequestInvalid, "cursor: not one that a list of emails gave")
+	}
+	id := int64(binary.BigEndian.Uint64(b)) //nolint:gosec // checked below
+	if id <= 0 {
+		return 0, fault.New(fault.RequestInvalid, "cursor: not one that a list of emails gave")
+	}
+	return id, nil
+}
+
+// FindEmail gives all that the ledger says of an email. eventID is the event id,
+// for the first email that came with it, or the workflow ID of one that came
+// with the same id and another body. An empty source looks in all of them and
+// takes the newest. What is not there is not_found.
+func (db *DB) FindEmail(ctx context.Context, source, eventID string) (*ledger.EmailDetail, error) {
+	// The first row of an id wins over a conflicting one named by its workflow.
+	const (
+		query = selectRow + ` WHERE e.id = (
+    SELECT id FROM (
+        SELECT id, 0 AS rank FROM emails
+         WHERE event_id = @event_id AND conflict_of IS NULL AND (@source::text = '' OR source = @source)
+        UNION ALL
+        SELECT id, 1 FROM emails
+         WHERE workflow_id = @event_id AND conflict_of IS NOT NULL AND (@source::text = '' OR source = @source)
+    ) found ORDER BY rank, id DESC LIMIT 1)`
+		deliveries = `
+SELECT destination, state, attempts, last_status, last_error, next_attempt_at, delivered_at, idempotency_key
+  FROM deliveries WHERE email_id = @id ORDER BY destination`
+		decisions = `
+SELECT action, actor, via, note, decided_at, state_before, state_after, reason
+  FROM decisions WHERE email_id = @id ORDER BY sequence`
+	)
+	d := &ledger.EmailDetail{}
+	err := scanRow(db.pool.QueryRow(ctx, query, pgx.NamedArgs{"source": clean(source), "event_id": clean(eventID)}), &d.EmailRow)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fault.New(fault.NotFound, "no email with this id")
+	}
+	if err != nil {
+		return nil, classify("find email", err)
+	}
+	var batch pgx.Batch
+	args := pgx.NamedArgs{"id": d.ID}
+	batch.Queue(selectAttachments, args).Query(func(rows pgx.Rows) (err error) {
+		d.Attachments, err = pgx.AppendRows([]mail.Attachment{}, rows, scanAttachment)
+		return err
+	})
+	batch.Queue(deliveries, args).Query(func(rows pgx.Rows) (err error) {
+		d.Deliveries, err = pgx.AppendRows([]ledger.DeliveryRow{}, rows, scanDelivery)
+		return err
+	})
+	batch.Queue(decisions, args).Query(func(rows pgx.Rows) (err error) {
+		d.Decisions, err = pgx.AppendRows([]ledger.DecisionRow{}, rows, scanDecision)
+		return err
+	})
+	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, classify("find email", err)
+	}
+	return d, nil
+}
+
+func scanDelivery(row pgx.CollectableRow) (r ledger.DeliveryRow, err error) {
+	err = row.Scan(&r.Destination, &r.State, &r.Attempts, &r.LastStatus, &r.LastError, &r.NextAttemptAt, &r.DeliveredAt,
+		&r.IdempotencyKey)
+	return r, err
+}
+
+func scanDecision(row pgx.CollectableRow) (r ledger.DecisionRow, err error) {
+	err = row.Scan(&r.Action, &r.Actor, &r.Via, &r.Note, &r.At, &r.Before, &r.After, &r.Reason)
+	return r, err
+}

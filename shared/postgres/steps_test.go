@@ -1,0 +1,185 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+	"mailroom/shared/pgtest"
+	"mailroom/shared/postgres"
+)
+
+func manifest(id int64) ledger.Manifest {
+	return ledger.Manifest{
+		EmailID: id, RawKey: "body/aa/aabb", MIMEKey: "mime/cc/ccdd", Message: []byte(`{"subject":"s"}`),
+		MessageID: "<m@x.example>", Subject: "Invoice\x00 \xff42", Sender: "a@x.example",
+		Recipients: []string{"b@yourapp.example", "c@yourapp.example"},
+		Attachments: []mail.Attachment{
+			{Filename: "a.pdf", ContentType: "application/pdf", DeclaredSize: -1, Key: "aa/1", Size: 10, SHA256: "aa"},
+			{Filename: "b.zip", ContentID: "cid", DeclaredSize: 7, DeclaredSHA256: "bb", URL: "https://x/y", SHA256: "bb"},
+		},
+	}
+}
+
+func one(t *testing.T, db *postgres.DB) contract.Email {
+	t.Helper()
+	return accept(t, db, event("e", "body"))[0].Row.Email
+}
+
+func TestSaveManifest(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := one(t, db)
+	_, err := db.Manifest(ctx, email.ID)
+	require.True(t, fault.Is(err, fault.Internal), "an email that is not stored has no manifest: %v", err)
+
+	require.NoError(t, db.SaveManifest(ctx, manifest(email.ID)))
+	body, err := db.Body(ctx, email.ID)
+	require.NoError(t, err)
+	require.True(t, body.Stored)
+	require.Equal(t, "body/aa/aabb", body.Key)
+	require.Nil(t, body.Inline)
+	require.Empty(t, claim(t, db, 10, lease), "the inbox row is gone")
+
+	require.NoError(t, db.SaveRoutes(ctx, email.ID, []string{"support", "audit"}))
+	got, err := db.Manifest(ctx, email.ID)
+	require.NoError(t, err)
+	want := manifest(email.ID)
+	want.Subject, want.Routes = "Invoice \uFFFD42", []string{"support", "audit"}
+	require.False(t, got.ReceivedAt.IsZero())
+	want.ReceivedAt = body.ReceivedAt
+	require.Equal(t, &want, got)
+
+	require.NoError(t, db.SaveManifest(ctx, ledger.Manifest{EmailID: email.ID, RawKey: "body/aa/aabb", Message: []byte("{}")}))
+	got, err = db.Manifest(ctx, email.ID)
+	require.NoError(t, err)
+	require.Empty(t, got.Attachments)
+	require.Equal(t, want.Routes, got.Routes)
+}
+
+func TestSaveManifestRepeatKeepsVerdicts(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := one(t, db)
+	m := manifest(email.ID)
+	require.NoError(t, db.SaveManifest(ctx, m))
+	scanned := []mail.Attachment{
+		{DetectedType: "application/pdf", Verdict: mail.Clean},
+		{DetectedType: "application/zip", Verdict: mail.Infected, Signature: "Eicar-Test-Signature"},
+	}
+	require.NoError(t, db.SaveVerdicts(ctx, email.ID, scanned))
+
+	require.NoError(t, db.SaveManifest(ctx, m))
+	got, err := db.Manifest(ctx, email.ID)
+	require.NoError(t, err)
+	require.Equal(t, mail.Clean, got.Attachments[0].Verdict)
+	require.Equal(t, "application/zip", got.Attachments[1].DetectedType)
+	require.Equal(t, mail.Infected, got.Attachments[1].Verdict)
+	require.Equal(t, "Eicar-Test-Signature", got.Attachments[1].Signature)
+
+	// Other bytes are not covered by the old verdict.
+	m.Attachments[0].SHA256 = "other"
+	require.NoError(t, db.SaveManifest(ctx, m))
+	got, err = db.Manifest(ctx, email.ID)
+	require.NoError(t, err)
+	require.Empty(t, got.Attachments[0].Verdict)
+	require.Equal(t, mail.Infected, got.Attachments[1].Verdict)
+
+	require.Error(t, db.SaveVerdicts(ctx, email.ID, append(scanned, mail.Attachment{})), "a third one is not in the manifest")
+}
+
+func TestUnknownEmail(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	_, err := db.Body(ctx, 1)
+	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
+	_, err = db.Manifest(ctx, 1)
+	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
+	err = db.SaveManifest(ctx, manifest(1))
+	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
+	require.NoError(t, db.Record(ctx, contract.RecordInput{Email: contract.Email{ID: 1}, Sequence: 1, State: contract.Delivered}))
+}
+
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := one(t, db)
+	at := time.UnixMilli(1_790_000_001_000).UTC()
+	record := func(sequence int, state contract.State, reason contract.Reason, d *contract.Decision) {
+		t.Helper()
+		require.NoError(t, db.Record(ctx, contract.RecordInput{
+			Email: email, Sequence: sequence, State: state, Reason: reason, Detail: "why", Decision: d,
+			Before: contract.Quarantined, AtUnixMilli: at.UnixMilli(),
+		}))
+	}
+	read := func() *ledger.EmailDetail {
+		t.Helper()
+		d, err := db.FindEmail(ctx, "", "e")
+		require.NoError(t, err)
+		return d
+	}
+
+	record(1, contract.Quarantined, contract.Infected, nil)
+	require.Equal(t, contract.Quarantined, read().State)
+	require.Nil(t, read().ClosedAt)
+
+	approve := &contract.Decision{Action: contract.Approve, Actor: "ann", Note: "known\x00 sender", Via: "api"}
+	record(2, contract.Processing, "", approve)
+	record(3, contract.Delivered, "", nil)
+	record(1, contract.Quarantined, contract.Infected, nil)
+	record(2, contract.Processing, "", &contract.Decision{Action: contract.Discard, Actor: "bob", Via: "api"})
+	record(3, contract.Discarded, "", nil)
+
+	got := read()
+	require.Equal(t, contract.Delivered, got.State, "an older or equal sequence changes nothing")
+	require.Empty(t, got.Reason)
+	require.Equal(t, at, *got.ClosedAt)
+	require.Equal(t, []ledger.DecisionRow{{
+		Action: contract.Approve, Actor: "ann", Via: "api", Note: "known sender", At: at,
+		Before: contract.Quarantined, After: contract.Processing, Reason: contract.Infected,
+	}}, got.Decisions)
+
+	// A decision that arrives after a newer state is still kept.
+	record(5, contract.Quarantined, contract.ManualHold, nil)
+	require.Nil(t, read().ClosedAt)
+	record(4, contract.Processing, "", approve)
+	require.Equal(t, contract.Quarantined, read().State)
+	require.Len(t, read().Decisions, 2)
+}
+
+func TestSaveDelivery(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := one(t, db)
+	_, found, err := db.Delivery(ctx, email.ID, "ticketing")
+	require.NoError(t, err)
+	require.False(t, found)
+
+	d := ledger.Delivery{
+		EmailID: email.ID, Destination: "ticketing", State: ledger.Retrying, IdempotencyKey: "mr_1", Attempts: 2,
+		LastStatus: 503, LastError: "the destination answered 503", NextAttemptAt: time.UnixMilli(1_790_000_002_000).UTC(),
+	}
+	require.NoError(t, db.SaveDelivery(ctx, d))
+	got, found, err := db.Delivery(ctx, email.ID, "ticketing")
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, d, got)
+
+	done := d
+	done.State, done.Attempts, done.LastStatus, done.LastError = ledger.Delivered, 3, 200, ""
+	done.NextAttemptAt, done.DeliveredAt = time.Time{}, time.UnixMilli(1_790_000_003_000).UTC()
+	require.NoError(t, db.SaveDelivery(ctx, done))
+	for _, state := range []ledger.DeliveryState{ledger.Attempting, ledger.Retrying, ledger.Rejected, ledger.Ambiguous, ledger.Delivered} {
+		late := d
+		late.State, late.Attempts = state, 9
+		require.NoError(t, db.SaveDelivery(ctx, late))
+	}
+	got, _, err = db.Delivery(ctx, email.ID, "ticketing")
+	require.NoError(t, err)
+	require.Equal(t, done, got, "delivered is the end")
+}
