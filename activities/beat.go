@@ -1,0 +1,53 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"mailroom/shared/contract"
+)
+
+// beatEvery is the time between heartbeats where the activity's heartbeat
+// timeout does not ask for more.
+const beatEvery = 5 * time.Second
+
+// beat keeps an activity alive in Temporal's eyes until stop is called, and lets
+// a cancellation reach its context: it heartbeats for mail above
+// contract.LargeMail and wherever a heartbeat timeout is set. stop waits for the
+// heart to stand still. In a local activity and outside of any it does nothing.
+func beat(ctx context.Context, size int64) (stop func()) {
+	if !activity.IsActivity(ctx) {
+		return func() {}
+	}
+	info := activity.GetInfo(ctx)
+	if info.IsLocalActivity || (size <= contract.LargeMail && info.HeartbeatTimeout <= 0) {
+		return func() {}
+	}
+	every := beatEvery
+	if third := info.HeartbeatTimeout / 3; third > 0 && third < every {
+		every = third
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		activity.RecordHeartbeat(ctx)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				activity.RecordHeartbeat(ctx)
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
+}

@@ -1,0 +1,240 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// saveWithin bounds the write that follows a call. It does not end with the
+// activity: what a call did must be written down.
+const saveWithin = 5 * time.Second
+
+const ambiguousSentence = "an earlier attempt broke off, and nobody knows whether the destination has acted on it"
+
+// DeliveryLedger is what Deliver reads and writes of the ledger. SaveDelivery
+// never moves a delivered one back.
+type DeliveryLedger interface {
+	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
+	Delivery(ctx context.Context, emailID int64, destination string) (ledger.Delivery, bool, error)
+	SaveDelivery(ctx context.Context, d ledger.Delivery) error
+}
+
+// Sender makes one attempt and gives the HTTP status of the answer, 0 where there
+// was none. body is called at most once, and then only right before the call is
+// made. Every failure is a fault; an error of body comes back as it is.
+type Sender interface {
+	Send(ctx context.Context, e contract.Email, d ledger.Delivery, body func(context.Context) ([]byte, error)) (int, error)
+	// HonoursKey reports whether a repeat with the same key has no second effect.
+	HonoursKey(destination string) bool
+}
+
+// DeliverDeps is what Deliver needs; all of it is required but Now.
+type DeliverDeps struct {
+	Ledger   DeliveryLedger
+	Messages MessageReader
+	Links    Linker
+	Sender   Sender
+	Now      func() time.Time // nil: time.Now
+}
+
+// Deliver is the fifth step of an email, once for each destination.
+type Deliver struct{ deps DeliverDeps }
+
+// NewDeliver checks that nothing is missing.
+func NewDeliver(deps DeliverDeps) (*Deliver, error) {
+	if deps.Ledger == nil || deps.Messages == nil || deps.Links == nil || deps.Sender == nil {
+		return nil, errors.New("deliver: a dependency is missing")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	return &Deliver{deps: deps}, nil
+}
+
+// Deliver makes one attempt at one delivery. It is idempotent on
+// contract.IdempotencyKey(Email.WorkflowID, Destination): a delivery that is done
+// is not sent again, and every attempt carries the key.
+//
+// Where the destination does not honour the key, the ledger says attempting
+// before the call. An attempt whose end is unknown, found by a repeat or seen
+// here, is ambiguous_effect and stays so until a person asks for another go.
+func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out contract.DeliverResult, err error) {
+	defer settle(ctx, in.Email, &err)
+	defer beat(ctx, in.Email.Size)()
+
+	d, found, err := s.deps.Ledger.Delivery(ctx, in.Email.ID, in.Destination)
+	if err != nil {
+		return out, fmt.Errorf("read delivery: %w", err)
+	}
+	if found && d.State == ledger.Delivered {
+		return contract.DeliverResult{Status: d.LastStatus, Attempts: d.Attempts}, nil
+	}
+	if found {
+		if err := s.mayCall(ctx, &d, in.Again); err != nil {
+			return out, err
+		}
+	}
+	d.EmailID, d.Destination = in.Email.ID, in.Destination
+	d.IdempotencyKey = contract.IdempotencyKey(in.Email.WorkflowID, in.Destination)
+	status, called, sendErr := s.call(ctx, in, &d)
+	if err := s.note(ctx, in.Email, &d, status, called, sendErr); err != nil {
+		return out, err
+	}
+	return contract.DeliverResult{Status: status, Attempts: d.Attempts}, nil
+}
+
+// mayCall gives the fault of a delivery that came to an end which a repeat does
+// not change. A delivery found attempting is ambiguous even when a person asked
+// for another go: that was asked before this attempt began.
+func (s *Deliver) mayCall(ctx context.Context, d *ledger.Delivery, again bool) error {
+	switch {
+	case d.State == ledger.Rejected && !again:
+		return fault.New(fault.DownstreamRejected, d.LastError)
+	case d.State == ledger.Attempting && !s.deps.Sender.HonoursKey(d.Destination):
+		d.State, d.LastError, d.NextAttemptAt = ledger.Ambiguous, ambiguousSentence, time.Time{}
+		if err := s.deps.Ledger.SaveDelivery(ctx, *d); err != nil {
+			return fmt.Errorf("save ambiguous delivery: %w", err)
+		}
+		return fault.New(fault.AmbiguousEffect, ambiguousSentence)
+	case d.State == ledger.Ambiguous && !again:
+		return fault.New(fault.AmbiguousEffect, d.LastError)
+	}
+	return nil
+}
+
+// call makes the attempt. called tells whether the destination may have seen it;
+// d counts it then.
+func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery) (status int, called bool, err error) {
+	status, err = s.deps.Sender.Send(ctx, in.Email, *d, func(ctx context.Context) ([]byte, error) {
+		body, err := s.body(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		attempt := *d
+		attempt.Attempts++
+		if !s.deps.Sender.HonoursKey(in.Destination) {
+			attempt.State, attempt.NextAttemptAt = ledger.Attempting, time.Time{}
+			if err := s.deps.Ledger.SaveDelivery(ctx, attempt); err != nil {
+				return nil, fmt.Errorf("save attempt: %w", err)
+			}
+		}
+		*d, called = attempt, true
+		return body, nil
+	})
+	return status, called, err
+}
+
+// body makes the request out of what the ledger and the object store hold.
+func (s *Deliver) body(ctx context.Context, in contract.DeliverInput) ([]byte, error) {
+	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	message, err := s.deps.Messages.Message(ctx, manifest)
+	if err != nil {
+		return nil, fmt.Errorf("read message: %w", err)
+	}
+	return requestBody(ctx, in, manifest, message, s.deps.Links, s.deps.Now())
+}
+
+// note writes down how an attempt ended and gives its error. A call that was not
+// made leaves its mark only as the time of the next attempt.
+func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery, status int, called bool, sendErr error) error {
+	f := fault.From(sendErr)
+	if !called {
+		if !withheld(f) {
+			return fmt.Errorf("send to %s: %w", d.Destination, sendErr)
+		}
+		d.State, d.NextAttemptAt = ledger.Retrying, s.next(ctx, f)
+		if d.LastError == "" {
+			d.LastError = f.Public
+		}
+	} else {
+		s.settled(ctx, d, status, f)
+		logAttempt(ctx, e, d, f)
+	}
+	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
+	defer cancel()
+	saveErr := s.deps.Ledger.SaveDelivery(save, *d)
+	switch {
+	case sendErr != nil: // the failure of the call is the one that counts
+		return fmt.Errorf("send to %s: %w", d.Destination, errors.Join(sendErr, saveErr))
+	case saveErr != nil:
+		return fmt.Errorf("save delivery: %w", saveErr)
+	}
+	return nil
+}
+
+// settled fills d with how a call ended.
+func (s *Deliver) settled(ctx context.Context, d *ledger.Delivery, status int, f *fault.Error) {
+	d.LastStatus, d.LastError, d.NextAttemptAt = status, "", time.Time{}
+	if f == nil {
+		d.State, d.DeliveredAt = ledger.Delivered, s.deps.Now()
+		return
+	}
+	d.LastError = f.Public
+	switch {
+	case f.Code == fault.AmbiguousEffect:
+		d.State = ledger.Ambiguous
+	case !f.Temporary:
+		d.State = ledger.Rejected
+	default:
+		d.State, d.NextAttemptAt = ledger.Retrying, s.next(ctx, f)
+	}
+}
+
+// withheld reports whether f keeps calls from being made for a while.
+func withheld(f *fault.Error) bool {
+	return f != nil && (f.Code == fault.BreakerOpen || f.Code == fault.Overloaded || f.Code == fault.DownstreamGone)
+}
+
+// next says when the next attempt is to be expected: after what f asks for, else
+// as the activity's retry policy has it.
+func (s *Deliver) next(ctx context.Context, f *fault.Error) time.Time {
+	wait := f.RetryAfter
+	if wait <= 0 {
+		wait = policyWait(ctx)
+	}
+	return s.deps.Now().Add(wait)
+}
+
+// policyWait is the retry policy's own wait after this attempt, as far as it is known.
+func policyWait(ctx context.Context) time.Duration {
+	if !activity.IsActivity(ctx) {
+		return time.Second
+	}
+	info := activity.GetInfo(ctx)
+	p := info.RetryPolicy
+	if info.IsLocalActivity || p == nil || p.InitialInterval <= 0 || info.Attempt < 1 {
+		return time.Second
+	}
+	wait := float64(p.InitialInterval) * math.Pow(max(p.BackoffCoefficient, 1), float64(info.Attempt-1))
+	longest := 100 * p.InitialInterval // the server's default
+	if p.MaximumInterval > 0 {
+		longest = p.MaximumInterval
+	}
+	return time.Duration(min(wait, float64(longest)))
+}
+
+// logAttempt writes the one line of an attempt.
+func logAttempt(ctx context.Context, e contract.Email, d *ledger.Delivery, f *fault.Error) {
+	if !activity.IsActivity(ctx) {
+		return
+	}
+	result := "delivered"
+	if f != nil {
+		result = string(f.Code)
+	}
+	activity.GetLogger(ctx).Info("delivery.attempted",
+		"event_id", e.EventID, "correlation_id", e.CorrelationID, "tenant", e.Tenant, "source", e.Source,
+		"destination", d.Destination, "result", result, "status", d.LastStatus, "attempts", d.Attempts)
+}

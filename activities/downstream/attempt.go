@@ -1,0 +1,159 @@
+package downstream
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/netguard"
+)
+
+// attempt makes one HTTP call. It ends by the destination's timeout.
+func (d *destination) attempt(parent context.Context, c call, body []byte) outcome {
+	ctx, cancel := context.WithTimeout(parent, d.timeout)
+	defer cancel()
+	var connected atomic.Bool // from then on bytes may have been written
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	req, err := d.request(ctx, c, body)
+	if err != nil {
+		return outcome{
+			result:  resultNoBody,
+			err:     fault.Wrap(fault.Internal, "the request to the destination could not be made", err),
+			breaker: errExcluded,
+		}
+	}
+	// The transport itself, not a client around it: it follows no redirect and
+	// keeps no cookie.
+	resp, err := d.transport.RoundTrip(req) //nolint:bodyclose // discard closes it
+	if err != nil {
+		return d.broken(parent, err, connected.Load())
+	}
+	discard(resp.Body, cancel)
+	return d.judge(resp)
+}
+
+// request builds the POST. Its body can be sent again by the transport, which
+// does so when a connection that was used before turns out to be closed, only
+// where the destination honours the key.
+func (d *destination) request(ctx context.Context, c call, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if !d.idempotent {
+		req.GetBody = nil
+	}
+	setHeaders(req.Header, c)
+	return req, d.signer.sign(req.Header, c.key, body, time.Now())
+}
+
+// discard reads a bounded part of an answer's body for a short time and closes
+// it. What it says does not matter, and neither does how it ends.
+func discard(body io.ReadCloser, cancel context.CancelFunc) {
+	stop := time.AfterFunc(drainFor, cancel)
+	defer stop.Stop()
+	_, _ = io.CopyN(io.Discard, body, maxAnswerBody)
+	_ = body.Close()
+}
+
+// judge gives the outcome of an answer by its status.
+func (d *destination) judge(resp *http.Response) outcome {
+	status := resp.StatusCode
+	switch {
+	case status >= 200 && status <= 299:
+		return outcome{status: status, result: resultDelivered}
+	case status >= 300 && status <= 399:
+		return rejected(status, ": redirects are not followed")
+	case status == http.StatusGone:
+		d.paused.Store(time.Now().Add(d.pause).UnixNano())
+		return gone(status, d.pause)
+	case status == http.StatusRequestTimeout, status == http.StatusConflict,
+		status == http.StatusTooEarly, status == http.StatusTooManyRequests:
+		return d.again(resp, nil)
+	case status >= 400 && status <= 499:
+		return rejected(status, "")
+	case !d.idempotent && (status == http.StatusBadGateway || status == http.StatusGatewayTimeout):
+		return ambiguous(status, nil, errFailed)
+	}
+	return d.again(resp, errFailed)
+}
+
+func (d *destination) again(resp *http.Response, breaker error) outcome {
+	f := fault.New(fault.DownstreamUnavailable, sentence(resp.StatusCode, "; it will be tried again")).
+		After(retryAfter(resp.Header.Get("Retry-After"), time.Now()))
+	return outcome{status: resp.StatusCode, result: resultRetry, err: f, breaker: breaker}
+}
+
+func rejected(status int, why string) outcome {
+	return outcome{
+		status: status,
+		result: resultRejected,
+		err:    fault.New(fault.DownstreamRejected, sentence(status, why)),
+	}
+}
+
+// ambiguous keeps the cause as text alone: whatever ended the attempt, a
+// cancellation included, the unknown effect is what must be seen.
+func ambiguous(status int, cause, breaker error) outcome {
+	if cause != nil {
+		cause = errors.New(cause.Error())
+	}
+	return outcome{
+		status: status,
+		result: resultAmbiguous,
+		err: fault.Wrap(fault.AmbiguousEffect,
+			"the attempt broke off after it had begun, and the destination does not honour idempotency keys", cause),
+		breaker: breaker,
+	}
+}
+
+// broken gives the outcome of a call without an answer. When the caller's own
+// time ended, nothing was learnt of the destination.
+func (d *destination) broken(parent context.Context, err error, connected bool) outcome {
+	breaker, result := errFailed, resultRetry
+	if parent.Err() != nil {
+		breaker, result = errExcluded, resultCut
+	}
+	if connected && !d.idempotent {
+		return ambiguous(0, err, breaker)
+	}
+	return outcome{
+		result:  result,
+		err:     fault.Wrap(fault.DownstreamUnavailable, reason(parent, err), err),
+		breaker: breaker,
+	}
+}
+
+// reason says in a sentence why there was no answer, by type and never by text.
+func reason(parent context.Context, err error) string {
+	var (
+		dns     *net.DNSError
+		timeout net.Error
+		cert    *tls.CertificateVerificationError
+		unknown x509.UnknownAuthorityError
+	)
+	switch {
+	case parent.Err() != nil:
+		return "the attempt was cut short"
+	case errors.Is(err, netguard.ErrRefused):
+		return "the destination's address may not be called; allow_private opens private ones"
+	case errors.As(err, &dns):
+		return "the destination's name could not be resolved"
+	case errors.As(err, &cert), errors.As(err, &unknown):
+		return "the destination's certificate is not trusted"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "the destination did not answer in time"
+	}
+	return "the connection to the destination failed"
+}

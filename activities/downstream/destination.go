@@ -1,0 +1,227 @@
+package downstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"mailroom/shared/config"
+	"mailroom/shared/fault"
+	"mailroom/shared/netguard"
+)
+
+// Defaults of a destination, and bounds that are the same for all.
+const (
+	defaultTimeout     = 10 * time.Second
+	defaultMaxInFlight = 32
+	defaultFailures    = 5
+	defaultOpenFor     = 30 * time.Second
+
+	maxAnswerHeader = 32 << 10
+	maxAnswerBody   = 64 << 10
+	// drainFor is how long the body of an answer is read so that its connection
+	// can be used again; the status is known by then.
+	drainFor = 250 * time.Millisecond
+	busyWait = time.Second
+)
+
+// destination is one downstream system with what protects it and us.
+type destination struct {
+	url        string
+	timeout    time.Duration
+	maxWait    time.Duration
+	openFor    time.Duration
+	pause      time.Duration
+	idempotent bool
+	signer     signer
+	transport  *http.Transport
+	breaker    *gobreaker.CircuitBreaker[outcome]
+	places     chan struct{}
+	paused     atomic.Int64 // until then, in Unix nanoseconds, nothing is sent
+}
+
+// call is what one use of send carries.
+type call struct {
+	key           string
+	correlationID string
+	body          Body
+}
+
+// outcome is how one use of send ended.
+type outcome struct {
+	status  int
+	result  string
+	err     error
+	breaker error // nil, errFailed or errExcluded
+}
+
+func newDestination(to config.Destination, c Config, deps Deps) (*destination, error) {
+	u, err := url.Parse(to.URL)
+	switch {
+	case err != nil:
+		return nil, errors.New("the url cannot be read")
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return nil, errors.New("the url must begin with http:// or https:// and name a host")
+	case u.User != nil:
+		return nil, errors.New("the url must not hold credentials")
+	}
+	sign, err := newSigner(to.Secret.Key.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	d := &destination{
+		url:        u.String(),
+		timeout:    or(to.Timeout, defaultTimeout),
+		maxWait:    c.MaxWait,
+		openFor:    or(to.Breaker.OpenFor, defaultOpenFor),
+		pause:      c.Pause,
+		idempotent: to.HonoursKey(),
+		signer:     sign,
+	}
+	inFlight := or(to.MaxInFlight, defaultMaxInFlight)
+	d.places = make(chan struct{}, inFlight)
+	d.transport = newTransport(to.AllowPrivate, inFlight, d)
+	d.breaker = newBreaker(to.Name, or(to.Breaker.Failures, defaultFailures), d.openFor, deps)
+	return d, nil
+}
+
+// newTransport gives each destination connections of its own. It knows no proxy:
+// behind one the guard would see the proxy's address alone.
+func newTransport(allowPrivate bool, inFlight int, d *destination) *http.Transport {
+	return &http.Transport{
+		DialContext:            netguard.Dialer(netguard.Config{AllowPrivate: allowPrivate}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    5 * time.Second,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		MaxConnsPerHost:        inFlight,
+		MaxIdleConnsPerHost:    inFlight,
+		IdleConnTimeout:        60 * time.Second,
+		// On a connection that is used again a request can meet the other side's
+		// close; where a repeat has a second effect that doubt is not worth it.
+		DisableKeepAlives: !d.idempotent,
+	}
+}
+
+func newBreaker(name string, failures int, openFor time.Duration, deps Deps) *gobreaker.CircuitBreaker[outcome] {
+	deps.Metrics.Breaker(name, gobreaker.StateClosed.String())
+	return gobreaker.NewCircuitBreaker[outcome](gobreaker.Settings{
+		Name:        name,
+		MaxRequests: 1, // one probe when half open
+		Timeout:     openFor,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.ConsecutiveFailures >= uint32(failures) //nolint:gosec // G115: checked by the configuration
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errExcluded) },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			deps.Metrics.Breaker(name, to.String())
+			deps.Logger.Warn("breaker.changed", "destination", name, "from", from.String(), "to", to.String())
+		},
+	})
+}
+
+// send makes the call unless something keeps it from being made.
+func (d *destination) send(ctx context.Context, c call) outcome {
+	if left := time.Until(time.Unix(0, d.paused.Load())); left > 0 {
+		return gone(0, left)
+	}
+	if !d.idempotent && !d.timeFor(ctx) {
+		return busy("there is too little time for an attempt that must not be cut short", 0)
+	}
+	if d.breaker.State() == gobreaker.StateOpen {
+		return d.withheld()
+	}
+	if !d.enter(ctx) {
+		return busy("too many calls to the destination are under way", busyWait+jitter(busyWait))
+	}
+	defer func() { <-d.places }()
+
+	o, err := d.breaker.Execute(func() (outcome, error) {
+		body, err := c.body(ctx)
+		if err != nil {
+			return outcome{result: resultNoBody, err: err}, errExcluded
+		}
+		o := d.attempt(ctx, c, body)
+		return o, o.breaker
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return d.withheld()
+	}
+	return o
+}
+
+// timeFor reports whether a whole attempt fits before the end of ctx.
+func (d *destination) timeFor(ctx context.Context) bool {
+	end, bounded := ctx.Deadline()
+	return !bounded || time.Until(end) >= d.timeout
+}
+
+// enter takes a place, waiting for one no longer than maxWait.
+func (d *destination) enter(ctx context.Context) bool {
+	select {
+	case d.places <- struct{}{}:
+		return true
+	default:
+	}
+	wait := time.NewTimer(d.maxWait)
+	defer wait.Stop()
+	select {
+	case d.places <- struct{}{}:
+		return true
+	case <-wait.C:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// withheld is what becomes of a call while the breaker is open: it comes back
+// when the breaker lets a probe through, spread out, so that not all come at once.
+func (d *destination) withheld() outcome {
+	return outcome{
+		result: resultOpen,
+		err: fault.New(fault.BreakerOpen, "calls to the destination are withheld because the last ones failed").
+			After(d.openFor + jitter(d.openFor/2)),
+	}
+}
+
+func busy(why string, wait time.Duration) outcome {
+	return outcome{result: resultBusy, err: fault.New(fault.Overloaded, why).After(wait)}
+}
+
+func gone(status int, wait time.Duration) outcome {
+	return outcome{
+		status: status,
+		result: resultGone,
+		err:    fault.New(fault.DownstreamGone, "the destination says that it is gone (410); it is paused").After(wait),
+	}
+}
+
+// jitter gives a random part of d.
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return rand.N(d) //nolint:gosec // G404: spreads calls, keeps no secret
+}
+
+// or gives v, or the default where v is not set.
+func or[T int | time.Duration](v, fallback T) T {
+	if v <= 0 {
+		return fallback
+	}
+	return v
+}
+
+func sentence(status int, text string) string {
+	return fmt.Sprintf("the destination answered %d%s", status, text)
+}

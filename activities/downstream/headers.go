@@ -1,0 +1,120 @@
+package downstream
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"mailroom/shared/signing"
+)
+
+const maxRetryAfter = time.Hour
+
+// signer puts both signatures on a request. Without a secret it puts none.
+//
+// The secret's text keys the timestamp-hmac scheme. Standard Webhooks decodes
+// what follows whsec_ from base64; any other secret keys it with its text as
+// well, so the receiver's library is given whsec_ and the base64 of the text.
+type signer struct {
+	secret   string
+	standard *standardwebhooks.Webhook
+}
+
+func newSigner(secret string) (signer, error) {
+	if secret == "" {
+		return signer{}, nil
+	}
+	var standard *standardwebhooks.Webhook
+	var err error
+	if strings.HasPrefix(secret, "whsec_") {
+		standard, err = standardwebhooks.NewWebhook(secret)
+	} else {
+		standard, err = standardwebhooks.NewWebhookRaw([]byte(secret))
+	}
+	if err != nil { // the cause may repeat the secret
+		return signer{}, errors.New("the secret begins with whsec_ and goes on with something that is not base64")
+	}
+	return signer{secret: secret, standard: standard}, nil
+}
+
+// sign adds the signature headers for body at the time now.
+func (s signer) sign(h http.Header, id string, body []byte, now time.Time) error {
+	timestamp := strconv.FormatInt(now.Unix(), 10)
+	h.Set(standardwebhooks.HeaderWebhookID, id)
+	h.Set(standardwebhooks.HeaderWebhookTimestamp, timestamp)
+	if s.standard == nil {
+		return nil
+	}
+	signature, err := s.standard.Sign(id, now, body)
+	if err != nil {
+		return fmt.Errorf("sign: %w", err)
+	}
+	h.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	h.Set(signing.TimestampHeader, timestamp)
+	h.Set(signing.SignatureHeader, signing.TimestampHMAC(s.secret, timestamp, body))
+	return nil
+}
+
+// setHeaders adds what every request carries besides its signatures.
+func setHeaders(h http.Header, c call) {
+	h.Set("Content-Type", "application/json")
+	h.Set("User-Agent", "mailroom")
+	h.Set("Idempotency-Key", c.key)
+	h.Set("Traceparent", traceparent(c.correlationID))
+	if id := headerText(c.correlationID); id != "" {
+		h.Set("X-Correlation-Id", id)
+	}
+}
+
+// traceparent gives a header of W3C Trace Context §3.2. All attempts of an email
+// are in one trace: its id follows from the correlation id, the span is new.
+func traceparent(correlationID string) string {
+	sum := sha256.Sum256([]byte(correlationID))
+	var span [8]byte
+	_, _ = rand.Read(span[:]) // never fails
+	span[0] |= 1              // all zeros would be invalid
+	return "00-" + hex.EncodeToString(sum[:16]) + "-" + hex.EncodeToString(span[:]) + "-01"
+}
+
+// headerText gives text if it is fit for a header (RFC 9110 §5.5, ASCII alone)
+// and not longer than 200 bytes, else nothing.
+func headerText(text string) string {
+	if len(text) > 200 {
+		return ""
+	}
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return ""
+		}
+	}
+	return strings.TrimSpace(text)
+}
+
+// retryAfter reads a Retry-After header (RFC 9110 §10.2.3), seconds or a date,
+// clamped to maxRetryAfter. What cannot be read or lies in the past is zero.
+func retryAfter(text string, now time.Time) time.Duration {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return 0
+	}
+	if strings.Trim(text, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) { // too long a number is a long wait
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
+}

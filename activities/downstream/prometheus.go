@@ -1,0 +1,62 @@
+package downstream
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Prometheus is a Metrics that shows itself on a registry.
+type Prometheus struct {
+	attempts *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	breaker  *prometheus.GaugeVec
+}
+
+var _ Metrics = (*Prometheus)(nil)
+
+// States lists the states of a breaker once.
+func States() []string { return []string{"closed", "half-open", "open"} }
+
+// NewPrometheus registers the delivery metrics. To register them twice is an error.
+func NewPrometheus(reg prometheus.Registerer) (*Prometheus, error) {
+	p := &Prometheus{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mailroom_delivery_attempts_total",
+			Help: "Attempts at a destination by result; breaker_open, busy and no_body made no call.",
+		}, []string{"destination", "result"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "mailroom_delivery_attempt_seconds",
+			Help:    "Duration of an attempt at a destination, with the wait for a free place.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, []string{"destination"}),
+		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mailroom_delivery_breaker_state",
+			Help: "1 for the state that the breaker of a destination is in, 0 for the others.",
+		}, []string{"destination", "state"}),
+	}
+	for _, c := range []prometheus.Collector{p.attempts, p.duration, p.breaker} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register delivery metrics: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// Attempt counts one attempt.
+func (p *Prometheus) Attempt(destination, result string, took time.Duration) {
+	p.attempts.WithLabelValues(destination, result).Inc()
+	p.duration.WithLabelValues(destination).Observe(took.Seconds())
+}
+
+// Breaker notes the state a breaker is in.
+func (p *Prometheus) Breaker(destination, state string) {
+	for _, s := range States() {
+		v := 0.0
+		if s == state {
+			v = 1
+		}
+		p.breaker.WithLabelValues(destination, s).Set(v)
+	}
+}

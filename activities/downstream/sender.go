@@ -1,0 +1,151 @@
+package downstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// Config is what a Sender is made of.
+type Config struct {
+	// Destinations as they are configured; names are unique, secrets resolved.
+	Destinations []config.Destination
+	// MaxWait is how long a call waits for a free place before it is put off;
+	// default 250 ms.
+	MaxWait time.Duration
+	// Pause is how long nothing is sent to a destination after it has answered
+	// 410; default and most 1 h. The pause is this process's own: a restart ends it.
+	Pause time.Duration
+}
+
+// Deps are what a Sender needs; both may be nil.
+type Deps struct {
+	Metrics Metrics
+	Logger  *slog.Logger
+}
+
+// Body gives the request body. It is called at most once, when a breaker and a
+// free place have let the call through, right before the call is made.
+type Body = func(context.Context) ([]byte, error)
+
+// Sender sends to the configured destinations. It is safe for concurrent use.
+type Sender struct {
+	destinations map[string]*destination
+	metrics      Metrics
+}
+
+// New makes a Sender. The error names the destination and what is wrong with it.
+func New(c Config, d Deps) (*Sender, error) {
+	if c.MaxWait <= 0 {
+		c.MaxWait = 250 * time.Millisecond
+	}
+	if c.Pause <= 0 || c.Pause > maxRetryAfter {
+		c.Pause = maxRetryAfter
+	}
+	if d.Metrics == nil {
+		d.Metrics = noMetrics{}
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Sender{destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics}
+	for _, to := range c.Destinations {
+		if _, twice := s.destinations[to.Name]; twice {
+			return nil, fmt.Errorf("destination %q: the name is taken", to.Name)
+		}
+		made, err := newDestination(to, c, d)
+		if err != nil {
+			return nil, fmt.Errorf("destination %q: %w", to.Name, err)
+		}
+		s.destinations[to.Name] = made
+	}
+	return s, nil
+}
+
+// Close closes connections that wait for the next call; calls under way go on.
+func (s *Sender) Close() {
+	for _, d := range s.destinations {
+		d.transport.CloseIdleConnections()
+	}
+}
+
+// HonoursKey reports whether a repeat of a delivery with the same key has no
+// second effect at the destination. An unknown destination honours nothing.
+func (s *Sender) HonoursKey(name string) bool {
+	d, ok := s.destinations[name]
+	return ok && d.idempotent
+}
+
+// Send makes one attempt at a delivery and gives the HTTP status of the answer,
+// 0 where there was none. Success is nil; every failure is a fault, except that
+// an error of body comes back as it is:
+//
+//   - DownstreamUnavailable: the attempt failed and may be repeated, not before
+//     the fault's RetryAfter;
+//   - DownstreamRejected: another attempt with the same content cannot help;
+//   - AmbiguousEffect: nobody knows whether a destination that does not honour
+//     the key has acted;
+//   - DownstreamGone: the destination answered 410, now (status 410) or lately (0);
+//   - BreakerOpen, Overloaded: no call was made, it may be tried again after RetryAfter;
+//   - ConfigInvalid: there is no such destination.
+//
+// A repeat is recognised by the destination, if it honours d.IdempotencyKey.
+func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, body Body) (int, error) {
+	to, ok := s.destinations[d.Destination]
+	if !ok {
+		return 0, fault.New(fault.ConfigInvalid, "the destination is not in the configuration")
+	}
+	began := time.Now()
+	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, body: body})
+	s.metrics.Attempt(d.Destination, o.result, time.Since(began))
+	return o.status, o.err
+}
+
+// Metrics takes what a Sender measures. Results and states are from fixed lists:
+// Results and States.
+type Metrics interface {
+	// Attempt counts one use of Send; took includes waiting for a free place.
+	Attempt(destination, result string, took time.Duration)
+	// Breaker is told each change of a breaker, and its first state.
+	Breaker(destination, state string)
+}
+
+type noMetrics struct{}
+
+func (noMetrics) Attempt(string, string, time.Duration) {}
+func (noMetrics) Breaker(string, string)                {}
+
+// The results of a call. The first four answered or failed on the wire, the
+// others made no call or do not count.
+const (
+	resultDelivered = "delivered"
+	resultRetry     = "retry"
+	resultRejected  = "rejected"
+	resultAmbiguous = "ambiguous"
+	resultGone      = "gone"
+	resultOpen      = "breaker_open"
+	resultBusy      = "busy"
+	resultCut       = "cut_short"
+	resultNoBody    = "no_body"
+)
+
+// Results lists every result of an attempt once.
+func Results() []string {
+	return []string{
+		resultDelivered, resultRetry, resultRejected, resultAmbiguous, resultGone,
+		resultOpen, resultBusy, resultCut, resultNoBody,
+	}
+}
+
+// How a breaker learns of the end of a call.
+var (
+	errFailed   = errors.New("the destination failed")
+	errExcluded = errors.New("nothing was learnt of the destination")
+)

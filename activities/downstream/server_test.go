@@ -1,0 +1,115 @@
+package downstream
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+const testKey = "mr_00112233445566778899aabbccddeeff"
+
+// metrics remembers what it is told.
+type metrics struct {
+	mu       sync.Mutex
+	results  []string
+	breakers []string
+}
+
+func (m *metrics) Attempt(_, result string, _ time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.results = append(m.results, result)
+}
+
+func (m *metrics) Breaker(_, state string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.breakers = append(m.breakers, state)
+}
+
+func (m *metrics) last() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.results[len(m.results)-1]
+}
+
+func (m *metrics) states() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]string(nil), m.breakers...)
+}
+
+// testDestination is an HTTP server and a Sender that knows it as "to".
+type testDestination struct {
+	*Sender
+	server  *httptest.Server
+	metrics *metrics
+}
+
+// setup starts a destination. change may alter its configuration.
+func setup(t *testing.T, handler http.HandlerFunc, change ...func(*config.Destination, *Config)) *testDestination {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	d := testDestination{server: server, metrics: &metrics{}}
+	to := config.Destination{Name: "to", URL: server.URL + "/in", AllowPrivate: true, Timeout: 5 * time.Second}
+	to.Secret.Key = config.NewSecret("a secret")
+	var c Config
+	for _, f := range change {
+		f(&to, &c)
+	}
+	c.Destinations = []config.Destination{to}
+	var err error
+	d.Sender, err = New(c, Deps{Metrics: d.metrics})
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	return &d
+}
+
+// try makes one attempt with a small body.
+func (d *testDestination) try(ctx context.Context) (status int, called bool, err error) {
+	status, err = d.Send(ctx, contract.Email{CorrelationID: "corr-1"},
+		ledger.Delivery{Destination: "to", IdempotencyKey: testKey},
+		func(context.Context) ([]byte, error) {
+			called = true
+			return []byte(`{"schema":"mailroom.email.v1"}`), nil
+		})
+	return status, called, err
+}
+
+func answer(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(status)
+	}
+}
+
+func timeout(d time.Duration) func(*config.Destination, *Config) {
+	return func(to *config.Destination, _ *Config) { to.Timeout = d }
+}
+
+func withoutKey(to *config.Destination, _ *Config) {
+	no := false
+	to.Idempotent = &no
+}
+
+// reset closes the connection of a request with RST.
+func reset(w http.ResponseWriter) {
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	_ = conn.Close()
+}

@@ -1,0 +1,279 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// Bounds of one inspection. What lies beyond is held unlooked at.
+const (
+	// maxInspected is the largest attachment in bytes that is read at all; the
+	// configured size limit lies below it and lets the scanner look all the same.
+	maxInspected = 64 << 20
+	// maxAttachments is how many attachments of one mail are looked at.
+	maxAttachments = 1000
+)
+
+// emptySHA256 is the hash of no bytes.
+const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// VerdictLedger is what Inspect reads and writes of the ledger. SaveVerdicts
+// takes every attachment in the order of the manifest and overwrites earlier verdicts.
+type VerdictLedger interface {
+	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
+	SaveVerdicts(ctx context.Context, emailID int64, attachments []mail.Attachment) error
+}
+
+// AttachmentReader gives the bytes of a stored attachment, checked against
+// a.SHA256, at most max of them; what does not fit or does not match is an error.
+type AttachmentReader interface {
+	Attachment(ctx context.Context, a mail.Attachment, max int64) ([]byte, error)
+}
+
+// MessageReader gives the parsed mail of a manifest, wherever it lies.
+type MessageReader interface {
+	Message(ctx context.Context, m *ledger.Manifest) (*mail.Message, error)
+}
+
+// Examiner looks at one attachment without a scanner: declared against found,
+// the allow-list, sizes, the limits of archives. a.Content holds the bytes. The
+// result is a with DetectedType filled, and what to hold the mail for, each
+// Detail being the end of a sentence that begins with "attachment 2 of 3 ". A
+// Verdict in it is final and spares the scanner; without one the scanner looks.
+type Examiner interface {
+	Examine(ctx context.Context, a mail.Attachment) (mail.Attachment, []contract.Hold, error)
+}
+
+// Scanner looks for malware in what r gives, to its end. The string names what
+// was found, or says why nothing could be told. An error means not scanned:
+// fault.ScannerUnavailable when the scanner is away, else r's own.
+type Scanner interface {
+	Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, error)
+}
+
+// InspectDeps is what Inspect needs; all of it is required.
+type InspectDeps struct {
+	Ledger   VerdictLedger
+	Content  AttachmentReader
+	Messages MessageReader
+	Examiner Examiner
+	Scanner  Scanner
+}
+
+// Inspect is the third step of an email.
+type Inspect struct{ deps InspectDeps }
+
+// NewInspect checks that nothing is missing.
+func NewInspect(deps InspectDeps) (*Inspect, error) {
+	if deps.Ledger == nil || deps.Content == nil || deps.Messages == nil || deps.Examiner == nil || deps.Scanner == nil {
+		return nil, errors.New("inspect: a dependency is missing")
+	}
+	return &Inspect{deps: deps}, nil
+}
+
+// Inspect gives every attachment a verdict, looks at the text of the mail as
+// well, and says what a person must see. It is idempotent on Email.ID: a repeat
+// looks again and overwrites. The scanner being away is an error, never a
+// verdict, and then no verdict of this mail is saved.
+func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out contract.InspectResult, err error) {
+	defer settle(ctx, in.Email, &err)
+	defer beat(ctx, in.Email.Size)()
+
+	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
+	if err != nil {
+		return out, fmt.Errorf("read manifest: %w", err)
+	}
+	look := inspection{deps: s.deps, total: len(manifest.Attachments), scanned: map[string]scan{}}
+	seen := make([]mail.Attachment, 0, len(manifest.Attachments))
+	out.Verdicts = make(map[mail.Verdict]int)
+	for i, a := range manifest.Attachments {
+		a, err = look.attachment(ctx, i, a)
+		if err != nil {
+			return out, fmt.Errorf("inspect attachment %d: %w", i+1, err)
+		}
+		out.Verdicts[a.Verdict]++
+		seen = append(seen, a)
+	}
+	if err := look.text(ctx, manifest); err != nil {
+		return out, fmt.Errorf("inspect text: %w", err)
+	}
+	if err := s.deps.Ledger.SaveVerdicts(ctx, in.Email.ID, seen); err != nil {
+		return out, fmt.Errorf("save verdicts: %w", err)
+	}
+	out.Holds = look.holds.list()
+	return out, nil
+}
+
+// scan is what the scanner said of some bytes.
+type scan struct {
+	verdict   mail.Verdict
+	signature string
+}
+
+// inspection is the look at one mail.
+type inspection struct {
+	deps    InspectDeps
+	total   int
+	scanned map[string]scan // by SHA-256: the same bytes are scanned once a mail
+	holds   holds
+}
+
+// attachment gives a its type and verdict.
+func (l *inspection) attachment(ctx context.Context, index int, a mail.Attachment) (mail.Attachment, error) {
+	a.DetectedType, a.Verdict, a.Signature = "", mail.Unscannable, ""
+	held := map[contract.Reason]bool{} // two looks may find the same
+	hold := func(reason contract.Reason, detail string) {
+		if held[reason] {
+			return
+		}
+		held[reason] = true
+		l.holds.add(reason, fmt.Sprintf("attachment %d of %d %s", index+1, l.total, detail))
+	}
+	empty := a.Key == "" && a.SHA256 == emptySHA256
+	switch {
+	case a.Key == "" && !empty:
+		a.Signature = "no content" // the store step holds the mail for it
+		return a, nil
+	case index >= maxAttachments:
+		a.Signature = "too many attachments"
+		hold(contract.TooLarge, fmt.Sprintf("is beyond the limit of %d", maxAttachments))
+		return a, nil
+	case a.Size > maxInspected:
+		a.Signature = "too large to inspect"
+		hold(contract.TooLarge, fmt.Sprintf("has %d bytes, too many to inspect", a.Size))
+		return a, nil
+	}
+	if empty {
+		a.Content = []byte{}
+	} else {
+		content, err := l.deps.Content.Attachment(ctx, a, maxInspected)
+		if err != nil {
+			return a, fmt.Errorf("read content: %w", err)
+		}
+		if int64(len(content)) != a.Size {
+			return a, fault.New(fault.ContentLost, "an attachment in the object store does not have the size it was stored with")
+		}
+		a.Content = content
+	}
+	return l.bytes(ctx, a, hold)
+}
+
+// bytes examines and scans an attachment whose content is at hand, and drops the
+// content.
+func (l *inspection) bytes(ctx context.Context, a mail.Attachment, hold func(contract.Reason, string)) (mail.Attachment, error) {
+	content := a.Content
+	a.Verdict = ""
+	a, found, err := l.deps.Examiner.Examine(ctx, a)
+	if err != nil {
+		return a, fmt.Errorf("examine: %w", err)
+	}
+	a.Content = nil
+	for _, h := range found {
+		hold(h.Reason, h.Detail)
+	}
+	if a.Verdict != "" {
+		return a, nil
+	}
+	said, known := l.scanned[a.SHA256]
+	if !known || a.SHA256 == "" {
+		said.verdict, said.signature, err = l.deps.Scanner.Scan(ctx, bytes.NewReader(content))
+		if err != nil {
+			return a, fmt.Errorf("scan: %w", err)
+		}
+		l.scanned[a.SHA256] = said
+	}
+	if reason, detail := judge(said); reason != "" {
+		hold(reason, detail)
+		a.Verdict, a.Signature = said.verdict, said.signature
+		return a, nil
+	}
+	a.Verdict = verdictOf(found)
+	return a, nil
+}
+
+// verdictOf is the verdict on an attachment in which the scanner found nothing.
+func verdictOf(found []contract.Hold) mail.Verdict {
+	verdict := mail.Clean
+	for _, h := range found {
+		switch h.Reason {
+		case contract.Unscannable:
+			return mail.Unscannable
+		case contract.AttachmentMismatch:
+			verdict = mail.Suspicious
+		}
+	}
+	return verdict
+}
+
+// text has the readable parts of the mail scanned, in one go.
+func (l *inspection) text(ctx context.Context, manifest *ledger.Manifest) error {
+	message, err := l.deps.Messages.Message(ctx, manifest)
+	if err != nil {
+		return fmt.Errorf("read message: %w", err)
+	}
+	if message.Text == "" && message.HTML == "" {
+		return nil
+	}
+	r := io.MultiReader(strings.NewReader(message.Text), strings.NewReader("\n\n"), strings.NewReader(message.HTML))
+	verdict, signature, err := l.deps.Scanner.Scan(ctx, r)
+	if err != nil {
+		return fmt.Errorf("scan: %w", err)
+	}
+	if reason, detail := judge(scan{verdict, signature}); reason != "" {
+		l.holds.add(reason, "the text of the mail "+detail)
+	}
+	return nil
+}
+
+// judge says what to hold for; an unknown word of the scanner counts as not scanned.
+func judge(s scan) (contract.Reason, string) {
+	switch s.verdict {
+	case mail.Clean:
+		return "", ""
+	case mail.Infected, mail.Suspicious:
+		return contract.Infected, fmt.Sprintf("is %s: %s", s.verdict, s.signature)
+	default:
+		return contract.Unscannable, "could not be scanned: " + s.signature
+	}
+}
+
+// holds collects what to hold a mail for, one per reason: the first that came,
+// and how many followed.
+type holds struct {
+	order []contract.Reason
+	first map[contract.Reason]string
+	more  map[contract.Reason]int
+}
+
+func (h *holds) add(reason contract.Reason, detail string) {
+	if h.first == nil {
+		h.first, h.more = map[contract.Reason]string{}, map[contract.Reason]int{}
+	}
+	if _, ok := h.first[reason]; ok {
+		h.more[reason]++
+		return
+	}
+	h.order = append(h.order, reason)
+	h.first[reason] = detail
+}
+
+func (h *holds) list() []contract.Hold {
+	out := make([]contract.Hold, 0, len(h.order))
+	for _, reason := range h.order {
+		detail := h.first[reason]
+		if n := h.more[reason]; n > 0 {
+			detail += fmt.Sprintf(" (and %d more)", n)
+		}
+		out = append(out, contract.Hold{Reason: reason, Detail: detail})
+	}
+	return out
+}

@@ -1,0 +1,281 @@
+package inspection
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Limits bounds what unpacking one attachment may cost. A zero field means its default.
+type Limits struct {
+	Depth    int   // layers of archives inside archives; a .tar.gz has two; default 6
+	Entries  int   // files and folders of all layers; default 10,000
+	Ratio    int64 // unpacked to packed bytes, asked from ratioFrom on; default 200
+	Unpacked int64 // bytes of all layers together; default 256 MiB
+	Nested   int64 // bytes of one zip inside another archive, which has to lie in memory; default 32 MiB
+}
+
+// ratioFrom is how many bytes an archive may unpack to before its ratio counts:
+// small files of zeros are no attack.
+const ratioFrom = 8 << 20
+
+func (l Limits) withDefaults() Limits {
+	if l.Depth <= 0 {
+		l.Depth = 6
+	}
+	if l.Entries <= 0 {
+		l.Entries = 10_000
+	}
+	if l.Ratio <= 0 {
+		l.Ratio = 200
+	}
+	if l.Unpacked <= 0 {
+		l.Unpacked = 256 << 20
+	}
+	if l.Nested <= 0 {
+		l.Nested = 32 << 20
+	}
+	return l
+}
+
+// outcome is what walking an archive met. Content that is no archive meets nothing.
+type outcome struct {
+	limit     string // the limit that ended the walk, as the end of a sentence
+	damaged   bool   // it ended because the archive cannot be read
+	encrypted bool   // some of it is encrypted
+	unknown   bool   // some of a zip is packed by a method that is not known here
+	opaque    bool   // some of it is an archive of a format that is not unpacked here
+}
+
+// limitError ends a walk at a limit.
+type limitError string
+
+func (e limitError) Error() string { return string(e) }
+
+// visitError carries what a visitor returned.
+type visitError struct{ err error }
+
+func (e visitError) Error() string { return e.err.Error() }
+
+// walk unpacks content, which may be anything, and shows every file in it that
+// is no archive itself to visit, which need not read to the end. An error is
+// visit's own or the context's; what the content is to blame for is in the outcome.
+func (l Limits) walk(ctx context.Context, content []byte, visit func(io.Reader) error) (outcome, error) {
+	w := &walker{ctx: ctx, limits: l.withDefaults(), packed: int64(len(content)), visit: visit}
+	var err error
+	// The outermost zip is in memory already.
+	if sniff(content[:min(len(content), sniffLen)]) == zipArchive {
+		err = w.zip(content, 1)
+	} else {
+		err = w.file(bytes.NewReader(content), 0)
+	}
+	var limit limitError
+	var own visitError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return w.met, fmt.Errorf("unpack: %w", ctx.Err())
+	case errors.As(err, &own):
+		return w.met, own.err
+	case errors.As(err, &limit):
+		w.met.limit = string(limit)
+	default:
+		w.met.damaged = true
+	}
+	return w.met, nil
+}
+
+// walker is one walk. Its counters run over all layers.
+type walker struct {
+	ctx      context.Context // the walker lives as long as one call
+	limits   Limits
+	visit    func(io.Reader) error
+	packed   int64
+	unpacked int64
+	entries  int
+	met      outcome
+}
+
+// file looks at one stream that lies inside depth archives.
+func (w *walker) file(r io.Reader, depth int) error {
+	br := bufio.NewReaderSize(r, 4096)
+	head, err := br.Peek(sniffLen)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("look at a file: %w", err)
+	}
+	kind := sniff(head)
+	switch kind {
+	case noArchive, opaqueArchive:
+		w.met.opaque = w.met.opaque || kind == opaqueArchive
+		return w.leaf(br)
+	}
+	depth++
+	if depth > w.limits.Depth {
+		return limitError(fmt.Sprintf("nests archives more than %d deep", w.limits.Depth))
+	}
+	switch kind {
+	case zipArchive:
+		content, err := io.ReadAll(io.LimitReader(br, w.limits.Nested+1))
+		if err != nil {
+			return fmt.Errorf("read nested zip: %w", err)
+		}
+		if int64(len(content)) > w.limits.Nested {
+			return limitError(fmt.Sprintf("holds a zip of more than %d bytes", w.limits.Nested))
+		}
+		return w.zip(content, depth)
+	case tarArchive:
+		return w.tar(br, depth)
+	case gzipStream:
+		zr, err := gzip.NewReader(br)
+		if err != nil {
+			return fmt.Errorf("open gzip: %w", err)
+		}
+		return w.single(zr, depth)
+	default:
+		return w.single(bzip2.NewReader(br), depth)
+	}
+}
+
+// leaf shows a file that is no archive to the visitor.
+func (w *walker) leaf(r io.Reader) error {
+	t := &tap{r: r}
+	err := w.visit(t)
+	switch {
+	case t.err != nil:
+		return t.err
+	case err != nil:
+		return visitError{err: err}
+	}
+	// Read to the end: the packer's checksum stands there.
+	if _, err = io.Copy(io.Discard, r); err != nil {
+		return fmt.Errorf("read a file: %w", err)
+	}
+	return nil
+}
+
+// single is a compressed stream of one file.
+func (w *walker) single(r io.Reader, depth int) error {
+	if err := w.entry(); err != nil {
+		return err
+	}
+	return w.file(&meter{w: w, r: r}, depth)
+}
+
+func (w *walker) tar(r io.Reader, depth int) error {
+	tr := tar.NewReader(r)
+	for {
+		_, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
+			return fmt.Errorf("read tar: %w", err)
+		}
+		if err := w.entry(); err != nil {
+			return err
+		}
+		// Metered although it is not compressed: a sparse file unpacks to more than it takes.
+		if err := w.file(&meter{w: w, r: tr}, depth); err != nil {
+			return err
+		}
+	}
+}
+
+// zip looks through a zip in memory that is the depth-th layer.
+func (w *walker) zip(content []byte, depth int) error {
+	// The reader below takes memory for every entry of the directory before it
+	// gives the first. Signature of an entry: APPNOTE 6.3.10 §4.3.12.
+	if bytes.Count(content, []byte("PK\x01\x02")) > w.limits.Entries {
+		return w.tooMany()
+	}
+	zr, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return fmt.Errorf("open zip: %w", err)
+	}
+	for _, f := range zr.File {
+		if err := w.entry(); err != nil {
+			return err
+		}
+		if err := w.zipped(f, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) zipped(f *zip.File, depth int) error {
+	const encrypted = 0x1 // general purpose bit 0, APPNOTE 6.3.10 §4.4.4
+	if f.Flags&encrypted != 0 {
+		w.met.encrypted = true
+		return nil
+	}
+	if f.FileInfo().IsDir() && f.UncompressedSize64 == 0 {
+		return nil
+	}
+	r, err := f.Open()
+	if errors.Is(err, zip.ErrAlgorithm) {
+		w.met.unknown = true
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open file of zip: %w", err)
+	}
+	defer func() { _ = r.Close() }() // reads from memory
+	return w.file(&meter{w: w, r: r}, depth)
+}
+
+// entry counts one file or folder.
+func (w *walker) entry() error {
+	w.entries++
+	if w.entries > w.limits.Entries {
+		return w.tooMany()
+	}
+	return w.ctx.Err()
+}
+
+func (w *walker) tooMany() error {
+	return limitError(fmt.Sprintf("holds more than %d files", w.limits.Entries))
+}
+
+// meter counts what comes out of a packer and stops it at the limits.
+type meter struct {
+	w *walker
+	r io.Reader
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	if err := m.w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := m.r.Read(p)
+	w := m.w
+	w.unpacked += int64(n)
+	if w.unpacked > w.limits.Unpacked {
+		return 0, limitError(fmt.Sprintf("unpacks to more than %d bytes", w.limits.Unpacked))
+	}
+	if w.unpacked > ratioFrom && w.unpacked/max(w.packed, 1) > w.limits.Ratio {
+		return 0, limitError(fmt.Sprintf("unpacks to more than %d times its size", w.limits.Ratio))
+	}
+	return n, err
+}
+
+// tap remembers why reading ended, to tell a visitor's error from a reader's.
+type tap struct {
+	r   io.Reader
+	err error
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.err = err
+	}
+	return n, err
+}

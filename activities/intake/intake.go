@@ -1,0 +1,143 @@
+// Package intake makes one mail of a raw body: the provider's event, and the raw
+// mail inside it where there is one.
+//
+// Invariants: the raw mail is the better witness, so its parse replaces the
+// message and the attachments that the provider took out of it, while the
+// envelope, which no mail carries, stays the provider's; what cannot be read
+// is named in a hold and everything else is kept, so that a person can let the
+// mail go on without it; no hold repeats what is in the mail.
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/event"
+	"mailroom/shared/fault"
+	"mailroom/shared/mail"
+	"mailroom/shared/mime"
+)
+
+// maxReceived is how many hosts a mail may have passed (RFC 5321 §6.3).
+const maxReceived = 100
+
+// loopHeader marks mail that Mailroom has carried before.
+const loopHeader = "X-Mailroom-Event-Id"
+
+// Decoder decodes raw bodies. Its zero value is ready.
+type Decoder struct{}
+
+// Decode gives the mail in body and what a person must look at before it goes
+// on, at most one hold for each reason. The event is never nil; it is empty when
+// body is none, which the ingress does not let happen.
+func (Decoder) Decode(body []byte) (*mail.Event, []contract.Hold) {
+	var holds []contract.Hold
+	e, err := event.Decode(body, event.Options{})
+	if err != nil {
+		return &mail.Event{}, append(holds, hold(contract.SchemaInvalid, "the event cannot be read: "+fault.From(err).Public))
+	}
+	received := countReceived(e.Message.Headers)
+	parsed := false
+	if len(e.RawMIME) > 0 {
+		mailed, err := mime.Parse(e.RawMIME)
+		if err == nil {
+			e.Message, e.Attachments, received, parsed = mailed.Message, mailed.Attachments, mailed.Received, true
+		} else {
+			holds = append(holds, hold(contract.MIMEMalformed, malformed(err)))
+		}
+	}
+	return e, append(holds, judge(e, received, parsed)...)
+}
+
+// judge says what of a decoded mail a person must look at.
+func judge(e *mail.Event, received int, parsed bool) []contract.Hold {
+	var holds []contract.Hold
+	if detail := unread(e.Problems, parsed); detail != "" {
+		holds = append(holds, hold(contract.SchemaInvalid, detail))
+	}
+	if detail := unfetched(e); detail != "" {
+		holds = append(holds, hold(contract.AttachmentUnfetchable, detail))
+	}
+	switch {
+	case received > maxReceived:
+		holds = append(holds, hold(contract.LoopDetected,
+			fmt.Sprintf("the mail has passed %d hosts, more than %d: it runs in a circle", received, maxReceived)))
+	case carriedBefore(e.Message.Headers):
+		holds = append(holds, hold(contract.LoopDetected, "the mail carries the mark of Mailroom itself: it comes back"))
+	}
+	return holds
+}
+
+// unread names the first field that could not be read. Once the raw mail is
+// parsed, the provider's own attachments do not matter any more.
+func unread(problems []mail.Problem, parsed bool) string {
+	first, more := "", 0
+	for _, p := range problems {
+		switch {
+		case parsed && strings.HasPrefix(p.Field, "attachments"):
+		case first == "":
+			first = p.Field + " " + p.Detail
+		default:
+			more++
+		}
+	}
+	return andMore(first, more)
+}
+
+// unfetched names what came as a link in place of bytes.
+func unfetched(e *mail.Event) string {
+	if len(e.RawMIME) == 0 && e.RawMIMEURL != "" {
+		return "the raw mail is behind a link, and links are not fetched"
+	}
+	first, more := "", 0
+	for i, a := range e.Attachments {
+		switch {
+		case a.URL == "":
+		case first == "":
+			first = fmt.Sprintf("attachment %d of %d is behind a link, and links are not fetched", i+1, len(e.Attachments))
+		default:
+			more++
+		}
+	}
+	return andMore(first, more)
+}
+
+func countReceived(headers []mail.Header) int {
+	n := 0
+	for _, h := range headers {
+		if strings.EqualFold(h.Name, "Received") {
+			n++
+		}
+	}
+	return n
+}
+
+func carriedBefore(headers []mail.Header) bool {
+	for _, h := range headers {
+		if strings.EqualFold(h.Name, loopHeader) {
+			return true
+		}
+	}
+	return false
+}
+
+func malformed(err error) string {
+	var m *mime.Malformed
+	if errors.As(err, &m) {
+		return "the raw mail cannot be parsed: " + m.Reason
+	}
+	return "the raw mail cannot be parsed"
+}
+
+func andMore(first string, more int) string {
+	if more == 0 {
+		return first
+	}
+	return fmt.Sprintf("%s (and %d more)", first, more)
+}
+
+func hold(reason contract.Reason, detail string) contract.Hold {
+	return contract.Hold{Reason: reason, Detail: detail}
+}

@@ -1,0 +1,146 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// RequestSchema names the layout of what destinations receive. Its JSON Schema
+// is activities/downstream/mailroom.email.v1.json.
+const RequestSchema = "mailroom.email.v1"
+
+// Bounds of a request, in bytes. What lies beyond is cut and marked so.
+const (
+	maxText    = 256 << 10
+	maxHeaders = 64 << 10
+	maxSubject = 64 << 10
+)
+
+// linkFor is how long a link to an attachment works.
+const linkFor = time.Hour
+
+// Linker makes links that give one attachment to whoever holds them, until
+// expiry has passed, under the attachment's file name.
+type Linker interface {
+	Link(ctx context.Context, a mail.Attachment, expiry time.Duration) (string, error)
+}
+
+// request is the JSON that a destination receives. Everything but the links and
+// their times is the same on each attempt. Fields are added, never renamed.
+type request struct {
+	Schema         string              `json:"schema"`
+	EventID        string              `json:"event_id"`
+	IdempotencyKey string              `json:"idempotency_key"`
+	Source         string              `json:"source"`
+	Tenant         string              `json:"tenant"`
+	CorrelationID  string              `json:"correlation_id"`
+	ReceivedAt     time.Time           `json:"received_at"`
+	Sender         string              `json:"sender"`
+	Recipients     []string            `json:"recipients"`
+	Message        requestMessage      `json:"message"`
+	Attachments    []requestAttachment `json:"attachments"`
+}
+
+type requestMessage struct {
+	MessageID        string         `json:"message_id"`
+	Subject          string         `json:"subject"`
+	From             []mail.Address `json:"from"`
+	To               []mail.Address `json:"to"`
+	Cc               []mail.Address `json:"cc"`
+	ReplyTo          []mail.Address `json:"reply_to"`
+	Date             *time.Time     `json:"date"`
+	Text             string         `json:"text"`
+	TextTruncated    bool           `json:"text_truncated"`
+	HTML             string         `json:"html"`
+	HTMLTruncated    bool           `json:"html_truncated"`
+	Headers          []mail.Header  `json:"headers"`
+	HeadersTruncated bool           `json:"headers_truncated"`
+}
+
+type requestAttachment struct {
+	Filename     string       `json:"filename"`
+	ContentType  string       `json:"content_type"`
+	DetectedType string       `json:"detected_type"`
+	Size         int64        `json:"size"`
+	SHA256       string       `json:"sha256"`
+	ContentID    string       `json:"content_id"`
+	Verdict      mail.Verdict `json:"verdict"`
+	URL          string       `json:"url,omitempty"`
+	URLExpiresAt *time.Time   `json:"url_expires_at,omitempty"`
+}
+
+// requestBody encodes the request of a delivery. Attachments that are not clean
+// get a link only when released.
+func requestBody(ctx context.Context, in contract.DeliverInput, m *ledger.Manifest, message *mail.Message,
+	links Linker, now time.Time) ([]byte, error) {
+	r := request{
+		Schema:         RequestSchema,
+		EventID:        in.Email.EventID,
+		IdempotencyKey: contract.IdempotencyKey(in.Email.WorkflowID, in.Destination),
+		Source:         in.Email.Source,
+		Tenant:         in.Email.Tenant,
+		CorrelationID:  in.Email.CorrelationID,
+		ReceivedAt:     m.ReceivedAt.UTC(),
+		Sender:         m.Sender,
+		Recipients:     list(m.Recipients),
+		Message:        newRequestMessage(message),
+		Attachments:    make([]requestAttachment, 0, len(m.Attachments)),
+	}
+	expires := now.Add(linkFor).UTC().Truncate(time.Second)
+	for i, a := range m.Attachments {
+		out := requestAttachment{
+			Filename: a.Filename, ContentType: a.ContentType, DetectedType: a.DetectedType, Size: a.Size,
+			SHA256: a.SHA256, ContentID: a.ContentID, Verdict: a.Verdict,
+		}
+		if a.Key != "" && (a.Verdict == mail.Clean || in.Released) {
+			url, err := links.Link(ctx, a, linkFor)
+			if err != nil {
+				return nil, fmt.Errorf("link attachment %d: %w", i+1, err)
+			}
+			out.URL, out.URLExpiresAt = url, &expires
+		}
+		r.Attachments = append(r.Attachments, out)
+	}
+	return encode(r)
+}
+
+func newRequestMessage(m *mail.Message) requestMessage {
+	out := requestMessage{
+		MessageID: cut(m.MessageID, maxColumn),
+		Subject:   cut(m.Subject, maxSubject),
+		From:      list(m.From),
+		To:        list(m.To),
+		Cc:        list(m.Cc),
+		ReplyTo:   list(m.ReplyTo),
+		Text:      cut(m.Text, maxText),
+		HTML:      cut(m.HTML, maxText),
+	}
+	out.TextTruncated, out.HTMLTruncated = len(out.Text) < len(m.Text), len(out.HTML) < len(m.HTML)
+	if !m.Date.IsZero() {
+		date := m.Date.UTC()
+		out.Date = &date
+	}
+	size := 0
+	for i, h := range m.Headers {
+		if size += len(h.Name) + len(h.Value); size > maxHeaders {
+			out.Headers, out.HeadersTruncated = list(slices.Clone(m.Headers[:i])), true
+			return out
+		}
+	}
+	out.Headers = list(m.Headers)
+	return out
+}
+
+// list gives s, or an empty list in place of none, so that JSON shows no null.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}

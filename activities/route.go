@@ -1,0 +1,68 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// RouteLedger is what Route reads and writes of the ledger.
+type RouteLedger interface {
+	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
+	SaveRoutes(ctx context.Context, emailID int64, routes []string) error
+}
+
+// Router holds the rules. Route is a pure function of its arguments; headers is
+// nil unless NeedsHeaders, which does not change while the process lives.
+type Router interface {
+	NeedsHeaders() bool
+	Route(in contract.RouteInput, manifest *ledger.Manifest, headers []mail.Header) contract.RouteResult
+}
+
+// RouteDeps is what Route needs; all of it is required.
+type RouteDeps struct {
+	Ledger   RouteLedger
+	Messages MessageReader
+	Rules    Router
+}
+
+// Route is the fourth step of an email.
+type Route struct{ deps RouteDeps }
+
+// NewRoute checks that nothing is missing.
+func NewRoute(deps RouteDeps) (*Route, error) {
+	if deps.Ledger == nil || deps.Messages == nil || deps.Rules == nil {
+		return nil, errors.New("route: a dependency is missing")
+	}
+	return &Route{deps: deps}, nil
+}
+
+// Route names the rules that the mail meets and where they send it. It is
+// idempotent on Email.ID: a repeat asks the rules again and overwrites the
+// routes in the ledger row, nothing else.
+func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract.RouteResult, err error) {
+	defer settle(ctx, in.Email, &err)
+	defer beat(ctx, in.Email.Size)()
+
+	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
+	if err != nil {
+		return out, fmt.Errorf("read manifest: %w", err)
+	}
+	var headers []mail.Header
+	if s.deps.Rules.NeedsHeaders() {
+		message, err := s.deps.Messages.Message(ctx, manifest)
+		if err != nil {
+			return out, fmt.Errorf("read message: %w", err)
+		}
+		headers = message.Headers
+	}
+	out = s.deps.Rules.Route(in, manifest, headers)
+	if err := s.deps.Ledger.SaveRoutes(ctx, in.Email.ID, out.Routes); err != nil {
+		return out, fmt.Errorf("save routes: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,53 @@
+package rules
+
+import "strings"
+
+// pattern is a compiled pattern: the literal pieces between its stars.
+type pattern struct {
+	exact       bool // no star: first is all
+	first, last string
+	middle      []string
+}
+
+func compile(text string) pattern {
+	pieces := strings.Split(fold(text), "*")
+	if len(pieces) == 1 {
+		return pattern{exact: true, first: pieces[0]}
+	}
+	p := pattern{first: pieces[0], last: pieces[len(pieces)-1]}
+	for _, piece := range pieces[1 : len(pieces)-1] {
+		if piece != "" {
+			p.middle = append(p.middle, piece)
+		}
+	}
+	return p
+}
+
+// match takes the pieces from left to right, each at its first place: with
+// nothing but stars between them an earlier place is never the worse one, so
+// that no step is ever taken back.
+func (p pattern) match(text string) bool {
+	text = fold(text)
+	if p.exact {
+		return text == p.first
+	}
+	text, ok := strings.CutPrefix(text, p.first)
+	if !ok {
+		return false
+	}
+	text, ok = strings.CutSuffix(text, p.last)
+	if !ok {
+		return false
+	}
+	for _, piece := range p.middle {
+		at := strings.Index(text, piece)
+		if at < 0 {
+			return false
+		}
+		text = text[at+len(piece):]
+	}
+	return true
+}
+
+// fold makes texts that differ in case alone equal.
+func fold(s string) string { return strings.ToLower(s) }

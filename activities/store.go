@@ -1,0 +1,309 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// Bounds of the store step, in bytes unless they say otherwise.
+const (
+	// maxLedgerMessage is the longest parsed mail that lies in its ledger row.
+	maxLedgerMessage = 256 << 10
+	// maxColumn bounds the texts that are kept for lists and rules, the longest
+	// line of RFC 5322 §2.1.1. The whole text is in the message.
+	maxColumn = 998
+	// putsAtOnce is how many objects of one mail are written side by side.
+	putsAtOnce = 4
+
+	// A body costs about this many times its size while it is decoded: itself,
+	// its texts, the raw mail and the decoded attachments.
+	memoryFactor = 5
+	// freeOfBudget is the size up to which a body takes nothing from the budget,
+	// so that small mail never waits behind large mail.
+	freeOfBudget        = 64 << 10
+	defaultMemoryBudget = 256 << 20
+)
+
+// StoreLedger is what Store reads and writes of the ledger. SaveManifest removes
+// the inbox row in the same transaction; a repeat of it keeps verdicts.
+type StoreLedger interface {
+	Body(ctx context.Context, emailID int64) (ledger.Body, error)
+	SaveManifest(ctx context.Context, m ledger.Manifest) error
+}
+
+// BodyReader gives a raw body, checked against its SHA-256 and at most max bytes
+// long; what does not fit or does not match is an error.
+type BodyReader interface {
+	Body(ctx context.Context, key string, max int64, sha256hex string) ([]byte, error)
+}
+
+// ObjectWriter writes objects whose names are made of their content, so that a
+// repeat writes the same again.
+type ObjectWriter interface {
+	// PutRaw writes to the bucket that nobody outside is given links to.
+	PutRaw(ctx context.Context, key string, content []byte, contentType string) error
+	// PutAttachment writes to the bucket of attachments.
+	PutAttachment(ctx context.Context, key string, content []byte) error
+}
+
+// Decoder makes a mail of a raw body, the better of what came in it, and says
+// what a person must look at. It decodes whatever it can; the event may be empty
+// and is never nil.
+type Decoder interface {
+	Decode(body []byte) (*mail.Event, []contract.Hold)
+}
+
+// StoreConfig sets the bounds of Store.
+type StoreConfig struct {
+	// Memory is how many bytes all mails that are decoded at once may take
+	// together in this process, roughly; zero: 256 MiB.
+	Memory int64
+	// Budgets are handed to the workflow with each result.
+	Budgets contract.Budgets
+}
+
+// StoreDeps is what Store needs; all of it is required.
+type StoreDeps struct {
+	Ledger  StoreLedger
+	Bodies  BodyReader
+	Objects ObjectWriter
+	Decoder Decoder
+}
+
+// Store is the second step of an email.
+type Store struct {
+	deps    StoreDeps
+	budgets contract.Budgets
+	memory  *semaphore.Weighted
+	total   int64
+}
+
+// NewStore checks that nothing is missing.
+func NewStore(c StoreConfig, deps StoreDeps) (*Store, error) {
+	if deps.Ledger == nil || deps.Bodies == nil || deps.Objects == nil || deps.Decoder == nil {
+		return nil, errors.New("store: a dependency is missing")
+	}
+	if c.Memory <= 0 {
+		c.Memory = defaultMemoryBudget
+	}
+	return &Store{deps: deps, budgets: c.Budgets, memory: semaphore.NewWeighted(c.Memory), total: c.Memory}, nil
+}
+
+// Store makes the mail of an event safe in the object store and its manifest
+// known to the ledger, and removes it from the inbox then. It is idempotent on
+// Email.ID, also once the inbox row is gone: a repeat writes the same objects
+// and rows. What it cannot read is held; it stores the rest all the same, so
+// that a person can let it go on.
+func (s *Store) Store(ctx context.Context, in contract.StoreInput) (out contract.StoreResult, err error) {
+	defer settle(ctx, in.Email, &err)
+	defer beat(ctx, in.Email.Size)()
+
+	release, err := s.reserve(ctx, in.Email.Size)
+	if err != nil {
+		return out, fmt.Errorf("wait for memory: %w", err)
+	}
+	defer release()
+
+	body, err := s.deps.Ledger.Body(ctx, in.Email.ID)
+	if err != nil {
+		return out, fmt.Errorf("read body: %w", err)
+	}
+	manifest, holds, err := s.take(ctx, in.Email, body)
+	if err != nil {
+		return out, err
+	}
+	if err := s.deps.Ledger.SaveManifest(ctx, manifest); err != nil {
+		return out, fmt.Errorf("save manifest: %w", err)
+	}
+	return contract.StoreResult{Attachments: len(manifest.Attachments), Holds: holds, Budgets: s.budgets}, nil
+}
+
+// reserve waits until the memory budget has room for a body of size bytes.
+func (s *Store) reserve(ctx context.Context, size int64) (release func(), err error) {
+	if size <= freeOfBudget {
+		return func() {}, nil
+	}
+	cost := min(size*memoryFactor, s.total)
+	if err := s.memory.Acquire(ctx, cost); err != nil {
+		return nil, fault.Wrap(fault.Overloaded, "too much mail is being stored at once", err)
+	}
+	return func() { s.memory.Release(cost) }, nil
+}
+
+// take decodes a body, writes its objects and gives its manifest. The body is
+// dropped as soon as nothing needs it any more.
+func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body) (ledger.Manifest, []contract.Hold, error) {
+	m := ledger.Manifest{EmailID: email.ID, RawKey: body.Key}
+	raw, err := s.raw(ctx, email, body)
+	if err != nil {
+		return m, nil, err
+	}
+	event, holds := s.deps.Decoder.Decode(raw)
+
+	var puts objects
+	if body.Key == "" {
+		m.RawKey = contentKey("body/", body.SHA256)
+		puts.raw(m.RawKey, raw, "application/json")
+	}
+	raw = nil //nolint:ineffassign,wastedassign // frees a large body before the writes begin
+	if len(event.RawMIME) > 0 {
+		m.MIMEKey = contentKey("mime/", sha256.Sum256(event.RawMIME))
+		puts.raw(m.MIMEKey, event.RawMIME, "message/rfc822")
+		event.RawMIME = nil
+	}
+	m.Attachments = puts.attachments(event.Attachments)
+	if err := describe(&m, event, &puts); err != nil {
+		return m, nil, err
+	}
+	if err := puts.write(ctx, s.deps.Objects); err != nil {
+		return m, nil, err
+	}
+	return m, holds, nil
+}
+
+// raw gives the body's bytes, which are those that the ingress hashed.
+func (s *Store) raw(ctx context.Context, email contract.Email, body ledger.Body) ([]byte, error) {
+	if body.Key != "" {
+		raw, err := s.deps.Bodies.Body(ctx, body.Key, email.Size, hex.EncodeToString(body.SHA256[:]))
+		if err != nil {
+			return nil, fmt.Errorf("read raw body: %w", err)
+		}
+		return raw, nil
+	}
+	if sha256.Sum256(body.Inline) != body.SHA256 {
+		return nil, fault.New(fault.ContentLost, "the body in the inbox is not the one that was accepted")
+	}
+	return body.Inline, nil
+}
+
+// describe fills the manifest's picture of the message.
+func describe(m *ledger.Manifest, event *mail.Event, puts *objects) error {
+	message := event.Message
+	encoded, err := encode(message)
+	if err != nil {
+		return err
+	}
+	if len(encoded) > maxLedgerMessage {
+		sum := sha256.Sum256(encoded)
+		m.MessageKey = fmt.Sprintf("message/%d/%s", m.EmailID, hex.EncodeToString(sum[:]))
+		puts.raw(m.MessageKey, encoded, "application/json")
+	} else {
+		m.Message = encoded
+	}
+	m.MessageID = cut(message.MessageID, maxColumn)
+	m.Subject = cut(message.Subject, maxColumn)
+	m.Sender = cut(sender(event), maxColumn)
+	m.Recipients = event.Recipients()
+	return nil
+}
+
+// sender is who sent the mail: the SMTP envelope's word, else the From field's.
+func sender(event *mail.Event) string {
+	if event.Envelope.MailFrom != "" || len(event.Message.From) == 0 {
+		return event.Envelope.MailFrom
+	}
+	return event.Message.From[0].Address
+}
+
+// objects are the objects of one mail that are yet to be written, each once.
+type objects struct {
+	seen map[string]bool
+	list []object
+}
+
+// object is one of them. It is an attachment when it has no content type: what
+// the sender declares is not repeated by the object store.
+type object struct {
+	key         string
+	content     []byte
+	contentType string
+}
+
+func (o *objects) raw(key string, content []byte, contentType string) {
+	o.list = append(o.list, object{key: key, content: content, contentType: contentType})
+}
+
+// attachments names what each attachment's object is called and gives the
+// manifest's list. One whose bytes are not here has neither key nor hash.
+func (o *objects) attachments(list []mail.Attachment) []mail.Attachment {
+	out := make([]mail.Attachment, len(list))
+	o.seen = make(map[string]bool, len(list))
+	for i, a := range list {
+		content := a.Content
+		a.Content, list[i].Content = nil, nil
+		if content != nil {
+			sum := sha256.Sum256(content)
+			a.SHA256, a.Size, a.Key = hex.EncodeToString(sum[:]), int64(len(content)), contentKey("", sum)
+			if !o.seen[a.Key] {
+				o.seen[a.Key] = true
+				o.list = append(o.list, object{key: a.Key, content: content})
+			}
+		}
+		out[i] = a
+	}
+	return out
+}
+
+// write writes all of them and forgets their content one by one.
+func (o *objects) write(ctx context.Context, to ObjectWriter) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(putsAtOnce)
+	for i := range o.list {
+		group.Go(func() error {
+			one := o.list[i]
+			o.list[i].content = nil
+			put := func() error { return to.PutRaw(ctx, one.key, one.content, one.contentType) }
+			if one.contentType == "" {
+				put = func() error { return to.PutAttachment(ctx, one.key, one.content) }
+			}
+			if err := put(); err != nil {
+				return fmt.Errorf("put object %s: %w", one.key, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// contentKey names an object after its content.
+func contentKey(folder string, sum [32]byte) string {
+	name := hex.EncodeToString(sum[:])
+	return folder + name[:2] + "/" + name
+}
+
+// encode gives v as JSON without the escapes that would make HTML mail a third longer.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// cut shortens text to at most max bytes without breaking a character.
+func cut(text string, max int) string {
+	if len(text) <= max {
+		return text
+	}
+	for max > 0 && !utf8.RuneStart(text[max]) {
+		max--
+	}
+	return strings.Clone(text[:max])
+}
