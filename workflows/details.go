@@ -1,0 +1,87 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"mailroom/shared/contract"
+)
+
+// explanation is what a reason means to somebody who has never seen Mailroom,
+// and what approving would do.
+type explanation struct {
+	what    string
+	approve string
+}
+
+var explanations = map[contract.Reason]explanation{
+	contract.IDConflict:            {"Another email came earlier under the same event id, with other content.", "carries this one as an email of its own"},
+	contract.SchemaInvalid:         {"Fields of the provider's call could not be read.", "goes on without them"},
+	contract.MIMEMalformed:         {"The raw mail is too deeply nested or too broken to parse safely.", "goes on with the fields that the provider parsed"},
+	contract.TooLarge:              {"An attachment is larger than the configured limit.", "delivers it all the same"},
+	contract.TypeDenied:            {"An attachment is of a type that the configuration does not allow.", "delivers it all the same"},
+	contract.AttachmentMismatch:    {"An attachment is not what it was declared to be (type, size or checksum).", "delivers it all the same"},
+	contract.AttachmentUnfetchable: {"An attachment was given as a link, and links are not fetched.", "goes on without it"},
+	contract.Infected:              {"The scanner found malware.", "releases the malware to the destinations"},
+	contract.Unscannable:           {"The scanner could not look inside an attachment (encrypted, or past its limits).", "delivers it unscanned"},
+	contract.ScannerUnavailable:    {"The scanner has been away for longer than the budget.", "delivers the attachments unscanned"},
+	contract.Unroutable:            {"No routing rule names the recipient.", "reads the rules again, as retry does: add one first"},
+	contract.RecipientForeign:      {"No recipient belongs to the tenant whose secret signed the call.", "routes it to whoever it is addressed to"},
+	contract.DownstreamRejected:    {"A destination refused the email for good.", "sends it again, as retry does"},
+	contract.DownstreamExhausted:   {"A destination has been away for longer than the budget.", "sends it again, as retry does"},
+	contract.AmbiguousEffect:       {"A destination that honours no idempotency key may or may not have taken the email.", "sends it again, which may do the work twice"},
+	contract.LoopDetected:          {"The email seems to go in circles: it has passed too many servers, or Mailroom itself.", "lets it go on"},
+	contract.Internal:              {"A step failed again and again inside Mailroom.", "runs the step again, as retry does"},
+	contract.ManualHold:            {"A routing rule asks for a person's approval.", "delivers it"},
+	contract.DownstreamUnavailable: {"A destination is away.", "sends it again, as retry does"},
+	contract.StorageUnavailable:    {"Postgres or the object store is away.", "runs the step again, as retry does"},
+}
+
+// details is the Markdown that the Web UI shows as the workflow's current
+// details: what happened, and exactly what to do next.
+func (e *inboundEmail) details() string {
+	var b strings.Builder
+	switch e.state {
+	case contract.Quarantined:
+		e.heldDetails(&b)
+	case contract.Retrying:
+		fmt.Fprintf(&b, "**Waiting** (`%s`). %s\n\n%s.\n\nIt is tried again by itself; Pending Activities shows the attempts, the last failure and the next attempt. There is nothing to do unless it lasts.",
+			e.reason, explanations[e.reason].what, e.detail)
+	case contract.Delivered:
+		fmt.Fprintf(&b, "**Delivered** to %s.", e.destinations())
+	case contract.Discarded:
+		b.WriteString("**Discarded** by an operator; the decision is in the ledger.")
+	default:
+		b.WriteString("**In progress.** There is nothing to do.")
+	}
+	return b.String()
+}
+
+func (e *inboundEmail) heldDetails(b *strings.Builder) {
+	fmt.Fprintf(b, "**Held for a person** at the step *%s*.\n", e.step)
+	for _, h := range e.held {
+		for _, one := range h.holds {
+			x := explanations[one.Reason]
+			fmt.Fprintf(b, "\n- `%s`: %s %s. Approving %s.", one.Reason, x.what, e.finding(one), x.approve)
+		}
+	}
+	b.WriteString("\n\n**What to do:** send one of the signals `approve`, `retry` or `discard` to this workflow (button *Send a Signal*), with " +
+		"`{\"actor\":\"your name\",\"note\":\"why\"}` as its input, or with none.\n\n" +
+		"- `approve` lets pass what held it and goes on\n- `retry` runs the held step again and lets nothing pass\n- `discard` ends it; nothing more is sent\n")
+}
+
+// finding is the sentence of a hold, without a full stop of its own.
+func (e *inboundEmail) finding(h contract.Hold) string {
+	return "Found: " + strings.TrimSuffix(h.Detail, ".")
+}
+
+func (e *inboundEmail) destinations() string {
+	names := make([]string, 0, len(e.legs))
+	for _, l := range e.legs {
+		names = append(names, "`"+l.destination+"`")
+	}
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,213 @@
+package workflows_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"mailroom/shared/contract"
+	"mailroom/workflows"
+)
+
+// env prepares a scenario in the time-skipping environment.
+func env(t *testing.T, s *script) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	e := suite.NewTestWorkflowEnvironment()
+	e.RegisterActivity(s)
+	e.SetTestTimeout(30 * time.Second)
+	return e
+}
+
+// answer is how a decision by update came out.
+type answer struct {
+	rejected error
+	result   any
+	err      error
+}
+
+func (a *answer) Reject(err error)        { a.rejected = err }
+func (a *answer) Accept()                 {}
+func (a *answer) Complete(v any, e error) { a.result, a.err = v, e }
+
+func status(t *testing.T, e *testsuite.TestWorkflowEnvironment) contract.Status {
+	t.Helper()
+	v, err := e.QueryWorkflow(contract.QueryStatus)
+	require.NoError(t, err)
+	var s contract.Status
+	require.NoError(t, v.Get(&s))
+	return s
+}
+
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	for _, sc := range scenarios() {
+		t.Run(sc.name, func(t *testing.T) {
+			t.Parallel()
+			s, in := newScript(), input()
+			if sc.script != nil {
+				sc.script(s)
+			}
+			if sc.input != nil {
+				sc.input(&in)
+			}
+			e := env(t, s)
+			var held []contract.Reason
+			for i, d := range sc.decisions {
+				e.RegisterDelayedCallback(func() {
+					st := status(t, e)
+					require.Equal(t, contract.Quarantined, st.State)
+					held = append(held, st.Reason)
+					var a answer
+					e.UpdateWorkflow(contract.UpdateDecide, "", &a, d)
+					require.NoError(t, a.rejected)
+				}, time.Duration(i+1)*time.Hour)
+			}
+			e.ExecuteWorkflow(workflows.InboundEmail, in)
+			require.True(t, e.IsWorkflowCompleted())
+			require.NoError(t, e.GetWorkflowError())
+			var out contract.InboundEmailResult
+			require.NoError(t, e.GetWorkflowResult(&out))
+			check(t, sc, s, out)
+			require.Equal(t, sc.held, held)
+		})
+	}
+}
+
+// check compares how a scenario ended with how it must.
+func check(t *testing.T, sc scenario, s *script, out contract.InboundEmailResult) {
+	t.Helper()
+	require.Equal(t, sc.end, out.State)
+	require.Equal(t, sc.effects, s.calls.effects)
+	require.Equal(t, len(sc.decisions), out.Decisions)
+	states := s.calls.states()
+	require.Equal(t, sc.end, states[len(states)-1])
+	decided := 0
+	for i, r := range s.calls.records {
+		require.Equal(t, i+1, r.Sequence, "the ledger is written in order")
+		if r.Decision != nil {
+			require.Equal(t, contract.Quarantined, r.Before)
+			require.Equal(t, "ada", r.Decision.Actor)
+			require.Equal(t, sc.held[decided], r.DecidedReason)
+			decided++
+		}
+	}
+	require.Equal(t, len(sc.decisions), decided, "each decision is a row")
+}
+
+func TestWaitingIsVisible(t *testing.T) {
+	t.Parallel()
+	for _, sc := range scenarios() {
+		want := map[string]contract.Reason{
+			"store_away":       contract.StorageUnavailable,
+			"scanner_away":     contract.ScannerUnavailable,
+			"destination_away": contract.DownstreamUnavailable,
+			"breaker_open":     contract.DownstreamUnavailable,
+		}[sc.name]
+		if want == "" {
+			continue
+		}
+		s := newScript()
+		sc.script(s)
+		e := env(t, s)
+		e.ExecuteWorkflow(workflows.InboundEmail, input())
+		require.NoError(t, e.GetWorkflowError())
+		require.Equal(t, []contract.State{contract.Retrying, contract.Processing, contract.Delivered}, s.calls.states(), sc.name)
+		require.Equal(t, want, s.calls.records[0].Reason)
+	}
+}
+
+func TestDecisionsThatMustNotCount(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	s.inspect = func(int) (contract.InspectResult, error) {
+		return contract.InspectResult{Holds: holding(contract.Infected)}, nil
+	}
+	e := env(t, s)
+	refusals := map[string]*answer{}
+	refused := func(d contract.Decision, text string) {
+		refusals[text] = &answer{}
+		e.UpdateWorkflow(contract.UpdateDecide, "", refusals[text], d)
+	}
+	e.RegisterDelayedCallback(func() {
+		refused(contract.Decision{Action: "release", Note: "x"}, "unknown action")
+		refused(contract.Decision{Action: contract.Approve}, "a note is missing")
+		refused(contract.Decision{Action: contract.Approve, Note: strings.Repeat("x", contract.MaxNote+1)}, "the note is longer")
+		refused(contract.Decision{Action: contract.Approve, Note: "x", Actor: strings.Repeat("x", contract.MaxActor+1)}, "the actor is longer")
+		e.SignalWorkflow("release", nil)
+	}, time.Hour)
+	e.RegisterDelayedCallback(func() {
+		for text, a := range refusals {
+			require.ErrorContains(t, a.rejected, text)
+		}
+		require.Equal(t, contract.Quarantined, status(t, e).State)
+	}, time.Hour+time.Minute)
+	e.RegisterDelayedCallback(func() { // three at once: the first wins
+		e.SignalWorkflow(contract.SignalApprove, contract.Decision{Actor: "ada"})
+		e.SignalWorkflow(contract.SignalDiscard, contract.Decision{Actor: "bob"})
+		e.SignalWorkflow(contract.SignalApprove, contract.Decision{Actor: "eve"})
+	}, 2*time.Hour)
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	var out contract.InboundEmailResult
+	require.NoError(t, e.GetWorkflowResult(&out))
+	require.Equal(t, contract.Delivered, out.State)
+	require.Equal(t, 1, out.Decisions)
+	require.Equal(t, ticketing, s.calls.effects)
+}
+
+func TestCancellationChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	s.inspect = func(int) (contract.InspectResult, error) {
+		return contract.InspectResult{Holds: holding(contract.Infected)}, nil
+	}
+	e := env(t, s)
+	e.RegisterDelayedCallback(e.CancelWorkflow, time.Hour)
+	e.RegisterDelayedCallback(func() {
+		require.Equal(t, contract.Quarantined, status(t, e).State)
+		e.SignalWorkflow(contract.SignalDiscard, nil)
+	}, 30*24*time.Hour) // a hold never expires by itself
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	var out contract.InboundEmailResult
+	require.NoError(t, e.GetWorkflowResult(&out))
+	require.Equal(t, contract.Discarded, out.State)
+	last := s.calls.records[len(s.calls.records)-1]
+	require.Equal(t, "signal", last.Decision.Via)
+	require.NotEmpty(t, last.Decision.Note)
+}
+
+func TestDiscardEndsTheLegsThatStillWait(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	scenarioOf(t, "one_leg_rejected_then_retried").script(s)
+	inner := s.deliver
+	s.deliver = func(ctx context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error) {
+		if in.Destination == "ticketing" {
+			return contract.DeliverResult{}, failure("downstream_unavailable", 0)
+		}
+		return inner(ctx, n, in)
+	}
+	e := env(t, s)
+	e.RegisterDelayedCallback(func() { e.SignalWorkflow(contract.SignalDiscard, nil) }, time.Hour)
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	require.Empty(t, s.calls.effects)
+	require.Less(t, e.Now().Sub(time.Now()), 2*time.Hour, "the waiting leg is given up at once")
+}
+
+func scenarioOf(t *testing.T, name string) scenario {
+	t.Helper()
+	for _, sc := range scenarios() {
+		if sc.name == name {
+			return sc
+		}
+	}
+	t.Fatalf("no scenario %q", name)
+	return scenario{}
+}

@@ -1,0 +1,107 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+)
+
+// stepOptions are the two ways of one class of work: fast is the budget of the
+// first try inside the worker, durable the options of the activity that takes
+// over when that try fails for a reason that time may cure.
+type stepOptions struct {
+	fast    workflow.LocalActivityOptions
+	durable workflow.ActivityOptions
+	// neverFast makes the first try an activity of its own, as for large mail.
+	neverFast bool
+	// late is what an attempt that did not end in time most likely waited for.
+	late fault.Code
+}
+
+// Waiting: after a failed try the next one comes after a second, then twice as
+// long each time, up to the maximum of its class. A destination or an open
+// breaker may ask for a longer wait.
+const (
+	firstWait  = time.Second
+	maxWait    = 5 * time.Minute
+	longestAsk = time.Hour // the longest wait that a Retry-After may impose
+)
+
+// Budgets: how long a step may wait before a person is asked. They can be set
+// by configuration (retry.scan, retry.deliver) and then come with StoreResult.
+const (
+	defaultBudget = 24 * time.Hour
+	// recordBudget is so long because an email whose end cannot be written down
+	// has nobody to ask: it waits for the ledger.
+	recordBudget = 30 * 24 * time.Hour
+)
+
+// Every attempt that can take longer than heartbeatTimeout heartbeats, so that
+// work is taken from a killed worker within it.
+const heartbeatTimeout = 15 * time.Second
+
+var (
+	storeOptions = stepOptions{
+		fast: fastTry(), durable: lasting(10*time.Minute, defaultBudget, time.Minute), late: fault.StorageUnavailable,
+	}
+	inspectOptions = stepOptions{
+		fast: fastTry(), durable: lasting(10*time.Minute, defaultBudget, time.Minute), late: fault.ScannerUnavailable,
+	}
+	routeOptions = stepOptions{
+		fast: fastTry(), durable: lasting(15*time.Second, defaultBudget, time.Minute), late: fault.StorageUnavailable,
+	}
+	// An attempt at a destination ends by the destination's own timeout, which
+	// the configuration bounds to two minutes.
+	deliverOptions = stepOptions{
+		fast: fastTry(), durable: lasting(150*time.Second, defaultBudget, maxWait), late: fault.DownstreamUnavailable,
+	}
+	recordOptions = stepOptions{
+		fast: fastTry(), durable: lasting(15*time.Second, recordBudget, time.Minute), late: fault.StorageUnavailable,
+	}
+)
+
+// fastTry is the budget of a first try: one attempt of two seconds, well within
+// a workflow task.
+func fastTry() workflow.LocalActivityOptions {
+	return workflow.LocalActivityOptions{
+		StartToCloseTimeout: 2 * time.Second,
+		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
+	}
+}
+
+// lasting are the options of an activity that is tried until its budget is spent.
+func lasting(attempt, budget, longest time.Duration) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		StartToCloseTimeout:    attempt,
+		ScheduleToCloseTimeout: budget,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    firstWait,
+			BackoffCoefficient: 2,
+			MaximumInterval:    longest,
+		},
+	}
+}
+
+// within gives o with another budget; zero or less keeps the one it has.
+func (o stepOptions) within(seconds int64) stepOptions {
+	if seconds > 0 {
+		o.durable.ScheduleToCloseTimeout = time.Duration(seconds) * time.Second
+	}
+	return o
+}
+
+// once gives the options of a first try that is an activity of its own: large
+// mail takes longer than a workflow task may.
+func (o stepOptions) once() workflow.ActivityOptions {
+	first := o.durable
+	first.RetryPolicy = &temporal.RetryPolicy{MaximumAttempts: 1}
+	return first
+}
+
+// large reports whether mail takes the durable way from the first try on.
+func large(e contract.Email) bool { return e.Size > contract.LargeMail }

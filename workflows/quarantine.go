@@ -1,0 +1,198 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"mailroom/shared/contract"
+)
+
+// held is one step that waits for a person.
+type held struct {
+	holds  []contract.Hold
+	action contract.Action // empty until somebody decides
+}
+
+// again are the reasons that nobody can waive: to approve such a hold is to run
+// the step once more, because without it there is nothing to go on with.
+var again = map[contract.Reason]bool{
+	contract.Unroutable:            true,
+	contract.DownstreamRejected:    true,
+	contract.DownstreamExhausted:   true,
+	contract.DownstreamUnavailable: true,
+	contract.AmbiguousEffect:       true,
+	contract.StorageUnavailable:    true,
+	contract.Internal:              true,
+}
+
+// pass runs a step until it lets the email go on, holding the email for a person
+// as often as that takes. It gives false when the email was discarded.
+func (e *inboundEmail) pass(ctx workflow.Context, name string, run func(workflow.Context) ([]contract.Hold, error)) bool {
+	for {
+		e.step = name
+		holds, err := run(ctx)
+		if e.discarded {
+			return false
+		}
+		if err != nil {
+			holds = []contract.Hold{{Reason: reasonOf(err, holdReasons), Detail: sentenceOf(err)}}
+		}
+		holds = slices.DeleteFunc(holds, func(h contract.Hold) bool { return e.waived[h.Reason] })
+		if len(holds) == 0 {
+			return true
+		}
+		switch e.hold(ctx, holds) {
+		case contract.Discard:
+			return false
+		case contract.Approve:
+			if e.waive(holds) {
+				return true
+			}
+		}
+	}
+}
+
+// hold waits for a person and gives what was decided.
+func (e *inboundEmail) hold(ctx workflow.Context, holds []contract.Hold) contract.Action {
+	h := &held{holds: holds}
+	e.held = append(e.held, h)
+	e.refresh(ctx)
+	if err := workflow.Await(ctx, func() bool { return h.action != "" || e.discarded }); err != nil || e.discarded {
+		return contract.Discard // the context of a leg ends only when the email is discarded
+	}
+	return h.action
+}
+
+// waive notes that a person let these reasons pass. It gives false when one of
+// them cannot be waived, so that the step has to run again.
+func (e *inboundEmail) waive(holds []contract.Hold) bool {
+	on := true
+	for _, h := range holds {
+		if again[h.Reason] {
+			on = false
+		} else {
+			e.waived[h.Reason] = true
+		}
+	}
+	return on
+}
+
+// released reports whether a person let content go that inspection had held.
+func (e *inboundEmail) released() bool {
+	for _, r := range []contract.Reason{
+		contract.Infected, contract.Unscannable, contract.ScannerUnavailable, contract.TooLarge,
+		contract.TypeDenied, contract.AttachmentMismatch,
+	} {
+		if e.waived[r] {
+			return true
+		}
+	}
+	return false
+}
+
+// handleDecisions registers the update and the signals, which do the same.
+func (e *inboundEmail) handleDecisions(ctx workflow.Context) error {
+	for _, s := range []struct {
+		name   string
+		action contract.Action
+	}{
+		{contract.SignalApprove, contract.Approve},
+		{contract.SignalDiscard, contract.Discard},
+		{contract.SignalRetry, contract.Retry},
+	} {
+		workflow.Go(ctx, func(ctx workflow.Context) { e.hear(ctx, s.name, s.action) })
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateDecide, e.decideUpdate,
+		workflow.UpdateHandlerOptions{
+			Validator:   e.validate,
+			Description: "Decide about a held email: action approve, discard or retry, with a note.",
+		})
+}
+
+// hear takes one kind of signal for as long as the workflow lives. A signal that
+// comes late, twice or with too long a text changes nothing.
+func (e *inboundEmail) hear(ctx workflow.Context, name string, action contract.Action) {
+	signals := workflow.GetSignalChannel(ctx, name)
+	for {
+		var d contract.Decision
+		if !signals.Receive(ctx, &d) {
+			return
+		}
+		d.Action, d.Via = action, "signal"
+		if d.Actor == "" {
+			d.Actor = "unnamed (signal)"
+		}
+		if d.Note == "" {
+			d.Note = "none given (signal)"
+		}
+		if err := e.validate(d); err != nil {
+			workflow.GetLogger(ctx).Info("signal ignored", "signal", name, "why", err.Error())
+			continue
+		}
+		e.decide(ctx, d)
+	}
+}
+
+// decideUpdate is the handler behind the update. It answers once the decision
+// is in the ledger, or after a few seconds when the ledger is away: the
+// decision holds all the same.
+func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (contract.DecisionResult, error) {
+	if d.Via == "" {
+		d.Via = "update"
+	}
+	if d.Actor == "" {
+		d.Actor = "unnamed (update)"
+	}
+	e.decide(ctx, d)
+	after := contract.DecisionResult{State: e.state}
+	if _, err := workflow.AwaitWithTimeout(ctx, 3*time.Second, e.ledger.empty); err != nil {
+		return after, err
+	}
+	return after, nil
+}
+
+// validate refuses what must not enter history. The sentences go to the operator.
+func (e *inboundEmail) validate(d contract.Decision) error {
+	switch {
+	case !slices.Contains(contract.Actions, d.Action):
+		return fmt.Errorf("unknown action: it is one of %s", join(contract.Actions))
+	case len(e.held) == 0:
+		return fmt.Errorf("this email is not held: its state is %s", e.state)
+	case strings.TrimSpace(d.Note) == "":
+		return fmt.Errorf("a note is missing: say why")
+	case len(d.Note) > contract.MaxNote:
+		return fmt.Errorf("the note is longer than %d bytes", contract.MaxNote)
+	case len(d.Actor) > contract.MaxActor:
+		return fmt.Errorf("the actor is longer than %d bytes", contract.MaxActor)
+	}
+	return nil
+}
+
+// decide carries a valid decision out, for everything that is held at that
+// moment. Whoever decides second finds nothing held any more.
+func (e *inboundEmail) decide(ctx workflow.Context, d contract.Decision) {
+	e.decisions++
+	for _, h := range e.held {
+		h.action = d.Action
+	}
+	e.held = nil
+	if d.Action == contract.Discard {
+		e.discarded = true
+		e.enter(ctx, contract.Discarded, e.reason, e.detail, &d)
+		return
+	}
+	e.enter(ctx, contract.Processing, "", "", &d)
+	e.refresh(ctx) // another leg may still wait
+}
+
+func join(actions []contract.Action) string {
+	names := make([]string, len(actions))
+	for i, a := range actions {
+		names[i] = string(a)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,134 @@
+package workflows_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/mail"
+)
+
+// script stands for the activities: each call of a step is answered by its
+// function, which is told how many calls of it came before. Its methods have
+// the names under which the worker registers the real ones.
+type script struct {
+	store   func(n int) (contract.StoreResult, error)
+	inspect func(n int) (contract.InspectResult, error)
+	route   func(n int, in contract.RouteInput) (contract.RouteResult, error)
+	deliver func(ctx context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error)
+	record  func(n int) error
+
+	calls *calls
+}
+
+// calls is what the activities saw.
+type calls struct {
+	sync.Mutex
+	steps    map[string]int
+	effects  map[string]int // destination to deliveries that succeeded
+	records  []contract.RecordInput
+	delivers []contract.DeliverInput
+}
+
+func newScript() *script {
+	return &script{calls: &calls{steps: map[string]int{}, effects: map[string]int{}}}
+}
+
+func (c *calls) next(step string) int {
+	c.Lock()
+	defer c.Unlock()
+	n := c.steps[step]
+	c.steps[step]++
+	return n
+}
+
+func (c *calls) states() []contract.State {
+	c.Lock()
+	defer c.Unlock()
+	out := make([]contract.State, 0, len(c.records))
+	for _, r := range c.records {
+		out = append(out, r.State)
+	}
+	return out
+}
+
+func (s *script) Store(context.Context, contract.StoreInput) (contract.StoreResult, error) {
+	n := s.calls.next("Store")
+	if s.store == nil {
+		return contract.StoreResult{Attachments: 1}, nil
+	}
+	return s.store(n)
+}
+
+func (s *script) Inspect(context.Context, contract.InspectInput) (contract.InspectResult, error) {
+	n := s.calls.next("Inspect")
+	if s.inspect == nil {
+		return contract.InspectResult{Verdicts: map[mail.Verdict]int{mail.Clean: 1}}, nil
+	}
+	return s.inspect(n)
+}
+
+func (s *script) Route(_ context.Context, in contract.RouteInput) (contract.RouteResult, error) {
+	n := s.calls.next("Route")
+	if s.route == nil {
+		return contract.RouteResult{Routes: []string{"support"}, Destinations: []string{"ticketing"}}, nil
+	}
+	return s.route(n, in)
+}
+
+func (s *script) Deliver(ctx context.Context, in contract.DeliverInput) (contract.DeliverResult, error) {
+	n := s.calls.next("Deliver " + in.Destination)
+	s.calls.Lock()
+	s.calls.delivers = append(s.calls.delivers, in)
+	s.calls.Unlock()
+	out, err := contract.DeliverResult{Status: 200, Attempts: n + 1}, error(nil)
+	if s.deliver != nil {
+		out, err = s.deliver(ctx, n, in)
+	}
+	if err == nil {
+		s.calls.Lock()
+		s.calls.effects[in.Destination]++
+		s.calls.Unlock()
+	}
+	return out, err
+}
+
+func (s *script) Record(_ context.Context, in contract.RecordInput) error {
+	n := s.calls.next("Record")
+	if s.record != nil {
+		if err := s.record(n); err != nil {
+			return err
+		}
+	}
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	s.calls.records = append(s.calls.records, in)
+	return nil
+}
+
+// failure is what an activity gives for a fault, as activities/errors.go makes it.
+func failure(code fault.Code, retryAfter time.Duration) error {
+	f := fault.New(code, "a sentence")
+	return temporal.NewApplicationErrorWithOptions(f.Public, string(f.Code), temporal.ApplicationErrorOptions{
+		NonRetryable:   !f.Temporary,
+		NextRetryDelay: retryAfter,
+	})
+}
+
+func input() contract.InboundEmailInput {
+	return contract.InboundEmailInput{
+		Email: contract.Email{
+			ID: 1, WorkflowID: "evt_1", Source: "mailparse", EventID: "evt_1", Tenant: "default",
+			CorrelationID: "c-1", Size: 4096,
+		},
+		ReceivedAtUnixMilli: 1700000000000,
+	}
+}
+
+func holding(r contract.Reason) []contract.Hold {
+	return []contract.Hold{{Reason: r, Detail: "attachment 1 of 1"}}
+}

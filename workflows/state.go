@@ -1,0 +1,149 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"mailroom/shared/contract"
+)
+
+// The search attributes that an operator finds mail by. Tenant and source are
+// set when the workflow is started.
+var (
+	stateKey        = temporal.NewSearchAttributeKeyKeyword(contract.AttrState)
+	reasonKey       = temporal.NewSearchAttributeKeyKeyword(contract.AttrReason)
+	routeKey        = temporal.NewSearchAttributeKeyKeyword(contract.AttrRoute)
+	destinationsKey = temporal.NewSearchAttributeKeyKeywordList(contract.AttrDestinations)
+)
+
+// wait is one step that waits for something that is away.
+type wait struct {
+	reason contract.Reason
+	detail string
+}
+
+// wait notes that a step waits; resume takes the note back.
+func (e *inboundEmail) wait(ctx workflow.Context, why *stepError) *wait {
+	w := &wait{reason: reasonOf(why, waitReasons), detail: why.sentence}
+	e.waiting = append(e.waiting, w)
+	e.refresh(ctx)
+	return w
+}
+
+func (e *inboundEmail) resume(ctx workflow.Context, w *wait) {
+	for i := range e.waiting {
+		if e.waiting[i] == w {
+			e.waiting = append(e.waiting[:i], e.waiting[i+1:]...)
+			break
+		}
+	}
+	e.refresh(ctx)
+}
+
+// refresh works the state out anew: a person's part comes before waiting, and
+// waiting before work.
+func (e *inboundEmail) refresh(ctx workflow.Context) {
+	switch {
+	case e.state.Terminal():
+	case len(e.held) > 0:
+		first := e.held[0].holds[0]
+		e.enter(ctx, contract.Quarantined, first.Reason, first.Detail, nil)
+	case len(e.waiting) > 0:
+		e.enter(ctx, contract.Retrying, e.waiting[0].reason, e.waiting[0].detail, nil)
+	default:
+		e.enter(ctx, contract.Processing, "", "", nil)
+	}
+}
+
+// enter goes into a state and makes it visible: in the ledger, in the search
+// attributes and in the current details. A decision is what led there, if any.
+// To enter the same state again without a decision does nothing.
+func (e *inboundEmail) enter(ctx workflow.Context, s contract.State, r contract.Reason, detail string, d *contract.Decision) {
+	if d == nil && s == e.state && r == e.reason && detail == e.detail {
+		return
+	}
+	before, why := e.state, e.reason
+	e.state, e.reason, e.detail = s, r, detail
+	e.ledger.push(contract.RecordInput{
+		Email:               e.in.Email,
+		State:               s,
+		Reason:              r,
+		Detail:              detail,
+		AtUnixMilli:         workflow.Now(ctx).UnixMilli(),
+		ReceivedAtUnixMilli: e.in.ReceivedAtUnixMilli,
+		Decision:            d,
+		Before:              before,
+		DecidedReason:       why,
+	})
+	e.publish(ctx)
+}
+
+// publish shows the state to who looks from Temporal.
+func (e *inboundEmail) publish(ctx workflow.Context) {
+	updates := []temporal.SearchAttributeUpdate{stateKey.ValueSet(string(e.state))}
+	if e.reason == "" {
+		updates = append(updates, reasonKey.ValueUnset())
+	} else {
+		updates = append(updates, reasonKey.ValueSet(string(e.reason)))
+	}
+	if len(e.routes) > 0 {
+		updates = append(updates, routeKey.ValueSet(e.routes[0]))
+	}
+	if len(e.legs) > 0 {
+		names := make([]string, len(e.legs))
+		for i, l := range e.legs {
+			names[i] = l.destination
+		}
+		updates = append(updates, destinationsKey.ValueSet(names))
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
+		workflow.GetLogger(ctx).Error("set search attributes", "error", err)
+	}
+	workflow.SetCurrentDetails(ctx, e.details())
+}
+
+// status answers the query of the same name.
+func (e *inboundEmail) status() (contract.Status, error) {
+	s := contract.Status{State: e.state, Step: e.step, Reason: e.reason, Detail: e.detail}
+	for _, h := range e.held {
+		s.Holds = append(s.Holds, h.holds...)
+	}
+	for _, l := range e.legs {
+		s.Legs = append(s.Legs, contract.Leg{Destination: l.destination, Done: l.done, Attempts: l.attempts})
+	}
+	return s, nil
+}
+
+// ledgerQueue holds the changes of state that are not yet in the ledger, oldest
+// first. The one writer keeps their order while the ledger is away, and nothing
+// but the end of the email waits for it.
+type ledgerQueue struct {
+	sequence int
+	queue    []contract.RecordInput
+}
+
+func (q *ledgerQueue) push(in contract.RecordInput) {
+	q.sequence++
+	in.Sequence = q.sequence
+	q.queue = append(q.queue, in)
+}
+
+func (q *ledgerQueue) empty() bool { return len(q.queue) == 0 }
+
+// writeLedger writes the queue, for as long as the workflow lives.
+func (e *inboundEmail) writeLedger(ctx workflow.Context) {
+	for {
+		if err := workflow.Await(ctx, func() bool { return !e.ledger.empty() }); err != nil {
+			return
+		}
+		in := e.ledger.queue[0]
+		err := firstTry(ctx, "record", recordOptions, ledger.Record, in, nil)
+		for err != nil && curable(err) {
+			err = lastingTry(ctx, "record", recordOptions, askedWait(err), ledger.Record, in, nil)
+		}
+		if err != nil { // a bug: the ledger's row is stale, the email itself is not held up by it
+			workflow.GetLogger(ctx).Error("record the state of an email", "state", in.State, "error", err)
+		}
+		e.ledger.queue = e.ledger.queue[1:]
+	}
+}

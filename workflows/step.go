@@ -1,0 +1,152 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+)
+
+// step runs one activity: first fast, inside the worker and with one attempt,
+// which on the good path costs Temporal nothing but a marker; then, when that
+// failed for a reason that time may cure, durably, visible in the Web UI with
+// attempt count and last failure. Both are the same function, so it must be
+// idempotent. While it waits the email is in the state retrying. An error is a
+// *stepError.
+func step[I, O any](ctx workflow.Context, e *inboundEmail, name string, o stepOptions,
+	activity func(context.Context, I) (O, error), in I) (O, error) {
+	var out O
+	o.neverFast = o.neverFast || large(e.in.Email)
+	err := firstTry(ctx, name, o, activity, in, &out)
+	if err != nil && curable(err) {
+		w := e.wait(ctx, failed(name, o, err))
+		err = lastingTry(ctx, name, o, askedWait(err), activity, in, &out)
+		e.resume(ctx, w)
+	}
+	if err != nil {
+		return out, failed(name, o, err)
+	}
+	return out, nil
+}
+
+// firstTry is the one attempt that nobody sees when it succeeds.
+func firstTry(ctx workflow.Context, name string, o stepOptions, activity, in, out any) error {
+	if o.neverFast {
+		first := o.once()
+		first.Summary = name
+		return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, first), activity, in).Get(ctx, out)
+	}
+	fast := o.fast
+	fast.Summary = name
+	return workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, fast), activity, in).Get(ctx, out)
+}
+
+// lastingTry is the activity with the whole budget, after the wait that the
+// failed attempt asked for.
+func lastingTry(ctx workflow.Context, name string, o stepOptions, wait time.Duration, activity, in, out any) error {
+	summary := workflow.TimerOptions{Summary: "before the next attempt: " + name}
+	if err := workflow.NewTimerWithOptions(ctx, wait, summary).Get(ctx, nil); err != nil {
+		return err
+	}
+	durable := o.durable
+	durable.Summary = name
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, durable), activity, in).Get(ctx, out)
+}
+
+// curable reports whether another try may end better. What is not known to be
+// final is: mail must not be lost to an unclassified error.
+func curable(err error) bool {
+	var canceled *temporal.CanceledError
+	if errors.As(err, &canceled) {
+		return false
+	}
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return !app.NonRetryable()
+	}
+	return true
+}
+
+// askedWait is how long the failed attempt asked to wait, at least firstWait and
+// at most longestAsk.
+func askedWait(err error) time.Duration {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return min(max(app.NextRetryDelay(), firstWait), longestAsk)
+	}
+	return firstWait
+}
+
+// stepError is the failure of a step in our own words.
+type stepError struct {
+	code     fault.Code
+	sentence string // for people; the activities put nothing of the mail into it
+}
+
+func (e *stepError) Error() string { return string(e.code) + ": " + e.sentence }
+
+// failed puts the failure of an activity into our words. An attempt that did not
+// end in time counts as the class's late code, an unknown failure as internal.
+func failed(name string, o stepOptions, err error) *stepError {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		for _, c := range fault.Codes {
+			if app.Type() == string(c) && c != fault.Internal {
+				return &stepError{code: c, sentence: name + ": " + app.Message()}
+			}
+		}
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		return &stepError{code: o.late, sentence: name + ": an attempt did not end in time"}
+	}
+	return &stepError{code: fault.Internal, sentence: name + ": something went wrong inside Mailroom"}
+}
+
+// waitReasons say why an email waits, by the code of the last failure.
+var waitReasons = map[fault.Code]contract.Reason{
+	fault.ScannerUnavailable:    contract.ScannerUnavailable,
+	fault.StorageUnavailable:    contract.StorageUnavailable,
+	fault.DownstreamUnavailable: contract.DownstreamUnavailable,
+	fault.DownstreamGone:        contract.DownstreamUnavailable,
+	fault.BreakerOpen:           contract.DownstreamUnavailable,
+	fault.Overloaded:            contract.DownstreamUnavailable,
+}
+
+// holdReasons say why an email is held, by the code of the failure that ended a
+// step. A code that time may cure ends a step only with its budget.
+var holdReasons = map[fault.Code]contract.Reason{
+	fault.ScannerUnavailable:    contract.ScannerUnavailable,
+	fault.StorageUnavailable:    contract.StorageUnavailable,
+	fault.DownstreamRejected:    contract.DownstreamRejected,
+	fault.AmbiguousEffect:       contract.AmbiguousEffect,
+	fault.DownstreamUnavailable: contract.DownstreamExhausted,
+	fault.DownstreamGone:        contract.DownstreamExhausted,
+	fault.BreakerOpen:           contract.DownstreamExhausted,
+	fault.Overloaded:            contract.DownstreamExhausted,
+}
+
+// reasonOf looks the code of a failure up; a code without a row is internal.
+func reasonOf(err error, table map[fault.Code]contract.Reason) contract.Reason {
+	var failure *stepError
+	if errors.As(err, &failure) {
+		if r, ok := table[failure.code]; ok {
+			return r
+		}
+	}
+	return contract.Internal
+}
+
+// sentenceOf gives the sentence of a failure.
+func sentenceOf(err error) string {
+	var failure *stepError
+	if errors.As(err, &failure) {
+		return failure.sentence
+	}
+	return "something went wrong inside Mailroom"
+}
