@@ -1,0 +1,224 @@
+package ingress
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+)
+
+// Bounds of the group commit.
+const (
+	flushers     = 2
+	maxBatchRows = 256
+	maxBatchSize = 4 << 20 // bytes of bodies; one more row may go over it
+	acceptQueue  = 2048
+	// flushTimeout ends a write early enough for its requests to be answered.
+	flushTimeout = 4 * time.Second
+	// A batch of crowd rows shows that requests come faster than commits; for
+	// crowdFor after it starts give way to them.
+	crowd    = 4
+	crowdFor = 50 * time.Millisecond
+)
+
+// Ledger is where accepted events are written: all of a batch or nothing, in the
+// order of the batch. It is safe to repeat.
+type Ledger interface {
+	Accept(ctx context.Context, batch []postgres.Acceptance, lease time.Duration) ([]postgres.Accepted, error)
+}
+
+// claims is the starter as the acceptor sees it. A reservation that is made ends
+// with submit or cancel.
+type claims interface {
+	reserve() bool
+	cancel(n int)
+	submit(row postgres.Waiting, until time.Time)
+	fallBehind()
+}
+
+// acceptor makes events durable. Requests that wait at the same moment share one
+// commit, so that the rate does not depend on how long a commit takes.
+type acceptor struct {
+	ledger Ledger
+	claims claims
+	now    func() time.Time
+
+	queue   chan *waiter
+	quit    chan struct{}
+	running sync.WaitGroup
+	crowded atomic.Int64 // when a crowd was last seen, Unix nanoseconds
+}
+
+// waiter is one request that waits for its row.
+type waiter struct {
+	ctx    context.Context
+	row    postgres.Acceptance
+	answer chan answer // holds one, so that nobody waits for a request that left
+}
+
+type answer struct {
+	accepted postgres.Accepted
+	err      error
+}
+
+func newAcceptor(ledger Ledger, claims claims, now func() time.Time) *acceptor {
+	return &acceptor{
+		ledger: ledger, claims: claims, now: now,
+		queue: make(chan *waiter, acceptQueue), quit: make(chan struct{}),
+	}
+}
+
+// start begins to write; stop ends it once everything that waits is answered.
+func (a *acceptor) start() {
+	for range flushers {
+		a.running.Go(a.flushAll)
+	}
+}
+
+// stop must be called once, when no request can come any more.
+func (a *acceptor) stop() {
+	close(a.quit)
+	a.running.Wait()
+}
+
+// accept waits until row is durable, or ctx is done. In the second case nothing is
+// known of the row; a repeat finds out.
+func (a *acceptor) accept(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+	w := &waiter{ctx: ctx, row: row, answer: make(chan answer, 1)}
+	select {
+	case a.queue <- w:
+	default:
+		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait to be stored at the moment")
+	}
+	select {
+	case got := <-w.answer:
+		return got.accepted, got.err
+	case <-ctx.Done():
+		return postgres.Accepted{}, fault.Wrap(fault.StorageUnavailable, "the event could not be stored in time", ctx.Err())
+	}
+}
+
+// crowdedLately reports whether accepting needs the machine for itself.
+func (a *acceptor) crowdedLately() bool {
+	return a.now().UnixNano()-a.crowded.Load() < int64(crowdFor)
+}
+
+func (a *acceptor) flushAll() {
+	for {
+		select {
+		case w := <-a.queue:
+			a.flush(a.collect(w))
+		case <-a.quit:
+			for {
+				select {
+				case w := <-a.queue:
+					a.flush(a.collect(w))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// collect takes first and whoever else waits right now. Requests that left
+// meanwhile are passed over: their senders try again.
+func (a *acceptor) collect(first *waiter) []*waiter {
+	batch := make([]*waiter, 0, 16)
+	size := 0
+	for w := first; ; {
+		if w.ctx.Err() == nil {
+			batch = append(batch, w)
+			size += len(w.row.Body)
+		}
+		if len(batch) == maxBatchRows || size >= maxBatchSize {
+			break
+		}
+		select {
+		case w = <-a.queue:
+			continue
+		default:
+		}
+		break
+	}
+	if len(batch) >= crowd {
+		a.crowded.Store(a.now().UnixNano())
+	}
+	return batch
+}
+
+// flush writes one batch and answers everybody in it. When the batch is refused
+// for what it holds, each row is tried alone, so that one cannot harm the others.
+func (a *acceptor) flush(batch []*waiter) {
+	if len(batch) == 0 {
+		return
+	}
+	err := a.write(batch)
+	if err == nil {
+		return
+	}
+	f := fault.From(err)
+	alone := len(batch) > 1 && (!f.Temporary || f.Code == fault.Internal)
+	for _, w := range batch {
+		err := err
+		if alone {
+			err = a.write([]*waiter{w})
+		}
+		if err != nil {
+			w.answer <- answer{err: err}
+		}
+	}
+}
+
+// write stores a batch and, when that succeeds, answers everybody in it.
+func (a *acceptor) write(batch []*waiter) error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	rows := make([]postgres.Acceptance, len(batch))
+	reserved := 0
+	for i, w := range batch {
+		rows[i] = w.row
+		if rows[i].Claim = a.claims.reserve(); rows[i].Claim {
+			reserved++
+		}
+	}
+	until := a.now().Add(claimLease)
+	accepted, err := a.ledger.Accept(ctx, rows, claimLease)
+	if err == nil && len(accepted) != len(rows) {
+		err = fault.Wrap(fault.Internal, "the event could not be stored",
+			fmt.Errorf("accept %d rows: %d answers", len(rows), len(accepted)))
+	}
+	if err != nil {
+		a.claims.cancel(reserved)
+		return err
+	}
+	for i, w := range batch {
+		w.answer <- answer{accepted: accepted[i]}
+	}
+	a.hand(rows, accepted, until)
+	return nil
+}
+
+// hand gives the new rows to the starter. A row that turns out to be a duplicate
+// has nothing to start.
+func (a *acceptor) hand(rows []postgres.Acceptance, accepted []postgres.Accepted, until time.Time) {
+	behind := false
+	for i := range rows {
+		fresh := accepted[i].Outcome != postgres.Duplicate
+		switch {
+		case rows[i].Claim && fresh:
+			a.claims.submit(accepted[i].Row, until)
+		case rows[i].Claim:
+			a.claims.cancel(1)
+		case fresh:
+			behind = true
+		}
+	}
+	if behind {
+		a.claims.fallBehind()
+	}
+}

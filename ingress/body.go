@@ -1,0 +1,223 @@
+package ingress
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+)
+
+// Where a body is kept while it is looked at: up to inlineMax in memory of its own,
+// up to memoryMax in one of memoryBuffers shared buffers, else in one of spoolFiles
+// temporary files.
+const (
+	inlineMax     = postgres.MaxInline
+	memoryMax     = 1 << 20
+	memoryBuffers = 24
+	spoolFiles    = 64
+	chunkSize     = 32 << 10
+)
+
+// intake reads request bodies and bounds what they take, all together.
+type intake struct {
+	dir    string
+	memory slots
+	files  slots
+	large  sync.Pool // *[]byte of memoryMax
+	chunks sync.Pool // *[]byte of chunkSize
+}
+
+func newIntake(dir string) *intake {
+	return &intake{
+		dir:    dir,
+		memory: make(slots, memoryBuffers),
+		files:  make(slots, spoolFiles),
+		large:  sync.Pool{New: func() any { b := make([]byte, memoryMax); return &b }},
+		chunks: sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }},
+	}
+}
+
+// slots is a number of things that may be in use at once.
+type slots chan struct{}
+
+func (s slots) take() bool {
+	select {
+	case s <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s slots) give() { <-s }
+
+// body is one request body, read to its end. Close gives back what it holds.
+type body struct {
+	in     *intake
+	size   int64
+	sum    [sha256.Size]byte
+	inline []byte  // the whole body up to inlineMax; never reused, so that others may keep it
+	buffer *[]byte // the whole body up to memoryMax
+	file   *os.File
+	torn   bool // somebody may still read buffer: it must not be used again
+}
+
+// read takes a body of at most limit bytes and writes every byte to verifier as it
+// comes. declared is the Content-Length, -1 where there is none.
+func (in *intake) read(r io.Reader, declared, limit int64, verifier io.Writer) (_ *body, err error) {
+	if declared > limit {
+		return nil, tooLarge(limit)
+	}
+	b := &body{in: in}
+	defer func() {
+		if err != nil {
+			b.Close()
+		}
+	}()
+	if err := b.makeRoom(declared); err != nil {
+		return nil, err
+	}
+	chunk := in.chunks.Get().(*[]byte)
+	defer in.chunks.Put(chunk)
+	hash := sha256.New()
+	for {
+		n, readErr := r.Read(*chunk)
+		piece := (*chunk)[:n]
+		if b.size+int64(n) > limit {
+			return nil, tooLarge(limit)
+		}
+		hash.Write(piece)
+		if _, err := verifier.Write(piece); err != nil {
+			return nil, fmt.Errorf("feed verifier: %w", err)
+		}
+		if err := b.append(piece); err != nil {
+			return nil, err
+		}
+		if errors.Is(readErr, io.EOF) {
+			hash.Sum(b.sum[:0])
+			return b, nil
+		}
+		if readErr != nil {
+			return nil, fault.Wrap(fault.BodyIncomplete, "the body ended before it was complete", readErr)
+		}
+	}
+}
+
+func tooLarge(limit int64) error {
+	return fault.Newf(fault.BodyTooLarge, "the body is larger than the %d bytes that are accepted here", limit)
+}
+
+// append keeps one piece, moving the body to where it has room.
+func (b *body) append(piece []byte) error {
+	if len(piece) == 0 {
+		return nil
+	}
+	total := b.size + int64(len(piece))
+	if err := b.makeRoom(total); err != nil {
+		return err
+	}
+	switch {
+	case b.file != nil:
+		if _, err := b.file.Write(piece); err != nil {
+			return spoolFault("write", err)
+		}
+	case b.buffer != nil:
+		copy((*b.buffer)[b.size:], piece)
+	default:
+		b.inline = append(b.inline, piece...)
+	}
+	b.size = total
+	return nil
+}
+
+// makeRoom moves the body to a place that holds total bytes. A body that finds no
+// shared buffer free goes to a file.
+func (b *body) makeRoom(total int64) error {
+	if total <= inlineMax || b.file != nil || (b.buffer != nil && total <= memoryMax) {
+		return nil
+	}
+	if total <= memoryMax && b.in.memory.take() {
+		b.buffer = b.in.large.Get().(*[]byte)
+		copy(*b.buffer, b.inline)
+		b.inline = nil
+		return nil
+	}
+	return b.spool()
+}
+
+// spool moves the body to a temporary file that only this process can read and
+// that has no name: whatever happens, it is gone when the process is.
+func (b *body) spool() error {
+	if !b.in.files.take() {
+		return fault.New(fault.Overloaded, "too many large bodies are being received at the moment")
+	}
+	file, err := os.CreateTemp(b.in.dir, "mailroom-body-*") // mode 0600
+	if err != nil {
+		b.in.files.give()
+		return spoolFault("create", err)
+	}
+	b.file = file
+	if err := os.Remove(file.Name()); err != nil {
+		return spoolFault("unlink", err)
+	}
+	kept := b.inline
+	if b.buffer != nil {
+		kept = (*b.buffer)[:b.size]
+	}
+	if _, err := file.Write(kept); err != nil {
+		return spoolFault("write", err)
+	}
+	b.releaseBuffer()
+	b.inline = nil
+	return nil
+}
+
+func spoolFault(doing string, err error) error {
+	return fault.Wrap(fault.StorageUnavailable, "there is no room for a large body at the moment",
+		fmt.Errorf("%s spool file: %w", doing, err))
+}
+
+// open gives the body from its beginning; it may be called again and again, and
+// what it gives can be read until Close.
+func (b *body) open() *io.SectionReader {
+	var at io.ReaderAt
+	switch {
+	case b.file != nil:
+		at = b.file
+	case b.buffer != nil:
+		at = bytes.NewReader((*b.buffer)[:b.size])
+	default:
+		at = bytes.NewReader(b.inline)
+	}
+	return io.NewSectionReader(at, 0, b.size)
+}
+
+// small reports whether the body belongs into the row itself.
+func (b *body) small() bool { return b.buffer == nil && b.file == nil }
+
+// Close gives back buffer and file. inline stays valid.
+func (b *body) Close() {
+	b.releaseBuffer()
+	if b.file != nil {
+		_ = b.file.Close() // it has no name and nothing was promised about its content
+		b.file = nil
+		b.in.files.give()
+	}
+}
+
+func (b *body) releaseBuffer() {
+	if b.buffer == nil {
+		return
+	}
+	if !b.torn {
+		b.in.large.Put(b.buffer)
+	}
+	b.buffer = nil
+	b.in.memory.give()
+}

@@ -1,0 +1,37 @@
+// Command ingress takes webhooks, makes them durable and starts their workflows.
+// The environment configures it; see config.Env.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"mailroom/ingress"
+	"mailroom/shared/config"
+	"mailroom/shared/telemetry"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "ingress:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	env, err := config.ReadEnv(os.Getenv, "127.0.0.1:9464")
+	if err != nil {
+		return err
+	}
+	file, err := config.Load(env.ConfigPath, os.Getenv)
+	if err != nil {
+		return err
+	}
+	return ingress.Run(ctx, env, file, telemetry.NewLogger(os.Stderr, env.LogLevel, "ingress"))
+}

@@ -1,0 +1,421 @@
+package ingress
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.uber.org/goleak"
+
+	"mailroom/ingress/source"
+	"mailroom/shared/blob"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+	"mailroom/shared/signing"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	testSecret = "webhook-secret"
+	patience   = 20 * time.Second
+)
+
+// memoryLedger is an inbox and a ledger in memory. Its zero value is ready.
+type memoryLedger struct {
+	mu      sync.Mutex
+	rows    []*memoryRow
+	batches []int
+	// refuse, when set, is asked before a batch is written.
+	refuse   func(ctx context.Context, batch []postgres.Acceptance) error
+	claimErr error
+	markErr  error
+}
+
+type memoryRow struct {
+	postgres.Acceptance
+	waiting postgres.Waiting
+	until   time.Time // of the claim
+	started bool
+	marks   int
+}
+
+func (l *memoryLedger) Accept(ctx context.Context, batch []postgres.Acceptance, lease time.Duration) ([]postgres.Accepted, error) {
+	l.mu.Lock()
+	refuse := l.refuse
+	l.mu.Unlock()
+	if refuse != nil {
+		if err := refuse(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.batches = append(l.batches, len(batch))
+	out := make([]postgres.Accepted, len(batch))
+	for i, a := range batch {
+		out[i] = l.accept(a, lease)
+	}
+	return out, nil
+}
+
+func (l *memoryLedger) accept(a postgres.Acceptance, lease time.Duration) postgres.Accepted {
+	outcome := postgres.Inserted
+	for _, r := range l.rows {
+		if r.Source != a.Source || r.EventID != a.EventID {
+			continue
+		}
+		if r.BodySHA256 == a.BodySHA256 {
+			return postgres.Accepted{Outcome: postgres.Duplicate, Row: r.waiting}
+		}
+		outcome = postgres.Conflict
+	}
+	if outcome == postgres.Conflict {
+		a.WorkflowID = contract.ConflictWorkflowID(a.Source, a.EventID, a.BodySHA256)
+	}
+	r := &memoryRow{Acceptance: a, waiting: postgres.Waiting{
+		Email: contract.Email{
+			ID: int64(len(l.rows) + 1), WorkflowID: a.WorkflowID, Source: a.Source, EventID: a.EventID,
+			Tenant: a.Tenant, CorrelationID: a.CorrelationID, Size: a.Size,
+		},
+		ReceivedAt: a.ReceivedAt, Hold: a.Hold,
+	}}
+	if a.Claim {
+		r.until = time.Now().Add(lease)
+	}
+	l.rows = append(l.rows, r)
+	return postgres.Accepted{Outcome: outcome, Row: r.waiting}
+}
+
+func (l *memoryLedger) ClaimWaiting(_ context.Context, limit int, lease time.Duration) ([]postgres.Waiting, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.claimErr != nil {
+		return nil, l.claimErr
+	}
+	var out []postgres.Waiting
+	for _, r := range l.rows {
+		if len(out) < limit && !r.started && time.Now().After(r.until) {
+			r.until = time.Now().Add(lease)
+			out = append(out, r.waiting)
+		}
+	}
+	return out, nil
+}
+
+func (l *memoryLedger) MarkStarted(_ context.Context, ids []int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.markErr != nil {
+		return l.markErr
+	}
+	for _, id := range ids {
+		l.rows[id-1].started = true
+		l.rows[id-1].marks++
+	}
+	return nil
+}
+
+func (l *memoryLedger) ReleaseClaims(_ context.Context, ids []int64, after time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		l.rows[id-1].until = time.Now().Add(after)
+	}
+	return nil
+}
+
+func (l *memoryLedger) InboxDepth(context.Context) (int64, time.Duration, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var n int64
+	for _, r := range l.rows {
+		if !r.started {
+			n++
+		}
+	}
+	return n, 0, nil
+}
+
+func (l *memoryLedger) count(which func(*memoryRow) bool) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, r := range l.rows {
+		if which(r) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *memoryLedger) size() int    { return l.count(func(*memoryRow) bool { return true }) }
+func (l *memoryLedger) started() int { return l.count(func(r *memoryRow) bool { return r.started }) }
+
+// memoryBodies keeps objects in memory.
+type memoryBodies struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	err     error
+}
+
+func (b *memoryBodies) Put(_ context.Context, bucket blob.Bucket, key string, r io.Reader, size int64, _ string) error {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if int64(len(content)) != size {
+		return fmt.Errorf("%d bytes of %d", len(content), size)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return b.err
+	}
+	if b.objects == nil {
+		b.objects = map[string][]byte{}
+	}
+	b.objects[string(bucket)+"/"+key] = content
+	return nil
+}
+
+func (b *memoryBodies) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.objects)
+}
+
+// fakeWorkflows records starts. answer, when set, decides what each gets.
+type fakeWorkflows struct {
+	mu      sync.Mutex
+	starts  []client.StartWorkflowOptions
+	inputs  []contract.InboundEmailInput
+	now     int
+	most    int
+	answer  func(ctx context.Context, id string) error
+	started chan string
+}
+
+func (w *fakeWorkflows) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
+	w.mu.Lock()
+	if workflow != contract.InboundEmailWorkflow {
+		w.mu.Unlock()
+		return nil, fmt.Errorf("workflow %v", workflow)
+	}
+	w.starts = append(w.starts, o)
+	w.inputs = append(w.inputs, args[0].(contract.InboundEmailInput))
+	w.now++
+	w.most = max(w.most, w.now)
+	answer, started := w.answer, w.started
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		w.now--
+		w.mu.Unlock()
+	}()
+	if started != nil {
+		started <- o.ID
+	}
+	if answer != nil {
+		return nil, answer(ctx, o.ID)
+	}
+	return nil, nil
+}
+
+func (w *fakeWorkflows) setAnswer(f func(ctx context.Context, id string) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer = f
+}
+
+func (w *fakeWorkflows) ids() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make([]string, len(w.starts))
+	for i, o := range w.starts {
+		out[i] = o.ID
+	}
+	return out
+}
+
+// lines is a log that tests can read.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *lines) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// door is a whole ingress on a real socket with fakes behind it.
+type door struct {
+	url       string
+	addr      string
+	ledger    *memoryLedger
+	bodies    *memoryBodies
+	workflows *fakeWorkflows
+	log       *lines
+	registry  *prometheus.Registry
+	server    *Server
+	spool     string
+	client    *http.Client
+	stop      func() error
+}
+
+func testSource(change ...func(*config.Source)) config.Source {
+	c := config.Source{
+		Name: "mailparse", Path: "/webhooks/email", Profile: "mailparse", Schemes: []string{"timestamp-hmac"},
+		Secrets:   []config.KeyRef{{Key: config.NewSecret(testSecret)}, {Key: config.NewSecret("previous")}},
+		Tolerance: 5 * time.Minute, MaxBody: 25 << 20, Tenant: "default",
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	return c
+}
+
+func openDoor(t *testing.T, change ...func(*config.Source)) *door {
+	t.Helper()
+	d := &door{ledger: &memoryLedger{}, bodies: &memoryBodies{}, workflows: &fakeWorkflows{}}
+	d.open(t, d.ledger, d.ledger, d.ledger, change...)
+	return d
+}
+
+func (d *door) open(t *testing.T, ledger Ledger, inbox Inbox, meter InboxMeter, change ...func(*config.Source)) {
+	t.Helper()
+	src, err := source.New(testSource(change...), config.Tenant{Name: "default", Domains: []string{"yourapp.example"}})
+	require.NoError(t, err)
+	d.log, d.registry, d.spool = &lines{}, prometheus.NewRegistry(), t.TempDir()
+	d.server, err = New(Config{Sources: []*source.Source{src}, SpoolDir: d.spool}, Deps{
+		Ledger: ledger, Inbox: inbox, Meter: meter, Bodies: d.bodies, Workflows: d.workflows,
+		Registry: d.registry, Logger: d.log.logger(),
+		Required: map[string]Check{"postgres": func(context.Context) error { return nil }},
+		Optional: map[string]Check{"temporal": func(context.Context) error { return errors.New("away") }},
+	})
+	require.NoError(t, err)
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	d.addr = ln.Addr().String()
+	d.url = "http://" + d.addr
+	d.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- d.server.Serve(ctx, ln) }()
+	d.stop = sync.OnceValue(func() error {
+		d.client.CloseIdleConnections()
+		cancel()
+		return <-done
+	})
+	t.Cleanup(func() {
+		require.NoError(t, d.stop())
+		require.Empty(t, d.server.starter.places, "places of the starter in use")
+		require.Zero(t, d.server.starter.limiter.inFlight)
+		require.Empty(t, d.server.requests, "requests in flight")
+		d.requireNoSpool(t)
+	})
+}
+
+// sign gives the headers of a good request.
+func sign(body []byte) http.Header {
+	stamp := strconv.FormatInt(time.Now().UnixMilli(), 10)
+	return http.Header{
+		"Content-Type":          {"application/json"},
+		signing.TimestampHeader: {stamp},
+		signing.SignatureHeader: {signing.TimestampHMAC(testSecret, stamp, body)},
+	}
+}
+
+// reply is what came back.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (d *door) post(t *testing.T, h http.Header, body io.Reader, length int64) reply {
+	t.Helper()
+	return d.do(t, http.MethodPost, "/webhooks/email", h, body, length)
+}
+
+func (d *door) send(t *testing.T, body string) reply {
+	t.Helper()
+	return d.post(t, sign([]byte(body)), strings.NewReader(body), int64(len(body)))
+}
+
+func (d *door) do(t *testing.T, method, path string, h http.Header, body io.Reader, length int64) reply {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, d.url+path, body)
+	require.NoError(t, err)
+	r.Header, r.ContentLength = h, length
+	if h == nil {
+		r.Header = http.Header{}
+	}
+	res, err := d.client.Do(r)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return reply{status: res.StatusCode, header: res.Header, body: string(text)}
+}
+
+func mailOf(id string) string {
+	return `{"event_id":"` + id + `","recipient":["support@yourapp.example"],"subject":"a secret subject"}`
+}
+
+// padded gives an event whose body has exactly size bytes.
+func padded(id string, size int) []byte {
+	head, tail := `{"event_id":"`+id+`","recipient":["support@yourapp.example"],"text":"`, `"}`
+	return []byte(head + strings.Repeat("x", size-len(head)-len(tail)) + tail)
+}
+
+func sumOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+func eventually(t *testing.T, condition func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, condition, patience, 2*time.Millisecond, what)
+}
+
+var errAway = fault.New(fault.StorageUnavailable, "the database does not answer")
+
+// counted gives the value of a counter.
+func counted(t *testing.T, m prometheus.Metric) int {
+	t.Helper()
+	var out dto.Metric
+	require.NoError(t, m.Write(&out))
+	return int(out.GetCounter().GetValue())
+}

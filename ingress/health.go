@@ -1,0 +1,142 @@
+package ingress
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of the readiness check: its answer is kept for healthFor, and a
+// dependency that does not answer within healthTimeout is away.
+const (
+	healthFor     = time.Second
+	healthTimeout = time.Second
+	depthEvery    = 5 * time.Second
+)
+
+// Check reports whether a dependency can be used.
+type Check func(ctx context.Context) error
+
+// InboxMeter measures what waits for its start, of all ingresses together.
+type InboxMeter interface {
+	InboxDepth(ctx context.Context) (waiting int64, oldest time.Duration, err error)
+}
+
+// health answers /healthz and /readyz. Ready means: an event would be accepted.
+// Temporal is told of and not required, because accepting does not need it.
+type health struct {
+	required map[string]Check
+	optional map[string]Check
+	inbox    InboxMeter
+	metrics  *metrics
+	now      func() time.Time
+	stopping atomic.Bool
+
+	mu   sync.Mutex
+	last readiness
+	at   time.Time
+
+	depth atomic.Pointer[inboxDepth]
+}
+
+// readiness is the body of /readyz.
+type readiness struct {
+	OK     bool              `json:"ok"`
+	Status string            `json:"status"` // ready, unready or stopping
+	Checks map[string]string `json:"checks"` // ok or unavailable
+	Inbox  *inboxDepth       `json:"inbox,omitempty"`
+}
+
+type inboxDepth struct {
+	Waiting       int64   `json:"waiting"`
+	OldestSeconds float64 `json:"oldest_seconds"`
+}
+
+func (h *health) live(w http.ResponseWriter, _ *http.Request) {
+	respond(w, http.StatusOK, struct {
+		OK     bool   `json:"ok"`
+		Status string `json:"status"`
+	}{true, "alive"})
+}
+
+func (h *health) ready(w http.ResponseWriter, r *http.Request) {
+	if h.stopping.Load() {
+		respond(w, http.StatusServiceUnavailable, readiness{Status: "stopping"})
+		return
+	}
+	state := h.look(context.WithoutCancel(r.Context()))
+	status := http.StatusOK
+	if !state.OK {
+		status = http.StatusServiceUnavailable
+	}
+	state.Inbox = h.depth.Load()
+	respond(w, status, state)
+}
+
+// look checks everything side by side, at most once per healthFor however many ask.
+func (h *health) look(ctx context.Context) readiness {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.at.IsZero() && h.now().Sub(h.at) < healthFor {
+		return h.last
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		state = readiness{OK: true, Status: "ready", Checks: map[string]string{}}
+	)
+	run := func(name string, check Check, required bool) {
+		wg.Go(func() {
+			err := check(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			state.Checks[name] = "ok"
+			if err != nil {
+				state.Checks[name] = "unavailable"
+				if required {
+					state.OK, state.Status = false, "unready"
+				}
+			}
+		})
+	}
+	for name, check := range h.required {
+		run(name, check, true)
+	}
+	for name, check := range h.optional {
+		run(name, check, false)
+	}
+	wg.Wait()
+	h.last, h.at = state, h.now()
+	return state
+}
+
+// measure keeps the inbox gauges fresh until ctx is done. While the database is
+// away they keep their last value.
+func (h *health) measure(ctx context.Context) {
+	tick := time.NewTicker(depthEvery)
+	defer tick.Stop()
+	for {
+		h.measureOnce(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *health) measureOnce(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, depthEvery)
+	defer cancel()
+	waiting, oldest, err := h.inbox.InboxDepth(ctx)
+	if err != nil {
+		return // /readyz tells it
+	}
+	h.metrics.inboxWaiting.Set(float64(waiting))
+	h.metrics.inboxOldest.Set(oldest.Seconds())
+	h.depth.Store(&inboxDepth{Waiting: waiting, OldestSeconds: oldest.Seconds()})
+}

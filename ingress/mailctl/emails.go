@@ -1,0 +1,246 @@
+package mailctl
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+type emailsCommands struct {
+	List    listCommand    `cmd:"" help:"List emails, newest first."`
+	Get     getCommand     `cmd:"" help:"Show all that the ledger knows of an email."`
+	Approve approveCommand `cmd:"" help:"Waive what holds an email and let it go on."`
+	Discard discardCommand `cmd:"" help:"End a held email without delivering it."`
+	Retry   retryCommand   `cmd:"" help:"Run the step that holds an email again; waives nothing."`
+	Raw     rawCommand     `cmd:"" help:"Write the raw event, or the raw mail, to stdout."`
+}
+
+type listCommand struct {
+	State  string `help:"Only this state, such as quarantined."`
+	Reason string `help:"Only this reason, such as infected."`
+	Source string `help:"Only this source."`
+	Tenant string `help:"Only this tenant."`
+	Query  string `short:"q" help:"Only emails with this in id, subject or addresses."`
+	Limit  int    `help:"How many at most."`
+	Cursor string `help:"Go on where the page before ended."`
+}
+
+// Run prints one page.
+func (c *listCommand) Run(s *session) error {
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"state": c.State, "reason": c.Reason, "source": c.Source, "tenant": c.Tenant, "q": c.Query, "cursor": c.Cursor,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if c.Limit != 0 {
+		query.Set("limit", strconv.Itoa(c.Limit))
+	}
+	var page struct {
+		Emails     []ledger.EmailRow `json:"emails"`
+		NextCursor string            `json:"next_cursor"`
+	}
+	if err := s.callJSON(http.MethodGet, "/api/v1/emails", query, nil, &page); err != nil || s.json() {
+		return err
+	}
+	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "ID\tSTATE\tREASON\tAGE\tSOURCE") // Flush reports what goes wrong
+	for _, e := range page.Emails {
+		id := e.EventID
+		if e.DuplicateOf != "" { // its event id leads to the email that had it first
+			id = e.WorkflowID
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", visible(id), visible(string(e.State)),
+			visible(fallback(string(e.Reason), "-")), age(s.now().Sub(e.ReceivedAt)), visible(e.Source))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if page.NextCursor != "" {
+		return s.printf("\nMore: --cursor %s\n", visible(page.NextCursor))
+	}
+	return nil
+}
+
+// one names an email.
+type one struct {
+	EventID string `arg:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
+	Source  string `help:"Its source, where two sources use the same id."`
+}
+
+func (o one) query() url.Values {
+	if o.Source == "" {
+		return url.Values{}
+	}
+	return url.Values{"source": {o.Source}}
+}
+
+type getCommand struct{ one }
+
+// Run prints the email.
+func (c *getCommand) Run(s *session) error {
+	var e ledger.EmailDetail
+	if err := s.callJSON(http.MethodGet, emailPath(c.EventID, ""), c.query(), nil, &e); err != nil || s.json() {
+		return err
+	}
+	return s.printEmail(&e)
+}
+
+func (s *session) printEmail(e *ledger.EmailDetail) error {
+	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
+	line := func(name string, cells ...string) {
+		for i := range cells {
+			cells[i] = visible(cells[i])
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", name, strings.Join(cells, "  ")) // Flush reports what goes wrong
+	}
+	optional := func(name, value string) {
+		if value != "" {
+			line(name, value)
+		}
+	}
+	line("id", e.EventID)
+	line("workflow", e.WorkflowID)
+	line("source", e.Source, "tenant "+e.Tenant)
+	line("state", string(e.State), string(e.Reason))
+	optional("detail", e.Detail)
+	optional("duplicate of", e.DuplicateOf)
+	line("received", stamp(&e.ReceivedAt))
+	optional("closed", stamp(e.ClosedAt))
+	line("from", e.From)
+	line("to", strings.Join(e.To, ", "))
+	line("subject", e.Subject)
+	for _, a := range e.Attachments {
+		line("attachment", a.Filename, fallback(string(a.Verdict), "not inspected"), a.Signature,
+			fallback(a.DetectedType, a.ContentType), strconv.FormatInt(a.Size, 10)+" bytes", a.SHA256)
+	}
+	for _, d := range e.Deliveries {
+		line("delivery", d.Destination, string(d.State), strconv.Itoa(d.Attempts)+" attempts", d.LastError)
+		optional("  next attempt", stamp(d.NextAttemptAt))
+	}
+	for _, d := range e.Decisions {
+		line("decision", stamp(&d.At), string(d.Action), "by "+d.Actor, "through "+d.Via, d.Note)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// decision is what approve, discard and retry share.
+type decision struct {
+	one
+	Note string `required:"" help:"Why; it is kept with the decision."`
+}
+
+type (
+	approveCommand struct{ decision }
+	discardCommand struct{ decision }
+	retryCommand   struct{ decision }
+)
+
+// Run approves.
+func (c *approveCommand) Run(s *session) error { return c.decide(s, contract.Approve) }
+
+// Run discards.
+func (c *discardCommand) Run(s *session) error { return c.decide(s, contract.Discard) }
+
+// Run retries.
+func (c *retryCommand) Run(s *session) error { return c.decide(s, contract.Retry) }
+
+func (d *decision) decide(s *session, action contract.Action) error {
+	body, err := json.Marshal(map[string]string{"action": string(action), "note": d.Note})
+	if err != nil {
+		return fmt.Errorf("decision: %w", err)
+	}
+	var out struct {
+		State string `json:"state"`
+	}
+	err = s.callJSON(http.MethodPost, emailPath(d.EventID, "/decisions"), d.query(), body, &out)
+	if err != nil || s.json() {
+		return err
+	}
+	return s.printf("%s\t%s\t%s\n", visible(d.EventID), action, visible(out.State))
+}
+
+type rawCommand struct {
+	one
+	Part string `enum:"event,mime" default:"event" help:"event: the body as it was posted; mime: the mail inside it."`
+}
+
+// Run writes the bytes as they are, or as base64 with -o json. A terminal gets
+// them escaped.
+func (c *rawCommand) Run(s *session) error {
+	query := c.query()
+	if c.Part == "mime" {
+		query.Set("part", "mime")
+	}
+	resp, err := s.call(http.MethodGet, emailPath(c.EventID, "/raw"), query, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if !s.json() && !terminal(s.stdout) {
+		if _, err := io.Copy(s.stdout, resp.Body); err != nil {
+			return fmt.Errorf("raw content: %w", err)
+		}
+		return nil
+	}
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("raw content: %w", err)
+	}
+	if !s.json() {
+		return s.printf("%s", visibleLines(string(content)))
+	}
+	return s.printJSON(map[string]any{
+		"event_id": c.EventID, "part": c.Part, "size": len(content),
+		"content_base64": base64.StdEncoding.EncodeToString(content),
+	})
+}
+
+// terminal reports whether w is one.
+func terminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// stamp gives a time for people; empty when there is none.
+func stamp(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// age gives a duration in its two largest units.
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}

@@ -1,0 +1,132 @@
+package mailctl_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	emailJSON = `{"event_id":"evt/1 +%","workflow_id":"wf","source":"mailparse","tenant":"default","state":"quarantined",` +
+		`"reason":"infected","detail":"","received_at":"2026-11-01T10:00:00Z","closed_at":null,"duplicate_of":"",` +
+		`"subject":"\u001b[31mred\u009b\u202e","from":"a\rb@example.com","to":["x@yourapp.example","y@yourapp.example"],` +
+		`"attachments":[{"filename":"ev\u001bil.exe","size":3,"sha256":"abc","content_type":"x/y","detected_type":"a/b","verdict":"infected","signature":"Eicar"}],` +
+		`"deliveries":[{"destination":"ticketing","state":"retrying","attempts":3,"last_error":"HTTP 500","next_attempt_at":"2026-11-01T10:05:00Z","idempotency_key":"mr_1"}],` +
+		`"decisions":[{"action":"retry","actor":"olga","via":"api","note":"again\nplease","at":"2026-11-01T11:00:00Z"}]}`
+	listJSON = `{"emails":[{"event_id":"evt_2","source":"mailparse","state":"delivered","reason":"","received_at":"2000-01-01T00:00:00Z"},` +
+		`{"event_id":"evt_1\u001b","workflow_id":"evt_1~ab","duplicate_of":"evt_1","source":"other","state":"quarantined","reason":"id_conflict","received_at":"2999-01-01T00:00:00Z"}],"next_cursor":"abc"}`
+	rawBytes = "{\"x\":\"\x1b[31m\"}\x00"
+)
+
+// api stands in for the operator API: it answers canned text to exact requests.
+func api(t *testing.T) *httptest.Server {
+	t.Helper()
+	const id = "/api/v1/emails/evt%2F1%20+%25"
+	refused := func(code string) string { return `{"ok":false,"error":"` + code + `","message":"no \u001b good"}` }
+	answers := map[string]struct {
+		status int
+		kind   string
+		body   string
+	}{
+		"GET /api/v1/emails ": {200, "application/json; charset=utf-8", listJSON},
+		"GET /api/v1/emails?cursor=c&limit=2&q=a+b&reason=infected&source=s&state=quarantined&tenant=t ": {200, "application/json", `{"emails":[],"next_cursor":""}`},
+		"GET " + id + " ":                                                     {200, "application/json", emailJSON},
+		"GET " + id + "?source=s ":                                            {404, "application/json", refused("not_found")},
+		"GET /api/v1/emails/%2E%2E ":                                          {404, "application/json", refused("not_found")},
+		"GET /api/v1/emails/html ":                                            {200, "text/html", "<p>"},
+		"GET /api/v1/emails/gateway ":                                         {502, "text/html", "<p>"},
+		"GET /api/v1/emails/shapeless ":                                       {500, "application/json", "{}"},
+		"GET " + id + "/raw ":                                                 {200, "application/octet-stream", rawBytes},
+		"GET " + id + "/raw?part=mime&source=s ":                              {200, "application/octet-stream", "Subject: x"},
+		"GET /api/v1/emails/none/raw ":                                        {404, "application/json", refused("not_found")},
+		"POST " + id + `/decisions {"action":"approve","note":"fine"}`:        {200, "application/json", `{"ok":true,"state":"processing"}`},
+		"POST " + id + `/decisions {"action":"discard","note":"fine"}`:        {200, "application/json", `{"ok":true,"state":"discarded"}`},
+		"POST " + id + `/decisions?source=s {"action":"retry","note":"fine"}`: {409, "application/json", refused("decision_refused")},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		answer, ok := answers[r.Method+" "+r.RequestURI+" "+string(body)]
+		if r.Header.Get("Authorization") != "Bearer t0ken" {
+			answer.status, answer.kind, answer.body = 401, "application/json", refused("unauthorized")
+		} else if !ok {
+			answer.status, answer.body = 418, r.Method+" "+r.RequestURI+" "+string(body)
+			t.Error("no answer for: " + answer.body)
+		}
+		w.Header().Set("Content-Type", answer.kind)
+		w.WriteHeader(answer.status)
+		_, _ = io.WriteString(w, answer.body)
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestEmails(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL + "/", "MAILROOM_TOKEN": "t0ken"}
+	const id = "evt/1 +%"
+	const refused = "mailctl: no \\x1b good "
+	for _, row := range []struct {
+		args []string
+		want outcome
+	}{
+		{[]string{"list", "--state", "quarantined", "--reason", "infected", "--source", "s", "--tenant", "t", "-q", "a b", "--limit", "2", "--cursor", "c"},
+			outcome{0, "ID  STATE  REASON  AGE  SOURCE\n", ""}},
+		{[]string{"list", "-o", "json"}, outcome{0, strings.ReplaceAll(listJSON, " ", "") + "\n", ""}},
+		{[]string{"get", id, "-o", "json"}, outcome{0, emailJSON + "\n", ""}},
+		{[]string{"get", id, "--source", "s"}, outcome{1, "", refused + "(not_found, HTTP 404)\n"}},
+		{[]string{"get", "..", "-o", "json"}, outcome{1, `{"ok":false,"error":"not_found","message":"no \u001b good"}` + "\n", refused + "(not_found, HTTP 404)\n"}},
+		{[]string{"get", "html"}, outcome{1, "", "mailctl: the answer is not the operator API's (HTTP 200): check --api\n"}},
+		{[]string{"get", "gateway"}, outcome{1, "", "mailctl: the answer is not the operator API's (HTTP 502): check --api\n"}},
+		{[]string{"get", "shapeless"}, outcome{1, "", "mailctl: the answer is not the operator API's (HTTP 500): check --api\n"}},
+		{[]string{"approve", id, "--note", "fine"}, outcome{0, "evt/1 +%\tapprove\tprocessing\n", ""}},
+		{[]string{"discard", id, "--note", "fine", "-o", "json"}, outcome{0, `{"ok":true,"state":"discarded"}` + "\n", ""}},
+		{[]string{"retry", id, "--note", "fine", "--source", "s"}, outcome{1, "", refused + "(decision_refused, HTTP 409)\n"}},
+		{[]string{"raw", id}, outcome{0, rawBytes, ""}},
+		{[]string{"raw", id, "--part", "mime", "--source", "s"}, outcome{0, "Subject: x", ""}},
+		{[]string{"raw", id, "-o", "json"}, outcome{0, `{"content_base64":"eyJ4IjoiG1szMW0ifQA=","event_id":"evt/1 +%","part":"event","size":14}` + "\n", ""}},
+		{[]string{"raw", "none"}, outcome{1, "", refused + "(not_found, HTTP 404)\n"}},
+	} {
+		got := call{args: append([]string{"emails"}, row.args...), env: env}.run(t)
+		require.Equal(t, row.want, got, "%v", row.args)
+	}
+	env["MAILROOM_TOKEN"] = ""
+	got := call{args: []string{"emails", "list"}, env: env}.run(t)
+	require.Equal(t, outcome{1, "", refused + "(unauthorized, HTTP 401)\n"}, got)
+	env["MAILROOM_TOKEN"] = "wrong"
+	call{args: []string{"emails", "list", "--token-file", file(t, "token", "t0ken\n")}, env: env}.done(t)
+}
+
+func TestListTable(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
+	lines := strings.Split(call{args: []string{"emails", "list"}, env: env}.done(t), "\n")
+	require.Equal(t, []string{"ID", "STATE", "REASON", "AGE", "SOURCE"}, strings.Fields(lines[0]))
+	require.Regexp(t, `^evt_2 +delivered +- +\d+d\d+h +mailparse$`, lines[1])
+	require.Regexp(t, `^evt_1~ab +quarantined +id_conflict +0s +other$`, lines[2])
+	require.Equal(t, "More: --cursor abc", lines[4])
+}
+
+func TestGetIsReadableAndHarmless(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
+	got := call{args: []string{"emails", "get", "evt/1 +%"}, env: env}.done(t)
+	require.Equal(t, strings.Join([]string{
+		`id              evt/1 +%`,
+		`workflow        wf`,
+		`source          mailparse  tenant default`,
+		`state           quarantined  infected`,
+		`received        2026-11-01T10:00:00Z`,
+		`from            a\x0db@example.com`,
+		`to              x@yourapp.example, y@yourapp.example`,
+		`subject         \x1b[31mred\u009b\u202e`,
+		`attachment      ev\x1bil.exe  infected  Eicar  a/b  3 bytes  abc`,
+		`delivery        ticketing  retrying  3 attempts  HTTP 500`,
+		`  next attempt  2026-11-01T10:05:00Z`,
+		`decision        2026-11-01T11:00:00Z  retry  by olga  through api  again\x0aplease`,
+		``,
+	}, "\n"), got)
+}

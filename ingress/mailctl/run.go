@@ -1,0 +1,237 @@
+package mailctl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+const description = `Send and check webhooks, and look after emails.
+
+Environment:
+  MAILROOM_URL     where send posts to      (default http://127.0.0.1:8080/webhooks/email)
+  WEBHOOK_SECRET   what send, sign and verify use, unless --secret-file is given
+  MAILROOM_API     the operator API         (default http://127.0.0.1:8081)
+  MAILROOM_TOKEN   the bearer token for it, unless --token-file is given
+  DATABASE_URL     what migrate applies migrations to
+
+Without a secret or token the ones of development are used, for loopback hosts alone.
+
+Exit codes: 0 done, 1 refused or failed, 2 usage.`
+
+// options hold for every command.
+type options struct {
+	Output     string `short:"o" enum:"text,json" default:"text" help:"How to print: text or json."`
+	API        string `name:"api" placeholder:"URL" default:"${api}" help:"The operator API."`
+	URL        string `name:"url" placeholder:"URL" default:"${url}" help:"The webhook's address."`
+	SecretFile string `placeholder:"FILE" help:"Read the webhook secret from a file."`
+	TokenFile  string `placeholder:"FILE" help:"Read the API token from a file."`
+}
+
+type commands struct {
+	options
+
+	Send    sendCommand    `cmd:"" help:"Sign emails and post them to the webhook."`
+	Sign    signCommand    `cmd:"" help:"Print the two signature headers for the bytes of a file."`
+	Verify  verifyCommand  `cmd:"" help:"Check a signature over the bytes of a file."`
+	MIME    mimeCommand    `cmd:"" name:"mime" help:"Print what the mail parser makes of an .eml file, as JSON."`
+	Emails  emailsCommands `cmd:"" help:"List, read and decide emails."`
+	Migrate migrateCommand `cmd:"" help:"Apply the migrations that the database still misses."`
+}
+
+// session is what a command runs with.
+type session struct {
+	options
+
+	ctx    context.Context //nolint:containedctx // the session is one call of Run
+	stdin  io.Reader
+	stdout io.Writer
+	getenv func(string) string
+	now    func() time.Time
+	client *http.Client
+}
+
+// usageError is a mistake in how the program was called.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// exited carries the exit code out of kong, which ends --help by calling Exit.
+type exited int
+
+// Run runs one command and gives its exit code. It reads and writes nothing but
+// what it is given, the files it is told, and the network.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, ok := p.(exited)
+			if !ok {
+				panic(p)
+			}
+			code = int(e)
+			if len(args) == 0 { // help was shown, and nothing was asked for
+				code = exitUsage
+			}
+		}
+	}()
+	var cmd commands
+	parser, err := kong.New(&cmd,
+		kong.Name("mailctl"), kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Vars{
+			"api": fallback(getenv("MAILROOM_API"), "http://127.0.0.1:8081"),
+			"url": fallback(getenv("MAILROOM_URL"), "http://127.0.0.1:8080/webhooks/email"),
+		},
+	)
+	if err != nil {
+		return report(stderr, fmt.Errorf("command line: %w", err))
+	}
+	words := args
+	if len(words) == 0 {
+		words = []string{"--help"}
+	}
+	parsed, err := parser.Parse(words)
+	if err != nil {
+		return report(stderr, usageError{err.Error() + " (see mailctl --help)"})
+	}
+	s := &session{
+		options: cmd.options, ctx: ctx, stdin: stdin, stdout: stdout, getenv: getenv, now: time.Now,
+		client: newClient(),
+	}
+	return report(stderr, parsed.Run(s))
+}
+
+// report writes err as one line and gives the exit code.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	_, _ = fmt.Fprintf(stderr, "mailctl: %s\n", visible(err.Error()))
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// newClient makes a client that follows no redirect, because a token or a signed
+// body must not travel on to another host.
+func newClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = 30 * time.Second
+	transport.MaxIdleConnsPerHost = maxParallel
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// printJSON writes v as one line.
+func (s *session) printJSON(v any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return s.printf("%s", harmless(text.String()))
+}
+
+func (s *session) printf(format string, args ...any) error {
+	if _, err := fmt.Fprintf(s.stdout, format, args...); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+func (s *session) json() bool { return s.Output == "json" }
+
+// read gives the content of a file; "-" is stdin.
+func (s *session) read(name string) ([]byte, error) {
+	if name == "-" {
+		content, err := io.ReadAll(s.stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read stdin: %w", err)
+		}
+		return content, nil
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	return content, nil
+}
+
+// secret gives the webhook secret.
+func (s *session) secret() (string, error) {
+	return s.credential("WEBHOOK_SECRET", "--secret-file", s.SecretFile, s.URL, "dev-webhook-secret")
+}
+
+// token gives the bearer token of the operator API.
+func (s *session) token() (string, error) {
+	return s.credential("MAILROOM_TOKEN", "--token-file", s.TokenFile, s.API, "dev-operator-token")
+}
+
+// credential reads a file if one is named, else the environment; development's
+// value serves loopback addresses alone.
+func (s *session) credential(variable, flag, file, address, development string) (string, error) {
+	if file != "" {
+		content, err := s.read(file)
+		if err != nil {
+			return "", err
+		}
+		if text := strings.TrimRight(string(content), "\r\n"); text != "" {
+			return text, nil
+		}
+		return "", usagef("%s: the file is empty", flag)
+	}
+	if text := s.getenv(variable); text != "" {
+		return text, nil
+	}
+	if loopback(address) {
+		return development, nil
+	}
+	return "", usagef("set %s or give %s: the host is not loopback", variable, flag)
+}
+
+// loopback reports whether a URL leads to this machine by its host's name alone.
+func loopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.IsLoopback()
+}
+
+func fallback(text, other string) string {
+	if text != "" {
+		return text
+	}
+	return other
+}

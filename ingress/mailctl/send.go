@@ -1,0 +1,173 @@
+package mailctl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailroom/shared/signing"
+)
+
+const (
+	maxParallel = 256
+	sendTimeout = 60 * time.Second
+	maxAnswer   = 64 << 10 // bytes of an answer that are read
+)
+
+type sendCommand struct {
+	Files    []string `arg:"" optional:"" name:"file" help:"Events as JSON, sent byte for byte, or mail (.eml), sent inside an event; - is stdin. Without a file a sample is made from the flags."`
+	From     string   `placeholder:"ADDRESS" help:"Sender of the sample, or of the envelope of an .eml."`
+	To       []string `placeholder:"ADDRESS" sep:"none" help:"Recipient of the sample, or of the envelope of an .eml; may be repeated."`
+	Subject  string   `help:"Subject of the sample."`
+	Text     string   `help:"Text of the sample."`
+	HTML     string   `name:"html" help:"HTML of the sample."`
+	Attach   []string `placeholder:"FILE" sep:"none" help:"Attach a file to the sample; may be repeated."`
+	EventID  string   `placeholder:"ID" help:"Event id; with --count it is followed by -1, -2 and so on. An event given as JSON is rewritten with it."`
+	Count    int      `default:"1" help:"How many to send, each with an event id of its own."`
+	Parallel int      `default:"8" help:"How many may be under way at once (up to 256)."`
+}
+
+// sent is what became of one email. Status is 0 when no answer came.
+type sent struct {
+	ID        string `json:"id"`
+	Status    int    `json:"status"`
+	Duplicate bool   `json:"duplicate"`
+	Error     string `json:"error"`
+	message   string
+}
+
+func (c *sendCommand) check() error {
+	switch {
+	case c.Count < 1:
+		return usagef("--count must be at least 1")
+	case c.Parallel < 1 || c.Parallel > maxParallel:
+		return usagef("--parallel must be from 1 to %d", maxParallel)
+	case len(c.Files) > 0 && (c.Subject != "" || c.Text != "" || c.HTML != "" || len(c.Attach) > 0):
+		return usagef("--subject, --text, --html and --attach make a sample and do not go with a file")
+	case len(c.Files) > 1 && c.EventID != "":
+		return usagef("--event-id does not go with several files")
+	}
+	return nil
+}
+
+// Run sends everything, also when some of it is refused.
+func (c *sendCommand) Run(s *session) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	secret, err := s.secret()
+	if err != nil {
+		return err
+	}
+	templates, err := c.templates(s)
+	if err != nil {
+		return err
+	}
+	var (
+		mu     sync.Mutex
+		failed int
+		group  errgroup.Group
+	)
+	group.SetLimit(c.Parallel)
+	for _, make := range templates {
+		for n := 1; n <= c.Count && s.ctx.Err() == nil; n++ {
+			group.Go(func() error {
+				result := c.one(s, secret, make, n)
+				mu.Lock()
+				defer mu.Unlock()
+				if result.Error != "" {
+					failed++
+				}
+				return s.printSent(result)
+			})
+		}
+	}
+	err = group.Wait()
+	switch total := len(templates) * c.Count; {
+	case err != nil:
+		return err
+	case s.ctx.Err() != nil:
+		return errors.New("interrupted")
+	case failed > 0:
+		return fmt.Errorf("%d of %d not accepted", failed, total)
+	}
+	return nil
+}
+
+func (c *sendCommand) one(s *session, secret string, make template, n int) sent {
+	id := c.EventID
+	if id != "" && c.Count > 1 {
+		id += "-" + strconv.Itoa(n)
+	}
+	id, body, err := make(id, n)
+	if err != nil {
+		return sent{ID: id, Error: "not_sent", message: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, sendTimeout)
+	defer cancel()
+	result, err := s.post(ctx, secret, body)
+	if err != nil {
+		return sent{ID: id, Error: "no_answer", message: err.Error()}
+	}
+	if result.ID == "" {
+		result.ID = id
+	}
+	return result
+}
+
+// post signs body and sends it.
+func (s *session) post(ctx context.Context, secret string, body []byte) (sent, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(body))
+	if err != nil {
+		return sent{}, fmt.Errorf("address of the webhook: %w", err)
+	}
+	timestamp := strconv.FormatInt(s.now().Unix(), 10)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(signing.TimestampHeader, timestamp)
+	req.Header.Set(signing.SignatureHeader, signing.TimestampHMAC(secret, timestamp, body))
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return sent{}, err //nolint:wrapcheck // names method and address already
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var answer struct {
+		ID        string `json:"id"`
+		Duplicate bool   `json:"duplicate"`
+		Error     string `json:"error"`
+		Message   string `json:"message"`
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return sent{}, fmt.Errorf("read the answer: %w", err)
+	}
+	unreadable := json.Unmarshal(text, &answer) != nil
+	result := sent{
+		ID: answer.ID, Status: resp.StatusCode, Duplicate: answer.Duplicate, Error: answer.Error, message: answer.Message,
+	}
+	if success := resp.StatusCode/100 == 2; result.Error == "" && (!success || unreadable && len(text) > 0) {
+		result.Error, result.message = "unexpected_answer", "the answer is not Mailroom's"
+	}
+	return result, nil
+}
+
+func (s *session) printSent(r sent) error {
+	if s.json() {
+		return s.printJSON(r)
+	}
+	switch {
+	case r.Error != "":
+		return s.printf("%s\t%d\t%s: %s\n", visible(r.ID), r.Status, visible(r.Error), visible(r.message))
+	case r.Duplicate:
+		return s.printf("%s\t%d\tduplicate\n", visible(r.ID), r.Status)
+	}
+	return s.printf("%s\t%d\taccepted\n", visible(r.ID), r.Status)
+}

@@ -1,0 +1,88 @@
+package ingress
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailroom/shared/fault"
+)
+
+// metrics are the counters of the door. Every label value comes from a fixed list
+// or from the configuration, never from a request.
+type metrics struct {
+	requests       *prometheus.CounterVec // route, status
+	ackSeconds     prometheus.Histogram   // from the header read to the answer, of 2xx
+	accepted       *prometheus.CounterVec // source, outcome
+	duplicates     *prometheus.CounterVec // source
+	refused        *prometheus.CounterVec // source, code
+	verifications  *prometheus.CounterVec // source, scheme, key, result
+	unknownFields  *prometheus.CounterVec // source
+	starts         *prometheus.CounterVec // result
+	startSeconds   prometheus.Histogram   // one call to Temporal
+	startsInFlight prometheus.Gauge       //
+	inboxWaiting   prometheus.Gauge       // rows nobody has started, of all ingresses
+	inboxOldest    prometheus.Gauge       // seconds
+	collectors     []prometheus.Collector
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{}
+	m.requests = m.counters("http_requests_total", "HTTP requests by route and status.", "route", "status")
+	m.ackSeconds = m.histogram("ack_seconds", "Time from a request's header to its 2xx.",
+		.0005, .001, .0025, .005, .01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
+	m.accepted = m.counters("events_accepted_total", "Verified events that were answered 2xx.", "source", "outcome")
+	m.duplicates = m.counters("duplicates_total", "Verified events that had been accepted before.", "source")
+	m.refused = m.counters("refused_total", "Requests that were not accepted, by code.", "source", "code")
+	m.verifications = m.counters("verifications_total",
+		"Signature checks; key is the place of the secret in the configuration, none where no secret matched.",
+		"source", "scheme", "key", "result")
+	m.unknownFields = m.counters("unknown_fields_total", "Fields of accepted events that the shape does not name.", "source")
+	m.starts = m.counters("starts_total", "Workflow starts by result.", "result")
+	m.startSeconds = m.histogram("start_seconds", "Time one workflow start takes.",
+		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5)
+	m.startsInFlight = m.gauge("starts_in_flight", "Workflow starts that Temporal has not answered yet.")
+	m.inboxWaiting = m.gauge("inbox_waiting", "Accepted events whose workflow has not been started.")
+	m.inboxOldest = m.gauge("inbox_oldest_seconds", "How long the oldest of them has been waiting.")
+	for _, c := range m.collectors {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	for _, r := range []startResult{startDone, startAlready, startRefused, startFailed} {
+		m.starts.WithLabelValues(string(r))
+	}
+	return m, nil
+}
+
+// introduce shows the series of a source before its first event, so that a rate
+// over them begins at zero.
+func (m *metrics) introduce(source string) {
+	for _, o := range []string{"inserted", "duplicate", "conflict"} {
+		m.accepted.WithLabelValues(source, o)
+	}
+	m.duplicates.WithLabelValues(source)
+	m.unknownFields.WithLabelValues(source)
+	m.refused.WithLabelValues(source, string(fault.SignatureInvalid))
+	m.refused.WithLabelValues(source, string(fault.StorageUnavailable))
+}
+
+func (m *metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "mailroom", Name: name, Help: help}, labels)
+	m.collectors = append(m.collectors, c)
+	return c
+}
+
+func (m *metrics) gauge(name, help string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "mailroom", Name: name, Help: help})
+	m.collectors = append(m.collectors, g)
+	return g
+}
+
+func (m *metrics) histogram(name, help string, buckets ...float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "mailroom", Name: name, Help: help, Buckets: buckets,
+	})
+	m.collectors = append(m.collectors, h)
+	return h
+}

@@ -1,0 +1,68 @@
+package operator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/config"
+)
+
+func TestIdentify(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	list := append(operators(), config.Operator{
+		Name: "past", Role: "admin", Token: config.KeyRef{Key: config.NewSecret("token-past"), Expires: now},
+	}, config.Operator{
+		Name: "soon", Role: "admin", Token: config.KeyRef{Key: config.NewSecret("token-soon"), Expires: now.Add(time.Second)},
+	})
+	known, err := newTokens(list)
+	require.NoError(t, err)
+	for header, want := range map[string]string{
+		"Bearer token-viewer":      "vera",
+		"bearer token-admin":       "adam",
+		"BEARER  token-operator":   "olga",
+		"Bearer token-soon":        "soon",
+		"Bearer token-past":        "",
+		"":                         "",
+		"Bearer":                   "",
+		"Bearer ":                  "",
+		"token-admin":              "",
+		"Basic token-admin":        "",
+		"Bearer token-admi":        "",
+		"Bearer token-admin2":      "",
+		"Bearer TOKEN-ADMIN":       "",
+		"Bearer token-admin extra": "",
+	} {
+		who, ok := known.identify(header, now)
+		require.Equal(t, want != "", ok, "%q", header)
+		require.Equal(t, want, who.name, "%q", header)
+	}
+	who, ok := tokens(nil).identify("Bearer ", now)
+	require.False(t, ok)
+	require.Equal(t, nobody, who.role)
+}
+
+func TestTokensAreChecked(t *testing.T) {
+	t.Parallel()
+	key := func(text string) config.KeyRef { return config.KeyRef{Key: config.NewSecret(text)} }
+	_, err := newTokens([]config.Operator{
+		{Name: "", Role: "viewer", Token: key("a1")},
+		{Name: "a\nb", Role: "viewer", Token: key("a2")},
+		{Name: "c", Role: "root", Token: key("a3")},
+		{Name: "d", Role: "viewer"},
+		{Name: "e", Role: "viewer", Token: key("same-text")},
+		{Name: "e", Role: "viewer", Token: key("a4")},
+		{Name: "f", Role: "viewer", Token: key("same-text")},
+	})
+	for _, want := range []string{
+		"operators[0]: name must be", "operators[1]: name must be", "operators[2]: role of c must be",
+		"operators[3]: token of d is empty", "operators[5]: name e is there twice",
+		"operators[6]: token of f is the same as that of e",
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.NotContains(t, err.Error(), "same-text")
+	require.NotContains(t, err.Error(), "operators[4]")
+}

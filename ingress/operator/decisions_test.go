@@ -1,0 +1,91 @@
+package operator
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+)
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	for _, action := range contract.Actions {
+		b := setup(t)
+		b.decider.result.State = contract.Discarded
+		resp, body := b.do(t, "POST", emailURL+"/decisions?source=mailparse", "operator",
+			`{"action":"`+string(action)+`","note":"two\nlines"}`)
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+		require.JSONEq(t, `{"ok":true,"event_id":"evt/1+2 %41","source":"mailparse","action":"`+string(action)+`","state":"discarded"}`, body)
+		require.Equal(t, []taken{{"wf-1", contract.Decision{
+			Action: action, Actor: "olga", Note: "two\nlines", Via: "api",
+		}}}, b.decider.seen())
+	}
+}
+
+func TestDecideRefusesBadRequests(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for body, status := range map[string]int{
+		`{"action":"approve","note":""}`:                 400,
+		`{"action":"approve","note":"  "}`:               400,
+		`{"action":"approve"}`:                           400,
+		`{"note":"x"}`:                                   400,
+		`{"action":"release","note":"x"}`:                400,
+		`{"action":"Approve","note":"x"}`:                400,
+		`{"action":"approve","note":"x","actor":"root"}`: 400,
+		`{"action":"approve","note":"x","via":"signal"}`: 400,
+		`{"action":"approve","note":"x\u0000"}`:          400,
+		`{"action":"approve","note":"x\u001b[2J"}`:       400,
+		`{"action":"approve","note":"x"} {}`:             400,
+		`{"action":"approve","note":"x"}}`:               400,
+		`{"action":"approve","note":"x"`:                 400,
+		`[]`:                                             400,
+		`{"action":"approve","note":"` + strings.Repeat("x", contract.MaxNote+1) + `"}`:     400,
+		`{"action":"approve","note":"` + strings.Repeat("\\u0041", contract.MaxNote) + `"}`: 200,
+		`{"action":"approve","note":"` + strings.Repeat("x", maxDecision) + `"}`:            413,
+	} {
+		resp, text := b.do(t, "POST", emailURL+"/decisions", "operator", body)
+		require.Equal(t, status, resp.StatusCode, "%.80s: %s", body, text)
+		switch status {
+		case 400:
+			requireRefused(t, resp, text, status, fault.RequestInvalid)
+		case 413:
+			requireRefused(t, resp, text, status, fault.BodyTooLarge)
+		}
+	}
+	require.Len(t, b.decider.seen(), 1)
+
+	req, err := http.NewRequestWithContext(t.Context(), "POST", b.server.URL+emailURL+"/decisions", strings.NewReader(approveBody))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer token-admin")
+	req.Header.Set("Content-Type", "text/plain")
+	resp, err := b.server.Client().Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusUnsupportedMediaType, resp.StatusCode)
+	require.Len(t, b.decider.seen(), 1)
+}
+
+func TestDecideFailures(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.decider.err = fault.New(fault.DecisionRefused, "this email is not held")
+	resp, body := b.do(t, "POST", emailURL+"/decisions", "operator", approveBody)
+	requireRefused(t, resp, body, http.StatusConflict, fault.DecisionRefused)
+	require.Contains(t, body, "this email is not held")
+
+	b.decider.err = fault.New(fault.TemporalUnavailable, "Temporal does not answer").After(1500 * time.Millisecond)
+	resp, body = b.do(t, "POST", emailURL+"/decisions", "operator", approveBody)
+	requireRefused(t, resp, body, http.StatusServiceUnavailable, fault.TemporalUnavailable)
+	require.Equal(t, "2", resp.Header.Get("Retry-After"))
+	require.NotContains(t, b.logs.String(), "quarantine.decided")
+
+	resp, body = b.do(t, "POST", "/api/v1/emails/nobody/decisions", "operator", approveBody)
+	requireRefused(t, resp, body, http.StatusNotFound, fault.NotFound)
+	require.Len(t, b.decider.seen(), 2)
+}

@@ -1,0 +1,134 @@
+package operator
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// maxParameter bounds one parameter of a query in bytes.
+const maxParameter = 1000
+
+// page is the answer of the list. NextCursor is empty on the last page.
+type page struct {
+	Emails     []ledger.EmailRow `json:"emails"`
+	NextCursor string            `json:"next_cursor"`
+}
+
+func (h *handler) list(c *gin.Context) error {
+	q, err := parameters(c, "state", "reason", "source", "tenant", "q", "cursor", "limit")
+	if err != nil {
+		return err
+	}
+	f := ledger.Filter{
+		State: contract.State(q["state"]), Reason: contract.Reason(q["reason"]), Source: q["source"],
+		Tenant: q["tenant"], Query: q["q"], Cursor: q["cursor"], Limit: ledger.DefaultLimit,
+	}
+	if f.State != "" && !slices.Contains(contract.States, f.State) {
+		return fault.Newf(fault.RequestInvalid, "state must be one of %v", contract.States)
+	}
+	if f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason) {
+		return fault.Newf(fault.RequestInvalid, "reason must be one of %v", contract.Reasons)
+	}
+	if q["limit"] != "" {
+		f.Limit, err = strconv.Atoi(q["limit"])
+		if err != nil || f.Limit < 1 || f.Limit > ledger.MaxLimit {
+			return fault.Newf(fault.RequestInvalid, "limit must be a number from 1 to %d", ledger.MaxLimit)
+		}
+	}
+	rows, next, err := h.reader.ListEmails(c.Request.Context(), f)
+	if err != nil {
+		return err
+	}
+	if rows == nil {
+		rows = []ledger.EmailRow{}
+	}
+	c.JSON(http.StatusOK, page{Emails: rows, NextCursor: next})
+	return nil
+}
+
+func (h *handler) show(c *gin.Context) error {
+	email, _, err := h.find(c)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, newDetail(email))
+	return nil
+}
+
+// detail is the answer about one email: the ledger's, with attachments that
+// show every field, empty or not.
+type detail struct {
+	*ledger.EmailDetail
+	Attachments []attachmentRow `json:"attachments"`
+}
+
+type attachmentRow struct {
+	Filename     string       `json:"filename"`
+	Size         int64        `json:"size"`
+	SHA256       string       `json:"sha256"`
+	ContentType  string       `json:"content_type"`
+	ContentID    string       `json:"content_id"`
+	DetectedType string       `json:"detected_type"`
+	Verdict      mail.Verdict `json:"verdict"`
+	Signature    string       `json:"signature"`
+}
+
+func newDetail(email *ledger.EmailDetail) detail {
+	d := detail{EmailDetail: email, Attachments: make([]attachmentRow, 0, len(email.Attachments))}
+	for _, a := range email.Attachments {
+		d.Attachments = append(d.Attachments, attachmentRow{
+			Filename: a.Filename, Size: a.Size, SHA256: a.SHA256, ContentType: a.ContentType, ContentID: a.ContentID,
+			DetectedType: a.DetectedType, Verdict: a.Verdict, Signature: a.Signature,
+		})
+	}
+	return d
+}
+
+// find gives the email that the path names, with the other parameters of the
+// query, of which only those listed may be there.
+func (h *handler) find(c *gin.Context, allowed ...string) (*ledger.EmailDetail, map[string]string, error) {
+	eventID, err := pathValue(c, "event_id")
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := parameters(c, append(allowed, "source")...)
+	if err != nil {
+		return nil, nil, err
+	}
+	email, err := h.reader.FindEmail(c.Request.Context(), q["source"], eventID)
+	if err != nil {
+		return nil, nil, err
+	}
+	return email, q, nil
+}
+
+// parameters reads the query. A parameter that is unknown, repeated, overlong or
+// not plain text is refused: a mistyped filter must not show everything.
+func parameters(c *gin.Context, allowed ...string) (map[string]string, error) {
+	query, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return nil, fault.New(fault.RequestInvalid, "the query cannot be read")
+	}
+	out := make(map[string]string, len(query))
+	for name, values := range query {
+		switch {
+		case !slices.Contains(allowed, name):
+			return nil, fault.Newf(fault.RequestInvalid, "the query may only hold %v", allowed)
+		case len(values) > 1:
+			return nil, fault.Newf(fault.RequestInvalid, "%s is there more than once", name)
+		case len(values[0]) > maxParameter || !plain(values[0]):
+			return nil, fault.Newf(fault.RequestInvalid, "%s must be at most %d bytes of printable UTF-8", name, maxParameter)
+		}
+		out[name] = values[0]
+	}
+	return out, nil
+}

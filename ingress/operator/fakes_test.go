@@ -1,0 +1,127 @@
+package operator
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+
+	"mailroom/shared/blob"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/postgres"
+)
+
+var (
+	_ Reader = (*postgres.DB)(nil)
+	_ Blobs  = (*blob.Store)(nil)
+)
+
+type fakeReader struct {
+	email    *ledger.EmailDetail
+	body     ledger.Body
+	manifest *ledger.Manifest
+	filter   ledger.Filter
+	err      error
+	panics   string
+}
+
+func (r *fakeReader) ListEmails(_ context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
+	r.filter = f
+	if r.email == nil {
+		return nil, "", r.err
+	}
+	return []ledger.EmailRow{r.email.EmailRow}, "next", r.err
+}
+
+func (r *fakeReader) FindEmail(_ context.Context, source, eventID string) (*ledger.EmailDetail, error) {
+	if r.panics != "" {
+		panic(r.panics)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if eventID != r.email.EventID || source != "" && source != r.email.Source {
+		return nil, fault.New(fault.NotFound, "no email with this id")
+	}
+	return r.email, nil
+}
+
+func (r *fakeReader) Body(_ context.Context, emailID int64) (ledger.Body, error) {
+	if emailID != r.email.ID {
+		return ledger.Body{}, fault.New(fault.NotFound, "no such email")
+	}
+	return r.body, r.err
+}
+
+func (r *fakeReader) Manifest(_ context.Context, emailID int64) (*ledger.Manifest, error) {
+	if emailID != r.email.ID {
+		return nil, fault.New(fault.NotFound, "no such email")
+	}
+	return r.manifest, r.err
+}
+
+type fakeBlobs struct {
+	objects map[string]string
+	buckets map[string]blob.Bucket
+	err     error
+	wrap    func(io.Reader) io.Reader
+}
+
+func (f *fakeBlobs) Get(_ context.Context, bucket blob.Bucket, key string) (io.ReadCloser, error) {
+	content, ok := f.objects[key]
+	if f.err != nil || !ok || f.buckets[key] != bucket {
+		return nil, errors.Join(f.err, fault.New(fault.ContentLost, "the object is gone"))
+	}
+	var r io.Reader = strings.NewReader(content)
+	if f.wrap != nil {
+		r = f.wrap(r)
+	}
+	return io.NopCloser(r), nil
+}
+
+type taken struct {
+	workflowID string
+	decision   contract.Decision
+}
+
+type fakeDecider struct {
+	mu     sync.Mutex
+	calls  []taken
+	result contract.DecisionResult
+	err    error
+}
+
+func (d *fakeDecider) Decide(_ context.Context, workflowID string, decision contract.Decision) (contract.DecisionResult, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calls = append(d.calls, taken{workflowID, decision})
+	return d.result, d.err
+}
+
+func (d *fakeDecider) seen() []taken {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]taken(nil), d.calls...)
+}
+
+// lockedBuffer is written by the server and read by the test.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

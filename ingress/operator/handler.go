@@ -1,0 +1,238 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/shared/blob"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// Reader reads the ledger.
+type Reader interface {
+	// ListEmails gives one page, newest first, and the cursor of the next one;
+	// an empty cursor means that there is none.
+	ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error)
+	// FindEmail gives the email of an event id; an empty source means any. It
+	// is fault.NotFound when there is none.
+	FindEmail(ctx context.Context, source, eventID string) (*ledger.EmailDetail, error)
+	// Body says where the raw body of an email is, stored or not yet.
+	Body(ctx context.Context, emailID int64) (ledger.Body, error)
+	// Manifest says what the store step put where; before that it fails.
+	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
+}
+
+// Blobs reads the object store. The caller closes what Get returns.
+type Blobs interface {
+	Get(ctx context.Context, bucket blob.Bucket, key string) (io.ReadCloser, error)
+}
+
+// Decider carries a decision to the workflow of an email and waits for its
+// answer. It fails with fault.DecisionRefused or fault.TemporalUnavailable.
+type Decider interface {
+	Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error)
+}
+
+// Config says who may use the API. Without operators it refuses everybody.
+type Config struct {
+	Operators []config.Operator
+}
+
+// Deps is what the API needs; all but Now are required.
+type Deps struct {
+	Reader  Reader
+	Blobs   Blobs
+	Decider Decider
+	Logger  *slog.Logger
+	Now     func() time.Time // nil means time.Now
+}
+
+func (d Deps) validate() error {
+	var missing []error
+	for name, absent := range map[string]bool{
+		"Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decider": d.Decider == nil, "Logger": d.Logger == nil,
+	} {
+		if absent {
+			missing = append(missing, fmt.Errorf("%s is missing", name))
+		}
+	}
+	return errors.Join(missing...)
+}
+
+type handler struct {
+	tokens  tokens
+	reader  Reader
+	blobs   Blobs
+	decider Decider
+	logger  *slog.Logger
+	now     func() time.Time
+}
+
+// Keys of what a request carries from one handler to the next.
+const (
+	identityKey = "identity"
+	codeKey     = "code"
+)
+
+// route is one path of the API with the least role that may use it. An
+// attachment that is not clean asks for the operator role on top.
+type route struct {
+	method, path string
+	least        role
+	handle       func(*handler, *gin.Context) error
+}
+
+func routes() []route {
+	const email = "/api/v1/emails/:event_id"
+	return []route{
+		{http.MethodGet, "/api/v1/emails", viewer, (*handler).list},
+		{http.MethodGet, email, viewer, (*handler).show},
+		{http.MethodGet, email + "/raw", operator, (*handler).raw},
+		{http.MethodGet, email + "/attachments/:sha256", viewer, (*handler).attachment},
+		{http.MethodPost, email + "/decisions", operator, (*handler).decide},
+	}
+}
+
+// New makes the API. Event ids stand percent-encoded in its paths, "/" included.
+// Timeouts are those of the server that it is put into.
+func New(cfg Config, deps Deps) (http.Handler, error) {
+	if err := deps.validate(); err != nil {
+		return nil, fmt.Errorf("operator api: %w", err)
+	}
+	known, err := newTokens(cfg.Operators)
+	if err != nil {
+		return nil, fmt.Errorf("operator api: %w", err)
+	}
+	h := &handler{
+		tokens: known, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider,
+		logger: deps.Logger, now: deps.Now,
+	}
+	if h.now == nil {
+		h.now = time.Now
+	}
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	if err := engine.SetTrustedProxies(nil); err != nil {
+		return nil, fmt.Errorf("operator api: %w", err)
+	}
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	// gin unescapes path values as if they were a query, which turns "+" into a
+	// space; pathValue does it right.
+	engine.UseEscapedPath = true
+	engine.UnescapePathValues = false
+	engine.Use(h.observe, h.recover, h.authenticate)
+	engine.NoRoute(func(c *gin.Context) { h.refuse(c, fault.New(fault.NotFound, "there is nothing at this path")) })
+	engine.NoMethod(func(c *gin.Context) {
+		h.refuse(c, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
+	})
+	for _, r := range routes() {
+		engine.Handle(r.method, r.path, func(c *gin.Context) {
+			err := h.permit(c, r.least)
+			if err == nil {
+				err = r.handle(h, c)
+			}
+			if err != nil {
+				h.refuse(c, err)
+			}
+		})
+	}
+	return engine, nil
+}
+
+// observe sets the headers that every answer carries and logs one line per request.
+func (h *handler) observe(c *gin.Context) {
+	start := h.now()
+	header := c.Writer.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cache-Control", "no-store")
+	defer func() { h.log(c, start) }()
+	c.Next()
+}
+
+func (h *handler) log(c *gin.Context, start time.Time) {
+	attrs := []any{
+		slog.String("method", c.Request.Method), slog.String("route", c.FullPath()),
+		slog.Int("status", c.Writer.Status()), slog.Duration("took", h.now().Sub(start)),
+	}
+	if code := c.GetString(codeKey); code != "" {
+		attrs = append(attrs, slog.String("code", code))
+	}
+	if who, ok := c.Get(identityKey); ok {
+		attrs = append(attrs, slog.String("actor", who.(identity).name))
+	} else {
+		attrs = append(attrs, slog.String("remote", c.Request.RemoteAddr))
+	}
+	h.logger.Info("operator.request", attrs...)
+}
+
+// recover answers for a handler that panicked. What it panicked with may hold
+// mail content, so only its type and the place are logged.
+func (h *handler) recover(c *gin.Context) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the same way
+			panic(p)
+		}
+		h.logger.Error("operator.panic", slog.String("route", c.FullPath()),
+			slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
+		if c.Writer.Written() {
+			panic(http.ErrAbortHandler) // the answer is torn: the client must see that
+		}
+		h.refuse(c, fault.New(fault.Internal, "something went wrong inside Mailroom"))
+	}()
+	c.Next()
+}
+
+func (h *handler) authenticate(c *gin.Context) {
+	who, ok := h.tokens.identify(c.GetHeader("Authorization"), h.now())
+	if !ok {
+		h.refuse(c, fault.New(fault.Unauthorized, "this needs an Authorization header with a valid bearer token"))
+		return
+	}
+	c.Set(identityKey, who)
+}
+
+// permit refuses a request whose token's role is below least.
+func (h *handler) permit(c *gin.Context, least role) error {
+	if caller(c).role < least {
+		return fault.New(fault.Forbidden, "the role of this token does not allow this")
+	}
+	return nil
+}
+
+// caller gives who sent the request. A request that was not authenticated gives
+// the zero identity, which may do nothing.
+func caller(c *gin.Context) identity {
+	who, _ := c.Get(identityKey)
+	id, _ := who.(identity)
+	return id
+}
+
+// pathValue gives one decoded segment of the path.
+func pathValue(c *gin.Context, name string) (string, error) {
+	value, err := url.PathUnescape(c.Param(name))
+	if err != nil || value == "" || len(value) > contract.MaxEventID || !plain(value) {
+		return "", fault.New(fault.NotFound, "there is no such email")
+	}
+	return value, nil
+}

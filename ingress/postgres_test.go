@@ -1,0 +1,125 @@
+package ingress
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/ledger"
+	"mailroom/shared/pgtest"
+	"mailroom/shared/postgres"
+)
+
+func openRealDoor(t *testing.T, db *postgres.DB) *door {
+	t.Helper()
+	d := &door{bodies: &memoryBodies{}, workflows: &fakeWorkflows{}}
+	d.open(t, db, db, db)
+	return d
+}
+
+func depth(t *testing.T, db *postgres.DB) int {
+	t.Helper()
+	n, _, err := db.InboxDepth(t.Context())
+	require.NoError(t, err)
+	return int(n)
+}
+
+// TestDatabaseKeepsWhatWasAnswered: each event is there once, whole and started,
+// however often and however close together it came.
+func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	d := openRealDoor(t, db)
+	const events, copies = 40, 5
+	var fresh atomic.Int64
+	var group sync.WaitGroup
+	for i := range events {
+		for range copies {
+			group.Go(func() {
+				got := d.send(t, mailOf("evt_"+strconv.Itoa(i)))
+				require.Equal(t, http.StatusOK, got.status, got.body)
+				if strings.Contains(got.body, `"duplicate":false`) {
+					fresh.Add(1)
+				}
+			})
+		}
+	}
+	group.Wait()
+	require.Equal(t, int64(events), fresh.Load())
+	eventually(t, func() bool { return depth(t, db) == 0 }, "all are started")
+	require.NoError(t, d.stop())
+	ids := map[string]int{}
+	for _, id := range d.workflows.ids() {
+		ids[id]++
+	}
+	require.Len(t, ids, events)
+	for id, n := range ids {
+		require.Equal(t, 1, n, id)
+	}
+	mail, err := db.FindEmail(t.Context(), "mailparse", "evt_7")
+	require.NoError(t, err)
+	body, err := db.Body(t.Context(), mail.ID)
+	require.NoError(t, err)
+	require.Equal(t, mailOf("evt_7"), string(body.Inline))
+}
+
+func TestDatabaseNamesLargeBodies(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	d := openRealDoor(t, db)
+	large := padded("evt_large", inlineMax+1)
+	require.Equal(t, http.StatusOK, d.post(t, sign(large), bytes.NewReader(large), -1).status)
+	mail, err := db.FindEmail(t.Context(), "mailparse", "evt_large")
+	require.NoError(t, err)
+	body, err := db.Body(t.Context(), mail.ID)
+	require.NoError(t, err)
+	require.Empty(t, body.Inline)
+	require.Equal(t, "body/"+sumOf(large)[:2]+"/"+sumOf(large), body.Key)
+}
+
+// TestRefusedLeavesNoRow goes through every bad request against a real database.
+func TestRefusedLeavesNoRow(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	d := openRealDoor(t, db)
+	for name, in := range badInputs() {
+		h := sign([]byte(in.body))
+		if in.change != nil {
+			in.change(h)
+		}
+		if in.code == "body_too_large" || in.method != "" || in.path != "" {
+			continue
+		}
+		got := d.post(t, h, strings.NewReader(in.body), int64(len(in.body)))
+		require.Equal(t, in.status, got.status, name)
+	}
+	rows, _, err := db.ListEmails(t.Context(), ledger.Filter{})
+	require.NoError(t, err)
+	require.Empty(t, rows)
+}
+
+// TestAnotherIngressStartsTheRest: rows of a process that died behind its answer.
+func TestAnotherIngressStartsTheRest(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	batch := make([]postgres.Acceptance, 400)
+	for i := range batch {
+		batch[i] = rowOf("evt_" + strconv.Itoa(i))
+		batch[i].Tenant, batch[i].CorrelationID = "default", "c"
+		batch[i].BodySHA256[0], batch[i].BodySHA256[1] = byte(i), byte(i>>8)
+	}
+	_, err := db.Accept(t.Context(), batch, 0)
+	require.NoError(t, err)
+	require.Equal(t, 400, depth(t, db))
+	one, two := openRealDoor(t, db), openRealDoor(t, db)
+	eventually(t, func() bool { return depth(t, db) == 0 }, "all are started")
+	require.NoError(t, one.stop())
+	require.NoError(t, two.stop())
+	require.Len(t, append(one.workflows.ids(), two.workflows.ids()...), 400, "each by one of them")
+}

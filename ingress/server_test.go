@@ -1,0 +1,189 @@
+package ingress
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"mailroom/ingress/source"
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	got := d.do(t, http.MethodGet, "/healthz", nil, nil, 0)
+	require.Equal(t, http.StatusOK, got.status)
+	require.JSONEq(t, `{"ok":true,"status":"alive"}`, got.body)
+
+	eventually(t, func() bool { return d.server.health.depth.Load() != nil }, "the inbox is measured")
+	got = d.do(t, http.MethodGet, "/readyz", nil, nil, 0)
+	require.Equal(t, http.StatusOK, got.status, "temporal is not needed to accept")
+	require.JSONEq(t, `{"ok":true,"status":"ready","checks":{"postgres":"ok","temporal":"unavailable"},
+		"inbox":{"waiting":0,"oldest_seconds":0}}`, got.body)
+}
+
+func TestReadinessIsCheckedOnceASecond(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	var clock atomic.Int64
+	failing := errors.New("away")
+	h := &health{
+		required: map[string]Check{"postgres": func(ctx context.Context) error {
+			if _, ok := ctx.Deadline(); !ok {
+				return nil
+			}
+			asked.Add(1)
+			return failing
+		}},
+		now: func() time.Time { return time.Unix(1000, clock.Load()) },
+	}
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			state := h.look(t.Context())
+			require.False(t, state.OK)
+			require.Equal(t, "unready", state.Status)
+			require.Equal(t, map[string]string{"postgres": "unavailable"}, state.Checks)
+		})
+	}
+	group.Wait()
+	require.Equal(t, int64(1), asked.Load())
+	clock.Store(int64(healthFor))
+	h.look(t.Context())
+	require.Equal(t, int64(2), asked.Load())
+}
+
+// TestGracefulStop: a request in flight is finished, and /readyz says no at once.
+func TestGracefulStop(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	writing, release := make(chan struct{}), make(chan struct{})
+	d.ledger.refuse = func(context.Context, []postgres.Acceptance) error {
+		close(writing)
+		<-release
+		return nil
+	}
+	answered := make(chan reply, 1)
+	go func() { answered <- d.send(t, mailOf("evt_1")) }()
+	<-writing
+	stopped := make(chan error, 1)
+	go func() { stopped <- d.stop() }()
+	eventually(t, d.server.health.stopping.Load, "not ready any more")
+	select {
+	case <-stopped:
+		t.Fatal("stopped with a request in flight")
+	case got := <-answered:
+		t.Fatalf("answered before the commit: %d", got.status)
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(release)
+	require.Equal(t, http.StatusOK, (<-answered).status)
+	require.NoError(t, <-stopped)
+	require.Equal(t, 1, d.ledger.size())
+	var dialer net.Dialer
+	_, err := dialer.DialContext(t.Context(), "tcp", d.addr)
+	require.Error(t, err, "nobody listens any more")
+	// Started or given back, never forgotten under a claim.
+	require.Equal(t, 1, d.ledger.count(func(r *memoryRow) bool { return r.started || !time.Now().Before(r.until) }))
+}
+
+func TestHungStorageIsAnsweredInTime(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	d.ledger.refuse = func(ctx context.Context, _ []postgres.Acceptance) error {
+		<-ctx.Done()
+		return fault.Wrap(fault.StorageUnavailable, "the database does not answer", ctx.Err())
+	}
+	began := time.Now()
+	got := d.send(t, mailOf("evt_1"))
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.Less(t, time.Since(began), ackTimeout+time.Second)
+	require.NotEmpty(t, got.header.Get("Retry-After"))
+	require.Zero(t, d.ledger.size())
+}
+
+func TestPanicIsAnswered(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	d.server.engine.GET("/panic", func(*gin.Context) { panic("evt_1 and a secret subject") })
+	got := d.do(t, http.MethodGet, "/panic", nil, nil, 0)
+	require.Equal(t, http.StatusInternalServerError, got.status)
+	var answer refusedAnswer
+	require.NoError(t, json.Unmarshal([]byte(got.body), &answer))
+	require.Equal(t, fault.Internal, answer.Error)
+	require.NotContains(t, got.body, "goroutine")
+	require.Contains(t, d.log.String(), "ingress.panic")
+	require.NotContains(t, d.log.String(), "secret subject")
+	require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_1")).status, "it lives on")
+}
+
+func TestRefusalsAreSummedUp(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	clock := time.Unix(1000, 0)
+	r := newRefusals(log.logger(), func() time.Time { return clock })
+	for range 100 {
+		r.add("mailparse", fault.SignatureInvalid, "192.0.2.1:1234", nil)
+	}
+	r.add("mailparse", fault.TimestampStale, "192.0.2.2:1234", nil)
+	require.Equal(t, 2, strings.Count(log.String(), "event.refused"))
+	clock = clock.Add(refusalEvery)
+	r.add("mailparse", fault.SignatureInvalid, "192.0.2.3:1234", nil)
+	require.Contains(t, log.String(), `"source":"mailparse","code":"signature_invalid","count":100,"remote":"192.0.2.3"`)
+}
+
+func TestNewChecksWhatItIsGiven(t *testing.T) {
+	t.Parallel()
+	ledger := &memoryLedger{}
+	good := Deps{
+		Ledger: ledger, Inbox: ledger, Meter: ledger, Bodies: &memoryBodies{}, Workflows: &fakeWorkflows{},
+		Registry: prometheus.NewRegistry(), Logger: (&lines{}).logger(),
+		Required: map[string]Check{"postgres": func(context.Context) error { return nil }},
+	}
+	_, err := New(Config{}, Deps{})
+	require.ErrorContains(t, err, "Ledger is missing")
+	_, err = New(Config{}, good)
+	require.ErrorContains(t, err, "no source")
+	_, err = New(Config{Sources: []*source.Source{{Name: "a", Path: "/x"}, {Name: "b", Path: "/x"}}}, good)
+	require.ErrorContains(t, err, "source b: path /x is taken")
+}
+
+func TestMetricNames(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	d.send(t, mailOf("evt_1"))
+	d.do(t, http.MethodGet, "/anything/"+strconv.Itoa(7), nil, nil, 0)
+	families, err := d.registry.Gather()
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for _, f := range families {
+		names[f.GetName()] = true
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				require.NotContains(t, l.GetValue(), "evt_")
+				require.NotContains(t, l.GetValue(), "anything")
+			}
+		}
+	}
+	for _, name := range []string{
+		"mailroom_http_requests_total", "mailroom_ack_seconds", "mailroom_events_accepted_total", "mailroom_duplicates_total",
+		"mailroom_refused_total", "mailroom_verifications_total", "mailroom_inbox_waiting", "mailroom_inbox_oldest_seconds",
+		"mailroom_starts_total", "mailroom_start_seconds", "mailroom_starts_in_flight",
+	} {
+		require.True(t, names[name], name)
+	}
+}

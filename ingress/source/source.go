@@ -1,0 +1,152 @@
+// Package source turns the configured webhook sources into what the ingress works
+// with: who may post, how that is proved, whose mail it is, how large it may be,
+// and what each failure answers.
+//
+// Invariants: a source that nobody can be authentic for is an error at start, never
+// an open door; a profile that is not known here is refused; a profile's answer
+// table has a row for every fault.Code; a Source never changes after Resolve and is
+// safe for many requests at once.
+package source
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"mailroom/ingress/signature"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+)
+
+// Source is one webhook endpoint, ready to use.
+type Source struct {
+	Name    string
+	Path    string
+	Tenant  string
+	Schemes []signature.Scheme
+	// MaxBody is the largest accepted raw body in bytes.
+	MaxBody int64
+	// Strict refuses fields that the payload's shape does not name.
+	Strict bool
+
+	domains map[string]bool
+	answers Answers
+}
+
+// Resolve makes the sources of a configuration file whose references are already
+// resolved. Every mistake is named, all at once.
+func Resolve(f *config.File) ([]*Source, error) {
+	var (
+		out      []*Source
+		mistakes []error
+	)
+	for _, c := range f.Sources {
+		tenant, ok := f.Tenant(c.Tenant)
+		if !ok {
+			mistakes = append(mistakes, fmt.Errorf("source %s: tenant %q is not configured", c.Name, c.Tenant))
+			continue
+		}
+		s, err := New(c, tenant)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("source %s: %w", c.Name, err))
+			continue
+		}
+		out = append(out, s)
+	}
+	return out, errors.Join(mistakes...)
+}
+
+// New makes one source of one tenant.
+func New(c config.Source, tenant config.Tenant) (*Source, error) {
+	if c.Name == "" || !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, ":*") {
+		return nil, fmt.Errorf("needs a name and a path that begins with / and holds neither : nor *, not %q and %q", c.Name, c.Path)
+	}
+	if c.MaxBody <= 0 {
+		return nil, fmt.Errorf("max_body %d is not positive", c.MaxBody)
+	}
+	answers, ok := profiles[c.Profile]
+	if !ok {
+		return nil, fmt.Errorf("profile %q is not known", c.Profile)
+	}
+	schemes, err := newSchemes(c)
+	if err != nil {
+		return nil, err
+	}
+	domains := make(map[string]bool, len(tenant.Domains))
+	for _, d := range tenant.Domains {
+		domains[strings.ToLower(d)] = true
+	}
+	return &Source{
+		Name: c.Name, Path: c.Path, Tenant: tenant.Name, Schemes: schemes, MaxBody: int64(c.MaxBody), Strict: c.Strict,
+		domains: domains, answers: answers,
+	}, nil
+}
+
+func newSchemes(c config.Source) ([]signature.Scheme, error) {
+	if len(c.Schemes) == 0 {
+		return nil, errors.New("no signature scheme is configured")
+	}
+	out := make([]signature.Scheme, 0, len(c.Schemes))
+	for _, name := range c.Schemes {
+		var (
+			s   signature.Scheme
+			err error
+		)
+		switch name {
+		case signature.TimestampHMACName:
+			s, err = signature.NewTimestampHMAC(keysOf(c, name), c.Tolerance)
+		default:
+			err = fmt.Errorf("signature scheme %q is not known", name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// keysOf picks the secrets that serve a scheme. A key keeps its place in the
+// configuration as its number, whichever scheme it serves.
+func keysOf(c config.Source, scheme string) []signature.Key {
+	var out []signature.Key
+	for i, k := range c.Secrets {
+		if k.Scheme == "" || k.Scheme == scheme {
+			out = append(out, signature.Key{Number: i + 1, Secret: k.Key, Expires: k.Expires})
+		}
+	}
+	return out
+}
+
+// Hold says whether mail to these recipients needs a person first: when there are
+// recipients and not one of them is in the tenant's domains. A tenant without
+// domains owns every recipient.
+func (s *Source) Hold(recipients []string) *contract.Hold {
+	if len(s.domains) == 0 || len(recipients) == 0 {
+		return nil
+	}
+	for _, r := range recipients {
+		if s.domains[domainOf(r)] {
+			return nil
+		}
+	}
+	return &contract.Hold{
+		Reason: contract.RecipientForeign,
+		Detail: fmt.Sprintf("none of the %d recipients belongs to a domain of tenant %s", len(recipients), s.Tenant),
+	}
+}
+
+// domainOf gives the domain of an address in lower case. It takes what stands
+// after the last @, because a quoted local part may hold one (RFC 5321 §4.1.2).
+func domainOf(address string) string {
+	address = strings.TrimRight(strings.TrimSpace(address), ">")
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return ""
+	}
+	return strings.TrimSuffix(strings.ToLower(address[at+1:]), ".")
+}
+
+// Status is the HTTP status that a failure answers on this source.
+func (s *Source) Status(code fault.Code) int { return s.answers.Status(code) }

@@ -1,0 +1,102 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/postgres"
+)
+
+// The search attributes that an email has from its start.
+var (
+	attrState  = temporal.NewSearchAttributeKeyKeyword(contract.AttrState)
+	attrTenant = temporal.NewSearchAttributeKeyKeyword(contract.AttrTenant)
+	attrSource = temporal.NewSearchAttributeKeyKeyword(contract.AttrSource)
+)
+
+// workflowTaskTimeout is how soon a workflow task is given to another worker.
+const workflowTaskTimeout = 10 * time.Second
+
+// begin starts one workflow and says what came of it to everybody who must know:
+// the limiter, the breaker, and the inbox.
+func (s *starter) begin(row postgres.Waiting, done func(error)) {
+	s.metrics.startsInFlight.Inc()
+	defer s.metrics.startsInFlight.Dec()
+	began := s.now()
+	result, err := s.execute(row)
+	took := s.now().Sub(began)
+	s.metrics.starts.WithLabelValues(string(result)).Inc()
+	s.metrics.startSeconds.Observe(took.Seconds())
+	s.limiter.release(took, err != nil, s.now())
+	done(err)
+	if err == nil {
+		s.marks.add(row.Email.ID)
+		return
+	}
+	pause := breakerPause
+	if result == startRefused {
+		pause = refusedPause
+		s.logger.Error("workflow.refused", slog.String("event_id", row.Email.EventID),
+			slog.String("correlation_id", row.Email.CorrelationID), slog.String("tenant", row.Email.Tenant),
+			slog.String("source", row.Email.Source), slog.Any("error", err))
+	} else {
+		s.logger.Debug("workflow.waits", slog.Any("error", err))
+	}
+	s.release([]int64{row.Email.ID}, pause)
+}
+
+// startResult is the label of mailroom_starts_total.
+type startResult string
+
+const (
+	startDone    startResult = "started"
+	startAlready startResult = "already_started" // by an earlier try whose answer was lost
+	startRefused startResult = "refused"         // Temporal takes no start that says this
+	startFailed  startResult = "failed"
+)
+
+// execute starts the workflow of row. That it runs already, or has run, is success:
+// its id is the event's.
+func (s *starter) execute(row postgres.Waiting) (startResult, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	_, err := s.workflows.ExecuteWorkflow(ctx, startOptions(row.Email), contract.InboundEmailWorkflow,
+		contract.InboundEmailInput{
+			Email: row.Email, ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold,
+		})
+	var already *serviceerror.WorkflowExecutionAlreadyStarted
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case err == nil:
+		return startDone, nil
+	case errors.As(err, &already):
+		return startAlready, nil
+	case errors.As(err, &invalid):
+		return startRefused, err
+	}
+	return startFailed, err
+}
+
+func startOptions(e contract.Email) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                                       e.WorkflowID,
+		TaskQueue:                                contract.TaskQueue,
+		WorkflowTaskTimeout:                      workflowTaskTimeout,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			attrState.ValueSet(string(contract.Processing)),
+			attrTenant.ValueSet(e.Tenant),
+			attrSource.ValueSet(e.Source),
+		),
+		StaticSummary: e.Source + " · " + e.Tenant,
+	}
+}

@@ -1,0 +1,415 @@
+package ingress
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/blob"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+	"mailroom/shared/signing"
+)
+
+func TestAcceptedEvent(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	h := sign([]byte(mailOf("evt_<1>")))
+	h.Set("X-Correlation-Id", "call-7")
+	got := d.post(t, h, strings.NewReader(mailOf("evt_<1>")), -1)
+	require.Equal(t, http.StatusOK, got.status, got.body)
+	require.JSONEq(t, `{"ok":true,"status":"ok","id":"evt_<1>","duplicate":false}`, got.body)
+	require.Equal(t, "call-7", got.header.Get("X-Correlation-Id"))
+	require.Equal(t, "application/json; charset=utf-8", got.header.Get("Content-Type"))
+
+	got = d.post(t, sign([]byte(mailOf("evt_<1>"))), strings.NewReader(mailOf("evt_<1>")), -1)
+	require.JSONEq(t, `{"ok":true,"status":"ok","id":"evt_<1>","duplicate":true}`, got.body)
+	require.NotEmpty(t, got.header.Get("X-Correlation-Id"))
+
+	// Another body under the same id is kept.
+	other := strings.Replace(mailOf("evt_<1>"), "secret subject", "other subject", 1)
+	require.Contains(t, d.send(t, other).body, `"duplicate":false`)
+
+	require.Equal(t, 2, d.ledger.size())
+	row := d.ledger.rows[0]
+	require.Equal(t, "mailparse", row.Source)
+	require.Equal(t, "evt_<1>", row.WorkflowID)
+	require.Equal(t, "default", row.Tenant)
+	require.Equal(t, "call-7", row.CorrelationID)
+	require.Equal(t, mailOf("evt_<1>"), string(row.Body))
+	require.Empty(t, row.BodyKey)
+	require.Nil(t, row.Hold)
+	require.Equal(t, sumOf(row.Body), fmt.Sprintf("%x", row.BodySHA256))
+	require.Equal(t, contract.ConflictWorkflowID("mailparse", "evt_<1>", d.ledger.rows[1].BodySHA256), d.ledger.rows[1].WorkflowID)
+
+	m := d.server.metrics
+	require.Equal(t, 1, counted(t, m.accepted.WithLabelValues("mailparse", "inserted")))
+	require.Equal(t, 1, counted(t, m.accepted.WithLabelValues("mailparse", "conflict")))
+	require.Equal(t, 1, counted(t, m.duplicates.WithLabelValues("mailparse")))
+	require.Equal(t, 3, counted(t, m.verifications.WithLabelValues("mailparse", "timestamp-hmac", "1", "ok")))
+	require.Equal(t, 3, counted(t, m.requests.WithLabelValues("/webhooks/email", "200")))
+
+	// One line for each, with the ids and without the mail.
+	require.Equal(t, 3, strings.Count(d.log.String(), "event.received"))
+	require.Contains(t, d.log.String(), `"event_id":"evt_<1>","correlation_id":"call-7","tenant":"default","source":"mailparse"`)
+	require.NotContains(t, d.log.String(), "secret subject")
+	require.NotContains(t, d.log.String(), "yourapp.example")
+}
+
+func TestForeignRecipientIsHeld(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	require.Equal(t, http.StatusOK, d.send(t, `{"event_id":"evt_1","recipient":["x@other.example"]}`).status)
+	require.Equal(t, contract.RecipientForeign, d.ledger.rows[0].Hold.Reason)
+	eventually(t, func() bool { return d.ledger.started() == 1 }, "it is started all the same")
+	require.Equal(t, contract.RecipientForeign, d.workflows.inputs[0].Hold.Reason)
+}
+
+// badInput is one request that must leave nothing behind.
+type badInput struct {
+	status int
+	code   fault.Code
+	method string // default POST
+	path   string // default the source's
+	body   string // default a good event
+	change func(http.Header)
+	length int64 // default the body's
+}
+
+func set(name string, values ...string) func(http.Header) {
+	return func(h http.Header) {
+		h[http.CanonicalHeaderKey(name)] = values
+		if values == nil {
+			h.Del(name)
+		}
+	}
+}
+
+// stamped signs body with another timestamp text.
+func stamped(stamp, body string) func(http.Header) {
+	return func(h http.Header) {
+		h.Set(signing.TimestampHeader, stamp)
+		h.Set(signing.SignatureHeader, signing.TimestampHMAC(testSecret, stamp, []byte(body)))
+	}
+}
+
+func badInputs() map[string]badInput {
+	const good = `{"event_id":"evt_refused","recipient":["support@yourapp.example"],"subject":"a secret subject"}`
+	now := time.Now()
+	inputs := map[string]badInput{
+		"no headers at all": {status: 401, code: fault.SignatureMissing, change: func(h http.Header) {
+			h.Del(signing.SignatureHeader)
+			h.Del(signing.TimestampHeader)
+		}},
+		"no signature":       {status: 401, code: fault.SignatureMissing, change: set(signing.SignatureHeader)},
+		"no timestamp":       {status: 401, code: fault.TimestampMissing, change: set(signing.TimestampHeader)},
+		"two timestamps":     {status: 401, code: fault.TimestampInvalid, change: set(signing.TimestampHeader, "1", "2")},
+		"wrong signature":    {status: 401, code: fault.SignatureInvalid, change: set(signing.SignatureHeader, strings.Repeat("ab", 32))},
+		"short signature":    {status: 401, code: fault.SignatureInvalid, change: set(signing.SignatureHeader, "abcd")},
+		"empty signature":    {status: 401, code: fault.SignatureInvalid, change: set(signing.SignatureHeader, "")},
+		"unknown version":    {status: 401, code: fault.SignatureInvalid, change: set(signing.SignatureHeader, "v2="+strings.Repeat("ab", 32))},
+		"too many of them":   {status: 401, code: fault.SignatureInvalid, change: set(signing.SignatureHeader, strings.Repeat("ab,", 100))},
+		"body was changed":   {status: 401, code: fault.SignatureInvalid, body: good + " ", change: stamped(strconv.FormatInt(now.Unix(), 10), good)},
+		"not json, unsigned": {status: 401, code: fault.SignatureInvalid, body: "{", change: set(signing.SignatureHeader, strings.Repeat("ab", 32))},
+
+		"not POST":              {status: 405, code: fault.MethodNotAllowed, method: http.MethodPut},
+		"GET":                   {status: 405, code: fault.MethodNotAllowed, method: http.MethodGet},
+		"POST to healthz":       {status: 405, code: fault.MethodNotAllowed, path: "/healthz"},
+		"unknown path":          {status: 404, code: fault.NotFound, path: "/webhooks/other"},
+		"trailing slash":        {status: 404, code: fault.NotFound, path: "/webhooks/email/"},
+		"root":                  {status: 404, code: fault.NotFound, path: "/"},
+		"no content type":       {status: 415, code: fault.ContentTypeInvalid, change: set("Content-Type")},
+		"form":                  {status: 415, code: fault.ContentTypeInvalid, change: set("Content-Type", "application/x-www-form-urlencoded")},
+		"text":                  {status: 415, code: fault.ContentTypeInvalid, change: set("Content-Type", "text/plain")},
+		"other charset":         {status: 415, code: fault.ContentTypeInvalid, change: set("Content-Type", "application/json; charset=utf-16")},
+		"other parameter":       {status: 415, code: fault.ContentTypeInvalid, change: set("Content-Type", "application/json; v=2")},
+		"two content types":     {status: 415, code: fault.ContentTypeInvalid, change: set("Content-Type", "application/json", "text/plain")},
+		"broken content type":   {status: 415, code: fault.ContentTypeInvalid, change: set("Content-Type", "application/json; charset")},
+		"gzip":                  {status: 415, code: fault.EncodingRefused, change: set("Content-Encoding", "gzip")},
+		"identity, then gzip":   {status: 415, code: fault.EncodingRefused, change: set("Content-Encoding", "identity", "gzip")},
+		"declared too large":    {status: 413, code: fault.BodyTooLarge, body: strings.Repeat("x", 4097)},
+		"chunked and too large": {status: 413, code: fault.BodyTooLarge, body: strings.Repeat("x", 4097), length: -1},
+
+		"empty body":        {status: 400, code: fault.JSONMalformed, body: ""},
+		"invalid json":      {status: 400, code: fault.JSONMalformed, body: `{"event_id":"evt_refused"`},
+		"an array":          {status: 400, code: fault.JSONMalformed, body: `[]`},
+		"duplicate keys":    {status: 400, code: fault.JSONMalformed, body: `{"event_id":"evt_refused","event_id":"evt_other"}`},
+		"too deep":          {status: 400, code: fault.JSONMalformed, body: `{"event_id":"evt_refused","x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`},
+		"not utf-8":         {status: 400, code: fault.JSONMalformed, body: "{\"event_id\":\"evt_refused\",\"subject\":\"\xff\"}"},
+		"missing id":        {status: 400, code: fault.EventIDMissing, body: `{"recipient":["support@yourapp.example"]}`},
+		"empty id":          {status: 400, code: fault.EventIDInvalid, body: `{"event_id":"","recipient":[]}`},
+		"id of 10,000":      {status: 400, code: fault.EventIDInvalid, body: `{"event_id":"evt_refused` + strings.Repeat("x", 10_000) + `","recipient":[]}`},
+		"id with control":   {status: 400, code: fault.EventIDInvalid, body: `{"event_id":"evt_refused\u0007","recipient":[]}`},
+		"id with NUL":       {status: 400, code: fault.EventIDInvalid, body: `{"event_id":"evt_refused\u0000","recipient":[]}`},
+		"two different ids": {status: 400, code: fault.EventIDInvalid, body: `{"event_id":"evt_refused","id":"evt_other","recipient":[]}`},
+	}
+	for name, stamp := range map[string]string{
+		"stale": strconv.FormatInt(now.Add(-6*time.Minute).Unix(), 10), "future": strconv.FormatInt(now.Add(6*time.Minute).UnixMilli(), 10),
+		"zero": "0",
+	} {
+		inputs["timestamp "+name] = badInput{status: 401, code: fault.TimestampStale, change: stamped(stamp, good)}
+	}
+	for _, stamp := range []string{"NaN", "1e12", "-1", "", "+1", "0x1", "1 2", strings.Repeat("1", 17), strconv.FormatInt(now.Unix(), 10) + ".5"} {
+		inputs["timestamp "+stamp] = badInput{status: 401, code: fault.TimestampInvalid, change: stamped(stamp, good)}
+	}
+	for name, in := range inputs {
+		if in.body == "" && name != "empty body" {
+			in.body = good
+		}
+		if strings.HasPrefix(name, "id of") {
+			in.length = -1
+		}
+		inputs[name] = in
+	}
+	return inputs
+}
+
+// TestBadInput sends each bad request over a real socket: it gets its status and
+// code, and nothing remains of it: no row, no object, no start, no file, no id and
+// no content in the log.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	for name, in := range badInputs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := openDoor(t, func(c *config.Source) {
+				if in.code == fault.BodyTooLarge {
+					c.MaxBody = 4096
+				}
+			})
+			h := sign([]byte(in.body))
+			h.Set("X-Correlation-Id", "correlation-refused")
+			if in.change != nil {
+				in.change(h)
+			}
+			method, path, length := http.MethodPost, "/webhooks/email", int64(len(in.body))
+			if in.method != "" {
+				method = in.method
+			}
+			if in.path != "" {
+				path = in.path
+			}
+			if in.length != 0 {
+				length = in.length
+			}
+			got := d.do(t, method, path, h, strings.NewReader(in.body), length)
+			require.Equal(t, in.status, got.status, got.body)
+			var answer refusedAnswer
+			require.NoError(t, json.Unmarshal([]byte(got.body), &answer))
+			require.Equal(t, in.code, answer.Error, got.body)
+			require.False(t, answer.OK)
+			require.NotEmpty(t, answer.Message)
+			require.NotContains(t, got.body, "evt_")
+			if in.status == http.StatusMethodNotAllowed {
+				require.NotEmpty(t, got.header.Get("Allow"))
+			}
+			d.requireNothing(t)
+		})
+	}
+}
+
+// requireNothing stops the door and sees that it kept nothing.
+func (d *door) requireNothing(t *testing.T) {
+	t.Helper()
+	require.NoError(t, d.stop())
+	require.Zero(t, d.ledger.size())
+	require.Zero(t, d.bodies.size())
+	require.Empty(t, d.workflows.ids())
+	d.requireNoSpool(t)
+	for _, trace := range []string{"evt_", "correlation-refused", "secret subject", "yourapp"} {
+		require.NotContains(t, d.log.String(), trace)
+	}
+}
+
+func (d *door) requireNoSpool(t *testing.T) {
+	t.Helper()
+	left, err := os.ReadDir(d.spool)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.Empty(t, d.server.intake.files, "spool places in use")
+	require.Empty(t, d.server.intake.memory, "memory places in use")
+}
+
+func TestGoodContentTypes(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	for i, kind := range []string{"application/json", "application/json; charset=utf-8", `APPLICATION/JSON;charset="UTF-8"`} {
+		body := mailOf("evt_" + strconv.Itoa(i))
+		h := sign([]byte(body))
+		h.Set("Content-Type", kind)
+		h.Set("Content-Encoding", "identity")
+		require.Equal(t, http.StatusOK, d.post(t, h, strings.NewReader(body), int64(len(body))).status, kind)
+	}
+}
+
+// TestBodySizes crosses each border of where a body is kept, with and without
+// Content-Length, up to the cap of 25 MiB exactly.
+func TestBodySizes(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	for _, size := range []int{200, inlineMax, inlineMax + 1, memoryMax, memoryMax + 1, 25 << 20} {
+		for _, chunked := range []bool{false, true} {
+			id := fmt.Sprintf("evt_%d_%v", size, chunked)
+			body := padded(id, size)
+			length := int64(size)
+			if chunked {
+				length = -1
+			}
+			got := d.post(t, sign(body), bytes.NewReader(body), length)
+			require.Equal(t, http.StatusOK, got.status, "%s: %s", id, got.body)
+			row := d.ledger.rows[len(d.ledger.rows)-1]
+			require.Equal(t, id, row.EventID)
+			require.Equal(t, int64(size), row.Size)
+			if size <= inlineMax {
+				require.Equal(t, body, row.Body)
+				continue
+			}
+			require.Nil(t, row.Body)
+			require.Equal(t, "body/"+sumOf(body)[:2]+"/"+sumOf(body), row.BodyKey)
+			require.True(t, bytes.Equal(body, d.bodies.objects[string(blob.Raw)+"/"+row.BodyKey]), id)
+		}
+	}
+	d.requireNoSpool(t)
+}
+
+func TestOneByteTooLarge(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	body := padded("evt_refused", 25<<20+1)
+	for _, length := range []int64{int64(len(body)), -1} {
+		got := d.post(t, sign(body), bytes.NewReader(body), length)
+		require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+		require.Contains(t, got.body, string(fault.BodyTooLarge))
+	}
+	d.requireNothing(t)
+}
+
+// TestDeclaredTooLargeIsRefusedAtOnce sends a header alone: the answer must not
+// wait for a body.
+func TestDeclaredTooLargeIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	conn := d.dial(t)
+	h := sign(nil)
+	_, err := fmt.Fprintf(conn, "POST /webhooks/email HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
+		"%s: %s\r\n%s: %s\r\nContent-Length: %d\r\n\r\n", signing.TimestampHeader, h.Get(signing.TimestampHeader),
+		signing.SignatureHeader, h.Get(signing.SignatureHeader), 25<<20+1)
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
+	require.True(t, res.Close, "Connection: close")
+	d.requireNothing(t)
+}
+
+func (d *door) dial(t *testing.T) net.Conn {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", d.addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	return conn
+}
+
+// TestAbortedUpload breaks off in the middle of a body that is already spooled.
+func TestAbortedUpload(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	body := padded("evt_refused", 4<<20)
+	for _, half := range []bool{true, false} {
+		conn := d.dial(t)
+		h := sign(body)
+		_, err := fmt.Fprintf(conn, "POST /webhooks/email HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
+			"%s: %s\r\n%s: %s\r\nContent-Length: %d\r\n\r\n", signing.TimestampHeader, h.Get(signing.TimestampHeader),
+			signing.SignatureHeader, h.Get(signing.SignatureHeader), len(body))
+		require.NoError(t, err)
+		_, err = conn.Write(body[:3<<20])
+		require.NoError(t, err)
+		eventually(t, func() bool { return len(d.server.intake.files) == 1 }, "the body is being spooled")
+		left, err := os.ReadDir(d.spool)
+		require.NoError(t, err)
+		require.Empty(t, left, "the spool file has no name")
+		if half { // the sender still listens
+			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			text, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+			require.Equal(t, http.StatusBadRequest, res.StatusCode)
+			require.Contains(t, string(text), string(fault.BodyIncomplete))
+		}
+		require.NoError(t, conn.Close())
+		eventually(t, func() bool { return len(d.server.intake.files) == 0 }, "its place is free again")
+	}
+	d.requireNothing(t)
+}
+
+// TestStorageAway sees that nothing but a commit makes a 2xx.
+func TestStorageAway(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	d.ledger.refuse = func(context.Context, []postgres.Acceptance) error { return errAway }
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() {
+			got := d.send(t, mailOf("evt_"+strconv.Itoa(i)))
+			require.Equal(t, http.StatusServiceUnavailable, got.status)
+			require.Equal(t, "5", got.header.Get("Retry-After"))
+			require.Contains(t, got.body, `"error":"storage_unavailable"`)
+		})
+	}
+	group.Wait()
+
+	// The object store as well, for what does not fit a row.
+	d.bodies.err = io.ErrClosedPipe
+	body := padded("evt_large", 2<<20)
+	got := d.post(t, sign(body), bytes.NewReader(body), -1)
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.NotContains(t, got.body, "pipe")
+	require.Zero(t, d.ledger.size())
+	require.NotContains(t, d.log.String(), "evt_")
+}
+
+func TestOverloadIsTold(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	for range maxInFlight {
+		require.True(t, d.server.requests.take())
+	}
+	got := d.send(t, mailOf("evt_1"))
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.Contains(t, got.body, string(fault.Overloaded))
+	for range maxInFlight {
+		d.server.requests.give()
+	}
+	require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_1")).status)
+}
+
+func TestCorrelationIDsThatAreNone(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "with space", "tab\t", "é", "nul\x00", strings.Repeat("x", 129)} {
+		got := correlationID(http.Header{"X-Correlation-Id": {text}})
+		require.Regexp(t, `^[0-9a-f]{32}$`, got)
+	}
+	require.Regexp(t, `^[0-9a-f]{32}$`, correlationID(http.Header{"X-Correlation-Id": {"a", "b"}}))
+	require.Equal(t, strings.Repeat("x", 128), correlationID(http.Header{"X-Correlation-Id": {strings.Repeat("x", 128)}}))
+	require.NotEqual(t, correlationID(http.Header{}), correlationID(http.Header{}))
+}
