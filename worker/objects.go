@@ -1,0 +1,64 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"mailroom/shared/blob"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// maxMessage is the largest parsed mail that is read back, in bytes: a raw body
+// of the largest configurable size cannot parse to more.
+const maxMessage = 256 << 20
+
+// objects shows the object store to the activities in their own terms.
+type objects struct{ store *blob.Store }
+
+// Body implements activities.BodyReader.
+func (o objects) Body(ctx context.Context, key string, limit int64, sha256hex string) ([]byte, error) {
+	return o.store.ReadAll(ctx, blob.Raw, key, limit, sha256hex)
+}
+
+// Attachment implements activities.AttachmentReader.
+func (o objects) Attachment(ctx context.Context, a mail.Attachment, limit int64) ([]byte, error) {
+	return o.store.ReadAll(ctx, blob.Attachments, a.Key, limit, a.SHA256)
+}
+
+// PutRaw implements activities.ObjectWriter.
+func (o objects) PutRaw(ctx context.Context, key string, content []byte, contentType string) error {
+	return o.store.PutBytes(ctx, blob.Raw, key, content, contentType)
+}
+
+// PutAttachment implements activities.ObjectWriter. The type stays unsaid: what
+// the sender declared must not make a browser show it.
+func (o objects) PutAttachment(ctx context.Context, key string, content []byte) error {
+	return o.store.PutBytes(ctx, blob.Attachments, key, content, "application/octet-stream")
+}
+
+// Message implements activities.MessageReader.
+func (o objects) Message(ctx context.Context, m *ledger.Manifest) (*mail.Message, error) {
+	encoded := m.Message
+	if m.MessageKey != "" {
+		var err error
+		if encoded, err = o.store.ReadAll(ctx, blob.Raw, m.MessageKey, maxMessage, ""); err != nil {
+			return nil, fmt.Errorf("read message of email %d: %w", m.EmailID, err)
+		}
+	}
+	var message mail.Message
+	if len(encoded) == 0 {
+		return &message, nil
+	}
+	if err := json.Unmarshal(encoded, &message); err != nil {
+		return nil, fmt.Errorf("decode message of email %d: %w", m.EmailID, err)
+	}
+	return &message, nil
+}
+
+// Link implements activities.Linker.
+func (o objects) Link(ctx context.Context, a mail.Attachment, expiry time.Duration) (string, error) {
+	return o.store.Presign(ctx, blob.Attachments, a.Key, a.Filename, expiry)
+}

@@ -1,0 +1,150 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"mailroom/activities"
+	"mailroom/activities/clamav"
+	"mailroom/activities/downstream"
+	"mailroom/activities/inspection"
+	"mailroom/activities/intake"
+	"mailroom/activities/rules"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+	"mailroom/shared/postgres"
+	"mailroom/workflows"
+)
+
+// scanner is what the two scanners have in common.
+type scanner interface {
+	activities.Scanner
+	Development() bool
+	Ready(ctx context.Context) error
+}
+
+// newScanner gives the clamd client, or the built-in scanner where no clamd is
+// configured; that one says so loudly.
+func newScanner(address string, logger *slog.Logger) (scanner, error) {
+	if address != "" {
+		return clamav.New(clamav.Config{Address: address})
+	}
+	logger.Warn("scanner.development", "detail",
+		"CLAMD_ADDRESS is not set: the built-in scanner knows the EICAR test file and little else, it is for development only")
+	return inspection.NewBuiltIn(inspection.Limits{}, nil)
+}
+
+// parts are the activities of one worker.
+type parts struct {
+	store   *activities.Store
+	inspect *activities.Inspect
+	route   *activities.Route
+	deliver *activities.Deliver
+	ledger  *activities.Ledger
+	sender  *downstream.Sender
+}
+
+// newParts wires the activities.
+func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logger *slog.Logger, reg prometheus.Registerer) (*parts, error) {
+	p := &parts{}
+	var err error
+	p.store, err = activities.NewStore(
+		activities.StoreConfig{Budgets: contract.Budgets{
+			ScanSeconds:    int64(file.Retry.Scan / time.Second),
+			DeliverSeconds: int64(file.Retry.Deliver / time.Second),
+		}},
+		activities.StoreDeps{Ledger: db, Bodies: o, Objects: o, Decoder: intake.Decoder{}})
+	if err != nil {
+		return nil, err
+	}
+	examiner, err := inspection.New(inspection.Config{
+		AllowedTypes: file.Attachments.AllowedTypes, MaxSize: int64(file.Attachments.MaxSize),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("attachments: %w", err)
+	}
+	p.inspect, err = activities.NewInspect(activities.InspectDeps{
+		Ledger: db, Content: o, Messages: o, Examiner: examiner, Scanner: scan,
+	})
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := rules.New(file.Routes, file.Tenants)
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	p.route, err = activities.NewRoute(activities.RouteDeps{
+		Ledger: db, Messages: o, Rules: carefulRules{Rules: compiled, careful: carefulDestinations(file)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.delivery(file, db, o, logger, reg)
+}
+
+// delivery wires the rest.
+func (p *parts) delivery(file *config.File, db *postgres.DB, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
+	attempts, err := downstream.NewPrometheus(reg)
+	if err != nil {
+		return err
+	}
+	p.sender, err = downstream.New(
+		downstream.Config{Destinations: file.Destinations},
+		downstream.Deps{Metrics: attempts, Logger: logger})
+	if err != nil {
+		return err
+	}
+	p.deliver, err = activities.NewDeliver(activities.DeliverDeps{Ledger: db, Messages: o, Links: o, Sender: p.sender})
+	if err != nil {
+		return err
+	}
+	recorder, err := newRecorder(db, logger, reg)
+	if err != nil {
+		return err
+	}
+	p.ledger, err = activities.NewLedger(recorder)
+	return err
+}
+
+// register tells a worker what it can do.
+func (p *parts) register(w sdkworker.Worker) {
+	w.RegisterWorkflow(workflows.InboundEmail)
+	for _, a := range []any{p.store, p.inspect, p.route, p.deliver, p.ledger} {
+		w.RegisterActivity(a)
+	}
+}
+
+// carefulRules adds to what the rules say which destinations are never tried
+// fast, because a repeat there may do the work twice.
+type carefulRules struct {
+	*rules.Rules
+	careful map[string]bool
+}
+
+func carefulDestinations(file *config.File) map[string]bool {
+	out := map[string]bool{}
+	for _, d := range file.Destinations {
+		if !d.HonoursKey() {
+			out[d.Name] = true
+		}
+	}
+	return out
+}
+
+// Route implements activities.Router.
+func (r carefulRules) Route(in contract.RouteInput, m *ledger.Manifest, headers []mail.Header) contract.RouteResult {
+	out := r.Rules.Route(in, m, headers)
+	for _, d := range out.Destinations {
+		if r.careful[d] {
+			out.Durable = append(out.Durable, d)
+		}
+	}
+	return out
+}

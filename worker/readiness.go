@@ -1,0 +1,63 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"mailroom/shared/blob"
+	"mailroom/shared/postgres"
+)
+
+// readiness answers GET /readyz of the worker: 200 when everything that an email
+// needs is there, else 503, with one word per part.
+type readiness struct {
+	db       *postgres.DB
+	store    *blob.Store
+	temporal client.Client
+	scanner  scanner
+}
+
+// probeTimeout bounds one look at all parts.
+const probeTimeout = 3 * time.Second
+
+func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	ctx, cancel := context.WithTimeout(req.Context(), probeTimeout)
+	defer cancel()
+	checks := map[string]func(context.Context) error{
+		"postgres": r.db.Ping,
+		"blob":     r.store.Ready,
+		"scanner":  r.scanner.Ready,
+		"temporal": func(ctx context.Context) error {
+			_, err := r.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		},
+	}
+	type finding struct {
+		part string
+		err  error
+	}
+	found := make(chan finding, len(checks))
+	for part, check := range checks {
+		go func() { found <- finding{part, check(ctx)} }()
+	}
+	answer := map[string]any{"ready": true}
+	for range checks {
+		f := <-found
+		answer[f.part] = "ok"
+		if f.err != nil {
+			answer[f.part], answer["ready"] = "unavailable", false
+		}
+	}
+	if r.scanner.Development() && answer["scanner"] == "ok" {
+		answer["scanner"] = "built-in, development only"
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if answer["ready"] == false {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(answer) // the caller has gone
+}

@@ -1,0 +1,98 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailroom/activities"
+	"mailroom/shared/contract"
+	"mailroom/shared/postgres"
+	"mailroom/shared/telemetry"
+)
+
+// recorder writes changes of state to the ledger, and tells who watches.
+type recorder struct {
+	ledger activities.StateRecorder
+	logger *slog.Logger
+	states *prometheus.CounterVec
+	took   *prometheus.HistogramVec
+}
+
+func newRecorder(ledger activities.StateRecorder, logger *slog.Logger, reg prometheus.Registerer) (*recorder, error) {
+	r := &recorder{
+		ledger: ledger,
+		logger: logger,
+		states: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mailroom_email_states_total",
+			Help: "Changes of state of emails, by the state entered and its reason.",
+		}, []string{"state", "reason"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "mailroom_email_seconds",
+			Help:    "Time from receipt to the end of an email, by its final state.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400},
+		}, []string{"state"}),
+	}
+	for _, c := range []prometheus.Collector{r.states, r.took} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// Record implements activities.StateRecorder. A repeat is counted again.
+func (r *recorder) Record(ctx context.Context, in contract.RecordInput) error {
+	if err := r.ledger.Record(ctx, in); err != nil {
+		return err
+	}
+	r.states.WithLabelValues(string(in.State), string(in.Reason)).Inc()
+	line := append(telemetry.Attrs(in.Email), "state", string(in.State), "reason", string(in.Reason))
+	if in.State.Terminal() {
+		took := time.Duration(in.AtUnixMilli-in.ReceivedAtUnixMilli) * time.Millisecond
+		r.took.WithLabelValues(string(in.State)).Observe(max(took, 0).Seconds())
+		line = append(line, "took_ms", took.Milliseconds())
+	}
+	if d := in.Decision; d != nil {
+		line = append(line, "action", string(d.Action), "actor", d.Actor, "via", d.Via)
+	}
+	r.logger.Info("email.state", line...)
+	return nil
+}
+
+// openEmails shows at each scrape how many emails wait, by state and reason.
+type openEmails struct {
+	db     *postgres.DB
+	logger *slog.Logger
+	desc   *prometheus.Desc
+}
+
+// scrapeTimeout bounds the query behind a scrape.
+const scrapeTimeout = 2 * time.Second
+
+func newOpenEmails(db *postgres.DB, logger *slog.Logger) *openEmails {
+	return &openEmails{db: db, logger: logger, desc: prometheus.NewDesc(
+		"mailroom_emails_open", "Emails that wait for something or for a person, by state and reason.",
+		[]string{"state", "reason"}, nil)}
+}
+
+// Describe implements prometheus.Collector.
+func (o *openEmails) Describe(ch chan<- *prometheus.Desc) { ch <- o.desc }
+
+// Collect implements prometheus.Collector. While the database is away the
+// series are absent, and nothing else of the scrape is.
+func (o *openEmails) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	counts, err := o.db.CountOpen(ctx)
+	if err != nil {
+		o.logger.Warn("metrics.open_emails", "error", err)
+		return
+	}
+	for _, c := range counts {
+		ch <- prometheus.MustNewConstMetric(o.desc, prometheus.GaugeValue, float64(c.Count), string(c.State), string(c.Reason))
+	}
+}

@@ -1,0 +1,218 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/client"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"mailroom/shared/blob"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+	"mailroom/shared/telemetry"
+	"mailroom/shared/temporal"
+)
+
+// The bounds of one worker process.
+const (
+	defaultMetrics = "127.0.0.1:9465"
+	// stopTimeout is how long activities may go on after a stop was asked for. A
+	// deployment's grace period must be longer.
+	stopTimeout = 20 * time.Second
+	// memoryLimit makes the garbage collector work harder from there on; it is a
+	// soft limit, and GOMEMLIMIT overrides it.
+	memoryLimit = 448 << 20
+	// emailsAtOnce bounds the workflow tasks that run side by side: each carries
+	// one email through its fast tries.
+	emailsAtOnce = 32
+	// activitiesAtOnce bounds the durable tries; a hung destination holds at most
+	// its own max_in_flight of them.
+	activitiesAtOnce = 400
+	// cachedWorkflows is how many open workflows are kept in memory; held mail
+	// beyond that costs a replay when somebody decides, and nothing before.
+	cachedWorkflows = 600
+	connections     = 24
+	retryEvery      = time.Second
+)
+
+// Run is the whole life of a worker: it returns when ctx ends, or with the
+// reason why it cannot go on. Logs go to out as JSON lines.
+func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
+	env, err := config.ReadEnv(getenv, defaultMetrics)
+	if err != nil {
+		return err
+	}
+	file, err := config.Load(env.ConfigPath, getenv)
+	if err != nil {
+		return err
+	}
+	logger := telemetry.NewLogger(out, env.LogLevel, "worker")
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	var c closers
+	defer c.close(logger)
+	return serve(ctx, file, env, logger, &c)
+}
+
+// closers are run in the reverse order of their opening.
+type closers []func(context.Context) error
+
+func (c *closers) add(f func(context.Context) error) { *c = append(*c, f) }
+
+func (c *closers) close(logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	for _, f := range slices.Backward(*c) {
+		if err := f(ctx); err != nil {
+			logger.Warn("worker.close", "error", err)
+		}
+	}
+}
+
+func serve(ctx context.Context, file *config.File, env config.Env, logger *slog.Logger, c *closers) error {
+	reg := telemetry.NewRegistry()
+	db, err := openLedger(ctx, env, logger, c)
+	if err != nil {
+		return err
+	}
+	if err := reg.Register(newOpenEmails(db, logger)); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	store, err := openStore(env)
+	if err != nil {
+		return err
+	}
+	scan, err := newScanner(env.ClamdAddress, logger)
+	if err != nil {
+		return err
+	}
+	p, err := newParts(file, db, objects{store}, scan, logger, reg)
+	if err != nil {
+		return err
+	}
+	c.add(func(context.Context) error { p.sender.Close(); return nil })
+	tc, err := dial(ctx, logger, reg, c)
+	if err != nil {
+		return err
+	}
+	ready := readiness{db: db, store: store, temporal: tc, scanner: scan}
+	stop, err := telemetry.ServeMetrics(ctx, env.MetricsListen, reg, logger, map[string]http.Handler{"/readyz": ready})
+	if err != nil {
+		return err
+	}
+	c.add(stop)
+	return poll(ctx, tc, p, logger)
+}
+
+// poll works until ctx ends or the worker cannot go on.
+func poll(ctx context.Context, tc client.Client, p *parts, logger *slog.Logger) error {
+	fatal := make(chan error, 1)
+	sdkworker.SetStickyWorkflowCacheSize(cachedWorkflows)
+	w := sdkworker.New(tc, contract.TaskQueue, sdkworker.Options{
+		MaxConcurrentWorkflowTaskExecutionSize: emailsAtOnce,
+		MaxConcurrentActivityExecutionSize:     activitiesAtOnce,
+		MaxConcurrentWorkflowTaskPollers:       8,
+		MaxConcurrentActivityTaskPollers:       4,
+		WorkerStopTimeout:                      stopTimeout - 5*time.Second,
+		OnFatalError: func(err error) {
+			select {
+			case fatal <- err:
+			default:
+			}
+		},
+	})
+	p.register(w)
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("start worker: %w", err)
+	}
+	logger.Info("worker.started", "task_queue", contract.TaskQueue)
+	defer logger.Info("worker.stopped")
+	defer w.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-fatal:
+		return fmt.Errorf("poll temporal: %w", err)
+	}
+}
+
+// openLedger opens the database and waits until it is there; a pending migration
+// is an error.
+func openLedger(ctx context.Context, env config.Env, logger *slog.Logger, c *closers) (*postgres.DB, error) {
+	db, err := postgres.Open(ctx, env.DatabaseURL.Reveal(), postgres.Config{MaxConns: connections})
+	if err != nil {
+		return nil, err
+	}
+	c.add(func(context.Context) error { db.Close(); return nil })
+	err = patiently(ctx, logger, "postgres", func(ctx context.Context) (bool, error) {
+		err := db.Pending(ctx)
+		return fault.Is(err, fault.StorageUnavailable), err
+	})
+	return db, err
+}
+
+func openStore(env config.Env) (*blob.Store, error) {
+	return blob.New(blob.Config{
+		Endpoint: env.S3Endpoint, PublicEndpoint: env.S3Public, Region: env.S3Region,
+		AccessKey: env.S3AccessKey, SecretKey: env.S3SecretKey,
+		RawBucket: env.RawBucket, AttachmentsBucket: env.AttachmentsBucket,
+	})
+}
+
+// dial connects to Temporal and waits until it is there.
+func dial(ctx context.Context, logger *slog.Logger, reg prometheus.Registerer, c *closers) (client.Client, error) {
+	handler, shutdown, err := telemetry.TemporalMetrics(reg, logger)
+	if err != nil {
+		return nil, err
+	}
+	c.add(shutdown)
+	options, err := temporal.Options(logger, handler)
+	if err != nil {
+		return nil, err
+	}
+	var tc client.Client
+	err = patiently(ctx, logger, "temporal", func(ctx context.Context) (bool, error) {
+		var err error
+		tc, err = client.DialContext(ctx, options)
+		return true, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.add(func(context.Context) error { tc.Close(); return nil })
+	return tc, nil
+}
+
+// patiently tries until it works, ctx ends, or the failure is not one that time
+// may cure: the parts of a deployment come up in any order.
+func patiently(ctx context.Context, logger *slog.Logger, part string, try func(context.Context) (temporary bool, err error)) error {
+	ticker := time.NewTicker(retryEvery)
+	defer ticker.Stop()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		temporary, err := try(attempt)
+		cancel()
+		if err == nil || !temporary {
+			return err
+		}
+		logger.Warn("worker.waiting", "for", part, "error", err)
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("wait for %s: %w", part, ctx.Err()), err)
+		case <-ticker.C:
+		}
+	}
+}
