@@ -1,0 +1,47 @@
+# Mailroom. `make help` lists what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help build dev up down status test lint fuzz bench
+
+DEV      := @deploy/dev/run.sh
+GODIRS   := activities deploy ingress shared worker workflows
+PKG      ?= ./...
+FUZZTIME ?= 10s
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dev: ## start the whole stack, send three sample emails, follow the logs; Ctrl-C stops it
+	$(DEV) dev $(if $(CONFIG),-config "$(CONFIG)")
+
+up: ## start the whole stack in the background [CONFIG=file]
+	$(DEV) up $(if $(CONFIG),-config "$(CONFIG)")
+
+down: ## stop what up has started [CLEAN=1: forget its data too]
+	$(DEV) down $(if $(CLEAN),-clean)
+
+status: ## say what of the stack runs
+	$(DEV) status
+
+build: ## compile ingress, worker, mailctl and the sample destination into .dev/bin
+	@mkdir -p .dev/bin
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o .dev/bin/ ./ingress/cmd/ingress ./ingress/cmd/mailctl ./worker/cmd/worker ./deploy/dev/sink
+
+test: ## run every test, beside real services started for it [PKG=./shared/...] [TESTFLAGS=-v]
+	$(DEV) test -- go test -race -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(PKG)
+	cd deploy/tools/compose && go test ./...
+
+lint: ## check format, vet, golangci-lint, determinism of workflows, shell scripts
+	@unformatted=$$(gofmt -l $(GODIRS)); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	@set -e; lint=$$(deploy/dev/run.sh tool golangci-lint); echo golangci-lint run ./...; "$$lint" run ./...
+	@set -e; check=$$(deploy/dev/run.sh tool workflowcheck); echo workflowcheck ./workflows/...; "$$check" ./workflows/...
+	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed: apt-get install shellcheck"; exit 1; }
+	shellcheck .ci/run $$(find $(GODIRS) -name '*.sh')
+
+fuzz: ## run every fuzz target for a while [FUZZTIME=10s]
+	@deploy/dev/fuzz.sh $(FUZZTIME)
+
+bench: ## measure rates, latencies and memory; prints a table and JSON
+	go run ./deploy/bench $(BENCHFLAGS)

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"mailroom/deploy/dev/stack"
+)
+
+// counts is what the sample destination has seen.
+type counts struct {
+	Effects int64 `json:"effects"`
+	Repeats int64 `json:"repeats"`
+}
+
+func (b *bench) effects(ctx context.Context) (counts, error) {
+	var c counts
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.mail.SinkURL()+"/effects?limit=0", nil)
+	if err != nil {
+		return c, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return c, fmt.Errorf("ask the sink: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	return c, json.NewDecoder(res.Body).Decode(&c)
+}
+
+// memory notes the highest resident set that ingress and worker have had (VmHWM).
+func (b *bench) memory(r *report, suffix string) {
+	for _, program := range []string{stack.Ingress, stack.Worker} {
+		if peak, err := peakMiB(filepath.Join(b.bin, program)); err == nil {
+			r.Memory[program+suffix] = peak
+		}
+	}
+}
+
+// peakMiB finds the process that runs a program and reads its highest resident set.
+func peakMiB(program string) (float64, error) {
+	found, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		return 0, err
+	}
+	for _, exe := range found {
+		if target, err := os.Readlink(exe); err != nil || target != program {
+			continue
+		}
+		status, err := os.ReadFile(filepath.Join(filepath.Dir(exe), "status")) //nolint:gosec // of a process of ours
+		if err != nil {
+			return 0, err
+		}
+		for line := range strings.Lines(string(status)) {
+			if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+				kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+				return kib / 1024, err
+			}
+		}
+	}
+	return 0, fmt.Errorf("%s: %w", program, os.ErrNotExist)
+}
+
+// print writes the table, each figure beside what it must reach.
+func (r *report) print(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, figure, goal string, reached bool) {
+		mark := "ok"
+		if !reached {
+			mark = "MISSED"
+		}
+		if goal == "" {
+			mark = ""
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, figure, goal, mark)
+	}
+	of := func(f float64) string { return fmt.Sprintf("%.2f", f) }
+	perSecond := func(f float64) string { return fmt.Sprintf("%.0f/s", f) }
+	_, _ = fmt.Fprintln(w, "\nfigure\tmeasured\tgoal\t")
+	row("workflow that does nothing", perSecond(r.Nothing), "", true)
+	row("workflow with five activities", perSecond(r.Five), "", true)
+	row("Mailroom, 4 KB", perSecond(r.Small), "", true)
+	row("Mailroom, 30 KB attachment", perSecond(r.Attachment), "", true)
+	row("4 KB / nothing", of(r.SmallOfNothing), ">= 0.60", r.SmallOfNothing >= .6)
+	row("30 KB attachment / nothing", of(r.AttachmentOfNothing), ">= 0.60", r.AttachmentOfNothing >= .6)
+	row("4 KB / five activities", of(r.SmallOfFive), ">= 2.00", r.SmallOfFive >= 2)
+	row("30 KB attachment / five activities", of(r.AttachmentOfFive), ">= 2.00", r.AttachmentOfFive >= 2)
+	row("burst accepted", perSecond(r.Burst.Rate), ">= 4000/s", r.Burst.Rate >= 4000)
+	row("burst ack p50, p99, p99.9", fmt.Sprintf("%.2f, %.2f, %.2f ms", r.Burst.P50, r.Burst.P99, r.Burst.P999), "p99 < 25 ms", r.Burst.P99 < 25)
+	row("steady ack p50, p99, p99.9", fmt.Sprintf("%.2f, %.2f, %.2f ms", r.Steady.P50, r.Steady.P99, r.Steady.P999), "p99 < 15 ms", r.Steady.P99 < 15)
+	for _, m := range []struct {
+		name string
+		goal float64
+	}{{stack.Worker, 256}, {stack.Ingress, 128}, {stack.Worker + "_16x10MB", 768}, {stack.Ingress + "_16x10MB", 256}} {
+		row("peak resident memory, "+m.name, fmt.Sprintf("%.0f MiB", r.Memory[m.name]), fmt.Sprintf("< %.0f MiB", m.goal), r.Memory[m.name] < m.goal)
+	}
+	row("accepted, delivered, effects, repeats", fmt.Sprintf("%d, %d, %d, %d", r.Audit.Accepted, r.Audit.Delivered, r.Audit.Effects, r.Audit.Repeats),
+		"equal", r.Audit.Accepted == r.Audit.Delivered && r.Audit.Accepted == r.Audit.Effects)
+	_ = w.Flush()
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.root, "root", ".", "the repository")
+	flag.StringVar(&o.out, "json", ".dev/bench.json", "where the figures go as JSON")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often rates that are compared are measured; the median counts")
+	flag.IntVar(&o.emails, "emails", 1000, "emails of one round end to end")
+	flag.IntVar(&o.burst, "burst", 10_000, "emails of the burst at the door")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

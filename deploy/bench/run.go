@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.temporal.io/sdk/client"
+
+	"mailroom/deploy/dev/stack"
+)
+
+// options are the flags.
+type options struct {
+	root, out             string
+	rounds, emails, burst int
+}
+
+// The sizes of what is sent, in bytes.
+const (
+	smallMail      = 4 << 10
+	attachmentSize = 30 << 10
+	largeMail      = 10 << 20
+	largeAtOnce    = 16
+	steadyRate     = 50
+	steadySeconds  = 20
+)
+
+// report is what a run prints and writes.
+type report struct {
+	Nothing    float64 `json:"nothing_per_second"`
+	Five       float64 `json:"five_activities_per_second"`
+	Small      float64 `json:"mailroom_4kb_per_second"`
+	Attachment float64 `json:"mailroom_30kb_attachment_per_second"`
+
+	SmallOfNothing      float64 `json:"mailroom_4kb_of_nothing"`
+	AttachmentOfNothing float64 `json:"mailroom_30kb_attachment_of_nothing"`
+	SmallOfFive         float64 `json:"mailroom_4kb_of_five"`
+	AttachmentOfFive    float64 `json:"mailroom_30kb_attachment_of_five"`
+
+	Burst  acks `json:"burst"`
+	Steady acks `json:"steady"`
+
+	Memory map[string]float64 `json:"peak_resident_mib"`
+	Audit  audit              `json:"audit"`
+}
+
+// audit is what became of everything that was answered 200.
+type audit struct {
+	Accepted  int64 `json:"accepted"`
+	Delivered int64 `json:"delivered"`
+	Effects   int64 `json:"effects"`
+	Repeats   int64 `json:"repeats"`
+}
+
+// bench is one run.
+type bench struct {
+	options
+	out     io.Writer
+	servers *stack.Stack
+	mail    *stack.Stack
+	base    *baseline
+	db      *pgx.Conn
+	sender  *sender
+	sent    int64
+	bin     string
+	closers []func()
+}
+
+func run(ctx context.Context, o options, out io.Writer) error {
+	b := &bench{options: o, out: out}
+	defer func() {
+		for _, f := range slices.Backward(b.closers) {
+			f()
+		}
+	}()
+	if err := b.start(ctx); err != nil {
+		return err
+	}
+	r, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	r.print(out)
+	encoded, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the report: %w", err)
+	}
+	if err := os.WriteFile(o.out, append(encoded, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if r.Audit.Delivered != r.Audit.Accepted || r.Audit.Effects != r.Audit.Accepted {
+		return fmt.Errorf("not everything was delivered exactly once: %+v", r.Audit)
+	}
+	return nil
+}
+
+// start brings up the servers, then Mailroom.
+func (b *bench) start(ctx context.Context) error {
+	root, err := filepath.Abs(b.root)
+	if err != nil {
+		return err
+	}
+	dev := filepath.Join(root, ".dev")
+	if err := os.MkdirAll(dev, 0o755); err != nil { //nolint:gosec // postgres' own user must pass
+		return err
+	}
+	dir, err := os.MkdirTemp(dev, "bench-")
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // postgres' own user must pass
+		return err
+	}
+	b.closers = append(b.closers, func() { _ = os.RemoveAll(dir) })
+	ports, err := stack.FreePorts()
+	if err != nil {
+		return err
+	}
+	console := stack.NewConsole(b.out)
+	vars, err := stack.Resolve(os.Environ(), "", stack.DevDefaults())
+	if err != nil {
+		return err
+	}
+	tools := filepath.Join(dev, "tools")
+	shared := stack.Options{
+		Dir: filepath.Join(dir, "servers"), Bin: filepath.Join(dir, "bin"), Root: root, Tools: tools, Ports: ports, Vars: vars, Console: console,
+		Services: []string{stack.Postgres, stack.MinIO, stack.Clamd},
+	}
+	if b.servers, err = b.up(ctx, shared); err != nil {
+		return err
+	}
+	temporal, err := startTemporal(ctx, stack.Tools{Root: root, Dir: tools, Console: console}, dir, b.servers.Infra())
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, temporal.stop)
+	return b.startMail(ctx, shared, dir, temporal.address)
+}
+
+func (b *bench) up(ctx context.Context, o stack.Options) (*stack.Stack, error) {
+	s, err := stack.New(o)
+	if err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, _ = s.Down(ctx)
+	})
+	return s, s.Up(ctx)
+}
+
+// startMail brings up ingress, worker and sink in a namespace of their own, and
+// the worker of the baselines in the same.
+func (b *bench) startMail(ctx context.Context, o stack.Options, dir, temporal string) error {
+	infra := b.servers.Infra()
+	infra.Temporal = temporal
+	infra, err := stack.Isolate(ctx, infra, "bench")
+	if err != nil {
+		return err
+	}
+	b.bin = o.Bin
+	o.Dir, o.Services, o.Infra = filepath.Join(dir, "mailroom"), stack.Programs(), infra
+	o.Config = filepath.Join(dir, "mailroom.yaml")
+	o.Vars = o.Vars.With(stack.Vars{"SINK_BODIES": "0", "SINK_KEYS": "1000000"})
+	if err := os.WriteFile(o.Config, fmt.Appendf(nil, configuration, o.Ports.Sink), 0o600); err != nil {
+		return err
+	}
+	if b.mail, err = b.up(ctx, o); err != nil {
+		return err
+	}
+	if b.db, err = pgx.Connect(ctx, infra.DatabaseURL); err != nil {
+		return fmt.Errorf("connect to the ledger: %w", err)
+	}
+	tc, err := client.DialContext(ctx, client.Options{HostPort: temporal, Namespace: infra.TemporalNamespace, Logger: silent{}})
+	if err != nil {
+		return fmt.Errorf("connect to Temporal: %w", err)
+	}
+	if b.base, err = startBaseline(tc); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, func() { b.base.w.Stop(); tc.Close() })
+	b.sender = newSender(b.mail.IngressURL(), o.Vars.Get("WEBHOOK_SECRET"))
+	return nil
+}
+
+// configuration is one source, one route, one destination that answers at once.
+const configuration = `
+sources: [{name: mailparse, path: /webhooks/email, profile: mailparse, schemes: [timestamp-hmac], secrets: [{ref: "env:WEBHOOK_SECRET"}], tenant: default}]
+tenants: [{name: default, domains: [yourapp.example]}]
+destinations: [{name: ticketing, url: "http://127.0.0.1:%d/tickets", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true, max_in_flight: 64}]
+routes: [{name: support, when: {recipient: "support@*"}, to: [ticketing]}]
+operators: [{name: bench, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}]
+`
+
+// measure takes every figure.
+func (b *bench) measure(ctx context.Context) (*report, error) {
+	r := &report{Memory: map[string]float64{}}
+	if err := b.rates(ctx, r); err != nil {
+		return nil, err
+	}
+	b.say("a steady stream of %d/s for %d s", steadyRate, steadySeconds)
+	var err error
+	r.Steady, err = b.sender.open(ctx, steadyRate, b.sender.bodies(steadyRate*steadySeconds, smallMail, 0))
+	if err != nil {
+		return nil, err
+	}
+	if err := b.drained(ctx, steadyRate*steadySeconds); err != nil {
+		return nil, err
+	}
+	b.say("a burst of %d", b.burst)
+	if r.Burst, err = b.sender.closed(ctx, inFlight, b.sender.bodies(b.burst, smallMail, 0)); err != nil {
+		return nil, err
+	}
+	if err := b.drained(ctx, b.burst); err != nil {
+		return nil, err
+	}
+	b.memory(r, "")
+	if err := b.large(ctx, r); err != nil {
+		return nil, err
+	}
+	r.Audit, err = b.audit(ctx)
+	return r, err
+}
+
+// rates measures what is compared, in turn.
+func (b *bench) rates(ctx context.Context, r *report) error {
+	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // nobody's first steps count
+		return err
+	}
+	if _, err := b.endToEnd(ctx, 100, 0); err != nil {
+		return err
+	}
+	var nothing, five, small, attachment []float64
+	for round := range b.rounds {
+		b.say("round %d of %d", round+1, b.rounds)
+		for _, m := range []struct {
+			into *[]float64
+			rate func() (float64, error)
+		}{
+			{&nothing, func() (float64, error) { return b.base.rate(ctx, "Nothing", b.emails) }},
+			{&small, func() (float64, error) { return b.endToEnd(ctx, b.emails, 0) }},
+			{&five, func() (float64, error) { return b.base.rate(ctx, "Five", b.emails/3) }},
+			{&attachment, func() (float64, error) { return b.endToEnd(ctx, b.emails, attachmentSize) }},
+		} {
+			rate, err := m.rate()
+			if err != nil {
+				return err
+			}
+			*m.into = append(*m.into, rate)
+		}
+		b.say("  nothing %.0f/s, five activities %.0f/s, 4 KB %.0f/s, 30 KB attachment %.0f/s",
+			nothing[round], five[round], small[round], attachment[round])
+	}
+	r.Nothing, r.Five, r.Small, r.Attachment = median(nothing), median(five), median(small), median(attachment)
+	r.SmallOfNothing, r.AttachmentOfNothing = r.Small/r.Nothing, r.Attachment/r.Nothing
+	r.SmallOfFive, r.AttachmentOfFive = r.Small/r.Five, r.Attachment/r.Five
+	return nil
+}
+
+// endToEnd gives how many of n emails per second reach their end.
+func (b *bench) endToEnd(ctx context.Context, n, attachment int) (float64, error) {
+	bodies := b.sender.bodies(n, smallMail, attachment)
+	began := time.Now()
+	if _, err := b.sender.closed(ctx, inFlight, bodies); err != nil {
+		return 0, err
+	}
+	err := b.drained(ctx, n)
+	return float64(n) / time.Since(began).Seconds(), err
+}
+
+// drained returns when everything that was sent, n more now, has its end in the ledger.
+func (b *bench) drained(ctx context.Context, n int) error {
+	b.sent += int64(n)
+	return poll(ctx, 15*time.Minute, func() (bool, error) {
+		var open bool
+		// The newest rows tell; counting them all would be work on the same machine.
+		err := b.db.QueryRow(ctx, `SELECT exists (SELECT FROM emails WHERE id > (SELECT max(id) FROM emails) - $1 AND closed_at IS NULL)
+			OR exists (SELECT FROM inbox)`, int64(n)).Scan(&open)
+		return !open, err
+	})
+}
+
+// large has sixteen emails of 10 MB each under way at once, with fresh processes.
+func (b *bench) large(ctx context.Context, r *report) error {
+	b.say("%d emails of %d MiB at once", largeAtOnce, largeMail>>20)
+	for _, program := range []string{stack.Worker, stack.Ingress} {
+		if err := b.mail.Restart(ctx, program); err != nil {
+			return err
+		}
+	}
+	if _, err := b.sender.closed(ctx, largeAtOnce, b.sender.bodies(largeAtOnce, smallMail, largeMail)); err != nil {
+		return err
+	}
+	if err := b.drained(ctx, largeAtOnce); err != nil {
+		return err
+	}
+	b.memory(r, "_16x10MB")
+	return nil
+}
+
+func (b *bench) audit(ctx context.Context) (audit, error) {
+	a := audit{Accepted: b.sent}
+	err := b.db.QueryRow(ctx, "SELECT count(*) FROM emails WHERE state = 'delivered'").Scan(&a.Delivered)
+	if err != nil {
+		return a, fmt.Errorf("audit: %w", err)
+	}
+	counts, err := b.effects(ctx)
+	a.Effects, a.Repeats = counts.Effects, counts.Repeats
+	return a, err
+}
+
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.out, format+"\n", args...) }
+
+func median(of []float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,204 @@
+package command
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mailroom/deploy/dev/stack"
+	"mailroom/deploy/dev/tour"
+)
+
+// defaultConfig is the configuration of development, from the repository's root.
+const defaultConfig = "deploy/dev/mailroom.yaml"
+
+// up starts what does not run yet and says where it is.
+func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stack, error) {
+	console := stack.NewConsole(out)
+	unlock, err := lock(ctx, p, console)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	config, err = p.config(config)
+	if err != nil {
+		return nil, err
+	}
+	options, err := p.options(ctx, config, console)
+	if err != nil {
+		return nil, err
+	}
+	s, err := stack.New(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameConfig(s, config, console); err != nil {
+		return nil, err
+	}
+	console.Say("Mailroom's local stack (logs in %s):", p.show(filepath.Join(p.dir, "log")))
+	if err := s.Up(ctx); err != nil {
+		return nil, err
+	}
+	tour.Addresses(out, s, p.vars)
+	return s, nil
+}
+
+// lock keeps two commands from working on the same stack at once.
+func lock(ctx context.Context, p place, console *stack.Console) (unlock func(), err error) {
+	return stack.Lock(ctx, filepath.Join(p.dir, "lock"), "another up or down of this stack", console)
+}
+
+// config gives the absolute path of the configuration file, of which every
+// reference resolves.
+func (p place) config(path string) (string, error) {
+	switch {
+	case path != "":
+	case p.vars.Get("MAILROOM_CONFIG") != "":
+		path = p.vars.Get("MAILROOM_CONFIG")
+	default:
+		path = filepath.Join(p.root, defaultConfig)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find the configuration: %w", err)
+	}
+	if err := checkConfig(path, p.vars.Get); err != nil {
+		return "", fmt.Errorf("the configuration %s cannot be used: %w", p.show(path), err)
+	}
+	return path, nil
+}
+
+func (p place) options(ctx context.Context, config string, console *stack.Console) (stack.Options, error) {
+	options := stack.Options{
+		Dir: p.dir, Bin: filepath.Join(p.dir, "bin"), Tools: filepath.Join(p.dir, "tools"), Root: p.root,
+		Services: append(stack.Servers(), stack.Programs()...), Ports: stack.DevPorts(),
+		Config: config, Vars: p.vars, Console: console,
+	}
+	if url := p.vars.Get("DATABASE_URL"); url != "" {
+		if err := stack.CheckDatabase(ctx, url); err != nil {
+			return stack.Options{}, err
+		}
+		options.Infra.DatabaseURL = url
+		options.Services = without(options.Services, stack.Postgres)
+	}
+	if stack.FindClamd() == "" {
+		console.Say("WARNING: clamd is not installed. The built-in scanner serves, which knows the EICAR test file and little more: " +
+			"for development alone. For real scans: apt-get install clamav-daemon")
+		options.Services = without(options.Services, stack.Clamd)
+	}
+	return options, nil
+}
+
+func without(names []string, name string) []string {
+	return slices.DeleteFunc(names, func(n string) bool { return n == name })
+}
+
+// sameConfig refuses another configuration than that of the programs that run:
+// starting what runs already changes nothing.
+func sameConfig(s *stack.Stack, path string, console *stack.Console) error {
+	text, err := os.ReadFile(path) //nolint:gosec // the caller's own file
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	before, err := s.UseConfig(path, hex.EncodeToString(sum[:]))
+	switch {
+	case err != nil:
+		return err
+	case before == stack.OtherFile:
+		return fmt.Errorf("the stack runs with the configuration %s: `make down` first, then start it with the other one", s.Config())
+	case before == stack.OtherText:
+		console.Say("NOTE: the configuration has changed since the start: `make down` and `make up` apply it")
+	}
+	return nil
+}
+
+func down(ctx context.Context, p place, clean bool, out io.Writer) error {
+	console := stack.NewConsole(out)
+	unlock, err := lock(ctx, p, console)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return stop(ctx, p, clean, console)
+}
+
+func stop(ctx context.Context, p place, clean bool, console *stack.Console) error {
+	ctx = context.WithoutCancel(ctx)
+	s, err := stack.New(stack.Options{Dir: p.dir, Console: console})
+	if err != nil {
+		return err
+	}
+	if err := sweepLeft(ctx, p, console); err != nil {
+		return err
+	}
+	names, err := s.Down(ctx)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		console.Say("nothing of this stack ran")
+	} else {
+		console.Say("stopped: %s", strings.Join(names, ", "))
+	}
+	if !clean {
+		return nil
+	}
+	if err := s.Forget(); err != nil {
+		return err
+	}
+	console.Say("forgot its data")
+	return nil
+}
+
+// dev runs the stack in the foreground and shows what it does.
+func dev(ctx context.Context, p place, config string, out io.Writer) error {
+	ctx, cancel := whileParent(ctx)
+	defer cancel()
+	s, err := up(ctx, p, config, out)
+	if err != nil {
+		return err
+	}
+	tour.Run(ctx, s, p.vars, out)
+	_, _ = fmt.Fprintln(out)
+	return down(context.WithoutCancel(ctx), p, false, out)
+}
+
+func status(ctx context.Context, p place, out io.Writer) (int, error) {
+	options := stack.Options{
+		Dir: p.dir, Services: append(stack.Servers(), stack.Programs()...), Ports: stack.DevPorts(), Vars: p.vars,
+	}
+	if url := p.vars.Get("DATABASE_URL"); url != "" {
+		options.Infra.DatabaseURL = url
+		options.Services = without(options.Services, stack.Postgres)
+	}
+	if stack.FindClamd() == "" {
+		options.Services = without(options.Services, stack.Clamd)
+	}
+	s, err := stack.New(options)
+	if err != nil {
+		return exitFailed, err
+	}
+	code := exitDone
+	for _, health := range s.Status(ctx) {
+		_, _ = fmt.Fprintf(out, "  %-10s %-12s %s\n", health.Name, health.State(), health.Detail())
+		if !health.Ready() {
+			code = exitFailed
+		}
+	}
+	return code, nil
+}
+
+// show gives a path as one types it from the repository's root.
+func (p place) show(path string) string {
+	if relative, err := filepath.Rel(p.root, path); err == nil && filepath.IsLocal(relative) {
+		return relative
+	}
+	return path
+}

@@ -1,0 +1,158 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"mailroom/deploy/dev/stack"
+)
+
+// secrets and canaries must not turn up anywhere but where they belong.
+var canaries = []string{webhookSecret, operatorToken, canarySubject, canaryText, canaryLocal, canaryFile, "mailroom-dev-secret"}
+
+// TestNothingLeaks sends mail full of canaries down every kind of path and greps
+// what is written about it: logs at debug level, metrics, histories, visibility,
+// and the process list.
+func TestNothingLeaks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.script(map[string]any{"path": "/rejecting", "status": 422, "count": 1})
+	canary := []byte(canaryText + " " + canaryFile)
+	sent := map[string]string{}
+	send := func(state string, f func(id string) fields) {
+		id := newID()
+		w.accept(f(id).json())
+		sent[id] = state
+	}
+	lies := attached(canaryFile, "text/plain", canary)
+	lies["size"] = 3
+	send("delivered", func(id string) fields {
+		return shapeA(id, "support").with(fields{"attachments": []any{attached(canaryFile, "text/plain", canary)}})
+	})
+	send("quarantined", func(id string) fields { return shapeA(id, "support").with(fields{"attachments": []any{lies}}) })
+	send("quarantined", func(id string) fields { return shapeA(id, "nobody") })
+	send("quarantined", func(id string) fields { return shapeA(id, "rejecting") })
+	for id, state := range sent {
+		w.until(id, state)
+		w.run("mailctl", "emails", "get", id)
+	}
+	refused := w.refuse(newID())
+	for _, program := range []string{stack.Ingress, stack.Worker} {
+		log, err := os.ReadFile(w.LogFile(program))
+		require.NoError(t, err)
+		require.NotEmpty(t, log)
+		clean(t, program+" log", log)
+		require.NotContains(t, string(log), refused, "no per-id line of a refused request")
+		clean(t, program+" metrics", []byte(w.metrics(program)))
+	}
+	all, err := w.tc.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Namespace: w.infra.TemporalNamespace})
+	require.NoError(t, err)
+	require.Len(t, all.GetExecutions(), len(sent), "a refused request starts nothing")
+	for _, x := range all.GetExecutions() {
+		clean(t, "visibility", encoded(t, x))
+		events := w.tc.GetWorkflowHistory(t.Context(), x.GetExecution().GetWorkflowId(), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for events.HasNext() {
+			e, err := events.Next()
+			require.NoError(t, err)
+			b, err := proto.Marshal(e) // payloads are bytes here, not base64
+			require.NoError(t, err)
+			clean(t, "history", b)
+		}
+	}
+	require.Equal(t, http.StatusNotFound, w.api(http.MethodGet, "/emails/"+refused, nil, nil))
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, f := range lines {
+		if line, err := os.ReadFile(f); err == nil { // a process may have ended meanwhile
+			clean(t, "process list", line)
+		}
+	}
+}
+
+// refuse posts an event whose signature is wrong.
+func (w *world) refuse(id string) string {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.IngressURL()+"/webhooks/email", bytes.NewReader(shapeA(id, "support").json()))
+	require.NoError(w.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Webhook-Timestamp", "1700000000")
+	req.Header.Set("X-Webhook-Signature", strings.Repeat("ab", 32))
+	res, err := w.http.Do(req)
+	require.NoError(w.t, err)
+	require.Equal(w.t, http.StatusUnauthorized, res.StatusCode)
+	require.NoError(w.t, res.Body.Close())
+	return id
+}
+
+func clean(t *testing.T, where string, text []byte) {
+	t.Helper()
+	for _, c := range canaries {
+		if i := bytes.Index(text, []byte(c)); i >= 0 {
+			t.Fatalf("%s holds %q: %s", where, c, text[max(0, i-200):min(len(text), i+100)])
+		}
+	}
+}
+
+func encoded(t *testing.T, m proto.Message) []byte {
+	t.Helper()
+	b, err := protojson.Marshal(m)
+	require.NoError(t, err)
+	return b
+}
+
+func (w *world) metrics(program string) string {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.MetricsURL(program), nil)
+	require.NoError(w.t, err)
+	res, err := w.http.Do(req)
+	require.NoError(w.t, err)
+	defer func() { _ = res.Body.Close() }()
+	var b bytes.Buffer
+	_, err = b.ReadFrom(res.Body)
+	require.NoError(w.t, err)
+	return b.String()
+}
+
+// metricOf gives the value of one series, or "".
+func metricOf(w *world, program, series string) string {
+	lines := bufio.NewScanner(strings.NewReader(w.metrics(program)))
+	for lines.Scan() {
+		if v, ok := strings.CutPrefix(lines.Text(), series+" "); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// TestMetricsAreThere looks for every family that operations rely on.
+func TestMetricsAreThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	id := newID()
+	w.accept(shapeA(id, "support").json())
+	w.post(shapeA(id, "support").json())
+	w.until(id, "delivered")
+	held := newID()
+	w.accept(shapeA(held, "nobody").json())
+	w.until(held, "quarantined")
+	for program, families := range map[string][]string{
+		stack.Ingress: {"mailroom_http_requests_total", "mailroom_ack_seconds_bucket", "mailroom_duplicates_total", "mailroom_inbox_waiting", "mailroom_inbox_oldest_seconds", "temporal_request"},
+		stack.Worker:  {"mailroom_email_states_total", "mailroom_email_seconds_bucket", "mailroom_emails_open", "mailroom_delivery_attempts_total", "mailroom_delivery_breaker_state", "temporal_"},
+	} {
+		text := w.metrics(program)
+		for _, f := range families {
+			require.Contains(t, text, "\n"+f, program)
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package e2e_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/stretchr/testify/require"
+
+	"mailroom/deploy/dev/stack"
+)
+
+// gate is a TCP proxy that can be shut: then it resets what comes.
+type gate struct {
+	listener net.Listener
+	target   string
+	shut     atomic.Bool
+	mu       sync.Mutex
+	open     map[net.Conn]bool
+}
+
+func newGate(t *testing.T, target string) *gate {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	g := &gate{listener: l, target: target, open: map[net.Conn]bool{}}
+	t.Cleanup(func() { _ = l.Close(); g.set(true) })
+	go g.serve()
+	return g
+}
+
+func (g *gate) serve() {
+	for {
+		in, err := g.listener.Accept()
+		if err != nil {
+			return
+		}
+		if g.shut.Load() {
+			_ = in.Close()
+			continue
+		}
+		out, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", g.target)
+		if err != nil {
+			_ = in.Close()
+			continue
+		}
+		g.mu.Lock()
+		g.open[in], g.open[out] = true, true
+		g.mu.Unlock()
+		pump := func(to, from net.Conn) {
+			_, _ = io.Copy(to, from)
+			if tcp, ok := to.(*net.TCPConn); ok {
+				_ = tcp.CloseWrite()
+			}
+		}
+		go pump(out, in)
+		go pump(in, out)
+	}
+}
+
+// set shuts or opens the gate; shutting ends the connections there are.
+func (g *gate) set(shut bool) {
+	g.shut.Store(shut)
+	if !shut {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.open {
+		_ = c.Close()
+	}
+	g.open = map[net.Conn]bool{}
+}
+
+// TestScannerAway: mail waits for the scanner, is held when that lasts, and goes
+// on when the scanner is back. Nothing leaves unscanned meanwhile.
+func TestScannerAway(t *testing.T) {
+	t.Parallel()
+	var g *gate
+	w := newWorldOn(t, func(s *settings) { s.Scan = "15s" }, func(i *stack.Infra) {
+		g = newGate(t, i.Clamd)
+		i.Clamd = g.listener.Addr().String()
+	})
+	g.set(true)
+	attachment := fields{"attachments": []any{attached("a.txt", "text/plain", []byte("harmless"))}}
+	waits, isHeld := newID(), newID()
+	w.accept(shapeA(waits, "support").with(attachment).json())
+	require.Equal(t, "scanner_unavailable", w.until(waits, "retrying").Reason)
+	require.Empty(t, w.effects(waits))
+	g.set(false)
+	w.until(waits, "delivered")
+	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(waits))
+
+	g.set(true)
+	w.accept(shapeA(isHeld, "support").with(attachment).json())
+	require.Equal(t, "scanner_unavailable", w.until(isHeld, "quarantined").Reason)
+	require.Empty(t, w.effects(isHeld))
+	g.set(false)
+	w.decide(isHeld, "retry")
+	w.until(isHeld, "delivered")
+	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(isHeld))
+}
+
+// TestDestinationDownForAWhile: the breaker opens, attempts are not burned while
+// it is open, and delivery follows when the destination is back.
+func TestDestinationDownForAWhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.script(map[string]any{"path": "/away", "status": 503})
+	ids := make([]string, 12)
+	for i := range ids {
+		ids[i] = newID()
+		w.accept(shapeA(ids[i], "away").json())
+	}
+	for _, id := range ids {
+		e := w.until(id, "retrying")
+		require.Equal(t, "downstream_unavailable", e.Reason)
+	}
+	require.Eventually(t, func() bool {
+		return metricOf(w, stack.Worker, `mailroom_delivery_breaker_state{destination="away",state="open"}`) == "1"
+	}, patience, tick, "the breaker opens")
+	require.Eventually(t, func() bool { return w.calls("/away") >= 6 }, patience, tick, "it probes")
+	// Three failures open it and then one probe is let through every two seconds:
+	// were the attempts burned, the destination would see far more calls.
+	require.Less(t, w.calls("/away"), 3*len(ids))
+	w.clear("/away")
+	attempts := 0
+	for _, id := range ids {
+		e := w.until(id, "delivered")
+		require.Equal(t, map[string]int{"/away": 1}, w.effects(id))
+		attempts += e.Deliveries[0].Attempts
+	}
+	require.Equal(t, w.calls("/away"), attempts, "an attempt is a call that was made")
+}
+
+// TestDestinationActsAndResets: the repeat carries the same key.
+func TestDestinationActsAndResets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.script(map[string]any{"path": "/reset", "drop": "after", "count": 2})
+	id := newID()
+	w.accept(shapeA(id, "reset").json())
+	e := w.until(id, "delivered")
+	require.Equal(t, 3, e.Deliveries[0].Attempts)
+	require.Equal(t, map[string]int{"/reset": 1}, w.effects(id))
+	require.Equal(t, 3, w.calls("/reset"))
+}
+
+// calls counts the requests that a path of the sink has seen.
+func (w *world) calls(path string) int {
+	w.t.Helper()
+	var report struct {
+		Paths map[string]struct {
+			Received int `json:"received"`
+		} `json:"paths"`
+	}
+	w.sink(http.MethodGet, "/effects?limit=0", nil, &report)
+	return report.Paths[path].Received
+}
+
+// TestWorkerRestarts: a held email and one that is being retried outlive their
+// worker, once stopped and once killed.
+func TestWorkerRestarts(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*world) error{
+		"stopped": func(w *world) error { return w.Stop(stack.Worker) },
+		"killed":  func(w *world) error { return w.Kill(stack.Worker) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			w.script(map[string]any{"path": "/away", "status": 503})
+			waiting, retrying, ongoing := newID(), newID(), newID()
+			w.accept(shapeA(waiting, "careful").json())
+			w.accept(shapeA(retrying, "away").json())
+			w.until(waiting, "quarantined")
+			w.until(retrying, "retrying")
+			require.NoError(t, end(w))
+			w.accept(shapeA(ongoing, "support").json()) // accepted while no worker lives
+			w.clear("/away")
+			require.NoError(t, w.Start(t.Context(), stack.Worker))
+			began := time.Now()
+			w.until(ongoing, "delivered")
+			require.Less(t, time.Since(began), 30*time.Second, "progress within 30 s")
+			w.decide(waiting, "approve")
+			w.until(waiting, "delivered")
+			w.until(retrying, "delivered")
+			require.Equal(t, map[string]int{"/tickets": 1}, w.effects(waiting))
+			require.Equal(t, map[string]int{"/away": 1}, w.effects(retrying))
+			require.Equal(t, map[string]int{"/tickets": 1}, w.effects(ongoing))
+		})
+	}
+}
+
+// TestIngressKilledUnderLoad: whatever was answered 2xx is delivered, once.
+func TestIngressKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	var mu sync.Mutex
+	accepted := map[string]bool{}
+	ctx, cancel := context.WithCancel(t.Context())
+	var senders sync.WaitGroup
+	for range 8 {
+		senders.Go(func() {
+			for ctx.Err() == nil {
+				id := newID()
+				if a, err := w.tryPost(shapeA(id, "support").json()); err == nil && a.OK {
+					mu.Lock()
+					accepted[id] = true
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(accepted)
+	}
+	for range 3 {
+		before := count()
+		require.Eventually(t, func() bool { return count() >= before+40 }, patience, tick)
+		require.NoError(t, w.Kill(stack.Ingress))
+		require.NoError(t, w.Start(t.Context(), stack.Ingress))
+	}
+	cancel()
+	senders.Wait()
+	for id := range accepted {
+		w.until(id, "delivered")
+		require.Equal(t, map[string]int{"/tickets": 1}, w.effects(id))
+	}
+}
+
+// removeBodies deletes every raw body from the object store.
+func (w *world) removeBodies() {
+	w.t.Helper()
+	endpoint, err := url.Parse(w.infra.S3Endpoint)
+	require.NoError(w.t, err)
+	c, err := minio.New(endpoint.Host, &minio.Options{
+		Creds: credentials.NewStaticV4(w.infra.S3AccessKey, w.infra.S3SecretKey, ""), Region: "us-east-1",
+	})
+	require.NoError(w.t, err)
+	removed := 0
+	for o := range c.ListObjects(w.t.Context(), w.infra.RawBucket, minio.ListObjectsOptions{Recursive: true}) {
+		require.NoError(w.t, o.Err)
+		require.NoError(w.t, c.RemoveObject(w.t.Context(), w.infra.RawBucket, o.Key, minio.RemoveObjectOptions{}))
+		removed++
+	}
+	require.Positive(w.t, removed)
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"encoding/json"
+
+	"slices"
+	"sync"
+	"time"
+)
+
+// keptBodies is how many of the newest effects keep their body in memory, as
+// long as it is not longer than maxKeptBody bytes.
+const (
+	keptBodies  = 1000
+	maxKeptBody = 64 << 10
+)
+
+// Arrival is one request, as the file has it. Status is 0 where the connection
+// was dropped or left hanging before an effect.
+type Arrival struct {
+	Time          time.Time       `json:"time"`
+	Path          string          `json:"path"`
+	Key           string          `json:"key"`
+	EventID       string          `json:"event_id,omitempty"`
+	CorrelationID string          `json:"correlation_id,omitempty"`
+	BodySHA256    string          `json:"body_sha256"`
+	Size          int             `json:"size"`
+	Status        int             `json:"status"`
+	Signature     string          `json:"signature,omitempty"` // ok, bad, or empty when not checked
+	Effect        bool            `json:"effect"`
+	Repeat        bool            `json:"repeat"`
+	Body          json.RawMessage `json:"body,omitempty"`
+}
+
+// Effect is what a key has brought about: once, however often it came.
+type Effect struct {
+	Time       time.Time       `json:"time"`
+	Path       string          `json:"path"`
+	Key        string          `json:"key"`
+	EventID    string          `json:"event_id,omitempty"`
+	BodySHA256 string          `json:"body_sha256"`
+	Size       int             `json:"size"`
+	Repeats    int             `json:"repeats"`
+	Body       json.RawMessage `json:"body,omitempty"`
+}
+
+// Counts are totals since the start or the last DELETE, also of what is no
+// longer remembered. Received = Effects + Repeats + Refused.
+type Counts struct {
+	Received int `json:"received"`
+	Effects  int `json:"effects"`
+	Repeats  int `json:"repeats"`
+	Refused  int `json:"refused"`
+}
+
+// Report answers GET /effects; List has the newest last.
+type Report struct {
+	Counts
+	Paths map[string]Counts `json:"paths"`
+	List  []Effect          `json:"list"`
+}
+
+// ledger is what the sink remembers.
+type ledger struct {
+	config Config
+
+	mu    sync.Mutex
+	byKey map[string]*Effect // by path and key
+	order []*Effect          // oldest first
+	paths map[string]Counts
+	total Counts
+}
+
+func newLedger(c Config) *ledger {
+	l := &ledger{config: c}
+	l.forget()
+	return l
+}
+
+func (l *ledger) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.byKey, l.paths, l.order, l.total = map[string]*Effect{}, map[string]Counts{}, nil, Counts{}
+}
+
+// note records an arrival. It reports whether its key was there before; a
+// request without a key is always the first.
+func (l *ledger) note(a Arrival, body []byte) (repeat bool) {
+	valid := json.Valid(body)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counts := l.paths[a.Path]
+	for _, c := range []*Counts{&l.total, &counts} {
+		c.Received++
+	}
+	if a.Effect {
+		a.Repeat = !l.first(a, body, valid)
+		a.Effect = !a.Repeat
+	}
+	for _, c := range []*Counts{&l.total, &counts} {
+		switch {
+		case a.Effect:
+			c.Effects++
+		case a.Repeat:
+			c.Repeats++
+		default:
+			c.Refused++
+		}
+	}
+	l.paths[a.Path] = counts
+	if l.config.File != nil {
+		if l.config.Bodies && valid {
+			a.Body = body
+		}
+		l.write(a)
+	}
+	return a.Repeat
+}
+
+// first remembers an effect unless its key is known.
+func (l *ledger) first(a Arrival, body []byte, valid bool) bool {
+	id := a.Path + "\x00" + a.Key
+	if known, ok := l.byKey[id]; ok {
+		known.Repeats++
+		return false
+	}
+	e := &Effect{Time: a.Time, Path: a.Path, Key: a.Key, EventID: a.EventID, BodySHA256: a.BodySHA256, Size: a.Size}
+	if valid && len(body) <= maxKeptBody {
+		e.Body = body
+	}
+	if a.Key != "" {
+		l.byKey[id] = e
+	}
+	l.order = append(l.order, e)
+	if n := len(l.order); n > keptBodies {
+		l.order[n-keptBodies-1].Body = nil
+	}
+	if len(l.order) > l.config.Keys {
+		oldest := l.order[0]
+		delete(l.byKey, oldest.Path+"\x00"+oldest.Key)
+		l.order = l.order[1:]
+	}
+	return true
+}
+
+// write appends one line. An error of the file is the next request's as well and
+// changes no answer.
+func (l *ledger) write(a Arrival) {
+	line, err := json.Marshal(a)
+	if err != nil {
+		return
+	}
+	_, _ = l.config.File.Write(append(line, '\n'))
+}
+
+// report gives the newest limit effects that meet what is not empty.
+func (l *ledger) report(path, key, eventID string, limit int) Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := Report{Counts: l.total, Paths: map[string]Counts{}, List: []Effect{}}
+	for p, c := range l.paths {
+		r.Paths[p] = c
+	}
+	for _, e := range slices.Backward(l.order) {
+		if len(r.List) == limit {
+			break
+		}
+		if (path == "" || path == e.Path) && (key == "" || key == e.Key) && (eventID == "" || eventID == e.EventID) {
+			r.List = append(r.List, *e)
+		}
+	}
+	slices.Reverse(r.List)
+	return r
+}

@@ -1,0 +1,31 @@
+// Command sink is a sample destination: it records what it receives, honours
+// idempotency keys, checks signatures and fails on request. It is for
+// development, tests and benchmarks alone.
+//
+//	POST /<name>     takes a delivery; a key that it has seen gives 200 with "repeat":true
+//	GET  /effects    counts and the newest effects; ?path= ?key= ?event_id= ?limit=; DELETE forgets them
+//	POST /control    scripts failures, see Script; GET lists them, DELETE ?path= clears them
+//	GET  /healthz
+//
+// Environment: SINK_LISTEN (127.0.0.1:8090), SINK_FILE (JSON lines, one for each
+// request; none when empty), SINK_BODIES (0 leaves the bodies out of the file),
+// SINK_SECRET (set: unsigned or wrongly signed requests get 401), SINK_KEYS (how
+// many keys are remembered, 1000000).
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Getenv); err != nil {
+		fmt.Fprintln(os.Stderr, "sink:", err)
+		os.Exit(1) //nolint:gocritic // exitAfterDefer: stop only restores signal handling
+	}
+}

@@ -1,0 +1,168 @@
+package stack
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// pgPlaces is where systems put the server programs without putting them on PATH.
+var pgPlaces = [...]string{
+	"/usr/lib/postgresql/*/bin",         // Debian, Ubuntu
+	"/usr/pgsql-*/bin",                  // Red Hat
+	"/usr/libexec/postgresql*",          // Alpine
+	"/usr/local/pgsql/bin",              // built from source
+	"/opt/homebrew/opt/postgresql*/bin", // macOS, Homebrew on ARM
+	"/usr/local/opt/postgresql*/bin",    // macOS, Homebrew on Intel
+	"/Applications/Postgres.app/Contents/Versions/*/bin",
+}
+
+// findPostgres gives the folder of postgres and initdb: that of PATH, else the
+// newest of the usual places. A cluster that exists wants the major version that
+// made it; an empty one takes any.
+func findPostgres(major string) (string, error) {
+	var found []string
+	for _, dir := range pgFolders() {
+		has := pgMajor(dir)
+		if has == "" {
+			continue
+		}
+		if major == "" || has == major {
+			return dir, nil
+		}
+		found = append(found, has)
+	}
+	if len(found) > 0 {
+		return "", fmt.Errorf("the cluster was made by PostgreSQL %s and only %s is here: install %s, or forget the data with `make down CLEAN=1`",
+			major, strings.Join(found, ", "), major)
+	}
+	return "", fmt.Errorf("the server programs (postgres, initdb) are neither on PATH nor in %s or the like: install them (Debian: apt-get install postgresql), or set DATABASE_URL to a database that runs elsewhere",
+		pgPlaces[0])
+}
+
+func pgFolders() []string {
+	var folders []string
+	if onPath, err := exec.LookPath("postgres"); err == nil {
+		if real, err := filepath.EvalSymlinks(onPath); err == nil {
+			folders = append(folders, filepath.Dir(real))
+		}
+		folders = append(folders, filepath.Dir(onPath))
+	}
+	var usual []string
+	for _, place := range pgPlaces {
+		matches, _ := filepath.Glob(place)
+		usual = append(usual, matches...)
+	}
+	slices.SortStableFunc(usual, func(a, b string) int { return cmp.Compare(number(b), number(a)) })
+	return append(folders, usual...)
+}
+
+var digits = regexp.MustCompile(`\d+`)
+
+// number is the first number in a path, the major version in all of pgPlaces.
+func number(path string) int {
+	n, _ := strconv.Atoi(digits.FindString(path))
+	return n
+}
+
+var pgVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
+
+// pgMajor gives the major version of the server programs in dir, "" where they
+// are not complete.
+func pgMajor(dir string) string {
+	if !executable(filepath.Join(dir, "initdb")) {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output() //nolint:gosec // looked up above
+	if match := pgVersion.FindSubmatch(said); err == nil && match != nil {
+		return string(match[1])
+	}
+	return ""
+}
+
+// unprivileged gives the first of the named users that exists and is not root.
+func unprivileged(names ...string) (*syscall.Credential, error) {
+	for _, name := range names {
+		found, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, badUID := strconv.ParseUint(found.Uid, 10, 32)
+		gid, badGID := strconv.ParseUint(found.Gid, 10, 32)
+		if badUID == nil && badGID == nil && uid != 0 {
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+		}
+	}
+	return nil, fmt.Errorf("PostgreSQL refuses to run as root and there is no user %s: create one with `useradd -r postgres`", strings.Join(names, " or "))
+}
+
+// reaches reports whether user can enter every folder on the way to dir.
+func reaches(user *syscall.Credential, dir string) bool {
+	for ; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return false
+		}
+		mode, owner := info.Mode().Perm(), info.Sys().(*syscall.Stat_t)
+		enter := mode&0o001 != 0
+		switch {
+		case owner.Uid == user.Uid:
+			enter = mode&0o100 != 0
+		case owner.Gid == user.Gid:
+			enter = mode&0o010 != 0
+		}
+		if !enter {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+	}
+}
+
+// elsewhere names a folder that every user can reach, always the same for dir.
+func elsewhere(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	return filepath.Join("/var/tmp", "mailroom-"+hex.EncodeToString(sum[:8]))
+}
+
+// ownFolder makes a folder that user, or without one the caller, alone can use. A
+// folder of somebody else is refused.
+func ownFolder(dir string, user *syscall.Credential) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // must be reachable
+		return fmt.Errorf("make %s: %w", dir, err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
+		return fmt.Errorf("make %s: %w", dir, err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", dir, err)
+	}
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid()) //nolint:gosec // ids fit
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if !info.IsDir() || (owner != uid && (user == nil || owner != user.Uid)) {
+		return fmt.Errorf("%s belongs to another user: remove it (a stack that root started leaves it: `make down CLEAN=1` as root)", dir)
+	}
+	if user != nil {
+		uid, gid = user.Uid, user.Gid
+	}
+	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
+		return fmt.Errorf("make %s: %w", dir, err)
+	}
+	return os.Chmod(dir, 0o700) //nolint:gosec // a folder
+}

@@ -1,0 +1,172 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"mailroom/shared/contract"
+)
+
+// programGrace is above what ingress and worker give what is in flight.
+const programGrace = 40 * time.Second
+
+// ourPrograms are the packages of what Bin holds.
+var ourPrograms = [...]string{"./ingress/cmd/ingress", "./ingress/cmd/mailctl", "./worker/cmd/worker", "./deploy/dev/sink"}
+
+// BuildPrograms compiles Mailroom's programs from the repository at root into bin.
+// A program that runs keeps what it was started from.
+func BuildPrograms(ctx context.Context, root, bin string, console *Console) error {
+	defer console.Await("compiling ingress, worker, mailctl and sink")()
+	began := time.Now()
+	if err := os.MkdirAll(bin, 0o755); err != nil { //nolint:gosec // programs for everybody
+		return fmt.Errorf("make %s: %w", bin, err)
+	}
+	if err := goBuild(ctx, root, bin+string(filepath.Separator), ourPrograms[:]...); err != nil {
+		return err
+	}
+	console.Say("  %-10s built %5.1f s  %s", "programs", time.Since(began).Seconds(), bin)
+	return nil
+}
+
+// tool sees to it that Bin links to the server of that name, where it is one that
+// is taken from PATH or built.
+func (s *Stack) tool(ctx context.Context, name string) error {
+	if s.opt.Root == "" || !slices.Contains([]string{Temporal, MinIO}, name) {
+		return nil
+	}
+	found, err := Tools{Root: s.opt.Root, Dir: s.opt.Tools, Console: s.opt.Console}.Find(ctx, name)
+	if err != nil {
+		return err
+	}
+	link := filepath.Join(s.opt.Bin, name)
+	if now, err := os.Readlink(link); err == nil && now == found {
+		return nil
+	}
+	if err := os.MkdirAll(s.opt.Bin, 0o755); err != nil { //nolint:gosec // programs for everybody
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	_ = os.Remove(link)
+	if err := os.Symlink(found, link); err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	return nil
+}
+
+// migrate brings the database to the form that the programs want.
+func (s *Stack) migrate(ctx context.Context) error {
+	defer s.opt.Console.Await("migrating the database")()
+	said, err := s.Mailctl(ctx, "migrate")
+	if err != nil {
+		return fmt.Errorf("migrate the database: %s", strings.TrimPrefix(said, "mailctl: "))
+	}
+	return nil
+}
+
+// Mailctl runs mailctl against this stack and gives what it prints. Where it
+// fails, that is the one line that says why.
+func (s *Stack) Mailctl(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.opt.Bin, "mailctl"), args...) //nolint:gosec // our own program
+	cmd.Env = s.programVars().With(s.ClientVars()).List()
+	var out, failure bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &failure
+	if err := cmd.Run(); err != nil {
+		text := failure.Bytes()
+		if len(bytes.TrimSpace(text)) == 0 {
+			text = out.Bytes()
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			text = []byte(err.Error())
+		}
+		return reason(text), fmt.Errorf("mailctl %s: %w", args[0], err)
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// ClientVars are the variables by which mailctl finds this stack.
+func (s *Stack) ClientVars() Vars {
+	return Vars{
+		"MAILROOM_URL": s.IngressURL() + "/webhooks/email", "MAILROOM_API": s.OperatorURL(),
+		"MAILROOM_TOKEN": s.opt.Vars.Get("OPERATOR_TOKEN"),
+	}
+}
+
+// IngressURL is where providers post, without a path.
+func (s *Stack) IngressURL() string { return "http://" + loopback(s.opt.Ports.Ingress) }
+
+// OperatorURL is where the operator API is, without a path.
+func (s *Stack) OperatorURL() string { return "http://" + loopback(s.opt.Ports.Operator) }
+
+// TemporalUI is Temporal's Web UI, without a path.
+func (s *Stack) TemporalUI() string { return "http://" + loopback(s.opt.Ports.TemporalUI) }
+
+// S3Console is MinIO's console.
+func (s *Stack) S3Console() string { return "http://" + loopback(s.opt.Ports.S3Console) }
+
+// SinkURL is the sample destination, without a path.
+func (s *Stack) SinkURL() string { return "http://" + loopback(s.opt.Ports.Sink) }
+
+// MetricsURL gives /metrics of the ingress or the worker.
+func (s *Stack) MetricsURL(program string) string {
+	port := s.opt.Ports.IngressMetrics
+	if program == Worker {
+		port = s.opt.Ports.WorkerMetrics
+	}
+	return "http://" + loopback(port) + "/metrics"
+}
+
+func (s *Stack) programVars() Vars {
+	return s.base().Except("TEMPORAL_").With(s.Infra().vars()).With(Vars{
+		"MAILROOM_CONFIG":          s.opt.Config,
+		"MAILROOM_LISTEN":          loopback(s.opt.Ports.Ingress),
+		"MAILROOM_OPERATOR_LISTEN": loopback(s.opt.Ports.Operator),
+	})
+}
+
+func (s *Stack) program(name string, ports []int, vars Vars, ready func(context.Context) error) *service {
+	return &service{
+		name: name, ports: ports, where: loopback(ports[0]),
+		patience: time.Minute, stop: syscall.SIGTERM, grace: programGrace,
+		command: func() (command, error) {
+			return command{path: filepath.Join(s.opt.Bin, name), vars: s.programVars().With(vars), dir: s.opt.Root}, nil
+		},
+		ready: ready,
+	}
+}
+
+func (s *Stack) ingress() *service {
+	p := s.opt.Ports
+	vars := Vars{"MAILROOM_METRICS_LISTEN": loopback(p.IngressMetrics)}
+	return s.program(Ingress, []int{p.Ingress, p.Operator, p.IngressMetrics}, vars, func(ctx context.Context) error {
+		return getOK(ctx, s.IngressURL()+"/readyz")
+	})
+}
+
+// worker is ready when it says so and Temporal has tasks to give to it.
+func (s *Stack) worker() *service {
+	port := s.opt.Ports.WorkerMetrics
+	vars := Vars{"MAILROOM_METRICS_LISTEN": loopback(port)}
+	return s.program(Worker, []int{port}, vars, func(ctx context.Context) error {
+		if err := getOK(ctx, "http://"+loopback(port)+"/readyz"); err != nil {
+			return err
+		}
+		i := s.Infra()
+		return withTemporal(i.Temporal, func(c temporalClient) error {
+			return c.polled(ctx, i.TemporalNamespace, contract.TaskQueue)
+		})
+	})
+}
+
+func (s *Stack) sink() *service {
+	port := s.opt.Ports.Sink
+	return s.program(Sink, []int{port}, Vars{"SINK_LISTEN": loopback(port)}, func(ctx context.Context) error {
+		return getOK(ctx, s.SinkURL()+"/healthz")
+	})
+}

@@ -1,0 +1,162 @@
+package stack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// toolsDir holds one folder for each pinned tool, with a go.mod of its own.
+const toolsDir = "deploy/tools"
+
+// Tools finds or builds the programs of others that are pinned under deploy/tools.
+type Tools struct {
+	Root    string // of the repository
+	Dir     string // where built tools are kept, for ever
+	Console *Console
+}
+
+// Find gives the path of a tool: the one on PATH where there is one, else the
+// pinned one, which is built the first time.
+func (t Tools) Find(ctx context.Context, name string) (string, error) {
+	if found, err := exec.LookPath(name); err == nil {
+		found, err = filepath.Abs(found)
+		// .dev/bin may be on PATH; it holds links to what was found here before.
+		if real, failed := filepath.EvalSymlinks(found); err == nil && failed == nil && !within(real, t.Root) {
+			return found, nil
+		}
+	}
+	built, err := t.Build(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return built[0], nil
+}
+
+// Build gives the paths of the programs that the folder deploy/tools/<name> pins,
+// in the order of its go.mod. They are built when they are missing or the pins
+// have changed since.
+func (t Tools) Build(ctx context.Context, name string) ([]string, error) {
+	module := filepath.Join(t.Root, toolsDir, name)
+	mod, err := os.ReadFile(filepath.Join(module, "go.mod")) //nolint:gosec // below the repository
+	if err != nil {
+		return nil, fmt.Errorf("%s is not on PATH and %s/%s does not pin it", name, toolsDir, name)
+	}
+	sum, err := os.ReadFile(filepath.Join(module, "go.sum")) //nolint:gosec // below the repository
+	if err != nil {
+		return nil, fmt.Errorf("read pins of %s: %w", name, err)
+	}
+	packages := toolLines(string(mod))
+	if len(packages) == 0 {
+		return nil, fmt.Errorf("%s/%s/go.mod has no tool line", toolsDir, name)
+	}
+	pins := sha256.Sum256(append(mod, sum...))
+	dir := filepath.Join(t.Dir, name+"-"+hex.EncodeToString(pins[:6]))
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for everybody
+		return nil, err
+	}
+	unlock, err := Lock(ctx, filepath.Join(t.Dir, name+".lock"), "another build of "+name, t.Console)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var paths []string
+	for _, pkg := range packages {
+		target := filepath.Join(dir, path.Base(pkg))
+		if !fileExists(target) {
+			if err := t.build(ctx, name, version(string(mod), pkg), module, pkg, target); err != nil {
+				return nil, err
+			}
+		}
+		paths = append(paths, target)
+	}
+	t.forgetOlder(name, dir)
+	return paths, nil
+}
+
+func (t Tools) build(ctx context.Context, name, version, module, pkg, target string) error {
+	t.Console.Say("  building %s %s: it is not on PATH, so it is compiled once from %s/%s (minutes); later starts take seconds",
+		name, version, toolsDir, name)
+	defer t.Console.Await("building " + name)()
+	fresh := target + ".new"
+	if err := goBuild(ctx, module, fresh, pkg); err != nil {
+		return fmt.Errorf("build %s: %w", name, err)
+	}
+	if err := os.Rename(fresh, target); err != nil {
+		return fmt.Errorf("build %s: %w", name, err)
+	}
+	return nil
+}
+
+// forgetOlder removes what was built from other pins.
+func (t Tools) forgetOlder(name, keep string) {
+	found, _ := filepath.Glob(filepath.Join(t.Dir, name+"-????????????"))
+	for _, dir := range found {
+		if dir != keep {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
+// goBuild compiles packages of the module in dir, without a C compiler, to out.
+func goBuild(ctx context.Context, dir, out string, packages ...string) error {
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", out}, packages...)
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // fixed program, our own packages
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	said, err := cmd.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("the go command is not on PATH: install Go from https://go.dev/dl")
+	case err != nil:
+		return fmt.Errorf("go build: %s", strings.TrimSpace(string(said)))
+	}
+	return nil
+}
+
+// toolLines gives the packages of the tool directives of a go.mod.
+func toolLines(mod string) []string {
+	var packages []string
+	inside := false
+	for line := range strings.Lines(mod) {
+		line, _, _ = strings.Cut(line, "//")
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 2 && f[0] == "tool" && f[1] == "(":
+			inside = true
+		case len(f) == 2 && f[0] == "tool":
+			packages = append(packages, f[1])
+		case len(f) == 1 && f[0] == ")":
+			inside = false
+		case len(f) == 1 && inside:
+			packages = append(packages, f[0])
+		}
+	}
+	return packages
+}
+
+// version gives the version at which a go.mod requires the module of a package.
+func version(mod, pkg string) string {
+	var module, found string
+	for line := range strings.Lines(mod) {
+		f := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(f) >= 2 && len(f[0]) > len(module) && strings.HasPrefix(pkg+"/", f[0]+"/") {
+			module, found = f[0], f[1]
+		}
+	}
+	return found
+}
+
+func within(path, dir string) bool {
+	relative, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(relative)
+}

@@ -1,0 +1,341 @@
+// Package compose checks docker-compose.yml, where no container engine runs:
+// that it loads, that nothing in it floats, and that the programs would find
+// what they read. It has no code of its own.
+package compose_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+)
+
+const root = "../../.."
+
+// secretName finds the variables whose values must not be shown.
+var secretName = regexp.MustCompile(`(PASSWORD|PWD|SECRET|TOKEN|_KEY|ROOT_USER)`)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, path))
+	require.NoError(t, err)
+	return string(text)
+}
+
+// variables gives what docker-compose.yml takes from the environment, by name.
+func variables(t *testing.T) map[string]template.Variable {
+	t.Helper()
+	var raw map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "docker-compose.yml")), &raw))
+	return template.ExtractVariables(raw, template.DefaultPattern)
+}
+
+// filled gives each required variable a value of its own, as a person would.
+func filled(t *testing.T) types.Mapping {
+	t.Helper()
+	env := types.Mapping{}
+	for name, v := range variables(t) {
+		if v.Required {
+			env[name] = "given-" + strings.ToLower(name)
+		}
+	}
+	return env
+}
+
+func load(env types.Mapping) (*types.Project, error) {
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	return loader.LoadWithContext(context.Background(), types.ConfigDetails{
+		WorkingDir:  abs,
+		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(abs, "docker-compose.yml")}},
+		Environment: env,
+	})
+}
+
+func project(t *testing.T) *types.Project {
+	t.Helper()
+	p, err := load(filled(t))
+	require.NoError(t, err)
+	return p
+}
+
+// ours are the services whose images are built here.
+func ours(p *types.Project) map[string]types.ServiceConfig {
+	out := map[string]types.ServiceConfig{}
+	for name, s := range p.Services {
+		if s.Build != nil {
+			out[name] = s
+		}
+	}
+	return out
+}
+
+func getenv(s types.ServiceConfig) func(string) string {
+	return func(name string) string {
+		if v := s.Environment[name]; v != nil {
+			return *v
+		}
+		return ""
+	}
+}
+
+func TestTheStackIsWhole(t *testing.T) {
+	t.Parallel()
+	require.ElementsMatch(t, []string{
+		"ingress", "worker", "migrate", "postgres", "minio", "clamav",
+		"temporal", "temporal-schema", "temporal-setup", "temporal-ui",
+	}, project(t).ServiceNames())
+}
+
+func TestEveryImageIsPinned(t *testing.T) {
+	t.Parallel()
+	exact := regexp.MustCompile(`:v?(\d+\.\d+(\.\d+)?|\d{4}-\d{2}-\d{2})(-[a-z0-9.-]+)?(@sha256:[0-9a-f]{64})?$`)
+	for name, s := range project(t).Services {
+		if s.Build != nil {
+			require.NotEmpty(t, s.Image, name)
+			require.NotContains(t, s.Image, ":latest", name)
+			continue
+		}
+		require.Regexp(t, exact, s.Image, name)
+	}
+
+	stages := map[string]bool{"scratch": true}
+	for _, m := range regexp.MustCompile(`(?m)^FROM (?:--platform=\S+ )?(\S+) AS (\S+)$`).
+		FindAllStringSubmatch(read(t, "deploy/images/Dockerfile"), -1) {
+		if !stages[m[1]] {
+			require.Regexp(t, exact, m[1], "Dockerfile")
+		}
+		stages[m[2]] = true
+	}
+	for name, s := range ours(project(t)) {
+		require.True(t, stages[s.Build.Target], "%s: the Dockerfile has no target %q", name, s.Build.Target)
+	}
+}
+
+func TestStartOrderWaitsForHealth(t *testing.T) {
+	t.Parallel()
+	p := project(t)
+	for name, s := range p.Services {
+		for on, dependency := range s.DependsOn {
+			target := p.Services[on]
+			switch dependency.Condition {
+			case types.ServiceConditionHealthy:
+				require.NotNil(t, target.HealthCheck, "%s waits for the health of %s", name, on)
+				require.NotEmpty(t, target.HealthCheck.Test, "%s waits for the health of %s", name, on)
+				require.False(t, target.HealthCheck.Disable, "%s waits for the health of %s", name, on)
+			case types.ServiceConditionCompletedSuccessfully:
+				require.True(t, strings.HasPrefix(target.Restart, "on-failure"), "%s waits for the end of %s", name, on)
+			default:
+				t.Errorf("%s starts beside %s without waiting for it", name, on)
+			}
+		}
+	}
+	for _, name := range []string{"ingress", "worker", "postgres", "minio", "clamav", "temporal"} {
+		require.NotNil(t, p.Services[name].HealthCheck, name)
+	}
+}
+
+func TestProgramsFindWhatTheyRead(t *testing.T) {
+	t.Parallel()
+	notRead := map[string][]string{
+		"ingress": {"PORT"},
+		"worker":  {"PORT", "MAILROOM_LISTEN", "MAILROOM_OPERATOR_LISTEN"},
+	}
+	p := project(t)
+	for name, skip := range notRead {
+		s := p.Services[name]
+		names := []string{"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
+		for _, v := range config.Variables() {
+			names = append(names, v.Name)
+		}
+		for _, variable := range names {
+			if slices.Contains(skip, variable) {
+				continue
+			}
+			require.NotEmpty(t, getenv(s)(variable), "%s: %s", name, variable)
+		}
+
+		env, err := config.ReadEnv(getenv(s), "127.0.0.1:1")
+		require.NoError(t, err, name)
+		source := mounted(s, env.ConfigPath)
+		require.NotEmpty(t, source, "%s: nothing is mounted at %s", name, env.ConfigPath)
+		_, err = config.Load(source, getenv(s))
+		require.NoError(t, err, name)
+		require.NotEmpty(t, writable(s, env.SpoolDir), "%s: %s is read-only", name, env.SpoolDir)
+		require.Contains(t, strings.Join(s.HealthCheck.Test, " "), "/readyz", name)
+	}
+	ingress := p.Services["ingress"]
+	require.Contains(t, ingress.HealthCheck.Test[2], port(getenv(ingress)("MAILROOM_LISTEN"))+"/readyz")
+	worker := p.Services["worker"]
+	require.Contains(t, worker.HealthCheck.Test[2], port(getenv(worker)("MAILROOM_METRICS_LISTEN"))+"/readyz")
+	require.NotEmpty(t, getenv(p.Services["migrate"])("DATABASE_URL"))
+}
+
+// port gives ":8080" of "0.0.0.0:8080".
+func port(address string) string { return address[strings.LastIndexByte(address, ':'):] }
+
+// mounted gives the file of the host that a container sees at target.
+func mounted(s types.ServiceConfig, target string) string {
+	for _, v := range s.Volumes {
+		if v.Type == types.VolumeTypeBind && v.Target == target {
+			return v.Source
+		}
+	}
+	return ""
+}
+
+// writable names what makes a directory writable under a read-only file system.
+func writable(s types.ServiceConfig, dir string) string {
+	for _, v := range s.Volumes {
+		if v.Type == types.VolumeTypeVolume && v.Target == dir && !v.ReadOnly {
+			return v.Source
+		}
+	}
+	for _, mount := range s.Tmpfs {
+		if strings.HasPrefix(mount, dir+":") {
+			return mount
+		}
+	}
+	return ""
+}
+
+func TestNoSecretHasADefault(t *testing.T) {
+	t.Parallel()
+	for name, v := range variables(t) {
+		if !secretName.MatchString(name) {
+			require.False(t, v.Required, "%s is required and looks like no secret", name)
+			continue
+		}
+		require.Empty(t, v.DefaultValue, name)
+		require.Equal(t, !strings.HasSuffix(name, "_PREVIOUS"), v.Required, name)
+
+		env := filled(t)
+		delete(env, name)
+		_, err := load(env)
+		if v.Required {
+			require.ErrorContains(t, err, name)
+		}
+	}
+
+	// What a service is given under the name of a secret was given by a person.
+	given := filled(t)
+	for service, s := range project(t).Services {
+		for name, value := range s.Environment {
+			secret := secretName.MatchString(name) || name == "DATABASE_URL"
+			if !secret || value == nil || *value == "" {
+				continue
+			}
+			found := false
+			for variable, text := range given {
+				found = found || (secretName.MatchString(variable) && strings.Contains(*value, text))
+			}
+			require.True(t, found, "%s: %s holds a secret that stands in the file", service, name)
+		}
+	}
+}
+
+func TestTheHeaderSaysHowToFillDotEnv(t *testing.T) {
+	t.Parallel()
+	text := read(t, "docker-compose.yml")
+	for name, v := range variables(t) {
+		if v.Required {
+			require.Contains(t, text, "\n#   "+name+"=", "the header leaves %s out", name)
+		}
+		require.Contains(t, text[:strings.Index(text, "\nname:")], name+map[bool]string{true: "=", false: ""}[v.Required])
+	}
+}
+
+func TestOurServicesAreHardened(t *testing.T) {
+	t.Parallel()
+	p := project(t)
+	for name, s := range p.Services {
+		require.Contains(t, s.SecurityOpt, "no-new-privileges:true", name)
+		require.False(t, s.Privileged, name)
+		require.Empty(t, s.NetworkMode, name)
+		require.NotNil(t, s.Deploy, name)
+		require.NotNil(t, s.Deploy.Resources.Limits, name)
+		require.Positive(t, int64(s.Deploy.Resources.Limits.MemoryBytes), name)
+		require.Equal(t, "10m", s.Logging.Options["max-size"], name)
+	}
+	for name, s := range ours(p) {
+		require.Regexp(t, `^[1-9]\d*:[1-9]\d*$`, s.User, "%s must not run as root", name)
+		require.True(t, s.ReadOnly, name)
+		require.Equal(t, []string{"ALL"}, s.CapDrop, name)
+		require.Empty(t, s.CapAdd, name)
+	}
+	require.Len(t, ours(p), 4)
+	for _, name := range []string{"ingress", "worker"} {
+		require.Greater(t, time.Duration(*p.Services[name].StopGracePeriod), 30*time.Second, name)
+	}
+}
+
+func TestOnlyTheIngressCanBeOpened(t *testing.T) {
+	t.Parallel()
+	env := filled(t)
+	env["MAILROOM_WEBHOOK_ADDRESS"] = "0.0.0.0"
+	p, err := load(env)
+	require.NoError(t, err)
+	var open []string
+	for name, s := range p.Services {
+		for _, published := range s.Ports {
+			if published.HostIP != "127.0.0.1" {
+				open = append(open, name+" "+published.Published)
+			}
+		}
+		for network := range s.Networks {
+			require.Contains(t, p.Networks, network)
+		}
+	}
+	require.Equal(t, []string{"ingress 8080"}, open)
+	require.True(t, p.Networks["core"].Internal)
+
+	for _, s := range project(t).Services {
+		for _, published := range s.Ports {
+			require.Equal(t, "127.0.0.1", published.HostIP)
+		}
+	}
+}
+
+func TestWhatIsMountedExists(t *testing.T) {
+	t.Parallel()
+	for name, s := range project(t).Services {
+		for _, v := range s.Volumes {
+			if v.Type != types.VolumeTypeBind {
+				continue
+			}
+			info, err := os.Stat(v.Source)
+			require.NoError(t, err, name)
+			require.False(t, info.IsDir(), name)
+			require.True(t, v.ReadOnly, "%s: %s", name, v.Target)
+			if strings.HasSuffix(v.Source, ".sh") {
+				require.NotZero(t, info.Mode()&0o100, "%s is not executable", v.Source)
+			}
+		}
+	}
+}
+
+func TestSearchAttributesAreRegistered(t *testing.T) {
+	t.Parallel()
+	script := read(t, "deploy/compose/temporal-setup.sh")
+	for name, kind := range map[string]string{
+		contract.AttrState: "Keyword", contract.AttrReason: "Keyword", contract.AttrTenant: "Keyword",
+		contract.AttrSource: "Keyword", contract.AttrRoute: "Keyword", contract.AttrDestinations: "KeywordList",
+	} {
+		require.Regexp(t, `--name `+name+` --type `+kind+`\b`, script)
+	}
+}

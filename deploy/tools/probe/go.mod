@@ -1,0 +1,3 @@
+module mailroom/deploy/tools/probe
+
+go 1.26.0
