@@ -24,6 +24,10 @@ const (
 	defaultRetry       = 24 * time.Hour
 )
 
+// maxTimeout is the longest that one attempt at a destination may take; the
+// workflow gives up on attempts that are not over soon after.
+const maxTimeout = 2 * time.Minute
+
 // Tenant finds a tenant by name.
 func (f *File) Tenant(name string) (Tenant, bool) {
 	for _, t := range f.Tenants {
@@ -159,6 +163,9 @@ func (c *checker) checkReferences(f *File) {
 	for i, d := range f.Destinations {
 		if problem := checkURL(d.URL); problem != "" && d.URL != "" {
 			c.add(problem, "destinations", i, "url")
+		}
+		if d.Timeout > maxTimeout {
+			c.add(fmt.Sprintf("must be at most %s", maxTimeout), "destinations", i, "timeout")
 		}
 	}
 	for i, r := range f.Routes {

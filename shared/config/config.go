@@ -91,7 +91,7 @@ type Destination struct {
 	URL          string        `yaml:"url"`
 	Secret       KeyRef        `yaml:"secret"`
 	AllowPrivate bool          `yaml:"allow_private"` // loopback and private addresses may be called
-	Timeout      time.Duration `yaml:"timeout"`       // one attempt, from dial to the end of the answer; default 10s
+	Timeout      time.Duration `yaml:"timeout"`       // one attempt, from dial to the end of the answer; default 10s, at most 2m
 	MaxInFlight  int           `yaml:"max_in_flight"` // per worker process; default 32
 	// Idempotent is whether the destination honours Idempotency-Key; default
 	// true. Where it does not, an attempt whose effect is unknown is held and not repeated.

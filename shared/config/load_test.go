@@ -339,3 +339,10 @@ func TestSchemaMatchesTypes(t *testing.T) {
 	}
 	require.Equal(t, inTypes, schemaFields(schema))
 }
+
+func TestLoadBoundsTimeouts(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(example, "timeout: 12s", "timeout: 121s", 1)
+	require.NotEqual(t, example, text)
+	require.Equal(t, []string{"destinations[0].timeout: must be at most 2m0s"}, mistakes(t, text, nil))
+}

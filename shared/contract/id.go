@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
+	"strings"
 )
 
 // FirstSource is the source whose workflow IDs are the bare event ids.
@@ -12,17 +13,23 @@ const FirstSource = "mailparse"
 // MaxEventID is the longest event id in bytes that is accepted.
 const MaxEventID = 512
 
-var plainID = regexp.MustCompile(`^[!-~]{1,200}$`)
+// plainID is what an event id must look like to be a workflow ID as it is: 1 to
+// 200 printable ASCII characters but space, "/" and "~", which are ours.
+var plainID = regexp.MustCompile(`^[!-.0-}]{1,200}$`)
+
+const hashed = "sha256-"
 
 // WorkflowID gives the workflow ID of an event: the event id itself for
-// FirstSource, "<source>/<event id>" for others, and a hash where the id is not
-// 1 to 200 printable ASCII characters without spaces. It is a pure function, the
-// root of dedup in processing.
+// FirstSource, "<source>/<event id>" for others, with a hash in place of an id
+// that is not plain. It is a pure function, the root of dedup in processing, and
+// no two events share one: an id that looks like what is made here ("/" of
+// another source, "~" of a conflict, a hash) is hashed itself. Names of sources
+// contain neither "/" nor "~".
 func WorkflowID(source, eventID string) string {
 	id := eventID
-	if !plainID.MatchString(id) {
+	if !plainID.MatchString(id) || strings.HasPrefix(id, hashed) {
 		sum := sha256.Sum256([]byte(eventID))
-		id = "sha256-" + hex.EncodeToString(sum[:])
+		id = hashed + hex.EncodeToString(sum[:])
 	}
 	if source == FirstSource {
 		return id

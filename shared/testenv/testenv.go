@@ -25,7 +25,7 @@ const (
 	VarDatabaseURL = "MAILROOM_TEST_DATABASE_URL" // a user that may create databases
 	VarS3Endpoint  = "MAILROOM_TEST_S3_ENDPOINT"
 	VarS3AccessKey = "MAILROOM_TEST_S3_ACCESS_KEY"
-	VarS3SecretKey = "MAILROOM_TEST_S3_SECRET_KEY" //nolint:gosec // the name of a variable
+	VarS3SecretKey = "MAILROOM_TEST_S3_SECRET_KEY"
 	VarClamd       = "MAILROOM_TEST_CLAMD"
 	VarTemporal    = "MAILROOM_TEST_TEMPORAL"
 	VarBin         = "MAILROOM_TEST_BIN"
