@@ -179,8 +179,10 @@ func (d dependencies) ready(ctx context.Context, logger *slog.Logger) error {
 }
 
 func (d dependencies) temporalHealth(ctx context.Context) error {
-	_, err := d.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
-	return err
+	if _, err := d.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("check temporal: %w", err)
+	}
+	return nil
 }
 
 func listen(ctx context.Context, closing *closers, address string) (net.Listener, error) {

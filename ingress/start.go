@@ -35,8 +35,13 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 	took := s.now().Sub(began)
 	s.metrics.starts.WithLabelValues(string(result)).Inc()
 	s.metrics.startSeconds.Observe(took.Seconds())
-	s.limiter.release(took, err != nil, s.now())
-	done(err)
+	if result == startRefused { // Temporal is well: the row alone is to blame
+		s.limiter.release(took, false, s.now())
+		done(nil)
+	} else {
+		s.limiter.release(took, err != nil, s.now())
+		done(err)
+	}
 	if err == nil {
 		s.marks.add(row.Email.ID)
 		return

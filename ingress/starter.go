@@ -87,7 +87,9 @@ func newStarter(inbox Inbox, workflows Workflows, m *metrics, logger *slog.Logge
 		Name: "temporal", MaxRequests: 1, Timeout: breakerPause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
-			logger.Warn("temporal.breaker", slog.String("from", from.String()), slog.String("to", to.String()))
+			if from == gobreaker.StateClosed || to == gobreaker.StateClosed { // not each try in between
+				logger.Warn("temporal.breaker", slog.String("from", from.String()), slog.String("to", to.String()))
+			}
 			s.nudge()
 		},
 	})
@@ -151,7 +153,7 @@ func (s *starter) sweep(ctx context.Context) {
 		if full && ctx.Err() == nil {
 			continue
 		}
-		timer := time.NewTimer(sweepEvery/2 + rand.N(sweepEvery))
+		timer := time.NewTimer(sweepEvery/2 + rand.N(sweepEvery)) //nolint:gosec // spreads the ingresses, hides nothing
 		select {
 		case <-s.wake:
 		case <-timer.C:

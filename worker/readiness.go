@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -32,8 +33,10 @@ func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		"blob":     r.store.Ready,
 		"scanner":  r.scanner.Ready,
 		"temporal": func(ctx context.Context) error {
-			_, err := r.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
-			return err
+			if _, err := r.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+				return fmt.Errorf("ask temporal: %w", err)
+			}
+			return nil
 		},
 	}
 	type finding struct {

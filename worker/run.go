@@ -186,8 +186,10 @@ func dial(ctx context.Context, logger *slog.Logger, reg prometheus.Registerer, c
 	var tc client.Client
 	err = patiently(ctx, logger, "temporal", func(ctx context.Context) (bool, error) {
 		var err error
-		tc, err = client.DialContext(ctx, options)
-		return true, err
+		if tc, err = client.DialContext(ctx, options); err != nil {
+			return true, fmt.Errorf("dial: %w", err)
+		}
+		return false, nil
 	})
 	if err != nil {
 		return nil, err

@@ -65,9 +65,11 @@ func (e *inboundEmail) heldDetails(b *strings.Builder) {
 			fmt.Fprintf(b, "\n- `%s`: %s %s. Approving %s.", one.Reason, x.what, e.finding(one), x.approve)
 		}
 	}
-	b.WriteString("\n\n**What to do:** send one of the signals `approve`, `retry` or `discard` to this workflow (button *Send a Signal*), with " +
-		"`{\"actor\":\"your name\",\"note\":\"why\"}` as its input, or with none.\n\n" +
-		"- `approve` lets pass what held it and goes on\n- `retry` runs the held step again and lets nothing pass\n- `discard` ends it; nothing more is sent\n")
+	b.WriteString("\n\n**What to do:** *More Actions*, *Send a Signal*:\n")
+	for _, s := range signals {
+		fmt.Fprintf(b, "\n- `%s`: %s", s.name, s.description)
+	}
+	b.WriteString("\n\nInput, if you like: `{\"actor\":\"your name\",\"note\":\"why\"}`")
 }
 
 // finding is the sentence of a hold, without a full stop of its own.

@@ -96,15 +96,8 @@ func (e *inboundEmail) released() bool {
 
 // handleDecisions registers the update and the signals, which do the same.
 func (e *inboundEmail) handleDecisions(ctx workflow.Context) error {
-	for _, s := range []struct {
-		name   string
-		action contract.Action
-	}{
-		{contract.SignalApprove, contract.Approve},
-		{contract.SignalDiscard, contract.Discard},
-		{contract.SignalRetry, contract.Retry},
-	} {
-		workflow.Go(ctx, func(ctx workflow.Context) { e.hear(ctx, s.name, s.action) })
+	for _, s := range signals {
+		workflow.Go(ctx, func(ctx workflow.Context) { e.hear(ctx, s) })
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateDecide, e.decideUpdate,
 		workflow.UpdateHandlerOptions{
@@ -113,16 +106,29 @@ func (e *inboundEmail) handleDecisions(ctx workflow.Context) error {
 		})
 }
 
+// signal is one way to decide without naming the action in the input.
+type signal struct {
+	name        string
+	action      contract.Action
+	description string
+}
+
+var signals = []signal{
+	{contract.SignalApprove, contract.Approve, "lets pass what held the email and goes on"},
+	{contract.SignalRetry, contract.Retry, "runs the held step again and lets nothing pass"},
+	{contract.SignalDiscard, contract.Discard, "ends the email; nothing more is sent"},
+}
+
 // hear takes one kind of signal for as long as the workflow lives. A signal that
 // comes late, twice or with too long a text changes nothing.
-func (e *inboundEmail) hear(ctx workflow.Context, name string, action contract.Action) {
-	signals := workflow.GetSignalChannel(ctx, name)
+func (e *inboundEmail) hear(ctx workflow.Context, s signal) {
+	channel := workflow.GetSignalChannelWithOptions(ctx, s.name, workflow.SignalChannelOptions{Description: s.description})
 	for {
 		var d contract.Decision
-		if !signals.Receive(ctx, &d) {
+		if !channel.Receive(ctx, &d) {
 			return
 		}
-		d.Action, d.Via = action, "signal"
+		d.Action, d.Via = s.action, "signal"
 		if d.Actor == "" {
 			d.Actor = "unnamed (signal)"
 		}
@@ -130,7 +136,7 @@ func (e *inboundEmail) hear(ctx workflow.Context, name string, action contract.A
 			d.Note = "none given (signal)"
 		}
 		if err := e.validate(d); err != nil {
-			workflow.GetLogger(ctx).Info("signal ignored", "signal", name, "why", err.Error())
+			workflow.GetLogger(ctx).Info("signal ignored", "signal", s.name, "why", err.Error())
 			continue
 		}
 		e.decide(ctx, d)

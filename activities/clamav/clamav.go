@@ -186,7 +186,7 @@ func stream(w io.Writer, r io.Reader) error {
 			return sourceError{err: err}
 		}
 		end := err != nil
-		binary.BigEndian.PutUint32(buf, uint32(n))
+		binary.BigEndian.PutUint32(buf, uint32(n)) //nolint:gosec // n <= chunkSize
 		if n > 0 {
 			if _, err := w.Write(buf[:lengthSize+n]); err != nil {
 				return fmt.Errorf("send chunk: %w", err)

@@ -263,7 +263,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	if w.unpacked > ratioFrom && w.unpacked/max(w.packed, 1) > w.limits.Ratio {
 		return 0, limitError(fmt.Sprintf("unpacks to more than %d times its size", w.limits.Ratio))
 	}
-	return n, err
+	return n, err //nolint:wrapcheck // io.EOF must stay io.EOF
 }
 
 // tap remembers why reading ended, to tell a visitor's error from a reader's.
@@ -277,5 +277,5 @@ func (t *tap) Read(p []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.err = err
 	}
-	return n, err
+	return n, err //nolint:wrapcheck // io.EOF must stay io.EOF
 }

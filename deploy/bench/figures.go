@@ -54,7 +54,7 @@ func peakMiB(program string) (float64, error) {
 		if target, err := os.Readlink(exe); err != nil || target != program {
 			continue
 		}
-		status, err := os.ReadFile(filepath.Join(filepath.Dir(exe), "status")) //nolint:gosec // of a process of ours
+		status, err := os.ReadFile(filepath.Join(filepath.Dir(exe), "status"))
 		if err != nil {
 			return 0, err
 		}

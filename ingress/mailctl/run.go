@@ -177,7 +177,7 @@ func (s *session) read(name string) ([]byte, error) {
 		}
 		return content, nil
 	}
-	content, err := os.ReadFile(name)
+	content, err := os.ReadFile(name) //nolint:gosec // the file that the caller names
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}

@@ -12,7 +12,7 @@ func checkConfig(path string, getenv func(string) string) error {
 	_, err := config.Load(path, getenv)
 	var invalid *config.Invalid
 	if err == nil || !errors.As(err, &invalid) || len(invalid.Mistakes) == 0 {
-		return err //nolint:wrapcheck // the caller names the file
+		return err
 	}
 	var line string
 	for i, m := range invalid.Mistakes {

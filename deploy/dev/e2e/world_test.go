@@ -314,7 +314,7 @@ func (w *world) decide(id, action string) {
 // run runs a program of Bin against this world.
 func (w *world) run(program string, args ...string) string {
 	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), filepath.Join(w.bin, program), args...) //nolint:gosec // our own programs
+	cmd := exec.CommandContext(w.t.Context(), filepath.Join(w.bin, program), args...)
 	env := w.ClientVars().With(stack.Vars{
 		"WEBHOOK_SECRET": webhookSecret, "HOME": w.t.TempDir(),
 		"TEMPORAL_ADDRESS": w.infra.Temporal, "TEMPORAL_NAMESPACE": w.infra.TemporalNamespace,

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Which configuration the running programs were started with, as UseConfig says it.
+// ConfigChange is how a configuration differs from that of the running programs.
 type ConfigChange int
 
 // The answers of UseConfig.

@@ -33,7 +33,7 @@ func (t Tools) Find(ctx context.Context, name string) (string, error) {
 			return found, nil
 		}
 	}
-	built, err := t.Build(ctx, name)
+	built, err := t.pinned(ctx, name, "it is not on PATH")
 	if err != nil {
 		return "", err
 	}
@@ -44,10 +44,14 @@ func (t Tools) Find(ctx context.Context, name string) (string, error) {
 // in the order of its go.mod. They are built when they are missing or the pins
 // have changed since.
 func (t Tools) Build(ctx context.Context, name string) ([]string, error) {
+	return t.pinned(ctx, name, "the pinned version is not here yet")
+}
+
+func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
 	module := filepath.Join(t.Root, toolsDir, name)
 	mod, err := os.ReadFile(filepath.Join(module, "go.mod")) //nolint:gosec // below the repository
 	if err != nil {
-		return nil, fmt.Errorf("%s is not on PATH and %s/%s does not pin it", name, toolsDir, name)
+		return nil, fmt.Errorf("%s/%s/go.mod, which pins %s, cannot be read: %w", toolsDir, name, name, err)
 	}
 	sum, err := os.ReadFile(filepath.Join(module, "go.sum")) //nolint:gosec // below the repository
 	if err != nil {
@@ -71,7 +75,7 @@ func (t Tools) Build(ctx context.Context, name string) ([]string, error) {
 	for _, pkg := range packages {
 		target := filepath.Join(dir, path.Base(pkg))
 		if !fileExists(target) {
-			if err := t.build(ctx, name, version(string(mod), pkg), module, pkg, target); err != nil {
+			if err := t.build(ctx, name, version(string(mod), pkg), why, module, pkg, target); err != nil {
 				return nil, err
 			}
 		}
@@ -81,9 +85,9 @@ func (t Tools) Build(ctx context.Context, name string) ([]string, error) {
 	return paths, nil
 }
 
-func (t Tools) build(ctx context.Context, name, version, module, pkg, target string) error {
-	t.Console.Say("  building %s %s: it is not on PATH, so it is compiled once from %s/%s (minutes); later starts take seconds",
-		name, version, toolsDir, name)
+func (t Tools) build(ctx context.Context, name, version, why, module, pkg, target string) error {
+	t.Console.Say("  building %s %s: %s, so it is compiled once from %s/%s (minutes); later starts take seconds",
+		name, version, why, toolsDir, name)
 	defer t.Console.Await("building " + name)()
 	fresh := target + ".new"
 	if err := goBuild(ctx, module, fresh, pkg); err != nil {

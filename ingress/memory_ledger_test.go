@@ -1,0 +1,141 @@
+package ingress
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/postgres"
+)
+
+// memoryLedger is an inbox and a ledger in memory. Its zero value is ready.
+type memoryLedger struct {
+	mu      sync.Mutex
+	rows    []*memoryRow
+	batches []int
+	// refuse, when set, is asked before a batch is written.
+	refuse   func(ctx context.Context, batch []postgres.Acceptance) error
+	claimErr error
+	markErr  error
+}
+
+type memoryRow struct {
+	postgres.Acceptance
+	waiting postgres.Waiting
+	until   time.Time // of the claim
+	started bool
+	marks   int
+}
+
+func (l *memoryLedger) Accept(ctx context.Context, batch []postgres.Acceptance, lease time.Duration) ([]postgres.Accepted, error) {
+	l.mu.Lock()
+	refuse := l.refuse
+	l.mu.Unlock()
+	if refuse != nil {
+		if err := refuse(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.batches = append(l.batches, len(batch))
+	out := make([]postgres.Accepted, len(batch))
+	for i, a := range batch {
+		out[i] = l.accept(a, lease)
+	}
+	return out, nil
+}
+
+func (l *memoryLedger) accept(a postgres.Acceptance, lease time.Duration) postgres.Accepted {
+	outcome := postgres.Inserted
+	for _, r := range l.rows {
+		if r.Source != a.Source || r.EventID != a.EventID {
+			continue
+		}
+		if r.BodySHA256 == a.BodySHA256 {
+			return postgres.Accepted{Outcome: postgres.Duplicate, Row: r.waiting}
+		}
+		outcome = postgres.Conflict
+	}
+	if outcome == postgres.Conflict {
+		a.WorkflowID = contract.ConflictWorkflowID(a.Source, a.EventID, a.BodySHA256)
+	}
+	r := &memoryRow{Acceptance: a, waiting: postgres.Waiting{
+		Email: contract.Email{
+			ID: int64(len(l.rows) + 1), WorkflowID: a.WorkflowID, Source: a.Source, EventID: a.EventID,
+			Tenant: a.Tenant, CorrelationID: a.CorrelationID, Size: a.Size,
+		},
+		ReceivedAt: a.ReceivedAt, Hold: a.Hold,
+	}}
+	if a.Claim {
+		r.until = time.Now().Add(lease)
+	}
+	l.rows = append(l.rows, r)
+	return postgres.Accepted{Outcome: outcome, Row: r.waiting}
+}
+
+func (l *memoryLedger) ClaimWaiting(_ context.Context, limit int, lease time.Duration) ([]postgres.Waiting, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.claimErr != nil {
+		return nil, l.claimErr
+	}
+	var out []postgres.Waiting
+	for _, r := range l.rows {
+		if len(out) < limit && !r.started && time.Now().After(r.until) {
+			r.until = time.Now().Add(lease)
+			out = append(out, r.waiting)
+		}
+	}
+	return out, nil
+}
+
+func (l *memoryLedger) MarkStarted(_ context.Context, ids []int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.markErr != nil {
+		return l.markErr
+	}
+	for _, id := range ids {
+		l.rows[id-1].started = true
+		l.rows[id-1].marks++
+	}
+	return nil
+}
+
+func (l *memoryLedger) ReleaseClaims(_ context.Context, ids []int64, after time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		l.rows[id-1].until = time.Now().Add(after)
+	}
+	return nil
+}
+
+func (l *memoryLedger) InboxDepth(context.Context) (int64, time.Duration, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var n int64
+	for _, r := range l.rows {
+		if !r.started {
+			n++
+		}
+	}
+	return n, 0, nil
+}
+
+func (l *memoryLedger) count(which func(*memoryRow) bool) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, r := range l.rows {
+		if which(r) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *memoryLedger) size() int    { return l.count(func(*memoryRow) bool { return true }) }
+func (l *memoryLedger) started() int { return l.count(func(r *memoryRow) bool { return r.started }) }
