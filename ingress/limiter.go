@@ -10,7 +10,7 @@ import (
 const (
 	leastStarts, mostStarts, firstStarts = 1, 32, 4
 
-	slowFloor  = 50 * time.Millisecond
+	slowFloor  = 250 * time.Millisecond
 	slowFactor = 4
 )
 
@@ -39,6 +39,13 @@ func (l *limiter) tryAcquire(most int) bool {
 	}
 	l.inFlight++
 	return true
+}
+
+// taken is how many places are in use.
+func (l *limiter) taken() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.inFlight
 }
 
 // cancel gives a place back that was not used.

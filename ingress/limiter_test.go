@@ -30,12 +30,12 @@ func TestLimiterFollowsLatency(t *testing.T) {
 	require.Equal(t, mostStarts, round(l, &clock, 5*time.Millisecond, false), "it grows to the bound and not over it")
 
 	// Each slow round lowers it once, whatever was in flight together.
-	before := round(l, &clock, 200*time.Millisecond, false)
+	before := round(l, &clock, 500*time.Millisecond, false)
 	require.InDelta(t, float64(before)*0.8, l.limit, 1)
 	for range 100 {
-		round(l, &clock, 200*time.Millisecond, false)
+		round(l, &clock, 500*time.Millisecond, false)
 	}
-	require.Equal(t, leastStarts, round(l, &clock, 200*time.Millisecond, false), "it never stops altogether")
+	require.Equal(t, leastStarts, round(l, &clock, 500*time.Millisecond, false), "it never stops altogether")
 
 	for range 300 {
 		round(l, &clock, 5*time.Millisecond, false)

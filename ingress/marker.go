@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type marker struct {
 	inbox   Inbox
 	logger  *slog.Logger
 	queue   chan int64
+	waiting atomic.Int64 // added and not written yet
 	running sync.WaitGroup
 }
 
@@ -30,7 +32,10 @@ func newMarker(inbox Inbox, logger *slog.Logger) *marker {
 }
 
 // add waits while too many marks wait already, which slows starting down with it.
-func (m *marker) add(id int64) { m.queue <- id }
+func (m *marker) add(id int64) {
+	m.waiting.Add(1)
+	m.queue <- id
+}
 
 func (m *marker) start() { m.running.Go(m.run) }
 
@@ -66,6 +71,7 @@ func (m *marker) collect(first int64) []int64 {
 }
 
 func (m *marker) mark(ids []int64) {
+	defer m.waiting.Add(-int64(len(ids)))
 	var err error
 	for range markTries {
 		ctx, cancel := context.WithTimeout(context.Background(), markTimeout)

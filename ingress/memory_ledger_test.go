@@ -18,6 +18,8 @@ type memoryLedger struct {
 	refuse   func(ctx context.Context, batch []postgres.Acceptance) error
 	claimErr error
 	markErr  error
+	// busy makes the workers take nothing: what is started stays ahead of them.
+	busy bool
 }
 
 type memoryRow struct {
@@ -139,3 +141,21 @@ func (l *memoryLedger) count(which func(*memoryRow) bool) int {
 
 func (l *memoryLedger) size() int    { return l.count(func(*memoryRow) bool { return true }) }
 func (l *memoryLedger) started() int { return l.count(func(r *memoryRow) bool { return r.started }) }
+
+func (l *memoryLedger) CountAhead(_ context.Context, limit int) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, r := range l.rows {
+		if l.busy && r.started && n < limit {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (l *memoryLedger) setBusy(busy bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = busy
+}

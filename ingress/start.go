@@ -35,6 +35,9 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 	took := s.now().Sub(began)
 	s.metrics.starts.WithLabelValues(string(result)).Inc()
 	s.metrics.startSeconds.Observe(took.Seconds())
+	if err == nil {
+		s.marks.add(row.Email.ID)
+	}
 	if result == startRefused { // Temporal is well: the row alone is to blame
 		s.limiter.release(took, false, s.now())
 		done(nil)
@@ -43,7 +46,6 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 		done(err)
 	}
 	if err == nil {
-		s.marks.add(row.Email.ID)
 		return
 	}
 	pause := breakerPause

@@ -37,6 +37,9 @@ type Inbox interface {
 	ClaimWaiting(ctx context.Context, limit int, lease time.Duration) ([]postgres.Waiting, error)
 	MarkStarted(ctx context.Context, ids []int64) error
 	ReleaseClaims(ctx context.Context, ids []int64, after time.Duration) error
+	// CountAhead counts, up to about limit, the rows that were started lately and
+	// that no worker has stored yet.
+	CountAhead(ctx context.Context, limit int) (int, error)
 }
 
 // Workflows starts workflows; a client.Client is one.
@@ -68,6 +71,7 @@ type starter struct {
 	behind  atomic.Bool
 	wake    chan struct{}
 	limiter *limiter
+	ahead   ahead
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	marks   *marker
 
@@ -81,7 +85,7 @@ func newStarter(inbox Inbox, workflows Workflows, m *metrics, logger *slog.Logge
 		inbox: inbox, workflows: workflows, metrics: m, logger: logger, now: now,
 		crowded: func() bool { return false },
 		queue:   make(chan claim, startQueue), places: make(slots, startQueue), wake: make(chan struct{}, 1),
-		limiter: newLimiter(), marks: newMarker(inbox, logger),
+		limiter: newLimiter(), ahead: ahead{inbox: inbox}, marks: newMarker(inbox, logger),
 	}
 	s.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: "temporal", MaxRequests: 1, Timeout: breakerPause,
@@ -244,6 +248,7 @@ func (s *starter) dispatch(ctx context.Context) {
 			continue
 		}
 		last = s.now()
+		s.ahead.started()
 		s.inFlight.Go(func() { s.begin(c.row, done) })
 	}
 }
@@ -283,15 +288,18 @@ func (s *starter) release(ids []int64, after time.Duration) {
 	s.behind.Store(true)
 }
 
-// admit waits for a place in flight; while accepting is crowded there is only one,
-// and only now and then. It is false when ctx is done.
+// admit waits until the workers keep up and there is a place in flight; while
+// accepting is crowded there is only one, and only now and then. It is false when
+// ctx is done.
 func (s *starter) admit(ctx context.Context, last time.Time) bool {
 	for {
-		if !s.crowded() {
+		switch {
+		case !s.ahead.allow(ctx, s.now(), s.limiter.taken()+int(s.marks.waiting.Load())):
+		case !s.crowded():
 			if s.limiter.tryAcquire(mostStarts) {
 				return true
 			}
-		} else if s.now().Sub(last) >= startPace && s.limiter.tryAcquire(1) {
+		case s.now().Sub(last) >= startPace && s.limiter.tryAcquire(1):
 			return true
 		}
 		select {

@@ -83,6 +83,22 @@ func TestSweepStartsWhatOthersLeft(t *testing.T) {
 	require.Equal(t, 3*startQueue, counted(t, s.metrics.starts.WithLabelValues("started")))
 }
 
+// TestStartsWaitForTheWorkers: what the workers have no time for stays in the
+// inbox, and goes on when they have.
+func TestStartsWaitForTheWorkers(t *testing.T) {
+	t.Parallel()
+	ledger, workflows := &memoryLedger{busy: true}, &fakeWorkflows{}
+	fill(ledger, 3*mostAhead)
+	s, _ := newTestStarter(t, ledger, workflows)
+	s.start()
+	eventually(t, func() bool { return ledger.started() >= mostAhead }, "as many as may be ahead are started")
+	begun := s.metrics.starts.WithLabelValues("started")
+	require.Never(t, func() bool { return counted(t, begun) > mostAhead+mostStarts }, 4*lookEvery, lookEvery, "and no more")
+	ledger.setBusy(false)
+	eventually(t, func() bool { return ledger.started() == 3*mostAhead }, "the rest follows")
+	s.stop()
+}
+
 func TestAlreadyStartedIsSuccess(t *testing.T) {
 	t.Parallel()
 	ledger := &memoryLedger{}

@@ -36,7 +36,7 @@ const (
 	memoryLimit = 448 << 20
 	// emailsAtOnce bounds the workflow tasks that run side by side: each carries
 	// one email through its fast tries.
-	emailsAtOnce = 32
+	emailsAtOnce = 96
 	// activitiesAtOnce bounds the durable tries; a hung destination holds at most
 	// its own max_in_flight of them.
 	activitiesAtOnce = 400
@@ -124,7 +124,7 @@ func poll(ctx context.Context, tc client.Client, p *parts, logger *slog.Logger) 
 	w := sdkworker.New(tc, contract.TaskQueue, sdkworker.Options{
 		MaxConcurrentWorkflowTaskExecutionSize: emailsAtOnce,
 		MaxConcurrentActivityExecutionSize:     activitiesAtOnce,
-		MaxConcurrentWorkflowTaskPollers:       8,
+		MaxConcurrentWorkflowTaskPollers:       16,
 		MaxConcurrentActivityTaskPollers:       4,
 		WorkerStopTimeout:                      stopTimeout - 5*time.Second,
 		OnFatalError: func(err error) {

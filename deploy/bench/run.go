@@ -29,7 +29,7 @@ const (
 	largeMail      = 10 << 20
 	largeAtOnce    = 16
 	steadyRate     = 50
-	steadySeconds  = 20
+	steadySeconds  = 2
 )
 
 // report is what a run prints and writes.

@@ -73,3 +73,16 @@ SELECT count(*), coalesce(clock_timestamp() - min(accepted_at), interval '0') FR
 	err = db.pool.QueryRow(ctx, query).Scan(&waiting, &oldest)
 	return waiting, max(oldest, 0), classify("measure inbox", err)
 }
+
+// CountAhead counts the rows that were started within the last half minute and
+// that no worker has stored yet: how far starts are ahead of the workers. It looks
+// at the oldest limit rows and no further, so that a long inbox costs nothing.
+func (db *DB) CountAhead(ctx context.Context, limit int) (int, error) {
+	const query = `
+SELECT count(*) FROM (SELECT started_at FROM inbox ORDER BY email_id LIMIT @limit) oldest
+ WHERE started_at > now() - interval '30 seconds'`
+
+	var n int
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"limit": limit}).Scan(&n)
+	return n, classify("count started emails", err)
+}

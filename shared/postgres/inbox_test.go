@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
 	"mailroom/shared/postgres"
 )
@@ -130,4 +131,21 @@ func TestInboxDepth(t *testing.T) {
 	waiting, _, err = db.InboxDepth(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, waiting)
+}
+
+func TestCountAhead(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	ids := fill(t, db, 5)
+	count := func(limit int) int {
+		n, err := db.CountAhead(t.Context(), limit)
+		require.NoError(t, err)
+		return n
+	}
+	require.Zero(t, count(10), "nothing is started")
+	require.NoError(t, db.MarkStarted(t.Context(), ids[:3]))
+	require.Equal(t, 3, count(10))
+	require.Equal(t, 2, count(2), "it looks no further than it is told")
+	require.NoError(t, db.SaveManifest(t.Context(), ledger.Manifest{EmailID: ids[0], RawKey: "body/aa/aa", Message: []byte("{}")}))
+	require.Equal(t, 2, count(10), "a stored email is not ahead any more")
 }
