@@ -10,10 +10,9 @@ import (
 	"mailroom/shared/mail"
 )
 
-// RouteLedger is what Route reads and writes of the ledger.
+// RouteLedger is what Route reads of the ledger.
 type RouteLedger interface {
 	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
-	SaveRoutes(ctx context.Context, emailID int64, routes []string) error
 }
 
 // Router holds the rules. Route is a pure function of its arguments; headers is
@@ -42,8 +41,8 @@ func NewRoute(deps RouteDeps) (*Route, error) {
 }
 
 // Route names the rules that the mail meets and where they send it. It is
-// idempotent on Email.ID: a repeat asks the rules again and overwrites the
-// routes in the ledger row, nothing else.
+// idempotent: it writes nothing, and a repeat asks the rules again. The ledger
+// learns the routes with the next change of state.
 func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract.RouteResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
@@ -60,9 +59,5 @@ func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract
 		}
 		headers = message.Headers
 	}
-	out = s.deps.Rules.Route(in, manifest, headers)
-	if err := s.deps.Ledger.SaveRoutes(ctx, in.Email.ID, out.Routes); err != nil {
-		return out, fmt.Errorf("save routes: %w", err)
-	}
-	return out, nil
+	return s.deps.Rules.Route(in, manifest, headers), nil
 }

@@ -20,17 +20,11 @@ type routed struct {
 	manifest ledger.Manifest
 	message  *mail.Message
 	reads    int
-	saved    [][]string
 	away     error
 }
 
 func (m *routed) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 	return &m.manifest, m.away
-}
-
-func (m *routed) SaveRoutes(_ context.Context, _ int64, routes []string) error {
-	m.saved = append(m.saved, routes)
-	return nil
 }
 
 func (m *routed) Message(context.Context, *ledger.Manifest) (*mail.Message, error) {
@@ -76,10 +70,8 @@ func TestRoute(t *testing.T) {
 	got, err = m.route(t, config.When{}, contract.RouteInput{Email: email, AnyRecipient: true})
 	require.NoError(t, err)
 	require.Empty(t, got.Holds)
-	require.Equal(t, [][]string{{"r"}, {"r"}, nil, nil, {"r"}}, m.saved)
 
 	m.away = fault.New(fault.StorageUnavailable, "away")
 	_, err = m.route(t, config.When{}, contract.RouteInput{Email: email})
 	require.ErrorContains(t, err, string(fault.StorageUnavailable))
-	require.Len(t, m.saved, 5)
 }

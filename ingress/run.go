@@ -13,7 +13,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"golang.org/x/sync/errgroup"
 
 	"mailroom/ingress/operator"
@@ -23,6 +22,7 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
 	"mailroom/shared/telemetry"
+	"mailroom/shared/temporal"
 )
 
 const (
@@ -137,12 +137,10 @@ func open(ctx context.Context, env config.Env, reg prometheus.Registerer, logger
 	if err != nil {
 		return d, err
 	}
-	options, err := envconfig.LoadDefaultClientOptions()
+	options, err := temporal.Options(logger, handler)
 	if err != nil {
-		return d, fmt.Errorf("read temporal's configuration: %w", err)
+		return d, err
 	}
-	options.Logger = telemetry.TemporalLogger(logger)
-	options.MetricsHandler = handler
 	if d.temporal, err = client.NewLazyClient(options); err != nil {
 		return d, fmt.Errorf("make temporal client: %w", err)
 	}

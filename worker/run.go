@@ -34,6 +34,9 @@ const (
 	// memoryLimit makes the garbage collector work harder from there on; it is a
 	// soft limit, and GOMEMLIMIT overrides it.
 	memoryLimit = 448 << 20
+	// gcPercent lets the small heap of a quiet worker grow to a few times itself
+	// before it is collected; memoryLimit bounds what that may cost.
+	gcPercent = 400
 	// emailsAtOnce bounds the workflow tasks that run side by side: each carries
 	// one email through its fast tries.
 	emailsAtOnce = 96
@@ -61,6 +64,9 @@ func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
 	logger := telemetry.NewLogger(out, env.LogLevel, "worker")
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	var c closers
 	defer c.close(logger)

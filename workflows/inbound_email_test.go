@@ -97,6 +97,9 @@ func check(t *testing.T, sc scenario, s *script, out contract.InboundEmailResult
 		}
 	}
 	require.Equal(t, len(sc.decisions), decided, "each decision is a row")
+	if sc.end == contract.Delivered {
+		require.NotEmpty(t, s.calls.records[len(s.calls.records)-1].Routes, "the ledger learns the routes")
+	}
 }
 
 func TestWaitingIsVisible(t *testing.T) {

@@ -74,6 +74,7 @@ func (e *inboundEmail) enter(ctx workflow.Context, s contract.State, r contract.
 		Decision:            d,
 		Before:              before,
 		DecidedReason:       why,
+		Routes:              e.routes,
 	})
 	e.publish(ctx)
 }

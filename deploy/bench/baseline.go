@@ -26,7 +26,7 @@ func step(context.Context, string) (string, error) { return "done", nil }
 
 func startBaseline(tc client.Client) (*baseline, error) {
 	b := &baseline{tc: tc}
-	b.w = worker.New(tc, baselineQueue, worker.Options{MaxConcurrentWorkflowTaskPollers: 8, MaxConcurrentActivityTaskPollers: 8})
+	b.w = worker.New(tc, baselineQueue, worker.Options{MaxConcurrentWorkflowTaskPollers: 16, MaxConcurrentActivityTaskPollers: 16})
 	b.w.RegisterWorkflowWithOptions(b.nothing, workflow.RegisterOptions{Name: "Nothing"})
 	b.w.RegisterWorkflowWithOptions(b.five, workflow.RegisterOptions{Name: "Five"})
 	b.w.RegisterActivity(step)

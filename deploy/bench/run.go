@@ -179,7 +179,11 @@ func (b *bench) startMail(ctx context.Context, o stack.Options, dir, temporal st
 	if b.db, err = pgx.Connect(ctx, infra.DatabaseURL); err != nil {
 		return fmt.Errorf("connect to the ledger: %w", err)
 	}
-	tc, err := client.DialContext(ctx, client.Options{HostPort: temporal, Namespace: infra.TemporalNamespace, Logger: silent{}})
+	tc, err := client.DialContext(ctx, client.Options{
+		HostPort: temporal, Namespace: infra.TemporalNamespace, Logger: silent{},
+		// As our own programs have it, so that nothing but the work is compared.
+		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
+	})
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)
 	}

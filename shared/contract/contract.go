@@ -267,6 +267,9 @@ type RecordInput struct {
 	AtUnixMilli int64 `json:"at_unix_milli"`
 	// ReceivedAtUnixMilli is that of the workflow's input, for the time from receipt to end.
 	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli"`
+	// Routes are the rules that matched, once that is known; they stay as they are
+	// in the ledger where this is empty.
+	Routes []string `json:"routes,omitempty"`
 	// Decision is set when this change of state is a person's doing; it becomes
 	// a row of its own, idempotent on Email.ID and Sequence.
 	Decision *Decision `json:"decision,omitempty"`

@@ -89,7 +89,6 @@ func BenchmarkSteps(b *testing.B) {
 			require.NoError(b, err)
 			list[0].DetectedType, list[0].Verdict = "application/pdf", mail.Clean
 			require.NoError(b, db.SaveVerdicts(ctx, email.ID, list))
-			require.NoError(b, db.SaveRoutes(ctx, email.ID, []string{"support"}))
 			require.NoError(b, db.SaveDelivery(ctx, ledger.Delivery{
 				EmailID: email.ID, Destination: "ticketing", State: ledger.Delivered, IdempotencyKey: "mr_1", Attempts: 1,
 				LastStatus: 200, DeliveredAt: time.Now(),

@@ -123,7 +123,7 @@ func scanAttachment(row pgx.CollectableRow) (mail.Attachment, error) {
 	return a, err
 }
 
-// Manifest reads what SaveManifest, SaveVerdicts and SaveRoutes wrote. An email
+// Manifest reads what SaveManifest, SaveVerdicts and Record wrote. An email
 // that is not stored yet is an error, never an empty manifest: mail without
 // attachments would pass inspection.
 func (db *DB) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
@@ -177,12 +177,4 @@ UPDATE attachments a SET detected_type = n.detected_type, verdict = n.verdict, s
 		err = fmt.Errorf("the manifest has %d of %d attachments", tag.RowsAffected(), len(list))
 	}
 	return classify(fmt.Sprintf("save verdicts of email %d", emailID), err)
-}
-
-// SaveRoutes writes the names of the rules that matched. A repeat writes nothing.
-func (db *DB) SaveRoutes(ctx context.Context, emailID int64, routes []string) error {
-	const query = `UPDATE emails SET routes = @routes::text[] WHERE id = @id AND routes <> @routes::text[]`
-
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"id": emailID, "routes": cleanAll(routes)})
-	return classify(fmt.Sprintf("save routes of email %d", emailID), err)
 }

@@ -14,7 +14,8 @@ import (
 // any other clears it.
 const updateState = `
 UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence = @sequence,
-       closed_at = @closed_at::timestamptz
+       closed_at = @closed_at::timestamptz,
+       routes = CASE WHEN cardinality(@routes::text[]) > 0 THEN @routes::text[] ELSE routes END
  WHERE id = @id AND sequence < @sequence`
 
 // Record writes the state of an email if in.Sequence is newer than what the
@@ -34,6 +35,7 @@ ON CONFLICT (email_id, sequence) DO NOTHING`
 	args := pgx.NamedArgs{
 		"id": in.Email.ID, "sequence": in.Sequence, "state": string(in.State), "reason": string(in.Reason),
 		"detail": clean(in.Detail), "closed_at": nil,
+		"routes": cleanAll(in.Routes),
 	}
 	if in.State.Terminal() {
 		args["closed_at"] = at

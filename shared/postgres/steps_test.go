@@ -46,7 +46,10 @@ func TestSaveManifest(t *testing.T) {
 	require.Nil(t, body.Inline)
 	require.Empty(t, claim(t, db, 10, lease), "the inbox row is gone")
 
-	require.NoError(t, db.SaveRoutes(ctx, email.ID, []string{"support", "audit"}))
+	require.NoError(t, db.Record(ctx, contract.RecordInput{
+		Email: email, Sequence: 1, State: contract.Processing, Routes: []string{"support", "audit"},
+	}))
+	require.NoError(t, db.Record(ctx, contract.RecordInput{Email: email, Sequence: 2, State: contract.Processing}))
 	got, err := db.Manifest(ctx, email.ID)
 	require.NoError(t, err)
 	want := manifest(email.ID)

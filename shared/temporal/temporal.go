@@ -25,5 +25,8 @@ func Options(logger *slog.Logger, metrics client.MetricsHandler) (client.Options
 	}
 	o.Logger = telemetry.TemporalLogger(logger)
 	o.MetricsHandler = metrics
+	// What we send are keys and states, a few hundred bytes: compressing them
+	// costs both sides more than it saves.
+	o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	return o, nil
 }
