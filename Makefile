@@ -29,7 +29,8 @@ build: ## compile ingress, worker, mailctl and the sample destination into .dev/
 
 test: ## run every test, beside real services started for it [PKG=./shared/...] [TESTFLAGS=-v]
 	$(DEV) test -- go test -race -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(PKG)
-	cd deploy/tools/compose && go test ./...
+	cd deploy/tools/compose && go test -count=1 ./...
+	cd deploy/tools/probe && go test -count=1 ./...
 
 lint: ## check format, vet, golangci-lint, determinism of workflows, shell scripts
 	@unformatted=$$(gofmt -l $(GODIRS)); \

@@ -53,14 +53,14 @@ type parts struct {
 
 // newParts wires the activities.
 func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logger *slog.Logger, reg prometheus.Registerer) (*parts, error) {
-	p := &parts{}
+	p, recent := &parts{}, newRecentLedger(db)
 	var err error
 	p.store, err = activities.NewStore(
 		activities.StoreConfig{Budgets: contract.Budgets{
 			ScanSeconds:    int64(file.Retry.Scan / time.Second),
 			DeliverSeconds: int64(file.Retry.Deliver / time.Second),
 		}},
-		activities.StoreDeps{Ledger: db, Bodies: o, Objects: o, Decoder: intake.Decoder{}})
+		activities.StoreDeps{Ledger: recent, Bodies: o, Objects: o, Decoder: intake.Decoder{}})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 		return nil, fmt.Errorf("attachments: %w", err)
 	}
 	p.inspect, err = activities.NewInspect(activities.InspectDeps{
-		Ledger: db, Content: o, Messages: o, Examiner: examiner, Scanner: scan,
+		Ledger: recent, Content: o, Messages: o, Examiner: examiner, Scanner: scan,
 	})
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	p.route, err = activities.NewRoute(activities.RouteDeps{
-		Ledger: db, Messages: o, Rules: carefulRules{Rules: compiled, careful: carefulDestinations(file)},
+		Ledger: recent, Messages: o, Rules: carefulRules{Rules: compiled, careful: carefulDestinations(file)},
 	})
 	if err != nil {
 		return nil, err

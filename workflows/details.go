@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"fmt"
 	"strings"
 
 	"mailroom/shared/contract"
@@ -45,10 +44,11 @@ func (e *inboundEmail) details() string {
 	case contract.Quarantined:
 		e.heldDetails(&b)
 	case contract.Retrying:
-		fmt.Fprintf(&b, "**Waiting** (`%s`). %s\n\n%s.\n\nIt is tried again by itself; Pending Activities shows the attempts, the last failure and the next attempt. There is nothing to do unless it lasts.",
-			e.reason, explanations[e.reason].what, e.detail)
+		b.WriteString("**Waiting** (`" + string(e.reason) + "`). " + explanations[e.reason].what + "\n\n" + e.detail + ".\n\n" +
+			"It is tried again by itself; Pending Activities shows the attempts, the last failure and the next attempt. " +
+			"There is nothing to do unless it lasts.")
 	case contract.Delivered:
-		fmt.Fprintf(&b, "**Delivered** to %s.", e.destinations())
+		b.WriteString("**Delivered** to " + e.destinations() + ".")
 	case contract.Discarded:
 		b.WriteString("**Discarded** by an operator; the decision is in the ledger.")
 	default:
@@ -58,23 +58,19 @@ func (e *inboundEmail) details() string {
 }
 
 func (e *inboundEmail) heldDetails(b *strings.Builder) {
-	fmt.Fprintf(b, "**Held for a person** at the step *%s*.\n", e.step)
+	b.WriteString("**Held for a person** at the step *" + e.step + "*.\n")
 	for _, h := range e.held {
 		for _, one := range h.holds {
 			x := explanations[one.Reason]
-			fmt.Fprintf(b, "\n- `%s`: %s %s. Approving %s.", one.Reason, x.what, e.finding(one), x.approve)
+			b.WriteString("\n- `" + string(one.Reason) + "`: " + x.what + " Found: " + strings.TrimSuffix(one.Detail, ".") +
+				". Approving " + x.approve + ".")
 		}
 	}
 	b.WriteString("\n\n**What to do:** *More Actions*, *Send a Signal*:\n")
 	for _, s := range signals {
-		fmt.Fprintf(b, "\n- `%s`: %s", s.name, s.description)
+		b.WriteString("\n- `" + s.name + "`: " + s.description)
 	}
 	b.WriteString("\n\nInput, if you like: `{\"actor\":\"your name\",\"note\":\"why\"}`")
-}
-
-// finding is the sentence of a hold, without a full stop of its own.
-func (e *inboundEmail) finding(h contract.Hold) string {
-	return "Found: " + strings.TrimSuffix(h.Detail, ".")
 }
 
 func (e *inboundEmail) destinations() string {

@@ -133,20 +133,29 @@ func (e *inboundEmail) route(ctx workflow.Context) ([]contract.Hold, error) {
 // deliver sends the mail to every destination, side by side. It returns when
 // every leg is done or the email is discarded; a leg that is done is not sent again.
 func (e *inboundEmail) deliver(ctx workflow.Context) {
+	if len(e.legs) == 1 { // nearly all mail: no coroutine of its own
+		e.leg(ctx, e.legs[0])
+		return
+	}
 	legs, abandon := workflow.WithCancel(ctx)
 	running := workflow.NewWaitGroup(ctx)
 	for _, l := range e.legs {
 		running.Add(1)
 		workflow.Go(legs, func(ctx workflow.Context) {
 			defer running.Done()
-			if !e.pass(ctx, "deliver to "+l.destination, func(ctx workflow.Context) ([]contract.Hold, error) {
-				return nil, e.send(ctx, l)
-			}) {
+			if !e.leg(ctx, l) {
 				abandon() // discarded: legs that still wait are not sent any more
 			}
 		})
 	}
 	running.Wait(ctx)
+}
+
+// leg gets one delivery done. It gives false when the email was discarded.
+func (e *inboundEmail) leg(ctx workflow.Context, l *leg) bool {
+	return e.pass(ctx, "deliver to "+l.destination, func(ctx workflow.Context) ([]contract.Hold, error) {
+		return nil, e.send(ctx, l)
+	})
 }
 
 // send makes the attempts of one leg.

@@ -163,6 +163,25 @@ func TestDecisionsThatMustNotCount(t *testing.T) {
 	require.Equal(t, ticketing, s.calls.effects)
 }
 
+// TestUnreadableSignalHarmsNothing: it is dropped, and others are heard after it.
+func TestUnreadableSignalHarmsNothing(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	s.inspect = func(int) (contract.InspectResult, error) {
+		return contract.InspectResult{Holds: holding(contract.Infected)}, nil
+	}
+	e := env(t, s)
+	e.RegisterDelayedCallback(func() { e.SignalWorkflow(contract.SignalApprove, "yes, please") }, time.Hour)
+	e.RegisterDelayedCallback(func() {
+		require.Equal(t, contract.Quarantined, status(t, e).State)
+		e.SignalWorkflow(contract.SignalDiscard, nil)
+	}, 2*time.Hour)
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	require.Equal(t, contract.Discarded, s.calls.records[len(s.calls.records)-1].State)
+	require.Empty(t, s.calls.effects)
+}
+
 func TestCancellationChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newScript()

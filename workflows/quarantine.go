@@ -1,8 +1,9 @@
 package workflows
 
 import (
-	"fmt"
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,9 +97,7 @@ func (e *inboundEmail) released() bool {
 
 // handleDecisions registers the update and the signals, which do the same.
 func (e *inboundEmail) handleDecisions(ctx workflow.Context) error {
-	for _, s := range signals {
-		workflow.Go(ctx, func(ctx workflow.Context) { e.hear(ctx, s) })
-	}
+	workflow.Go(ctx, e.hear)
 	return workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateDecide, e.decideUpdate,
 		workflow.UpdateHandlerOptions{
 			Validator:   e.validate,
@@ -119,28 +118,38 @@ var signals = []signal{
 	{contract.SignalDiscard, contract.Discard, "ends the email; nothing more is sent"},
 }
 
-// hear takes one kind of signal for as long as the workflow lives. A signal that
-// comes late, twice or with too long a text changes nothing.
-func (e *inboundEmail) hear(ctx workflow.Context, s signal) {
-	channel := workflow.GetSignalChannelWithOptions(ctx, s.name, workflow.SignalChannelOptions{Description: s.description})
-	for {
-		var d contract.Decision
-		if !channel.Receive(ctx, &d) {
-			return
-		}
-		d.Action, d.Via = s.action, "signal"
-		if d.Actor == "" {
-			d.Actor = "unnamed (signal)"
-		}
-		if d.Note == "" {
-			d.Note = "none given (signal)"
-		}
-		if err := e.validate(d); err != nil {
-			workflow.GetLogger(ctx).Info("signal ignored", "signal", s.name, "why", err.Error())
-			continue
-		}
-		e.decide(ctx, d)
+// hear takes signals for as long as the workflow lives. One that comes late, twice
+// or with too long a text changes nothing.
+func (e *inboundEmail) hear(ctx workflow.Context) {
+	next := workflow.NewSelector(ctx)
+	for _, s := range signals {
+		channel := workflow.GetSignalChannelWithOptions(ctx, s.name, workflow.SignalChannelOptions{Description: s.description})
+		next.AddReceive(channel, func(c workflow.ReceiveChannel, _ bool) {
+			var d contract.Decision
+			if c.ReceiveAsync(&d) { // not when its input is no JSON object: such a signal is dropped
+				e.heard(ctx, s, d)
+			}
+		})
 	}
+	for {
+		next.Select(ctx)
+	}
+}
+
+// heard carries a signal out, if there is something to decide.
+func (e *inboundEmail) heard(ctx workflow.Context, s signal, d contract.Decision) {
+	d.Action, d.Via = s.action, "signal"
+	if d.Actor == "" {
+		d.Actor = "unnamed (signal)"
+	}
+	if d.Note == "" {
+		d.Note = "none given (signal)"
+	}
+	if err := e.validate(d); err != nil {
+		workflow.GetLogger(ctx).Info("signal ignored", "signal", s.name, "why", err.Error())
+		return
+	}
+	e.decide(ctx, d)
 }
 
 // decideUpdate is the handler behind the update. It answers once the decision
@@ -165,15 +174,15 @@ func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (
 func (e *inboundEmail) validate(d contract.Decision) error {
 	switch {
 	case !slices.Contains(contract.Actions, d.Action):
-		return fmt.Errorf("unknown action: it is one of %s", join(contract.Actions))
+		return errors.New("unknown action: it is one of " + join(contract.Actions))
 	case len(e.held) == 0:
-		return fmt.Errorf("this email is not held: its state is %s", e.state)
+		return errors.New("this email is not held: its state is " + string(e.state))
 	case strings.TrimSpace(d.Note) == "":
-		return fmt.Errorf("a note is missing: say why")
+		return errors.New("a note is missing: say why")
 	case len(d.Note) > contract.MaxNote:
-		return fmt.Errorf("the note is longer than %d bytes", contract.MaxNote)
+		return errors.New("the note is longer than " + strconv.Itoa(contract.MaxNote) + " bytes")
 	case len(d.Actor) > contract.MaxActor:
-		return fmt.Errorf("the actor is longer than %d bytes", contract.MaxActor)
+		return errors.New("the actor is longer than " + strconv.Itoa(contract.MaxActor) + " bytes")
 	}
 	return nil
 }
