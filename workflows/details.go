@@ -70,7 +70,7 @@ func (e *inboundEmail) heldDetails(b *strings.Builder) {
 	for _, s := range signals {
 		b.WriteString("\n- `" + s.name + "`: " + s.description)
 	}
-	b.WriteString("\n\nInput, if you like: `{\"actor\":\"your name\",\"note\":\"why\"}`")
+	b.WriteString("\n\nInput, if you like: `{\"actor\":\"your name\",\"note\":\"why\"}`. *Request Cancellation* changes nothing.")
 }
 
 func (e *inboundEmail) destinations() string {

@@ -119,12 +119,15 @@ func (e *inboundEmail) status() (contract.Status, error) {
 // first. The one writer keeps their order while the ledger is away, and nothing
 // but the end of the email waits for it.
 type ledgerQueue struct {
-	sequence int
+	sequence int64
 	queue    []contract.RecordInput
 }
 
+// push numbers a change of state: after the one before it, and after whatever was
+// recorded at an earlier time, so that a run that was reset in the Web UI overrules
+// the one it replaces.
 func (q *ledgerQueue) push(in contract.RecordInput) {
-	q.sequence++
+	q.sequence = max(q.sequence+1, in.AtUnixMilli)
 	in.Sequence = q.sequence
 	q.queue = append(q.queue, in)
 }

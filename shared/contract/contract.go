@@ -259,7 +259,7 @@ type DeliverResult struct {
 // and Sequence: an older Sequence never overwrites a newer one.
 type RecordInput struct {
 	Email    Email  `json:"email"`
-	Sequence int    `json:"sequence"`
+	Sequence int64  `json:"sequence"`
 	State    State  `json:"state"`
 	Reason   Reason `json:"reason,omitempty"`
 	Detail   string `json:"detail,omitempty"`

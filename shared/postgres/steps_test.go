@@ -113,7 +113,7 @@ func TestRecord(t *testing.T) {
 	db, ctx := pgtest.New(t), t.Context()
 	email := one(t, db)
 	at := time.UnixMilli(1_790_000_001_000).UTC()
-	record := func(sequence int, state contract.State, reason contract.Reason, d *contract.Decision) {
+	record := func(sequence int64, state contract.State, reason contract.Reason, d *contract.Decision) {
 		t.Helper()
 		require.NoError(t, db.Record(ctx, contract.RecordInput{
 			Email: email, Sequence: sequence, State: state, Reason: reason, Detail: "why", Decision: d,

@@ -14,6 +14,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 
 	"mailroom/deploy/dev/stack"
 )
@@ -255,4 +256,32 @@ func (w *world) removeBodies() {
 		removed++
 	}
 	require.Positive(w.t, removed)
+}
+
+// TestResetFromTheWebUI runs emails again from their first step, as the button
+// Reset does: what was delivered is not sent again, and the ledger follows the
+// new run.
+func TestResetFromTheWebUI(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	done, dropped := newID(), newID()
+	w.accept(shapeA(done, "support").json())
+	w.accept(shapeA(dropped, "nobody").json())
+	w.until(done, "delivered")
+	w.until(dropped, "quarantined")
+	w.decide(dropped, "discard")
+	w.until(dropped, "discarded")
+	for _, id := range []string{done, dropped} {
+		w.run("temporal", "workflow", "reset", "--workflow-id", id, "--type", "FirstWorkflowTask", "--reason", "again")
+	}
+	w.until(dropped, "quarantined")
+	w.decide(dropped, "discard")
+	require.Len(t, w.until(dropped, "discarded").Decisions, 2)
+	require.Eventually(t, func() bool {
+		x, err := w.tc.DescribeWorkflowExecution(t.Context(), done, "")
+		return err == nil && x.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	}, patience, tick)
+	require.Equal(t, "delivered", w.email(done).State)
+	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(done))
+	require.Equal(t, 1, w.calls("/tickets"), "not even a repeat is sent")
 }

@@ -19,7 +19,7 @@ CREATE TABLE emails (
     reason         text        NOT NULL DEFAULT '',
     detail         text        NOT NULL DEFAULT '',
     -- Counts the changes of state inside the workflow; an older one never overwrites a newer one.
-    sequence       integer     NOT NULL DEFAULT 0,
+    sequence       bigint      NOT NULL DEFAULT 0,
     closed_at      timestamptz,
 
     -- Set by the store step. message is the parsed mail as JSON without its
@@ -117,7 +117,7 @@ CREATE TABLE deliveries (
 CREATE TABLE decisions (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     email_id     bigint      NOT NULL REFERENCES emails (id) ON DELETE CASCADE,
-    sequence     integer     NOT NULL,
+    sequence     bigint      NOT NULL,
     action       text        NOT NULL CHECK (action IN ('approve', 'discard', 'retry')),
     actor        text        NOT NULL,
     via          text        NOT NULL,
