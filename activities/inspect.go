@@ -3,6 +3,8 @@ package activities
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -44,13 +46,16 @@ type MessageReader interface {
 	Message(ctx context.Context, m *ledger.Manifest) (*mail.Message, error)
 }
 
-// Examiner looks at one attachment without a scanner: declared against found,
-// the allow-list, sizes, the limits of archives. a.Content holds the bytes. The
-// result is a with DetectedType filled, and what to hold the mail for, each
-// Detail being the end of a sentence that begins with "attachment 2 of 3 ". A
-// Verdict in it is final and spares the scanner; without one the scanner looks.
+// Examiner looks at attachments without a scanner: declared against found, the
+// allow-list, sizes, the limits of archives. Begin begins the look at one mail and
+// returns what looks at its attachments, one after another; a.Content holds the
+// bytes. The result is a with DetectedType filled, the contents of messages inside
+// it, given once for the same bytes, and what to hold the mail for, each Detail
+// being the end of a sentence that begins with "attachment 2 of 3 ". A Verdict in
+// it is final and spares the scanner; without one the scanner looks at a and at
+// those contents.
 type Examiner interface {
-	Examine(ctx context.Context, a mail.Attachment) (mail.Attachment, []contract.Hold, error)
+	Begin() func(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error)
 }
 
 // Scanner looks for malware in what r gives, to its end. The string names what
@@ -92,7 +97,7 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 	if err != nil {
 		return out, fmt.Errorf("read manifest: %w", err)
 	}
-	look := inspection{deps: s.deps, total: len(manifest.Attachments), scanned: map[string]scan{}}
+	look := inspection{deps: s.deps, examine: s.deps.Examiner.Begin(), total: len(manifest.Attachments), scanned: map[string]scan{}}
 	seen := make([]mail.Attachment, 0, len(manifest.Attachments))
 	out.Verdicts = make(map[mail.Verdict]int)
 	for i, a := range manifest.Attachments {
@@ -122,6 +127,7 @@ type scan struct {
 // inspection is the look at one mail.
 type inspection struct {
 	deps    InspectDeps
+	examine func(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error)
 	total   int
 	scanned map[string]scan // by SHA-256: the same bytes are scanned once a mail
 	holds   holds
@@ -172,7 +178,7 @@ func (l *inspection) attachment(ctx context.Context, index int, a mail.Attachmen
 func (l *inspection) bytes(ctx context.Context, a mail.Attachment, hold func(contract.Reason, string)) (mail.Attachment, error) {
 	content := a.Content
 	a.Verdict = ""
-	a, found, err := l.deps.Examiner.Examine(ctx, a)
+	a, inner, found, err := l.examine(ctx, a)
 	if err != nil {
 		return a, fmt.Errorf("examine: %w", err)
 	}
@@ -183,13 +189,9 @@ func (l *inspection) bytes(ctx context.Context, a mail.Attachment, hold func(con
 	if a.Verdict != "" {
 		return a, nil
 	}
-	said, known := l.scanned[a.SHA256]
-	if !known || a.SHA256 == "" {
-		said.verdict, said.signature, err = l.deps.Scanner.Scan(ctx, bytes.NewReader(content))
-		if err != nil {
-			return a, fmt.Errorf("scan: %w", err)
-		}
-		l.scanned[a.SHA256] = said
+	said, err := l.scan(ctx, a.SHA256, content, inner)
+	if err != nil {
+		return a, err
 	}
 	if reason, detail := judge(said); reason != "" {
 		hold(reason, detail)
@@ -198,6 +200,48 @@ func (l *inspection) bytes(ctx context.Context, a mail.Attachment, hold func(con
 	}
 	a.Verdict = verdictOf(found)
 	return a, nil
+}
+
+// scan has content and what was found inside it scanned up to the first find, and
+// gives the last word that is not clean. The same bytes are scanned once.
+func (l *inspection) scan(ctx context.Context, hash string, content []byte, inner [][]byte) (scan, error) {
+	said, err := l.once(ctx, hash, content)
+	if err != nil {
+		return said, err
+	}
+	for _, part := range inner {
+		if reason, _ := judge(said); reason == contract.Infected {
+			break
+		}
+		sum := sha256.Sum256(part)
+		next, err := l.once(ctx, hex.EncodeToString(sum[:]), part)
+		if err != nil {
+			return said, err
+		}
+		if next.verdict != mail.Clean {
+			said = next
+		}
+	}
+	if hash != "" {
+		l.scanned[hash] = said
+	}
+	return said, nil
+}
+
+// once scans content unless the scanner has spoken on its hash.
+func (l *inspection) once(ctx context.Context, hash string, content []byte) (scan, error) {
+	if said, ok := l.scanned[hash]; ok && hash != "" {
+		return said, nil
+	}
+	var said scan
+	var err error
+	if said.verdict, said.signature, err = l.deps.Scanner.Scan(ctx, bytes.NewReader(content)); err != nil {
+		return said, fmt.Errorf("scan: %w", err)
+	}
+	if hash != "" {
+		l.scanned[hash] = said
+	}
+	return said, nil
 }
 
 // verdictOf is the verdict on an attachment in which the scanner found nothing.

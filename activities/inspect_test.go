@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -298,7 +299,7 @@ func TestInspectRefusesOtherBytes(t *testing.T) {
 
 type crashes struct{}
 
-func (crashes) Examine(context.Context, mail.Attachment) (mail.Attachment, []contract.Hold, error) {
+func (crashes) Begin() func(context.Context, mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error) {
 	panic("canary")
 }
 
@@ -310,6 +311,36 @@ func TestInspectSurvivesACrash(t *testing.T) {
 	_, err := m.inspect(t)
 	require.ErrorContains(t, err, string(fault.Internal))
 	require.NotContains(t, err.Error(), "canary")
+}
+
+// literal is a scanner that looks into nothing.
+type literal struct{}
+
+func (literal) Scan(_ context.Context, r io.Reader) (mail.Verdict, string, error) {
+	content, err := io.ReadAll(r)
+	if bytes.Contains(content, scantest.EICAR()) {
+		return mail.Infected, "Eicar", err
+	}
+	return mail.Clean, "", err
+}
+
+// The parts of an attached message are scanned one by one, because a scanner may
+// not take it for a message.
+func TestInspectScansThePartsOfAnAttachedMessage(t *testing.T) {
+	t.Parallel()
+	m := newInspected(t)
+	m.scanner = literal{}
+	hidden := fmt.Appendf(nil, "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n%s\r\n",
+		base64.StdEncoding.EncodeToString(scantest.EICAR()))
+	m.attach(append([]byte("X-A: b\r\n"), hidden...)) // a text by name and beginning
+	m.attach(append([]byte("X-A: b\r\n"), hidden...), func(a *mail.Attachment) { a.ContentType = "message/rfc822" })
+	m.attach(hidden)
+	m.attach(hidden)
+	got, err := m.inspect(t)
+	require.NoError(t, err)
+	require.Equal(t, 3, got.Verdicts[mail.Infected])
+	require.Len(t, m.scans, 3, "the part of both is the same")
+	require.Equal(t, []contract.Hold{{Reason: contract.Infected, Detail: "attachment 2 of 4 is infected: Eicar (and 2 more)"}}, got.Holds)
 }
 
 func TestNewInspectRefuses(t *testing.T) {

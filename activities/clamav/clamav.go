@@ -5,7 +5,10 @@
 // to it; an answer that is not understood, an error, a timeout or a dropped
 // connection is "not scanned" (fault.ScannerUnavailable); what clamd says it did
 // not look into for its size, depth or encryption is unscannable. clamd says so
-// only with AlertExceedsMax and AlertEncrypted set in its configuration.
+// only with AlertExceedsMax and AlertEncrypted set in its configuration. Of a
+// format that it cannot open (rar without unrar, zstd, lzip and others) clamd says
+// OK; package inspection holds those, and gives it the parts of messages that it
+// may not take for messages.
 package clamav
 
 import (

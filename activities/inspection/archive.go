@@ -16,10 +16,10 @@ import (
 // Limits bounds what unpacking one attachment may cost. A zero field means its default.
 type Limits struct {
 	Depth    int   // layers of archives inside archives; a .tar.gz has two; default 6
-	Entries  int   // files and folders of all layers; default 10,000
+	Entries  int   // files and folders of all layers, all attachments of a mail together; default 10,000
 	Ratio    int64 // unpacked to packed bytes, asked from ratioFrom on; default 200
-	Unpacked int64 // bytes of all layers together; default 256 MiB
-	Nested   int64 // bytes of one zip inside another archive, which has to lie in memory; default 32 MiB
+	Unpacked int64 // bytes of all layers, all attachments of a mail together; default 256 MiB
+	Nested   int64 // bytes of zips and messages inside others, which lie in memory at a time; default 32 MiB
 }
 
 // ratioFrom is how many bytes an archive may unpack to before its ratio counts:
@@ -51,7 +51,17 @@ type outcome struct {
 	damaged   bool   // it ended because the archive cannot be read
 	encrypted bool   // some of it is encrypted
 	unknown   bool   // some of a zip is packed by a method that is not known here
-	opaque    bool   // some of it is an archive of a format that is not unpacked here
+	opaque    bool   // some of it is an archive of a format that clamd alone unpacks
+	closed    bool   // some of it is an archive of a format that nobody here unpacks
+	malformed bool   // some of it is a message that cannot be parsed
+
+	inner [][]byte // the parts of messages, which a scanner may not find in them by itself
+}
+
+// spent is what the walks of one mail have used up of its limits.
+type spent struct {
+	entries  int
+	unpacked int64
 }
 
 // limitError ends a walk at a limit.
@@ -65,17 +75,12 @@ type visitError struct{ err error }
 func (e visitError) Error() string { return e.err.Error() }
 
 // walk unpacks content, which may be anything, and shows every file in it that
-// is no archive itself to visit, which need not read to the end. An error is
-// visit's own or the context's; what the content is to blame for is in the outcome.
-func (l Limits) walk(ctx context.Context, content []byte, visit func(io.Reader) error) (outcome, error) {
-	w := &walker{ctx: ctx, limits: l.withDefaults(), packed: int64(len(content)), visit: visit}
-	var err error
-	// The outermost zip is in memory already.
-	if sniff(content[:min(len(content), sniffLen)]) == zipArchive {
-		err = w.zip(content, 1)
-	} else {
-		err = w.file(bytes.NewReader(content), 0)
-	}
+// is no archive itself to visit, which need not read to the end. What it uses up
+// is added to used. An error is visit's own or the context's; what the content is
+// to blame for is in the outcome.
+func (l Limits) walk(ctx context.Context, content []byte, as label, used *spent, visit func(io.Reader) error) (outcome, error) {
+	w := &walker{ctx: ctx, limits: l.withDefaults(), packed: int64(len(content)), used: used, visit: visit}
+	err := w.whole(content, as, 0)
 	var limit limitError
 	var own visitError
 	switch {
@@ -98,13 +103,33 @@ type walker struct {
 	limits   Limits
 	visit    func(io.Reader) error
 	packed   int64
-	unpacked int64
-	entries  int
+	unpacked int64  // of this walk
+	nested   int64  // bytes held in memory now
+	used     *spent // of all walks of the mail
 	met      outcome
 }
 
+// whole looks at content in memory that lies inside depth archives.
+func (w *walker) whole(content []byte, as label, depth int) error {
+	switch kind := sniff(content[:min(len(content), sniffLen)]); kind {
+	case noArchive, opaqueArchive, closedArchive:
+		w.note(kind)
+		if err := w.visit(bytes.NewReader(content)); err != nil {
+			return visitError{err: err}
+		}
+		return w.inside(content, as, depth)
+	case zipArchive:
+		if err := w.layer(depth + 1); err != nil {
+			return err
+		}
+		return w.zip(content, depth+1)
+	default:
+		return w.file(bytes.NewReader(content), as, depth)
+	}
+}
+
 // file looks at one stream that lies inside depth archives.
-func (w *walker) file(r io.Reader, depth int) error {
+func (w *walker) file(r io.Reader, as label, depth int) error {
 	br := bufio.NewReaderSize(r, 4096)
 	head, err := br.Peek(sniffLen)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -112,23 +137,25 @@ func (w *walker) file(r io.Reader, depth int) error {
 	}
 	kind := sniff(head)
 	switch kind {
-	case noArchive, opaqueArchive:
-		w.met.opaque = w.met.opaque || kind == opaqueArchive
-		return w.leaf(br)
+	case noArchive, opaqueArchive, closedArchive:
+		w.note(kind)
+		return w.leaf(br, as, depth)
 	}
 	depth++
-	if depth > w.limits.Depth {
-		return limitError(fmt.Sprintf("nests archives more than %d deep", w.limits.Depth))
+	if err := w.layer(depth); err != nil {
+		return err
 	}
 	switch kind {
 	case zipArchive:
-		content, err := io.ReadAll(io.LimitReader(br, w.limits.Nested+1))
+		room := w.limits.Nested - w.nested
+		content, err := io.ReadAll(io.LimitReader(br, room+1))
 		if err != nil {
 			return fmt.Errorf("read nested zip: %w", err)
 		}
-		if int64(len(content)) > w.limits.Nested {
-			return limitError(fmt.Sprintf("holds a zip of more than %d bytes", w.limits.Nested))
+		if int64(len(content)) > room {
+			return w.tooLarge()
 		}
+		defer w.hold(len(content))()
 		return w.zip(content, depth)
 	case tarArchive:
 		return w.tar(br, depth)
@@ -143,21 +170,28 @@ func (w *walker) file(r io.Reader, depth int) error {
 	}
 }
 
-// leaf shows a file that is no archive to the visitor.
-func (w *walker) leaf(r io.Reader) error {
-	t := &tap{r: r}
-	err := w.visit(t)
-	switch {
-	case t.err != nil:
-		return t.err
-	case err != nil:
-		return visitError{err: err}
-	}
-	// Read to the end: the packer's checksum stands there.
-	if _, err = io.Copy(io.Discard, r); err != nil {
-		return fmt.Errorf("read a file: %w", err)
+// layer checks that a layer may lie depth deep.
+func (w *walker) layer(depth int) error {
+	if depth > w.limits.Depth {
+		return limitError(fmt.Sprintf("nests archives or messages more than %d deep", w.limits.Depth))
 	}
 	return nil
+}
+
+// note remembers an archive that is not unpacked here.
+func (w *walker) note(k kind) {
+	w.met.opaque = w.met.opaque || k == opaqueArchive
+	w.met.closed = w.met.closed || k == closedArchive
+}
+
+// hold counts n bytes that stay in memory until the function it returns is called.
+func (w *walker) hold(n int) func() {
+	w.nested += int64(n)
+	return func() { w.nested -= int64(n) }
+}
+
+func (w *walker) tooLarge() error {
+	return limitError(fmt.Sprintf("holds zips or messages of more than %d bytes", w.limits.Nested))
 }
 
 // single is a compressed stream of one file.
@@ -165,15 +199,15 @@ func (w *walker) single(r io.Reader, depth int) error {
 	if err := w.entry(); err != nil {
 		return err
 	}
-	return w.file(&meter{w: w, r: r}, depth)
+	return w.file(&meter{w: w, r: r}, label{}, depth)
 }
 
 func (w *walker) tar(r io.Reader, depth int) error {
 	tr := tar.NewReader(r)
 	for {
-		_, err := tr.Next()
+		header, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return w.leaf(r, label{}, depth) // something may follow the end
 		}
 		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
 			return fmt.Errorf("read tar: %w", err)
@@ -182,7 +216,7 @@ func (w *walker) tar(r io.Reader, depth int) error {
 			return err
 		}
 		// Metered although it is not compressed: a sparse file unpacks to more than it takes.
-		if err := w.file(&meter{w: w, r: tr}, depth); err != nil {
+		if err := w.file(&meter{w: w, r: tr}, label{name: header.Name}, depth); err != nil {
 			return err
 		}
 	}
@@ -228,13 +262,13 @@ func (w *walker) zipped(f *zip.File, depth int) error {
 		return fmt.Errorf("open file of zip: %w", err)
 	}
 	defer func() { _ = r.Close() }() // reads from memory
-	return w.file(&meter{w: w, r: r}, depth)
+	return w.file(&meter{w: w, r: r}, label{name: f.Name}, depth)
 }
 
 // entry counts one file or folder.
 func (w *walker) entry() error {
-	w.entries++
-	if w.entries > w.limits.Entries {
+	w.used.entries++
+	if w.used.entries > w.limits.Entries {
 		return w.tooMany()
 	}
 	return w.ctx.Err()
@@ -242,6 +276,19 @@ func (w *walker) entry() error {
 
 func (w *walker) tooMany() error {
 	return limitError(fmt.Sprintf("holds more than %d files", w.limits.Entries))
+}
+
+// count adds n bytes that came out of a packer to those of the mail.
+func (w *walker) count(n int) error {
+	w.unpacked += int64(n)
+	w.used.unpacked += int64(n)
+	switch {
+	case w.used.unpacked <= w.limits.Unpacked:
+		return nil
+	case w.unpacked <= w.limits.Unpacked && w.used.unpacked > w.unpacked:
+		return limitError(fmt.Sprintf("unpacks, with the attachments before it, to more than %d bytes", w.limits.Unpacked))
+	}
+	return limitError(fmt.Sprintf("unpacks to more than %d bytes", w.limits.Unpacked))
 }
 
 // meter counts what comes out of a packer and stops it at the limits.
@@ -256,26 +303,11 @@ func (m *meter) Read(p []byte) (int, error) {
 	}
 	n, err := m.r.Read(p)
 	w := m.w
-	w.unpacked += int64(n)
-	if w.unpacked > w.limits.Unpacked {
-		return 0, limitError(fmt.Sprintf("unpacks to more than %d bytes", w.limits.Unpacked))
+	if err := w.count(n); err != nil {
+		return 0, err
 	}
 	if w.unpacked > ratioFrom && w.unpacked/max(w.packed, 1) > w.limits.Ratio {
 		return 0, limitError(fmt.Sprintf("unpacks to more than %d times its size", w.limits.Ratio))
-	}
-	return n, err //nolint:wrapcheck // io.EOF must stay io.EOF
-}
-
-// tap remembers why reading ended, to tell a visitor's error from a reader's.
-type tap struct {
-	r   io.Reader
-	err error
-}
-
-func (t *tap) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		t.err = err
 	}
 	return n, err //nolint:wrapcheck // io.EOF must stay io.EOF
 }

@@ -65,7 +65,7 @@ func (b *BuiltIn) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, 
 	if err := b.look(bytes.NewReader(content)); err != nil {
 		return verdict(outcome{}, err)
 	}
-	return verdict(b.limits.walk(ctx, content, b.look))
+	return verdict(b.limits.walk(ctx, content, label{}, &spent{}, b.look))
 }
 
 func verdict(met outcome, err error) (mail.Verdict, string, error) {
@@ -123,6 +123,10 @@ func (o outcome) problem(alone bool) string {
 		return "is a damaged archive"
 	case o.unknown:
 		return "holds files packed by an unknown method"
+	case o.malformed:
+		return "holds a message that cannot be parsed"
+	case o.closed:
+		return "is or holds an archive of a format that is not opened here"
 	case o.opaque && alone:
 		return "is an archive that the built-in scanner cannot open"
 	}

@@ -1,9 +1,12 @@
 package inspection
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+
+	"golang.org/x/sync/semaphore"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/mail"
@@ -18,12 +21,16 @@ type Config struct {
 	// MaxSize is the largest attachment in bytes; zero for no limit.
 	MaxSize int64
 	Limits  Limits
+	// Memory is how many bytes all looks of the process may take at a time, by
+	// estimate; one that needs more waits. Default 128 MiB.
+	Memory int64
 }
 
 // Examiner looks at attachments without a scanner. It is safe for concurrent use.
 type Examiner struct {
 	cfg     Config
 	allowed allowList
+	memory  *semaphore.Weighted
 }
 
 // New checks cfg.
@@ -35,16 +42,42 @@ func New(cfg Config) (*Examiner, error) {
 	if cfg.MaxSize < 0 {
 		return nil, fmt.Errorf("inspection: max size %d is negative", cfg.MaxSize)
 	}
-	return &Examiner{cfg: cfg, allowed: allowed}, nil
+	if cfg.Memory <= 0 {
+		cfg.Memory = 128 << 20
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	return &Examiner{cfg: cfg, allowed: allowed, memory: semaphore.NewWeighted(cfg.Memory)}, nil
 }
 
-// Examine fills a.DetectedType from a.Content and says what to hold the mail
+// Begin begins the look at one mail and returns what looks at its attachments,
+// one after another; they share the limits of archives.
+//
+// It fills a.DetectedType from a.Content and says what to hold the mail
 // for, each Detail being the end of a sentence that begins with the attachment.
 // An archive beyond the limits comes back with the final verdict unscannable;
 // one that is encrypted, damaged or packed in an unknown way with a hold alone,
-// because a scanner may yet find something in the rest of it. The only error is
-// the context's.
-func (e *Examiner) Examine(ctx context.Context, a mail.Attachment) (mail.Attachment, []contract.Hold, error) {
+// because a scanner may yet find something in the rest of it. The contents are
+// those of messages in the attachment, to be scanned as well; the same bytes give
+// them once. The only error is the context's.
+func (e *Examiner) Begin() func(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error) {
+	l := &look{Examiner: e, met: map[walked]outcome{}}
+	return l.examine
+}
+
+// look is the look at one mail.
+type look struct {
+	*Examiner
+	used spent
+	met  map[walked]outcome
+}
+
+// walked names a walk whose outcome is known.
+type walked struct {
+	sha256  string
+	message bool
+}
+
+func (e *look) examine(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error) {
 	var holds []contract.Hold
 	hold := func(reason contract.Reason, format string, args ...any) {
 		holds = append(holds, contract.Hold{Reason: reason, Detail: fmt.Sprintf(format, args...)})
@@ -67,9 +100,9 @@ func (e *Examiner) Examine(ctx context.Context, a mail.Attachment) (mail.Attachm
 		hold(contract.TypeDenied, "is %s, which is not allowed", a.DetectedType)
 	}
 
-	met, err := e.cfg.Limits.walk(ctx, a.Content, func(io.Reader) error { return nil })
+	met, err := e.walk(ctx, a)
 	if err != nil {
-		return a, nil, err
+		return a, nil, nil, err
 	}
 	if problem := met.problem(false); problem != "" {
 		hold(contract.Unscannable, "%s", problem)
@@ -78,5 +111,37 @@ func (e *Examiner) Examine(ctx context.Context, a mail.Attachment) (mail.Attachm
 			a.Verdict = mail.Unscannable
 		}
 	}
-	return a, holds, nil
+	return a, met.inner, holds, nil
+}
+
+// walk walks a unless the same bytes were walked before. It waits for memory.
+func (e *look) walk(ctx context.Context, a mail.Attachment) (outcome, error) {
+	as := label{name: a.Filename, declared: a.ContentType}
+	key := walked{a.SHA256, as.message(a.Content)}
+	if met, ok := e.met[key]; ok && key.sha256 != "" {
+		return met, nil
+	}
+	cost := e.cost(a.Content, key.message)
+	if err := e.memory.Acquire(ctx, cost); err != nil {
+		return outcome{}, fmt.Errorf("wait for memory: %w", err)
+	}
+	defer e.memory.Release(cost)
+	met, err := e.cfg.Limits.walk(ctx, a.Content, as, &e.used, func(io.Reader) error { return nil })
+	if err != nil {
+		return met, err
+	}
+	known := met
+	known.inner = nil // given once
+	e.met[key] = known
+	return met, nil
+}
+
+// cost estimates the memory of a walk.
+func (e *look) cost(content []byte, message bool) int64 {
+	const small = 64 << 10
+	if !message && sniff(content[:min(len(content), sniffLen)]) == noArchive &&
+		!bytes.Contains(content[max(0, len(content)-tailLen):], []byte("PK\x05\x06")) {
+		return min(small, e.cfg.Memory)
+	}
+	return min(int64(len(content))+e.cfg.Limits.Nested, e.cfg.Memory)
 }

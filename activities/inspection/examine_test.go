@@ -27,7 +27,7 @@ func examine(t *testing.T, cfg inspection.Config, a mail.Attachment) (mail.Attac
 	e, err := inspection.New(cfg)
 	require.NoError(t, err)
 	a.Size = int64(len(a.Content))
-	got, holds, err := e.Examine(t.Context(), a)
+	got, _, holds, err := e.Begin()(t.Context(), a)
 	require.NoError(t, err)
 	var reasons []contract.Reason
 	for _, h := range holds {
@@ -233,7 +233,8 @@ func TestExamineArchiveLimits(t *testing.T) {
 		"cut gzip":            {scantest.Gzip(t, noise(5000))[:3000], false, true},
 		"bad checksum":        {badChecksum(t), false, true},
 		"unknown method":      {unknownMethod(t), false, true},
-		"rar":                 {[]byte("Rar!\x1a\x07\x01\x00 and more"), false, false}, // the scanner's to open
+		"rar":                 {[]byte("Rar!\x1a\x07\x01\x00 and more"), false, true},
+		"7z":                  {[]byte("7z\xbc\xaf\x27\x1c and more"), false, false}, // clamd's to open
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -288,7 +289,7 @@ func TestExamineStopsWithItsContext(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, err = e.Examine(ctx, mail.Attachment{DeclaredSize: -1, Content: scantest.Gzip(t, []byte("hello"))})
+	_, _, _, err = e.Begin()(ctx, mail.Attachment{DeclaredSize: -1, Content: scantest.Gzip(t, []byte("hello"))})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -300,7 +301,7 @@ func TestExamineQuotesNothing(t *testing.T) {
 	zipped := scantest.Zip(t, scantest.File{Name: "canary.txt", Content: []byte("canary")})
 	for _, content := range [][]byte{zipped, []byte(exe)} {
 		for _, declared := range []string{"image/png; name=canary", "canary", "canary/canary", "text/canary"} {
-			a, holds, err := e.Examine(t.Context(), mail.Attachment{
+			a, _, holds, err := e.Begin()(t.Context(), mail.Attachment{
 				Filename: "canary.zip", ContentType: declared, DeclaredSize: -1, Content: content, Size: int64(len(content)),
 			})
 			require.NoError(t, err)

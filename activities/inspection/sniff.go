@@ -2,6 +2,8 @@ package inspection
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 )
 
@@ -17,7 +19,8 @@ const (
 	tarArchive
 	gzipStream
 	bzip2Stream
-	opaqueArchive // packed, and nothing here can unpack it
+	opaqueArchive // packed, and clamd alone can unpack it
+	closedArchive // packed, and neither clamd nor anything here can unpack it
 )
 
 // sniff tells how the stream that begins with head is packed.
@@ -31,14 +34,14 @@ func sniff(head []byte) kind {
 		{"PK\x07\x08", zipArchive}, // one of several volumes
 		{"\x1f\x8b", gzipStream},
 		{"BZh", bzip2Stream},
-		{"Rar!\x1a\x07", opaqueArchive},
+		{"Rar!\x1a\x07", closedArchive},
 		{"7z\xbc\xaf\x27\x1c", opaqueArchive},
 		{"\xfd7zXZ\x00", opaqueArchive},
-		{"\x28\xb5\x2f\xfd", opaqueArchive}, // zstd
+		{"\x28\xb5\x2f\xfd", closedArchive}, // zstd
 		{"MSCF", opaqueArchive},             // cab
-		{"LZIP", opaqueArchive},
-		{"\x1f\x9d", opaqueArchive}, // compress
-		{"xar!", opaqueArchive},
+		{"LZIP", closedArchive},
+		{"\x1f\x9d", closedArchive}, // compress
+		{"xar!", closedArchive},
 	}
 	for _, m := range magics {
 		if bytes.HasPrefix(head, []byte(m.magic)) {
@@ -48,8 +51,11 @@ func sniff(head []byte) kind {
 			return m.kind
 		}
 	}
-	if isTar(head) {
+	switch {
+	case isTar(head):
 		return tarArchive
+	case isLZMA(head), len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18": // zstd, RFC 8878 §3.1.2
+		return closedArchive
 	}
 	return noArchive
 }
@@ -80,4 +86,21 @@ func isTar(head []byte) bool {
 		signed += int64(int8(c)) // as some old writers summed
 	}
 	return want == sum || want == signed
+}
+
+// isLZMA checks the header of a .lzma file, which has no magic (xz-5.4,
+// doc/lzma-file-format.txt §1.1): properties, the size of the dictionary, which
+// every writer makes 2^n or 2^n + 2^(n-1), and the size of the content or -1.
+func isLZMA(head []byte) bool {
+	if len(head) < 13 || head[0] > 224 {
+		return false
+	}
+	dictionary, size := binary.LittleEndian.Uint32(head[1:]), binary.LittleEndian.Uint64(head[5:])
+	top := bits.Len32(dictionary) - 1
+	if top < 12 || bits.OnesCount32(dictionary) > 2 && dictionary != 1<<32-1 ||
+		bits.OnesCount32(dictionary) == 2 && dictionary&(1<<(top-1)) == 0 {
+		return false
+	}
+	const usual = 0x5d // other properties are rare; they count where the size is -1
+	return size == 1<<64-1 || head[0] == usual && size > 0 && size < 1<<38
 }

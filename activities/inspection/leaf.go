@@ -1,0 +1,108 @@
+package inspection
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// tailLen is how far from its end a zip can be recognised: the record that ends
+// its directory and the longest comment (APPNOTE 6.3.10 §4.3.16).
+const tailLen = 64<<10 + 22
+
+// leaf shows a file of an archive that is no archive by its beginning to the
+// visitor, and then looks for what may hide in it all the same.
+func (w *walker) leaf(r io.Reader, as label, depth int) error {
+	keep := &keeper{room: w.limits.Nested - w.nested}
+	t := &tap{r: io.TeeReader(r, keep)}
+	err := w.visit(t)
+	switch {
+	case t.err != nil:
+		return t.err
+	case err != nil:
+		return visitError{err: err}
+	}
+	// Read to the end: the packer's checksum stands there.
+	if _, err = io.Copy(io.Discard, t); err != nil {
+		return fmt.Errorf("read a file: %w", err)
+	}
+	if keep.cut {
+		if as.message(keep.head) || bytes.Contains(keep.buf, []byte("PK\x05\x06")) {
+			return w.tooLarge()
+		}
+		return nil
+	}
+	defer w.hold(len(keep.buf))()
+	return w.inside(keep.buf, as, depth)
+}
+
+// inside looks for what hides in content that is no archive by its beginning: a
+// zip, which is read from its end, behind anything, and the parts of a message.
+func (w *walker) inside(content []byte, as label, depth int) error {
+	if w.zipBehind(content) {
+		if err := w.layer(depth + 1); err != nil {
+			return err
+		}
+		if err := w.zip(content, depth+1); err != nil {
+			return err
+		}
+	}
+	if as.message(content) {
+		return w.message(content, depth+1)
+	}
+	return nil
+}
+
+// zipBehind reports whether content ends in a zip that holds anything.
+func (w *walker) zipBehind(content []byte) bool {
+	if !bytes.Contains(content[max(0, len(content)-tailLen):], []byte("PK\x05\x06")) {
+		return false
+	}
+	// As in zip: the reader takes memory for every entry.
+	if bytes.Count(content, []byte("PK\x01\x02")) > w.limits.Entries {
+		return true
+	}
+	zr, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return false
+	}
+	return len(zr.File) > 0
+}
+
+// keeper keeps what is written while it fits into room, and then the beginning
+// and at least the last tailLen bytes.
+type keeper struct {
+	room int64
+	buf  []byte
+	head []byte
+	cut  bool
+}
+
+// Write takes all of p.
+func (k *keeper) Write(p []byte) (int, error) {
+	k.buf = append(k.buf, p...)
+	if !k.cut && int64(len(k.buf)) > k.room {
+		k.cut = true
+		k.head = bytes.Clone(k.buf[:min(len(k.buf), headLen)])
+	}
+	if k.cut && len(k.buf) > 4*tailLen {
+		k.buf = bytes.Clone(k.buf[len(k.buf)-tailLen:])
+	}
+	return len(p), nil
+}
+
+// tap remembers why reading ended, to tell a visitor's error from a reader's.
+type tap struct {
+	r   io.Reader
+	err error
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.err = err
+	}
+	return n, err //nolint:wrapcheck // io.EOF must stay io.EOF
+}
