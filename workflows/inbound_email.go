@@ -30,6 +30,8 @@ func InboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (contract
 	return e.run(ctx)
 }
 
+const stepRoute = "route"
+
 // inboundEmail is the state of one email's workflow.
 type inboundEmail struct {
 	in      contract.InboundEmailInput
@@ -45,6 +47,7 @@ type inboundEmail struct {
 	waived    map[contract.Reason]bool
 	discarded bool
 	decisions int
+	decided   []contract.Reason // what the last decision was about
 
 	routes []string
 	legs   []*leg
@@ -84,7 +87,7 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 func (e *inboundEmail) run(ctx workflow.Context) (contract.InboundEmailResult, error) {
 	if e.pass(ctx, "store", e.store) &&
 		e.pass(ctx, "inspect", e.inspect) &&
-		e.pass(ctx, "route", e.route) {
+		e.pass(ctx, stepRoute, e.route) {
 		e.deliver(ctx)
 	}
 	return e.close(ctx)
@@ -112,7 +115,7 @@ func (e *inboundEmail) inspect(ctx workflow.Context) ([]contract.Hold, error) {
 
 // route finds out where the mail goes.
 func (e *inboundEmail) route(ctx workflow.Context) ([]contract.Hold, error) {
-	out, err := step(ctx, e, "route", routeOptions, route.Route,
+	out, err := step(ctx, e, stepRoute, routeOptions, route.Route,
 		contract.RouteInput{Email: e.in.Email, AnyRecipient: e.waived[contract.RecipientForeign]})
 	if err != nil {
 		return nil, err
@@ -126,6 +129,9 @@ func (e *inboundEmail) route(ctx workflow.Context) ([]contract.Hold, error) {
 		o := deliverOptions.within(e.budgets.DeliverSeconds)
 		o.neverFast = careful[d]
 		e.legs = append(e.legs, &leg{destination: d, options: o})
+	}
+	if len(out.Destinations) == 0 && len(out.Holds) == 0 { // nothing may end as delivered to nobody
+		return []contract.Hold{{Reason: contract.Unroutable, Detail: "the routes give no destination"}}, nil
 	}
 	return out.Holds, nil
 }
@@ -160,12 +166,15 @@ func (e *inboundEmail) leg(ctx workflow.Context, l *leg) bool {
 
 // send makes the attempts of one leg.
 func (e *inboundEmail) send(ctx workflow.Context, l *leg) error {
-	out, err := step(ctx, e, "deliver to "+l.destination, l.options, deliver.Deliver, contract.DeliverInput{
+	first := contract.DeliverInput{
 		Email:       e.in.Email,
 		Destination: l.destination,
 		Again:       l.again,
 		Released:    e.released(),
-	})
+	}
+	later := first
+	later.Again = false // a person asked for one more attempt, not for as many as it takes
+	out, err := stepThen(ctx, e, "deliver to "+l.destination, l.options, deliver.Deliver, first, later)
 	if err != nil {
 		l.again = true // whoever lets the leg go on asks for another attempt
 		return err

@@ -165,6 +165,73 @@ func TestDecisionsThatMustNotCount(t *testing.T) {
 	require.Equal(t, ticketing, s.calls.effects)
 }
 
+// TestSecondClickReleasesNothing: an approval that comes twice does not release
+// what was found only after the first.
+func TestSecondClickReleasesNothing(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	s.store = func(int) (contract.StoreResult, error) {
+		return contract.StoreResult{Holds: holding(contract.SchemaInvalid)}, nil
+	}
+	s.inspect = func(int) (contract.InspectResult, error) {
+		return contract.InspectResult{Holds: holding(contract.Infected)}, nil
+	}
+	e := env(t, s)
+	var second answer
+	e.RegisterDelayedCallback(func() { e.SignalWorkflow(contract.SignalApprove, nil) }, time.Hour)
+	e.RegisterDelayedCallback(func() {
+		e.UpdateWorkflow(contract.UpdateDecide, "", &second, decide(contract.Approve))
+		e.SignalWorkflow(contract.SignalApprove, nil)
+	}, time.Hour+time.Second)
+	e.RegisterDelayedCallback(func() {
+		require.ErrorContains(t, second.rejected, "infected")
+		require.Equal(t, contract.Infected, status(t, e).Reason)
+		e.SignalWorkflow(contract.SignalDiscard, nil)
+	}, time.Hour+2*time.Second)
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	require.Empty(t, s.calls.effects)
+}
+
+// TestOneGoMeansOneAttempt: who lets an ambiguous delivery go again asks for one
+// more attempt; when that one is lost, the next is not made in their name.
+func TestOneGoMeansOneAttempt(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	scenarioOf(t, "careful_destination_ambiguous").script(s)
+	s.deliver = func(_ context.Context, n int, _ contract.DeliverInput) (contract.DeliverResult, error) {
+		if n == 1 {
+			return contract.DeliverResult{}, failure("downstream_unavailable", 0)
+		}
+		return contract.DeliverResult{}, failure("ambiguous_effect", 0)
+	}
+	e := env(t, s)
+	e.RegisterDelayedCallback(func() { e.SignalWorkflow(contract.SignalApprove, nil) }, time.Hour)
+	e.RegisterDelayedCallback(func() { e.SignalWorkflow(contract.SignalDiscard, nil) }, 2*time.Hour)
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	var again []bool
+	for _, d := range s.calls.delivers {
+		again = append(again, d.Again)
+	}
+	require.Equal(t, []bool{false, true, false}, again)
+}
+
+// TestNothingIsDeliveredToNobody: a route step that gives neither a destination
+// nor a reason holds the email.
+func TestNothingIsDeliveredToNobody(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	s.route = func(int, contract.RouteInput) (contract.RouteResult, error) { return contract.RouteResult{}, nil }
+	e := env(t, s)
+	e.RegisterDelayedCallback(func() {
+		require.Equal(t, contract.Unroutable, status(t, e).Reason)
+		e.SignalWorkflow(contract.SignalDiscard, nil)
+	}, time.Hour)
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+}
+
 // TestUnreadableSignalHarmsNothing: it is dropped, and others are heard after it.
 func TestUnreadableSignalHarmsNothing(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,14 @@ import (
 // held is one step that waits for a person.
 type held struct {
 	holds  []contract.Hold
+	since  time.Time
 	action contract.Action // empty until somebody decides
 }
+
+// lookTime is how long a hold is fresh. A decision that comes while another hold
+// is older, or was decided, is most likely meant for that one (a second click, a
+// repeat after a lost answer): it must not release what nobody can have seen.
+const lookTime = 5 * time.Second
 
 // again are the reasons that nobody can waive: to approve such a hold is to run
 // the step once more, because without it there is nothing to go on with.
@@ -50,7 +56,7 @@ func (e *inboundEmail) pass(ctx workflow.Context, name string, run func(workflow
 		case contract.Discard:
 			return false
 		case contract.Approve:
-			if e.waive(holds) {
+			if e.waive(name, holds) {
 				return true
 			}
 		}
@@ -59,7 +65,7 @@ func (e *inboundEmail) pass(ctx workflow.Context, name string, run func(workflow
 
 // hold waits for a person and gives what was decided.
 func (e *inboundEmail) hold(ctx workflow.Context, holds []contract.Hold) contract.Action {
-	h := &held{holds: holds}
+	h := &held{holds: holds, since: workflow.Now(ctx)}
 	e.held = append(e.held, h)
 	e.refresh(ctx)
 	if err := workflow.Await(ctx, func() bool { return h.action != "" || e.discarded }); err != nil || e.discarded {
@@ -68,15 +74,19 @@ func (e *inboundEmail) hold(ctx workflow.Context, holds []contract.Hold) contrac
 	return h.action
 }
 
-// waive notes that a person let these reasons pass. It gives false when one of
-// them cannot be waived, so that the step has to run again.
-func (e *inboundEmail) waive(holds []contract.Hold) bool {
+// waive notes that a person let these reasons pass. It gives false when the step
+// has to run again: one of them cannot be waived, or it is the step's own result
+// that has to change (no route was looked for while every recipient was foreign).
+func (e *inboundEmail) waive(step string, holds []contract.Hold) bool {
 	on := true
 	for _, h := range holds {
 		if again[h.Reason] {
 			on = false
-		} else {
-			e.waived[h.Reason] = true
+			continue
+		}
+		e.waived[h.Reason] = true
+		if h.Reason == contract.RecipientForeign && step == stepRoute {
+			on = false
 		}
 	}
 	return on
@@ -145,7 +155,7 @@ func (e *inboundEmail) heard(ctx workflow.Context, s signal, d contract.Decision
 	if d.Note == "" {
 		d.Note = "none given (signal)"
 	}
-	if err := e.validate(d); err != nil {
+	if err := e.validate(ctx, d); err != nil {
 		workflow.GetLogger(ctx).Info("signal ignored", "signal", s.name, "why", err.Error())
 		return
 	}
@@ -162,6 +172,7 @@ func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (
 	if d.Actor == "" {
 		d.Actor = "unnamed (update)"
 	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a requested cancellation changes nothing here either
 	e.decide(ctx, d)
 	after := contract.DecisionResult{State: e.state}
 	if _, err := workflow.AwaitWithTimeout(ctx, 3*time.Second, e.ledger.empty); err != nil {
@@ -170,13 +181,42 @@ func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (
 	return after, nil
 }
 
+// unseen reports whether something is held for a reason that whoever decides now
+// has hardly seen.
+func (e *inboundEmail) unseen(now time.Time) bool {
+	seen := map[contract.Reason]bool{}
+	for _, r := range e.decided {
+		seen[r] = true
+	}
+	for _, h := range e.held {
+		if now.Sub(h.since) >= lookTime {
+			for _, one := range h.holds {
+				seen[one.Reason] = true
+			}
+		}
+	}
+	if len(seen) == 0 {
+		return false
+	}
+	for _, h := range e.held {
+		for _, one := range h.holds {
+			if !seen[one.Reason] && now.Sub(h.since) < lookTime {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // validate refuses what must not enter history. The sentences go to the operator.
-func (e *inboundEmail) validate(d contract.Decision) error {
+func (e *inboundEmail) validate(ctx workflow.Context, d contract.Decision) error {
 	switch {
 	case !slices.Contains(contract.Actions, d.Action):
 		return errors.New("unknown action: it is one of " + join(contract.Actions))
 	case len(e.held) == 0:
 		return errors.New("this email is not held: its state is " + string(e.state))
+	case d.Action != contract.Discard && e.unseen(workflow.Now(ctx)):
+		return errors.New("it was held a moment ago for another reason, " + string(e.reason) + ": look at it, then decide again")
 	case strings.TrimSpace(d.Note) == "":
 		return errors.New("a note is missing: say why")
 	case len(d.Note) > contract.MaxNote:
@@ -191,8 +231,12 @@ func (e *inboundEmail) validate(d contract.Decision) error {
 // moment. Whoever decides second finds nothing held any more.
 func (e *inboundEmail) decide(ctx workflow.Context, d contract.Decision) {
 	e.decisions++
+	e.decided = nil
 	for _, h := range e.held {
 		h.action = d.Action
+		for _, one := range h.holds {
+			e.decided = append(e.decided, one.Reason)
+		}
 	}
 	e.held = nil
 	if d.Action == contract.Discard {

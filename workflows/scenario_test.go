@@ -149,6 +149,20 @@ func scenarios() []scenario {
 			},
 			decisions: []contract.Decision{decide(contract.Approve)}},
 	}
+	out = append(out, scenario{
+		// The door saw no recipient, so the route step is the first to find them all foreign.
+		name: "foreign_recipient_found_by_routing", end: contract.Delivered, effects: ticketing,
+		held: []contract.Reason{contract.RecipientForeign},
+		script: func(s *script) {
+			s.route = func(_ int, in contract.RouteInput) (contract.RouteResult, error) {
+				if !in.AnyRecipient {
+					return contract.RouteResult{Holds: holding(contract.RecipientForeign)}, nil
+				}
+				return contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"ticketing"}}, nil
+			}
+		},
+		decisions: []contract.Decision{decide(contract.Approve)},
+	})
 	return append(out, heldScenarios()...)
 }
 

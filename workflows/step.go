@@ -20,12 +20,18 @@ import (
 // *stepError.
 func step[I, O any](ctx workflow.Context, e *inboundEmail, name string, o stepOptions,
 	activity func(context.Context, I) (O, error), in I) (O, error) {
+	return stepThen(ctx, e, name, o, activity, in, in)
+}
+
+// stepThen is step with another input from the second attempt on.
+func stepThen[I, O any](ctx workflow.Context, e *inboundEmail, name string, o stepOptions,
+	activity func(context.Context, I) (O, error), first, later I) (O, error) {
 	var out O
 	o.neverFast = o.neverFast || large(e.in.Email)
-	err := firstTry(ctx, name, o, activity, in, &out)
+	err := firstTry(ctx, name, o, activity, first, &out)
 	if err != nil && curable(err) {
 		w := e.wait(ctx, failed(name, o, err))
-		err = lastingTry(ctx, name, o, askedWait(err), activity, in, &out)
+		err = lastingTry(ctx, name, o, askedWait(err), activity, later, &out)
 		e.resume(ctx, w)
 	}
 	if err != nil {
