@@ -68,19 +68,27 @@ type openEmails struct {
 	db     *postgres.DB
 	logger *slog.Logger
 	desc   *prometheus.Desc
+	stuck  *prometheus.Desc
 }
 
 // scrapeTimeout bounds the query behind a scrape.
 const scrapeTimeout = 2 * time.Second
 
 func newOpenEmails(db *postgres.DB, logger *slog.Logger) *openEmails {
-	return &openEmails{db: db, logger: logger, desc: prometheus.NewDesc(
-		"mailroom_emails_open", "Emails that wait for something or for a person, by state and reason.",
-		[]string{"state", "reason"}, nil)}
+	return &openEmails{
+		db: db, logger: logger,
+		desc: prometheus.NewDesc("mailroom_emails_open",
+			"Emails that wait for something or for a person, by state and reason.", []string{"state", "reason"}, nil),
+		stuck: prometheus.NewDesc("mailroom_inbox_stuck",
+			"Emails whose workflow was started over 15 minutes ago and has not stored them.", nil, nil),
+	}
 }
 
 // Describe implements prometheus.Collector.
-func (o *openEmails) Describe(ch chan<- *prometheus.Desc) { ch <- o.desc }
+func (o *openEmails) Describe(ch chan<- *prometheus.Desc) {
+	ch <- o.desc
+	ch <- o.stuck
+}
 
 // Collect implements prometheus.Collector. While the database is away the
 // series are absent, and nothing else of the scrape is.
@@ -92,6 +100,12 @@ func (o *openEmails) Collect(ch chan<- prometheus.Metric) {
 		o.logger.Warn("metrics.open_emails", "error", err)
 		return
 	}
+	stuck, err := o.db.CountStuck(ctx)
+	if err != nil {
+		o.logger.Warn("metrics.open_emails", "error", err)
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(o.stuck, prometheus.GaugeValue, float64(stuck))
 	for _, c := range counts {
 		ch <- prometheus.MustNewConstMetric(o.desc, prometheus.GaugeValue, float64(c.Count), string(c.State), string(c.Reason))
 	}

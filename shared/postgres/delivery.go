@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -38,7 +39,9 @@ SELECT state, idempotency_key, attempts, last_status, last_error, next_attempt_a
 }
 
 // SaveDelivery writes the delivery d.EmailID to d.Destination. One that is
-// delivered stays as it is, whatever comes later.
+// delivered stays as it is, whatever comes later; to announce an attempt at such a
+// one (ledger.Attempting) is a temporary fault, so that a slow attempt which
+// another has overtaken makes no call.
 func (db *DB) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
 	const query = `
 INSERT INTO deliveries AS d (email_id, destination, state, idempotency_key, attempts, last_status, last_error,
@@ -49,11 +52,14 @@ ON CONFLICT (email_id, destination) DO UPDATE SET state = excluded.state, idempo
        next_attempt_at = excluded.next_attempt_at, delivered_at = excluded.delivered_at, updated_at = now()
  WHERE d.state <> 'delivered'`
 
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+	tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
 		"id": d.EmailID, "destination": d.Destination, "state": string(d.State), "key": d.IdempotencyKey,
 		"attempts": d.Attempts, "status": d.LastStatus, "error": clean(d.LastError),
 		"next": orNull(d.NextAttemptAt), "delivered": orNull(d.DeliveredAt),
 	})
+	if err == nil && tag.RowsAffected() == 0 && d.State == ledger.Attempting {
+		return fault.New(fault.Overloaded, "another attempt has delivered it meanwhile").After(time.Second)
+	}
 	return classify(fmt.Sprintf("save delivery of email %d to %s", d.EmailID, d.Destination), err)
 }
 

@@ -153,25 +153,28 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 }
 
 // SaveVerdicts writes what inspection found: DetectedType, Verdict and Signature
-// of list[i] belong to attachment i. It is an error when the manifest has
-// fewer attachments than list.
+// of list[i] belong to attachment i and to its SHA-256. It is an error when the
+// manifest has other or fewer attachments than list: then nothing may pass as clean.
 func (db *DB) SaveVerdicts(ctx context.Context, emailID int64, list []mail.Attachment) error {
 	const query = `
 UPDATE attachments a SET detected_type = n.detected_type, verdict = n.verdict, signature = n.signature
-  FROM unnest(@detected_type::text[], @verdict::text[], @signature::text[])
-  WITH ORDINALITY AS n (detected_type, verdict, signature, ordinal)
- WHERE a.email_id = @id AND a.ordinal = n.ordinal - 1`
+  FROM unnest(@detected_type::text[], @verdict::text[], @signature::text[], @sha256::text[])
+  WITH ORDINALITY AS n (detected_type, verdict, signature, sha256, ordinal)
+ WHERE a.email_id = @id AND a.ordinal = n.ordinal - 1 AND a.sha256 = n.sha256`
 
 	if len(list) == 0 {
 		return nil
 	}
 	detected, verdict, signature := make([]string, len(list)), make([]string, len(list)), make([]string, len(list))
+	sha256 := make([]string, len(list))
 	for i := range list {
+		sha256[i] = list[i].SHA256
 		detected[i], verdict[i] = clean(list[i].DetectedType), string(list[i].Verdict)
 		signature[i] = clean(list[i].Signature)
 	}
 	tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
 		"id": emailID, "detected_type": detected, "verdict": verdict, "signature": signature,
+		"sha256": sha256,
 	})
 	if err == nil && tag.RowsAffected() != int64(len(list)) {
 		err = fmt.Errorf("the manifest has %d of %d attachments", tag.RowsAffected(), len(list))

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,4 +31,18 @@ SELECT state, reason, count(*) FROM emails
 	}
 	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[OpenEmails])
 	return out, classify("count open emails", err)
+}
+
+// stuckAfter is how long a started email may take to be stored before it counts as stuck.
+const stuckAfter = 15 * time.Minute
+
+// CountStuck counts the inbox rows whose workflow was started long ago and has not
+// stored them yet: it waits for a person or for a store that is away, or it was
+// terminated or lost together with Temporal's data.
+func (db *DB) CountStuck(ctx context.Context) (int64, error) {
+	const query = `SELECT count(*) FROM inbox WHERE started_at < now() - @after::interval`
+
+	var n int64
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"after": stuckAfter}).Scan(&n)
+	return n, classify("count stuck emails", err)
 }

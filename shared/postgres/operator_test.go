@@ -127,7 +127,7 @@ func TestFindEmail(t *testing.T) {
 	require.Contains(t, string(text), `"received_at":"2026-09-21T`)
 
 	require.NoError(t, db.SaveManifest(ctx, manifest(first.ID)))
-	require.NoError(t, db.SaveVerdicts(ctx, first.ID, []mail.Attachment{{Verdict: mail.Clean}}))
+	require.NoError(t, db.SaveVerdicts(ctx, first.ID, []mail.Attachment{{SHA256: "aa", Verdict: mail.Clean}}))
 	require.NoError(t, db.SaveDelivery(ctx, ledger.Delivery{
 		EmailID: first.ID, Destination: "ticketing", State: ledger.Rejected, IdempotencyKey: "mr_1", Attempts: 1, LastStatus: 400,
 	}))
@@ -140,6 +140,32 @@ func TestFindEmail(t *testing.T) {
 	require.Equal(t, []ledger.DeliveryRow{{
 		Destination: "ticketing", State: ledger.Rejected, Attempts: 1, LastStatus: 400, IdempotencyKey: "mr_1",
 	}}, got.Deliveries)
+}
+
+func TestSourcesOfAnID(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	accept(t, db, event("e", "one"))
+	conflict := accept(t, db, event("e", "two"))[0].Row.Email
+	accept(t, db, event("alone", "three"))
+	other := event("e", "four")
+	other.Source, other.WorkflowID = "postmark", "postmark/e"
+	accept(t, db, other)
+	for id, want := range map[string][]string{
+		"e": {contract.FirstSource, "postmark"}, conflict.WorkflowID: {contract.FirstSource},
+		"alone": {contract.FirstSource}, "nothing": {}, "": {}, "\x00\xff": {},
+	} {
+		got, err := db.Sources(ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, want, got, "%q", id)
+	}
+	// Another source may choose an id that looks like a conflicting email's.
+	mimic := event(conflict.WorkflowID, "five")
+	mimic.Source, mimic.WorkflowID = "postmark", "postmark/mimic"
+	accept(t, db, mimic)
+	got, err := db.Sources(ctx, conflict.WorkflowID)
+	require.NoError(t, err)
+	require.Equal(t, []string{contract.FirstSource, "postmark"}, got)
 }
 
 // Messages of the driver may quote the URL, which holds the password.

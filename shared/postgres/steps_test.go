@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -72,8 +73,8 @@ func TestSaveManifestRepeatKeepsVerdicts(t *testing.T) {
 	m := manifest(email.ID)
 	require.NoError(t, db.SaveManifest(ctx, m))
 	scanned := []mail.Attachment{
-		{DetectedType: "application/pdf", Verdict: mail.Clean},
-		{DetectedType: "application/zip", Verdict: mail.Infected, Signature: "Eicar-Test-Signature"},
+		{SHA256: "aa", DetectedType: "application/pdf", Verdict: mail.Clean},
+		{SHA256: "bb", DetectedType: "application/zip", Verdict: mail.Infected, Signature: "Eicar-Test-Signature"},
 	}
 	require.NoError(t, db.SaveVerdicts(ctx, email.ID, scanned))
 
@@ -177,7 +178,7 @@ func TestSaveDelivery(t *testing.T) {
 	done.State, done.Attempts, done.LastStatus, done.LastError = ledger.Delivered, 3, 200, ""
 	done.NextAttemptAt, done.DeliveredAt = time.Time{}, time.UnixMilli(1_790_000_003_000).UTC()
 	require.NoError(t, db.SaveDelivery(ctx, done))
-	for _, state := range []ledger.DeliveryState{ledger.Attempting, ledger.Retrying, ledger.Rejected, ledger.Ambiguous, ledger.Delivered} {
+	for _, state := range []ledger.DeliveryState{ledger.Retrying, ledger.Rejected, ledger.Ambiguous, ledger.Delivered} {
 		late := d
 		late.State, late.Attempts = state, 9
 		require.NoError(t, db.SaveDelivery(ctx, late))
@@ -185,4 +186,37 @@ func TestSaveDelivery(t *testing.T) {
 	got, _, err = db.Delivery(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
 	require.Equal(t, done, got, "delivered is the end")
+}
+
+// TestOvertakenAttemptMakesNoCall: to announce an attempt at what is delivered fails.
+func TestOvertakenAttemptMakesNoCall(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	d := ledger.Delivery{EmailID: one(t, db).ID, Destination: "legacy", State: ledger.Attempting, IdempotencyKey: "k"}
+	require.NoError(t, db.SaveDelivery(ctx, d))
+	d.State = ledger.Delivered
+	require.NoError(t, db.SaveDelivery(ctx, d))
+	d.State = ledger.Attempting
+	require.Error(t, db.SaveDelivery(ctx, d))
+	d.State = ledger.Retrying
+	require.NoError(t, db.SaveDelivery(ctx, d), "what comes late is passed over")
+	got, _, err := db.Delivery(ctx, d.EmailID, d.Destination)
+	require.NoError(t, err)
+	require.Equal(t, ledger.Delivered, got.State)
+}
+
+// TestVerdictsBelongToTheirBytes: a verdict on other bytes is not taken.
+func TestVerdictsBelongToTheirBytes(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := one(t, db)
+	m := manifest(email.ID)
+	require.NoError(t, db.SaveManifest(ctx, m))
+	seen := slices.Clone(m.Attachments)
+	for i := range seen {
+		seen[i].Verdict = mail.Clean
+	}
+	require.NoError(t, db.SaveVerdicts(ctx, email.ID, seen))
+	seen[0].SHA256 = "other"
+	require.Error(t, db.SaveVerdicts(ctx, email.ID, seen))
 }
