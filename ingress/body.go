@@ -69,7 +69,8 @@ type body struct {
 }
 
 // read takes a body of at most limit bytes and writes every byte to verifier as it
-// comes. declared is the Content-Length, -1 where there is none.
+// comes. declared is the Content-Length, -1 where there is none; it takes no place,
+// because who declares has sent nothing yet.
 func (in *intake) read(r io.Reader, declared, limit int64, verifier io.Writer) (_ *body, err error) {
 	if declared > limit {
 		return nil, tooLarge(limit)
@@ -80,9 +81,6 @@ func (in *intake) read(r io.Reader, declared, limit int64, verifier io.Writer) (
 			b.Close()
 		}
 	}()
-	if err := b.makeRoom(declared); err != nil {
-		return nil, err
-	}
 	chunk := in.chunks.Get().(*[]byte)
 	defer in.chunks.Put(chunk)
 	hash := sha256.New()

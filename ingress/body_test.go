@@ -93,6 +93,28 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.Empty(t, in.files)
 }
 
+// TestSilenceTakesNoPlace: before bytes come, what is declared takes neither buffer
+// nor file, so that silent connections keep nobody out.
+func TestSilenceTakesNoPlace(t *testing.T) {
+	t.Parallel()
+	in := newIntake(t.TempDir())
+	for _, declared := range []int64{inlineMax + 1, memoryMax, memoryMax + 1, 4 << 20} {
+		looked := false
+		_, err := in.read(readerFunc(func([]byte) (int, error) {
+			looked = true
+			require.Empty(t, in.memory)
+			require.Empty(t, in.files)
+			return 0, io.ErrUnexpectedEOF
+		}), declared, 4<<20, io.Discard)
+		require.True(t, fault.Is(err, fault.BodyIncomplete))
+		require.True(t, looked)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestBodyLimits(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t.TempDir())

@@ -91,6 +91,8 @@ type Server struct {
 	acceptor *acceptor
 	starter  *starter
 	now      func() time.Time
+	// chunkTime is how long a chunk of a body may take.
+	chunkTime time.Duration
 }
 
 // New makes a server. Nothing runs before Serve.
@@ -116,6 +118,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		},
 		intake: newIntake(cfg.SpoolDir), bodies: deps.Bodies,
 		requests: make(slots, maxInFlight), uploads: make(chan struct{}, maxUploads), now: now,
+		chunkTime: chunkTime,
 	}
 	s.starter = newStarter(deps.Inbox, deps.Workflows, m, deps.Logger, now)
 	s.acceptor = newAcceptor(deps.Ledger, s.starter, now)

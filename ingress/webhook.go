@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -24,7 +25,7 @@ const maxCorrelationID = 128
 
 // receive takes one webhook from its first header to its answer.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, src *source.Source) {
-	accepted, err := s.take(r, src, w.Header().Get(correlationHeader))
+	accepted, err := s.take(r, s.pace(w, r.Body), src, w.Header().Get(correlationHeader))
 	if err != nil {
 		s.reject(w, r, src, err)
 		return
@@ -58,8 +59,8 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request, src *source.Sour
 }
 
 // take verifies, looks inside and makes durable, in this order. Before the
-// signature is verified it reads headers and bytes only.
-func (s *Server) take(r *http.Request, src *source.Source, correlation string) (postgres.Accepted, error) {
+// signature is verified it reads headers and bytes only, the bytes from content.
+func (s *Server) take(r *http.Request, content io.Reader, src *source.Source, correlation string) (postgres.Accepted, error) {
 	if !s.requests.take() {
 		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many requests are being received at the moment")
 	}
@@ -67,7 +68,7 @@ func (s *Server) take(r *http.Request, src *source.Source, correlation string) (
 	if err := checkHeaders(r, src); err != nil {
 		return postgres.Accepted{}, err
 	}
-	b, err := s.verify(r, src)
+	b, err := s.verify(r, content, src)
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
@@ -129,9 +130,9 @@ func isJSON(lines []string) bool {
 	return true
 }
 
-// verify reads the body and checks its signature on the way. Only a body that is
+// verify reads the body from content and checks its signature on the way. Only a body that is
 // complete and authentic is returned; the caller closes it.
-func (s *Server) verify(r *http.Request, src *source.Source) (*body, error) {
+func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source) (*body, error) {
 	scheme, err := signature.Select(src.Schemes, r.Header)
 	if err != nil {
 		s.verified(src, "none", 0, err)
@@ -142,7 +143,7 @@ func (s *Server) verify(r *http.Request, src *source.Source) (*body, error) {
 		s.verified(src, scheme.Name(), 0, err)
 		return nil, err
 	}
-	b, err := s.intake.read(r.Body, r.ContentLength, src.MaxBody, verifier)
+	b, err := s.intake.read(content, r.ContentLength, src.MaxBody, verifier)
 	if err != nil {
 		return nil, err
 	}

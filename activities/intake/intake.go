@@ -3,7 +3,7 @@
 //
 // Invariants: the raw mail is the better witness, so its parse replaces the
 // message and the attachments that the provider took out of it, while the
-// envelope, which no mail carries, stays the provider's; what cannot be read
+// envelope, which no mail carries, and the recipients stay the provider's; what cannot be read
 // is named in a hold and everything else is kept, so that a person can let the
 // mail go on without it; no hold repeats what is in the mail.
 package intake
@@ -43,12 +43,22 @@ func (Decoder) Decode(body []byte) (*mail.Event, []contract.Hold) {
 	if len(e.RawMIME) > 0 {
 		mailed, err := mime.Parse(e.RawMIME)
 		if err == nil {
+			settle(e)
 			e.Message, e.Attachments, received, parsed = mailed.Message, mailed.Attachments, mailed.Received, true
 		} else {
 			holds = append(holds, hold(contract.MIMEMalformed, malformed(err)))
 		}
 	}
 	return e, append(holds, judge(e, received, parsed)...)
+}
+
+// settle makes the recipients that the provider named an envelope where there is
+// none, before the raw mail's fields replace the provider's: the door looked at
+// these recipients, and what a sender writes into the mail must not choose a route.
+func settle(e *mail.Event) {
+	if len(e.Envelope.RcptTo) == 0 && e.Mailbox == "" {
+		e.Envelope.RcptTo = e.Recipients()
+	}
 }
 
 // judge says what of a decoded mail a person must look at.

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/event"
 	"mailroom/shared/mail"
 )
 
@@ -57,6 +59,43 @@ func TestRawMailWins(t *testing.T) {
 	require.Equal(t, []string{"support@x.example"}, e.Recipients(), "the envelope stays")
 	require.Equal(t, "bounce@sender.example", e.Envelope.MailFrom)
 	require.Equal(t, rawMail, string(e.RawMIME), "it is kept to be stored")
+}
+
+// TestRawMailDoesNotChooseTheRecipients: the door and the rules see the same ones.
+func TestRawMailDoesNotChooseTheRecipients(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fields map[string]any
+		want   []string
+	}{
+		"recipients alone": {map[string]any{"envelope": nil}, []string{"list@x.example"}},
+		"an envelope without recipients": {
+			map[string]any{"envelope": map[string]any{"mail_from": "bounce@sender.example"}}, []string{"list@x.example"},
+		},
+		"a mailbox":   {map[string]any{"envelope": nil, "mailbox": "box@x.example"}, []string{"box@x.example"}},
+		"an envelope": {nil, []string{"support@x.example"}},
+		"only the mail knows": {
+			map[string]any{"envelope": nil, "recipient": nil}, []string{"other@x.example"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fields := map[string]any{"raw_mime_base64": b64(rawMail)}
+			for k, v := range c.fields {
+				fields[k] = v
+			}
+			text := body(t, fields)
+			e, holds := Decoder{}.Decode(text)
+			require.Empty(t, holds)
+			require.Equal(t, "the mail's subject", e.Message.Subject)
+			require.Equal(t, c.want, e.Recipients())
+			head, err := event.Peek(bytes.NewReader(text), event.Options{})
+			require.NoError(t, err)
+			if len(head.Recipients) > 0 {
+				require.Equal(t, head.Recipients, e.Recipients())
+			}
+		})
+	}
 }
 
 func TestProviderFieldsServeWithoutRawMail(t *testing.T) {

@@ -30,7 +30,7 @@ type download struct {
 }
 
 func (h *handler) raw(c *gin.Context) error {
-	email, q, err := h.find(c, "part")
+	email, q, err := h.find(c, fault.RequestInvalid, "part")
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (h *handler) rawMIME(c *gin.Context, email *ledger.EmailDetail) error {
 }
 
 func (h *handler) attachment(c *gin.Context) error {
-	email, _, err := h.find(c)
+	email, _, err := h.find(c, fault.RequestInvalid)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (h *handler) decide(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	email, _, err := h.find(c)
+	email, _, err := h.find(c, fault.DecisionRefused)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,38 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestAnIDOfTwoSourcesAsksForOne: nobody decides over, or gets the content of,
+// another source's email.
+func TestAnIDOfTwoSourcesAsksForOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.reader.others = []string{"postmark"}
+	for _, r := range []struct {
+		method, path, body string
+		status             int
+		code               fault.Code
+	}{
+		{"POST", "/decisions", approveBody, http.StatusConflict, fault.DecisionRefused},
+		{"GET", "/raw", "", http.StatusBadRequest, fault.RequestInvalid},
+		{"GET", "/raw?part=mime", "", http.StatusBadRequest, fault.RequestInvalid},
+		{"GET", "/attachments/" + sum(cleanContent), "", http.StatusBadRequest, fault.RequestInvalid},
+	} {
+		resp, body := b.do(t, r.method, emailURL+r.path, "operator", r.body)
+		requireRefused(t, resp, body, r.status, r.code)
+		require.Contains(t, body, "?source=")
+		require.Empty(t, b.decider.seen())
+	}
+	resp, body := b.do(t, "GET", emailURL, "operator", "")
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	for _, path := range []string{"/raw", "/attachments/" + sum(cleanContent)} {
+		resp, body = b.do(t, "GET", emailURL+path+"?source=mailparse", "operator", "")
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	}
+	resp, body = b.do(t, "POST", emailURL+"/decisions?source=mailparse", "operator", approveBody)
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	require.Len(t, b.decider.seen(), 1)
+}
+
 func TestDecideRefusesBadRequests(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

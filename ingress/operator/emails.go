@@ -56,7 +56,7 @@ func (h *handler) list(c *gin.Context) error {
 }
 
 func (h *handler) show(c *gin.Context) error {
-	email, _, err := h.find(c)
+	email, _, err := h.find(c, anySource)
 	if err != nil {
 		return err
 	}
@@ -93,9 +93,14 @@ func newDetail(email *ledger.EmailDetail) detail {
 	return d
 }
 
+// anySource lets find choose among sources that use the same event id.
+const anySource fault.Code = ""
+
 // find gives the email that the path names, with the other parameters of the
-// query, of which only those listed may be there.
-func (h *handler) find(c *gin.Context, allowed ...string) (*ledger.EmailDetail, map[string]string, error) {
+// query, of which only those listed may be there. An id that several sources use
+// is refused with the code ambiguous unless the query names one of them; with
+// anySource the newest of them is taken, which is good enough to look at.
+func (h *handler) find(c *gin.Context, ambiguous fault.Code, allowed ...string) (*ledger.EmailDetail, map[string]string, error) {
 	eventID, err := pathValue(c, "event_id")
 	if err != nil {
 		return nil, nil, err
@@ -104,11 +109,32 @@ func (h *handler) find(c *gin.Context, allowed ...string) (*ledger.EmailDetail, 
 	if err != nil {
 		return nil, nil, err
 	}
-	email, err := h.reader.FindEmail(c.Request.Context(), q["source"], eventID)
+	source := q["source"]
+	if source == "" && ambiguous != anySource {
+		if source, err = h.onlySource(c, ambiguous, eventID); err != nil {
+			return nil, nil, err
+		}
+	}
+	email, err := h.reader.FindEmail(c.Request.Context(), source, eventID)
 	if err != nil {
 		return nil, nil, err
 	}
 	return email, q, nil
+}
+
+// onlySource gives the one source that has an email of this id. The email is then
+// looked for in that source, so that another that comes meanwhile is not met.
+func (h *handler) onlySource(c *gin.Context, ambiguous fault.Code, eventID string) (string, error) {
+	sources, err := h.reader.Sources(c.Request.Context(), eventID)
+	switch {
+	case err != nil:
+		return "", err
+	case len(sources) == 0:
+		return "", fault.New(fault.NotFound, "no email with this id")
+	case len(sources) > 1:
+		return "", fault.New(ambiguous, "more than one source has an email of this id: name one with ?source=")
+	}
+	return sources[0], nil
 }
 
 // parameters reads the query. A parameter that is unknown, repeated, overlong or

@@ -27,6 +27,7 @@ type fakeReader struct {
 	filter   ledger.Filter
 	err      error
 	panics   string
+	others   []string // sources that use the email's id as well
 }
 
 func (r *fakeReader) ListEmails(_ context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
@@ -48,6 +49,16 @@ func (r *fakeReader) FindEmail(_ context.Context, source, eventID string) (*ledg
 		return nil, fault.New(fault.NotFound, "no email with this id")
 	}
 	return r.email, nil
+}
+
+func (r *fakeReader) Sources(_ context.Context, eventID string) ([]string, error) {
+	if r.panics != "" {
+		panic(r.panics)
+	}
+	if r.err != nil || eventID != r.email.EventID {
+		return nil, r.err
+	}
+	return append([]string{r.email.Source}, r.others...), nil
 }
 
 func (r *fakeReader) Body(_ context.Context, emailID int64) (ledger.Body, error) {

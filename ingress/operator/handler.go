@@ -28,6 +28,8 @@ type Reader interface {
 	// FindEmail gives the email of an event id; an empty source means any. It
 	// is fault.NotFound when there is none.
 	FindEmail(ctx context.Context, source, eventID string) (*ledger.EmailDetail, error)
+	// Sources gives the sources that have an email of an event id.
+	Sources(ctx context.Context, eventID string) ([]string, error)
 	// Body says where the raw body of an email is, stored or not yet.
 	Body(ctx context.Context, emailID int64) (ledger.Body, error)
 	// Manifest says what the store step put where; before that it fails.
@@ -78,6 +80,8 @@ type handler struct {
 	decider Decider
 	logger  *slog.Logger
 	now     func() time.Time
+
+	strangers strangers
 }
 
 // Keys of what a request carries from one handler to the next.
@@ -152,7 +156,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	return engine, nil
 }
 
-// observe sets the headers that every answer carries and logs one line per request.
+// observe sets the headers that every answer carries and logs the request.
 func (h *handler) observe(c *gin.Context) {
 	start := h.now()
 	header := c.Writer.Header()
@@ -164,22 +168,6 @@ func (h *handler) observe(c *gin.Context) {
 	header.Set("Cache-Control", "no-store")
 	defer func() { h.log(c, start) }()
 	c.Next()
-}
-
-func (h *handler) log(c *gin.Context, start time.Time) {
-	attrs := []any{
-		slog.String("method", c.Request.Method), slog.String("route", c.FullPath()),
-		slog.Int("status", c.Writer.Status()), slog.Duration("took", h.now().Sub(start)),
-	}
-	if code := c.GetString(codeKey); code != "" {
-		attrs = append(attrs, slog.String("code", code))
-	}
-	if who, ok := c.Get(identityKey); ok {
-		attrs = append(attrs, slog.String("actor", who.(identity).name))
-	} else {
-		attrs = append(attrs, slog.String("remote", c.Request.RemoteAddr))
-	}
-	h.logger.Info("operator.request", attrs...)
 }
 
 // recover answers for a handler that panicked. What it panicked with may hold

@@ -158,6 +158,22 @@ SELECT action, actor, via, note, decided_at, state_before, state_after, reason
 	return d, nil
 }
 
+// Sources gives the sources that have an email which FindEmail knows by eventID,
+// sorted; the result is empty when there is none.
+func (db *DB) Sources(ctx context.Context, eventID string) ([]string, error) {
+	const query = `
+SELECT source FROM emails WHERE event_id = @event_id AND conflict_of IS NULL
+UNION
+SELECT source FROM emails WHERE workflow_id = @event_id AND conflict_of IS NOT NULL
+ ORDER BY source`
+	rows, err := db.pool.Query(ctx, query, pgx.NamedArgs{"event_id": clean(eventID)})
+	if err != nil {
+		return nil, classify("find sources", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return list, classify("find sources", err)
+}
+
 func scanDelivery(row pgx.CollectableRow) (r ledger.DeliveryRow, err error) {
 	err = row.Scan(&r.Destination, &r.State, &r.Attempts, &r.LastStatus, &r.LastError, &r.NextAttemptAt, &r.DeliveredAt,
 		&r.IdempotencyKey)

@@ -339,3 +339,12 @@ func TestSearchAttributesAreRegistered(t *testing.T) {
 		require.Regexp(t, `--name `+name+` --type `+kind+`\b`, script)
 	}
 }
+
+// TestWhatClamdCannotReadIsReported: an encrypted archive or document, and what is
+// above a limit, must not pass as clean.
+func TestWhatClamdCannotReadIsReported(t *testing.T) {
+	t.Parallel()
+	options := strings.Split(read(t, "deploy/compose/clamd.conf"), "\n")
+	require.Contains(t, options, "AlertEncrypted yes")
+	require.Contains(t, options, "AlertExceedsMax yes")
+}
