@@ -34,9 +34,9 @@ const (
 	// memoryLimit makes the garbage collector work harder from there on; it is a
 	// soft limit, and GOMEMLIMIT overrides it.
 	memoryLimit = 448 << 20
-	// gcPercent lets the small heap of a quiet worker grow to a few times itself
+	// gcPercent lets the small heap of a quiet worker grow to three times itself
 	// before it is collected; memoryLimit bounds what that may cost.
-	gcPercent = 400
+	gcPercent = 200
 	// emailsAtOnce bounds the workflow tasks that run side by side: each carries
 	// one email through its fast tries.
 	emailsAtOnce = 96

@@ -29,7 +29,7 @@ const (
 	largeMail      = 10 << 20
 	largeAtOnce    = 16
 	steadyRate     = 50
-	steadySeconds  = 2
+	steadySeconds  = 20
 )
 
 // report is what a run prints and writes.
