@@ -66,6 +66,6 @@ func TestSlowUploadEndsEarly(t *testing.T) {
 	require.NoError(t, err)
 	answer, err := io.ReadAll(conn)
 	require.NoError(t, err)
-	require.Contains(t, string(answer), "400 Bad Request")
+	require.Contains(t, string(answer), "503 Service Unavailable")
 	require.Contains(t, string(answer), "body_incomplete")
 }

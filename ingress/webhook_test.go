@@ -209,7 +209,7 @@ func TestAbortedUpload(t *testing.T) {
 			text, err := io.ReadAll(res.Body)
 			require.NoError(t, err)
 			require.NoError(t, res.Body.Close())
-			require.Equal(t, http.StatusBadRequest, res.StatusCode)
+			require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 			require.Contains(t, string(text), string(fault.BodyIncomplete))
 		}
 		require.NoError(t, conn.Close())

@@ -32,7 +32,6 @@ var mailParse = Answers{
 	fault.TimestampStale:   http.StatusUnauthorized,
 
 	fault.BodyTooLarge:       http.StatusRequestEntityTooLarge,
-	fault.BodyIncomplete:     http.StatusBadRequest,
 	fault.ContentTypeInvalid: http.StatusUnsupportedMediaType,
 	fault.EncodingRefused:    http.StatusUnsupportedMediaType,
 	fault.MethodNotAllowed:   http.StatusMethodNotAllowed,
@@ -49,6 +48,7 @@ var mailParse = Answers{
 	fault.RequestInvalid:  http.StatusBadRequest,
 	fault.DecisionRefused: http.StatusConflict,
 
+	fault.BodyIncomplete:        http.StatusServiceUnavailable, // the network's fault: the same bytes may come whole next time
 	fault.Overloaded:            http.StatusServiceUnavailable,
 	fault.StorageUnavailable:    http.StatusServiceUnavailable,
 	fault.TemporalUnavailable:   http.StatusServiceUnavailable,
