@@ -15,12 +15,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	sdkworker "go.temporal.io/sdk/worker"
+	"golang.org/x/sync/errgroup"
 
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
+	"mailroom/shared/secret"
 	"mailroom/shared/telemetry"
 	"mailroom/shared/temporal"
 )
@@ -57,11 +59,15 @@ func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	file, err := config.Load(env.ConfigPath, getenv)
+	logger := telemetry.NewLogger(out, env.LogLevel, "worker")
+	secrets, err := secret.Open(ctx, secret.Config{Getenv: getenv, Logger: logger})
 	if err != nil {
 		return err
 	}
-	logger := telemetry.NewLogger(out, env.LogLevel, "worker")
+	file, err := config.LoadWith(ctx, env.ConfigPath, secrets)
+	if err != nil {
+		return err
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
@@ -70,7 +76,11 @@ func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
 	}
 	var c closers
 	defer c.close(logger)
-	return serve(ctx, file, env, logger, &c)
+	watch, stop := context.WithCancel(ctx)
+	var watching errgroup.Group
+	watching.Go(func() error { return secrets.Watch(watch) })
+	c.add(func(context.Context) error { stop(); return watching.Wait() })
+	return serve(ctx, file, env, secrets, logger, &c)
 }
 
 // closers are run in the reverse order of their opening.
@@ -88,8 +98,11 @@ func (c *closers) close(logger *slog.Logger) {
 	}
 }
 
-func serve(ctx context.Context, file *config.File, env config.Env, logger *slog.Logger, c *closers) error {
+func serve(ctx context.Context, file *config.File, env config.Env, secrets *secret.Store, logger *slog.Logger, c *closers) error {
 	reg := telemetry.NewRegistry()
+	if err := reg.Register(secret.NewCollector(secrets)); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
 	db, err := openLedger(ctx, env, logger, c)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (d *destination) request(ctx context.Context, c call, body []byte) (*http.R
 		req.GetBody = nil
 	}
 	setHeaders(req.Header, c)
-	return req, d.signer.sign(req.Header, c.key, body, time.Now())
+	return req, d.signer.now().sign(req.Header, c.key, body, time.Now())
 }
 
 // discard reads a bounded part of an answer's body for a short time and closes

@@ -41,7 +41,7 @@ type destination struct {
 	openFor    time.Duration
 	pause      time.Duration
 	idempotent bool
-	signer     signer
+	signer     *liveSigner
 	transport  *http.Transport
 	breaker    *gobreaker.CircuitBreaker[outcome]
 	places     chan struct{}
@@ -73,7 +73,7 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 	case u.User != nil:
 		return nil, errors.New("the url must not hold credentials")
 	}
-	sign, err := newSigner(to.Secret.Key.Reveal())
+	sign, err := newLiveSigner(to.Secret.Key, to.Name, deps.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -6,13 +6,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"mailroom/shared/config"
 	"mailroom/shared/signing"
 )
 
@@ -61,6 +64,50 @@ func (s signer) sign(h http.Header, id string, body []byte, now time.Time) error
 	h.Set(signing.TimestampHeader, timestamp)
 	h.Set(signing.SignatureHeader, signing.TimestampHMAC(s.secret, timestamp, body))
 	return nil
+}
+
+// liveSigner signs with the secret as it is at the time, which may be renewed
+// while the program runs.
+type liveSigner struct {
+	secret  config.Secret
+	name    string // of the destination
+	logger  *slog.Logger
+	current atomic.Pointer[derived]
+}
+
+// derived is a signer and the text that it was made of.
+type derived struct {
+	text   string
+	signer signer
+}
+
+func newLiveSigner(secret config.Secret, name string, logger *slog.Logger) (*liveSigner, error) {
+	text := secret.Reveal()
+	made, err := newSigner(text)
+	if err != nil {
+		return nil, err
+	}
+	l := &liveSigner{secret: secret, name: name, logger: logger}
+	l.current.Store(&derived{text: text, signer: made})
+	return l, nil
+}
+
+// now gives the signer of the present secret. Where that has become one that
+// nothing can be signed with, the last good one goes on.
+func (l *liveSigner) now() signer {
+	last := l.current.Load()
+	text := l.secret.Reveal()
+	if text == last.text {
+		return last.signer
+	}
+	made, err := newSigner(text)
+	if err != nil {
+		made = last.signer
+	}
+	if l.current.CompareAndSwap(last, &derived{text: text, signer: made}) && err != nil {
+		l.logger.Warn("destination.secret_unfit", "destination", l.name, "error", err)
+	}
+	return made
 }
 
 // setHeaders adds what every request carries besides its signatures.

@@ -42,17 +42,17 @@ type identity struct {
 	role role
 }
 
-// token is a configured token. Only its hash is kept.
+// token is a configured token. Its text may be renewed while the program runs.
 type token struct {
 	identity
-	sum     [sha256.Size]byte
+	secret  config.Secret
 	expires time.Time // zero: never
 }
 
 // tokens is every configured token.
 type tokens []token
 
-// newTokens checks the configured operators and hashes their tokens. Every
+// newTokens checks the configured operators and their tokens of now. Every
 // mistake is named, all at once, and never with the token itself.
 func newTokens(operators []config.Operator) (tokens, error) {
 	var (
@@ -80,14 +80,15 @@ func newTokens(operators []config.Operator) (tokens, error) {
 			bad("token of %s is the same as that of %s", o.Name, sums[sum])
 		default:
 			names[o.Name], sums[sum] = true, o.Name
-			out = append(out, token{identity{o.Name, roles(o.Role)}, sum, o.Token.Expires})
+			out = append(out, token{identity{o.Name, roles(o.Role)}, o.Token.Key, o.Token.Expires})
 		}
 	}
 	return out, errors.Join(mistakes...)
 }
 
 // identify finds whose token an Authorization header carries (RFC 6750 §2.1).
-// It compares with every configured token, whichever matches.
+// It compares with every configured token as it is now, whichever matches. A token
+// that has become that of two operators is nobody's.
 func (ts tokens) identify(header string, now time.Time) (identity, bool) {
 	scheme, credentials, ok := strings.Cut(header, " ")
 	if !ok || !strings.EqualFold(scheme, "bearer") {
@@ -95,11 +96,18 @@ func (ts tokens) identify(header string, now time.Time) (identity, bool) {
 	}
 	sum := sha256.Sum256([]byte(strings.TrimLeft(credentials, " ")))
 	var found identity
+	matches := 0
 	for _, t := range ts {
+		text := t.secret.Reveal()
+		want := sha256.Sum256([]byte(text)) // one length, whatever that of the token
 		alive := t.expires.IsZero() || now.Before(t.expires)
-		if subtle.ConstantTimeCompare(sum[:], t.sum[:]) == 1 && alive {
+		if subtle.ConstantTimeCompare(sum[:], want[:]) == 1 && alive && text != "" {
 			found = t.identity
+			matches++
 		}
+	}
+	if matches != 1 {
+		return identity{}, false
 	}
 	return found, found.role != nobody
 }

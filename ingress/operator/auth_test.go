@@ -44,6 +44,35 @@ func TestIdentify(t *testing.T) {
 	require.Equal(t, nobody, who.role)
 }
 
+func TestIdentifyFollowsRenewedTokens(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	viewers, admins := config.NewSecret("viewer-1"), config.NewSecret("admin-1")
+	known, err := newTokens([]config.Operator{
+		{Name: "vera", Role: "viewer", Token: config.KeyRef{Key: viewers}},
+		{Name: "adam", Role: "admin", Token: config.KeyRef{Key: admins}},
+	})
+	require.NoError(t, err)
+	is := func(token, name string) {
+		t.Helper()
+		who, ok := known.identify("Bearer "+token, now)
+		require.Equal(t, name, who.name)
+		require.Equal(t, name != "", ok)
+	}
+	is("viewer-1", "vera")
+	viewers.Set("viewer-2")
+	is("viewer-1", "")
+	is("viewer-2", "vera")
+	viewers.Set("admin-1") // whose is it now?
+	is("admin-1", "")
+	is("viewer-2", "")
+	admins.Set("admin-2")
+	is("admin-2", "adam")
+	is("admin-1", "vera")
+	viewers.Set("")
+	is("", "")
+}
+
 func TestTokensAreChecked(t *testing.T) {
 	t.Parallel()
 	key := func(text string) config.KeyRef { return config.KeyRef{Key: config.NewSecret(text)} }

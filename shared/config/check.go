@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// reserved are the paths that the ingress answers itself.
+// reserved are the paths that the ingress answers itself, beside everything
+// below schemasPath.
 var reserved = map[string]bool{"/healthz": true, "/readyz": true}
+
+const schemasPath = "/schemas"
 
 // The defaults of what the file leaves out.
 const (
@@ -22,6 +25,14 @@ const (
 	defaultFailures    = 5
 	defaultOpenFor     = 30 * time.Second
 	defaultRetry       = 24 * time.Hour
+
+	defaultSignatureHeader  = "X-Signature"
+	defaultThrottleFailures = 600
+	defaultThrottlePer      = time.Minute
+	defaultSpool            = Bytes(2 << 30)
+	defaultStarts           = 32
+	defaultAhead            = 64
+	defaultKeepFailures     = 30 * 24 * time.Hour
 )
 
 // maxTimeout is the longest that one attempt at a destination may take; the
@@ -63,7 +74,11 @@ func (f *File) applyDefaults() {
 		s := &f.Sources[i]
 		orDefault(&s.Tolerance, defaultTolerance)
 		orDefault(&s.MaxBody, defaultMaxBody)
+		orDefault(&s.Answers, s.Profile)
+		orDefault(&s.SignatureHeader, defaultSignatureHeader)
+		orDefault(&s.Limit.Burst, s.Limit.Rate)
 	}
+	f.Ingress.applyDefaults()
 	for i := range f.Destinations {
 		d := &f.Destinations[i]
 		orDefault(&d.Timeout, defaultTimeout)
@@ -79,6 +94,16 @@ func (f *File) applyDefaults() {
 	orDefault(&f.Attachments.MaxSize, defaultMaxSize)
 	orDefault(&f.Retry.Deliver, defaultRetry)
 	orDefault(&f.Retry.Scan, defaultRetry)
+}
+
+func (i *Ingress) applyDefaults() {
+	orDefault(&i.PlainHTTP, "accept")
+	orDefault(&i.Throttle.Failures, defaultThrottleFailures)
+	orDefault(&i.Throttle.Per, defaultThrottlePer)
+	orDefault(&i.Spool, defaultSpool)
+	orDefault(&i.Starts.InFlight, defaultStarts)
+	orDefault(&i.Starts.Ahead, defaultAhead)
+	orDefault(&i.KeepFailures, defaultKeepFailures)
 }
 
 func orDefault[T comparable](field *T, value T) {
@@ -114,7 +139,7 @@ func (c *checker) checkNames(f *File) {
 	for i, s := range f.Sources {
 		once("sources", "name", s.Name, i)
 		once("sources", "path", s.Path, i)
-		if reserved[s.Path] {
+		if reserved[s.Path] || s.Path == schemasPath || strings.HasPrefix(s.Path, schemasPath+"/") {
 			c.add(fmt.Sprintf("%q is answered by the ingress itself", s.Path), "sources", i, "path")
 		}
 	}
@@ -129,6 +154,14 @@ func (c *checker) checkNames(f *File) {
 	}
 	for i, o := range f.Operators {
 		once("operators", "name", o.Name, i)
+	}
+	ids := map[string]int{}
+	for i, k := range f.Encryption.Keys {
+		if first, taken := ids[k.ID]; taken && k.ID != "" {
+			c.add(fmt.Sprintf("%q is taken by encryption.keys[%d]", k.ID, first), "encryption", "keys", i, "id")
+			continue
+		}
+		ids[k.ID] = i
 	}
 	c.checkDomains(f)
 }

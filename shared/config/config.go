@@ -7,44 +7,16 @@
 package config
 
 import (
-	"fmt"
-	"io"
 	"time"
+
+	"mailroom/shared/secret"
 )
 
-// Secret is a value that never prints itself, not even as an unexported field of
-// something printed: hence the pointer. Reveal is the only way to the text. The
-// zero value is the empty secret; two secrets are compared by what they reveal,
-// not with ==.
-type Secret struct{ text *string }
+// Secret is a value that never prints itself; shared/secret keeps it fresh.
+type Secret = secret.Secret
 
 // NewSecret wraps text.
-func NewSecret(text string) Secret {
-	if text == "" {
-		return Secret{}
-	}
-	return Secret{text: &text}
-}
-
-// Reveal gives the text.
-func (s Secret) Reveal() string {
-	if s.text == nil {
-		return ""
-	}
-	return *s.text
-}
-
-// Format writes "[redacted]" for every verb.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
-
-// String gives "[redacted]", whatever the secret.
-func (Secret) String() string { return "[redacted]" }
-
-// GoString gives "[redacted]", whatever the secret.
-func (Secret) GoString() string { return "[redacted]" }
-
-// MarshalText gives "[redacted]", so that JSON, YAML and slog show nothing.
-func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+func NewSecret(text string) Secret { return secret.New(text) }
 
 // File is the configuration file.
 type File struct {
@@ -55,6 +27,8 @@ type File struct {
 	Attachments  Attachments   `yaml:"attachments"`
 	Operators    []Operator    `yaml:"operators"`
 	Retry        Retry         `yaml:"retry"`
+	Ingress      Ingress       `yaml:"ingress"`
+	Encryption   Encryption    `yaml:"encryption"`
 }
 
 // Source is one webhook endpoint: who posts there and how it proves itself.
@@ -68,6 +42,28 @@ type Source struct {
 	MaxBody   Bytes         `yaml:"max_body"`  // default 25MiB
 	Tenant    string        `yaml:"tenant"`
 	Strict    bool          `yaml:"strict"` // refuse fields that the shape does not name
+	// Answers names the answer table; default: that of the profile.
+	Answers string `yaml:"answers"`
+	// SignatureHeader is the header of the scheme timestamp-hmac-header; default X-Signature.
+	SignatureHeader string `yaml:"signature_header"`
+	// SignatureVersions lists the versions of signatures that count; empty: all
+	// that the source's schemes know.
+	SignatureVersions []string `yaml:"signature_versions"`
+	// Insecure must be set beside the scheme none, which lets anybody post.
+	Insecure bool `yaml:"insecure"`
+	// AllowFrom lists the networks (CIDR) that may post; empty: every address.
+	AllowFrom []string `yaml:"allow_from"`
+	// Encodings lists the content encodings that are accepted; empty: none but identity.
+	Encodings []string    `yaml:"encodings"`
+	Limit     SourceLimit `yaml:"limit"`
+	Disabled  bool        `yaml:"disabled"` // refuse every request
+}
+
+// SourceLimit bounds what one source may send to one ingress; zero fields do not.
+type SourceLimit struct {
+	Rate     int `yaml:"rate"`      // requests per second
+	Burst    int `yaml:"burst"`     // above Rate at once; default Rate
+	InFlight int `yaml:"in_flight"` // requests at the same time
 }
 
 // KeyRef is one secret of a source by reference. Key is filled when the
@@ -77,6 +73,16 @@ type KeyRef struct {
 	Expires time.Time `yaml:"expires"` // zero: never
 	Scheme  string    `yaml:"scheme"`  // empty: every scheme of the source
 	Key     Secret    `yaml:"-"`
+	Place   int       `yaml:"-"` // in the list as it is written, from 1; others may have been dropped
+}
+
+// KeyNumber is what logs and metrics call the secret at index i: its place in the
+// configuration, from 1.
+func (s Source) KeyNumber(i int) int {
+	if place := s.Secrets[i].Place; place > 0 {
+		return place
+	}
+	return i + 1
 }
 
 // Tenant owns mail by its domains. Without domains it owns every recipient.
@@ -146,4 +152,66 @@ type Operator struct {
 type Retry struct {
 	Deliver time.Duration `yaml:"deliver"` // default 24h
 	Scan    time.Duration `yaml:"scan"`    // default 24h
+}
+
+// Ingress sets how the door meets the network.
+type Ingress struct {
+	// TrustedProxies lists the networks (CIDR) whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed; empty: nobody's.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	TLS            TLS      `yaml:"tls"`
+	// PlainHTTP is what a request without TLS gets: accept (the default), redirect or refuse.
+	PlainHTTP string `yaml:"plain_http"`
+	// HSTS is the max-age of Strict-Transport-Security on answers over TLS; zero: none.
+	HSTS         time.Duration `yaml:"hsts"`
+	Throttle     Throttle      `yaml:"throttle"`
+	Backpressure Backpressure  `yaml:"backpressure"`
+	// Spool bounds the temporary files of large bodies, all together; default 2GiB.
+	Spool  Bytes  `yaml:"spool"`
+	Starts Starts `yaml:"starts"`
+	// KeepFailures is how long failed verifications are kept; default 720h.
+	KeepFailures time.Duration `yaml:"keep_failures"`
+}
+
+// TLS lets the ingress end TLS itself. The files are read again when they change.
+type TLS struct {
+	Certificate string `yaml:"certificate"` // PEM file, the chain included
+	Key         string `yaml:"key"`         // PEM file
+	// PlainListen is a second address, without TLS, that PlainHTTP decides about; empty: none.
+	PlainListen string `yaml:"plain_listen"`
+}
+
+// Throttle refuses an address that has sent too many bad signatures. A good
+// signature takes nothing from it.
+type Throttle struct {
+	Failures int           `yaml:"failures"` // default 600
+	Per      time.Duration `yaml:"per"`      // default 1m
+	Off      bool          `yaml:"off"`
+}
+
+// Backpressure refuses new events while the inbox is deeper or older than this;
+// zero fields never do.
+type Backpressure struct {
+	Depth int64         `yaml:"depth"`
+	Age   time.Duration `yaml:"age"`
+}
+
+// Starts bounds the starting of workflows.
+type Starts struct {
+	InFlight int `yaml:"in_flight"` // at most, per ingress; default 32
+	// Ahead is how many emails may be started that no worker has stored yet; default 64, -1: any number.
+	Ahead int `yaml:"ahead"`
+}
+
+// Encryption seals mail that Temporal has to carry while the database is away.
+type Encryption struct {
+	// Keys are 32 bytes each, in hex or base64. The first seals, all open.
+	Keys []EncryptionKey `yaml:"keys"`
+}
+
+// EncryptionKey is one key by reference. Key is filled when the reference is resolved.
+type EncryptionKey struct {
+	ID  string `yaml:"id"`
+	Ref string `yaml:"ref"`
+	Key Secret `yaml:"-"`
 }

@@ -26,12 +26,17 @@ func TestReadEnvDefaults(t *testing.T) {
 	t.Parallel()
 	e, err := ReadEnv(of(credentials(nil)), "127.0.0.1:9465")
 	require.NoError(t, err)
+	for want, got := range map[string]*Secret{
+		"postgres://u:hunter2@h/d": &e.DatabaseURL, "access": &e.S3AccessKey, "hunter2": &e.S3SecretKey,
+	} {
+		require.Equal(t, want, got.Reveal())
+		*got = Secret{} // secrets are not compared with ==
+	}
 	require.Equal(t, Env{
 		ConfigPath: "deploy/dev/mailroom.yaml", Listen: "127.0.0.1:8080", OperatorListen: "127.0.0.1:8081",
-		MetricsListen: "127.0.0.1:9465", DatabaseURL: NewSecret("postgres://u:hunter2@h/d"),
-		S3Endpoint: "http://127.0.0.1:9000", S3Public: "http://127.0.0.1:9000", S3Region: "us-east-1",
-		S3AccessKey: NewSecret("access"), S3SecretKey: NewSecret("hunter2"), RawBucket: "mailroom-raw",
-		AttachmentsBucket: "mailroom-attachments", SpoolDir: os.TempDir(), LogLevel: "info",
+		MetricsListen: "127.0.0.1:9465",
+		S3Endpoint:    "http://127.0.0.1:9000", S3Public: "http://127.0.0.1:9000", S3Region: "us-east-1",
+		RawBucket: "mailroom-raw", AttachmentsBucket: "mailroom-attachments", SpoolDir: os.TempDir(), LogLevel: "info",
 	}, e)
 }
 

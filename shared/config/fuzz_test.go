@@ -1,17 +1,20 @@
 package config
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 )
 
 // Whatever the file holds, loading ends, and what it accepts is complete.
 func FuzzLoad(f *testing.F) {
 	f.Add(example)
+	f.Add(doorExample)
 	f.Add("tenants: &a [*a]\n")
 	f.Add("a: +5\nb: .5\nc: 1_0\nd: .inf\ne: 0x1p4\nf: 1e999\n? [x]\n: y\n<<: {g: h}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		file, err := load("m.yaml", []byte(text), environment(nil), now())
+		file, err := load(context.Background(), "m.yaml", []byte(text), resolver(environment(nil)), now())
 		if err != nil {
 			var invalid *Invalid
 			if !errors.As(err, &invalid) || len(invalid.Mistakes) == 0 {
@@ -20,7 +23,8 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		for _, s := range file.Sources {
-			if s.Tolerance <= 0 || s.MaxBody <= 0 || len(s.Secrets) == 0 || s.Secrets[0].Key.Reveal() == "" {
+			open := slices.Equal(s.Schemes, []string{"none"}) && s.Insecure
+			if s.Tolerance <= 0 || s.MaxBody <= 0 || open != (len(s.Secrets) == 0) || !open && s.Secrets[0].Key.Reveal() == "" {
 				t.Fatalf("accepted source is incomplete: %+v", s)
 			}
 		}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"mailroom/shared/secret"
 )
 
 // maxFile bounds the configuration file in bytes.
@@ -49,15 +52,27 @@ func (e *Invalid) Error() string {
 	return sb.String()
 }
 
-// Load reads the configuration file, checks it, fills in the defaults and
-// resolves the references to secrets, env: through getenv. A file that is not
-// right gives an *Invalid. The result is read-only for all who share it.
-func Load(path string, getenv func(string) string) (*File, error) {
+// LoadWith reads the configuration file, checks it, fills in the defaults and
+// resolves the references to secrets through from, which may go on renewing them;
+// keys of encryption stay as they are. A file that is not right gives an *Invalid.
+// The result is read-only for all who share it.
+func LoadWith(ctx context.Context, path string, from Resolver) (*File, error) {
 	text, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration (MAILROOM_CONFIG): %w", err)
 	}
-	return load(path, text, getenv, time.Now())
+	return load(ctx, path, text, from, time.Now())
+}
+
+// Load is LoadWith for who reads the file once: the secrets are those of now, env:
+// through getenv, and nothing renews them.
+func Load(path string, getenv func(string) string) (*File, error) {
+	ctx := context.Background()
+	store, err := secret.Open(ctx, secret.Config{Getenv: getenv})
+	if err != nil {
+		return nil, err
+	}
+	return LoadWith(ctx, path, once{store})
 }
 
 func readFile(path string) ([]byte, error) {
@@ -76,7 +91,7 @@ func readFile(path string) ([]byte, error) {
 	return text, nil
 }
 
-func load(path string, text []byte, getenv func(string) string, now time.Time) (*File, error) {
+func load(ctx context.Context, path string, text []byte, from Resolver, now time.Time) (*File, error) {
 	root, err := parse(text)
 	if err != nil {
 		return nil, &Invalid{File: path, Mistakes: []Mistake{{Text: err.Error()}}}
@@ -89,7 +104,11 @@ func load(path string, text []byte, getenv func(string) string, now time.Time) (
 	c.decode(file)
 	c.checkNames(file)
 	c.checkReferences(file)
-	c.resolve(file, getenv, now)
+	for i, s := range file.Sources {
+		c.checkSource(s, i)
+	}
+	c.checkIngress(file)
+	c.resolve(ctx, file, from, now)
 	if len(c.mistakes) > 0 {
 		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
 		return nil, &Invalid{File: path, Mistakes: c.mistakes}
@@ -125,6 +144,7 @@ type checker struct {
 	root     *yaml.Node
 	mistakes []Mistake
 	seen     map[string]bool // paths that have a mistake already
+	answers  map[wanted]answer
 }
 
 // add notes a mistake at a place given by keys and indices. The first mistake of

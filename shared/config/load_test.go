@@ -1,7 +1,7 @@
 package config
 
 import (
-	"errors"
+	"context"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/secret"
 )
 
 const example = `
@@ -58,10 +60,19 @@ func environment(extra map[string]string) func(string) string {
 	}
 }
 
+// resolver resolves once, as Load does.
+func resolver(getenv func(string) string) Resolver {
+	store, err := secret.Open(context.Background(), secret.Config{Getenv: getenv})
+	if err != nil {
+		panic(err)
+	}
+	return once{store}
+}
+
 // mistakes loads text and gives what is wrong as "path: text".
 func mistakes(t *testing.T, text string, env map[string]string) []string {
 	t.Helper()
-	_, err := load("mailroom.yaml", []byte(text), environment(env), now())
+	_, err := load(t.Context(), "mailroom.yaml", []byte(text), resolver(environment(env)), now())
 	var invalid *Invalid
 	require.ErrorAs(t, err, &invalid)
 	out := make([]string, len(invalid.Mistakes))
@@ -114,13 +125,13 @@ func TestLoadReadsEveryFieldAndDefault(t *testing.T) {
 
 func TestLoadFillsDefaults(t *testing.T) {
 	t.Parallel()
-	f, err := load("m.yaml", []byte(`
+	f, err := load(t.Context(), "m.yaml", []byte(`
 sources:
   - {name: a, path: /a, profile: mailparse, schemes: [timestamp-hmac], secrets: [{ref: "env:WEBHOOK_SECRET"}], tenant: t}
 tenants: [{name: t}]
 routes:
 attachments:
-`), environment(nil), now())
+`), resolver(environment(nil)), now())
 	require.NoError(t, err)
 	require.Equal(t, 5*time.Minute, f.Sources[0].Tolerance)
 	require.Equal(t, Bytes(25<<20), f.Sources[0].MaxBody)
@@ -135,13 +146,14 @@ sources:
   - name: mailparse
     path: /healthz
     profile: postmark
-    schemes: [timestamp-hmac, standard-webhooks]
+    schemes: [timestamp-hmac, telepathy]
     secrets: [{ref: "hunter2-literal"}]
     tolerance: 5
     max_body: 25 apples
     tenant: nobody
     colour: blue
   - {name: mailparse, path: /b, profile: mailparse, schemes: [timestamp-hmac], secrets: [{ref: "env:ABSENT", scheme: other}]}
+  - {name: bare, path: /schemas/email, profile: mailparse, schemes: [basic], tenant: default}
 tenants:
   - {name: default, domains: [a.example]}
   - {name: second, domains: [A.example]}
@@ -157,20 +169,22 @@ operators:
 `
 	want := []string{
 		`sources[0].path: "/healthz" is answered by the ingress itself`,
-		`sources[0].profile: "postmark" is not supported; supported: mailparse`,
-		`sources[0].schemes[1]: "standard-webhooks" is not supported; supported: timestamp-hmac`,
-		`sources[0].secrets[0].ref: must be a reference to a secret, env:NAME or file:/path, never the secret itself`,
+		`sources[0].profile: "postmark" is not supported; supported: mailparse, standard-webhooks`,
+		`sources[0].schemes[1]: "telepathy" is not supported; supported: timestamp-hmac, timestamp-hmac-header, standard-webhooks, basic, bearer, none`,
+		`sources[0].secrets[0].ref: must be a reference to a secret, env:NAME, file:/path, vault:<mount>/<path>#<field> or aws-sm:<id>, never the secret itself`,
 		`sources[0].tolerance: must be a duration above zero with its unit, such as 500ms, 30s, 5m or 1h30m`,
 		`sources[0].max_body: must be a number of bytes above zero, alone or with its unit, such as 65536, 64KiB, 25MiB or 1GB`,
 		`sources[0].tenant: no tenant is named "nobody"`,
 		`sources[0].colour: is not a field that Mailroom knows`,
 		`sources[1].tenant: is missing`,
+		`sources[2].secrets: is missing`,
+		`sources[2].path: "/schemas/email" is answered by the ingress itself`,
 		`sources[1].name: "mailparse" is taken by sources[0]`,
 		`sources[1].secrets[0].scheme: "other" is not among the schemes of the source`,
 		`sources[1].secrets[0].ref: env:ABSENT resolves to nothing: the variable is not set`,
 		`tenants[1].domains[0]: "A.example" belongs to tenants[0]`,
 		`destinations[0].url: must begin with http:// or https://`,
-		`destinations[0].secret.ref: vault: references are not supported yet; use env:NAME or file:/path`,
+		`destinations[0].secret.ref: must name a mount, a path and a field, as vault:<mount>/<path>#<field>`,
 		`destinations[0].max_in_flight: must be at least 1`,
 		`destinations[1].name: "d" is taken by destinations[0]`,
 		`destinations[1].url: must not carry a user or password; requests are signed with the secret`,
@@ -194,7 +208,7 @@ operators:
 func TestMistakesNameTheLine(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(example, "tolerance: 4m30s", "tolerance: soon", 1)
-	_, err := load("conf/m.yaml", []byte(text), environment(nil), now())
+	_, err := load(t.Context(), "conf/m.yaml", []byte(text), resolver(environment(nil)), now())
 	require.EqualError(t, err, "configuration conf/m.yaml is not valid\n"+
 		"  sources[0].tolerance (line 10) must be a duration above zero with its unit, such as 500ms, 30s, 5m or 1h30m")
 }
@@ -218,7 +232,7 @@ func TestFileThatIsNoConfiguration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := load("m.yaml", []byte(tc.text), environment(nil), now())
+			_, err := load(t.Context(), "m.yaml", []byte(tc.text), resolver(environment(nil)), now())
 			require.ErrorContains(t, err, tc.want)
 		})
 	}
@@ -241,7 +255,7 @@ func TestSecretsOfRotation(t *testing.T) {
 
 	t.Run("one beyond the first may be absent", func(t *testing.T) {
 		t.Parallel()
-		f, err := load("m.yaml", []byte(example), environment(map[string]string{"WEBHOOK_SECRET_PREVIOUS": ""}), now())
+		f, err := load(t.Context(), "m.yaml", []byte(example), resolver(environment(map[string]string{"WEBHOOK_SECRET_PREVIOUS": ""})), now())
 		require.NoError(t, err)
 		require.Len(t, f.Sources[0].Secrets, 1)
 	})
@@ -252,7 +266,7 @@ func TestSecretsOfRotation(t *testing.T) {
 	})
 	t.Run("an expired one is kept", func(t *testing.T) {
 		t.Parallel()
-		f, err := load("m.yaml", []byte(strings.Replace(example, "2026-12-31", "2026-01-31", 1)), environment(nil), now())
+		f, err := load(t.Context(), "m.yaml", []byte(strings.Replace(example, "2026-12-31", "2026-01-31", 1)), resolver(environment(nil)), now())
 		require.NoError(t, err)
 		require.Len(t, f.Sources[0].Secrets, 2)
 	})
@@ -270,40 +284,12 @@ func TestSecretsOfRotation(t *testing.T) {
 	})
 }
 
-func TestLookUpFiles(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		return "file:" + path
-	}
-	for _, tc := range []struct{ name, text, want string }{
-		{"plain", "s3cret", "s3cret"},
-		{"one newline goes", "s3cret\n", "s3cret"},
-		{"windows newline goes", "s3cret\r\n", "s3cret"},
-		{"two leave one", "s3cret\n\n", "s3cret\n"},
-		{"space stays", " s3cret ", " s3cret "},
-	} {
-		got, err := lookUp(write(tc.name, tc.text), nil)
-		require.NoError(t, err, tc.name)
-		require.Equal(t, tc.want, got, tc.name)
-	}
-	_, err := lookUp(write("empty", "\n"), nil)
-	require.ErrorIs(t, err, errNothing)
-	_, err = lookUp(write("large", strings.Repeat("s", maxSecret+1)), nil)
-	require.ErrorContains(t, err, "larger than 64KiB")
-	_, err = lookUp("file:"+dir, nil)
-	require.ErrorContains(t, err, "cannot be read")
-	require.False(t, errors.Is(err, errNothing), "a file that cannot be read is not an absent secret")
-}
-
 func TestSharedParts(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(example, "    secret: {ref: \"env:TICKETING_SECRET\"}\n    allow_private: true",
 		"    secret: &s {ref: \"env:TICKETING_SECRET\"}\n    allow_private: true", 1)
 	text = strings.Replace(text, `in", secret: {ref: "env:TICKETING_SECRET"}`, `in", secret: {<<: *s}`, 1)
-	f, err := load("m.yaml", []byte(text), environment(nil), now())
+	f, err := load(t.Context(), "m.yaml", []byte(text), resolver(environment(nil)), now())
 	require.NoError(t, err)
 	require.Equal(t, "third", f.Destinations[1].Secret.Key.Reveal())
 }

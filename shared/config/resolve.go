@@ -1,63 +1,177 @@
 package config
 
 import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailroom/shared/secret"
 )
 
-// maxSecret bounds a secret in a file, in bytes.
-const maxSecret = 64 << 10
+// resolvesAtOnce bounds how many references are resolved at the same time; a
+// store that is away then costs one timeout, not one for each reference.
+const resolvesAtOnce = 64
+
+// keySize is the length of an encryption key in bytes.
+const keySize = 32
+
+// Resolver finds the secrets behind references; *secret.Store is one.
+type Resolver interface {
+	// Resolve gives a secret that must be there.
+	Resolve(ctx context.Context, ref string) (Secret, error)
+	// Expect gives a secret that may appear later, and whether it is there now.
+	Expect(ctx context.Context, ref string) (s Secret, there bool, err error)
+}
+
+var _ Resolver = (*secret.Store)(nil)
+
+// once resolves for a file that is read and not lived with: what is not there
+// will not be waited for.
+type once struct{ *secret.Store }
+
+func (o once) Expect(ctx context.Context, ref string) (Secret, bool, error) {
+	s, err := o.Resolve(ctx, ref)
+	return s, err == nil, err
+}
+
+// wanted is a reference as it is asked for.
+type wanted struct {
+	ref string
+	may bool // it may be absent
+}
+
+// answer is what became of a reference.
+type answer struct {
+	secret Secret
+	there  bool
+	err    error
+}
 
 // resolve fills in the secrets. Of a source the first must be there; the others
-// serve rotation, and one that resolves to nothing is dropped. Expired secrets
-// stay, for the scheme to refuse, but one must be valid.
-func (c *checker) resolve(f *File, getenv func(string) string, now time.Time) {
+// serve rotation, and one that resolves to nothing is waited for, or dropped where
+// it cannot appear or has expired. Expired secrets stay, for the scheme to refuse,
+// but one must be valid.
+func (c *checker) resolve(ctx context.Context, f *File, from Resolver, now time.Time) {
+	c.answers = ask(ctx, from, c.references(f))
 	for i := range f.Sources {
-		c.resolveSource(&f.Sources[i], i, getenv, now)
+		c.resolveSource(&f.Sources[i], i, now)
 	}
 	for i := range f.Destinations {
-		c.resolveOne(&f.Destinations[i].Secret, getenv, "destinations", i, "secret", "ref")
+		d := &f.Destinations[i]
+		c.resolveOne(&d.Secret.Key, d.Secret.Ref, "destinations", i, "secret", "ref")
 	}
 	tokens := map[string]int{}
 	for i := range f.Operators {
-		ref := &f.Operators[i].Token
-		if !c.resolveOne(ref, getenv, "operators", i, "token", "ref") {
+		token := &f.Operators[i].Token
+		at := []any{"operators", i, "token", "ref"}
+		if !c.resolveOne(&token.Key, token.Ref, at...) {
 			continue
 		}
-		if first, taken := tokens[ref.Key.Reveal()]; taken {
-			c.add(fmt.Sprintf("resolves to the same token as operators[%d]", first), "operators", i, "token", "ref")
+		if first, taken := tokens[token.Key.Reveal()]; taken {
+			c.add(fmt.Sprintf("resolves to the same token as operators[%d]", first), at...)
 			continue
 		}
-		tokens[ref.Key.Reveal()] = i
+		tokens[token.Key.Reveal()] = i
+	}
+	for i := range f.Encryption.Keys {
+		key := &f.Encryption.Keys[i]
+		at := []any{"encryption", "keys", i, "ref"}
+		if !c.resolveOne(&key.Key, key.Ref, at...) {
+			continue
+		}
+		if !isKey(key.Key.Reveal()) {
+			c.add(fmt.Sprintf("does not resolve to %d bytes in hex or base64", keySize), at...)
+		}
+		// What is sealed under an id must open under it: the key never changes.
+		key.Key = NewSecret(key.Key.Reveal())
 	}
 }
 
-func (c *checker) resolveSource(s *Source, i int, getenv func(string) string, now time.Time) {
+// references lists what is to be resolved: what has no mistake.
+func (c *checker) references(f *File) []wanted {
+	var out []wanted
+	listed := map[wanted]bool{}
+	add := func(ref string, may bool, at ...any) {
+		if w := (wanted{ref, may}); ref != "" && !listed[w] && !c.wrong(at...) {
+			listed[w] = true
+			out = append(out, w)
+		}
+	}
+	for i, s := range f.Sources {
+		for j, key := range s.Secrets {
+			add(key.Ref, j > 0, "sources", i, "secrets", j, "ref")
+		}
+	}
+	for i, d := range f.Destinations {
+		add(d.Secret.Ref, false, "destinations", i, "secret", "ref")
+	}
+	for i, o := range f.Operators {
+		add(o.Token.Ref, false, "operators", i, "token", "ref")
+	}
+	for i, k := range f.Encryption.Keys {
+		add(k.Ref, false, "encryption", "keys", i, "ref")
+	}
+	return out
+}
+
+// ask resolves all references side by side.
+func ask(ctx context.Context, from Resolver, refs []wanted) map[wanted]answer {
+	answers := make([]answer, len(refs))
+	var group errgroup.Group
+	group.SetLimit(resolvesAtOnce)
+	for i, w := range refs {
+		group.Go(func() error {
+			a := &answers[i]
+			if w.may {
+				a.secret, a.there, a.err = from.Expect(ctx, w.ref)
+			} else {
+				a.secret, a.err = from.Resolve(ctx, w.ref)
+				a.there = a.err == nil
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // each answer has its own error
+	out := make(map[wanted]answer, len(refs))
+	for i, w := range refs {
+		out[w] = answers[i]
+	}
+	return out
+}
+
+func (c *checker) resolveSource(s *Source, i int, now time.Time) {
 	kept := make([]KeyRef, 0, len(s.Secrets))
 	valid, sound := false, true
-	for j := range s.Secrets {
-		key := s.Secrets[j]
+	for j, key := range s.Secrets {
 		at := []any{"sources", i, "secrets", j, "ref"}
 		if c.wrong(at...) || key.Ref == "" {
 			sound = false
 			continue
 		}
-		text, err := lookUp(key.Ref, getenv)
-		if errors.Is(err, errNothing) && j > 0 {
+		a := c.answers[wanted{key.Ref, j > 0}]
+		alive := key.Expires.IsZero() || key.Expires.After(now)
+		absent := errors.Is(a.err, secret.ErrNothing) || a.err == nil && !a.there
+		switch {
+		case absent && j > 0 && (a.err != nil || !alive):
 			continue
-		}
-		if err != nil {
+		case a.err != nil:
 			sound = false
-			c.add(err.Error(), at...)
+			c.add(a.err.Error(), at...)
 			continue
 		}
-		key.Key = NewSecret(text)
-		valid = valid || key.Expires.IsZero() || key.Expires.After(now)
+		if a.there {
+			c.checkServes(s, key, a.secret.Reveal(), at)
+			valid = valid || alive
+		}
+		key.Key = a.secret
+		key.Place = j + 1
 		kept = append(kept, key)
 	}
 	if sound && !valid && len(s.Secrets) > 0 {
@@ -66,62 +180,51 @@ func (c *checker) resolveSource(s *Source, i int, getenv func(string) string, no
 	s.Secrets = kept
 }
 
+// checkServes sees that some scheme of the source can use a secret: the texts of
+// Standard Webhooks are keys in its own encoding.
+func (c *checker) checkServes(s *Source, key KeyRef, text string, at []any) {
+	prefix := ""
+	for _, p := range []string{"whsec_", "whpk_"} {
+		if strings.HasPrefix(text, p) {
+			prefix = p
+		}
+	}
+	switch {
+	case prefix == "":
+	case key.Scheme != "" && key.Scheme != schemeStandard:
+		c.add(fmt.Sprintf("resolves to text that begins with %s, which only standard-webhooks can use, not %s", prefix, key.Scheme), at...)
+	case !slices.Contains(s.Schemes, schemeStandard):
+		c.add(fmt.Sprintf("resolves to text that begins with %s, which only standard-webhooks can use; "+
+			"the source does not list it", prefix), at...)
+	}
+}
+
 // resolveOne fills in a secret that must be there and reports whether it is.
-func (c *checker) resolveOne(key *KeyRef, getenv func(string) string, at ...any) bool {
-	if c.wrong(at...) || key.Ref == "" {
+func (c *checker) resolveOne(key *Secret, ref string, at ...any) bool {
+	if c.wrong(at...) || ref == "" {
 		return false
 	}
-	text, err := lookUp(key.Ref, getenv)
-	if err != nil {
-		c.add(err.Error(), at...)
+	a := c.answers[wanted{ref: ref}]
+	if a.err != nil {
+		c.add(a.err.Error(), at...)
 		return false
 	}
-	key.Key = NewSecret(text)
+	*key = a.secret
 	return true
 }
 
-// errNothing is a reference to a secret that is not there.
-var errNothing = errors.New("resolves to nothing")
-
-// lookUp gives the text behind a reference; its errors name the reference and
-// never what it holds. One newline at the end of a file is not part of the secret.
-func lookUp(ref string, getenv func(string) string) (string, error) {
-	scheme, rest, _ := strings.Cut(ref, ":")
-	switch scheme {
-	case "env":
-		text := getenv(rest)
-		if text == "" {
-			return "", fmt.Errorf("%s %w: the variable is not set", ref, errNothing)
-		}
-		return text, nil
-	case "file":
-		return readSecret(ref, rest)
-	case "vault", "aws-sm":
-		return "", fmt.Errorf("%s: references are not supported yet; use env:NAME or file:/path", scheme)
-	default:
-		return "", errors.New("is not a reference that Mailroom knows; use env:NAME or file:/path")
+// isKey reports whether text is an encryption key in hex or base64, which differ
+// in length.
+func isKey(text string) bool {
+	text = strings.TrimSpace(text)
+	if len(text) == hex.EncodedLen(keySize) {
+		_, err := hex.DecodeString(text)
+		return err == nil
 	}
-}
-
-func readSecret(ref, path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s %w: there is no such file", ref, errNothing)
+	encoding := base64.RawStdEncoding
+	if strings.ContainsAny(text, "-_") {
+		encoding = base64.RawURLEncoding
 	}
-	if err != nil {
-		return "", fmt.Errorf("%s cannot be read: %w", ref, err)
-	}
-	defer f.Close() //nolint:errcheck // opened for reading
-	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", fmt.Errorf("%s cannot be read: %w", ref, err)
-	}
-	if len(text) > maxSecret {
-		return "", fmt.Errorf("%s is larger than %s", ref, Bytes(maxSecret))
-	}
-	secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-	if secret == "" {
-		return "", fmt.Errorf("%s %w: the file is empty", ref, errNothing)
-	}
-	return secret, nil
+	key, err := encoding.Strict().DecodeString(strings.TrimRight(text, "="))
+	return err == nil && len(key) == keySize
 }
