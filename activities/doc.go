@@ -1,5 +1,5 @@
-// Package activities holds the steps of an email that touch the world: Store,
-// Inspect, Route, Deliver and the ledger's Record. Each is a struct with one
+// Package activities holds the steps of an email that touch the world: Enrol,
+// Store, Inspect, Route, Deliver and the ledger's Record. Each is a struct with one
 // exported method, whose name is the name of the activity, and declares the
 // small interfaces it needs; the adapters that serve them lie in the packages
 // below this one and in shared.

@@ -20,6 +20,7 @@ import (
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 	"mailroom/shared/postgres"
+	"mailroom/shared/seal"
 	"mailroom/workflows"
 )
 
@@ -43,6 +44,7 @@ func newScanner(address string, logger *slog.Logger) (scanner, error) {
 
 // parts are the activities of one worker.
 type parts struct {
+	enrol   *activities.Enrol
 	store   *activities.Store
 	inspect *activities.Inspect
 	route   *activities.Route
@@ -54,6 +56,9 @@ type parts struct {
 // newParts wires the activities.
 func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logger *slog.Logger, reg prometheus.Registerer) (*parts, error) {
 	p, recent := &parts{}, newRecentLedger(db)
+	if err := p.enrolment(file, db, logger, reg); err != nil {
+		return nil, err
+	}
 	var err error
 	p.store, err = activities.NewStore(
 		activities.StoreConfig{Budgets: contract.Budgets{
@@ -89,6 +94,20 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 	return p, p.delivery(file, db, o, logger, reg)
 }
 
+// enrolment wires the step before all others.
+func (p *parts) enrolment(file *config.File, db *postgres.DB, logger *slog.Logger, reg prometheus.Registerer) error {
+	keys, err := seal.New(file.Encryption)
+	if err != nil {
+		return fmt.Errorf("encryption: %w", err)
+	}
+	rows, err := newEnroller(db, logger, reg)
+	if err != nil {
+		return err
+	}
+	p.enrol, err = activities.NewEnrol(activities.EnrolDeps{Ledger: rows, Opener: keys})
+	return err
+}
+
 // delivery wires the rest.
 func (p *parts) delivery(file *config.File, db *postgres.DB, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
 	attempts, err := downstream.NewPrometheus(reg)
@@ -116,7 +135,7 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, o objects, logger *
 // register tells a worker what it can do.
 func (p *parts) register(w sdkworker.Worker) {
 	w.RegisterWorkflow(workflows.InboundEmail)
-	for _, a := range []any{p.store, p.inspect, p.route, p.deliver, p.ledger} {
+	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger} {
 		w.RegisterActivity(a)
 	}
 }

@@ -50,9 +50,20 @@ func (e *inboundEmail) details() string {
 	case contract.Delivered:
 		b.WriteString("**Delivered** to " + e.destinations() + ".")
 	case contract.Discarded:
-		b.WriteString("**Discarded** by an operator; the decision is in the ledger.")
+		b.WriteString("**Discarded** by an operator; the decision is in ")
+		if e.in.Email.ID == 0 {
+			b.WriteString("this workflow's history.")
+		} else {
+			b.WriteString("the ledger.")
+		}
+	case contract.Duplicate:
+		b.WriteString("**Duplicate.** The ledger knew this event: another workflow carries the email, or has carried it. " +
+			"Nothing was sent from here, and there is nothing to do.")
 	default:
 		b.WriteString("**In progress.** There is nothing to do.")
+	}
+	if e.in.Carried != nil && !e.state.Terminal() {
+		b.WriteString("\n\n**Do not terminate this workflow:** until the ledger has a row for the email, nothing else knows of it.")
 	}
 	return b.String()
 }

@@ -78,7 +78,7 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, contract.InboundEmailWorkflow, in)
 	require.NoError(t, err)
 	for i, d := range sc.decisions {
-		require.Eventually(t, func() bool { return heldTimes(ctx, c, run.GetID(), s) == i+1 }, time.Minute, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return heldTimes(ctx, c, run.GetID(), sc, s) == i+1 }, time.Minute, 20*time.Millisecond)
 		if bySignal {
 			name := string(d.Action)
 			require.NoError(t, c.SignalWorkflow(ctx, run.GetID(), "", name, contract.Decision{Actor: d.Actor, Note: d.Note}))
@@ -98,7 +98,7 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 }
 
 // heldTimes counts how often the email has been held so far, while it is held.
-func heldTimes(ctx context.Context, c client.Client, id string, s *script) int {
+func heldTimes(ctx context.Context, c client.Client, id string, sc scenario, s *script) int {
 	v, err := c.QueryWorkflow(ctx, id, "", contract.QueryStatus)
 	if err != nil {
 		return 0
@@ -106,6 +106,9 @@ func heldTimes(ctx context.Context, c client.Client, id string, s *script) int {
 	var st contract.Status
 	if err := v.Get(&st); err != nil || st.State != contract.Quarantined {
 		return 0
+	}
+	if sc.rowless { // the ledger hears nothing of the one time
+		return 1
 	}
 	times := 0
 	for _, state := range s.calls.states() {

@@ -10,6 +10,7 @@ import (
 // The activities by reference: the worker registers them under the names of
 // their methods.
 var (
+	enrol   *activities.Enrol
 	store   *activities.Store
 	inspect *activities.Inspect
 	route   *activities.Route
@@ -17,10 +18,12 @@ var (
 	ledger  *activities.Ledger
 )
 
-// InboundEmail carries one email: store, inspect, route, deliver, close. Where
-// it must not go on it waits in quarantine for a person. It ends delivered or
-// discarded and in no other way: a cancellation request changes nothing,
-// because only a recorded decision may end an email.
+// InboundEmail carries one email: store, inspect, route, deliver, close; before
+// that, an email that came while the database was away is enrolled. Where it must
+// not go on it waits in quarantine for a person. It ends delivered or discarded,
+// or as duplicate where another workflow carries the email, and in no other way: a
+// cancellation request changes nothing, because only a recorded decision may end
+// an email.
 func InboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (contract.InboundEmailResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	e, err := newInboundEmail(ctx, in)
@@ -46,6 +49,7 @@ type inboundEmail struct {
 	held      []*held // steps that wait for a person
 	waived    map[contract.Reason]bool
 	discarded bool
+	elsewhere bool // another workflow carries the email
 	decisions int
 	decided   []contract.Reason // what the last decision was about
 
@@ -85,7 +89,8 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 
 // run is the way of one email.
 func (e *inboundEmail) run(ctx workflow.Context) (contract.InboundEmailResult, error) {
-	if e.pass(ctx, "store", e.store) &&
+	if e.enrolled(ctx) &&
+		e.pass(ctx, "store", e.store) &&
 		e.pass(ctx, "inspect", e.inspect) &&
 		e.pass(ctx, stepRoute, e.route) {
 		e.deliver(ctx)
@@ -192,10 +197,17 @@ func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult,
 			result.Destinations = append(result.Destinations, l.destination)
 		}
 	}
-	if !e.discarded {
+	switch {
+	case e.discarded:
+	case e.elsewhere:
+		e.enter(ctx, contract.Duplicate, "", "", nil)
+	default:
 		e.enter(ctx, contract.Delivered, "", "", nil)
 	}
 	result.State = e.state
+	if e.in.Email.ID == 0 { // it has no row that anything could be written to
+		e.ledger.queue = nil
+	}
 	if err := workflow.Await(ctx, func() bool { return e.ledger.empty() && workflow.AllHandlersFinished(ctx) }); err != nil {
 		return result, err
 	}

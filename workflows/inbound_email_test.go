@@ -84,6 +84,12 @@ func check(t *testing.T, sc scenario, s *script, out contract.InboundEmailResult
 	require.Equal(t, sc.end, out.State)
 	require.Equal(t, sc.effects, s.calls.effects)
 	require.Equal(t, len(sc.decisions), out.Decisions)
+	require.Zero(t, s.calls.homeless, "nothing is done before the email has its row, or to another")
+	if sc.end == contract.Duplicate {
+		require.Empty(t, s.calls.records, "the row belongs to another workflow")
+		require.NotContains(t, s.calls.steps, "Store")
+		return
+	}
 	states := s.calls.states()
 	require.Equal(t, sc.end, states[len(states)-1])
 	decided, last := 0, int64(0)

@@ -18,6 +18,7 @@ type scenario struct {
 	script    func(*script)
 	decisions []contract.Decision // one for each time the email is held
 	held      []contract.Reason   // why, in turn
+	rowless   bool                // held before the ledger knows the email
 	end       contract.State
 	effects   map[string]int
 }
@@ -163,7 +164,7 @@ func scenarios() []scenario {
 		},
 		decisions: []contract.Decision{decide(contract.Approve)},
 	})
-	return append(out, heldScenarios()...)
+	return append(append(out, carriedScenarios()...), heldScenarios()...)
 }
 
 // heldScenarios hold an email once for each reason that a step can give, and let

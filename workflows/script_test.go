@@ -16,6 +16,7 @@ import (
 // function, which is told how many calls of it came before. Its methods have
 // the names under which the worker registers the real ones.
 type script struct {
+	enrol   func(n int, in contract.EnrolInput) (contract.EnrolResult, error)
 	store   func(n int) (contract.StoreResult, error)
 	inspect func(n int) (contract.InspectResult, error)
 	route   func(n int, in contract.RouteInput) (contract.RouteResult, error)
@@ -32,6 +33,8 @@ type calls struct {
 	effects  map[string]int // destination to deliveries that succeeded
 	records  []contract.RecordInput
 	delivers []contract.DeliverInput
+	enrols   []contract.EnrolInput
+	homeless int // calls about an email without a row
 }
 
 func newScript() *script {
@@ -46,6 +49,15 @@ func (c *calls) next(step string) int {
 	return n
 }
 
+// about notes which email a step was asked to work on.
+func (c *calls) about(e contract.Email) {
+	c.Lock()
+	defer c.Unlock()
+	if e.ID != 1 {
+		c.homeless++
+	}
+}
+
 func (c *calls) states() []contract.State {
 	c.Lock()
 	defer c.Unlock()
@@ -56,7 +68,28 @@ func (c *calls) states() []contract.State {
 	return out
 }
 
-func (s *script) Store(context.Context, contract.StoreInput) (contract.StoreResult, error) {
+// Enrol gives the row 1, which is the one that all steps must name.
+func (s *script) Enrol(_ context.Context, in contract.EnrolInput) (contract.EnrolResult, error) {
+	n := s.calls.next("Enrol")
+	s.calls.Lock()
+	s.calls.enrols = append(s.calls.enrols, in)
+	s.calls.Unlock()
+	if s.enrol != nil {
+		return s.enrol(n, in)
+	}
+	return row(in), nil
+}
+
+// row is what the ledger gives for an email that it did not know.
+func row(in contract.EnrolInput) contract.EnrolResult {
+	in.Email.ID = 1
+	return contract.EnrolResult{
+		Email: in.Email, ReceivedAtUnixMilli: in.ReceivedAtUnixMilli, Hold: in.Hold, State: contract.Processing,
+	}
+}
+
+func (s *script) Store(_ context.Context, in contract.StoreInput) (contract.StoreResult, error) {
+	s.calls.about(in.Email)
 	n := s.calls.next("Store")
 	if s.store == nil {
 		return contract.StoreResult{Attachments: 1}, nil
@@ -64,7 +97,8 @@ func (s *script) Store(context.Context, contract.StoreInput) (contract.StoreResu
 	return s.store(n)
 }
 
-func (s *script) Inspect(context.Context, contract.InspectInput) (contract.InspectResult, error) {
+func (s *script) Inspect(_ context.Context, in contract.InspectInput) (contract.InspectResult, error) {
+	s.calls.about(in.Email)
 	n := s.calls.next("Inspect")
 	if s.inspect == nil {
 		return contract.InspectResult{Verdicts: map[mail.Verdict]int{mail.Clean: 1}}, nil
@@ -73,6 +107,7 @@ func (s *script) Inspect(context.Context, contract.InspectInput) (contract.Inspe
 }
 
 func (s *script) Route(_ context.Context, in contract.RouteInput) (contract.RouteResult, error) {
+	s.calls.about(in.Email)
 	n := s.calls.next("Route")
 	if s.route == nil {
 		return contract.RouteResult{Routes: []string{"support"}, Destinations: []string{"ticketing"}}, nil
@@ -81,6 +116,7 @@ func (s *script) Route(_ context.Context, in contract.RouteInput) (contract.Rout
 }
 
 func (s *script) Deliver(ctx context.Context, in contract.DeliverInput) (contract.DeliverResult, error) {
+	s.calls.about(in.Email)
 	n := s.calls.next("Deliver " + in.Destination)
 	s.calls.Lock()
 	s.calls.delivers = append(s.calls.delivers, in)
@@ -98,6 +134,7 @@ func (s *script) Deliver(ctx context.Context, in contract.DeliverInput) (contrac
 }
 
 func (s *script) Record(_ context.Context, in contract.RecordInput) error {
+	s.calls.about(in.Email)
 	n := s.calls.next("Record")
 	if s.record != nil {
 		if err := s.record(n); err != nil {

@@ -24,7 +24,11 @@ type wait struct {
 
 // wait notes that a step waits; resume takes the note back.
 func (e *inboundEmail) wait(ctx workflow.Context, why *stepError) *wait {
-	w := &wait{reason: reasonOf(why, waitReasons), detail: why.sentence}
+	return e.waitFor(ctx, reasonOf(why, waitReasons), why.sentence)
+}
+
+func (e *inboundEmail) waitFor(ctx workflow.Context, r contract.Reason, detail string) *wait {
+	w := &wait{reason: r, detail: detail}
 	e.waiting = append(e.waiting, w)
 	e.refresh(ctx)
 	return w
@@ -57,25 +61,28 @@ func (e *inboundEmail) refresh(ctx workflow.Context) {
 
 // enter goes into a state and makes it visible: in the ledger, in the search
 // attributes and in the current details. A decision is what led there, if any.
-// To enter the same state again without a decision does nothing.
+// To enter the same state again without a decision does nothing. Of the time
+// before an email has its row the ledger learns the decisions alone.
 func (e *inboundEmail) enter(ctx workflow.Context, s contract.State, r contract.Reason, detail string, d *contract.Decision) {
 	if d == nil && s == e.state && r == e.reason && detail == e.detail {
 		return
 	}
 	before, why := e.state, e.reason
 	e.state, e.reason, e.detail = s, r, detail
-	e.ledger.push(contract.RecordInput{
-		Email:               e.in.Email,
-		State:               s,
-		Reason:              r,
-		Detail:              detail,
-		AtUnixMilli:         workflow.Now(ctx).UnixMilli(),
-		ReceivedAtUnixMilli: e.in.ReceivedAtUnixMilli,
-		Decision:            d,
-		Before:              before,
-		DecidedReason:       why,
-		Routes:              e.routes,
-	})
+	if e.in.Email.ID != 0 || d != nil {
+		e.ledger.push(contract.RecordInput{
+			Email:               e.in.Email,
+			State:               s,
+			Reason:              r,
+			Detail:              detail,
+			AtUnixMilli:         workflow.Now(ctx).UnixMilli(),
+			ReceivedAtUnixMilli: e.in.ReceivedAtUnixMilli,
+			Decision:            d,
+			Before:              before,
+			DecidedReason:       why,
+			Routes:              e.routes,
+		})
+	}
 	e.publish(ctx)
 }
 
@@ -134,13 +141,15 @@ func (q *ledgerQueue) push(in contract.RecordInput) {
 
 func (q *ledgerQueue) empty() bool { return len(q.queue) == 0 }
 
-// writeLedger writes the queue, for as long as the workflow lives.
+// writeLedger writes the queue, for as long as the workflow lives and once the
+// email has a row.
 func (e *inboundEmail) writeLedger(ctx workflow.Context) {
 	for {
-		if err := workflow.Await(ctx, func() bool { return !e.ledger.empty() }); err != nil {
+		if err := workflow.Await(ctx, func() bool { return !e.ledger.empty() && e.in.Email.ID != 0 }); err != nil {
 			return
 		}
 		in := e.ledger.queue[0]
+		in.Email, in.ReceivedAtUnixMilli = e.in.Email, e.in.ReceivedAtUnixMilli
 		err := firstTry(ctx, "record", recordOptions, ledger.Record, in, nil)
 		for err != nil && curable(err) {
 			err = lastingTry(ctx, "record", recordOptions, askedWait(err), ledger.Record, in, nil)

@@ -3,10 +3,16 @@
 // queue, inputs and results, states and reasons.
 //
 // Invariants: fields are added, never renamed or retyped, because histories
-// outlive releases; nothing here carries mail content, an address or a subject.
+// outlive releases; nothing here carries mail content, an address or a subject, but
+// Sealed.
 package contract
 
-import "mailroom/shared/mail"
+import (
+	"encoding/hex"
+	"fmt"
+
+	"mailroom/shared/mail"
+)
 
 // TaskQueue is where the workers poll for everything an email needs.
 const TaskQueue = "mailroom"
@@ -116,6 +122,80 @@ type InboundEmailInput struct {
 	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli"`
 	// Hold is set where the door already knows that a person must look first.
 	Hold *Hold `json:"hold,omitempty"`
+	// Carried is set where the database was away when the email came: the event
+	// itself in place of the key of its row. Email.ID is 0 then, and the row is
+	// written before anything else is done.
+	Carried *Carried `json:"carried,omitempty"`
+}
+
+// Carried is a whole event. It has a Body, or a BodyKey that names it in the raw bucket.
+type Carried struct {
+	BodySHA256 Digest  `json:"body_sha256"`
+	Body       *Sealed `json:"body,omitempty"`
+	BodyKey    string  `json:"body_key,omitempty"`
+}
+
+// Digest is a SHA-256; histories show it in hex.
+type Digest [32]byte
+
+// MarshalText gives lower-case hex.
+func (d Digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
+
+// UnmarshalText reads hex of either case.
+func (d *Digest) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(d)) {
+		return fmt.Errorf("a SHA-256 has %d hex digits, not %d", hex.EncodedLen(len(d)), len(text))
+	}
+	if _, err := hex.Decode(d[:], text); err != nil {
+		return fmt.Errorf("read SHA-256: %w", err)
+	}
+	return nil
+}
+
+// Sealed is content that Temporal carries: compressed, then encrypted under the
+// key of that id. Without a KeyID it is compressed alone.
+type Sealed struct {
+	KeyID string `json:"key_id,omitempty"`
+	Data  []byte `json:"data"`
+}
+
+// MaxCarried is the longest body in bytes that a workflow's input may carry.
+const MaxCarried = 1 << 20
+
+// MemoBodySHA256 is the memo of InboundEmail that holds the hex SHA-256 of the
+// body: what tells a repeat from another event under the same id while the
+// database is away.
+const MemoBodySHA256 = "body_sha256"
+
+// EnrolInput asks for the ledger row of an email that Temporal accepted. Enrol is
+// idempotent on Email.WorkflowID and Carried.BodySHA256.
+type EnrolInput struct {
+	Email               Email   `json:"email"`
+	ReceivedAtUnixMilli int64   `json:"received_at_unix_milli"`
+	Hold                *Hold   `json:"hold,omitempty"`
+	Carried             Carried `json:"carried"`
+	// First lets an email under ConflictWorkflowID have the event id, because the
+	// one that took it has not come to the ledger for long.
+	First bool `json:"first,omitempty"`
+	// Discarded is set once a person gave up an email whose content cannot be
+	// read: its row is written without a body, so that no copy comes again.
+	Discarded bool `json:"discarded,omitempty"`
+}
+
+// EnrolResult says which row the workflow carries from now on. With Elsewhere
+// another workflow carries the email, or has done so, and this one has nothing
+// left to do. With Early nothing is decided: the email that took the event id is
+// not in the ledger yet.
+type EnrolResult struct {
+	Email               Email `json:"email"`
+	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli,omitempty"`
+	Hold                *Hold `json:"hold,omitempty"`
+	// State is what the ledger says of the row.
+	State     State `json:"state,omitempty"`
+	Elsewhere bool  `json:"elsewhere,omitempty"`
+	Early     bool  `json:"early,omitempty"`
+	// OtherBody reports that the row came with another body than the workflow.
+	OtherBody bool `json:"other_body,omitempty"`
 }
 
 // InboundEmailResult is how the workflow of one email ended.

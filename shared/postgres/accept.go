@@ -61,6 +61,7 @@ type Accepted struct {
 type Waiting struct {
 	Email      contract.Email
 	ReceivedAt time.Time
+	BodySHA256 [32]byte
 	Hold       *contract.Hold
 }
 
@@ -174,12 +175,17 @@ type owner struct {
 func (c candidate) conflicting(o owner) candidate {
 	a := *c.Acceptance
 	a.WorkflowID = contract.ConflictWorkflowID(a.Source, a.EventID, a.BodySHA256)
-	a.Hold = &contract.Hold{
+	a.Hold = conflictHold(o.hash[:], a.BodySHA256[:])
+	return candidate{Acceptance: &a, index: c.index, conflictOf: o.id}
+}
+
+// conflictHold is why a body is held whose event id came first with another one.
+func conflictHold(first, this []byte) *contract.Hold {
+	return &contract.Hold{
 		Reason: contract.IDConflict,
 		Detail: fmt.Sprintf("the event id came before with another body: first sha256 %s, this one %s",
-			hex.EncodeToString(o.hash[:]), hex.EncodeToString(a.BodySHA256[:])),
+			hex.EncodeToString(first), hex.EncodeToString(this)),
 	}
-	return candidate{Acceptance: &a, index: c.index, conflictOf: o.id}
 }
 
 // place inserts what it can and returns the candidates whose place was taken.
@@ -253,6 +259,7 @@ func (c *candidate) waiting(id int64) Waiting {
 			Tenant: c.Tenant, CorrelationID: c.CorrelationID, Size: c.Size,
 		},
 		ReceivedAt: c.ReceivedAt,
+		BodySHA256: c.BodySHA256,
 		Hold:       c.Hold,
 	}
 }
@@ -322,7 +329,7 @@ SELECT e.id, e.workflow_id, e.source, e.event_id, e.tenant, e.correlation_id, e.
 		&e.ID, &e.WorkflowID, &e.Source, &e.EventID, &e.Tenant, &e.CorrelationID, &e.Size, &receivedAt, &hash, &conflict,
 	}, func() error {
 		key := bodyKey{eventKey{e.Source, e.EventID}, [32]byte(hash)}
-		known.bodies[key] = Waiting{Email: e, ReceivedAt: receivedAt}
+		known.bodies[key] = Waiting{Email: e, ReceivedAt: receivedAt, BodySHA256: key.hash}
 		if !conflict {
 			known.owners[key.eventKey] = owner{id: e.ID, hash: key.hash}
 		}

@@ -1,0 +1,210 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/contract"
+)
+
+// enrolLease keeps sweeps away from a row whose workflow runs already, until the
+// store step removes it. One that takes longer costs a start that Temporal refuses.
+const enrolLease = 5 * time.Second
+
+// Enrol gives a workflow that Temporal accepted its row: the same row, by the same
+// statement, as if the event had come while the database was there. body is the
+// raw body, or empty where in.Carried.BodyKey names it.
+//
+// Meanwhile copies and other bodies of the same event id may have come through the
+// database or through Temporal. E stands for the plain workflow id of the event,
+// E~h for the conflict id of this body:
+//
+//	runs as   the event id belongs to       row under the own id      what happens
+//	E         nobody                        inserted, the owner's     carry it
+//	E         this body, as E               there already             carry it (1)
+//	E         this body, as another         none                      elsewhere
+//	E         another body, as E            that of the other body    this body becomes a conflict that a
+//	                                                                  sweep starts; carry the other (1) (2)
+//	E         another body, as another      none                      the same, and elsewhere
+//	E~h       nobody                        none                      early; with in.First inserted as owner
+//	E~h       this body, as E               none                      elsewhere: it was a plain repeat
+//	E~h       this body, as E~h             there already             carry it (1)
+//	E~h       another body                  inserted or there: the    carry it (1), held as id_conflict
+//	                                        conflict's
+//
+// (1) Unless the row is finished and came with another call than in: then it is a
+// late copy of what was done, and elsewhere. A row that came with this very call is
+// carried again, because whoever reset the workflow asked for that.
+//
+// (2) Nobody else can: the starter finds the id in use and takes the row as started.
+//
+// A repeat finds what the first call did, also once the inbox row is gone, and
+// inserts nothing. The hold is the inbox row's; once that is gone it is what the
+// row must have had: the conflict's, or in.Hold where the body is the same.
+func (db *DB) Enrol(ctx context.Context, in contract.EnrolInput, body []byte) (contract.EnrolResult, error) {
+	if !plain(in.Email) {
+		known, err := db.standing(ctx, in)
+		switch {
+		case err != nil:
+			return contract.EnrolResult{}, err
+		case known.mine != nil && known.mine.twin:
+			return known.result(in), nil
+		case known.first == nil && !in.First:
+			return contract.EnrolResult{Early: true}, nil
+		}
+	}
+	got, err := db.Accept(ctx, []Acceptance{acceptance(in, body)}, enrolLease)
+	if err != nil {
+		return contract.EnrolResult{}, err
+	}
+	if row := got[0].Row; got[0].Outcome != Duplicate && row.Email.WorkflowID == in.Email.WorkflowID {
+		return contract.EnrolResult{
+			Email: row.Email, ReceivedAtUnixMilli: in.ReceivedAtUnixMilli, Hold: row.Hold, State: contract.Processing,
+		}, nil
+	}
+	known, err := db.standing(ctx, in)
+	if err != nil {
+		return contract.EnrolResult{}, err
+	}
+	return known.result(in), nil
+}
+
+// EnrolLost is Enrol for an event whose content cannot be read. It carries what
+// came through the database under the same body, and says that nothing was found
+// where nothing did. With in.Discarded it writes the row without a body first, so
+// that the decision has a row and a copy finds the event known; a row of another
+// body is not touched by that, and to be carried (OtherBody).
+func (db *DB) EnrolLost(ctx context.Context, in contract.EnrolInput) (out contract.EnrolResult, found bool, err error) {
+	if in.Discarded {
+		if err := db.bury(ctx, in); err != nil {
+			return out, false, err
+		}
+	}
+	known, err := db.standing(ctx, in)
+	if err != nil || !known.twin && !in.Discarded {
+		return out, false, err
+	}
+	return known.result(in), true, nil
+}
+
+// plain reports whether the email runs under the id that its event's owner has.
+func plain(e contract.Email) bool { return e.WorkflowID == contract.WorkflowID(e.Source, e.EventID) }
+
+func acceptance(in contract.EnrolInput, body []byte) Acceptance {
+	e := in.Email
+	return Acceptance{
+		Source: e.Source, EventID: e.EventID, WorkflowID: e.WorkflowID, Tenant: e.Tenant, CorrelationID: e.CorrelationID,
+		BodySHA256: in.Carried.BodySHA256, Size: e.Size, ReceivedAt: time.UnixMilli(in.ReceivedAtUnixMilli).UTC(),
+		Body: body, BodyKey: in.Carried.BodyKey, Hold: in.Hold, Claim: true,
+	}
+}
+
+// standing is what the ledger has for a workflow: the hash of the first body of its
+// event id, whether it knows the workflow's own body, and the row under its id.
+type standing struct {
+	first []byte
+	twin  bool
+	mine  *enrolled
+}
+
+// enrolled is the row under a workflow's id.
+type enrolled struct {
+	email      contract.Email
+	receivedAt time.Time
+	state      contract.State
+	conflict   bool
+	twin       bool // it has the workflow's own body
+	waiting    bool // its inbox row is there, and hold is what that says
+	hold       contract.Hold
+}
+
+// standing looks, and takes the row under the workflow's id out of the reach of
+// sweeps: its workflow is the one that asks.
+func (db *DB) standing(ctx context.Context, in contract.EnrolInput) (standing, error) {
+	const query = `
+WITH known AS MATERIALIZED (
+    SELECT id, workflow_id, source, event_id, tenant, correlation_id, size, received_at, state, conflict_of, body_sha256
+      FROM emails WHERE event_id = @event_id AND source = @source AND conflict_of IS NULL
+    UNION ALL
+    SELECT id, workflow_id, source, event_id, tenant, correlation_id, size, received_at, state, conflict_of, body_sha256
+      FROM emails WHERE event_id = @event_id AND source = @source AND conflict_of IS NOT NULL
+       AND (workflow_id = @workflow_id OR body_sha256 = @sha256)
+), mine AS MATERIALIZED (
+    SELECT * FROM known WHERE workflow_id = @workflow_id ORDER BY (body_sha256 = @sha256) DESC LIMIT 1
+), started AS (
+    UPDATE inbox i SET started_at = coalesce(i.started_at, now()) FROM mine WHERE i.email_id = mine.id
+    RETURNING i.hold_reason, i.hold_detail
+)
+SELECT (SELECT body_sha256 FROM known WHERE conflict_of IS NULL), EXISTS (SELECT FROM known WHERE body_sha256 = @sha256),
+       coalesce(m.id, 0), coalesce(m.workflow_id, ''), coalesce(m.source, ''), coalesce(m.event_id, ''),
+       coalesce(m.tenant, ''), coalesce(m.correlation_id, ''), coalesce(m.size, 0), coalesce(m.received_at, 'epoch'),
+       coalesce(m.state, ''), m.conflict_of IS NOT NULL, coalesce(m.body_sha256 = @sha256, false),
+       s.hold_reason IS NOT NULL, coalesce(s.hold_reason, ''), coalesce(s.hold_detail, '')
+  FROM (VALUES (1)) one LEFT JOIN mine m ON true LEFT JOIN started s ON true`
+
+	var s standing
+	var m enrolled
+	err := db.pool.QueryRow(ctx, query, enrolArgs(in)).Scan(&s.first, &s.twin,
+		&m.email.ID, &m.email.WorkflowID, &m.email.Source, &m.email.EventID, &m.email.Tenant, &m.email.CorrelationID,
+		&m.email.Size, &m.receivedAt, &m.state, &m.conflict, &m.twin, &m.waiting, &m.hold.Reason, &m.hold.Detail)
+	if err != nil {
+		return standing{}, classify(fmt.Sprintf("enrol email %s", in.Email.CorrelationID), err)
+	}
+	if m.email.ID != 0 {
+		s.mine = &m
+	}
+	return s, nil
+}
+
+// result says what the workflow has to do.
+func (s *standing) result(in contract.EnrolInput) contract.EnrolResult {
+	m := s.mine
+	if m == nil || m.state.Terminal() && !m.cameWith(in) {
+		return contract.EnrolResult{Elsewhere: true, State: contract.Duplicate}
+	}
+	out := contract.EnrolResult{
+		Email: m.email, ReceivedAtUnixMilli: m.receivedAt.UnixMilli(), State: m.state, OtherBody: !m.twin,
+	}
+	switch {
+	case m.waiting && m.hold.Reason != "":
+		out.Hold = &m.hold
+	case m.waiting:
+	case m.conflict:
+		out.Hold = conflictHold(s.first, in.Carried.BodySHA256[:])
+	case m.twin:
+		out.Hold = in.Hold
+	}
+	return out
+}
+
+// cameWith reports whether the row was inserted for this very call of the provider.
+func (m *enrolled) cameWith(in contract.EnrolInput) bool {
+	return m.twin && m.receivedAt.Equal(time.UnixMilli(in.ReceivedAtUnixMilli))
+}
+
+// bury writes the row of an email without a body, where the event id is free or,
+// for a conflict, taken by another body.
+func (db *DB) bury(ctx context.Context, in contract.EnrolInput) error {
+	const query = `
+INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at)
+SELECT @source, @event_id, @sha256, o.id, @workflow_id, @tenant, @correlation_id, @size, @received_at::timestamptz
+  FROM (VALUES (1)) one LEFT JOIN emails o ON o.event_id = @event_id AND o.source = @source AND o.conflict_of IS NULL
+ WHERE CASE WHEN @plain::bool THEN o.id IS NULL ELSE o.body_sha256 <> @sha256 END
+ON CONFLICT DO NOTHING`
+
+	_, err := db.pool.Exec(ctx, query, enrolArgs(in))
+	return classify(fmt.Sprintf("enrol email %s", in.Email.CorrelationID), err)
+}
+
+func enrolArgs(in contract.EnrolInput) pgx.NamedArgs {
+	e := in.Email
+	return pgx.NamedArgs{
+		"source": e.Source, "event_id": e.EventID, "workflow_id": e.WorkflowID, "tenant": e.Tenant,
+		"correlation_id": clean(e.CorrelationID), "size": e.Size, "sha256": bytes.Clone(in.Carried.BodySHA256[:]),
+		"received_at": time.UnixMilli(in.ReceivedAtUnixMilli), "plain": plain(e),
+	}
+}

@@ -1,0 +1,382 @@
+package postgres_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/pgtest"
+	"mailroom/shared/postgres"
+)
+
+// callAt is when the carried events of these tests came, which is not when those
+// of event() did.
+const callAt = 1_791_000_000_456
+
+// carried gives what the workflow of a carried event asks for: under the plain id,
+// or under that of a conflict.
+func carried(id, body string) contract.EnrolInput {
+	return contract.EnrolInput{
+		Email: contract.Email{
+			WorkflowID: contract.WorkflowID(contract.FirstSource, id), Source: contract.FirstSource, EventID: id,
+			Tenant: "default", CorrelationID: "carried-" + id, Size: int64(len(body)),
+		},
+		ReceivedAtUnixMilli: callAt,
+		Carried:             contract.Carried{BodySHA256: sha256.Sum256([]byte(body))},
+	}
+}
+
+func conflicting(id, body string) contract.EnrolInput {
+	in := carried(id, body)
+	in.Email.WorkflowID = conflictID(id, body)
+	return in
+}
+
+func conflictID(id, body string) string {
+	return contract.ConflictWorkflowID(contract.FirstSource, id, sha256.Sum256([]byte(body)))
+}
+
+func enrol(t *testing.T, db *postgres.DB, in contract.EnrolInput, body string) contract.EnrolResult {
+	t.Helper()
+	out, err := db.Enrol(t.Context(), in, []byte(body))
+	require.NoError(t, err)
+	return out
+}
+
+// finish brings a row to its end.
+func finish(t *testing.T, db *postgres.DB, e contract.Email) {
+	t.Helper()
+	store(t, db, e)
+	require.NoError(t, db.Record(t.Context(), contract.RecordInput{Email: e, Sequence: 9, State: contract.Delivered, AtUnixMilli: 1}))
+}
+
+func store(t *testing.T, db *postgres.DB, e contract.Email) {
+	t.Helper()
+	require.NoError(t, db.SaveManifest(t.Context(), ledger.Manifest{EmailID: e.ID, RawKey: "body/aa/aa", Message: []byte("{}")}))
+}
+
+// sweepable gives the workflows that a sweep would start now, and starts them.
+func sweepable(t *testing.T, db *postgres.DB) []string {
+	t.Helper()
+	list, err := db.ClaimWaiting(t.Context(), 100, lease)
+	require.NoError(t, err)
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = list[i].Email.WorkflowID
+	}
+	return ids
+}
+
+func bodyOf(t *testing.T, db *postgres.DB, e contract.Email) string {
+	t.Helper()
+	b, err := db.Body(t.Context(), e.ID)
+	require.NoError(t, err)
+	return string(b.Inline)
+}
+
+var elsewhere = contract.EnrolResult{Elsewhere: true, State: contract.Duplicate}
+
+func TestEnrolNobodyHasTheID(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	in := carried("e", "one")
+	in.Hold = &contract.Hold{Reason: contract.RecipientForeign, Detail: "no recipient is ours"}
+	out := enrol(t, db, in, "one")
+	want := in.Email
+	want.ID = out.Email.ID
+	require.Positive(t, want.ID)
+	require.Equal(t, contract.EnrolResult{
+		Email: want, ReceivedAtUnixMilli: callAt, Hold: in.Hold, State: contract.Processing,
+	}, out)
+	require.Equal(t, "one", bodyOf(t, db, out.Email))
+	require.Empty(t, sweepable(t, db), "its workflow runs")
+
+	require.Equal(t, out, enrol(t, db, in, "one"), "a repeat after a lost answer")
+	store(t, db, out.Email)
+	require.Equal(t, out, enrol(t, db, in, "one"), "a repeat after the store step")
+	finish(t, db, out.Email)
+	again := enrol(t, db, in, "one")
+	require.Equal(t, out.Email, again.Email, "whoever resets the workflow gets it carried again")
+	require.Equal(t, contract.Delivered, again.State)
+	waiting, _, err := db.InboxDepth(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, waiting, "nothing was inserted again")
+
+	copyLater := in
+	copyLater.ReceivedAtUnixMilli++
+	require.Equal(t, elsewhere, enrol(t, db, copyLater, "one"), "a copy after the retention of the workflow")
+}
+
+func TestEnrolBodyInTheObjectStore(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	in := carried("e", "one")
+	in.Carried.BodyKey = "body/ab/abcd"
+	out, err := db.Enrol(t.Context(), in, nil)
+	require.NoError(t, err)
+	b, err := db.Body(t.Context(), out.Email.ID)
+	require.NoError(t, err)
+	require.Equal(t, "body/ab/abcd", b.Key)
+	require.Nil(t, b.Inline)
+}
+
+// TestEnrolSameBodyCameThroughTheDatabase: the starter found the id in use, so the
+// row is this workflow's to carry, with the row's own hold.
+func TestEnrolSameBodyCameThroughTheDatabase(t *testing.T) {
+	t.Parallel()
+	for name, hold := range map[string]*contract.Hold{
+		"held": {Reason: contract.RecipientForeign, Detail: "no recipient is ours"}, "free": nil,
+	} {
+		db := pgtest.New(t)
+		a := event("e", "one")
+		a.Hold = hold
+		row := accept(t, db, a)[0].Row
+		in := carried("e", "one")
+		in.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "what the other ingress said"}
+		out := enrol(t, db, in, "one")
+		require.Equal(t, contract.EnrolResult{
+			Email: row.Email, ReceivedAtUnixMilli: a.ReceivedAt.UnixMilli(), Hold: hold, State: contract.Processing,
+		}, out, name)
+		require.Empty(t, sweepable(t, db), name)
+		finish(t, db, row.Email)
+		require.Equal(t, elsewhere, enrol(t, db, in, "one"), name)
+	}
+}
+
+// TestEnrolAnotherBodyTookTheID: what came through the database while this
+// workflow occupied its id has nobody else to carry it.
+func TestEnrolAnotherBodyTookTheID(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	row := accept(t, db, event("e", "two"))[0].Row
+	in := carried("e", "one")
+	in.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "this is about the other body"}
+	for range 2 {
+		out := enrol(t, db, in, "one")
+		require.Equal(t, row.Email, out.Email)
+		require.True(t, out.OtherBody)
+		require.Nil(t, out.Hold)
+	}
+	other, err := db.ClaimWaiting(t.Context(), 10, lease)
+	require.NoError(t, err)
+	require.Empty(t, other, "the conflict is claimed for a moment, the first is started")
+	depth, _, err := db.InboxDepth(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, depth, "the conflict waits for a sweep")
+
+	// The sweep's workflow, or Temporal's under the same id, finds the conflict.
+	conflict := enrol(t, db, conflicting("e", "one"), "one")
+	require.Equal(t, conflictID("e", "one"), conflict.Email.WorkflowID)
+	require.Equal(t, contract.IDConflict, conflict.Hold.Reason)
+	require.Equal(t, "one", bodyOf(t, db, conflict.Email))
+
+	finish(t, db, row.Email)
+	require.Equal(t, elsewhere, enrol(t, db, in, "one"), "the other body is done, this one is a conflict")
+}
+
+func TestEnrolFinishedBodyHasTheID(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	finish(t, db, accept(t, db, event("e", "two"))[0].Row.Email)
+	require.Equal(t, elsewhere, enrol(t, db, carried("e", "one"), "one"))
+	depth, _, err := db.InboxDepth(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, depth, "this body is a conflict that waits for a sweep")
+}
+
+func TestEnrolAsConflict(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	in := conflicting("e", "two")
+	require.Equal(t, contract.EnrolResult{Early: true}, enrol(t, db, in, "two"), "the first is not there yet")
+	depth, _, err := db.InboxDepth(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, depth, "the id is kept free for it")
+
+	enrol(t, db, carried("e", "one"), "one")
+	one, two := sha256.Sum256([]byte("one")), sha256.Sum256([]byte("two"))
+	out := enrol(t, db, in, "two")
+	require.Equal(t, in.Email.WorkflowID, out.Email.WorkflowID)
+	require.Equal(t, contract.IDConflict, out.Hold.Reason)
+	require.Contains(t, out.Hold.Detail, hex.EncodeToString(one[:]))
+	require.Contains(t, out.Hold.Detail, hex.EncodeToString(two[:]))
+	require.Equal(t, "two", bodyOf(t, db, out.Email))
+	require.Empty(t, sweepable(t, db))
+
+	require.Equal(t, out, enrol(t, db, in, "two"), "a repeat")
+	store(t, db, out.Email)
+	require.Equal(t, out, enrol(t, db, in, "two"), "a repeat without the inbox row keeps the hold")
+
+	late := in
+	late.ReceivedAtUnixMilli++
+	require.Equal(t, out.Email, enrol(t, db, late, "two").Email, "it is not finished")
+	finish(t, db, out.Email)
+	require.Equal(t, elsewhere, enrol(t, db, late, "two"))
+}
+
+func TestEnrolConflictThatIsNone(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	row := accept(t, db, event("e", "one"))[0].Row
+	require.Equal(t, elsewhere, enrol(t, db, conflicting("e", "one"), "one"), "a plain repeat")
+	require.Equal(t, []string{row.Email.WorkflowID}, sweepable(t, db), "which leaves the row to its starter")
+}
+
+// TestEnrolFirstNeverCame: after long a conflict may have the id, and keeps it.
+func TestEnrolFirstNeverCame(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	in := conflicting("e", "two")
+	in.First = true
+	out := enrol(t, db, in, "two")
+	require.Equal(t, in.Email.WorkflowID, out.Email.WorkflowID)
+	require.Nil(t, out.Hold, "nothing else was done under this id")
+	require.Equal(t, out, enrol(t, db, in, "two"))
+
+	require.Equal(t, elsewhere, enrol(t, db, carried("e", "two"), "two"), "the same body under the plain id")
+	require.Equal(t, elsewhere, enrol(t, db, carried("e", "one"), "one"), "another workflow carries the first row")
+	require.Equal(t, conflictID("e", "one"), enrol(t, db, conflicting("e", "one"), "one").Email.WorkflowID,
+		"and that body is a conflict")
+}
+
+func TestEnrolLost(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	lost := func(in contract.EnrolInput) (contract.EnrolResult, bool) {
+		out, found, err := db.EnrolLost(t.Context(), in)
+		require.NoError(t, err)
+		return out, found
+	}
+	in := carried("e", "one")
+	_, found := lost(in)
+	require.False(t, found)
+	other := accept(t, db, event("e", "two"))[0].Row
+	_, found = lost(in)
+	require.False(t, found, "what is there is another body")
+
+	in.Discarded = true
+	out, found := lost(in)
+	require.True(t, found)
+	require.True(t, out.OtherBody, "the discard is not about that one")
+	require.Equal(t, other.Email, out.Email)
+
+	row := accept(t, db, event("f", "one"))[0].Row
+	out, found = lost(carried("f", "one"))
+	require.True(t, found, "the provider sent it again")
+	require.Equal(t, row.Email, out.Email)
+	out, found = lost(conflicting("f", "one"))
+	require.True(t, found)
+	require.Equal(t, elsewhere, out)
+
+	in = carried("g", "one")
+	in.Discarded = true
+	out, found = lost(in)
+	require.True(t, found)
+	again, _ := lost(in)
+	require.Equal(t, out, again)
+	require.False(t, out.OtherBody)
+	require.Positive(t, out.Email.ID)
+	require.Empty(t, sweepable(t, db), "a row without a body is never started, the others' workflows run")
+	_, err := db.Body(t.Context(), out.Email.ID)
+	require.True(t, fault.Is(err, fault.ContentLost), "%v", err)
+	require.Equal(t, postgres.Duplicate, accept(t, db, event("g", "one"))[0].Outcome, "a copy finds it known")
+
+	in = conflicting("g", "two")
+	in.Discarded = true
+	out, found = lost(in)
+	require.True(t, found)
+	require.Equal(t, in.Email.WorkflowID, out.Email.WorkflowID)
+	require.Equal(t, postgres.Duplicate, accept(t, db, event("g", "two"))[0].Outcome)
+	in = conflicting("h", "two")
+	in.Discarded = true
+	out, _ = lost(in)
+	require.Equal(t, elsewhere, out, "the id is kept free for the first")
+}
+
+// TestEnrolAtOnce: whatever comes at the same time on whichever way, each body has
+// one row, and each row that nobody carries is there for a sweep.
+func TestEnrolAtOnce(t *testing.T) {
+	t.Parallel()
+	const rounds, each = 20, 4
+	db := pgtest.New(t)
+	for round := range rounds {
+		id := "e" + string(rune('a'+round))
+		var mu sync.Mutex
+		carriedBy := map[string]int64{}
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		run := func(in contract.EnrolInput, body string) {
+			wg.Go(func() {
+				<-start
+				for {
+					out, err := db.Enrol(t.Context(), in, []byte(body))
+					if err != nil || out.Early {
+						continue
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					if !out.Elsewhere {
+						carriedBy[in.Email.WorkflowID] = out.Email.ID
+					}
+					return
+				}
+			})
+		}
+		for range each {
+			run(carried(id, "one"), "one")
+			run(conflicting(id, "two"), "two")
+			wg.Go(func() {
+				<-start
+				_, _ = db.Accept(t.Context(), []postgres.Acceptance{event(id, "two"), event(id, "one")}, lease)
+			})
+		}
+		close(start)
+		wg.Wait()
+		plain := contract.WorkflowID(contract.FirstSource, id)
+		require.Contains(t, carriedBy, plain, "the first row is always carried")
+		seen := map[string]bool{}
+		for _, e := range sweepableRows(t, db) {
+			require.NotContains(t, carriedBy, e.WorkflowID, "what is carried is not started again")
+			seen[bodyOf(t, db, e)] = true
+		}
+		for _, row := range carriedBy {
+			seen[bodyOf(t, db, contract.Email{ID: row})] = true
+		}
+		require.Len(t, seen, 2, "both bodies are on their way")
+	}
+}
+
+// sweepableRows gives what a sweep finds once every lease is over, and starts it.
+func sweepableRows(t *testing.T, db *postgres.DB) []contract.Email {
+	t.Helper()
+	all := make([]int64, 2000) // more than these tests make
+	for i := range all {
+		all[i] = int64(i)
+	}
+	require.NoError(t, db.ReleaseClaims(t.Context(), all, expired))
+	list, err := db.ClaimWaiting(t.Context(), 100, lease)
+	require.NoError(t, err)
+	out, ids := make([]contract.Email, len(list)), make([]int64, len(list))
+	for i := range list {
+		out[i], ids[i] = list[i].Email, list[i].Email.ID
+	}
+	require.NoError(t, db.MarkStarted(t.Context(), ids))
+	return out
+}
+
+func TestEnrolWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Open(t, "postgres://nobody@127.0.0.1:1/none?connect_timeout=2", 1)
+	for _, in := range []contract.EnrolInput{carried("e", "one"), conflicting("e", "one")} {
+		_, err := db.Enrol(t.Context(), in, []byte("one"))
+		require.True(t, fault.Is(err, fault.StorageUnavailable), "%v", err)
+		_, _, err = db.EnrolLost(t.Context(), in)
+		require.True(t, fault.Is(err, fault.StorageUnavailable), "%v", err)
+	}
+}
