@@ -2,11 +2,17 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
+
+	"mailroom/ingress/failpoint"
+	"mailroom/ingress/mutant"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
 )
@@ -17,8 +23,13 @@ const (
 	maxBatchRows = 256
 	maxBatchSize = 4 << 20 // bytes of bodies; one more row may go over it
 	acceptQueue  = 2048
-	// flushTimeout ends a write early enough for its requests to be answered.
-	flushTimeout = 4 * time.Second
+	// flushTimeout ends a write early enough for Temporal to be asked, and for its
+	// requests to be answered, within ackTimeout.
+	flushTimeout = 1800 * time.Millisecond
+	// After awayFailures writes in a row that found no database nobody waits for it
+	// any more but one write in awayPause.
+	awayFailures = 2
+	awayPause    = time.Second
 	// A batch of crowd rows shows that requests come faster than commits; for
 	// crowdFor after it starts give way to them.
 	crowd    = 4
@@ -40,12 +51,20 @@ type claims interface {
 	fallBehind()
 }
 
+// carrier makes an event durable without the database.
+type carrier interface {
+	carry(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error)
+}
+
 // acceptor makes events durable. Requests that wait at the same moment share one
-// commit, so that the rate does not depend on how long a commit takes.
+// commit, so that the rate does not depend on how long a commit takes. What the
+// database does not take goes to the carrier.
 type acceptor struct {
-	ledger Ledger
-	claims claims
-	now    func() time.Time
+	ledger  Ledger
+	carrier carrier
+	claims  claims
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	now     func() time.Time
 
 	queue   chan *waiter
 	quit    chan struct{}
@@ -65,11 +84,26 @@ type answer struct {
 	err      error
 }
 
-func newAcceptor(ledger Ledger, claims claims, now func() time.Time) *acceptor {
+func newAcceptor(ledger Ledger, carrier carrier, claims claims, logger *slog.Logger, now func() time.Time) *acceptor {
 	return &acceptor{
-		ledger: ledger, claims: claims, now: now,
-		queue: make(chan *waiter, acceptQueue), quit: make(chan struct{}),
+		ledger: ledger, carrier: carrier, claims: claims, now: now,
+		breaker: newBreaker("postgres", awayFailures, awayPause, logger),
+		queue:   make(chan *waiter, acceptQueue), quit: make(chan struct{}),
 	}
+}
+
+// newBreaker opens after so many failures in a row and lets one try pass in each pause.
+func newBreaker(name string, failures uint32, pause time.Duration, logger *slog.Logger) *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name: name, MaxRequests: 1, Timeout: pause,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			if from == gobreaker.StateClosed || to == gobreaker.StateClosed { // not each try in between
+				logger.Warn("dependency.breaker", slog.String("dependency", name),
+					slog.String("from", from.String()), slog.String("to", to.String()))
+			}
+		},
+	})
 }
 
 // start begins to write; stop ends it once everything that waits is answered.
@@ -88,11 +122,32 @@ func (a *acceptor) stop() {
 // accept waits until row is durable, or ctx is done. In the second case nothing is
 // known of the row; a repeat finds out.
 func (a *acceptor) accept(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+	accepted, err := a.insert(ctx, row)
+	if !fault.Is(err, fault.StorageUnavailable) || ctx.Err() != nil {
+		return accepted, err
+	}
+	// The row may have been committed all the same. Then the workflow finds it.
+	carried, carryErr := a.carrier.carry(ctx, row)
+	if carryErr != nil {
+		return postgres.Accepted{}, fault.Wrap(fault.StorageUnavailable,
+			"the event could not be stored", errors.Join(err, carryErr))
+	}
+	return carried, nil
+}
+
+// insert waits until row is in the database.
+func (a *acceptor) insert(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+	if a.breaker.State() == gobreaker.StateOpen {
+		return postgres.Accepted{}, errNoDatabase
+	}
 	w := &waiter{ctx: ctx, row: row, answer: make(chan answer, 1)}
 	select {
 	case a.queue <- w:
 	default:
 		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait to be stored at the moment")
+	}
+	if mutant.Is(mutant.AnsweredFirst) {
+		return postgres.Accepted{Outcome: postgres.Inserted}, nil
 	}
 	select {
 	case got := <-w.answer:
@@ -151,13 +206,28 @@ func (a *acceptor) collect(first *waiter) []*waiter {
 	return batch
 }
 
+// errNoDatabase answers for the database while it is known to be away.
+var errNoDatabase = fault.New(fault.StorageUnavailable, "the event could not be stored")
+
 // flush writes one batch and answers everybody in it. When the batch is refused
 // for what it holds, each row is tried alone, so that one cannot harm the others.
 func (a *acceptor) flush(batch []*waiter) {
 	if len(batch) == 0 {
 		return
 	}
-	err := a.write(batch)
+	done, err := a.breaker.Allow()
+	if err != nil {
+		for _, w := range batch {
+			w.answer <- answer{err: errNoDatabase}
+		}
+		return
+	}
+	err = a.write(batch)
+	if fault.Is(err, fault.StorageUnavailable) {
+		done(err)
+	} else {
+		done(nil)
+	}
 	if err == nil {
 		return
 	}
@@ -187,6 +257,7 @@ func (a *acceptor) write(batch []*waiter) error {
 		}
 	}
 	until := a.now().Add(claimLease)
+	failpoint.Hit(failpoint.BeforeStore)
 	accepted, err := a.ledger.Accept(ctx, rows, claimLease)
 	if err == nil && len(accepted) != len(rows) {
 		err = fault.Wrap(fault.Internal, "the event could not be stored",
@@ -196,6 +267,7 @@ func (a *acceptor) write(batch []*waiter) error {
 		a.claims.cancel(reserved)
 		return err
 	}
+	failpoint.Hit(failpoint.AfterStore)
 	for i, w := range batch {
 		w.answer <- answer{accepted: accepted[i]}
 	}

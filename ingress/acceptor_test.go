@@ -3,6 +3,7 @@ package ingress
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,10 +26,17 @@ func (*noClaims) cancel(int)                         {}
 func (*noClaims) submit(postgres.Waiting, time.Time) {}
 func (c *noClaims) fallBehind()                      { c.behind.Add(1) }
 
+// noCarrier is a Temporal that is away.
+type noCarrier struct{}
+
+func (noCarrier) carry(context.Context, postgres.Acceptance) (postgres.Accepted, error) {
+	return postgres.Accepted{}, fault.New(fault.TemporalUnavailable, "away")
+}
+
 // openAcceptor gives an acceptor whose writes wait for gate to be closed.
 func openAcceptor(t *testing.T, ledger *memoryLedger, c claims) *acceptor {
 	t.Helper()
-	a := newAcceptor(ledger, c, time.Now)
+	a := newAcceptor(ledger, noCarrier{}, c, slog.New(slog.DiscardHandler), time.Now)
 	a.start()
 	t.Cleanup(a.stop)
 	return a
@@ -111,7 +119,7 @@ func maxOf(list []int) int {
 
 func TestBatchIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	a := newAcceptor(&memoryLedger{}, &noClaims{}, time.Now)
+	a := newAcceptor(&memoryLedger{}, noCarrier{}, &noClaims{}, slog.New(slog.DiscardHandler), time.Now)
 	for range 200 {
 		row := rowOf("x")
 		row.Body = make([]byte, inlineMax)
@@ -138,7 +146,7 @@ func TestPoisonHarmsOnlyItself(t *testing.T) {
 				}
 				return nil
 			}}
-			a := newAcceptor(ledger, &noClaims{}, time.Now)
+			a := newAcceptor(ledger, noCarrier{}, &noClaims{}, slog.New(slog.DiscardHandler), time.Now)
 			var batch []*waiter
 			for _, id := range []string{"a", "poison", "b"} {
 				batch = append(batch, &waiter{ctx: t.Context(), row: rowOf(id), answer: make(chan answer, 1)})
@@ -157,7 +165,7 @@ func TestOutageIsNotTriedRowByRow(t *testing.T) {
 	t.Parallel()
 	tries := 0
 	ledger := &memoryLedger{refuse: func(context.Context, []postgres.Acceptance) error { tries++; return errAway }}
-	a := newAcceptor(ledger, &noClaims{}, time.Now)
+	a := newAcceptor(ledger, noCarrier{}, &noClaims{}, slog.New(slog.DiscardHandler), time.Now)
 	batch := []*waiter{
 		{ctx: t.Context(), row: rowOf("a"), answer: make(chan answer, 1)},
 		{ctx: t.Context(), row: rowOf("b"), answer: make(chan answer, 1)},
@@ -168,10 +176,31 @@ func TestOutageIsNotTriedRowByRow(t *testing.T) {
 	require.Equal(t, 1, tries)
 }
 
+// TestNobodyWaitsForADatabaseThatIsAway: after a few failures one write in a pause
+// asks whether it is back.
+func TestNobodyWaitsForADatabaseThatIsAway(t *testing.T) {
+	t.Parallel()
+	var tries atomic.Int64
+	ledger := &memoryLedger{refuse: func(context.Context, []postgres.Acceptance) error { tries.Add(1); return errAway }}
+	a := openAcceptor(t, ledger, &noClaims{})
+	for range 50 {
+		_, err := a.accept(t.Context(), rowOf("a"))
+		require.True(t, fault.Is(err, fault.StorageUnavailable))
+	}
+	require.LessOrEqual(t, tries.Load(), int64(awayFailures+1))
+	ledger.mu.Lock()
+	ledger.refuse = nil
+	ledger.mu.Unlock()
+	eventually(t, func() bool {
+		_, err := a.accept(t.Context(), rowOf("b"))
+		return err == nil
+	}, "it is asked again")
+}
+
 func TestRequestsThatLeftAreNotWritten(t *testing.T) {
 	t.Parallel()
 	ledger := &memoryLedger{}
-	a := newAcceptor(ledger, &noClaims{}, time.Now)
+	a := newAcceptor(ledger, noCarrier{}, &noClaims{}, slog.New(slog.DiscardHandler), time.Now)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := a.accept(gone, rowOf("a")) // nobody writes yet
@@ -185,7 +214,7 @@ func TestRequestsThatLeftAreNotWritten(t *testing.T) {
 
 func TestFullQueueIsOverload(t *testing.T) {
 	t.Parallel()
-	a := newAcceptor(&memoryLedger{}, &noClaims{}, time.Now)
+	a := newAcceptor(&memoryLedger{}, noCarrier{}, &noClaims{}, slog.New(slog.DiscardHandler), time.Now)
 	for range acceptQueue {
 		a.queue <- &waiter{}
 	}
@@ -197,7 +226,7 @@ func TestFullQueueIsOverload(t *testing.T) {
 func TestStopWritesWhatWaits(t *testing.T) {
 	t.Parallel()
 	ledger := &memoryLedger{}
-	a := newAcceptor(ledger, &noClaims{}, time.Now)
+	a := newAcceptor(ledger, noCarrier{}, &noClaims{}, slog.New(slog.DiscardHandler), time.Now)
 	var batch []*waiter
 	for i := range 600 {
 		w := &waiter{ctx: t.Context(), row: rowOf(strconv.Itoa(i)), answer: make(chan answer, 1)}

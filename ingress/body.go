@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
@@ -20,6 +21,7 @@ const (
 	inlineMax     = postgres.MaxInline
 	memoryMax     = 1 << 20
 	memoryBuffers = 24
+	memoryCopies  = 24
 	spoolFiles    = 64
 	chunkSize     = 32 << 10
 )
@@ -29,18 +31,23 @@ type intake struct {
 	dir    string
 	memory slots
 	files  slots
-	large  sync.Pool // *[]byte of memoryMax
-	chunks sync.Pool // *[]byte of chunkSize
+	copies slots        // bodies that are copied because the object store is away
+	room   atomic.Int64 // bytes that spool files may still take
+	large  sync.Pool    // *[]byte of memoryMax
+	chunks sync.Pool    // *[]byte of chunkSize
 }
 
-func newIntake(dir string) *intake {
-	return &intake{
+func newIntake(dir string, spool int64) *intake {
+	in := &intake{
 		dir:    dir,
 		memory: make(slots, memoryBuffers),
 		files:  make(slots, spoolFiles),
+		copies: make(slots, memoryCopies),
 		large:  sync.Pool{New: func() any { b := make([]byte, memoryMax); return &b }},
 		chunks: sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }},
 	}
+	in.room.Store(spool)
+	return in
 }
 
 // slots is a number of things that may be in use at once.
@@ -65,7 +72,9 @@ type body struct {
 	inline []byte  // the whole body up to inlineMax; never reused, so that others may keep it
 	buffer *[]byte // the whole body up to memoryMax
 	file   *os.File
-	torn   bool // somebody may still read buffer: it must not be used again
+	onDisk int64 // bytes that file takes of the intake's room
+	copied bool  // takes one of the intake's copies
+	torn   bool  // somebody may still read buffer: it must not be used again
 }
 
 // read takes a body of at most limit bytes and writes every byte to verifier as it
@@ -101,6 +110,9 @@ func (in *intake) read(r io.Reader, declared, limit int64, verifier io.Writer) (
 			hash.Sum(b.sum[:0])
 			return b, nil
 		}
+		if f := (*fault.Error)(nil); errors.As(readErr, &f) {
+			return nil, f
+		}
 		if readErr != nil {
 			return nil, fault.Wrap(fault.BodyIncomplete, "the body ended before it was complete", readErr)
 		}
@@ -122,8 +134,8 @@ func (b *body) append(piece []byte) error {
 	}
 	switch {
 	case b.file != nil:
-		if _, err := b.file.Write(piece); err != nil {
-			return spoolFault("write", err)
+		if err := b.write(piece); err != nil {
+			return err
 		}
 	case b.buffer != nil:
 		copy((*b.buffer)[b.size:], piece)
@@ -168,12 +180,42 @@ func (b *body) spool() error {
 	if b.buffer != nil {
 		kept = (*b.buffer)[:b.size]
 	}
-	if _, err := file.Write(kept); err != nil {
-		return spoolFault("write", err)
+	if err := b.write(kept); err != nil {
+		return err
 	}
 	b.releaseBuffer()
 	b.inline = nil
 	return nil
+}
+
+// write adds to the file what the intake has room for.
+func (b *body) write(piece []byte) error {
+	if b.in.room.Add(-int64(len(piece))) < 0 {
+		b.in.room.Add(int64(len(piece)))
+		return spoolFault("write", errors.New("all spool files together are at their bound"))
+	}
+	b.onDisk += int64(len(piece))
+	if _, err := b.file.Write(piece); err != nil {
+		return spoolFault("write", err)
+	}
+	return nil
+}
+
+// bytes gives a copy of a body of at most contract.MaxCarried bytes, for the row of
+// an event that the object store cannot take.
+func (b *body) bytes() ([]byte, error) {
+	if b.small() {
+		return b.inline, nil
+	}
+	if !b.copied && !b.in.copies.take() {
+		return nil, fault.New(fault.Overloaded, "too many large events are being stored at the moment")
+	}
+	b.copied = true
+	content := make([]byte, b.size)
+	if _, err := io.ReadFull(b.open(), content); err != nil {
+		return nil, spoolFault("read", err)
+	}
+	return content, nil
 }
 
 func spoolFault(doing string, err error) error {
@@ -205,7 +247,12 @@ func (b *body) Close() {
 	if b.file != nil {
 		_ = b.file.Close() // it has no name and nothing was promised about its content
 		b.file = nil
+		b.in.room.Add(b.onDisk)
 		b.in.files.give()
+	}
+	if b.copied {
+		b.copied = false
+		b.in.copies.give()
 	}
 }
 

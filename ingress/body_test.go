@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +28,7 @@ func contentOf(t *testing.T, b *body) []byte {
 // header declares.
 func TestBodyIsWhatWasSent(t *testing.T) {
 	t.Parallel()
-	in := newIntake(t.TempDir())
+	in := newIntake(t.TempDir(), math.MaxInt64)
 	for _, size := range []int{0, 1, chunkSize, chunkSize + 1, inlineMax - 1, inlineMax, inlineMax + 1, memoryMax, memoryMax + 1, 3 << 20} {
 		want := bytes.Repeat([]byte("0123456789abcde\n"), size/16+1)[:size]
 		for name, r := range map[string]io.Reader{
@@ -65,7 +66,7 @@ func TestBodyIsWhatWasSent(t *testing.T) {
 // with every file taken it is refused.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
-	in := newIntake(t.TempDir())
+	in := newIntake(t.TempDir(), math.MaxInt64)
 	want := bytes.Repeat([]byte("x"), inlineMax+1)
 	var held []*body
 	for range memoryBuffers {
@@ -97,7 +98,7 @@ func TestMemoryIsBounded(t *testing.T) {
 // nor file, so that silent connections keep nobody out.
 func TestSilenceTakesNoPlace(t *testing.T) {
 	t.Parallel()
-	in := newIntake(t.TempDir())
+	in := newIntake(t.TempDir(), math.MaxInt64)
 	for _, declared := range []int64{inlineMax + 1, memoryMax, memoryMax + 1, 4 << 20} {
 		looked := false
 		_, err := in.read(readerFunc(func([]byte) (int, error) {
@@ -117,7 +118,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestBodyLimits(t *testing.T) {
 	t.Parallel()
-	in := newIntake(t.TempDir())
+	in := newIntake(t.TempDir(), math.MaxInt64)
 	b, err := in.read(strings.NewReader("12345"), -1, 5, io.Discard)
 	require.NoError(t, err)
 	b.Close()
@@ -133,7 +134,7 @@ func TestBodyLimits(t *testing.T) {
 
 func TestSpoolIsPrivate(t *testing.T) {
 	t.Parallel()
-	in := newIntake(t.TempDir())
+	in := newIntake(t.TempDir(), math.MaxInt64)
 	b, err := in.read(bytes.NewReader(make([]byte, 2<<20)), -1, 4<<20, io.Discard)
 	require.NoError(t, err)
 	info, err := b.file.Stat()
@@ -152,7 +153,7 @@ func TestSpoolIsPrivate(t *testing.T) {
 // TestTornBufferIsNotReused: an upload that was given up may still read it.
 func TestTornBufferIsNotReused(t *testing.T) {
 	t.Parallel()
-	in := newIntake(t.TempDir())
+	in := newIntake(t.TempDir(), math.MaxInt64)
 	b, err := in.read(bytes.NewReader(make([]byte, inlineMax+1)), -1, 4<<20, io.Discard)
 	require.NoError(t, err)
 	torn := b.buffer
@@ -160,4 +161,22 @@ func TestTornBufferIsNotReused(t *testing.T) {
 	b.Close()
 	require.Empty(t, in.memory)
 	require.NotSame(t, torn, in.large.Get().(*[]byte))
+}
+
+// TestSpoolIsBounded: all spool files together take what is configured, and give
+// it back.
+func TestSpoolIsBounded(t *testing.T) {
+	t.Parallel()
+	in := newIntake(t.TempDir(), 3<<20)
+	large := bytes.Repeat([]byte("x"), 2<<20)
+	first, err := in.read(bytes.NewReader(large), -1, 25<<20, io.Discard)
+	require.NoError(t, err)
+	_, err = in.read(bytes.NewReader(large), -1, 25<<20, io.Discard)
+	require.True(t, fault.Is(err, fault.StorageUnavailable), "%v", err)
+	require.Len(t, in.files, 1, "the refused one holds no file")
+	first.Close()
+	second, err := in.read(bytes.NewReader(large), -1, 25<<20, io.Discard)
+	require.NoError(t, err)
+	second.Close()
+	require.Equal(t, int64(3<<20), in.room.Load())
 }

@@ -20,14 +20,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.uber.org/goleak"
 
+	"mailroom/ingress/audit"
 	"mailroom/ingress/source"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
+	"mailroom/shared/seal"
 	"mailroom/shared/signing"
 )
 
@@ -43,9 +50,14 @@ type memoryBodies struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	err     error
+	hang    bool // until the caller gives up
 }
 
-func (b *memoryBodies) Put(_ context.Context, bucket blob.Bucket, key string, r io.Reader, size int64, _ string) error {
+func (b *memoryBodies) Put(ctx context.Context, bucket blob.Bucket, key string, r io.Reader, size int64, _ string) error {
+	if b.hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	content, err := io.ReadAll(r)
 	if err != nil {
 		return err
@@ -108,6 +120,44 @@ func (w *fakeWorkflows) ExecuteWorkflow(ctx context.Context, o client.StartWorkf
 	return nil, nil
 }
 
+// DescribeWorkflowExecution tells the memo of the last start of an id.
+func (w *fakeWorkflows) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.starts {
+		if o.ID != id {
+			continue
+		}
+		fields := map[string]*commonpb.Payload{}
+		for name, value := range o.Memo {
+			payload, err := converter.GetDefaultDataConverter().ToPayload(value)
+			if err != nil {
+				return nil, err
+			}
+			fields[name] = payload
+		}
+		return &workflowservice.DescribeWorkflowExecutionResponse{
+			WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Memo: &commonpb.Memo{Fields: fields}},
+		}, nil
+	}
+	return nil, serviceerror.NewNotFound("no such workflow")
+}
+
+// once makes a second start of an id fail as Temporal does.
+func (w *fakeWorkflows) once() {
+	seen := map[string]bool{}
+	var mu sync.Mutex
+	w.setAnswer(func(_ context.Context, id string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if seen[id] {
+			return serviceerror.NewWorkflowExecutionAlreadyStarted("", "", "")
+		}
+		seen[id] = true
+		return nil
+	})
+}
+
 func (w *fakeWorkflows) setAnswer(f func(ctx context.Context, id string) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -158,8 +208,26 @@ type door struct {
 	server    *Server
 	spool     string
 	client    *http.Client
+	failures  failures
 	stop      func() error
 }
+
+// failures are the failed verifications of a door.
+type failures struct {
+	mu   sync.Mutex
+	list []audit.Failure
+}
+
+func (f *failures) Add(one audit.Failure) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = append(f.list, one)
+}
+
+// noKeys forgets which key was used.
+type noKeys struct{}
+
+func (noKeys) Used(string, int, time.Time) {}
 
 func testSource(change ...func(*config.Source)) config.Source {
 	c := config.Source{
@@ -173,22 +241,22 @@ func testSource(change ...func(*config.Source)) config.Source {
 	return c
 }
 
-func openDoor(t *testing.T, change ...func(*config.Source)) *door {
+func openDoor(t testing.TB, change ...func(*config.Source)) *door {
 	t.Helper()
 	d := &door{ledger: &memoryLedger{}, bodies: &memoryBodies{}, workflows: &fakeWorkflows{}}
 	d.open(t, d.ledger, d.ledger, d.ledger, change...)
 	return d
 }
 
-func (d *door) open(t *testing.T, ledger Ledger, inbox Inbox, meter InboxMeter, change ...func(*config.Source)) {
+func (d *door) open(t testing.TB, ledger Ledger, inbox Inbox, meter InboxMeter, change ...func(*config.Source)) {
 	t.Helper()
 	src, err := source.New(testSource(change...), config.Tenant{Name: "default", Domains: []string{"yourapp.example"}})
 	require.NoError(t, err)
 	d.log, d.registry, d.spool = &lines{}, prometheus.NewRegistry(), t.TempDir()
 	d.server, err = New(Config{Sources: []*source.Source{src}, SpoolDir: d.spool}, Deps{
 		Ledger: ledger, Inbox: inbox, Meter: meter, Bodies: d.bodies, Workflows: d.workflows,
-		Registry: d.registry, Logger: d.log.logger(),
-		Required: map[string]Check{"postgres": func(context.Context) error { return nil }},
+		Reader: d.workflows, Sealer: seal.Keyring{}, Audit: &d.failures, Keys: noKeys{}, Registry: d.registry, Logger: d.log.logger(),
+		Durable:  map[string]Check{"postgres": func(context.Context) error { return nil }},
 		Optional: map[string]Check{"temporal": func(context.Context) error { return errors.New("away") }},
 	})
 	require.NoError(t, err)
@@ -200,7 +268,7 @@ func (d *door) open(t *testing.T, ledger Ledger, inbox Inbox, meter InboxMeter, 
 	d.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- d.server.Serve(ctx, ln) }()
+	go func() { done <- d.server.Serve(ctx, Listener{Listener: ln}) }()
 	d.stop = sync.OnceValue(func() error {
 		d.client.CloseIdleConnections()
 		cancel()
@@ -281,7 +349,7 @@ func eventually(t *testing.T, condition func() bool, what string) {
 var errAway = fault.New(fault.StorageUnavailable, "the database does not answer")
 
 // counted gives the value of a counter.
-func counted(t *testing.T, m prometheus.Metric) int {
+func counted(t testing.TB, m prometheus.Metric) int {
 	t.Helper()
 	var out dto.Metric
 	require.NoError(t, m.Write(&out))

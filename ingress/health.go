@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mailroom/ingress/guard"
 )
 
 // Bounds of the readiness check: its answer is kept for healthFor, and a
@@ -24,15 +26,19 @@ type InboxMeter interface {
 	InboxDepth(ctx context.Context) (waiting int64, oldest time.Duration, err error)
 }
 
-// health answers /healthz and /readyz. Ready means: an event would be accepted.
-// Temporal is told of and not required, because accepting does not need it.
+// health answers /healthz and /readyz. Ready means: an event would be accepted,
+// because one of those that make it durable is there. Degraded is ready as well,
+// with something away that others do without for a while.
 type health struct {
-	required map[string]Check
+	durable  map[string]Check // one of them is enough
 	optional map[string]Check
-	inbox    InboxMeter
-	metrics  *metrics
-	now      func() time.Time
-	stopping atomic.Bool
+	// backpressure is told what waits.
+	backpressure *guard.Backpressure
+	starts       func() (perSecond float64, inFlight, limit int)
+	inbox        InboxMeter
+	metrics      *metrics
+	now          func() time.Time
+	stopping     atomic.Bool
 
 	mu   sync.Mutex
 	last readiness
@@ -44,14 +50,15 @@ type health struct {
 // readiness is the body of /readyz.
 type readiness struct {
 	OK     bool              `json:"ok"`
-	Status string            `json:"status"` // ready, unready or stopping
+	Status string            `json:"status"` // ready, degraded, unready or stopping
 	Checks map[string]string `json:"checks"` // ok or unavailable
 	Inbox  *inboxDepth       `json:"inbox,omitempty"`
 }
 
 type inboxDepth struct {
-	Waiting       int64   `json:"waiting"`
-	OldestSeconds float64 `json:"oldest_seconds"`
+	Waiting         int64   `json:"waiting"`
+	OldestSeconds   float64 `json:"oldest_seconds"`
+	StartsPerSecond float64 `json:"starts_per_second"` // of this ingress
 }
 
 func (h *health) live(w http.ResponseWriter, _ *http.Request) {
@@ -87,29 +94,31 @@ func (h *health) look(ctx context.Context) readiness {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
-		state = readiness{OK: true, Status: "ready", Checks: map[string]string{}}
+		state = readiness{Status: "ready", Checks: map[string]string{}}
 	)
-	run := func(name string, check Check, required bool) {
+	run := func(name string, check Check, durable bool) {
 		wg.Go(func() {
 			err := check(ctx)
 			mu.Lock()
 			defer mu.Unlock()
-			state.Checks[name] = "ok"
 			if err != nil {
-				state.Checks[name] = "unavailable"
-				if required {
-					state.OK, state.Status = false, "unready"
-				}
+				state.Checks[name], state.Status = "unavailable", "degraded"
+				return
 			}
+			state.Checks[name] = "ok"
+			state.OK = state.OK || durable
 		})
 	}
-	for name, check := range h.required {
+	for name, check := range h.durable {
 		run(name, check, true)
 	}
 	for name, check := range h.optional {
 		run(name, check, false)
 	}
 	wg.Wait()
+	if !state.OK {
+		state.Status = "unready"
+	}
 	h.last, h.at = state, h.now()
 	return state
 }
@@ -132,11 +141,15 @@ func (h *health) measure(ctx context.Context) {
 func (h *health) measureOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, depthEvery)
 	defer cancel()
+	perSecond, _, limit := h.starts()
+	h.metrics.startRate.Set(perSecond)
+	h.metrics.startLimit.Set(float64(limit))
 	waiting, oldest, err := h.inbox.InboxDepth(ctx)
 	if err != nil {
 		return // /readyz tells it
 	}
+	h.backpressure.Measured(waiting, oldest, h.now())
 	h.metrics.inboxWaiting.Set(float64(waiting))
 	h.metrics.inboxOldest.Set(oldest.Seconds())
-	h.depth.Store(&inboxDepth{Waiting: waiting, OldestSeconds: oldest.Seconds()})
+	h.depth.Store(&inboxDepth{Waiting: waiting, OldestSeconds: oldest.Seconds(), StartsPerSecond: perSecond})
 }

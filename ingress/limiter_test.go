@@ -22,7 +22,7 @@ func round(l *limiter, clock *time.Time, took time.Duration, failed bool) int {
 
 func TestLimiterFollowsLatency(t *testing.T) {
 	t.Parallel()
-	l, clock := newLimiter(), time.Unix(1_000_000, 0)
+	l, clock := newLimiter(mostStarts), time.Unix(1_000_000, 0)
 	require.Equal(t, firstStarts, round(l, &clock, 5*time.Millisecond, false))
 	for range 100 {
 		round(l, &clock, 5*time.Millisecond, false)
@@ -45,7 +45,7 @@ func TestLimiterFollowsLatency(t *testing.T) {
 
 func TestLimiterKnowsASlowNetwork(t *testing.T) {
 	t.Parallel()
-	l, clock := newLimiter(), time.Unix(1_000_000, 0)
+	l, clock := newLimiter(mostStarts), time.Unix(1_000_000, 0)
 	for range 100 {
 		round(l, &clock, 80*time.Millisecond, false)
 	}
@@ -54,7 +54,7 @@ func TestLimiterKnowsASlowNetwork(t *testing.T) {
 
 func TestLimiterHalvesOnFailure(t *testing.T) {
 	t.Parallel()
-	l, clock := newLimiter(), time.Unix(1_000_000, 0)
+	l, clock := newLimiter(mostStarts), time.Unix(1_000_000, 0)
 	require.Equal(t, 4, round(l, &clock, time.Second, true))
 	require.Equal(t, 2, round(l, &clock, time.Second, true))
 	require.Equal(t, 1, round(l, &clock, time.Second, true))
@@ -63,7 +63,7 @@ func TestLimiterHalvesOnFailure(t *testing.T) {
 
 func TestLimiterDoesNotGrowUnused(t *testing.T) {
 	t.Parallel()
-	l, clock := newLimiter(), time.Unix(1_000_000, 0)
+	l, clock := newLimiter(mostStarts), time.Unix(1_000_000, 0)
 	for range 1000 {
 		require.True(t, l.tryAcquire(mostStarts))
 		l.release(time.Millisecond, false, clock)
@@ -73,9 +73,42 @@ func TestLimiterDoesNotGrowUnused(t *testing.T) {
 
 func TestLimiterHonoursAskedBound(t *testing.T) {
 	t.Parallel()
-	l := newLimiter()
+	l := newLimiter(mostStarts)
 	require.True(t, l.tryAcquire(1))
 	require.False(t, l.tryAcquire(1))
 	l.cancel()
 	require.True(t, l.tryAcquire(1))
+}
+
+// TestLimiterStartsAnew: what was in flight before an outage says nothing of what
+// Temporal takes after it.
+func TestLimiterStartsAnew(t *testing.T) {
+	t.Parallel()
+	l, clock := newLimiter(mostStarts), time.Unix(1_000_000, 0)
+	for range 100 {
+		round(l, &clock, 5*time.Millisecond, false)
+	}
+	for l.tryAcquire(mostStarts) { // all of these began before
+	}
+	l.restart(clock)
+	clock = clock.Add(time.Millisecond)
+	for range mostStarts {
+		l.release(5*time.Millisecond, false, clock)
+	}
+	require.Equal(t, leastStarts, round(l, &clock, 5*time.Millisecond, false))
+	before := leastStarts
+	for range 10 {
+		n := round(l, &clock, 5*time.Millisecond, false)
+		require.LessOrEqual(t, n, before+1, "one more in each round")
+		before = n
+	}
+	require.Greater(t, before, leastStarts+3)
+}
+
+func TestLimiterHonoursTheConfiguration(t *testing.T) {
+	t.Parallel()
+	l, clock := newLimiter(2), time.Unix(1_000_000, 0)
+	for range 100 {
+		require.Equal(t, 2, round(l, &clock, 5*time.Millisecond, false))
+	}
 }

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,17 @@ type memoryLedger struct {
 	markErr  error
 	// busy makes the workers take nothing: what is started stays ahead of them.
 	busy bool
+
+	tallied tally
+}
+
+// tally counts the statements of a starter, and the rows that its claims handed out.
+type tally struct{ claims, claimed, markings, looks int }
+
+func (l *memoryLedger) tally() tally {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tallied
 }
 
 type memoryRow struct {
@@ -68,7 +80,7 @@ func (l *memoryLedger) accept(a postgres.Acceptance, lease time.Duration) postgr
 			ID: int64(len(l.rows) + 1), WorkflowID: a.WorkflowID, Source: a.Source, EventID: a.EventID,
 			Tenant: a.Tenant, CorrelationID: a.CorrelationID, Size: a.Size,
 		},
-		ReceivedAt: a.ReceivedAt, Hold: a.Hold,
+		ReceivedAt: a.ReceivedAt, BodySHA256: a.BodySHA256, Hold: a.Hold,
 	}}
 	if a.Claim {
 		r.until = time.Now().Add(lease)
@@ -84,10 +96,12 @@ func (l *memoryLedger) ClaimWaiting(_ context.Context, limit int, lease time.Dur
 		return nil, l.claimErr
 	}
 	var out []postgres.Waiting
+	l.tallied.claims++
 	for _, r := range l.rows {
 		if len(out) < limit && !r.started && time.Now().After(r.until) {
 			r.until = time.Now().Add(lease)
 			out = append(out, r.waiting)
+			l.tallied.claimed++
 		}
 	}
 	return out, nil
@@ -99,6 +113,7 @@ func (l *memoryLedger) MarkStarted(_ context.Context, ids []int64) error {
 	if l.markErr != nil {
 		return l.markErr
 	}
+	l.tallied.markings++
 	for _, id := range ids {
 		l.rows[id-1].started = true
 		l.rows[id-1].marks++
@@ -142,16 +157,29 @@ func (l *memoryLedger) count(which func(*memoryRow) bool) int {
 func (l *memoryLedger) size() int    { return l.count(func(*memoryRow) bool { return true }) }
 func (l *memoryLedger) started() int { return l.count(func(r *memoryRow) bool { return r.started }) }
 
-func (l *memoryLedger) CountAhead(_ context.Context, limit int) (int, error) {
+// CountAhead counts as the database does; workers that are not busy store whatever
+// is started at once.
+func (l *memoryLedger) CountAhead(_ context.Context, limit int, ids []int64) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.tallied.looks++
+	if !l.busy {
+		return 0, nil
+	}
 	n := 0
-	for _, r := range l.rows {
-		if l.busy && r.started && n < limit {
+	for i, r := range l.rows {
+		if i < limit && r.started || slices.Contains(ids, int64(i+1)) {
 			n++
 		}
 	}
 	return n, nil
+}
+
+// set changes how the ledger behaves while it is in use.
+func (l *memoryLedger) set(change func(*memoryLedger)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l)
 }
 
 func (l *memoryLedger) setBusy(busy bool) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mailroom/ingress/guard"
 	"mailroom/shared/fault"
 )
 
@@ -15,6 +16,9 @@ type metrics struct {
 	ackSeconds     prometheus.Histogram   // from the header read to the answer, of 2xx
 	accepted       *prometheus.CounterVec // source, outcome
 	duplicates     *prometheus.CounterVec // source
+	carried        *prometheus.CounterVec // source, outcome
+	kept           *prometheus.CounterVec // source, code
+	inlined        prometheus.Counter     // bodies in rows because the object store was away
 	refused        *prometheus.CounterVec // source, code
 	verifications  *prometheus.CounterVec // source, scheme, key, result
 	unknownFields  *prometheus.CounterVec // source
@@ -23,6 +27,8 @@ type metrics struct {
 	startsInFlight prometheus.Gauge       //
 	inboxWaiting   prometheus.Gauge       // rows nobody has started, of all ingresses
 	inboxOldest    prometheus.Gauge       // seconds
+	startRate      prometheus.Gauge       // per second
+	startLimit     prometheus.Gauge       //
 	collectors     []prometheus.Collector
 }
 
@@ -33,6 +39,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		.0005, .001, .0025, .005, .01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 	m.accepted = m.counters("events_accepted_total", "Verified events that were answered 2xx.", "source", "outcome")
 	m.duplicates = m.counters("duplicates_total", "Verified events that had been accepted before.", "source")
+	m.carried = m.counters("events_carried_total",
+		"Events among them that Temporal took because the database was away.", "source", "outcome")
+	m.kept = m.counters("events_kept_unread_total",
+		"Authentic events that cannot be read and were accepted and held, by what is wrong.", "source", "code")
+	m.inlined = m.counters("bodies_inlined_total",
+		"Large bodies that went into their row because the object store was away.").WithLabelValues()
 	m.refused = m.counters("refused_total", "Requests that were not accepted, by code.", "source", "code")
 	m.verifications = m.counters("verifications_total",
 		"Signature checks; key is the place of the secret in the configuration, none where no secret matched.",
@@ -43,6 +55,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5)
 	m.startsInFlight = m.gauge("starts_in_flight", "Workflow starts that Temporal has not answered yet.")
 	m.inboxWaiting = m.gauge("inbox_waiting", "Accepted events whose workflow has not been started.")
+	m.startRate = m.gauge("start_rate", "Workflow starts per second over the last ten seconds, by this ingress.")
+	m.startLimit = m.gauge("start_limit", "Workflow starts that may be in flight at the moment.")
 	m.inboxOldest = m.gauge("inbox_oldest_seconds", "How long the oldest of them has been waiting.")
 	for _, c := range m.collectors {
 		if err := reg.Register(c); err != nil {
@@ -85,4 +99,62 @@ func (m *metrics) histogram(name, help string, buckets ...float64) prometheus.Hi
 	})
 	m.collectors = append(m.collectors, h)
 	return h
+}
+
+// newCertificateMetrics shows when the certificate ends and whether a newer one
+// could not be used.
+func newCertificateMetrics(c *guard.Certificate) prometheus.Collector {
+	return certificateMetrics{
+		certificate: c,
+		notAfter: prometheus.NewDesc("mailroom_certificate_not_after_timestamp_seconds",
+			"When the certificate that is served ends.", nil, nil),
+		failing: prometheus.NewDesc("mailroom_certificate_failing",
+			"1 while the files hold something that cannot be used and an older certificate is served.", nil, nil),
+	}
+}
+
+type certificateMetrics struct {
+	certificate       *guard.Certificate
+	notAfter, failing *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (m certificateMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.notAfter
+	ch <- m.failing
+}
+
+// Collect implements prometheus.Collector.
+func (m certificateMetrics) Collect(ch chan<- prometheus.Metric) {
+	failing := 0.0
+	if m.certificate.Failing() {
+		failing = 1
+	}
+	ch <- prometheus.MustNewConstMetric(m.notAfter, prometheus.GaugeValue, float64(m.certificate.NotAfter().Unix()))
+	ch <- prometheus.MustNewConstMetric(m.failing, prometheus.GaugeValue, failing)
+}
+
+// newConnectionMetrics shows how many connections the public listeners have, and
+// how many were one too many.
+func newConnectionMetrics(listeners []*guard.LimitedListener) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "mailroom_connections", Help: "Open connections of the public listeners.",
+		}, func() float64 {
+			n := 0
+			for _, l := range listeners {
+				n += l.Open()
+			}
+			return float64(n)
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "mailroom_connections_refused_total", Help: "Connections closed at once because there were too many.",
+		}, func() float64 {
+			var n uint64
+			for _, l := range listeners {
+				n += l.Refused()
+			}
+			return float64(n)
+		}),
+	}
 }

@@ -2,7 +2,7 @@ package ingress
 
 import (
 	"log/slog"
-	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -38,11 +38,7 @@ func newRefusals(logger *slog.Logger, now func() time.Time) *refusals {
 	return &refusals{logger: logger, now: now, kinds: map[refusalKind]*refusalCount{}}
 }
 
-func (r *refusals) add(source string, code fault.Code, remote string, cause error) {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
+func (r *refusals) add(source string, code fault.Code, remote netip.Addr, cause error) {
 	r.mu.Lock()
 	kind := refusalKind{source, code}
 	c := r.kinds[kind]
@@ -61,7 +57,7 @@ func (r *refusals) add(source string, code fault.Code, remote string, cause erro
 		return
 	}
 	attrs := []any{
-		slog.String("source", source), slog.String("code", string(code)), slog.Int("count", count), slog.String("remote", host),
+		slog.String("source", source), slog.String("code", string(code)), slog.Int("count", count), slog.String("remote", remote.String()),
 	}
 	if cause != nil { // our own failure, not the request's
 		r.logger.Warn("event.refused", append(attrs, slog.Any("error", cause))...)

@@ -54,14 +54,15 @@ func respond(w http.ResponseWriter, status int, v any) {
 // refuse answers a fault with its public sentence; the cause stays inside.
 func refuse(w http.ResponseWriter, a answers, f *fault.Error) {
 	status := a.Status(f.Code)
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		wait := f.RetryAfter
 		if wait <= 0 {
 			wait = retryAfter
 		}
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
-	if f.Code == fault.BodyTooLarge || f.Code == fault.BodyIncomplete {
+	switch f.Code {
+	case fault.BodyTooLarge, fault.BodyIncomplete, fault.Throttled, fault.AddressRefused, fault.SourceDisabled:
 		w.Header().Set("Connection", "close") // the rest of the body is not worth reading
 	}
 	respond(w, status, refusedAnswer{Error: f.Code, Message: f.Public})

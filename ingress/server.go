@@ -1,23 +1,28 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
-	"runtime/debug"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
 
+	"mailroom/ingress/audit"
+	"mailroom/ingress/guard"
 	"mailroom/ingress/source"
 	"mailroom/shared/blob"
+	"mailroom/shared/config"
 	"mailroom/shared/fault"
 )
 
@@ -29,7 +34,7 @@ const (
 	writeTimeout      = readTimeout + 30*time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
-	ackTimeout        = 5 * time.Second
+	ackTimeout        = 3900 * time.Millisecond // with stallTimeout before it less than five seconds
 	shutdownTimeout   = 20 * time.Second
 	maxInFlight       = 1024
 	maxUploads        = 4
@@ -41,10 +46,31 @@ type Bodies interface {
 	Put(ctx context.Context, bucket blob.Bucket, key string, r io.Reader, size int64, contentType string) error
 }
 
+// Audit keeps failed verifications. Add never blocks.
+type Audit interface{ Add(f audit.Failure) }
+
+// KeyUse remembers which key verified last.
+type KeyUse interface {
+	Used(source string, key int, at time.Time)
+}
+
 // Config says which sources there are and where large bodies are spooled.
 type Config struct {
 	Sources  []*source.Source
 	SpoolDir string // empty: the system's temporary folder
+	// Ingress is the section of the configuration; its zero value has no bounds but
+	// those of the constants here.
+	Ingress config.Ingress
+	// Certificate is for listeners with TLS, TLSAddress where they are; nil and
+	// empty where there are none.
+	Certificate *guard.Certificate
+	TLSAddress  string
+}
+
+// Listener is one address to serve, with TLS or without.
+type Listener struct {
+	net.Listener
+	TLS bool
 }
 
 // Deps is what the server needs; all but Now and Optional are required, and all
@@ -55,10 +81,14 @@ type Deps struct {
 	Meter     InboxMeter
 	Bodies    Bodies
 	Workflows Workflows
+	Reader    WorkflowReader
+	Sealer    Sealer
+	Audit     Audit
+	Keys      KeyUse
 	Registry  prometheus.Registerer
 	Logger    *slog.Logger
-	// Required must pass for the server to be ready, Optional is only told of.
-	Required map[string]Check
+	// Durable are those of whom one is enough to accept an event; Optional is only told of.
+	Durable  map[string]Check
 	Optional map[string]Check
 	Now      func() time.Time // nil: time.Now
 }
@@ -68,7 +98,8 @@ func (d Deps) validate() error {
 	for name, absent := range map[string]bool{
 		"Ledger": d.Ledger == nil, "Inbox": d.Inbox == nil, "Meter": d.Meter == nil, "Bodies": d.Bodies == nil,
 		"Workflows": d.Workflows == nil, "Registry": d.Registry == nil, "Logger": d.Logger == nil,
-		"Required": len(d.Required) == 0,
+		"Reader": d.Reader == nil, "Sealer": d.Sealer == nil, "Audit": d.Audit == nil, "Keys": d.Keys == nil,
+		"Durable": len(d.Durable) == 0,
 	} {
 		if absent {
 			missing = append(missing, fmt.Errorf("%s is missing", name))
@@ -80,17 +111,27 @@ func (d Deps) validate() error {
 // Server is the door. It is made once, serves once, and is done.
 type Server struct {
 	engine   *gin.Engine
+	handler  http.Handler // engine, behind what is decided about plain HTTP
+	tls      *tls.Config
 	logger   *slog.Logger
 	metrics  *metrics
 	refusals *refusals
 	health   *health
-	intake   *intake
-	bodies   Bodies
-	requests slots
-	uploads  chan struct{}
-	acceptor *acceptor
-	starter  *starter
-	now      func() time.Time
+	proxies  *guard.Proxies
+	throttle *guard.Throttle
+	// backpressure is told of the inbox by health.
+	backpressure *guard.Backpressure
+	audit        Audit
+	keys         KeyUse
+	intake       *intake
+	bodies       Bodies
+	requests     slots
+	uploads      chan struct{}
+	// storeBreaker keeps requests from waiting for an object store that is away.
+	storeBreaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	acceptor     *acceptor
+	starter      *starter
+	now          func() time.Time
 	// chunkTime is how long a chunk of a body may take.
 	chunkTime time.Duration
 }
@@ -111,22 +152,57 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if now == nil {
 		now = time.Now
 	}
+	proxies, err := guard.NewProxies(cfg.Ingress.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("ingress: trusted_proxies: %w", err)
+	}
 	s := &Server{
+		proxies: proxies, throttle: guard.NewThrottle(cfg.Ingress.Throttle),
+		backpressure: guard.NewBackpressure(cfg.Ingress.Backpressure), audit: deps.Audit, keys: deps.Keys,
 		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, now),
 		health: &health{
-			required: deps.Required, optional: deps.Optional, inbox: deps.Meter, metrics: m, now: now,
+			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, metrics: m, now: now,
 		},
-		intake: newIntake(cfg.SpoolDir), bodies: deps.Bodies,
-		requests: make(slots, maxInFlight), uploads: make(chan struct{}, maxUploads), now: now,
+		intake: newIntake(cfg.SpoolDir, spoolBound(cfg.Ingress)), bodies: deps.Bodies,
+		storeBreaker: newBreaker("blob", awayFailures, awayPause, deps.Logger),
+		requests:     make(slots, maxInFlight), uploads: make(chan struct{}, maxUploads), now: now,
 		chunkTime: chunkTime,
 	}
-	s.starter = newStarter(deps.Inbox, deps.Workflows, m, deps.Logger, now)
-	s.acceptor = newAcceptor(deps.Ledger, s.starter, now)
+	s.starter = newStarter(cfg.Ingress.Starts, deps.Inbox, deps.Workflows, m, deps.Logger, now)
+	s.health.starts, s.health.backpressure = s.starter.stats, s.backpressure
+	carrier := newTemporalCarrier(deps.Workflows, deps.Reader, deps.Sealer, m, deps.Logger)
+	s.acceptor = newAcceptor(deps.Ledger, carrier, s.starter, deps.Logger, now)
 	s.starter.crowded = s.acceptor.crowdedLately
 	if err := s.route(cfg.Sources); err != nil {
 		return nil, fmt.Errorf("ingress: %w", err)
 	}
+	if err := s.front(cfg); err != nil {
+		return nil, fmt.Errorf("ingress: %w", err)
+	}
 	return s, nil
+}
+
+// front puts before the engine what the configuration says about plain HTTP.
+func (s *Server) front(cfg Config) (err error) {
+	plain := guard.PlainConfig{
+		Mode: cmp.Or(cfg.Ingress.PlainHTTP, "accept"), HSTS: cfg.Ingress.HSTS, Proxies: s.proxies, TLSAddress: cfg.TLSAddress,
+		Refuse: func(w http.ResponseWriter, r *http.Request) {
+			s.reject(w, r, nil, fault.New(fault.TLSRequired, "this address is for HTTPS"))
+		},
+	}
+	if cfg.Certificate != nil {
+		plain.Names, s.tls = cfg.Certificate.Names, cfg.Certificate.Config()
+	}
+	s.handler, err = guard.Plain(plain, s.engine)
+	return err
+}
+
+// spoolBound is how many bytes all spool files may take together.
+func spoolBound(c config.Ingress) int64 {
+	if c.Spool > 0 {
+		return int64(c.Spool)
+	}
+	return math.MaxInt64
 }
 
 // route builds the engine. Handlers get request and writer and never the gin
@@ -148,25 +224,38 @@ func (s *Server) route(sources []*source.Source) error {
 	})
 	s.engine.GET("/healthz", func(c *gin.Context) { s.health.live(c.Writer, c.Request) })
 	s.engine.GET("/readyz", func(c *gin.Context) { s.health.ready(c.Writer, c.Request) })
-	taken := map[string]bool{"/healthz": true, "/readyz": true}
+	s.engine.GET("/schemas", func(c *gin.Context) { schemaIndex(c.Writer, c.Request) })
+	s.engine.GET("/schemas/:name", func(c *gin.Context) {
+		if !schemaFile(c.Writer, c.Request, c.Param("name")) {
+			s.reject(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is no schema of this name"))
+		}
+	})
+	taken := map[string]bool{"/healthz": true, "/readyz": true, "/schemas": true}
 	for _, src := range sources {
 		if taken[src.Path] {
 			return fmt.Errorf("source %s: path %s is taken", src.Name, src.Path)
 		}
 		taken[src.Path] = true
 		s.metrics.introduce(src.Name)
-		s.engine.POST(src.Path, func(c *gin.Context) { s.receive(c.Writer, c.Request, src) })
+		gate, err := guard.NewGate(src.Config)
+		if err != nil {
+			return err
+		}
+		at := &endpoint{Source: src, gate: gate}
+		s.engine.POST(src.Path, func(c *gin.Context) { s.receive(c.Writer, c.Request, at) })
 	}
 	return nil
 }
 
-// Serve takes requests on ln until ctx is done, then stops: not ready any more,
-// requests in flight finish, what they accepted is committed, starts in flight
-// finish and the other claims go back. It closes ln and returns when nothing of
-// the server runs any more.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+// Serve takes requests on the listeners until ctx is done, then stops: not ready
+// any more, requests in flight finish, what they accepted is committed, starts in
+// flight finish and the other claims go back. It closes the listeners and returns
+// when nothing of the server runs any more.
+func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 	server := &http.Server{
-		Handler:           s.engine,
+		Handler:           s.handler,
+		TLSConfig:         s.tls,
+		HTTP2:             guard.HTTP2(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -181,8 +270,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var meter sync.WaitGroup
 	meter.Go(func() { s.health.measure(background) })
 
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(ln) }()
+	failed := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		go func() {
+			if ln.TLS {
+				failed <- server.ServeTLS(ln, "", "")
+				return
+			}
+			failed <- server.Serve(ln)
+		}()
+	}
 	var err error
 	select {
 	case err = <-failed:
@@ -200,43 +297,4 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	cancel()
 	meter.Wait()
 	return err
-}
-
-// observe counts every request, whatever becomes of it.
-func (s *Server) observe(c *gin.Context) {
-	began := s.now()
-	c.Header(correlationHeader, correlationID(c.Request.Header))
-	defer func() {
-		route := c.FullPath()
-		if route == "" {
-			route = "none"
-		}
-		status := c.Writer.Status()
-		s.metrics.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
-		if status < http.StatusMultipleChoices && c.Request.Method == http.MethodPost {
-			s.metrics.ackSeconds.Observe(s.now().Sub(began).Seconds())
-		}
-	}()
-	c.Next()
-}
-
-// recover answers for a handler that panicked. What it panicked with may hold mail
-// content, so that only its type and the place are logged.
-func (s *Server) recover(c *gin.Context) {
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the same way
-			panic(p)
-		}
-		s.logger.Error("ingress.panic", slog.String("route", c.FullPath()),
-			slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
-		if c.Writer.Written() {
-			panic(http.ErrAbortHandler) // the answer is torn: the sender must see that
-		}
-		s.reject(c.Writer, c.Request, nil, fault.New(fault.Internal, "something went wrong inside Mailroom"))
-	}()
-	c.Next()
 }

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"mailroom/ingress/failpoint"
+	"mailroom/ingress/mutant"
 	"mailroom/shared/contract"
 	"mailroom/shared/postgres"
 )
@@ -31,10 +34,13 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 	s.metrics.startsInFlight.Inc()
 	defer s.metrics.startsInFlight.Dec()
 	began := s.now()
+	mutant.Do(mutant.MarkedFirst, func() { s.marks.add(row.Email.ID) })
 	result, err := s.execute(row)
 	took := s.now().Sub(began)
 	s.metrics.starts.WithLabelValues(string(result)).Inc()
 	s.metrics.startSeconds.Observe(took.Seconds())
+	s.lately.settle(row.Email.ID, err == nil)
+	s.tempo.finished(took, err == nil, s.now())
 	if err == nil {
 		s.marks.add(row.Email.ID)
 	}
@@ -45,19 +51,16 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 		s.limiter.release(took, err != nil, s.now())
 		done(err)
 	}
-	if err == nil {
-		return
-	}
-	pause := breakerPause
-	if result == startRefused {
-		pause = refusedPause
+	switch result {
+	case startRefused:
 		s.logger.Error("workflow.refused", slog.String("event_id", row.Email.EventID),
 			slog.String("correlation_id", row.Email.CorrelationID), slog.String("tenant", row.Email.Tenant),
 			slog.String("source", row.Email.Source), slog.Any("error", err))
-	} else {
+		s.release([]int64{row.Email.ID}, refusedPause)
+	case startFailed:
 		s.logger.Debug("workflow.waits", slog.Any("error", err))
+		s.giveBack(row.Email.ID)
 	}
-	s.release([]int64{row.Email.ID}, pause)
 }
 
 // startResult is the label of mailroom_starts_total.
@@ -75,7 +78,7 @@ const (
 func (s *starter) execute(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	_, err := s.workflows.ExecuteWorkflow(ctx, startOptions(row.Email), contract.InboundEmailWorkflow,
+	_, err := s.workflows.ExecuteWorkflow(ctx, startOptions(row.Email, row.BodySHA256), contract.InboundEmailWorkflow,
 		contract.InboundEmailInput{
 			Email: row.Email, ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold,
 		})
@@ -83,6 +86,7 @@ func (s *starter) execute(row postgres.Waiting) (startResult, error) {
 	var invalid *serviceerror.InvalidArgument
 	switch {
 	case err == nil:
+		failpoint.Hit(failpoint.AfterStart)
 		return startDone, nil
 	case errors.As(err, &already):
 		return startAlready, nil
@@ -92,9 +96,10 @@ func (s *starter) execute(row postgres.Waiting) (startResult, error) {
 	return startFailed, err
 }
 
-func startOptions(e contract.Email) client.StartWorkflowOptions {
+// startOptions are those of every workflow of an email, whoever starts it.
+func startOptions(e contract.Email, bodySHA256 [32]byte) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID:                                       e.WorkflowID,
+		ID:                                       mutant.Fresh(e.WorkflowID),
 		TaskQueue:                                contract.TaskQueue,
 		WorkflowTaskTimeout:                      workflowTaskTimeout,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
@@ -104,6 +109,7 @@ func startOptions(e contract.Email) client.StartWorkflowOptions {
 			attrTenant.ValueSet(e.Tenant),
 			attrSource.ValueSet(e.Source),
 		),
+		Memo:          map[string]any{contract.MemoBodySHA256: hex.EncodeToString(bodySHA256[:])},
 		StaticSummary: e.Source + " · " + e.Tenant,
 	}
 }

@@ -2,9 +2,7 @@ package ingress
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,19 +10,21 @@ import (
 	"github.com/sony/gobreaker/v2"
 	"go.temporal.io/sdk/client"
 
+	"mailroom/shared/config"
 	"mailroom/shared/postgres"
 )
 
-// Bounds of starting.
+// Bounds of starting. A process that is killed leaves claims; another one starts
+// their rows after claimLease and at most sweepEvery, together less than five
+// seconds.
 const (
-	startQueue   = 256
-	startTimeout = 3 * time.Second
-	claimLease   = 5 * time.Second
-	claimTimeout = 3 * time.Second
-	sweepEvery   = time.Second
+	startQueue   = 256 // rows of either lane
+	startTimeout = 2500 * time.Millisecond
+	claimLease   = 3 * time.Second
+	claimTimeout = time.Second
+	sweepEvery   = time.Second // at most; half of it at least
 	// While accepting is crowded there is one start in flight and one in startPace.
 	startPace = 50 * time.Millisecond
-	recheck   = 5 * time.Millisecond
 	// While Temporal is away one start in breakerPause tries whether it is back.
 	breakerFailures = 3
 	breakerPause    = time.Second
@@ -37,9 +37,9 @@ type Inbox interface {
 	ClaimWaiting(ctx context.Context, limit int, lease time.Duration) ([]postgres.Waiting, error)
 	MarkStarted(ctx context.Context, ids []int64) error
 	ReleaseClaims(ctx context.Context, ids []int64, after time.Duration) error
-	// CountAhead counts, up to about limit, the rows that were started lately and
-	// that no worker has stored yet.
-	CountAhead(ctx context.Context, limit int) (int, error)
+	// CountAhead counts the rows that were started lately and that no worker has
+	// stored yet, among the oldest limit rows and ids.
+	CountAhead(ctx context.Context, limit int, ids []int64) (int, error)
 }
 
 // Workflows starts workflows; a client.Client is one.
@@ -47,17 +47,13 @@ type Workflows interface {
 	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 }
 
-// claim is a row that is ours to start until its lease ends.
-type claim struct {
-	row   postgres.Waiting
-	until time.Time
-}
-
 // starter starts the workflows of accepted rows: those of this process right after
 // their commit while there is room, all others from the inbox, oldest first.
 //
-// A row is in one of three places: in the queue under a claim, in flight, or in the
+// A row is in one of three places: in a lane under a claim, in flight, or in the
 // inbox for anybody. Losing a claim, or the process, only moves it to the third.
+// No more rows are claimed than can be started before their claims end, at the
+// pace of the moment.
 type starter struct {
 	inbox     Inbox
 	workflows Workflows
@@ -66,31 +62,49 @@ type starter struct {
 	now       func() time.Time
 	crowded   func() bool // accepting needs the machine
 
-	queue   chan claim
-	places  slots // one for each reserved or queued row
+	lanes   *lanes
+	places  slots // one for each reserved or queued row of the fresh lane
 	behind  atomic.Bool
 	wake    chan struct{}
+	blind   bool // the last sweep failed; the sweeper's
 	limiter *limiter
+	tempo   *tempo
 	ahead   ahead
+	lately  *lately
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	marks   *marker
+
+	mu     sync.Mutex
+	failed []int64 // to be given back by the next sweep
 
 	cancelRun context.CancelFunc
 	loops     sync.WaitGroup
 	inFlight  sync.WaitGroup
 }
 
-func newStarter(inbox Inbox, workflows Workflows, m *metrics, logger *slog.Logger, now func() time.Time) *starter {
+// newStarter makes a starter; zero bounds are mostStarts and mostAhead.
+func newStarter(bounds config.Starts, inbox Inbox, workflows Workflows, m *metrics, logger *slog.Logger, now func() time.Time) *starter {
+	if bounds.InFlight <= 0 {
+		bounds.InFlight = mostStarts
+	}
+	if bounds.Ahead == 0 {
+		bounds.Ahead = mostAhead
+	}
+	recent := newLately()
 	s := &starter{
 		inbox: inbox, workflows: workflows, metrics: m, logger: logger, now: now,
 		crowded: func() bool { return false },
-		queue:   make(chan claim, startQueue), places: make(slots, startQueue), wake: make(chan struct{}, 1),
-		limiter: newLimiter(), ahead: ahead{inbox: inbox}, marks: newMarker(inbox, logger),
+		lanes:   newLanes(), places: make(slots, startQueue), wake: make(chan struct{}, 1),
+		limiter: newLimiter(bounds.InFlight), tempo: newTempo(), lately: recent,
+		ahead: ahead{inbox: inbox, lately: recent, most: bounds.Ahead}, marks: newMarker(inbox, logger),
 	}
 	s.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: "temporal", MaxRequests: 1, Timeout: breakerPause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
+			if to == gobreaker.StateOpen {
+				s.limiter.restart(s.now())
+			}
 			if from == gobreaker.StateClosed || to == gobreaker.StateClosed { // not each try in between
 				logger.Warn("temporal.breaker", slog.String("from", from.String()), slog.String("to", to.String()))
 			}
@@ -100,10 +114,26 @@ func newStarter(inbox Inbox, workflows Workflows, m *metrics, logger *slog.Logge
 	return s
 }
 
+// stats are how many starts per second there were lately, how many are under way,
+// and how many may be.
+func (s *starter) stats() (perSecond float64, inFlight, limit int) {
+	inFlight, limit = s.limiter.state()
+	return s.tempo.perSecond(s.now()), inFlight, limit
+}
+
 // reserve keeps a place for a row that is about to be committed. There is none
-// while older rows wait in the inbox, or Temporal is away: then the row waits too.
+// while Temporal is away, or for more rows than will soon be started; while older
+// rows wait in the inbox these are few. A row without a place waits in the inbox.
 func (s *starter) reserve() bool {
-	return !s.behind.Load() && s.breaker.State() == gobreaker.StateClosed && s.places.take()
+	if s.breaker.State() != gobreaker.StateClosed {
+		return false
+	}
+	_, limit := s.limiter.state()
+	room := s.tempo.room
+	if s.behind.Load() {
+		room = s.tempo.freshRoom
+	}
+	return len(s.places) < room(s.now(), limit) && s.places.take()
 }
 
 // cancel gives n reserved places back.
@@ -115,7 +145,7 @@ func (s *starter) cancel(n int) {
 
 // submit uses a reserved place.
 func (s *starter) submit(row postgres.Waiting, until time.Time) {
-	s.queue <- claim{row: row, until: until} // never blocks: there is a place for it
+	s.lanes.put(claim{row: row, until: until, fresh: true})
 }
 
 // fallBehind says that rows were committed that nobody has claimed.
@@ -146,100 +176,23 @@ func (s *starter) stop() {
 	s.loops.Wait()
 	s.inFlight.Wait()
 	s.marks.stop()
-	s.release(s.drain(), 0)
+	s.release(append(s.drain(), s.takeBack()...), 0)
 }
 
-// sweep claims what waits in the inbox: when it is told that something does, when
-// there is room again, and from time to time for the rows of others.
-func (s *starter) sweep(ctx context.Context) {
-	for {
-		full := s.claimSome(ctx)
-		if full && ctx.Err() == nil {
-			continue
-		}
-		timer := time.NewTimer(sweepEvery/2 + rand.N(sweepEvery)) //nolint:gosec // spreads the ingresses, hides nothing
-		select {
-		case <-s.wake:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// claimSome claims as many rows as there is room for and reports whether there may
-// be more for the room that is left.
-func (s *starter) claimSome(ctx context.Context) bool {
-	taken := s.takeRoom()
-	if taken == 0 {
-		return false
-	}
-	s.behind.Store(false) // before the look, so that a row committed during it counts
-	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
-	defer cancel()
-	until := s.now().Add(claimLease)
-	rows, err := s.inbox.ClaimWaiting(ctx, taken, claimLease)
-	if err != nil {
-		s.cancel(taken)
-		s.behind.Store(true)
-		if !errors.Is(ctx.Err(), context.Canceled) {
-			s.logger.Warn("inbox.sweep", slog.Any("error", err))
-		}
-		return false
-	}
-	for _, row := range rows {
-		s.submit(row, until)
-	}
-	s.cancel(taken - len(rows))
-	if len(rows) < taken {
-		return false
-	}
-	s.behind.Store(true)
-	return true
-}
-
-// takeRoom reserves places for a claim: all that are free once half of them are,
-// one to try with when Temporal may be back, none while it is away.
-func (s *starter) takeRoom() int {
-	room := startQueue - len(s.places)
-	if room < startQueue/2 {
-		return 0 // dispatch nudges when half of the queue is free
-	}
-	switch s.breaker.State() {
-	case gobreaker.StateOpen:
-		return 0
-	case gobreaker.StateHalfOpen:
-		room = min(room, 1)
-	}
-	taken := 0
-	for taken < room && s.places.take() {
-		taken++
-	}
-	return taken
-}
-
-// dispatch starts the queue's rows in their order, as many at once as the limiter
-// and the acceptor leave.
+// dispatch starts the rows of the lanes in their turn, as many at once as the
+// limiter, the workers and the acceptor leave. Whose turn it is, is decided last.
 func (s *starter) dispatch(ctx context.Context) {
 	var last time.Time
-	for {
-		var c claim
-		select {
-		case c = <-s.queue:
-			s.vacate()
-		case <-ctx.Done():
-			return
-		}
-		if !s.now().Before(c.until) { // somebody else may have it by now
-			s.fallBehind()
-			continue
-		}
+	for s.lanes.wait(ctx) {
+		s.tempo.waits(s.now())
 		if !s.admit(ctx, last) {
-			s.release([]int64{c.row.Email.ID}, 0)
 			return
+		}
+		s.tempo.began(s.now())
+		c, ok := s.next()
+		if !ok {
+			s.limiter.cancel()
+			continue
 		}
 		done, err := s.breaker.Allow()
 		if err != nil {
@@ -249,64 +202,79 @@ func (s *starter) dispatch(ctx context.Context) {
 		}
 		last = s.now()
 		s.ahead.started()
+		s.lately.add(c.row.Email.ID, last)
 		s.inFlight.Go(func() { s.begin(c.row, done) })
 	}
 }
 
-// vacate gives the place of a row back that has left the queue.
-func (s *starter) vacate() {
-	s.places.give()
-	if len(s.places) == startQueue/2 {
-		s.nudge()
+// next takes the next claim out that has not ended, and asks for more when the
+// inbox has them and there is room.
+func (s *starter) next() (claim, bool) {
+	for {
+		c, ok := s.take()
+		if s.behind.Load() && s.oldRoom() > 0 {
+			s.nudge()
+		}
+		if !ok || s.now().Before(c.until) {
+			return c, ok
+		}
+		s.fallBehind() // somebody else may have it by now
 	}
 }
 
-// drain empties the queue and gives the ids of what was in it.
+// take takes the next claim out of the lanes and gives its place back.
+func (s *starter) take() (claim, bool) {
+	c, ok := s.lanes.next()
+	if ok && c.fresh {
+		s.places.give()
+	}
+	return c, ok
+}
+
+// drain empties the lanes and gives the ids of what was in them.
 func (s *starter) drain() []int64 {
 	var ids []int64
 	for {
-		select {
-		case c := <-s.queue:
-			s.vacate()
-			ids = append(ids, c.row.Email.ID)
-		default:
+		c, ok := s.take()
+		if !ok {
 			return ids
 		}
+		ids = append(ids, c.row.Email.ID)
 	}
 }
 
-// release gives claims back to the inbox. Where that fails they end by themselves.
-func (s *starter) release(ids []int64, after time.Duration) {
-	if len(ids) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
-	defer cancel()
-	if err := s.inbox.ReleaseClaims(ctx, ids, after); err != nil {
-		s.logger.Warn("inbox.release", slog.Int("rows", len(ids)), slog.Any("error", err))
-	}
-	s.behind.Store(true)
-}
-
-// admit waits until the workers keep up and there is a place in flight; while
-// accepting is crowded there is only one, and only now and then. It is false when
-// ctx is done.
+// admit waits until the workers keep up and there is a place in flight, which it
+// takes. It is false when ctx is done.
 func (s *starter) admit(ctx context.Context, last time.Time) bool {
 	for {
-		switch {
-		case !s.ahead.allow(ctx, s.now(), s.limiter.taken()+int(s.marks.waiting.Load())):
-		case !s.crowded():
-			if s.limiter.tryAcquire(mostStarts) {
-				return true
-			}
-		case s.now().Sub(last) >= startPace && s.limiter.tryAcquire(1):
+		admitted, again := s.tryAdmit(ctx, last)
+		if admitted {
 			return true
+		}
+		var due <-chan time.Time
+		if again > 0 {
+			due = time.After(again)
 		}
 		select {
 		case <-s.limiter.freed:
-		case <-time.After(recheck):
+		case <-due:
 		case <-ctx.Done():
 			return false
 		}
 	}
+}
+
+// tryAdmit gives what admit waits for: again, or a start that ends where again is 0.
+// While accepting is crowded there is only one start in flight, and only now and then.
+func (s *starter) tryAdmit(ctx context.Context, last time.Time) (admitted bool, again time.Duration) {
+	if again := s.ahead.allow(ctx, s.now()); again > 0 {
+		return false, again
+	}
+	if !s.crowded() {
+		return s.limiter.tryAcquire(s.limiter.most), 0
+	}
+	if rest := startPace - s.now().Sub(last); rest > 0 {
+		return false, rest
+	}
+	return s.limiter.tryAcquire(1), startPace
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
+	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/postgres"
 )
@@ -24,7 +26,7 @@ func newTestStarter(t *testing.T, ledger *memoryLedger, workflows *fakeWorkflows
 	m, err := newMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	log := &lines{}
-	return newStarter(ledger, workflows, m, log.logger(), time.Now), log
+	return newStarter(config.Starts{}, ledger, workflows, m, log.logger(), time.Now), log
 }
 
 func fill(ledger *memoryLedger, rows int) {
@@ -35,7 +37,7 @@ func fill(ledger *memoryLedger, rows int) {
 
 func TestStartOptions(t *testing.T) {
 	t.Parallel()
-	o := startOptions(contract.Email{WorkflowID: "evt_1", Source: "mailparse", Tenant: "default", EventID: "evt_1"})
+	o := startOptions(contract.Email{WorkflowID: "evt_1", Source: "mailparse", Tenant: "default", EventID: "evt_1"}, [32]byte{0xab, 31: 0x01})
 	require.Equal(t, "evt_1", o.ID)
 	require.Equal(t, contract.TaskQueue, o.TaskQueue)
 	require.Equal(t, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, o.WorkflowIDReusePolicy)
@@ -45,6 +47,7 @@ func TestStartOptions(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, "processing", state)
 	require.Equal(t, 3, o.TypedSearchAttributes.Size())
+	require.Equal(t, map[string]any{"body_sha256": "ab" + strings.Repeat("00", 30) + "01"}, o.Memo)
 }
 
 // TestAcceptedRowIsStartedAtOnce: the row that a request made is started by the
@@ -107,7 +110,7 @@ func TestStartsWaitForTheWorkers(t *testing.T) {
 	s.start()
 	eventually(t, func() bool { return ledger.started() >= mostAhead }, "as many as may be ahead are started")
 	begun := s.metrics.starts.WithLabelValues("started")
-	require.Never(t, func() bool { return counted(t, begun) > mostAhead+mostStarts }, 4*lookEvery, lookEvery, "and no more")
+	require.Never(t, func() bool { return counted(t, begun) > mostAhead }, 20*lookEvery, lookEvery, "and no more")
 	ledger.setBusy(false)
 	eventually(t, func() bool { return ledger.started() == 3*mostAhead }, "the rest follows")
 	s.stop()
@@ -261,7 +264,7 @@ func TestExpiredClaimIsNotStarted(t *testing.T) {
 	require.True(t, s.reserve())
 	s.submit(ledger.rows[0].waiting, time.Now().Add(-time.Second))
 	s.start()
-	eventually(t, func() bool { return len(s.places) == 0 && len(s.queue) == 0 }, "it leaves the queue")
+	eventually(t, func() bool { return len(s.places) == 0 }, "it leaves the queue")
 	s.stop()
 	require.Empty(t, workflows.ids())
 }
@@ -269,15 +272,25 @@ func TestExpiredClaimIsNotStarted(t *testing.T) {
 func TestReservationsAreBounded(t *testing.T) {
 	t.Parallel()
 	s, _ := newTestStarter(t, &memoryLedger{}, &fakeWorkflows{})
+	require.True(t, s.reserve())
+	s.cancel(1)
+	s.tempo.took = time.Millisecond // Temporal is fast
 	for range startQueue {
 		require.True(t, s.reserve())
 	}
 	require.False(t, s.reserve())
 	s.cancel(startQueue)
-	require.True(t, s.reserve())
-	s.cancel(1)
 	s.fallBehind()
-	require.False(t, s.reserve(), "older rows go first")
+	s.tempo.took = 40 * time.Millisecond // a hundred a second, four at once
+	for range 100 / freshShare {
+		require.True(t, s.reserve(), "what can be started within a second")
+	}
+	require.False(t, s.reserve(), "older rows wait as well")
+	s.cancel(100 / freshShare)
+	s.tempo.took = time.Second
+	require.True(t, s.reserve())
+	require.False(t, s.reserve(), "a slow Temporal is no reason to hold claims")
+	s.cancel(1)
 }
 
 // TestSweepSurvivesErrors: the inbox cannot be read for a while.
@@ -294,28 +307,6 @@ func TestSweepSurvivesErrors(t *testing.T) {
 	ledger.mu.Unlock()
 	eventually(t, func() bool { return ledger.started() == 3 }, "all are started")
 	s.stop()
-}
-
-func TestMarksShareAWrite(t *testing.T) {
-	t.Parallel()
-	ledger := &memoryLedger{}
-	fill(ledger, 700)
-	log := &lines{}
-	m := newMarker(ledger, log.logger())
-	for i := range 700 {
-		m.add(int64(i + 1))
-	}
-	m.start()
-	m.stop()
-	require.Equal(t, 700, ledger.started())
-
-	// A database that is away costs the marks, not the program.
-	ledger.markErr = errAway
-	m = newMarker(ledger, log.logger())
-	m.add(1)
-	m.start()
-	m.stop()
-	require.Contains(t, log.String(), "inbox.mark")
 }
 
 var _ Ledger = (*postgres.DB)(nil)

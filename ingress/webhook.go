@@ -4,13 +4,18 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"io"
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 
+	"mailroom/ingress/audit"
+	"mailroom/ingress/guard"
+	"mailroom/ingress/mutant"
 	"mailroom/ingress/signature"
 	"mailroom/ingress/source"
 	"mailroom/shared/blob"
@@ -23,11 +28,18 @@ import (
 
 const maxCorrelationID = 128
 
+// endpoint is a source with what stands before it.
+type endpoint struct {
+	*source.Source
+	gate *guard.Gate
+}
+
 // receive takes one webhook from its first header to its answer.
-func (s *Server) receive(w http.ResponseWriter, r *http.Request, src *source.Source) {
-	accepted, err := s.take(r, s.pace(w, r.Body), src, w.Header().Get(correlationHeader))
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, src *endpoint) {
+	caller := s.proxies.Client(r)
+	accepted, err := s.take(r, s.pace(w, r.Body), src, caller, w.Header().Get(correlationHeader))
 	if err != nil {
-		s.reject(w, r, src, err)
+		s.reject(w, r, src.Source, err)
 		return
 	}
 	duplicate := accepted.Outcome == postgres.Duplicate
@@ -44,73 +56,160 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, src *source.Sou
 // reject answers a request that is not accepted. src is nil where none is meant.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request, src *source.Source, err error) {
 	f := fault.From(err)
-	var table answers = source.MailParse()
+	var table answers = source.Nobodys()
 	name := "none"
 	if src != nil {
 		table, name = src, src.Name
 	}
 	s.metrics.refused.WithLabelValues(name, string(f.Code)).Inc()
-	if table.Status(f.Code) < http.StatusInternalServerError {
-		s.refusals.add(name, f.Code, r.RemoteAddr, nil)
-	} else {
-		s.refusals.add(name, f.Code, r.RemoteAddr, f.Err)
+	var cause error
+	if f.Temporary || f.Code == fault.BodyIncomplete { // not the sender's doing
+		cause = f.Err
 	}
+	s.refusals.add(name, f.Code, s.proxies.Client(r), cause)
 	refuse(w, table, f)
 }
 
 // take verifies, looks inside and makes durable, in this order. Before the
 // signature is verified it reads headers and bytes only, the bytes from content.
-func (s *Server) take(r *http.Request, content io.Reader, src *source.Source, correlation string) (postgres.Accepted, error) {
-	if !s.requests.take() {
-		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many requests are being received at the moment")
-	}
-	defer s.requests.give()
-	if err := checkHeaders(r, src); err != nil {
-		return postgres.Accepted{}, err
-	}
-	b, err := s.verify(r, content, src)
+func (s *Server) take(r *http.Request, content io.Reader, src *endpoint, caller netip.Addr, correlation string,
+) (postgres.Accepted, error) {
+	leave, err := s.enter(src, caller)
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
-	defer b.Close()
-	received := s.now()
+	defer leave()
+	encoding, err := checkHeaders(r, src.Source)
+	if err != nil {
+		return postgres.Accepted{}, err
+	}
+	b, err := s.verify(r, content, src.Source, caller)
+	if err != nil {
+		return postgres.Accepted{}, err
+	}
+	defer func() { b.Close() }()
+	mutant.Log(s.logger, r.Header, b.inline)
+	if err := src.gate.Spend(s.now()); err != nil {
+		return postgres.Accepted{}, err
+	}
+	if encoding != "" {
+		decoded, err := s.decode(b, encoding, src.MaxBody)
+		if err != nil {
+			return postgres.Accepted{}, err
+		}
+		b.Close()
+		b = decoded
+	}
+	row, err := s.look(b, src.Source)
+	if err != nil {
+		return postgres.Accepted{}, err
+	}
+	row.CorrelationID = correlation
+	if row.Body, row.BodyKey, err = s.place(r.Context(), b); err != nil {
+		return postgres.Accepted{}, err
+	}
 	// The answer does not depend on whether the sender still listens: what is
 	// durable is a duplicate when it asks again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), ackTimeout)
 	defer cancel()
-	head, err := event.Peek(b.open(), event.Options{Strict: src.Strict})
-	if err != nil {
-		return postgres.Accepted{}, err
-	}
-	s.metrics.unknownFields.WithLabelValues(src.Name).Add(float64(head.Unknown))
-	row := postgres.Acceptance{
-		Source: src.Name, EventID: head.ID, WorkflowID: contract.WorkflowID(src.Name, head.ID),
-		Tenant: src.Tenant, CorrelationID: correlation,
-		BodySHA256: b.sum, Size: b.size, ReceivedAt: received, Hold: src.Hold(head.Recipients),
-	}
-	if b.small() {
-		row.Body = b.inline
-	} else if row.BodyKey, err = s.keep(ctx, b); err != nil {
-		return postgres.Accepted{}, err
+	mutant.Do(mutant.StartedFirst, func() {
+		_, _ = s.starter.execute(postgres.Waiting{Email: contract.Email{WorkflowID: row.WorkflowID}})
+	})
+	if mutant.Late(r.Header) {
+		return postgres.Accepted{Outcome: postgres.Duplicate}, nil
 	}
 	return s.acceptor.accept(ctx, row)
 }
 
-// checkHeaders refuses what the headers already rule out, before a byte of the
-// body is read.
-func checkHeaders(r *http.Request, src *source.Source) error {
-	if !isJSON(r.Header.Values("Content-Type")) {
-		return fault.New(fault.ContentTypeInvalid, "the content type must be application/json in UTF-8")
+// enter decides about a request by nothing but its source and its caller's address.
+func (s *Server) enter(src *endpoint, caller netip.Addr) (leave func(), err error) {
+	now := s.now()
+	if wait, refused := s.throttle.Refused(caller, now); refused {
+		return nil, fault.New(fault.Throttled, "too many requests from this address were not authentic").After(wait)
 	}
-	for _, encoding := range r.Header.Values("Content-Encoding") {
-		if !strings.EqualFold(strings.TrimSpace(encoding), "identity") {
-			return fault.New(fault.EncodingRefused, "an encoded body is not accepted")
-		}
+	if err := s.backpressure.Check(now); err != nil {
+		return nil, err
+	}
+	out, err := src.gate.Enter(caller)
+	if err != nil {
+		return nil, err
+	}
+	if !s.requests.take() {
+		out()
+		return nil, fault.New(fault.Overloaded, "too many requests are being received at the moment")
+	}
+	return func() {
+		s.requests.give()
+		out()
+	}, nil
+}
+
+// look makes the row of an authentic body. A body that cannot be read is an error,
+// or, where the source's provider would not send it again, an event of its own
+// that a person must look at.
+func (s *Server) look(b *body, src *source.Source) (postgres.Acceptance, error) {
+	row := postgres.Acceptance{
+		Source: src.Name, Tenant: src.Tenant, BodySHA256: b.sum, Size: b.size, ReceivedAt: s.now(),
+	}
+	head, err := event.Peek(b.open(), event.Options{Strict: src.Strict})
+	f := fault.From(err)
+	switch {
+	case err == nil:
+		s.metrics.unknownFields.WithLabelValues(src.Name).Add(float64(head.Unknown))
+		row.EventID, row.Hold = mutant.Key(head.ID), src.Hold(head.Recipients)
+	case src.Keeps(f.Code):
+		s.metrics.kept.WithLabelValues(src.Name, string(f.Code)).Inc()
+		row.EventID = "sha256:" + hex.EncodeToString(b.sum[:])
+		row.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "the event cannot be read: " + f.Public}
+	default:
+		return row, err
+	}
+	row.WorkflowID = contract.WorkflowID(src.Name, row.EventID)
+	return row, nil
+}
+
+// decode gives an authentic body without its content encoding. What it expands to
+// is bounded like any body.
+func (s *Server) decode(b *body, encoding string, limit int64) (*body, error) {
+	plain, err := decoded(b.open(), encoding)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = plain.Close() }()
+	return s.intake.read(plain, -1, limit, io.Discard)
+}
+
+// place says where a body goes: into the row, or under a key of the object store.
+// While that is away, a body that a row may hold goes into the row.
+func (s *Server) place(ctx context.Context, b *body) (inline []byte, key string, err error) {
+	if b.small() {
+		return b.inline, "", nil
+	}
+	key, err = s.keep(ctx, b)
+	if err == nil || b.size > contract.MaxCarried {
+		return nil, key, err
+	}
+	inline, copyErr := b.bytes()
+	if copyErr != nil {
+		return nil, "", errors.Join(err, copyErr)
+	}
+	s.metrics.inlined.Inc()
+	return inline, "", nil
+}
+
+// checkHeaders refuses what the headers already rule out, before a byte of the
+// body is read. It gives the content encoding, empty for none.
+func checkHeaders(r *http.Request, src *source.Source) (encoding string, err error) {
+	if !isJSON(r.Header.Values("Content-Type")) {
+		return "", fault.New(fault.ContentTypeInvalid, "the content type must be application/json in UTF-8")
+	}
+	if encoding, err = contentCoding(r.Header, src.Encodings); err != nil {
+		return "", err
 	}
 	if r.ContentLength > src.MaxBody {
-		return tooLarge(src.MaxBody)
+		return "", tooLarge(src.MaxBody)
 	}
-	return nil
+	return encoding, nil
 }
 
 // isJSON accepts application/json, once, with at most charset=utf-8.
@@ -132,23 +231,24 @@ func isJSON(lines []string) bool {
 
 // verify reads the body from content and checks its signature on the way. Only a body that is
 // complete and authentic is returned; the caller closes it.
-func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source) (*body, error) {
+func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source, caller netip.Addr) (*body, error) {
 	scheme, err := signature.Select(src.Schemes, r.Header)
 	if err != nil {
-		s.verified(src, "none", 0, err)
+		s.verified(src, "none", 0, caller, err)
 		return nil, err
 	}
-	verifier, err := scheme.Begin(r.Header, s.now())
+	verifier, err := scheme.Begin(r.Header, mutant.Clock(r.Header, s.now()))
 	if err != nil {
-		s.verified(src, scheme.Name(), 0, err)
+		s.verified(src, scheme.Name(), 0, caller, err)
 		return nil, err
 	}
-	b, err := s.intake.read(content, r.ContentLength, src.MaxBody, verifier)
+	b, err := s.intake.read(content, r.ContentLength, src.MaxBody, mutant.Feed(verifier))
 	if err != nil {
 		return nil, err
 	}
 	key, err := verifier.Verify()
-	s.verified(src, scheme.Name(), key, err)
+	mutant.Do(mutant.InvalidAccepted, func() { err = nil })
+	s.verified(src, scheme.Name(), key, caller, err)
 	if err != nil {
 		b.Close()
 		return nil, err
@@ -156,28 +256,48 @@ func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source) 
 	return b, nil
 }
 
-// verified counts one check of a signature.
-func (s *Server) verified(src *source.Source, scheme string, key int, err error) {
-	number, result := "none", "ok"
+// verified counts one check of a signature, and keeps in mind who failed it.
+func (s *Server) verified(src *source.Source, scheme string, key int, caller netip.Addr, err error) {
+	now := s.now()
 	if err != nil {
-		result = string(fault.From(err).Code)
-	} else {
-		number = strconv.Itoa(key)
+		code := fault.From(err).Code
+		s.throttle.Failed(caller, now)
+		s.audit.Add(audit.Failure{Source: src.Name, Scheme: scheme, Code: code, Address: caller, At: now})
+		s.metrics.verifications.WithLabelValues(src.Name, scheme, "none", string(code)).Inc()
+		return
 	}
-	s.metrics.verifications.WithLabelValues(src.Name, scheme, number, result).Inc()
+	s.throttle.Good(caller, now)
+	s.keys.Used(src.Name, key, now)
+	s.metrics.verifications.WithLabelValues(src.Name, scheme, strconv.Itoa(key), "ok").Inc()
 }
 
 // keep puts a body that is too large for a row where rows can name it. The key is
-// the content's, so that a repeat writes the same object.
+// the content's, so that a repeat writes the same object. It ends when the object
+// store takes nothing for stallTimeout, however large the body is.
 func (s *Server) keep(ctx context.Context, b *body) (string, error) {
+	done, err := s.storeBreaker.Allow()
+	if err != nil {
+		return "", fault.Wrap(fault.StorageUnavailable, "the event could not be stored", err)
+	}
+	wait, cancel := context.WithTimeout(ctx, uploadWait)
+	defer cancel()
 	select {
 	case s.uploads <- struct{}{}:
 		defer func() { <-s.uploads }()
-	case <-ctx.Done():
-		return "", fault.Wrap(fault.Overloaded, "too many large events are being stored at the moment", ctx.Err())
+	case <-wait.Done():
+		done(nil)
+		return "", fault.Wrap(fault.Overloaded, "too many large events are being stored at the moment", wait.Err())
 	}
 	key := blob.BodyKey(hex.EncodeToString(b.sum[:]))
-	if err := s.bodies.Put(ctx, blob.Raw, key, b.open(), b.size, "application/json"); err != nil {
+	limit := stallTimeout
+	if b.size > contract.MaxCarried { // there is no other place for it
+		limit = largeStallTimeout
+	}
+	stalled, feed, stop := watch(context.WithoutCancel(ctx), b.open(), limit)
+	defer stop()
+	err = s.bodies.Put(stalled, blob.Raw, key, feed, b.size, "application/json")
+	done(err)
+	if err != nil {
 		b.torn = true // an abandoned upload may go on reading for a moment
 		return "", fault.Wrap(fault.StorageUnavailable, "the event could not be stored", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -91,7 +92,7 @@ func (d *door) requireNothing(t *testing.T) {
 	}
 }
 
-func (d *door) requireNoSpool(t *testing.T) {
+func (d *door) requireNoSpool(t testing.TB) {
 	t.Helper()
 	left, err := os.ReadDir(d.spool)
 	require.NoError(t, err)
@@ -223,6 +224,7 @@ func TestStorageAway(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t)
 	d.ledger.refuse = func(context.Context, []postgres.Acceptance) error { return errAway }
+	d.workflows.setAnswer(func(context.Context, string) error { return errors.New("away") })
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {

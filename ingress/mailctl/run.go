@@ -49,12 +49,13 @@ type options struct {
 type commands struct {
 	options
 
-	Send    sendCommand    `cmd:"" help:"Sign emails and post them to the webhook."`
-	Sign    signCommand    `cmd:"" help:"Print the two signature headers for the bytes of a file."`
-	Verify  verifyCommand  `cmd:"" help:"Check a signature over the bytes of a file."`
-	MIME    mimeCommand    `cmd:"" name:"mime" help:"Print what the mail parser makes of an .eml file, as JSON."`
-	Emails  emailsCommands `cmd:"" help:"List, read and decide emails."`
-	Migrate migrateCommand `cmd:"" help:"Apply the migrations that the database still misses."`
+	Send    sendCommand     `cmd:"" help:"Sign emails and post them to the webhook."`
+	Sign    signCommand     `cmd:"" help:"Print the two signature headers for the bytes of a file."`
+	Verify  verifyCommand   `cmd:"" help:"Check a signature over the bytes of a file."`
+	MIME    mimeCommand     `cmd:"" name:"mime" help:"Print what the mail parser makes of an .eml file, as JSON."`
+	Emails  emailsCommands  `cmd:"" help:"List, read and decide emails."`
+	Sources sourcesCommands `cmd:"" help:"List webhook sources, and what failed to verify."`
+	Migrate migrateCommand  `cmd:"" help:"Apply the migrations that the database still misses."`
 }
 
 // session is what a command runs with.

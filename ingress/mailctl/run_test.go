@@ -68,7 +68,7 @@ func TestHelp(t *testing.T) {
 	require.Equal(t, outcome{2, call{args: []string{"--help"}}.done(t), ""}, call{}.run(t))
 	for _, args := range [][]string{{"--help"}, {"-h"}} {
 		got := call{args: args}.done(t)
-		for _, want := range []string{"send", "sign", "verify", "mime", "emails approve", "migrate", "WEBHOOK_SECRET", "MAILROOM_TOKEN", "Exit codes"} {
+		for _, want := range []string{"send", "sign", "verify", "mime", "emails approve", "sources list", "sources failures", "migrate", "WEBHOOK_SECRET", "MAILROOM_TOKEN", "Exit codes"} {
 			require.Contains(t, got, want)
 		}
 	}

@@ -6,7 +6,7 @@
 // walks every route with every role; who decided comes from the token and never
 // from the request; mail content leaves only as a download that no browser
 // renders, and content that inspection did not find clean leaves only for the
-// operator role; answers are JSON, errors are
+// operator role; the secrets of sources show as references alone; answers are JSON, errors are
 // {"ok":false,"error":"<code>","message":"<sentence>"}; log lines carry ids, codes
 // and the token's name, never mail content, a query or a token.
 package operator

@@ -50,15 +50,19 @@ type Decider interface {
 // Config says who may use the API. Without operators it refuses everybody.
 type Config struct {
 	Operators []config.Operator
+	Sources   []config.Source // what the list of sources shows
 }
 
-// Deps is what the API needs; all but Now are required.
+// Deps is what the API needs; Reader, Blobs, Decider and Logger are required.
 type Deps struct {
-	Reader  Reader
-	Blobs   Blobs
-	Decider Decider
-	Logger  *slog.Logger
-	Now     func() time.Time // nil means time.Now
+	Reader   Reader
+	Blobs    Blobs
+	Decider  Decider
+	Failures Failures // nil: the failures of a source are not found
+	KeyUse   KeyUse   // nil: no secret was ever used
+	Secrets  Secrets  // nil: no secret is failing
+	Logger   *slog.Logger
+	Now      func() time.Time // nil means time.Now
 }
 
 func (d Deps) validate() error {
@@ -80,6 +84,11 @@ type handler struct {
 	decider Decider
 	logger  *slog.Logger
 	now     func() time.Time
+
+	configured []config.Source
+	failures   Failures
+	keyUse     KeyUse
+	secrets    Secrets
 
 	strangers strangers
 }
@@ -106,6 +115,8 @@ func routes() []route {
 		{http.MethodGet, email + "/raw", operator, (*handler).raw},
 		{http.MethodGet, email + "/attachments/:sha256", viewer, (*handler).attachment},
 		{http.MethodPost, email + "/decisions", operator, (*handler).decide},
+		{http.MethodGet, "/api/v1/sources", viewer, (*handler).sources},
+		{http.MethodGet, "/api/v1/sources/:name/failures", operator, (*handler).listFailures},
 	}
 }
 
@@ -122,6 +133,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	h := &handler{
 		tokens: known, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider,
 		logger: deps.Logger, now: deps.Now,
+		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,
 	}
 	if h.now == nil {
 		h.now = time.Now

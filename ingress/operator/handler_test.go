@@ -31,6 +31,10 @@ type testBundle struct {
 	blobs   *fakeBlobs
 	decider *fakeDecider
 	logs    *lockedBuffer
+
+	failures *fakeFailures
+	keyUse   fakeKeyUse
+	secrets  *fakeSecrets
 }
 
 const (
@@ -75,9 +79,12 @@ func setup(t *testing.T) *testBundle {
 		}},
 		decider: &fakeDecider{result: contract.DecisionResult{State: contract.Processing}},
 		logs:    &lockedBuffer{},
+
+		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{},
 	}
-	handler, err := New(Config{Operators: operators()}, Deps{
+	handler, err := New(Config{Operators: operators(), Sources: configuredSources()}, Deps{
 		Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Logger: slog.New(slog.NewJSONHandler(b.logs, nil)),
+		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
 	})
 	require.NoError(t, err)
 	b.server = httptest.NewServer(handler)
@@ -145,6 +152,8 @@ func TestRoles(t *testing.T) {
 		{"GET", "/api/v1/emails/:event_id/attachments/:sha256", emailURL + "/attachments/" + sum(cleanContent), "", 200, 200, 200},
 		{"GET", "/api/v1/emails/:event_id/attachments/:sha256", emailURL + "/attachments/" + sum(infectedContent), "", refused, 200, 200},
 		{"POST", "/api/v1/emails/:event_id/decisions", emailURL + "/decisions", approveBody, refused, 200, 200},
+		{"GET", "/api/v1/sources", "/api/v1/sources", "", 200, 200, 200},
+		{"GET", "/api/v1/sources/:name/failures", "/api/v1/sources/mailparse/failures", "", refused, 200, 200},
 	}
 	walked := map[string]bool{}
 	for _, row := range want {

@@ -5,7 +5,9 @@
 // the verifier while it is read and never kept; every key that has not expired is
 // tried, in constant time, whatever the others say; what a scheme does not know
 // (another version, another algorithm) counts for nothing; no configured key means
-// that nothing passes.
+// that nothing passes. The text of a secret may be renewed at any time: it is read
+// once per request, nothing that is made of it outlives the request, and one that
+// is empty or unreadable by then matches nothing.
 package signature
 
 import (
@@ -13,7 +15,6 @@ import (
 	"net/http"
 	"time"
 
-	"mailroom/shared/config"
 	"mailroom/shared/fault"
 )
 
@@ -36,17 +37,10 @@ type Verifier interface {
 	Verify() (keyNumber int, err error)
 }
 
-// Key is one secret of a source. Number is its place in the configuration,
-// counted from 1: the name of the key in logs and metrics.
-type Key struct {
-	Number  int
-	Secret  config.Secret
-	Expires time.Time // zero: never
-}
-
 // Select picks the scheme that a request uses: the one whose headers it carries.
 // A request that carries the headers of none is measured by the first; one that
 // carries those of several is refused, so that nobody can choose the weaker.
+// Headers of a scheme that is not among schemes are not looked at.
 func Select(schemes []Scheme, h http.Header) (Scheme, error) {
 	var found Scheme
 	for _, s := range schemes {

@@ -1,12 +1,8 @@
 package signature
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"hash"
 	"net/http"
 	"strings"
 	"time"
@@ -18,14 +14,10 @@ import (
 // TimestampHMACName is the name of the scheme in the configuration.
 const TimestampHMACName = "timestamp-hmac"
 
-// Bounds of the headers.
+// Bounds of a list of signatures.
 const (
 	maxSignatures      = 16
 	maxSignatureHeader = 2048
-	maxTimestampDigits = 16
-	// Below this a timestamp counts seconds, from it on milliseconds: the year
-	// 5138 for one, March 1973 for the other.
-	millisecondsFrom = 100_000_000_000
 )
 
 // TimestampHMAC is the scheme of X-Webhook-Timestamp and X-Webhook-Signature.
@@ -36,29 +28,19 @@ const (
 // (RFC 9110 §5.3); a list of more than 16 candidates or 2,048 bytes is refused as
 // a whole. There must be exactly one timestamp line: with two, the signed one and
 // the one that is checked could differ.
-type TimestampHMAC struct {
-	keys      []Key
-	tolerance time.Duration
-}
+type TimestampHMAC struct{ timestamped }
 
 var _ Scheme = (*TimestampHMAC)(nil)
 
 // NewTimestampHMAC makes the scheme for the keys of one source. The tolerance
-// holds both ways. No key, or an empty one, is an error: an empty HMAC key would
-// let anybody sign.
-func NewTimestampHMAC(keys []Key, tolerance time.Duration) (*TimestampHMAC, error) {
-	if len(keys) == 0 {
-		return nil, errors.New("timestamp-hmac: no secret serves this scheme")
+// holds both ways; versions are those that count, all when there are none. No
+// key, or an empty one, is an error: an empty HMAC key would let anybody sign.
+func NewTimestampHMAC(keys []Key, tolerance time.Duration, versions ...string) (*TimestampHMAC, error) {
+	common, err := newTimestamped(TimestampHMACName, keys, tolerance, versions)
+	if err != nil {
+		return nil, err
 	}
-	for _, k := range keys {
-		if k.Secret.Reveal() == "" {
-			return nil, fmt.Errorf("timestamp-hmac: secret %d is empty", k.Number)
-		}
-	}
-	if tolerance <= 0 {
-		return nil, fmt.Errorf("timestamp-hmac: tolerance %s is not positive", tolerance)
-	}
-	return &TimestampHMAC{keys: append([]Key(nil), keys...), tolerance: tolerance}, nil
+	return &TimestampHMAC{common}, nil
 }
 
 // Name gives TimestampHMACName.
@@ -83,59 +65,55 @@ func (s *TimestampHMAC) Begin(h http.Header, now time.Time) (Verifier, error) {
 	if len(stamps) > 1 {
 		return nil, fault.New(fault.TimestampInvalid, "the header X-Webhook-Timestamp must stand exactly once")
 	}
-	sent, ok := parseTimestamp(stamps[0])
+	return s.begin(stamps[0], parseSignatures(lines, s.versions), now)
+}
+
+// timestamped is what the schemes have in common that sign a timestamp's text, a
+// full stop and the body.
+type timestamped struct {
+	keys      []Key
+	tolerance time.Duration
+	versions  versions
+}
+
+func newTimestamped(scheme string, keys []Key, tolerance time.Duration, listed []string) (timestamped, error) {
+	if err := checkKeys(scheme, keys, isPlainText); err != nil {
+		return timestamped{}, err
+	}
+	if err := checkTolerance(scheme, tolerance); err != nil {
+		return timestamped{}, err
+	}
+	allowed, err := allow(scheme, listed)
+	if err != nil {
+		return timestamped{}, err
+	}
+	return timestamped{keys: append([]Key(nil), keys...), tolerance: tolerance, versions: allowed}, nil
+}
+
+// begin judges what was found in the headers, the timestamp first.
+func (s *timestamped) begin(stamp string, candidates [][sha256.Size]byte, now time.Time) (Verifier, error) {
+	sent, ok := parseTimestamp(stamp)
 	if !ok {
 		return nil, fault.New(fault.TimestampInvalid,
-			"the header X-Webhook-Timestamp must be Unix seconds or milliseconds in plain decimal digits")
+			"the timestamp must be Unix seconds or milliseconds in plain decimal digits")
 	}
-	if !within(now.UnixMilli(), sent, s.tolerance.Milliseconds()) {
-		return nil, fault.Newf(fault.TimestampStale,
-			"the timestamp is more than %s away from the time here", s.tolerance)
+	if err := fresh(now, sent, s.tolerance); err != nil {
+		return nil, err
 	}
-	candidates := parseSignatures(lines)
 	if len(candidates) == 0 {
 		return nil, fault.New(fault.SignatureInvalid,
-			"the header X-Webhook-Signature holds no HMAC-SHA256 in hex")
+			"the signature header holds no HMAC-SHA256 in hex of a version that counts here")
 	}
-	v := &timestampVerifier{candidates: candidates}
-	for _, k := range s.keys {
-		if k.Expires.IsZero() || now.Before(k.Expires) {
-			v.numbers = append(v.numbers, k.Number)
-			v.macs = append(v.macs, signing.NewTimestampHMAC(k.Secret.Reveal(), stamps[0]))
-		}
+	v := &macVerifier{candidates: candidates}
+	for _, k := range live(s.keys, now, isPlainText) {
+		v.add(k.number, signing.NewTimestampHMAC(k.text, stamp))
 	}
 	return v, nil
 }
 
-// parseTimestamp reads strict decimal (no sign, exponent, space or point) and
-// gives Unix milliseconds.
-func parseTimestamp(text string) (milliseconds int64, ok bool) {
-	if len(text) == 0 || len(text) > maxTimestampDigits {
-		return 0, false
-	}
-	var n int64
-	for i := range len(text) {
-		digit := text[i] - '0'
-		if digit > 9 {
-			return 0, false
-		}
-		n = n*10 + int64(digit)
-	}
-	if n < millisecondsFrom {
-		n *= 1000
-	}
-	return n, true
-}
-
-// within compares without a subtraction that could overflow: all three are far
-// below 2^62 by construction.
-func within(now, sent, tolerance int64) bool {
-	return sent >= now-tolerance && sent <= now+tolerance
-}
-
 // parseSignatures gives the candidates of all signature lines; none when the list
 // is over its bounds.
-func parseSignatures(lines []string) [][sha256.Size]byte {
+func parseSignatures(lines []string, allowed versions) [][sha256.Size]byte {
 	length := 0
 	for _, line := range lines {
 		length += len(line) + 1
@@ -150,7 +128,7 @@ func parseSignatures(lines []string) [][sha256.Size]byte {
 			if seen++; seen > maxSignatures {
 				return nil
 			}
-			if sum, ok := parseSignature(field); ok {
+			if sum, ok := parseSignature(field, allowed); ok {
 				out = append(out, sum)
 			}
 		}
@@ -162,52 +140,19 @@ func isSeparator(r rune) bool { return r == ',' || r == ' ' || r == '\t' }
 
 // parseSignature reads one candidate. The prefix tells the version, and hex has no
 // equals sign, so that an unknown prefix can never pass as hex.
-func parseSignature(field string) (sum [sha256.Size]byte, ok bool) {
+func parseSignature(field string, allowed versions) (sum [sha256.Size]byte, ok bool) {
+	version := versionPlain
 	if prefix, rest, found := strings.Cut(field, "="); found {
-		if !strings.EqualFold(prefix, "v1") && !strings.EqualFold(prefix, "sha256") {
+		if version = strings.ToLower(prefix); version == versionPlain {
 			return sum, false
 		}
 		field = rest
 	}
-	if len(field) != hex.EncodedLen(len(sum)) {
+	if !allowed.has(version) || len(field) != hex.EncodedLen(len(sum)) {
 		return sum, false
 	}
 	if _, err := hex.Decode(sum[:], []byte(field)); err != nil {
 		return [sha256.Size]byte{}, false
 	}
 	return sum, true
-}
-
-// timestampVerifier holds one running MAC per key. A source whose keys have all
-// expired has none, and nothing matches.
-type timestampVerifier struct {
-	candidates [][sha256.Size]byte
-	numbers    []int
-	macs       []hash.Hash
-}
-
-func (v *timestampVerifier) Write(p []byte) (int, error) {
-	for _, m := range v.macs {
-		m.Write(p)
-	}
-	return len(p), nil
-}
-
-// Verify compares every candidate with every key, so that the time it takes does
-// not depend on which of them matches.
-func (v *timestampVerifier) Verify() (int, error) {
-	number := 0
-	var sum [sha256.Size]byte
-	for i, m := range v.macs {
-		m.Sum(sum[:0])
-		for j := range v.candidates {
-			if hmac.Equal(sum[:], v.candidates[j][:]) && number == 0 {
-				number = v.numbers[i]
-			}
-		}
-	}
-	if number == 0 {
-		return 0, fault.New(fault.SignatureInvalid, "no configured secret gives this signature for this body and timestamp")
-	}
-	return number, nil
 }

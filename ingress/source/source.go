@@ -3,9 +3,10 @@
 // and what each failure answers.
 //
 // Invariants: a source that nobody can be authentic for is an error at start, never
-// an open door; a profile that is not known here is refused; a profile's answer
-// table has a row for every fault.Code; a Source never changes after Resolve and is
-// safe for many requests at once.
+// an open door; a profile or an answer table that is not known here is refused;
+// every answer table has an answer for every fault.Code that a source can meet, and
+// none answers what time may cure with a status that makes its provider give up; a
+// Source never changes after Resolve and is safe for many requests at once.
 package source
 
 import (
@@ -29,6 +30,21 @@ type Source struct {
 	MaxBody int64
 	// Strict refuses fields that the payload's shape does not name.
 	Strict bool
+	// Disabled refuses every request.
+	Disabled bool
+	// Insecure lets anybody post: its scheme is none.
+	Insecure bool
+	// AllowFrom lists the networks (CIDR) that may post; empty: every address.
+	AllowFrom []string
+	// Encodings lists the content encodings that are accepted beside identity.
+	Encodings []string
+	// Limit bounds what the source may send; its zero fields do not.
+	Limit config.SourceLimit
+	// Answers is the name of the answer table, never empty.
+	Answers string
+	// Config is the source as it is configured, for those who tell of it. Its
+	// secrets are live.
+	Config config.Source
 
 	domains map[string]bool
 	answers Answers
@@ -65,9 +81,16 @@ func New(c config.Source, tenant config.Tenant) (*Source, error) {
 	if c.MaxBody <= 0 {
 		return nil, fmt.Errorf("max_body %d is not positive", c.MaxBody)
 	}
-	answers, ok := profiles[c.Profile]
+	name, ok := profiles[c.Profile]
 	if !ok {
 		return nil, fmt.Errorf("profile %q is not known", c.Profile)
+	}
+	if c.Answers != "" {
+		name = c.Answers
+	}
+	family, ok := families[name]
+	if !ok {
+		return nil, fmt.Errorf("answers %q are not known", name)
 	}
 	schemes, err := newSchemes(c)
 	if err != nil {
@@ -79,44 +102,10 @@ func New(c config.Source, tenant config.Tenant) (*Source, error) {
 	}
 	return &Source{
 		Name: c.Name, Path: c.Path, Tenant: tenant.Name, Schemes: schemes, MaxBody: int64(c.MaxBody), Strict: c.Strict,
-		domains: domains, answers: answers,
+		Disabled: c.Disabled, Insecure: c.Insecure, AllowFrom: c.AllowFrom, Encodings: c.Encodings, Limit: c.Limit,
+		Answers: name, Config: c,
+		domains: domains, answers: column(family),
 	}, nil
-}
-
-func newSchemes(c config.Source) ([]signature.Scheme, error) {
-	if len(c.Schemes) == 0 {
-		return nil, errors.New("no signature scheme is configured")
-	}
-	out := make([]signature.Scheme, 0, len(c.Schemes))
-	for _, name := range c.Schemes {
-		var (
-			s   signature.Scheme
-			err error
-		)
-		switch name {
-		case signature.TimestampHMACName:
-			s, err = signature.NewTimestampHMAC(keysOf(c, name), c.Tolerance)
-		default:
-			err = fmt.Errorf("signature scheme %q is not known", name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
-	}
-	return out, nil
-}
-
-// keysOf picks the secrets that serve a scheme. A key keeps its place in the
-// configuration as its number, whichever scheme it serves.
-func keysOf(c config.Source, scheme string) []signature.Key {
-	var out []signature.Key
-	for i, k := range c.Secrets {
-		if k.Scheme == "" || k.Scheme == scheme {
-			out = append(out, signature.Key{Number: i + 1, Secret: k.Key, Expires: k.Expires})
-		}
-	}
-	return out
 }
 
 // Hold says whether mail to these recipients needs a person first: when there are
@@ -150,3 +139,7 @@ func domainOf(address string) string {
 
 // Status is the HTTP status that a failure answers on this source.
 func (s *Source) Status(code fault.Code) int { return s.answers.Status(code) }
+
+// Keeps reports whether an authentic event that failed with code is accepted and
+// held for a person, because its provider would not send it in another form.
+func (s *Source) Keeps(code fault.Code) bool { return s.answers.Keeps(code) }

@@ -21,22 +21,6 @@ func newConfig() config.Source {
 	}
 }
 
-func TestEveryProfileAnswersEveryCode(t *testing.T) {
-	t.Parallel()
-	for name, answers := range profiles {
-		require.Len(t, answers, len(fault.Codes), name)
-		for _, code := range fault.Codes {
-			status, ok := answers[code]
-			require.True(t, ok, "profile %s has no answer for %s", name, code)
-			require.GreaterOrEqual(t, status, 400, code)
-			if fault.New(code, "").Temporary {
-				require.GreaterOrEqual(t, status, 500, "%s passes with time: a 4xx would end the mail", code)
-			}
-		}
-	}
-	require.Equal(t, http.StatusInternalServerError, MailParse().Status("not a code"))
-}
-
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -47,6 +31,7 @@ func TestNewRefuses(t *testing.T) {
 		"relative path":   {func(c *config.Source) { c.Path = "hooks" }, "path"},
 		"path parameter":  {func(c *config.Source) { c.Path = "/hooks/:id" }, "path"},
 		"unknown profile": {func(c *config.Source) { c.Profile = "other" }, `profile "other"`},
+		"unknown answers": {func(c *config.Source) { c.Answers = "other" }, `answers "other"`},
 		"no scheme":       {func(c *config.Source) { c.Schemes = nil }, "scheme"},
 		"unknown scheme":  {func(c *config.Source) { c.Schemes = []string{"none"} }, `scheme "none"`},
 		"no secret":       {func(c *config.Source) { c.Secrets = nil }, "no secret"},
@@ -81,6 +66,24 @@ func TestResolveNamesEveryMistake(t *testing.T) {
 	require.Len(t, sources, 1)
 	require.Equal(t, int64(1<<20), sources[0].MaxBody)
 	require.Equal(t, http.StatusUnauthorized, sources[0].Status(fault.SignatureInvalid))
+}
+
+func TestSourceCarriesItsConfiguration(t *testing.T) {
+	t.Parallel()
+	c := newConfig()
+	c.Schemes, c.Secrets = []string{"none"}, nil // what Insecure belongs to
+	c.Strict, c.Disabled, c.Insecure = true, true, true
+	c.AllowFrom, c.Encodings = []string{"192.0.2.0/24"}, []string{"gzip"}
+	c.Limit = config.SourceLimit{Rate: 1, Burst: 2, InFlight: 3}
+	src, err := New(c, config.Tenant{Name: "default"})
+	require.NoError(t, err)
+	require.True(t, src.Strict)
+	require.True(t, src.Disabled)
+	require.True(t, src.Insecure)
+	require.Equal(t, c.AllowFrom, src.AllowFrom)
+	require.Equal(t, c.Encodings, src.Encodings)
+	require.Equal(t, c.Limit, src.Limit)
+	require.Equal(t, c, src.Config)
 }
 
 func TestHold(t *testing.T) {

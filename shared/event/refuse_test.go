@@ -33,7 +33,8 @@ func TestMalformedJSON(t *testing.T) {
 		`{"event_id":"a","n":-`: "ends too early", `{"event_id":"a","n":nul`: "ends too early",
 		`{"event_id":"a","u":"\u00`: "ends too early", `{"event_id":"a","l":[1,`: "ends too early",
 		`[]`: "must be an object", `"x"`: "must be an object", `1`: "must be an object", `null`: "must be an object",
-		`x`: "syntax error", "\xef\xbb\xbf{\"event_id\":\"a\"}": "syntax error",
+		`x`: "syntax error", "\xef\xbb\xbf{\"event_id\":\"a\"}": "it begins with a byte order mark",
+		"\xef\xbb\xbf": "byte order mark", "{\xef\xbb\xbf\"event_id\":\"a\"}": "syntax error", "\uFEF0{}": "syntax error", "\xef\xbb": "not valid UTF-8",
 		`{"event_id":"a",}`: "syntax error", `{,}`: "syntax error", `{"event_id" "a"}`: "syntax error",
 		`{event_id:"a"}`: "syntax error", `{'event_id':'a'}`: "syntax error", `{"event_id":"a","l":[1,]}`: "syntax error",
 		`{"event_id":"a","l":[1 2]}`: "syntax error", `{"event_id":"a","l":[1}`: "syntax error",
@@ -53,7 +54,8 @@ func TestMalformedJSON(t *testing.T) {
 		"{\"event_id\":\"a\"}\xc3":                                          "syntax error",
 		"{\"event_id\":\"a\",\"s\":\"\xc3":                                  "not valid UTF-8",
 		`{"event_id":"a","event_id":"a"}`:                                   `the name "event_id" occurs twice`,
-		`{"event_id":"a","x":[{"":1,"":2}]}`:                                `the name "" occurs twice`,
+		`{"event_id":"a","x":[{"":1,"":2}]}`:                                `the name "" occurs twice in one object, in x[0]`,
+		`{"event_id":"a","x":[{"":[{},{"y":1,"y":2}]}]}`:                    `the name "y" occurs twice in one object, in x[0]`,
 		`{"event_id":"a","id":null,"\u0069d":null}`:                         `the name "id" occurs twice`,
 		`{"event_id":"a","headers":{"x\u202e\n":"","x\u202e\n":""}}`:        `the name "x??" occurs twice`,
 		`{"id":7,"subject":7,"x":1e}`:                                       "syntax error", // before what is wrong with the fields
@@ -82,13 +84,15 @@ func TestLimitsOfTheJSON(t *testing.T) {
 		return b.String()
 	}
 	for body, why := range map[string]string{
-		`{"event_id":"a",` + names(40) + `"k3":1}`:                    `the name "k3" occurs twice`,
-		`{"event_id":"a","x":` + nest(MaxDepth) + `}`:                 "64 levels",
-		`{"event_id":"a","x":` + strings.Repeat(`{"x":`, 50_000):      "64 levels",
-		`{"event_id":"a",` + names(MaxMembers) + `"z":0}`:             "more than 10,000 names",
-		`{"event_id":"a","` + strings.Repeat("n", maxName+1) + `":0}`: "a name is longer",
-		`{"event_id":"a","` + strings.Repeat("n", 1<<20) + `":0}`:     "a name is longer",
-		`{"event_id":"a",` + strings.Repeat(" ", 1<<20) + `"b":0}`:    "white space",
+		`{"event_id":"a",` + names(40) + `"k3":1}`:                                `the name "k3" occurs twice`,
+		`{"event_id":"a","x":` + nest(MaxDepth) + `}`:                             "nested more than 64 levels deep, in x[0]",
+		`{"event_id":"a","x":` + strings.Repeat(`{"x":`, 50_000):                  "64 levels",
+		`{"event_id":"a",` + names(MaxMembers) + `"z":0}`:                         "more than 10,000 names",
+		`{"event_id":"a","headers":{` + names(MaxMembers) + `"z":0}}`:             "more than 10,000 names, in headers",
+		`{"event_id":"a","to":["",{"` + strings.Repeat("n", maxName+1) + `":0}]}`: "64 KiB of white space, in to[1]",
+		`{"event_id":"a","` + strings.Repeat("n", maxName+1) + `":0}`:             "a name is longer",
+		`{"event_id":"a","` + strings.Repeat("n", 1<<20) + `":0}`:                 "a name is longer",
+		`{"event_id":"a",` + strings.Repeat(" ", 1<<20) + `"b":0}`:                "white space",
 	} {
 		checkMalformed(t, body, why)
 	}
@@ -218,6 +222,13 @@ func TestBoundsAreNamed(t *testing.T) {
 		`"attachments":[{"size":-1}]`:                                           "attachments[0].size must be a whole number from 0 to 9007199254740991",
 		`"attachments":[{"size":1.5}]`:                                          "attachments[0].size must be a whole number from 0 to 9007199254740991",
 		`"attachments":[{"size":9007199254740992}]`:                             "attachments[0].size must be a whole number from 0 to 9007199254740991",
+		`"timestamp":-1e-400`:                                                   "timestamp must be a time in seconds or milliseconds since 1970, before the year 10000",
+		`"attachments":[{"size":1e-400}]`:                                       "attachments[0].size must be a whole number from 0 to 9007199254740991",
+		`"attachments":[{"size":-1e-400}]`:                                      "attachments[0].size must be a whole number from 0 to 9007199254740991",
+		`"attachments":[{"size":1.00000000000000000000001}]`:                    "attachments[0].size must be a whole number from 0 to 9007199254740991",
+		`"attachments":[{"size":9007199254740991.4}]`:                           "attachments[0].size must be a whole number from 0 to 9007199254740991",
+		`"attachments":[{"size":1e9999999999999999999}]`:                        "attachments[0].size must be a whole number from 0 to 9007199254740991",
+		`"attachments":[{"size":1e-9999999999999999999}]`:                       "attachments[0].size must be a whole number from 0 to 9007199254740991",
 		`"attachments":[{"size":1e400}]`:                                        "attachments[0].size must be a whole number from 0 to 9007199254740991",
 		`"attachments":[{"size":1` + strings.Repeat("0", 5000) + `}]`:           "attachments[0].size is longer than 256 digits",
 		`"envelope":{"rcpt_to":` + list(`"a@b.example"`, MaxRecipients+1) + `}`: "envelope.rcpt_to has more than 10,000 elements",
@@ -238,7 +249,9 @@ func TestBoundsAreNamed(t *testing.T) {
 		`"headers":` + headers(MaxHeaders),
 		`"mailbox":"` + strings.Repeat("m", MaxAddress) + `"`,
 		`"mailbox":"` + strings.Repeat(`\u006d`, MaxAddress) + `"`,
-		`"attachments":[{"size":9007199254740991},{"size":1e3},{"size":2.0},{"size":-0},{"size":` + strings.Repeat("0", 1) + `}]`,
+		`"attachments":[{"size":9007199254740991},{"size":1e3},{"size":2.0},{"size":-0},{"size":0}]`,
+		`"attachments":[{"size":0e9999999999999999999},{"size":-0.00E-7},{"size":90071992547409910e-1},{"size":0.00001E+5}]`,
+		`"timestamp":-0.0e5`, `"timestamp":1e-9999999999999999999`,
 	} {
 		body := `{"event_id":"a",` + field + `}`
 		_, err := Peek(strings.NewReader(body), Options{})

@@ -22,9 +22,12 @@ type source struct {
 	failed error
 	// broken is set once the text is not UTF-8.
 	broken bool
-	ended  error
-	part   [utf8.UTFMax]byte // the beginning of a character whose rest comes next
-	held   int
+	// mark counts the bytes of a byte order mark that the text begins with.
+	mark  int
+	seen  int // bytes that have been looked at for one
+	ended error
+	part  [utf8.UTFMax]byte // the beginning of a character whose rest comes next
+	held  int
 }
 
 func newSource(r io.Reader) *source { return &source{r: r, left: -1} }
@@ -54,11 +57,39 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.left > 0 {
 		s.left -= n
 	}
+	s.lookForMark(p[:n])
 	if !s.valid(p[:n]) {
 		s.broken = true
 		return 0, errUTF8
 	}
 	return n, nil
+}
+
+// byteOrderMark may stand before no JSON (RFC 8259 §8.1).
+const byteOrderMark = "\uFEFF"
+
+func (s *source) lookForMark(b []byte) {
+	for _, c := range b {
+		if s.seen == len(byteOrderMark) {
+			return
+		}
+		if c == byteOrderMark[s.seen] {
+			s.mark++
+		}
+		s.seen++
+	}
+}
+
+// marked reports whether the text begins with a byte order mark. It may read a
+// little further, past the tokenizer: nothing can be read after it.
+func (s *source) marked() bool {
+	var one [1]byte
+	for s.seen < len(byteOrderMark) && s.mark == s.seen {
+		if _, err := s.Read(one[:]); err != nil {
+			return false
+		}
+	}
+	return s.mark == len(byteOrderMark)
 }
 
 func (s *source) end() error {

@@ -132,7 +132,7 @@ func parseTime(text string) (time.Time, bool) {
 
 func unixTime(num string) (time.Time, bool) {
 	f, err := strconv.ParseFloat(num, 64)
-	if err != nil || !(f >= 0) {
+	if err != nil || !(f >= 0) || negative(num) {
 		return time.Time{}, false
 	}
 	if f < milliseconds {
@@ -156,13 +156,52 @@ func (s *schema) size(to *int64) error {
 	if err != nil {
 		return err
 	}
-	f, err := strconv.ParseFloat(num, 64)
-	if err != nil || f < 0 || f > MaxSize || f != math.Trunc(f) {
+	n, ok := wholeNumber(num)
+	if !ok {
 		s.wrong(" must be a whole number from 0 to %d", int64(MaxSize))
 		return nil
 	}
-	*to = int64(f)
+	*to = n
 	return nil
+}
+
+// wholeNumber gives the exact value of a JSON number from 0 to MaxSize. It goes by
+// the digits: a float64 would take 1e-400 for 0.
+func wholeNumber(num string) (int64, bool) {
+	digits, point := decimal(num)
+	if digits == "" {
+		return 0, true // -0 is 0 (RFC 8259 §6)
+	}
+	if negative(num) || point < len(digits) || point > len(strconv.Itoa(MaxSize)) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(digits+strings.Repeat("0", point-len(digits)), 10, 64)
+	return n, err == nil && n <= MaxSize
+}
+
+// negative reports whether a JSON number is below zero, however near to it.
+func negative(num string) bool {
+	digits, _ := decimal(num)
+	return digits != "" && num[0] == '-'
+}
+
+// decimal gives the digits of a JSON number without zeros at either end, and how
+// many of them stand before its decimal point, less than none or more than all
+// included. Digits are empty for zero.
+func decimal(num string) (digits string, point int) {
+	mantissa, power := strings.TrimPrefix(num, "-"), ""
+	if i := strings.IndexAny(mantissa, "eE"); i >= 0 {
+		mantissa, power = mantissa[:i], mantissa[i+1:]
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	all := whole + fraction
+	digits = strings.TrimLeft(all, "0")
+	point = len(whole) - (len(all) - len(digits))
+	if power != "" {
+		exponent, _ := strconv.ParseInt(power, 10, 32) // at its bound where it is beyond
+		point += int(exponent)
+	}
+	return strings.TrimRight(digits, "0"), point
 }
 
 // base64 reads and decodes content; what does not decode is a problem and no

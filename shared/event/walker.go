@@ -93,6 +93,9 @@ func (w *walker) document(member func(name string) error) error {
 	switch w.d.Next() {
 	case jx.Object:
 	case jx.Invalid:
+		if w.src != nil && w.src.marked() {
+			return malformed("it begins with a byte order mark")
+		}
 		if err := w.d.Skip(); err != nil {
 			return err
 		}
@@ -113,6 +116,19 @@ func (w *walker) document(member func(name string) error) error {
 	}
 }
 
+// inside says in which field of the body, and in which element of it, the reading
+// is; at the top it is in none.
+func (w *walker) inside() string {
+	if len(w.path) == 0 {
+		return ""
+	}
+	place := printable(w.path[0].name)
+	if len(w.path) > 1 && w.path[1].index >= 0 {
+		place += "[" + strconv.Itoa(w.path[1].index) + "]"
+	}
+	return ", in " + place
+}
+
 // object calls member for each name, with the decoder before its value.
 func (w *walker) object(member func(name string) error) error {
 	if err := w.enter(); err != nil {
@@ -128,7 +144,7 @@ func (w *walker) object(member func(name string) error) error {
 		more := it.Next()
 		w.bound(-1)
 		if errors.Is(it.Err(), errTooLong) || more && len(it.Key()) > maxName {
-			return malformed("a name is longer than 1,024 bytes or lies in more than 64 KiB of white space")
+			return malformed("a name is longer than 1,024 bytes or lies in more than 64 KiB of white space" + w.inside())
 		}
 		if !more {
 			break
@@ -136,9 +152,9 @@ func (w *walker) object(member func(name string) error) error {
 		name := string(it.Key())
 		switch names.add(maphash.String(w.seed, name)) {
 		case repeated:
-			return malformed("the name " + strconv.Quote(printable(name)) + " occurs twice in one object")
+			return malformed("the name " + strconv.Quote(printable(name)) + " occurs twice in one object" + w.inside())
 		case tooMany:
-			return malformed("an object has more than 10,000 names")
+			return malformed("an object has more than 10,000 names" + w.inside())
 		}
 		w.path = append(w.path, step{name: name, index: -1})
 		if err := member(name); err != nil {
@@ -185,7 +201,7 @@ func (w *walker) array(limit int, element func() error) error {
 
 func (w *walker) enter() error {
 	if w.depth++; w.depth > MaxDepth {
-		return malformed("it is nested more than 64 levels deep")
+		return malformed("it is nested more than 64 levels deep" + w.inside())
 	}
 	return nil
 }

@@ -33,6 +33,14 @@ const (
 	EventIDInvalid     Code = "event_id_invalid"
 	FieldInvalid       Code = "field_invalid"
 	FieldUnknown       Code = "field_unknown"
+	CredentialsMissing Code = "credentials_missing"
+	CredentialsInvalid Code = "credentials_invalid"
+	AddressRefused     Code = "address_refused"
+	SourceDisabled     Code = "source_disabled"
+	TLSRequired        Code = "tls_required"
+	Throttled          Code = "throttled"    // too many bad signatures from one address
+	RateLimited        Code = "rate_limited" // more than the source may send
+	InboxFull          Code = "inbox_full"   // deeper or older than the configuration lets it become
 )
 
 // Answers of the operator API.
@@ -66,6 +74,7 @@ var Codes = []Code{
 	SignatureMissing, SignatureInvalid, TimestampMissing, TimestampInvalid, TimestampStale,
 	BodyTooLarge, BodyIncomplete, ContentTypeInvalid, EncodingRefused, MethodNotAllowed, NotFound,
 	JSONMalformed, EventIDMissing, EventIDInvalid, FieldInvalid, FieldUnknown,
+	CredentialsMissing, CredentialsInvalid, AddressRefused, SourceDisabled, TLSRequired, Throttled, RateLimited, InboxFull,
 	Unauthorized, Forbidden, RequestInvalid, DecisionRefused,
 	Overloaded, StorageUnavailable, TemporalUnavailable, ScannerUnavailable, DownstreamUnavailable,
 	BreakerOpen, Internal, DownstreamRejected, DownstreamGone, AmbiguousEffect, ContentLost, ConfigInvalid,
@@ -75,6 +84,7 @@ var Codes = []Code{
 var temporary = map[Code]bool{
 	Overloaded: true, StorageUnavailable: true, TemporalUnavailable: true, ScannerUnavailable: true,
 	DownstreamUnavailable: true, BreakerOpen: true, Internal: true, DownstreamGone: true,
+	Throttled: true, RateLimited: true, InboxFull: true,
 }
 
 // Error is a classified failure. Public is the only text that a caller outside

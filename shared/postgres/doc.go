@@ -10,6 +10,7 @@
 //     that records where the object store keeps that body, never before.
 //   - Every write may be repeated: a repeat changes nothing, a late one never
 //     undoes a newer one (sequence of emails, delivered of deliveries).
+//     The one exception counts: SaveVerificationFailures says what a repeat does.
 //   - Each method is one round trip to the server where the common case allows
 //     it, and one transaction.
 //   - An error of the driver that time may cure carries the code

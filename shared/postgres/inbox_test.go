@@ -137,8 +137,8 @@ func TestCountAhead(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	ids := fill(t, db, 5)
-	count := func(limit int) int {
-		n, err := db.CountAhead(t.Context(), limit)
+	count := func(limit int, ids ...int64) int {
+		n, err := db.CountAhead(t.Context(), limit, ids)
 		require.NoError(t, err)
 		return n
 	}
@@ -146,6 +146,32 @@ func TestCountAhead(t *testing.T) {
 	require.NoError(t, db.MarkStarted(t.Context(), ids[:3]))
 	require.Equal(t, 3, count(10))
 	require.Equal(t, 2, count(2), "it looks no further than it is told")
+	require.Equal(t, 4, count(2, ids[2], ids[4]), "but for the rows that are named, marked or not")
+	require.Equal(t, 3, count(10, ids[0], ids[0], ids[2]), "a row counts once")
+	require.Equal(t, 3, count(10, 999), "a row that is gone does not count")
 	require.NoError(t, db.SaveManifest(t.Context(), ledger.Manifest{EmailID: ids[0], RawKey: "body/aa/aa", Message: []byte("{}")}))
-	require.Equal(t, 2, count(10), "a stored email is not ahead any more")
+	require.Equal(t, 2, count(10, ids[0]), "a stored email is not ahead any more")
+}
+
+// TestWaitingHasItsHash: every way to a row gives the hash of its body.
+func TestWaitingHasItsHash(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	one, other := event("one", "body"), event("one", "another body")
+	got := accept(t, db, one, event("two", "two"), other)
+	require.Equal(t, one.BodySHA256, got[0].Row.BodySHA256)
+	require.Equal(t, other.BodySHA256, got[2].Row.BodySHA256)
+	again := accept(t, db, one, other)
+	require.Equal(t, one.BodySHA256, again[0].Row.BodySHA256)
+	require.Equal(t, other.BodySHA256, again[1].Row.BodySHA256)
+	list, err := db.ClaimWaiting(t.Context(), 10, lease)
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+	hashes := map[int64][32]byte{}
+	for _, w := range list {
+		hashes[w.Email.ID] = w.BodySHA256
+	}
+	for _, a := range got {
+		require.Equal(t, a.Row.BodySHA256, hashes[a.Row.Email.ID])
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"mailroom/ingress"
 	"mailroom/shared/config"
+	"mailroom/shared/secret"
 	"mailroom/shared/telemetry"
 )
 
@@ -29,9 +30,14 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := config.Load(env.ConfigPath, os.Getenv)
+	logger := telemetry.NewLogger(os.Stderr, env.LogLevel, "ingress")
+	secrets, err := secret.Open(ctx, secret.Config{Logger: logger})
 	if err != nil {
 		return err
 	}
-	return ingress.Run(ctx, env, file, telemetry.NewLogger(os.Stderr, env.LogLevel, "ingress"))
+	file, err := config.LoadWith(ctx, env.ConfigPath, secrets)
+	if err != nil {
+		return err
+	}
+	return ingress.Run(ctx, env, file, secrets, logger)
 }

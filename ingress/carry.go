@@ -1,0 +1,162 @@
+package ingress
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+
+	"mailroom/ingress/failpoint"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+)
+
+// Bounds of carrying. Each event is a workflow start of its own while somebody
+// waits for the answer.
+const (
+	carryTimeout  = 1500 * time.Millisecond
+	carriedAtOnce = 32
+	carryFailures = 3
+	carryPause    = time.Second
+)
+
+// Sealer makes content fit for Temporal: compressed, and encrypted where a key is configured.
+type Sealer interface {
+	Seal(plain []byte) (contract.Sealed, error)
+}
+
+// WorkflowReader looks at a workflow that is there already; a client.Client is one.
+type WorkflowReader interface {
+	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+}
+
+// temporalCarrier starts the workflow of an event with the event itself in its
+// input, while the database is away. Temporal's acknowledgement makes it durable;
+// the workflow writes the row before it does anything else.
+//
+// Dedup is the workflow ID's. A workflow that is there already for the same body,
+// as its memo tells, makes the event a repeat. For another body, or where nobody
+// can tell, the event gets the workflow of a conflicting one: that finds out from
+// the ledger whether it is one, and has nothing to do if it is not.
+type temporalCarrier struct {
+	workflows Workflows
+	reader    WorkflowReader
+	sealer    Sealer
+	metrics   *metrics
+	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
+	places    slots
+}
+
+func newTemporalCarrier(workflows Workflows, reader WorkflowReader, sealer Sealer, m *metrics, logger *slog.Logger) *temporalCarrier {
+	return &temporalCarrier{
+		workflows: workflows, reader: reader, sealer: sealer, metrics: m,
+		breaker: newBreaker("temporal_carry", carryFailures, carryPause, logger),
+		places:  make(slots, carriedAtOnce),
+	}
+}
+
+// carry implements carrier. On an error nothing is known of the event.
+func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+	if len(row.Body) > contract.MaxCarried {
+		return postgres.Accepted{}, fault.Newf(fault.Internal, "a body of %d bytes cannot be carried", len(row.Body))
+	}
+	select {
+	case c.places <- struct{}{}:
+		defer c.places.give()
+	case <-ctx.Done():
+		return postgres.Accepted{}, fault.Wrap(fault.Overloaded, "too many events wait for Temporal at the moment", ctx.Err())
+	}
+	done, err := c.breaker.Allow()
+	if err != nil {
+		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, carryTimeout)
+	defer cancel()
+	accepted, err := c.start(ctx, row)
+	done(err)
+	if err != nil {
+		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not take the event", err)
+	}
+	c.metrics.carried.WithLabelValues(row.Source, string(accepted.Outcome)).Inc()
+	return accepted, nil
+}
+
+// start starts the workflow of the event, or that of a conflicting one.
+func (c *temporalCarrier) start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+	carried := contract.Carried{BodySHA256: row.BodySHA256, BodyKey: row.BodyKey}
+	if row.BodyKey == "" {
+		sealed, err := c.sealer.Seal(row.Body)
+		if err != nil {
+			return postgres.Accepted{}, fmt.Errorf("seal event: %w", err)
+		}
+		carried.Body = &sealed
+	}
+	input := contract.InboundEmailInput{
+		Email: contract.Email{
+			WorkflowID: row.WorkflowID, Source: row.Source, EventID: row.EventID,
+			Tenant: row.Tenant, CorrelationID: row.CorrelationID, Size: row.Size,
+		},
+		ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold, Carried: &carried,
+	}
+	taken, err := c.execute(ctx, input)
+	if err != nil || !taken {
+		return accepted(input, postgres.Inserted), err
+	}
+	same, err := c.sameBody(ctx, row)
+	if err != nil || same {
+		return accepted(input, postgres.Duplicate), err
+	}
+	input.Email.WorkflowID = contract.ConflictWorkflowID(row.Source, row.EventID, row.BodySHA256)
+	taken, err = c.execute(ctx, input)
+	if taken {
+		return accepted(input, postgres.Duplicate), err
+	}
+	return accepted(input, postgres.Conflict), err
+}
+
+// execute starts one workflow; taken says that its ID is or was in use.
+func (c *temporalCarrier) execute(ctx context.Context, input contract.InboundEmailInput) (taken bool, err error) {
+	_, err = c.workflows.ExecuteWorkflow(ctx, startOptions(input.Email, input.Carried.BodySHA256),
+		contract.InboundEmailWorkflow, input)
+	var already *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &already) {
+		return true, nil
+	}
+	if err == nil {
+		failpoint.Hit(failpoint.AfterStart)
+	}
+	return false, err
+}
+
+// sameBody reports whether the workflow that has the event's ID came with the same body.
+func (c *temporalCarrier) sameBody(ctx context.Context, row postgres.Acceptance) (bool, error) {
+	got, err := c.reader.DescribeWorkflowExecution(ctx, row.WorkflowID, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("describe workflow: %w", err)
+	}
+	field, ok := got.GetWorkflowExecutionInfo().GetMemo().GetFields()[contract.MemoBodySHA256]
+	if !ok {
+		return false, nil
+	}
+	var sum string
+	if err := converter.GetDefaultDataConverter().FromPayload(field, &sum); err != nil {
+		return false, nil //nolint:nilerr // a memo of somebody else's tells nothing
+	}
+	return sum == hex.EncodeToString(row.BodySHA256[:]), nil
+}
+
+func accepted(input contract.InboundEmailInput, outcome postgres.Outcome) postgres.Accepted {
+	return postgres.Accepted{Outcome: outcome, Row: postgres.Waiting{Email: input.Email, Hold: input.Hold}}
+}

@@ -1,0 +1,138 @@
+package ingress
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/postgres"
+	"mailroom/shared/seal"
+)
+
+// openWithoutDatabase gives a door whose database is away and whose Temporal is there.
+func openWithoutDatabase(t *testing.T) *door {
+	t.Helper()
+	d := openDoor(t)
+	d.ledger.refuse = func(context.Context, []postgres.Acceptance) error { return errAway }
+	d.workflows.once()
+	return d
+}
+
+func TestTemporalTakesWhatTheDatabaseCannot(t *testing.T) {
+	t.Parallel()
+	d := openWithoutDatabase(t)
+	body := mailOf("evt_1")
+	got := d.send(t, body)
+	require.Equal(t, http.StatusOK, got.status, got.body)
+	require.JSONEq(t, `{"ok":true,"status":"ok","id":"evt_1","duplicate":false}`, got.body)
+	require.Equal(t, []string{"evt_1"}, d.workflows.ids())
+	in := d.workflows.inputs[0]
+	require.Zero(t, in.Email.ID)
+	require.Equal(t, int64(len(body)), in.Email.Size)
+	require.Equal(t, contract.Digest(sha256.Sum256([]byte(body))), in.Carried.BodySHA256)
+	plain, err := seal.Keyring{}.Open(*in.Carried.Body, contract.MaxCarried)
+	require.NoError(t, err)
+	require.Equal(t, body, string(plain))
+	require.Equal(t, 1, counted(t, d.server.metrics.carried.WithLabelValues("mailparse", "inserted")))
+
+	// The same again is a repeat; another body under its id is kept as a conflict.
+	require.Contains(t, d.send(t, body).body, `"duplicate":true`)
+	other := body[:len(body)-1] + `,"text":"other"}`
+	require.Contains(t, d.send(t, other).body, `"duplicate":false`)
+	conflict := contract.ConflictWorkflowID("mailparse", "evt_1", sha256.Sum256([]byte(other)))
+	require.Equal(t, conflict, d.workflows.ids()[len(d.workflows.ids())-1])
+	require.Equal(t, conflict, d.workflows.inputs[len(d.workflows.inputs)-1].Email.WorkflowID)
+	require.Contains(t, d.send(t, other).body, `"duplicate":true`)
+}
+
+// TestCarriedSizes: up to 1 MiB an event needs neither database nor object store,
+// above it needs one of them.
+func TestCarriedSizes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		size   int
+		store  error
+		status int
+		inline bool
+	}{
+		"small":                     {inlineMax, nil, http.StatusOK, true},
+		"named":                     {inlineMax + 1, nil, http.StatusOK, false},
+		"large":                     {contract.MaxCarried + 1, nil, http.StatusOK, false},
+		"named, no object store":    {inlineMax + 1, io.ErrClosedPipe, http.StatusOK, true},
+		"at the bound, no store":    {contract.MaxCarried, io.ErrClosedPipe, http.StatusOK, true},
+		"above the bound, no store": {contract.MaxCarried + 1, io.ErrClosedPipe, http.StatusServiceUnavailable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := openWithoutDatabase(t)
+			d.bodies.err = c.store
+			body := padded("evt_1", c.size)
+			got := d.post(t, sign(body), bytes.NewReader(body), -1)
+			require.Equal(t, c.status, got.status, got.body)
+			if c.status != http.StatusOK {
+				require.Empty(t, d.workflows.ids())
+				return
+			}
+			in := d.workflows.inputs[0].Carried
+			require.Equal(t, c.inline, in.Body != nil)
+			if c.inline {
+				plain, err := seal.Keyring{}.Open(*in.Body, contract.MaxCarried)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(body, plain))
+			} else {
+				require.Equal(t, "body/"+sumOf(body)[:2]+"/"+sumOf(body), in.BodyKey)
+			}
+		})
+	}
+}
+
+// TestObjectStoreAway: bodies up to 1 MiB wait in the row.
+func TestObjectStoreAway(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	d.bodies.err = errors.New("away")
+	for _, size := range []int{inlineMax + 1, memoryMax, memoryMax + 1} {
+		body := padded("evt_"+sumOf([]byte{byte(size)})[:8], size)
+		got := d.post(t, sign(body), bytes.NewReader(body), -1)
+		if size > contract.MaxCarried {
+			require.Equal(t, http.StatusServiceUnavailable, got.status)
+			require.NotEmpty(t, got.header.Get("Retry-After"))
+			continue
+		}
+		require.Equal(t, http.StatusOK, got.status, got.body)
+		row := d.ledger.rows[len(d.ledger.rows)-1]
+		require.Empty(t, row.BodyKey)
+		require.True(t, bytes.Equal(body, row.Body))
+	}
+	require.Equal(t, 2, counted(t, d.server.metrics.inlined))
+	require.Empty(t, d.server.intake.copies)
+}
+
+// TestHungObjectStore: a store that takes nothing is given up in time.
+func TestHungObjectStore(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	d.bodies.hang = true
+	body := padded("evt_1", inlineMax+1)
+	require.Equal(t, http.StatusOK, d.post(t, sign(body), bytes.NewReader(body), -1).status)
+	require.True(t, bytes.Equal(body, d.ledger.rows[0].Body))
+}
+
+// TestUnknownWorkflowIsNoRepeat: what has the id and says nothing of its body may
+// be another event. The workflow of a conflict finds out.
+func TestUnknownWorkflowIsNoRepeat(t *testing.T) {
+	t.Parallel()
+	d := openWithoutDatabase(t)
+	_, _ = d.workflows.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "evt_1"}, contract.InboundEmailWorkflow, contract.InboundEmailInput{})
+	got := d.send(t, mailOf("evt_1"))
+	require.Equal(t, http.StatusOK, got.status)
+	require.Contains(t, d.workflows.ids()[len(d.workflows.ids())-1], "evt_1~")
+}

@@ -1,0 +1,176 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/client"
+
+	"mailroom/shared/blob"
+	"mailroom/shared/config"
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+	"mailroom/shared/telemetry"
+	"mailroom/shared/temporal"
+)
+
+const (
+	// The operator API has connections of its own, so that a slow question there
+	// never keeps an event waiting.
+	acceptConns   = 8
+	operatorConns = 4
+	// What is away at the start is looked for again and again.
+	checkTimeout  = 3 * time.Second
+	startUpPause  = time.Second
+	bucketTimeout = 5 * time.Second
+	bucketPause   = 5 * time.Second
+)
+
+// dependencies are what the server works with. Closing them is Run's business.
+type dependencies struct {
+	ledger   *database
+	reader   *postgres.DB
+	bodies   *blob.Store
+	temporal client.Client
+}
+
+// open makes the clients; it connects to nothing that it would have to wait for.
+func open(ctx context.Context, env config.Env, reg prometheus.Registerer, logger *slog.Logger, closing *closers,
+) (dependencies, error) {
+	var (
+		d   dependencies
+		err error
+	)
+	handler, stop, err := telemetry.TemporalMetrics(reg, logger)
+	if err != nil {
+		return d, err
+	}
+	closing.add(stop)
+	db, err := postgres.Open(ctx, env.DatabaseURL.Reveal(), postgres.Config{MaxConns: acceptConns})
+	if err != nil {
+		return d, err
+	}
+	d.ledger = &database{DB: db}
+	closing.addPlain(d.ledger.Close)
+	if d.reader, err = postgres.Open(ctx, env.DatabaseURL.Reveal(), postgres.Config{MaxConns: operatorConns}); err != nil {
+		return d, err
+	}
+	closing.addPlain(d.reader.Close)
+	d.bodies, err = blob.New(blob.Config{
+		Endpoint: env.S3Endpoint, PublicEndpoint: env.S3Public, Region: env.S3Region,
+		AccessKey: env.S3AccessKey, SecretKey: env.S3SecretKey,
+		RawBucket: env.RawBucket, AttachmentsBucket: env.AttachmentsBucket,
+	})
+	if err != nil {
+		return d, err
+	}
+	options, err := temporal.Options(logger, handler)
+	if err != nil {
+		return d, err
+	}
+	if d.temporal, err = client.NewLazyClient(options); err != nil {
+		return d, fmt.Errorf("make temporal client: %w", err)
+	}
+	closing.addPlain(d.temporal.Close)
+	return d, nil
+}
+
+// database is the ledger once it is known to be migrated; before that it takes
+// nothing, so that events go to Temporal.
+type database struct {
+	*postgres.DB
+	migrated atomic.Bool
+}
+
+// Accept implements Ledger.
+func (d *database) Accept(ctx context.Context, batch []postgres.Acceptance, lease time.Duration) ([]postgres.Accepted, error) {
+	if !d.migrated.Load() {
+		return nil, errNoDatabase
+	}
+	return d.DB.Accept(ctx, batch, lease)
+}
+
+// usable is the readiness of the database.
+func (d *database) usable(ctx context.Context) error {
+	if !d.migrated.Load() {
+		return errNoDatabase
+	}
+	return d.Ping(ctx)
+}
+
+// away reports whether the database could not be asked, which time may cure.
+func away(err error) bool {
+	return fault.Is(err, fault.StorageUnavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// check looks once. A migration that is pending is an error; away is not.
+func (d *database) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err := d.Pending(ctx)
+	if err == nil {
+		d.migrated.Store(true)
+	}
+	return err
+}
+
+// await looks until the database is there, migrated, or ctx is done, which is no
+// error.
+func (d *database) await(ctx context.Context, logger *slog.Logger) error {
+	for told := false; ; told = true {
+		err := d.check(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if !away(err) {
+			return err
+		}
+		if !told {
+			logger.Warn("ingress.waits_for_database", slog.Any("error", err))
+		}
+		if !pause(ctx, startUpPause) {
+			return nil
+		}
+	}
+}
+
+// prepare makes the buckets where that is allowed, as soon as the object store is
+// there; /readyz tells while it is not.
+func (d dependencies) prepare(ctx context.Context, logger *slog.Logger) {
+	for told := false; ; told = true {
+		attempt, cancel := context.WithTimeout(ctx, bucketTimeout)
+		err := d.bodies.EnsureBuckets(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !told {
+			logger.Warn("ingress.buckets", slog.Any("error", err))
+		}
+		if !pause(ctx, bucketPause) {
+			return
+		}
+	}
+}
+
+// pause waits, and is false when ctx is done before.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (d dependencies) temporalHealth(ctx context.Context) error {
+	if _, err := d.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("check temporal: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+package guard
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// door is a server behind the bounds of this package, as the ingress builds it,
+// with shorter times.
+type door struct {
+	address string
+	secure  bool
+	limited *LimitedListener
+	running atomic.Int64 // handlers
+	most    atomic.Int64
+	gate    chan struct{} // when set, handlers of /wait wait for it
+}
+
+func openDoor(t testing.TB, secure bool, most, perAddress int, wrap func(net.Listener) net.Listener) *door {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	if wrap != nil {
+		ln = wrap(ln)
+	}
+	d := &door{address: ln.Addr().String(), secure: secure, gate: make(chan struct{})}
+	d.limited, err = LimitListener(ln, most, perAddress, nil)
+	require.NoError(t, err)
+	server := &http.Server{
+		Handler: http.HandlerFunc(d.serve), HTTP2: HTTP2(),
+		ReadHeaderTimeout: 300 * time.Millisecond, ReadTimeout: 600 * time.Millisecond,
+		WriteTimeout: patience, IdleTimeout: patience, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+	}
+	var done sync.WaitGroup
+	done.Go(func() {
+		if !secure {
+			_ = server.Serve(d.limited)
+			return
+		}
+		files := filesIn(t.TempDir())
+		validPair(t, "one.example").write(t, files)
+		server.TLSConfig = openPair(t, files, &logText{}, time.Hour).Config()
+		_ = server.ServeTLS(d.limited, "", "")
+	})
+	t.Cleanup(func() { server.Close(); d.limited.Close(); done.Wait() })
+	return d
+}
+
+func (d *door) serve(w http.ResponseWriter, r *http.Request) {
+	n := d.running.Add(1)
+	defer d.running.Add(-1)
+	for seen := d.most.Load(); n > seen && !d.most.CompareAndSwap(seen, n); seen = d.most.Load() {
+	}
+	if r.URL.Path == "/wait" {
+		select {
+		case <-d.gate:
+		case <-r.Context().Done():
+		}
+		return
+	}
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	fmt.Fprint(w, r.Proto)
+}
+
+func (d *door) dial(t testing.TB) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", d.address)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	return conn
+}
+
+// works sends one good request on a connection of its own.
+func (d *door) works(t testing.TB) {
+	t.Helper()
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	scheme, proto := "http://", "HTTP/1.1"
+	if d.secure {
+		scheme, proto = "https://", "HTTP/2.0"
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+d.address+"/", bytes.NewReader(make([]byte, 300<<10)))
+	require.NoError(t, err)
+	answer, err := (&http.Client{Transport: transport}).Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, proto, string(text))
+}
+
+func closedByPeer(t testing.TB, conn net.Conn) {
+	t.Helper()
+	_, err := io.Copy(io.Discard, conn)
+	var late net.Error
+	require.False(t, errors.As(err, &late) && late.Timeout(), "the connection stays open")
+}
+
+func TestSlowHeadersAndBodies(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"silence":       "",
+		"half a header": "POST / HTTP/1.1\r\nHost: a\r\nX-",
+		"half a body":   "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf",
+		"half a chunk":  "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := openDoor(t, false, 300, 1, nil)
+			var conns []net.Conn
+			for range 200 {
+				conn := d.dial(t)
+				_, err := io.WriteString(conn, text)
+				require.NoError(t, err)
+				conns = append(conns, conn)
+			}
+			d.works(t)
+			for _, conn := range conns {
+				closedByPeer(t, conn)
+			}
+			require.Eventually(t, func() bool { return d.limited.Open() == 0 }, patience, time.Millisecond, "every place is given back")
+		})
+	}
+}
+
+// TestSilentHandshakes: who never says hello is cut off as well.
+func TestSilentHandshakes(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t, true, 300, 1, nil)
+	silent, plainText, half := d.dial(t), d.dial(t), d.dial(t)
+	_, err := io.WriteString(plainText, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.NoError(t, err)
+	_, err = half.Write([]byte{22, 3, 1, 2, 0, 1})
+	require.NoError(t, err)
+	d.works(t)
+	for _, conn := range []net.Conn{silent, plainText, half} {
+		closedByPeer(t, conn)
+	}
+}
+
+func TestHeaderFlood(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t, false, 100, 100, nil)
+	answer := ask(t, d.address, "POST / HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("X-A: "+strings.Repeat("b", 1000)+"\r\n", 60)+"\r\n")
+	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
+	d.works(t)
+	require.Equal(t, int64(1), d.most.Load(), "no handler saw it")
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t, false, 5, 1, nil) // loopback is bounded by the total alone
+	var held []net.Conn
+	for range 5 {
+		held = append(held, d.dial(t))
+	}
+	require.Eventually(t, func() bool { return d.limited.Open() == 5 }, patience, time.Millisecond)
+	for range 20 {
+		closedByPeer(t, d.dial(t))
+	}
+	require.Equal(t, uint64(20), d.limited.Refused())
+	held[0].Close()
+	require.Eventually(t, func() bool { return d.limited.Open() < 5 }, patience, time.Millisecond)
+	d.works(t)
+}
+
+// elsewhere is a listener whose connections come from addresses that it is told.
+type elsewhere struct {
+	net.Listener
+
+	from chan string
+}
+
+type movedConn struct {
+	net.Conn
+
+	from net.Addr
+}
+
+func (c movedConn) RemoteAddr() net.Addr { return c.from }
+
+func (l elsewhere) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return movedConn{Conn: conn, from: &net.TCPAddr{IP: net.ParseIP(<-l.from), Port: 1}}, nil
+}
+
+func TestConnectionsAreBoundedPerAddress(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	from := make(chan string, 1)
+	limited, err := LimitListener(elsewhere{ln, from}, 100, 2, openProxies(t, "10.0.0.0/8"))
+	require.NoError(t, err)
+	t.Cleanup(func() { limited.Close() })
+	accepted := make(chan net.Conn, 100)
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			conn, err := limited.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- conn
+		}
+	})
+	connect := func(address string) {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		from <- address
+	}
+	taken := func(address string) net.Conn {
+		connect(address)
+		select {
+		case conn := <-accepted:
+			t.Cleanup(func() { conn.Close() })
+			return conn
+		case <-time.After(patience):
+			t.Fatalf("%s was not taken", address)
+			return nil
+		}
+	}
+	turnedAway := func(address string) {
+		before := limited.Refused()
+		connect(address)
+		require.Eventually(t, func() bool { return limited.Refused() == before+1 }, patience, time.Millisecond, address)
+	}
+	first := taken("203.0.113.9")
+	taken("::ffff:203.0.113.9")
+	turnedAway("203.0.113.9")
+	taken("203.0.113.10")
+	taken("2001:db8:1:2::1")
+	taken("2001:db8:1:2::2")
+	turnedAway("2001:db8:1:2::3")
+	taken("2001:db8:1:3::1")
+	for range 5 {
+		taken("10.0.0.1")
+		taken("127.0.0.1")
+	}
+	first.Close()
+	first.Close() // the second time gives nothing back
+	taken("203.0.113.9")
+	turnedAway("203.0.113.9")
+	require.Equal(t, 16, limited.Open())
+	limited.Close()
+	done.Wait()
+}
+
+func TestLimitListenerIsChecked(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][2]int{{0, 1}, {1, 0}, {-1, 1}} {
+		_, err := LimitListener(nil, c[0], c[1], nil)
+		require.ErrorContains(t, err, "must be positive")
+	}
+}

@@ -1,0 +1,133 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailroom/ingress/guard"
+	"mailroom/shared/config"
+)
+
+// operatorWrite bounds a download by an operator.
+const operatorWrite = 5 * time.Minute
+
+// listen opens every address and serves it in the group.
+func (p *program) listen(ctx context.Context, env config.Env, group *errgroup.Group, closing *closers) error {
+	var public []Listener
+	var limits []*guard.LimitedListener
+	for _, at := range p.addresses {
+		ln, err := listen(ctx, closing, at.address)
+		if err != nil {
+			return err
+		}
+		limited, err := guard.LimitListener(ln, guard.MaxConnections, guard.MaxPerAddress, p.server.proxies)
+		if err != nil {
+			return err
+		}
+		limits = append(limits, limited)
+		public = append(public, Listener{Listener: limited, TLS: at.tls})
+		p.logger.Info("ingress.listening", slog.String("address", ln.Addr().String()), slog.Bool("tls", at.tls))
+	}
+	for _, c := range newConnectionMetrics(limits) {
+		if err := p.registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	own, err := listen(ctx, closing, env.OperatorListen)
+	if err != nil {
+		return err
+	}
+	p.logger.Info("operator.listening", slog.String("address", own.Addr().String()))
+	// What fails while requests in flight finish is kept too.
+	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { p.failures.Run(recording); return nil })
+	group.Go(func() error { defer stop(); return p.server.Serve(ctx, public...) })
+	group.Go(func() error { return serveOperator(ctx, own, p.console, p.logger) })
+	return nil
+}
+
+// address is where the door is.
+type address struct {
+	address string
+	tls     bool
+}
+
+// addresses gives where the door listens. A source that anybody may post to is for
+// loopback alone.
+func addresses(env config.Env, file *config.File) ([]address, error) {
+	c := file.Ingress.TLS
+	out := []address{{address: env.Listen, tls: c.Certificate != ""}}
+	if c.PlainListen != "" {
+		out = append(out, address{address: c.PlainListen})
+	}
+	for _, src := range file.Sources {
+		for _, at := range out {
+			if src.Insecure && !loopback(at.address) {
+				return nil, fmt.Errorf("source %s is insecure: anybody may post to it, which is for loopback addresses alone, not %s",
+					src.Name, at.address)
+			}
+		}
+	}
+	return out, nil
+}
+
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+func listen(ctx context.Context, closing *closers, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	ln, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	closing.add(func(context.Context) error {
+		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("close listener: %w", err)
+		}
+		return nil
+	})
+	return ln, nil
+}
+
+// serveOperator serves the operator API until ctx is done.
+func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, logger *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readHeaderTimeout,
+		WriteTimeout:      operatorWrite,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve operator api: %w", err)
+	case <-ctx.Done():
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := server.Shutdown(limit); err != nil {
+		_ = server.Close() // a download that does not end is cut
+	}
+	return nil
+}

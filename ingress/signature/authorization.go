@@ -1,0 +1,60 @@
+package signature
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+	"time"
+
+	"mailroom/shared/fault"
+)
+
+const authorizationHeader = "Authorization"
+
+// hasWord reports whether any Authorization line of h begins with the word of an
+// authentication scheme, in either case (RFC 9110 §11.1).
+func hasWord(h http.Header, word string) bool {
+	for _, line := range h[authorizationHeader] {
+		if first, _, _ := strings.Cut(line, " "); strings.EqualFold(first, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// credentials gives what stands after the word. Any second Authorization line, of
+// whatever scheme, is refused: who reads the one must not decide for who reads the other.
+func credentials(h http.Header, word string) (string, error) {
+	if !hasWord(h, word) {
+		return "", fault.Newf(fault.CredentialsMissing, "the header Authorization with %s credentials is missing", word)
+	}
+	lines := h[authorizationHeader]
+	if len(lines) > 1 {
+		return "", fault.New(fault.CredentialsInvalid, "the header Authorization must stand exactly once")
+	}
+	_, rest, _ := strings.Cut(lines[0], " ")
+	return strings.Trim(rest, " "), nil
+}
+
+// compare compares presented with every key that is live at now. Hashes are
+// compared, so that the time it takes tells neither the length nor the beginning
+// of a secret, nor which of them matches.
+func compare(keys []Key, now time.Time, readable func(text string) error, presented string) (Verifier, error) {
+	number := 0
+	got := sha256.Sum256([]byte(presented))
+	for _, k := range live(keys, now, readable) {
+		want := sha256.Sum256([]byte(k.text))
+		if subtle.ConstantTimeCompare(got[:], want[:]) == 1 && number == 0 {
+			number = k.number
+		}
+	}
+	if number == 0 {
+		return nil, wrongCredentials()
+	}
+	return decided(number), nil
+}
+
+func wrongCredentials() error {
+	return fault.New(fault.CredentialsInvalid, "the credentials are not those of this source")
+}
