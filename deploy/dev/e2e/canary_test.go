@@ -16,10 +16,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/signing"
 )
 
 // secrets and canaries must not turn up anywhere but where they belong.
-var canaries = []string{webhookSecret, operatorToken, canarySubject, canaryText, canaryLocal, canaryFile, "mailroom-dev-secret"}
+var canaries = []string{webhookSecret, rotatedSecret, operatorToken, canarySubject, canaryText, canaryLocal, canaryFile, "mailroom-dev-secret"}
 
 // TestNothingLeaks sends mail full of canaries down every kind of path and greps
 // what is written about it: logs at debug level, metrics, histories, visibility,
@@ -83,15 +84,11 @@ func TestNothingLeaks(t *testing.T) {
 // refuse posts an event whose signature is wrong.
 func (w *world) refuse(id string) string {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.IngressURL()+"/webhooks/email", bytes.NewReader(shapeA(id, "support").json()))
+	a, err := w.call(w.t.Context(), shapeA(id, "support").json(), func(h http.Header) {
+		h.Set(signing.SignatureHeader, strings.Repeat("ab", 32))
+	})
 	require.NoError(w.t, err)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Webhook-Timestamp", "1700000000")
-	req.Header.Set("X-Webhook-Signature", strings.Repeat("ab", 32))
-	res, err := w.http.Do(req)
-	require.NoError(w.t, err)
-	require.Equal(w.t, http.StatusUnauthorized, res.StatusCode)
-	require.NoError(w.t, res.Body.Close())
+	require.Equal(w.t, http.StatusUnauthorized, a.Status)
 	return id
 }
 

@@ -24,12 +24,12 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"mailroom/deploy/dev/stack"
-	"mailroom/shared/signing"
 	"mailroom/shared/testenv"
 )
 
 const (
 	webhookSecret = "e2e-webhook-secret-canary"
+	rotatedSecret = "e2e-rotated-secret-canary"
 	operatorToken = "e2e-operator-token-canary"
 	patience      = 60 * time.Second
 	tick          = 50 * time.Millisecond
@@ -38,11 +38,12 @@ const (
 // world is one Mailroom of its own: database, buckets, namespace and processes.
 type world struct {
 	*stack.Stack
-	t     *testing.T
-	infra stack.Infra
-	bin   string
-	tc    client.Client
-	http  *http.Client
+	t       *testing.T
+	options stack.Options
+	infra   stack.Infra // as the test reaches it, also where the programs cannot
+	bin     string
+	tc      client.Client
+	http    *http.Client
 }
 
 // settings fill the configuration of a world.
@@ -51,6 +52,7 @@ type settings struct {
 	Deliver string // budget of a delivery
 	Scan    string
 	MaxSize string
+	Secrets string // of the source, as a YAML list
 	Extra   string // more routes, as YAML lines
 }
 
@@ -60,7 +62,7 @@ sources:
     path: /webhooks/email
     profile: mailparse
     schemes: [timestamp-hmac]
-    secrets: [{ref: "env:WEBHOOK_SECRET"}]
+    secrets: [{{.Secrets}}]
     tenant: default
 tenants:
   - {name: default, domains: [yourapp.example]}
@@ -106,10 +108,11 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 	name := "w" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	infra, err := stack.Isolate(ctx, stack.TestInfra(os.Getenv), name)
 	require.NoError(t, err)
+	direct := infra
 	reach(&infra)
 	ports, err := stack.FreePorts()
 	require.NoError(t, err)
-	s := settings{Sink: fmt.Sprintf("http://127.0.0.1:%d", ports.Sink), Deliver: "24h", Scan: "24h", MaxSize: "4MiB"}
+	s := settings{Sink: fmt.Sprintf("http://127.0.0.1:%d", ports.Sink), Deliver: "24h", Scan: "24h", MaxSize: "4MiB", Secrets: `{ref: "env:WEBHOOK_SECRET"}`}
 	if edit != nil {
 		edit(&s)
 	}
@@ -120,19 +123,22 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 	vars := stack.DevDefaults().With(stack.Vars{
 		"WEBHOOK_SECRET": webhookSecret, "OPERATOR_TOKEN": operatorToken, "PATH": os.Getenv("PATH"), "MAILROOM_LOG_LEVEL": "debug",
 	})
-	st, err := stack.New(stack.Options{
+	options := stack.Options{
 		Dir: dir, Bin: bin, Services: stack.Programs(), Infra: infra, Ports: ports, Config: path, Vars: vars,
-	})
+	}
+	st, err := stack.New(options)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_, err := st.Down(context.Background())
 		require.NoError(t, err)
 	})
 	require.NoError(t, st.Up(ctx))
-	tc, err := client.Dial(client.Options{HostPort: infra.Temporal, Namespace: infra.TemporalNamespace})
+	tc, err := client.Dial(client.Options{HostPort: direct.Temporal, Namespace: direct.TemporalNamespace})
 	require.NoError(t, err)
 	t.Cleanup(tc.Close)
-	return &world{Stack: st, t: t, infra: infra, bin: bin, tc: tc, http: &http.Client{Timeout: 30 * time.Second}}
+	return &world{
+		Stack: st, t: t, options: options, infra: direct, bin: bin, tc: tc, http: &http.Client{Timeout: 30 * time.Second},
+	}
 }
 
 // in gives the world to a subtest, so that failures are its own.
@@ -141,50 +147,6 @@ func (w *world) in(t *testing.T) *world {
 	own := *w
 	own.t = t
 	return &own
-}
-
-// answer is what the ingress says.
-type answer struct {
-	Status    int    `json:"-"`
-	OK        bool   `json:"ok"`
-	ID        string `json:"id"`
-	Duplicate bool   `json:"duplicate"`
-	Error     string `json:"error"`
-}
-
-// post signs and posts a body now.
-func (w *world) post(body []byte) answer {
-	w.t.Helper()
-	a, err := w.tryPost(body)
-	require.NoError(w.t, err)
-	return a
-}
-
-func (w *world) tryPost(body []byte) (answer, error) {
-	stamp := strconv.FormatInt(time.Now().Unix(), 10)
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, w.IngressURL()+"/webhooks/email", bytes.NewReader(body))
-	if err != nil {
-		return answer{}, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Webhook-Timestamp", stamp)
-	req.Header.Set("X-Webhook-Signature", signing.TimestampHMAC(webhookSecret, stamp, body))
-	res, err := w.http.Do(req)
-	if err != nil {
-		return answer{}, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	a := answer{Status: res.StatusCode}
-	return a, json.NewDecoder(res.Body).Decode(&a)
-}
-
-// accept posts a body that must be accepted and gives its event id.
-func (w *world) accept(body []byte) string {
-	w.t.Helper()
-	a := w.post(body)
-	require.Equal(w.t, http.StatusOK, a.Status, a.Error)
-	require.True(w.t, a.OK)
-	return a.ID
 }
 
 // api calls the operator API and decodes the answer into out, which may be nil.
@@ -252,7 +214,11 @@ func (w *world) until(id, state string) email {
 	w.t.Helper()
 	var e email
 	require.Eventually(w.t, func() bool {
-		e = w.email(id)
+		var now email // the API may be without its database for a moment
+		if w.api(http.MethodGet, "/emails/"+url.PathEscape(id), nil, &now) != http.StatusOK {
+			return false
+		}
+		e = now
 		return e.State == state
 	}, patience, tick, "email %s does not become %s; the log of the worker is %s", id, state, w.LogFile(stack.Worker))
 	return e

@@ -1,0 +1,316 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+
+	"mailroom/deploy/dev/stack"
+	"mailroom/ingress/failpoint"
+	"mailroom/shared/signing"
+)
+
+// TestReceiver is the conformance suite of a webhook receiver, over sockets and
+// against the running programs. The cases share a world and follow each other,
+// because some of them end the ingress.
+func TestReceiver(t *testing.T) {
+	t.Parallel()
+	w, g := newGatedWorld(t, nil)
+	old := newID()
+	w.accept(shapeA(old, "support").json())
+	w.once(old)
+	w.forget(old) // which is done when its case comes
+	crashing := crashingBin(t, w.bin)
+	cases := []struct {
+		name string
+		run  func(*world)
+	}{
+		{"valid", (*world).receivesValid},
+		{"duplicate in sequence", (*world).receivesTwice},
+		{"duplicates at a barrier", (*world).receivesAtOnce},
+		{"reordered", (*world).receivesReordered},
+		{"timeout then retry", func(w *world) { w.receivesAfterTimeout(g) }},
+		{"unsigned and badly signed", (*world).refusesBadSignatures},
+		{"signed and malformed", (*world).refusesMalformed},
+		{"restart between attempts", func(w *world) { w.receivesAfterRestart(g) }},
+		{"killed before storing", func(w *world) { w.crash(crashing, failpoint.BeforeStore, nil) }},
+		{"killed between storing and starting", func(w *world) { w.crash(crashing, failpoint.AfterStore, nil) }},
+		{"killed after starting", func(w *world) { w.crash(crashing, failpoint.AfterStart, nil) }},
+		{"killed between starting and answering", func(w *world) { w.crash(crashing, failpoint.AfterStart, g.postgres) }},
+		{"copies after the end", (*world).copiesAfterEnd},
+		{"copies after retention", func(w *world) { w.copiesAfterRetention(g, old) }},
+		{"copies by different ways", func(w *world) { w.copiesByWays(g) }},
+		{"conflicts by different ways", func(w *world) { w.conflictsByWays(g) }},
+		{"nothing leaks", (*world).leaksNothing},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			defer g.open()
+			require.NoError(t, w.Start(t.Context(), stack.Ingress), "whatever the case before has left")
+			c.run(w.in(t))
+		})
+	}
+}
+
+// once waits for the end of an email and sees that it had its effect once.
+func (w *world) once(id string) {
+	w.t.Helper()
+	w.until(id, "delivered")
+	require.Equal(w.t, map[string]int{"/tickets": 1}, w.effects(id))
+}
+
+func (w *world) receivesValid() {
+	id := newID()
+	require.Equal(w.t, answer{Status: http.StatusOK, OK: true, ID: id}, w.post(shapeA(id, "support").json()))
+	w.once(id)
+}
+
+func (w *world) receivesTwice() {
+	id := newID()
+	body := shapeB(id, "support").json()
+	require.False(w.t, w.post(body).Duplicate)
+	require.Equal(w.t, answer{Status: http.StatusOK, OK: true, ID: id, Duplicate: true}, w.post(body))
+	w.once(id)
+}
+
+func (w *world) receivesAtOnce() {
+	id := newID()
+	before := w.duplicates()
+	fresh := w.copiesAtOnce(shapeA(id, "support").json(), 50)
+	require.Equal(w.t, 1, fresh, "of fifty copies one is the first")
+	require.Equal(w.t, before+49, w.duplicates())
+	w.once(id)
+}
+
+// copiesAtOnce posts a body so many times side by side; all must be accepted. It
+// gives how many were the first.
+func (w *world) copiesAtOnce(body []byte, copies int) (fresh int) {
+	w.t.Helper()
+	answers, failures := make([]answer, copies), make([]error, copies)
+	var group sync.WaitGroup
+	barrier := make(chan struct{})
+	for i := range copies {
+		group.Go(func() {
+			<-barrier
+			answers[i], failures[i] = w.tryPost(body)
+		})
+	}
+	close(barrier)
+	group.Wait()
+	for i, a := range answers {
+		require.NoError(w.t, failures[i])
+		require.Equal(w.t, http.StatusOK, a.Status, a.Error)
+		if !a.Duplicate {
+			fresh++
+		}
+	}
+	return fresh
+}
+
+// receivesReordered: what was signed first comes last.
+func (w *world) receivesReordered() {
+	ids := []string{newID(), newID(), newID()}
+	now := time.Now()
+	for i, id := range ids {
+		body := shapeA(id, "support").with(fields{"timestamp": now.Add(-time.Duration(i) * time.Minute).UTC().Format(time.RFC3339)}).json()
+		a, err := w.call(w.t.Context(), body, signed(webhookSecret, now.Add(-time.Duration(i)*time.Minute), body))
+		require.NoError(w.t, err)
+		require.Equal(w.t, answer{Status: http.StatusOK, OK: true, ID: id}, a)
+	}
+	for _, id := range ids {
+		w.once(id)
+	}
+}
+
+// receivesAfterTimeout: the sender gives up before anything has answered, and what
+// it sent may be stored all the same.
+func (w *world) receivesAfterTimeout(g gates) {
+	id := newID()
+	body := shapeA(id, "support").json()
+	g.postgres.set(hang)
+	g.temporal.set(hang)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err := w.call(ctx, body, nil)
+	require.ErrorIs(w.t, err, context.DeadlineExceeded)
+	g.open()
+	w.retry(body)
+	w.once(id)
+}
+
+// retry posts until the answer is 2xx, as a provider does, and gives it.
+func (w *world) retry(body []byte) answer {
+	w.t.Helper()
+	var a answer
+	require.Eventually(w.t, func() bool {
+		var err error
+		a, err = w.tryPost(body)
+		return err == nil && a.Status == http.StatusOK
+	}, patience, tick)
+	return a
+}
+
+func (w *world) refusesBadSignatures() {
+	set := func(name, value string) func(http.Header, []byte) {
+		return func(h http.Header, _ []byte) { h.Set(name, value) }
+	}
+	at := func(d time.Duration) func(http.Header, []byte) {
+		return func(h http.Header, body []byte) { signed(webhookSecret, time.Now().Add(d), body)(h) }
+	}
+	forged := map[string]bool{}
+	for name, change := range map[string]func(http.Header, []byte){
+		"missing":      func(h http.Header, _ []byte) { h.Del(signing.SignatureHeader) },
+		"no timestamp": func(h http.Header, _ []byte) { h.Del(signing.TimestampHeader) },
+		"malformed":    set(signing.SignatureHeader, "not hexadecimal"),
+		"short":        set(signing.SignatureHeader, "abcd"),
+		"foreign key":  func(h http.Header, body []byte) { signed("another key", time.Now(), body)(h) },
+		"empty key":    func(h http.Header, body []byte) { signed("", time.Now(), body)(h) },
+		"stale":        at(-6 * time.Minute),
+		"future":       at(6 * time.Minute),
+		"stamp moved":  set(signing.TimestampHeader, strconv.FormatInt(time.Now().Unix()-1, 10)),
+		"altered":      func(h http.Header, body []byte) { signed(webhookSecret, time.Now(), append([]byte(" "), body...))(h) },
+		"compacted": func(h http.Header, body []byte) {
+			signed(webhookSecret, time.Now(), bytes.ReplaceAll(body, []byte(`":`), []byte(`": `)))(h)
+		},
+	} {
+		id := newID()
+		forged[id] = true
+		body := shapeA(id, "support").json()
+		a, err := w.call(w.t.Context(), body, func(h http.Header) { change(h, body) })
+		require.NoError(w.t, err, name)
+		require.Equal(w.t, http.StatusUnauthorized, a.Status, name)
+		require.Empty(w.t, a.ID, name)
+		// Right afterwards the same id, with another signature that is wrong, tells no more.
+		again, err := w.call(w.t.Context(), body, func(h http.Header) { change(h, body) })
+		require.NoError(w.t, err, name)
+		require.Equal(w.t, a, again, name)
+	}
+	w.nothingOf(forged)
+}
+
+func (w *world) refusesMalformed() {
+	refused := map[string]bool{}
+	for name, body := range map[string]func(id string) string{
+		"cut":          func(id string) string { return `{"event_id":"` + id + `","recipient":["support@yourapp.ex` },
+		"an array":     func(id string) string { return `["` + id + `"]` },
+		"two ids":      func(id string) string { return `{"event_id":"` + id + `","event_id":"other"}` },
+		"not UTF-8":    func(id string) string { return "{\"event_id\":\"" + id + "\",\"subject\":\"\xff\"}" },
+		"no id at all": func(id string) string { return `{"subject":"` + id + `"}` },
+	} {
+		id := newID()
+		refused[id] = true
+		a, err := w.tryPost([]byte(body(id)))
+		require.NoError(w.t, err, name)
+		require.Equal(w.t, http.StatusBadRequest, a.Status, name)
+	}
+	w.nothingOf(refused)
+}
+
+// receivesAfterRestart: the first attempt was refused by one process, the second is
+// taken by the next.
+func (w *world) receivesAfterRestart(g gates) {
+	id := newID()
+	body := shapeA(id, "support").json()
+	g.postgres.set(refuse)
+	g.temporal.set(refuse)
+	a := w.post(body)
+	require.Equal(w.t, http.StatusServiceUnavailable, a.Status)
+	require.NotEmpty(w.t, a.RetryAfter)
+	g.open()
+	require.NoError(w.t, w.Restart(w.t.Context(), stack.Ingress))
+	require.False(w.t, w.post(body).Duplicate, "a refused attempt leaves nothing")
+	w.once(id)
+}
+
+// crashingBin gives a folder of programs in which the ingress has failpoints.
+func crashingBin(t *testing.T, bin string) string {
+	t.Helper()
+	dir := t.TempDir()
+	entries, err := os.ReadDir(bin)
+	require.NoError(t, err)
+	for _, e := range entries {
+		if e.Name() != stack.Ingress {
+			require.NoError(t, os.Symlink(filepath.Join(bin, e.Name()), filepath.Join(dir, e.Name())))
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-tags=failpoints",
+		"-o", filepath.Join(dir, stack.Ingress), "mailroom/ingress/cmd/ingress")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	said, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	return dir
+}
+
+// crash ends the ingress at one place while it takes an email, and sends that
+// again to the next. away, when given, is shut meanwhile.
+func (w *world) crash(bin string, at failpoint.Name, away *gate) {
+	require.NoError(w.t, w.Stop(stack.Ingress))
+	doomed := w.another(w.t, func(o *stack.Options) {
+		o.Bin, o.Ports = bin, w.options.Ports
+		o.Vars = o.Vars.With(stack.Vars{failpoint.Variable: string(at)})
+	})
+	require.NoError(w.t, doomed.Start(w.t.Context(), stack.Ingress))
+	id := newID()
+	body := shapeA(id, "support").json()
+	if away != nil {
+		away.set(refuse)
+	}
+	first, err := w.tryPost(body)
+	require.Eventually(w.t, func() bool { return silent(doomed) }, patience, tick, "it is killed: see %s", doomed.LogFile(stack.Ingress))
+	require.NoError(w.t, doomed.Kill(stack.Ingress)) // all of its ports are free
+	rows := w.count(`SELECT count(*) FROM emails WHERE event_id = $1`, id)
+	_, missing := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")
+	var gone *serviceerror.NotFound
+	switch {
+	case at == failpoint.BeforeStore:
+		require.Error(w.t, err, "nothing is answered")
+		require.Zero(w.t, rows)
+		require.ErrorAs(w.t, missing, &gone)
+	case at == failpoint.AfterStore:
+		require.Error(w.t, err, "nothing is answered")
+		require.Equal(w.t, 1, rows)
+		require.ErrorAs(w.t, missing, &gone)
+	case away != nil:
+		require.Error(w.t, err, "nothing is answered")
+		require.Zero(w.t, rows)
+		require.NoError(w.t, missing)
+	default:
+		require.NoError(w.t, err)
+		require.Equal(w.t, http.StatusOK, first.Status, "it was durable")
+		require.Equal(w.t, 1, rows)
+		require.NoError(w.t, missing)
+	}
+	if away != nil {
+		away.set(pass)
+	}
+	require.NoError(w.t, w.Start(w.t.Context(), stack.Ingress))
+	again := w.retry(body)
+	if at == failpoint.BeforeStore {
+		require.False(w.t, again.Duplicate)
+	} else if away == nil {
+		require.True(w.t, again.Duplicate)
+	}
+	w.once(id)
+}
+
+// leaksNothing comes last: what all the cases before have written.
+func (w *world) leaksNothing() {
+	for _, program := range []string{stack.Ingress, stack.Worker} {
+		for _, text := range w.logs(program) {
+			clean(w.t, program+" log", text)
+			require.NotContains(w.t, strings.ToLower(string(text)), strings.ToLower(signing.SignatureHeader))
+		}
+		clean(w.t, program+" metrics", []byte(w.metrics(program)))
+	}
+}

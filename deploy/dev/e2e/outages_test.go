@@ -1,0 +1,103 @@
+package e2e_test
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// answerLimit is how long an answer may take while things are away: five seconds,
+// and what a machine full of other tests adds.
+const answerLimit = 5*time.Second + 500*time.Millisecond
+
+// outage is something going wrong for a while.
+type outage struct {
+	name    string
+	set     func(gates)
+	lasts   time.Duration // at least
+	refuses bool          // nothing durable can be reached
+}
+
+func outages() []outage {
+	return []outage{
+		{name: "temporal-refuses", lasts: 2 * time.Second, set: func(g gates) { g.temporal.set(refuse) }},
+		{name: "temporal-hangs", lasts: 4 * time.Second, set: func(g gates) { g.temporal.set(hang) }},
+		{name: "temporal-slow", lasts: 2 * time.Second, set: func(g gates) { g.temporal.set(slow) }},
+		{name: "temporal-drops", lasts: 2 * time.Second, set: func(g gates) { g.temporal.set(drop) }},
+		{name: "postgres-refuses", lasts: 2 * time.Second, set: func(g gates) { g.postgres.set(refuse) }},
+		{name: "postgres-hangs", lasts: 4 * time.Second, set: func(g gates) { g.postgres.set(hang) }},
+		{name: "postgres-slow", lasts: 2 * time.Second, set: func(g gates) { g.postgres.set(slow) }},
+		{name: "postgres-drops", lasts: 2 * time.Second, set: func(g gates) { g.postgres.set(drop) }},
+		{name: "minio-refuses", lasts: 2 * time.Second, set: func(g gates) { g.minio.set(refuse) }},
+		{name: "minio-hangs", lasts: 4 * time.Second, set: func(g gates) { g.minio.set(hang) }},
+		{name: "stores-refuse", lasts: 3 * time.Second, refuses: true, set: func(g gates) {
+			g.postgres.set(refuse)
+			g.temporal.set(refuse)
+		}},
+		{name: "stores-hang", lasts: 6 * time.Second, refuses: true, set: func(g gates) {
+			g.postgres.set(hang)
+			g.temporal.set(hang)
+		}},
+		{name: "all-refuse", lasts: 3 * time.Second, refuses: true, set: func(g gates) {
+			g.postgres.set(refuse)
+			g.temporal.set(refuse)
+			g.minio.set(refuse)
+		}},
+	}
+}
+
+// TestStreamThroughOutages takes away everything that accepting depends on, one
+// after the other, in the middle of a stream of emails. One durable place is enough
+// to accept; with none left the only answer is 503. Then nothing is lost and
+// nothing is there twice.
+func TestStreamThroughOutages(t *testing.T) {
+	t.Parallel()
+	w, g := newGatedWorld(t, nil)
+	s := startStream(t, w)
+	s.flows(t, 5)
+	for _, o := range outages() {
+		t.Run(o.name, func(t *testing.T) {
+			defer g.open()
+			o.set(g)
+			s.enter(o.name)
+			end := time.After(o.lasts)
+			if o.refuses {
+				s.onlyRefuses(t, o.name)
+			} else {
+				s.flows(t, 8)
+				require.Eventually(t, func() bool { return s.large(o.name) }, patience, tick, "large ones as well")
+			}
+			<-end
+			for _, one := range s.within(o.name) {
+				if o.refuses {
+					require.Equal(t, http.StatusServiceUnavailable, one.status, "%s after %s", one.id, one.took)
+				} else {
+					require.Equal(t, http.StatusOK, one.status, "%s of %d bytes after %s", one.id, one.size, one.took)
+				}
+			}
+			s.enter("after-" + o.name)
+			g.open()
+			s.flows(t, 5)
+			for _, one := range s.begun(o.name) {
+				require.LessOrEqual(t, one.took, answerLimit, "%s: %d", one.id, one.status)
+			}
+		})
+	}
+	t.Run("audit", s.audit)
+}
+
+// onlyRefuses waits for answers of a phase and sees that all say 503 and when to
+// come back.
+func (s *stream) onlyRefuses(t *testing.T, phase string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(s.within(phase)) >= 20 }, patience, tick)
+	for _, one := range s.within(phase) {
+		require.Equal(t, http.StatusServiceUnavailable, one.status, "%s after %s", one.id, one.took)
+		seconds, err := strconv.Atoi(one.retryAfter)
+		require.NoError(t, err, "Retry-After %q", one.retryAfter)
+		require.Positive(t, seconds)
+	}
+}
