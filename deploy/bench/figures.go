@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"mailroom/deploy/dev/stack"
 )
@@ -68,6 +69,38 @@ func peakMiB(program string) (float64, error) {
 	return 0, fmt.Errorf("%s: %w", program, os.ErrNotExist)
 }
 
+// ticksPerSecond is the unit of /proc/PID/stat, the same on every Linux.
+const ticksPerSecond = 100
+
+// processorTime sums what the running processes of the chosen names have used.
+func processorTime(chosen func(name string) bool) (time.Duration, error) {
+	found, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	ticks := 0
+	for _, path := range found {
+		text, err := os.ReadFile(path) //nolint:gosec // of the kernel
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(text), "(")
+		name, rest, _ := strings.Cut(rest, ") ")
+		fields := strings.Fields(rest)
+		if !chosen(name) || len(fields) < 15 {
+			continue
+		}
+		for _, field := range fields[11:13] { // utime, stime
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				return 0, err
+			}
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+}
+
 // print writes the table, each figure beside what it must reach.
 func (r *report) print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -81,9 +114,28 @@ func (r *report) print(out io.Writer) {
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, figure, goal, mark)
 	}
-	of := func(f float64) string { return fmt.Sprintf("%.2f", f) }
-	perSecond := func(f float64) string { return fmt.Sprintf("%.0f/s", f) }
 	_, _ = fmt.Fprintln(w, "\nfigure\tmeasured\tgoal\t")
+	if r.Door != nil {
+		r.Door.rows(row)
+	}
+	if r.Nothing > 0 {
+		r.way(row)
+	}
+	row("accepted, delivered, effects, repeats", fmt.Sprintf("%d, %d, %d, %d", r.Audit.Accepted, r.Audit.Delivered, r.Audit.Effects, r.Audit.Repeats),
+		"equal", r.Audit.Accepted == r.Audit.Delivered && r.Audit.Accepted == r.Audit.Effects)
+	_ = w.Flush()
+}
+
+// rower adds a line to the table: what, how much, what it should be, whether it is.
+type rower func(name, figure, goal string, reached bool)
+
+func of(f float64) string        { return fmt.Sprintf("%.2f", f) }
+func perSecond(f float64) string { return fmt.Sprintf("%.0f/s", f) }
+
+func latencies(a acks) string { return fmt.Sprintf("%.2f, %.2f, %.2f ms", a.P50, a.P99, a.P999) }
+
+// way shows the figures of whole emails.
+func (r *report) way(row rower) {
 	row("workflow that does nothing", perSecond(r.Nothing), "", true)
 	row("workflow with five activities", perSecond(r.Five), "", true)
 	row("Mailroom, 4 KB", perSecond(r.Small), "", true)
@@ -101,7 +153,27 @@ func (r *report) print(out io.Writer) {
 	}{{stack.Worker, 256}, {stack.Ingress, 128}, {stack.Worker + "_16x10MB", 768}, {stack.Ingress + "_16x10MB", 256}} {
 		row("peak resident memory, "+m.name, fmt.Sprintf("%.0f MiB", r.Memory[m.name]), fmt.Sprintf("< %.0f MiB", m.goal), r.Memory[m.name] < m.goal)
 	}
-	row("accepted, delivered, effects, repeats", fmt.Sprintf("%d, %d, %d, %d", r.Audit.Accepted, r.Audit.Delivered, r.Audit.Effects, r.Audit.Repeats),
-		"equal", r.Audit.Accepted == r.Audit.Delivered && r.Audit.Accepted == r.Audit.Effects)
-	_ = w.Flush()
+}
+
+// rows shows the figures of the door.
+func (d *door) rows(row rower) {
+	for _, t := range []struct {
+		name string
+		got  map[string]acks
+		goal float64
+	}{{"Temporal healthy", d.Healthy, 4000}, {"Temporal stopped", d.Stopped, 6000}} {
+		for _, loop := range []string{"closed_1", "closed_16", "closed_64"} {
+			got, goal, reached := t.got[loop], "", true
+			if loop == "closed_1" {
+				goal, reached = "p50 < 1 ms", got.P50 < 1
+			}
+			row(t.name+", "+loop, perSecond(got.Rate)+"; "+latencies(got), goal, reached)
+		}
+		burst := t.got["burst"]
+		row(t.name+", burst", perSecond(burst.Rate), ">= "+perSecond(t.goal), burst.Rate >= t.goal)
+		row(t.name+", burst ack p50, p99, p99.9", latencies(burst), "p99 < 25 ms", burst.P99 < 25)
+	}
+	row("starter / bare starts", fmt.Sprintf("%s (%s, %s)", of(d.StartsOfBare), perSecond(d.Starts), perSecond(d.BareStarts)), ">= 0.90", d.StartsOfBare >= .9)
+	row("bad signature / good", fmt.Sprintf("%s (%.0f, %.0f µs)", of(d.BadOfGood), d.BadCost, d.GoodCost), "<= 0.30", d.BadOfGood <= .3)
+	row("ingress, 50 x 25 MiB", fmt.Sprintf("%.0f MiB, %d told to come again", d.HugePeak, d.HugeRefused), "< 256 MiB", d.HugePeak < 256)
 }

@@ -16,6 +16,8 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often rates that are compared are measured; the median counts")
 	flag.IntVar(&o.emails, "emails", 1000, "emails of one round end to end")
 	flag.IntVar(&o.burst, "burst", 10_000, "emails of the burst at the door")
+	flag.IntVar(&o.door, "door", 20_000, "emails of the burst that measures the door alone")
+	flag.StringVar(&o.part, "part", "all", "door, way (of whole emails) or all")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, o, os.Stdout)

@@ -18,9 +18,15 @@ import (
 
 // options are the flags.
 type options struct {
-	root, out             string
-	rounds, emails, burst int
+	root, out, part             string
+	rounds, emails, burst, door int
 }
+
+// What -part may name.
+const (
+	partDoor = "door" // the ingress by itself
+	partWay  = "way"  // whole emails
+)
 
 // The sizes of what is sent, in bytes.
 const (
@@ -48,6 +54,7 @@ type report struct {
 	Steady acks `json:"steady"`
 
 	Memory map[string]float64 `json:"peak_resident_mib"`
+	Door   *door              `json:"door,omitempty"`
 	Audit  audit              `json:"audit"`
 }
 
@@ -69,8 +76,12 @@ type bench struct {
 	db      *pgx.Conn
 	sender  *sender
 	sent    int64
+	posted  int // not yet waited for
 	bin     string
-	closers []func()
+	config  string
+	// temporal can be stopped and started.
+	temporal *temporalServer
+	closers  []func()
 }
 
 func run(ctx context.Context, o options, out io.Writer) error {
@@ -140,6 +151,7 @@ func (b *bench) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.temporal = temporal
 	b.closers = append(b.closers, temporal.stop)
 	return b.startMail(ctx, shared, dir, temporal.address)
 }
@@ -170,6 +182,7 @@ func (b *bench) startMail(ctx context.Context, o stack.Options, dir, temporal st
 	o.Dir, o.Services, o.Infra = filepath.Join(dir, "mailroom"), stack.Programs(), infra
 	o.Config = filepath.Join(dir, "mailroom.yaml")
 	o.Vars = o.Vars.With(stack.Vars{"SINK_BODIES": "0", "SINK_KEYS": "1000000"})
+	b.config = o.Config
 	if err := os.WriteFile(o.Config, fmt.Appendf(nil, configuration, o.Ports.Sink), 0o600); err != nil {
 		return err
 	}
@@ -207,31 +220,44 @@ operators: [{name: bench, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}]
 // measure takes every figure.
 func (b *bench) measure(ctx context.Context) (*report, error) {
 	r := &report{Memory: map[string]float64{}}
+	var err error
+	if b.part != partWay {
+		if r.Door, err = b.measureDoor(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if b.part != partDoor {
+		if err := b.measureWay(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	r.Audit, err = b.audit(ctx)
+	return r, err
+}
+
+// measureWay takes the figures of whole emails.
+func (b *bench) measureWay(ctx context.Context, r *report) error {
 	if err := b.rates(ctx, r); err != nil {
-		return nil, err
+		return err
 	}
 	b.say("a steady stream of %d/s for %d s", steadyRate, steadySeconds)
 	var err error
 	r.Steady, err = b.sender.open(ctx, steadyRate, b.sender.bodies(steadyRate*steadySeconds, smallMail, 0))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := b.drained(ctx, steadyRate*steadySeconds); err != nil {
-		return nil, err
+		return err
 	}
 	b.say("a burst of %d", b.burst)
 	if r.Burst, err = b.sender.closed(ctx, inFlight, b.sender.bodies(b.burst, smallMail, 0)); err != nil {
-		return nil, err
+		return err
 	}
 	if err := b.drained(ctx, b.burst); err != nil {
-		return nil, err
+		return err
 	}
 	b.memory(r, "")
-	if err := b.large(ctx, r); err != nil {
-		return nil, err
-	}
-	r.Audit, err = b.audit(ctx)
-	return r, err
+	return b.large(ctx, r)
 }
 
 // rates measures what is compared, in turn.

@@ -51,8 +51,8 @@ dcRedirectionPolicy: {policy: noop}
 
 // temporalServer is a Temporal server on the PostgreSQL of a stack.
 type temporalServer struct {
-	address string
-	cmd     *exec.Cmd
+	address, program, config string
+	cmd                      *exec.Cmd
 }
 
 // startTemporal makes the databases and starts the server. Stop ends it.
@@ -85,23 +85,30 @@ func startTemporal(ctx context.Context, tools stack.Tools, dir string, infra sta
 	if err := firstOf(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	log, err := os.Create(filepath.Join(dir, "temporal.log")) //nolint:gosec // below our own folder
+	s := &temporalServer{address: fmt.Sprintf("127.0.0.1:%d", ports[0]), program: server, config: path}
+	return s, s.start(ctx)
+}
+
+// start starts the server, again if it was stopped, and waits until it answers.
+func (s *temporalServer) start(ctx context.Context) error {
+	dir := filepath.Dir(s.config)
+	log, err := os.OpenFile(filepath.Join(dir, "temporal.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // below our own folder
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(server, "--config-file", path, "--allow-no-auth", "start") //nolint:gosec,noctx // it outlives the context
+	cmd := exec.Command(s.program, "--config-file", s.config, "--allow-no-auth", "start") //nolint:gosec,noctx // it outlives the context
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the Temporal server: %w", err)
+		return fmt.Errorf("start the Temporal server: %w", err)
 	}
-	s := &temporalServer{address: fmt.Sprintf("127.0.0.1:%d", ports[0]), cmd: cmd}
+	s.cmd = cmd
 	if err := s.wait(ctx); err != nil {
 		s.stop()
-		return nil, fmt.Errorf("%w (log: %s)", err, log.Name())
+		return fmt.Errorf("%w (log: %s)", err, log.Name())
 	}
-	return s, nil
+	return nil
 }
 
 func makeSchemas(ctx context.Context, tool string, database *url.URL, password string) error {
@@ -147,7 +154,12 @@ func (s *temporalServer) wait(ctx context.Context) error {
 	}
 }
 
+// stop ends the server; a second time it does nothing.
 func (s *temporalServer) stop() {
+	if s.cmd == nil {
+		return
+	}
+	defer func() { s.cmd = nil }()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() { _ = s.cmd.Wait(); close(done) }()

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"mailroom/deploy/dev/stack"
+)
+
+// The sizes of what the door is measured with.
+const (
+	startsOf     = 10 // one tenth of it is started with nobody to take it
+	costOf       = 5  // one fifth of it, good and bad
+	hugeMail     = 25 << 20
+	hugeAtOnce   = 50
+	hugePieces   = 64 << 10
+	startWait    = 5 * time.Minute
+	startFlights = 32
+)
+
+// loops are the closed loops: callers, and how many emails as a share of the burst.
+var loops = []struct{ callers, share int }{{1, 20}, {16, 5}, {64, 5}}
+
+// door is what the ingress takes by itself.
+type door struct {
+	Healthy map[string]acks `json:"temporal_healthy"`
+	Stopped map[string]acks `json:"temporal_stopped"`
+
+	BareStarts   float64 `json:"bare_starts_per_second"`
+	Starts       float64 `json:"starter_per_second"`
+	StartsOfBare float64 `json:"starter_of_bare"`
+	GoodCost     float64 `json:"good_cpu_us"`
+	BadCost      float64 `json:"bad_signature_cpu_us"`
+	BadOfGood    float64 `json:"bad_of_good"`
+	HugePeak     float64 `json:"ingress_50x25MB_peak_mib"`
+	HugeRefused  int     `json:"ingress_50x25MB_refused"`
+}
+
+// measureDoor takes the figures of intake.
+func (b *bench) measureDoor(ctx context.Context) (*door, error) {
+	d := &door{Healthy: map[string]acks{}, Stopped: map[string]acks{}}
+	if _, err := b.endToEnd(ctx, 100, 0); err != nil { // nobody's first steps count
+		return nil, err
+	}
+	b.say("the door with Temporal healthy")
+	if err := b.doorLoops(ctx, d.Healthy); err != nil {
+		return nil, err
+	}
+	if err := b.drained(ctx, b.posted); err != nil {
+		return nil, err
+	}
+	b.posted = 0
+	b.say("the door with Temporal stopped")
+	b.temporal.stop()
+	if err := b.doorLoops(ctx, d.Stopped); err != nil {
+		return nil, err
+	}
+	if err := b.costs(ctx, d); err != nil {
+		return nil, err
+	}
+	if err := b.temporal.start(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.drained(ctx, b.posted); err != nil {
+		return nil, err
+	}
+	b.posted = 0
+	if err := b.startRates(ctx, d); err != nil {
+		return nil, err
+	}
+	return d, b.huge(ctx, d)
+}
+
+// doorLoops measures the closed loops and the burst.
+func (b *bench) doorLoops(ctx context.Context, into map[string]acks) error {
+	for _, l := range loops {
+		name := fmt.Sprintf("closed_%d", l.callers)
+		if err := b.loop(ctx, into, name, l.callers, b.door/l.share); err != nil {
+			return err
+		}
+	}
+	return b.loop(ctx, into, "burst", inFlight, b.door)
+}
+
+func (b *bench) loop(ctx context.Context, into map[string]acks, name string, callers, n int) error {
+	requests, err := b.sender.requests(b.sender.bodies(n, smallMail, 0), false)
+	if err != nil {
+		return err
+	}
+	got, err := b.sender.wire(ctx, callers, requests, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	b.posted += n
+	into[name] = got
+	b.say("  %s: %.0f/s, ack p50 %.2f, p99 %.2f, p99.9 %.2f ms", name, got.Rate, got.P50, got.P99, got.P999)
+	return nil
+}
+
+// costs compares what a request with a bad signature costs with what a good one
+// does: processor time of ingress and database, in turn, medians.
+func (b *bench) costs(ctx context.Context, d *door) error {
+	var good, bad []float64
+	n := b.door / costOf
+	for range b.rounds {
+		for _, m := range []struct {
+			into   *[]float64
+			bad    bool
+			status int
+		}{{&good, false, http.StatusOK}, {&bad, true, http.StatusUnauthorized}} {
+			requests, err := b.sender.requests(b.sender.bodies(n, smallMail, 0), m.bad)
+			if err != nil {
+				return err
+			}
+			before, err := b.serving()
+			if err != nil {
+				return err
+			}
+			if _, err := b.sender.wire(ctx, inFlight, requests, m.status); err != nil {
+				return err
+			}
+			after, err := b.serving()
+			if err != nil {
+				return err
+			}
+			*m.into = append(*m.into, float64((after-before).Microseconds())/float64(n))
+			if !m.bad {
+				b.posted += n
+			}
+		}
+	}
+	d.GoodCost, d.BadCost = median(good), median(bad)
+	d.BadOfGood = d.BadCost / d.GoodCost
+	b.say("  processor time: good %.0f µs, bad signature %.0f µs, %.2f of it", d.GoodCost, d.BadCost, d.BadOfGood)
+	return nil
+}
+
+// serving is the processor time that the ingress and all of PostgreSQL have taken.
+func (b *bench) serving() (time.Duration, error) {
+	return processorTime(func(name string) bool { return name == stack.Ingress || name == "postgres" })
+}
