@@ -1,7 +1,7 @@
 # Mailroom. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build dev up down status test lint fuzz bench
+.PHONY: help build dev up down status test mutants lint fuzz bench
 
 DEV      := @deploy/dev/run.sh
 GODIRS   := activities deploy ingress shared worker workflows
@@ -31,6 +31,12 @@ test: ## run every test, beside real services started for it [PKG=./shared/...] 
 	$(DEV) test -- go test -race -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(PKG)
 	cd deploy/tools/compose && go test -count=1 ./...
 	cd deploy/tools/probe && go test -count=1 ./...
+
+	go test -tags failpoints -count=1 ./ingress/failpoint
+	@$(MAKE) --no-print-directory mutants
+
+mutants: ## put known defects into the ingress, one at a time, and see that its tests notice
+	$(DEV) test -- go test -tags mutants -count=1 -run TestMutantsAreKilled ./ingress
 
 lint: ## check format, vet, golangci-lint, determinism of workflows, shell scripts
 	@unformatted=$$(gofmt -l $(GODIRS)); \

@@ -24,8 +24,10 @@ func DevDefaults() Vars {
 		"TICKETING_SECRET":  "whsec_bWFpbHJvb20tZGV2ZWxvcG1lbnQtdGlja2V0aW5n",
 		"ACCOUNTING_SECRET": "whsec_bWFpbHJvb20tZGV2ZWxvcG1lbnQtYWNjb3VudGluZw==",
 		"OPERATOR_TOKEN":    "dev-operator-token",
-		"S3_ACCESS_KEY":     "mailroom",
-		"S3_SECRET_KEY":     "mailroom-dev-secret",
+		// 32 bytes of text in base64, as the others no secret.
+		"MAILROOM_ENCRYPTION_KEY": "bWFpbHJvb20tZGV2ZWxvcG1lbnQta2V5LW5vLXNlY3I=",
+		"S3_ACCESS_KEY":           "mailroom",
+		"S3_SECRET_KEY":           "mailroom-dev-secret",
 	}
 }
 

@@ -4,7 +4,9 @@
 package compose_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -52,6 +54,8 @@ func filled(t *testing.T) types.Mapping {
 			env[name] = "given-" + strings.ToLower(name)
 		}
 	}
+	// The one secret that has a form.
+	env["MAILROOM_ENCRYPTION_KEY"] = hex.EncodeToString(bytes.Repeat([]byte("k"), 32))
 	return env
 }
 
