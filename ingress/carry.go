@@ -74,14 +74,19 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 	case <-ctx.Done():
 		return postgres.Accepted{}, fault.Wrap(fault.Overloaded, "too many events wait for Temporal at the moment", ctx.Err())
 	}
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < carryTimeout {
+		// A start that our own queue has left no time for says nothing about Temporal.
+		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait for Temporal at the moment")
+	}
 	done, err := c.breaker.Allow()
 	if err != nil {
 		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, carryTimeout)
 	defer cancel()
+	err = errors.New("it panicked")
+	defer func() { done(err) }()
 	accepted, err := c.start(ctx, row)
-	done(err)
 	if err != nil {
 		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not take the event", err)
 	}

@@ -274,32 +274,31 @@ func (s *Server) verified(src *source.Source, scheme string, key int, caller net
 // keep puts a body that is too large for a row where rows can name it. The key is
 // the content's, so that a repeat writes the same object. It ends when the object
 // store takes nothing for stallTimeout, however large the body is.
-func (s *Server) keep(ctx context.Context, b *body) (string, error) {
-	done, err := s.storeBreaker.Allow()
-	if err != nil {
-		return "", fault.Wrap(fault.StorageUnavailable, "the event could not be stored", err)
-	}
+func (s *Server) keep(ctx context.Context, b *body) (key string, err error) {
 	wait, cancel := context.WithTimeout(ctx, uploadWait)
 	defer cancel()
 	select {
 	case s.uploads <- struct{}{}:
 		defer func() { <-s.uploads }()
 	case <-wait.Done():
-		done(nil)
 		return "", fault.Wrap(fault.Overloaded, "too many large events are being stored at the moment", wait.Err())
 	}
-	key := blob.BodyKey(hex.EncodeToString(b.sum[:]))
+	done, err := s.storeBreaker.Allow()
+	if err != nil {
+		return "", fault.Wrap(fault.StorageUnavailable, "the event could not be stored", err)
+	}
+	put := errors.New("it panicked")
+	defer func() { done(put) }()
 	limit := stallTimeout
 	if b.size > contract.MaxCarried { // there is no other place for it
 		limit = largeStallTimeout
 	}
 	stalled, feed, stop := watch(context.WithoutCancel(ctx), b.open(), limit)
 	defer stop()
-	err = s.bodies.Put(stalled, blob.Raw, key, feed, b.size, "application/json")
-	done(err)
-	if err != nil {
+	key = blob.BodyKey(hex.EncodeToString(b.sum[:]))
+	if put = s.bodies.Put(stalled, blob.Raw, key, feed, b.size, "application/json"); put != nil {
 		b.torn = true // an abandoned upload may go on reading for a moment
-		return "", fault.Wrap(fault.StorageUnavailable, "the event could not be stored", err)
+		return "", fault.Wrap(fault.StorageUnavailable, "the event could not be stored", put)
 	}
 	return key, nil
 }
