@@ -26,10 +26,10 @@ const (
 	// flushTimeout ends a write early enough for Temporal to be asked, and for its
 	// requests to be answered, within ackTimeout.
 	flushTimeout = 1800 * time.Millisecond
-	// After awayFailures writes in a row that found no database nobody waits for it
-	// any more but one write in awayPause.
-	awayFailures = 2
-	awayPause    = time.Second
+	// After a write that found no database nobody waits for it any more but one
+	// write in awayPause: who queued behind the first must have time left for Temporal.
+	databaseFailures = 1
+	awayPause        = time.Second
 	// A batch of crowd rows shows that requests come faster than commits; for
 	// crowdFor after it starts give way to them.
 	crowd    = 4
@@ -87,7 +87,7 @@ type answer struct {
 func newAcceptor(ledger Ledger, carrier carrier, claims claims, logger *slog.Logger, now func() time.Time) *acceptor {
 	return &acceptor{
 		ledger: ledger, carrier: carrier, claims: claims, now: now,
-		breaker: newBreaker("postgres", awayFailures, awayPause, logger),
+		breaker: newBreaker("postgres", databaseFailures, awayPause, logger),
 		queue:   make(chan *waiter, acceptQueue), quit: make(chan struct{}),
 	}
 }
@@ -232,11 +232,29 @@ func (a *acceptor) flush(batch []*waiter) {
 		return
 	}
 	f := fault.From(err)
-	alone := len(batch) > 1 && (!f.Temporary || f.Code == fault.Internal)
+	if len(batch) > 1 && (!f.Temporary || f.Code == fault.Internal) {
+		a.takeApart(batch)
+		return
+	}
 	for _, w := range batch {
-		err := err
-		if alone {
+		w.answer <- answer{err: err}
+	}
+}
+
+// takeApart tries each row alone, for as long as the database is there and
+// somebody waits for it.
+func (a *acceptor) takeApart(batch []*waiter) {
+	var gone error
+	for _, w := range batch {
+		if w.ctx.Err() != nil {
+			continue
+		}
+		err := gone
+		if err == nil {
 			err = a.write([]*waiter{w})
+		}
+		if fault.Is(err, fault.StorageUnavailable) {
+			gone = err
 		}
 		if err != nil {
 			w.answer <- answer{err: err}

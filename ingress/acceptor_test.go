@@ -187,7 +187,7 @@ func TestNobodyWaitsForADatabaseThatIsAway(t *testing.T) {
 		_, err := a.accept(t.Context(), rowOf("a"))
 		require.True(t, fault.Is(err, fault.StorageUnavailable))
 	}
-	require.LessOrEqual(t, tries.Load(), int64(awayFailures+1))
+	require.LessOrEqual(t, tries.Load(), int64(databaseFailures+1))
 	ledger.mu.Lock()
 	ledger.refuse = nil
 	ledger.mu.Unlock()
@@ -239,4 +239,28 @@ func TestStopWritesWhatWaits(t *testing.T) {
 		require.NoError(t, (<-w.answer).err)
 	}
 	require.Equal(t, 600, ledger.size())
+}
+
+// TestBatchTakenApartLetsGo: a batch that is taken apart does not keep its writer
+// once the database is away.
+func TestBatchTakenApartLetsGo(t *testing.T) {
+	t.Parallel()
+	var alone atomic.Int64
+	ledger := &memoryLedger{refuse: func(_ context.Context, rows []postgres.Acceptance) error {
+		if len(rows) > 1 {
+			return errors.New("one of them cannot be stored")
+		}
+		alone.Add(1)
+		return errAway
+	}}
+	a := newAcceptor(ledger, noCarrier{}, &noClaims{}, slog.New(slog.DiscardHandler), time.Now)
+	var batch []*waiter
+	for i := range 12 {
+		batch = append(batch, &waiter{ctx: t.Context(), row: rowOf(strconv.Itoa(i)), answer: make(chan answer, 1)})
+	}
+	a.flush(batch)
+	for _, w := range batch {
+		require.True(t, fault.Is((<-w.answer).err, fault.StorageUnavailable))
+	}
+	require.Equal(t, int64(1), alone.Load())
 }

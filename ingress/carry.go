@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -51,13 +52,14 @@ type temporalCarrier struct {
 	reader    WorkflowReader
 	sealer    Sealer
 	metrics   *metrics
+	logger    *slog.Logger
 	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
 	places    slots
 }
 
 func newTemporalCarrier(workflows Workflows, reader WorkflowReader, sealer Sealer, m *metrics, logger *slog.Logger) *temporalCarrier {
 	return &temporalCarrier{
-		workflows: workflows, reader: reader, sealer: sealer, metrics: m,
+		workflows: workflows, reader: reader, sealer: sealer, metrics: m, logger: logger,
 		breaker: newBreaker("temporal_carry", carryFailures, carryPause, logger),
 		places:  make(slots, carriedAtOnce),
 	}
@@ -87,6 +89,12 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 	err = errors.New("it panicked")
 	defer func() { done(err) }()
 	accepted, err := c.start(ctx, row)
+	if errors.Is(err, errEnded) { // Temporal is well
+		err = nil
+		c.logger.Error("workflow.ended_early", slog.String("event_id", row.EventID),
+			slog.String("correlation_id", row.CorrelationID), slog.String("tenant", row.Tenant), slog.String("source", row.Source))
+		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "the event's workflow was ended and must be reset", errEnded)
+	}
 	if err != nil {
 		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not take the event", err)
 	}
@@ -141,7 +149,12 @@ func (c *temporalCarrier) execute(ctx context.Context, input contract.InboundEma
 	return false, err
 }
 
-// sameBody reports whether the workflow that has the event's ID came with the same body.
+// errEnded is a workflow that was terminated, or ended in another way than its
+// own: nobody can say whether it did anything, and nothing may be answered for it.
+var errEnded = errors.New("the workflow of the event has not come to its own end")
+
+// sameBody reports whether the workflow that has the event's ID came with the same
+// body. One that was ended by force is errEnded.
 func (c *temporalCarrier) sameBody(ctx context.Context, row postgres.Acceptance) (bool, error) {
 	got, err := c.reader.DescribeWorkflowExecution(ctx, row.WorkflowID, "")
 	var gone *serviceerror.NotFound
@@ -150,6 +163,11 @@ func (c *temporalCarrier) sameBody(ctx context.Context, row postgres.Acceptance)
 	}
 	if err != nil {
 		return false, fmt.Errorf("describe workflow: %w", err)
+	}
+	switch got.GetWorkflowExecutionInfo().GetStatus() {
+	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
+		enums.WORKFLOW_EXECUTION_STATUS_FAILED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		return false, errEnded
 	}
 	field, ok := got.GetWorkflowExecutionInfo().GetMemo().GetFields()[contract.MemoBodySHA256]
 	if !ok {

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
@@ -135,4 +138,61 @@ func TestUnknownWorkflowIsNoRepeat(t *testing.T) {
 	got := d.send(t, mailOf("evt_1"))
 	require.Equal(t, http.StatusOK, got.status)
 	require.Contains(t, d.workflows.ids()[len(d.workflows.ids())-1], "evt_1~")
+}
+
+// TestTerminatedWorkflowIsNoRepeat: a workflow that ended without its own doing
+// makes no 200.
+func TestTerminatedWorkflowIsNoRepeat(t *testing.T) {
+	t.Parallel()
+	d := openWithoutDatabase(t)
+	require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_1")).status)
+	d.workflows.mu.Lock()
+	d.workflows.ended = true
+	d.workflows.mu.Unlock()
+	got := d.send(t, mailOf("evt_1"))
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.NotEmpty(t, got.header.Get("Retry-After"))
+	require.Contains(t, d.log.String(), "workflow.ended_early")
+}
+
+// TestHungDatabaseIsCarried: from the moment the database hangs Temporal takes each
+// event; nobody who came in between is turned away.
+func TestHungDatabaseIsCarried(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	d.ledger.refuse = func(ctx context.Context, _ []postgres.Acceptance) error { <-ctx.Done(); return errAway }
+	d.workflows.once()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	var group sync.WaitGroup
+	for i := range 60 { // for three seconds
+		group.Go(func() {
+			require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_"+strconv.Itoa(i))).status)
+		})
+		<-tick.C
+	}
+	group.Wait()
+}
+
+// TestEverythingHangs: five seconds are the bound for any body, also for one that
+// waits for its turn behind larger ones.
+func TestEverythingHangs(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	d.bodies.hang = true
+	d.ledger.refuse = func(ctx context.Context, _ []postgres.Acceptance) error { <-ctx.Done(); return errAway }
+	d.workflows.setAnswer(func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
+	var group sync.WaitGroup
+	post := func(id string, size int) {
+		body := padded(id, size)
+		h, began := sign(body), time.Now()
+		require.Equal(t, http.StatusServiceUnavailable, d.post(t, h, bytes.NewReader(body), -1).status)
+		require.Less(t, time.Since(began), 5*time.Second, id)
+	}
+	for i := range maxUploads {
+		group.Go(func() { post("large_"+strconv.Itoa(i), 2<<20) })
+	}
+	eventually(t, func() bool { return len(d.server.uploads) == maxUploads }, "all places are taken")
+	group.Go(func() { post("middle", 200<<10) })
+	group.Wait()
 }

@@ -21,6 +21,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
+	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -92,6 +93,7 @@ type fakeWorkflows struct {
 	most    int
 	answer  func(ctx context.Context, id string) error
 	started chan string
+	ended   bool // every workflow was terminated
 }
 
 func (w *fakeWorkflows) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
@@ -136,9 +138,11 @@ func (w *fakeWorkflows) DescribeWorkflowExecution(_ context.Context, id, _ strin
 			}
 			fields[name] = payload
 		}
-		return &workflowservice.DescribeWorkflowExecutionResponse{
-			WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Memo: &commonpb.Memo{Fields: fields}},
-		}, nil
+		info := &workflowpb.WorkflowExecutionInfo{Memo: &commonpb.Memo{Fields: fields}}
+		if w.ended {
+			info.Status = enums.WORKFLOW_EXECUTION_STATUS_TERMINATED
+		}
+		return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: info}, nil
 	}
 	return nil, serviceerror.NewNotFound("no such workflow")
 }

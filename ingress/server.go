@@ -164,7 +164,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, metrics: m, now: now,
 		},
 		intake: newIntake(cfg.SpoolDir, spoolBound(cfg.Ingress)), bodies: deps.Bodies,
-		storeBreaker: newBreaker("blob", awayFailures, awayPause, deps.Logger),
+		storeBreaker: newBreaker("blob", storeFailures, awayPause, deps.Logger),
 		requests:     make(slots, maxInFlight), uploads: make(chan struct{}, maxUploads), now: now,
 		chunkTime: chunkTime,
 	}

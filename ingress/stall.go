@@ -9,11 +9,14 @@ import (
 // Bounds of writing a large body to the object store.
 const (
 	// stallTimeout is how long the object store may take nothing of a body, or not
-	// answer once it has all of it.
+	// answer once it has all of it. A body that a row may hold gets no more than
+	// that for its turn and its upload together.
 	stallTimeout      = time.Second
 	largeStallTimeout = 3 * time.Second // of a body that has no other place
-	// uploadWait is how long a body waits for its turn to be uploaded.
+	// uploadWait is how long a body that has no other place waits for its turn.
 	uploadWait = 30 * time.Second
+	// storeFailures in a row show that the object store is away.
+	storeFailures = 2
 )
 
 // watched is a reader that pushes a deadline ahead of it.

@@ -28,6 +28,8 @@ const (
 	// While Temporal is away one start in breakerPause tries whether it is back.
 	breakerFailures = 3
 	breakerPause    = time.Second
+	failedPause     = 3 * breakerPause
+	failedSpread    = 5 * time.Second
 	// refusedPause is how long a row rests that Temporal refuses for what it says.
 	refusedPause = 30 * time.Second
 )
@@ -125,10 +127,13 @@ func (s *starter) stats() (perSecond float64, inFlight, limit int) {
 // while Temporal is away, or for more rows than will soon be started; while older
 // rows wait in the inbox these are few. A row without a place waits in the inbox.
 func (s *starter) reserve() bool {
-	if s.breaker.State() != gobreaker.StateClosed {
+	inFlight, limit := s.limiter.state()
+	switch s.breaker.State() {
+	case gobreaker.StateOpen:
 		return false
+	case gobreaker.StateHalfOpen: // new mail may be what tries
+		return inFlight == 0 && len(s.places) == 0 && s.places.take()
 	}
-	_, limit := s.limiter.state()
 	room := s.tempo.room
 	if s.behind.Load() {
 		room = s.tempo.freshRoom

@@ -3,6 +3,7 @@ package ingress
 import (
 	"context"
 	"crypto/sha256"
+	"net/http"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 
 	"mailroom/shared/config"
 	"mailroom/shared/pgtest"
@@ -100,4 +102,26 @@ func TestStarterDies(t *testing.T) {
 	require.Equal(t, before, counted(t, first.metrics.starts.WithLabelValues(string(startDone))))
 	require.Equal(t, rows-before, counted(t, second.metrics.starts.WithLabelValues(string(startDone))))
 	require.Equal(t, before, counted(t, second.metrics.starts.WithLabelValues(string(startAlready))))
+}
+
+// TestOneBadRowHoldsNobodyUp: Temporal is well but for one row, as when the shard of
+// its workflow is away.
+func TestOneBadRowHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	d := openRealDoor(t, pgtest.New(t))
+	var tries, started atomic.Int64
+	d.workflows.setAnswer(func(_ context.Context, id string) error {
+		if id == "evt_0" {
+			tries.Add(1)
+			return serviceerror.NewUnavailable("shard is away")
+		}
+		started.Add(1)
+		return nil
+	})
+	require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_0")).status)
+	eventually(t, func() bool { return tries.Load() >= breakerFailures }, "it has failed often enough")
+	for i := 1; i < 10; i++ {
+		require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_"+strconv.Itoa(i))).status)
+	}
+	eventually(t, func() bool { return started.Load() == 9 }, "the others are started")
 }

@@ -16,7 +16,9 @@ import (
 // there is room again, and from time to time for the rows of others.
 func (s *starter) sweep(ctx context.Context) {
 	for {
-		s.release(s.takeBack(), breakerPause)
+		// They rest longer than the breaker pauses, and not all as long: a row that
+		// fails by itself must not be what is tried each time.
+		s.release(s.takeBack(), failedPause+rand.N(failedSpread)) //nolint:gosec // spreads the rows, hides nothing
 		s.claimSome(ctx)
 		timer := time.NewTimer(sweepEvery/2 + rand.N(sweepEvery/2)) //nolint:gosec // spreads the ingresses, hides nothing
 		select {

@@ -273,9 +273,17 @@ func (s *Server) verified(src *source.Source, scheme string, key int, caller net
 
 // keep puts a body that is too large for a row where rows can name it. The key is
 // the content's, so that a repeat writes the same object. It ends when the object
-// store takes nothing for stallTimeout, however large the body is.
+// store takes nothing for a while, however large the body is.
 func (s *Server) keep(ctx context.Context, b *body) (key string, err error) {
-	wait, cancel := context.WithTimeout(ctx, uploadWait)
+	patience, stall := uploadWait, largeStallTimeout
+	ctx = context.WithoutCancel(ctx)
+	if b.size <= contract.MaxCarried { // there is another place for it
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, stallTimeout)
+		defer cancel()
+		patience, stall = stallTimeout, stallTimeout
+	}
+	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case s.uploads <- struct{}{}:
@@ -289,11 +297,7 @@ func (s *Server) keep(ctx context.Context, b *body) (key string, err error) {
 	}
 	put := errors.New("it panicked")
 	defer func() { done(put) }()
-	limit := stallTimeout
-	if b.size > contract.MaxCarried { // there is no other place for it
-		limit = largeStallTimeout
-	}
-	stalled, feed, stop := watch(context.WithoutCancel(ctx), b.open(), limit)
+	stalled, feed, stop := watch(ctx, b.open(), stall)
 	defer stop()
 	key = blob.BodyKey(hex.EncodeToString(b.sum[:]))
 	if put = s.bodies.Put(stalled, blob.Raw, key, feed, b.size, "application/json"); put != nil {

@@ -49,7 +49,7 @@ var (
 	// for as long as it takes. The budget is long because the input of the activity
 	// is the whole email, which goes into the history with each budget.
 	enrolOptions = stepOptions{
-		fast: fastTry(), durable: lasting(30*time.Second, recordBudget, 30*time.Second), late: fault.StorageUnavailable,
+		fast: fastTry(), durable: lasting(10*time.Second, recordBudget, 30*time.Second), late: fault.StorageUnavailable,
 	}
 	storeOptions = stepOptions{
 		fast: fastTry(), durable: lasting(10*time.Minute, defaultBudget, time.Minute), late: fault.StorageUnavailable,

@@ -183,7 +183,7 @@ func (s *standing) result(in contract.EnrolInput) contract.EnrolResult {
 
 // cameWith reports whether the row was inserted for this very call of the provider.
 func (m *enrolled) cameWith(in contract.EnrolInput) bool {
-	return m.twin && m.receivedAt.Equal(time.UnixMilli(in.ReceivedAtUnixMilli))
+	return m.twin && m.receivedAt.UnixMilli() == in.ReceivedAtUnixMilli // a row that the door wrote has microseconds
 }
 
 // bury writes the row of an email without a body, where the event id is free or,

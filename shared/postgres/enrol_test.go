@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -379,4 +380,24 @@ func TestEnrolWithoutADatabase(t *testing.T) {
 		_, _, err = db.EnrolLost(t.Context(), in)
 		require.True(t, fault.Is(err, fault.StorageUnavailable), "%v", err)
 	}
+}
+
+// TestEnrolFindsTheRowOfALostAnswer: the write of the ingress was committed although
+// its answer was lost, so that Temporal carries the same call. The row is that call's own.
+func TestEnrolFindsTheRowOfALostAnswer(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	in := carried("e", "one")
+	at := time.UnixMilli(callAt).Add(123456 * time.Nanosecond) // as time.Now gives it
+	_, err := db.Accept(t.Context(), []postgres.Acceptance{{
+		Source: in.Email.Source, EventID: in.Email.EventID, WorkflowID: in.Email.WorkflowID, Tenant: "default",
+		CorrelationID: in.Email.CorrelationID, BodySHA256: sha256.Sum256([]byte("one")), Size: 3, ReceivedAt: at, Body: []byte("one"),
+	}}, time.Second)
+	require.NoError(t, err)
+	out := enrol(t, db, in, "one")
+	require.False(t, out.Elsewhere)
+	finish(t, db, out.Email)
+	again := enrol(t, db, in, "one")
+	require.Equal(t, out.Email, again.Email, "whoever resets the workflow gets it carried again")
+	require.Equal(t, contract.Delivered, again.State)
 }
