@@ -119,6 +119,7 @@ type Server struct {
 	health   *health
 	proxies  *guard.Proxies
 	throttle *guard.Throttle
+	crowd    *guard.Crowd
 	// backpressure is told of the inbox by health.
 	backpressure *guard.Backpressure
 	audit        Audit
@@ -156,8 +157,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ingress: trusted_proxies: %w", err)
 	}
+	throttle := guard.NewThrottle(cfg.Ingress.Throttle)
 	s := &Server{
-		proxies: proxies, throttle: guard.NewThrottle(cfg.Ingress.Throttle),
+		proxies: proxies, throttle: throttle, crowd: guard.NewCrowd(throttle, proxies),
 		backpressure: guard.NewBackpressure(cfg.Ingress.Backpressure), audit: deps.Audit, keys: deps.Keys,
 		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, now),
 		health: &health{
@@ -253,14 +255,16 @@ func (s *Server) route(sources []*source.Source) error {
 // when nothing of the server runs any more.
 func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 	server := &http.Server{
-		Handler:           s.handler,
-		TLSConfig:         s.tls,
-		HTTP2:             guard.HTTP2(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		Handler:   s.handler,
+		TLSConfig: s.tls,
+		HTTP2:     guard.HTTP2(),
+		// "OPTIONS *" is for the engine, which has nothing there.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            readHeaderTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
 		// net/http writes here what it thinks of single requests.
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}

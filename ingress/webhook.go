@@ -130,17 +130,24 @@ func (s *Server) enter(src *endpoint, caller netip.Addr) (leave func(), err erro
 	if err := s.backpressure.Check(now); err != nil {
 		return nil, err
 	}
+	apart, ok := s.crowd.Enter(caller, now)
+	if !ok {
+		return nil, fault.New(fault.Overloaded, "too many requests from this address are being received at the moment")
+	}
 	out, err := src.gate.Enter(caller)
 	if err != nil {
+		apart()
 		return nil, err
 	}
 	if !s.requests.take() {
 		out()
+		apart()
 		return nil, fault.New(fault.Overloaded, "too many requests are being received at the moment")
 	}
 	return func() {
 		s.requests.give()
 		out()
+		apart()
 	}, nil
 }
 
@@ -244,6 +251,9 @@ func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source, 
 	}
 	b, err := s.intake.read(content, r.ContentLength, src.MaxBody, mutant.Feed(verifier))
 	if err != nil {
+		if fault.Is(err, fault.BodyIncomplete) { // to begin and not to end is cheap for a stranger
+			s.throttle.Failed(caller, s.now())
+		}
 		return nil, err
 	}
 	key, err := verifier.Verify()

@@ -12,7 +12,7 @@ import (
 // Bounds of what a Throttle remembers, and for how long an address that has sent
 // something authentic cannot be refused.
 const (
-	goodFor       = 10 * time.Minute
+	goodFor       = 24 * time.Hour
 	throttleParts = 64
 	partSize      = 1024 // addresses of each kind in one part
 	evictSample   = 8
@@ -22,7 +22,7 @@ const (
 // allowed. It is a leaky bucket per address: each bad signature adds one, and
 // failures leak away per period. IPv6 counts by /64, which is what one
 // subscriber has. Loopback, the unknown address, and an address from which an
-// authentic request came within ten minutes are never refused: who shares an
+// authentic request came within a day are never refused: who shares an
 // address with a provider, or stands behind a proxy that nobody declared, must not
 // lock the provider out.
 //
@@ -84,7 +84,7 @@ func (t *Throttle) Refused(addr netip.Addr, now time.Time) (retryAfter time.Dura
 		return 0, false
 	}
 	level := t.levelAt(bad, at)
-	if level < t.failures || recent(part.good[key], at) {
+	if level <= t.failures-1 || recent(part.good[key], at) { // there is room for one more
 		return 0, false
 	}
 	return max(time.Duration((level-t.failures+1)/t.leak), time.Millisecond), true

@@ -186,3 +186,17 @@ func BenchmarkThrottleFlood(b *testing.B) {
 		throttle.Failed(addr, start)
 	}
 }
+
+// TestThrottleBoundsARate: who goes on for long gets what leaks, and no more.
+func TestThrottleBoundsARate(t *testing.T) {
+	t.Parallel()
+	th, let := NewThrottle(config.Throttle{Failures: 600, Per: time.Minute}), 0
+	for now, end := start, start.Add(10*time.Minute); now.Before(end); now = now.Add(time.Millisecond) {
+		if _, no := th.Refused(stranger, now); !no {
+			let++
+			th.Failed(stranger, now)
+		}
+	}
+	require.LessOrEqual(t, let, 6700)
+	require.Greater(t, let, 6000)
+}

@@ -109,17 +109,17 @@ func (h *handler) sources(c *gin.Context) error {
 	}
 	now := h.now()
 	counts := h.countFailures(c.Request.Context(), now)
-	failing := map[string]bool{}
+	health := map[string]secret.Status{}
 	if h.secrets != nil {
 		for _, s := range h.secrets.Status() {
-			failing[s.Ref] = s.Failing
+			health[s.Ref] = s
 		}
 	}
 	rows := make([]sourceRow, 0, len(h.configured))
 	for _, s := range h.configured {
 		row := newSourceRow(s)
 		for i := range s.Secrets {
-			row.Secrets = append(row.Secrets, h.newSecretRow(s, i, failing, now))
+			row.Secrets = append(row.Secrets, h.newSecretRow(s, i, health, now))
 		}
 		if counts != nil {
 			row.Failures24h = map[string]int64{}
@@ -145,9 +145,9 @@ func newSourceRow(s config.Source) sourceRow {
 // listOf gives a list that JSON never shows as null.
 func listOf(list []string) []string { return append([]string{}, list...) }
 
-func (h *handler) newSecretRow(s config.Source, i int, failing map[string]bool, now time.Time) secretRow {
+func (h *handler) newSecretRow(s config.Source, i int, health map[string]secret.Status, now time.Time) secretRow {
 	k := s.Secrets[i]
-	row := secretRow{Key: s.KeyNumber(i), Ref: k.Ref, Scheme: k.Scheme, State: stateOf(s.Secrets, i, failing[k.Ref], now)}
+	row := secretRow{Key: s.KeyNumber(i), Ref: k.Ref, Scheme: k.Scheme, State: stateOf(s.Secrets, i, health, now)}
 	if !k.Expires.IsZero() {
 		expires := k.Expires.UTC()
 		row.Expires = &expires
@@ -162,18 +162,19 @@ func (h *handler) newSecretRow(s config.Source, i int, failing map[string]bool, 
 }
 
 // stateOf gives the state of the secret at place i.
-func stateOf(secrets []config.KeyRef, i int, failing bool, now time.Time) State {
+func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, now time.Time) State {
 	k := secrets[i]
 	ends := !k.Expires.IsZero()
+	status, known := health[k.Ref]
 	follows := slices.ContainsFunc(secrets[:i], func(above config.KeyRef) bool {
 		return above.Scheme == "" || k.Scheme == "" || above.Scheme == k.Scheme
 	})
 	switch {
 	case ends && !now.Before(k.Expires):
 		return Expired
-	case k.Key.Reveal() == "":
+	case k.Key.Reveal() == "" || known && status.Updated.IsZero(): // waited for
 		return Absent
-	case failing:
+	case status.Failing:
 		return Failing
 	case ends && k.Expires.Sub(now) <= endsSoon:
 		return Expiring

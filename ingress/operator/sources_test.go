@@ -82,7 +82,7 @@ func TestSources(t *testing.T) {
 	b := setup(t)
 	used := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 	b.keyUse["mailparse"] = map[int]time.Time{1: used.Add(-48 * time.Hour), 2: used}
-	b.secrets.list = []secret.Status{{Ref: "env:NOW", Failing: true}, {Ref: "vault:secret/mail#before"}}
+	b.secrets.list = []secret.Status{{Updated: time.Unix(1, 0), Ref: "env:NOW", Failing: true}, {Updated: time.Unix(1, 0), Ref: "vault:secret/mail#before"}}
 	b.failures.counts = map[string]map[string]int64{"mailparse": {"signature_invalid": 4}, "gone": {"x": 1}}
 	resp, body := b.do(t, "GET", "/api/v1/sources", "viewer", "")
 	require.Equal(t, http.StatusOK, resp.StatusCode, body)
@@ -165,7 +165,7 @@ func TestStateOfASecret(t *testing.T) {
 	}
 	const far, near = 15 * 24 * time.Hour, 14 * 24 * time.Hour
 	absent := key(far, "")
-	absent.Key = config.NewSecret("")
+	absent.Ref, absent.Key = "file:/waited/for", config.NewSecret("random text until it is there")
 	for name, tc := range map[string]struct {
 		secrets []config.KeyRef // the last one is asked for
 		failing bool
@@ -187,7 +187,12 @@ func TestStateOfASecret(t *testing.T) {
 		"failing and past":            {[]config.KeyRef{key(-1, "")}, true, Expired},
 		"not there yet":               {[]config.KeyRef{key(0, ""), absent}, true, Absent},
 	} {
-		require.Equal(t, tc.want, stateOf(tc.secrets, len(tc.secrets)-1, tc.failing, now), name)
+		last := tc.secrets[len(tc.secrets)-1]
+		status := secret.Status{Updated: now, Failing: tc.failing}
+		if last.Ref == absent.Ref {
+			status.Updated = time.Time{}
+		}
+		require.Equal(t, tc.want, stateOf(tc.secrets, len(tc.secrets)-1, map[string]secret.Status{last.Ref: status}, now), name)
 	}
 }
 

@@ -30,6 +30,13 @@ func StandardWebhooksOnly(text string) bool {
 	return strings.HasPrefix(text, symmetricPrefix) || strings.HasPrefix(text, publicPrefix)
 }
 
+// misplaced reports whether text holds a public key in another form than that of
+// Standard Webhooks. As the key of a MAC anybody could use it.
+func misplaced(text string) bool {
+	lower := strings.ToLower(text)
+	return strings.Contains(lower, "public key") || strings.Contains(lower, publicPrefix) && !strings.HasPrefix(text, publicPrefix)
+}
+
 // checkKeys names the first key that a scheme cannot start with. A source without
 // a key, or with an empty one, would be open to anybody.
 func checkKeys(scheme string, keys []Key, readable func(text string) error) error {
@@ -40,6 +47,9 @@ func checkKeys(scheme string, keys []Key, readable func(text string) error) erro
 		text := k.Secret.Reveal()
 		if text == "" {
 			return fmt.Errorf("%s: secret %d is empty", scheme, k.Number)
+		}
+		if misplaced(text) {
+			return fmt.Errorf("%s: secret %d holds a public key that is not written as whpk_ and its base64 alone", scheme, k.Number)
 		}
 		if err := readable(text); err != nil {
 			return fmt.Errorf("%s: secret %d %w", scheme, k.Number, err)
@@ -73,7 +83,7 @@ func live(keys []Key, now time.Time, readable func(text string) error) []liveKey
 		if !k.Expires.IsZero() && !now.Before(k.Expires) {
 			continue
 		}
-		if text := k.Secret.Reveal(); text != "" && readable(text) == nil {
+		if text := k.Secret.Reveal(); text != "" && !misplaced(text) && readable(text) == nil {
 			out = append(out, liveKey{number: k.Number, text: text})
 		}
 	}

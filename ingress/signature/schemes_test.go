@@ -382,3 +382,19 @@ func TestNone(t *testing.T) {
 	require.Zero(t, number)
 	require.Equal(t, NoneName, s.Name())
 }
+
+// TestMisplacedPublicKeyIsNoSecret: a public key that is not written as one must not
+// become the key of a MAC, at start or later.
+func TestMisplacedPublicKeyIsNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		" whpk_AAAA", "\ufeffwhpk_AAAA", `"whpk_AAAA"`, "WHPK_AAAA", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+	} {
+		key := Key{Number: 1, Secret: config.NewSecret(text)}
+		_, err := NewStandardWebhooks([]Key{key}, time.Minute)
+		require.ErrorContains(t, err, "public key", text)
+		_, err = NewTimestampHMAC([]Key{key}, time.Minute)
+		require.ErrorContains(t, err, "public key", text)
+		require.Empty(t, live([]Key{key}, time.Now(), isAnything), text)
+	}
+}

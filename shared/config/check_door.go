@@ -81,6 +81,9 @@ func (c *checker) checkIngress(f *File) {
 	in := f.Ingress
 	for j, text := range in.TrustedProxies {
 		c.checkNetwork(text, "ingress", "trusted_proxies", j)
+		if strings.HasSuffix(text, "/0") {
+			c.add("would believe everybody's X-Forwarded-For", "ingress", "trusted_proxies", j)
+		}
 	}
 	tls := in.TLS.Certificate != ""
 	strict := in.PlainHTTP == "redirect" || in.PlainHTTP == "refuse"

@@ -134,6 +134,7 @@ tenants: [{name: t}]
 		"path of schemas": {source("path: /a", "path: /schemas"), []string{"sources[0].path (line 3)"}},
 		"body over spool": {plain + "ingress: {spool: 24MiB}\n", []string{"sources[0].max_body (line 3) is more than ingress.spool holds, 24MiB"}},
 		"proxies":         {plain + "ingress: {trusted_proxies: [10.0.0.1/8]}\n", []string{"ingress.trusted_proxies[0] (line 5) has bits set"}},
+		"every proxy":     {plain + "ingress: {trusted_proxies: [0.0.0.0/0]}\n", []string{"ingress.trusted_proxies[0] (line 5) would believe everybody"}},
 		"hsts alone":      {plain + "ingress: {hsts: 1h}\n", []string{"ingress.hsts (line 5) needs TLS"}},
 		"hsts behind":     {plain + "ingress: {hsts: 1h, plain_http: refuse, trusted_proxies: [10.0.0.1]}\n", nil},
 		"hsts with tls":   {plain + "ingress: {hsts: 1h, tls: {certificate: c, key: k}}\n", nil},

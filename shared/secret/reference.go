@@ -83,11 +83,14 @@ func member(object []byte, field string) (string, error) {
 	return text, nil
 }
 
-// trimmed takes one newline off the end, which is not part of a secret.
+// trimmed takes one newline off the end, which is not part of a secret. A text of
+// nothing but space is none: anybody could guess it.
 func trimmed(text string) (string, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
-	if text == "" {
+	if blank(text) {
 		return "", nothing("it is empty")
 	}
 	return text, nil
 }
+
+func blank(text string) bool { return strings.TrimSpace(strings.ReplaceAll(text, "\ufeff", "")) == "" }

@@ -256,7 +256,7 @@ func (s *Store) read(ctx context.Context, at reference) (string, error) {
 	switch at.scheme {
 	case schemeEnv:
 		text, err = s.getenv(at.name), nil
-		if text == "" {
+		if blank(text) {
 			err = nothing("the variable is not set")
 		}
 	case schemeFile:

@@ -1,0 +1,19 @@
+package secret
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestBlankTextIsNoSecret: anybody could guess it.
+func TestBlankTextIsNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "\n", "\n\n", " ", "\t\r\n", "\ufeff", "\ufeff \n"} {
+		_, err := trimmed(text)
+		require.ErrorIs(t, err, ErrNothing, "%q", text)
+	}
+	text, err := trimmed(" a \n")
+	require.NoError(t, err)
+	require.Equal(t, " a ", text)
+}
