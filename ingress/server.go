@@ -217,7 +217,9 @@ func (s *Server) route(sources []*source.Source) error {
 	}
 	s.engine.HandleMethodNotAllowed = true
 	s.engine.RedirectTrailingSlash = false
-	s.engine.Use(s.observe, s.recover)
+	s.engine.Use(s.observe, guard.Recover(s.logger, "ingress.panic", func(c *gin.Context, f *fault.Error) {
+		s.reject(c.Writer, c.Request, nil, f)
+	}))
 	s.engine.NoRoute(func(c *gin.Context) {
 		s.reject(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is nothing at this path"))
 	})

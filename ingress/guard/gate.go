@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -39,10 +40,7 @@ func NewGate(src config.Source) (*Gate, error) {
 		g.leave = func() { g.under.Add(-1) }
 	}
 	if src.Limit.Rate > 0 {
-		g.rate = rate.NewLimiter(rate.Limit(src.Limit.Rate), max(src.Limit.Burst, 1))
-		if src.Limit.Burst == 0 {
-			g.rate.SetBurst(src.Limit.Rate)
-		}
+		g.rate = rate.NewLimiter(rate.Limit(src.Limit.Rate), cmp.Or(src.Limit.Burst, src.Limit.Rate))
 	}
 	return g, nil
 }

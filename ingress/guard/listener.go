@@ -22,12 +22,12 @@ type LimitedListener struct {
 
 	most       int
 	perAddress int
-	exempt     *Proxies
+	proxies    *Proxies
 	refused    atomic.Uint64
 
 	mu   sync.Mutex
 	open int
-	of   map[addressKey]int // open connections of addresses that are bounded
+	of   tally // open connections of addresses that are bounded
 }
 
 // LimitListener bounds ln. Loopback and proxies are bounded by most alone. Closing
@@ -39,7 +39,7 @@ func LimitListener(ln net.Listener, most, perAddress int, proxies *Proxies) (*Li
 	if proxies == nil {
 		proxies = &Proxies{}
 	}
-	return &LimitedListener{Listener: ln, most: most, perAddress: perAddress, exempt: proxies, of: map[addressKey]int{}}, nil
+	return &LimitedListener{Listener: ln, most: most, perAddress: perAddress, proxies: proxies, of: tally{}}, nil
 }
 
 // Open is how many connections are open.
@@ -74,7 +74,7 @@ func (l *LimitedListener) Accept() (net.Conn, error) {
 // key says under which address a connection counts, if it counts under one.
 func (l *LimitedListener) key(conn net.Conn) (addressKey, bool) {
 	addr := hostOf(conn.RemoteAddr().String())
-	if !addr.IsValid() || addr.IsLoopback() || l.exempt.Trusts(addr) {
+	if l.proxies.exempt(addr) {
 		return addressKey{}, false
 	}
 	return keyOf(addr), true
@@ -83,13 +83,10 @@ func (l *LimitedListener) key(conn net.Conn) (addressKey, bool) {
 func (l *LimitedListener) take(key addressKey, counted bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open >= l.most || (counted && l.of[key] >= l.perAddress) {
+	if l.open >= l.most || (counted && !l.of.take(key, l.perAddress)) {
 		return false
 	}
 	l.open++
-	if counted {
-		l.of[key]++
-	}
 	return true
 }
 
@@ -97,11 +94,8 @@ func (l *LimitedListener) give(key addressKey, counted bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
-	if !counted {
-		return
-	}
-	if l.of[key]--; l.of[key] == 0 {
-		delete(l.of, key)
+	if counted {
+		l.of.give(key)
 	}
 }
 

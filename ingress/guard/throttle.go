@@ -122,6 +122,17 @@ func (t *Throttle) Good(addr netip.Addr, now time.Time) {
 	part.good[key] = at
 }
 
+// Knows reports whether an authentic request came from addr lately.
+func (t *Throttle) Knows(addr netip.Addr, now time.Time) bool {
+	key, part := t.find(addr)
+	if part == nil {
+		return false
+	}
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	return recent(part.good[key], now.UnixNano())
+}
+
 // find gives the part that knows addr, nil where there is nothing to know.
 func (t *Throttle) find(addr netip.Addr) (addressKey, *throttlePart) {
 	if t.off || !addr.IsValid() || addr.IsLoopback() {

@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"mailroom/ingress/guard"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
@@ -149,7 +149,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	// space; pathValue does it right.
 	engine.UseEscapedPath = true
 	engine.UnescapePathValues = false
-	engine.Use(h.observe, h.recover, h.authenticate)
+	engine.Use(h.observe, guard.Recover(h.logger, "operator.panic", func(c *gin.Context, f *fault.Error) { h.refuse(c, f) }), h.authenticate)
 	engine.NoRoute(func(c *gin.Context) { h.refuse(c, fault.New(fault.NotFound, "there is nothing at this path")) })
 	engine.NoMethod(func(c *gin.Context) {
 		h.refuse(c, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
@@ -179,27 +179,6 @@ func (h *handler) observe(c *gin.Context) {
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
 	defer func() { h.log(c, start) }()
-	c.Next()
-}
-
-// recover answers for a handler that panicked. What it panicked with may hold
-// mail content, so only its type and the place are logged.
-func (h *handler) recover(c *gin.Context) {
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the same way
-			panic(p)
-		}
-		h.logger.Error("operator.panic", slog.String("route", c.FullPath()),
-			slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
-		if c.Writer.Written() {
-			panic(http.ErrAbortHandler) // the answer is torn: the client must see that
-		}
-		h.refuse(c, fault.New(fault.Internal, "something went wrong inside Mailroom"))
-	}()
 	c.Next()
 }
 
