@@ -57,7 +57,7 @@ func (r *recorder) Record(ctx context.Context, in contract.RecordInput) error {
 		line = append(line, "took_ms", took.Milliseconds())
 	}
 	if d := in.Decision; d != nil {
-		line = append(line, "action", string(d.Action), "actor", d.Actor, "via", d.Via)
+		line = append(line, "action", string(d.Action), "actor", d.Actor, "via", string(d.Via))
 	}
 	r.logger.Info("email.state", line...)
 	return nil

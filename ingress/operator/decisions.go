@@ -46,7 +46,7 @@ func (h *handler) decide(c *gin.Context) error {
 	}
 	who := caller(c)
 	result, err := h.decider.Decide(c.Request.Context(), email.WorkflowID, contract.Decision{
-		Action: in.Action, Actor: who.name, Note: in.Note, Via: "api",
+		Action: in.Action, Actor: who.name, Note: in.Note, Via: contract.ViaAPI,
 	})
 	if err != nil {
 		return err

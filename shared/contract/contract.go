@@ -21,12 +21,13 @@ const TaskQueue = "mailroom"
 const InboundEmailWorkflow = "InboundEmail"
 
 // Handlers of InboundEmail. The signals take a Decision without an action, whose
-// fields are both optional; the update takes a whole Decision and answers with
+// fields are all optional; the update takes a whole Decision and answers with
 // DecisionResult; the query answers with Status.
 const (
 	SignalApprove = "approve"
 	SignalDiscard = "discard"
 	SignalRetry   = "retry"
+	SignalEdit    = "edit"
 	UpdateDecide  = "decide"
 	QueryStatus   = "status"
 )
@@ -210,42 +211,6 @@ type InboundEmailResult struct {
 type Hold struct {
 	Reason Reason `json:"reason"`
 	Detail string `json:"detail"`
-}
-
-// Action is what a person decides about held mail.
-type Action string
-
-// The actions. Approve waives what held the email and goes on; retry runs the
-// held step again and waives nothing; discard ends it.
-const (
-	Approve Action = "approve"
-	Discard Action = "discard"
-	Retry   Action = "retry"
-)
-
-// Actions lists every action once.
-var Actions = []Action{Approve, Discard, Retry}
-
-// Decision is the argument of the update decide and, without Action, of the
-// signals. Through the update Note is required; Actor and Note are at most
-// MaxActor and MaxNote bytes.
-type Decision struct {
-	Action Action `json:"action,omitempty"`
-	Actor  string `json:"actor,omitempty"`
-	Note   string `json:"note,omitempty"`
-	// Via says which way the decision came: api, mailctl, update or signal.
-	Via string `json:"via,omitempty"`
-}
-
-// Bounds of a decision, in bytes.
-const (
-	MaxActor = 200
-	MaxNote  = 4000
-)
-
-// DecisionResult answers the update decide.
-type DecisionResult struct {
-	State State `json:"state"`
 }
 
 // Status answers the query status: a snapshot that holds no mail content.

@@ -7,27 +7,6 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Bounds of a page of emails.
-const (
-	DefaultLimit = 50
-	MaxLimit     = 200
-)
-
-// Filter chooses emails for an operator. A zero field does not filter.
-type Filter struct {
-	State  contract.State
-	Reason contract.Reason
-	Source string
-	Tenant string
-	// Query is looked for, in any case, inside event id, message id, subject,
-	// sender and recipients.
-	Query string
-	// Cursor is what the page before gave as next; its form is nobody's business.
-	Cursor string
-	// Limit is DefaultLimit when zero and never more than MaxLimit.
-	Limit int
-}
-
 // EmailRow is one email as a list shows it. Unset times are null in JSON.
 type EmailRow struct {
 	ID            int64           `json:"-"`

@@ -43,7 +43,7 @@ ON CONFLICT (email_id, sequence) DO NOTHING`
 	query := updateState
 	if d := in.Decision; d != nil {
 		query = withDecision
-		args["action"], args["actor"], args["via"] = string(d.Action), clean(d.Actor), clean(d.Via)
+		args["action"], args["actor"], args["via"] = string(d.Action), clean(d.Actor), clean(string(d.Via))
 		args["note"], args["before"], args["at"] = clean(d.Note), string(in.Before), at
 	}
 	_, err := db.pool.Exec(ctx, query, args)

@@ -1,0 +1,40 @@
+package ledger
+
+import (
+	"time"
+
+	"mailroom/shared/contract"
+)
+
+// Bounds of a page of emails.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 200
+)
+
+// Filter chooses emails. A zero field does not filter. It is also what a replay
+// and a decision about many emails keep as their choice, hence the JSON.
+type Filter struct {
+	State  contract.State  `json:"state,omitempty"`
+	Reason contract.Reason `json:"reason,omitempty"`
+	Source string          `json:"source,omitempty"`
+	Tenant string          `json:"tenant,omitempty"`
+	// Tenants are those that the asker may see; nil means every tenant, an empty
+	// list none. It is set by the server and never by a request.
+	Tenants []string `json:"tenants,omitzero"`
+	// Sender and Recipient are looked for in any case inside the addresses.
+	Sender    string `json:"sender,omitempty"`
+	Recipient string `json:"recipient,omitempty"`
+	// Destination chooses emails that have a delivery there.
+	Destination string `json:"destination,omitempty"`
+	// Since and Until bound the time of receipt: from Since on, before Until.
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
+	// Query is looked for, in any case, inside event id, message id, subject,
+	// sender and recipients.
+	Query string `json:"q,omitempty"`
+	// Cursor is what the page before gave as next; its form is nobody's business.
+	Cursor string `json:"-"`
+	// Limit is DefaultLimit when zero and never more than MaxLimit.
+	Limit int `json:"-"`
+}
