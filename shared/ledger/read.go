@@ -45,6 +45,9 @@ type EmailDetail struct {
 	Attachments []mail.Attachment `json:"attachments"`
 	Deliveries  []DeliveryRow     `json:"deliveries"`
 	Decisions   []DecisionRow     `json:"decisions"`
+	// Timeline is the email's way, oldest first; it is read by DB.Timeline and empty
+	// where nobody asked for it.
+	Timeline []TimelineEntry `json:"timeline,omitempty"`
 }
 
 // DeliveryRow is a Delivery as an operator reads it.
