@@ -29,6 +29,8 @@ const (
 	VarClamd       = "MAILROOM_TEST_CLAMD"
 	VarTemporal    = "MAILROOM_TEST_TEMPORAL"
 	VarBin         = "MAILROOM_TEST_BIN"
+	VarChromium    = "MAILROOM_TEST_CHROMIUM"
+	VarAxe         = "MAILROOM_TEST_AXE" // the script of axe-core, which checks pages for accessibility
 )
 
 // Store is an object store with the credentials of its owner. Tests share it:
@@ -86,6 +88,18 @@ func Temporal(t testing.TB) string {
 func Bin(t testing.TB) string {
 	t.Helper()
 	return variable(t, VarBin)
+}
+
+// Chromium gives the path of the browser.
+func Chromium(t testing.TB) string {
+	t.Helper()
+	return variable(t, VarChromium)
+}
+
+// Axe gives the path of the script that checks a page for accessibility.
+func Axe(t testing.TB) string {
+	t.Helper()
+	return variable(t, VarAxe)
 }
 
 // Dir gives a folder whose started programs are stopped, and whose files are

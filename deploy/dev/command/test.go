@@ -37,6 +37,10 @@ func test(ctx context.Context, p place, servicesOnly bool, args []string, out io
 	if stack.FindClamd() == "" {
 		return exitFailed, errors.New("clamd is not installed, and the tests scan with it: apt-get install --no-install-recommends clamav-daemon")
 	}
+	browser, err := findBrowser(ctx, p, console)
+	if err != nil {
+		return exitFailed, err
+	}
 	dir := filepath.Join(p.dir, fmt.Sprintf("test-%d", os.Getpid()))
 	defer func() {
 		err = errors.Join(err, stack.Sweep(context.WithoutCancel(ctx), dir, console))
@@ -49,7 +53,25 @@ func test(ctx context.Context, p place, servicesOnly bool, args []string, out io
 	if err := startAll(ctx, p, s, servicesOnly, filepath.Join(dir, "bin"), console); err != nil {
 		return exitFailed, err
 	}
-	return runCommand(ctx, args, p.testEnviron(s), out)
+	return runCommand(ctx, args, p.testEnviron(s, browser), out)
+}
+
+// findBrowser gives the variables that lead tests to a browser and to the
+// accessibility checker which they put into its pages.
+func findBrowser(ctx context.Context, p place, console *stack.Console) (stack.Vars, error) {
+	chromium := stack.FindChromium()
+	if chromium == "" {
+		return nil, errors.New("chromium is not installed, and the tests drive a browser: apt-get install --no-install-recommends chromium")
+	}
+	tools := stack.Tools{Root: p.root, Dir: filepath.Join(p.dir, "tools"), Console: console}
+	axe, err := tools.Package(ctx, "axe")
+	if err != nil {
+		return nil, err
+	}
+	return stack.Vars{
+		"MAILROOM_TEST_CHROMIUM": chromium,
+		"MAILROOM_TEST_AXE":      filepath.Join(axe, "node_modules", "axe-core", "axe.min.js"),
+	}, nil
 }
 
 func testStack(p place, dir string, console *stack.Console) (*stack.Stack, error) {
@@ -82,9 +104,10 @@ func startAll(ctx context.Context, p place, s *stack.Stack, servicesOnly bool, b
 	return group.Wait()
 }
 
-func (p place) testEnviron(s *stack.Stack) []string {
+func (p place) testEnviron(s *stack.Stack, more stack.Vars) []string {
 	vars := p.own.Except(foreign[:]...)
 	maps.Copy(vars, s.TestVars())
+	maps.Copy(vars, more)
 	return vars.List()
 }
 

@@ -1,0 +1,254 @@
+// Package browser drives Chromium as a person would use it, for tests of pages.
+//
+// Invariants: each Page is a browser session of its own, without the cookies of
+// another; whatever a page asks of the network, throws or opens as a dialog is
+// kept, so that a test can say that there was none; every wait has an end.
+package browser
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
+)
+
+// patience is how long a page may take to become what a test waits for.
+const patience = 30 * time.Second
+
+// Page is one tab of a Chromium of its own.
+type Page struct {
+	t   testing.TB
+	ctx context.Context //nolint:containedctx // chromedp keeps the tab in its context
+
+	mu       sync.Mutex
+	requests []string
+	troubles []string
+	blocked  []string
+}
+
+// Open starts the Chromium at path, without a window, for one page with cookies of
+// its own; it ends with the test. (One process for many sessions is no choice: a
+// tab of a new session wants a window there, which a headless one does not have.)
+func Open(t testing.TB, path string) *Page {
+	t.Helper()
+	profile, err := os.MkdirTemp("", "mailroom-browser-")
+	require.NoError(t, err)
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.WindowSize(1280, 900),
+		chromedp.WSURLReadTimeout(time.Minute))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, end := chromedp.NewContext(allocator)
+	t.Cleanup(func() {
+		end()
+		stop() // waits for the process
+		_ = os.RemoveAll(profile)
+	})
+	p := &Page{t: t, ctx: ctx}
+	require.NoError(t, chromedp.Run(ctx), "start %s", path)
+	chromedp.ListenTarget(ctx, p.hear)
+	p.run(network.Enable(), cdplog.Enable(), runtime.Enable(), page.Enable())
+	return p
+}
+
+// hear keeps what a page does that nobody sees.
+func (p *Page) hear(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		p.requests = append(p.requests, e.Request.URL)
+	case *runtime.EventExceptionThrown:
+		p.troubles = append(p.troubles, "exception: "+e.ExceptionDetails.Error())
+	case *page.EventJavascriptDialogOpening:
+		p.troubles = append(p.troubles, "dialog: "+e.Message)
+		go func() { _ = chromedp.Run(p.ctx, page.HandleJavaScriptDialog(false)) }()
+	case *cdplog.EventEntryAdded:
+		if e.Entry.Level != cdplog.LevelError {
+			return
+		}
+		if strings.Contains(e.Entry.Text, "Content Security Policy") {
+			p.blocked = append(p.blocked, e.Entry.Text)
+			return
+		}
+		p.troubles = append(p.troubles, "log: "+e.Entry.Text+" "+e.Entry.URL)
+	}
+}
+
+// Requests lists the URLs that the tab has asked for so far.
+func (p *Page) Requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.requests)
+}
+
+// Troubles lists exceptions, dialogs and errors in the browser's log so far.
+func (p *Page) Troubles() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.troubles)
+}
+
+// Blocked lists what the page's own Content-Security-Policy has refused so far.
+func (p *Page) Blocked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.blocked)
+}
+
+func (p *Page) run(actions ...chromedp.Action) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		p.fail("%v", err)
+	}
+}
+
+// fail ends the test with what the page shows.
+func (p *Page) fail(format string, args ...any) {
+	p.t.Helper()
+	var where, text string
+	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	defer cancel()
+	_ = chromedp.Run(ctx, chromedp.Location(&where), chromedp.Evaluate(`document.body?.innerText ?? ""`, &text))
+	if dir := os.Getenv("MAILROOM_TEST_SHOTS"); dir != "" {
+		p.Shot(fmt.Sprintf("%s/%s.png", dir, strings.NewReplacer("/", "_", " ", "_").Replace(p.t.Name())))
+	}
+	p.t.Fatalf("%s\non %s\n%.4000s\ntroubles: %v\nblocked: %v", fmt.Sprintf(format, args...), where, text, p.Troubles(), p.Blocked())
+}
+
+// Go loads a page and waits until it is there.
+func (p *Page) Go(url string) {
+	p.t.Helper()
+	p.run(chromedp.Navigate(url))
+}
+
+// Click clicks the first element of a selector once it is visible.
+func (p *Page) Click(selector string) {
+	p.t.Helper()
+	p.run(chromedp.ScrollIntoView(selector, chromedp.ByQuery), chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+}
+
+// Fill replaces the text of a field.
+func (p *Page) Fill(selector, text string) {
+	p.t.Helper()
+	p.Visible(selector)
+	Eval[bool](p, fmt.Sprintf("(e => { e.focus(); e.select(); return true })(document.querySelector(%q))", selector))
+	if text == "" {
+		p.Press(kb.Delete)
+		return
+	}
+	p.run(chromedp.SendKeys(selector, text, chromedp.ByQuery))
+}
+
+// Choose takes an option of a select by its value.
+func (p *Page) Choose(selector, value string) {
+	p.t.Helper()
+	p.Visible(selector)
+	Eval[bool](p, fmt.Sprintf(`(e => { e.value = %q; e.dispatchEvent(new Event("input", {bubbles: true}));
+e.dispatchEvent(new Event("change", {bubbles: true})); return e.value === %q })(document.querySelector(%q))`, value, value, selector))
+}
+
+// Press types keys where the focus is; kb of chromedp names those without a letter.
+func (p *Page) Press(keys string) {
+	p.t.Helper()
+	p.run(chromedp.KeyEvent(keys))
+}
+
+// Enter presses the Enter key.
+func (p *Page) Enter() {
+	p.t.Helper()
+	p.Press(kb.Enter)
+}
+
+// Visible waits until an element is there and to be seen.
+func (p *Page) Visible(selector string) {
+	p.t.Helper()
+	p.run(chromedp.WaitVisible(selector, chromedp.ByQuery))
+}
+
+// Says waits until the page shows a text somewhere.
+func (p *Page) Says(text string) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf("document.body.innerText.includes(%q)", text))
+}
+
+// Until waits until an expression is true; the page may change meanwhile.
+func (p *Page) Until(expression string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var yes bool
+		if err := chromedp.Run(ctx, chromedp.Evaluate("Boolean("+expression+")", &yes)); err == nil && yes {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			p.fail("the page does not come to: %s", expression)
+		case <-tick.C:
+		}
+	}
+}
+
+// Eval gives the value of an expression.
+func Eval[T any](p *Page, expression string) T {
+	p.t.Helper()
+	var out T
+	p.run(chromedp.Evaluate(expression, &out))
+	return out
+}
+
+// Text gives what an element shows.
+func (p *Page) Text(selector string) string {
+	p.t.Helper()
+	return Eval[string](p, fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector))
+}
+
+// Count gives how many elements a selector finds.
+func (p *Page) Count(selector string) int {
+	p.t.Helper()
+	return Eval[int](p, fmt.Sprintf("document.querySelectorAll(%q).length", selector))
+}
+
+// Where gives the address of the page.
+func (p *Page) Where() string {
+	p.t.Helper()
+	return Eval[string](p, "location.href")
+}
+
+// Size sets the width and height of the view in CSS pixels; below 500 it is a phone.
+func (p *Page) Size(width, height int64) {
+	p.t.Helper()
+	var options []chromedp.EmulateViewportOption
+	if width < 500 {
+		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	p.run(chromedp.EmulateViewport(width, height, options...))
+}
+
+// Shot writes a picture of the view as PNG.
+func (p *Page) Shot(path string) {
+	p.t.Helper()
+	var png []byte
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	require.NoError(p.t, chromedp.Run(ctx, chromedp.CaptureScreenshot(&png)))
+	require.NoError(p.t, os.WriteFile(path, png, 0o600))
+}

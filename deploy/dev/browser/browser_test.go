@@ -1,0 +1,60 @@
+package browser_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/deploy/dev/browser"
+	"mailroom/shared/testenv"
+)
+
+// TestPage sees that the driver notices what the tests of pages rely on it to notice.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	chromium, axe := testenv.Chromium(t), testenv.Axe(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if r.URL.Path == "/strict" {
+			w.Header().Set("Content-Security-Policy", "default-src 'none'")
+		}
+		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>A page</title><main><h1>Hello</h1>
+<img src="/picture.png"><input><form action="/done"><label>Name <input name="name"></label><button>Send</button></form></main>
+<script>if (location.pathname === "/loud") { alert("seen"); throw new Error("thrown") }</script>`)
+	}))
+	t.Cleanup(server.Close)
+
+	p := browser.Open(t, chromium)
+	p.Go(server.URL + "/loud")
+	p.Says("Hello")
+	require.Equal(t, "Hello", p.Text("h1"))
+	require.Contains(t, p.Requests(), server.URL+"/picture.png")
+	require.Eventually(t, func() bool { return len(p.Troubles()) >= 2 }, waitFor, tick, "the dialog and the exception")
+	findings := p.Serious(axe)
+	rules := map[string]bool{}
+	for _, f := range findings {
+		rules[f.Rule] = true
+	}
+	require.True(t, rules["image-alt"], "%v", findings)
+	require.True(t, rules["label"], "%v", findings)
+
+	p.Fill("[name=name]", "Ada")
+	p.Enter()
+	p.Until(`location.pathname === "/done"`)
+	require.Contains(t, p.Where(), "name=Ada")
+
+	strict := browser.Open(t, chromium)
+	strict.Go(server.URL + "/strict")
+	strict.Says("Hello")
+	require.Eventually(t, func() bool { return len(strict.Blocked()) > 0 }, waitFor, tick)
+	strict.Serious(axe) // the page's policy does not keep the checker out
+}
+
+const (
+	waitFor = 10 * time.Second
+	tick    = 20 * time.Millisecond
+)
