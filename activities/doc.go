@@ -7,7 +7,7 @@
 // Invariants:
 //
 //   - The package imports the Temporal SDK, the standard library and shared/mail,
-//     contract, fault and ledger, so that workflows can name its methods without
+//     contract, fault, ledger and overlay, so that workflows can name its methods without
 //     linking a database driver, an object store or a scanner.
 //   - Every activity is idempotent on a key of its input, which its doc comment
 //     names, and runs as a local activity as well as a regular one.

@@ -6,6 +6,7 @@ package ledger
 import (
 	"time"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/mail"
 )
 
@@ -20,6 +21,8 @@ type Body struct {
 	// Stored reports that the store step has run: the inbox row is gone, Key
 	// names the raw body in the raw bucket, and the manifest can be read.
 	Stored bool
+	// Overlay is the edits that were applied to the email, merged; nil: none.
+	Overlay *contract.Edit
 }
 
 // Manifest is what the store step found in an email and where it put it.
@@ -39,6 +42,11 @@ type Manifest struct {
 	Recipients  []string
 	Routes      []string
 	Attachments []mail.Attachment
+	// Overlay is the edits that were applied to the email, merged; nil: none.
+	// Everything above is as it came: who acts on it lays the overlay over it.
+	// It is read, never written, and so is Edited.
+	Overlay *contract.Edit
+	Edited  Edited
 }
 
 // DeliveryState is where one delivery is.
