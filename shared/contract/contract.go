@@ -127,6 +127,8 @@ type InboundEmailInput struct {
 	// itself in place of the key of its row. Email.ID is 0 then, and the row is
 	// written before anything else is done.
 	Carried *Carried `json:"carried,omitempty"`
+	// Replay is set where the email has come to an end before and is carried once more.
+	Replay *Replayed `json:"replay,omitempty"`
 }
 
 // Carried is a whole event. It has a Body, or a BodyKey that names it in the raw bucket.
@@ -282,8 +284,9 @@ type RouteResult struct {
 	Holds   []Hold   `json:"holds,omitempty"`
 }
 
-// DeliverInput asks for one delivery. Deliver is idempotent on
-// IdempotencyKey(Email.WorkflowID, Destination), which every attempt carries.
+// DeliverInput asks for one delivery. Deliver is idempotent on Email, Destination
+// and Replay; every attempt carries IdempotencyKey(Email.WorkflowID, Destination),
+// or with NewEffect the EffectKey of the replay.
 type DeliverInput struct {
 	Email       Email  `json:"email"`
 	Destination string `json:"destination"`
@@ -292,12 +295,18 @@ type DeliverInput struct {
 	Again bool `json:"again,omitempty"`
 	// Released is set when a person let content go that inspection had held.
 	Released bool `json:"released,omitempty"`
+	// Replay is the replay that asks for it, 0 for none. A leg that was delivered
+	// before is sent again only where its content has changed, or with NewEffect.
+	Replay    int64 `json:"replay,omitempty"`
+	NewEffect bool  `json:"new_effect,omitempty"`
 }
 
-// DeliverResult is the answer that counted as success.
+// DeliverResult is the answer that counted as success. Skipped says that nothing
+// was sent: the destination has had the same before, or must not be called twice.
 type DeliverResult struct {
-	Status   int `json:"status"`
-	Attempts int `json:"attempts"`
+	Status   int  `json:"status"`
+	Attempts int  `json:"attempts"`
+	Skipped  bool `json:"skipped,omitempty"`
 }
 
 // RecordInput writes the state of an email to the ledger. Idempotent on Email.ID
