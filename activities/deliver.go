@@ -24,7 +24,8 @@ const ambiguousSentence = "an earlier attempt broke off, and nobody knows whethe
 // never moves a delivered one back.
 type DeliveryLedger interface {
 	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
-	Delivery(ctx context.Context, emailID int64, destination string) (ledger.Delivery, bool, error)
+	// Deliveries gives those to one destination, the latest last.
+	Deliveries(ctx context.Context, emailID int64, destination string) ([]ledger.Delivery, error)
 	SaveDelivery(ctx context.Context, d ledger.Delivery) error
 }
 
@@ -60,9 +61,10 @@ func NewDeliver(deps DeliverDeps) (*Deliver, error) {
 	return &Deliver{deps: deps}, nil
 }
 
-// Deliver makes one attempt at one delivery. It is idempotent on
-// contract.IdempotencyKey(Email.WorkflowID, Destination): a delivery that is done
-// is not sent again, and every attempt carries the key.
+// Deliver makes one attempt at one delivery. It is idempotent on Email, Destination
+// and Replay: a delivery that is done is not sent again, and every attempt carries
+// the same key. A replay sends again what has changed since it was delivered, under
+// the key of the first delivery, and skips the rest; see NewEffect.
 //
 // Where the destination does not honour the key, the ledger says attempting
 // before the call. An attempt whose end is unknown, found by a repeat or seen
@@ -71,20 +73,25 @@ func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out co
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
 
-	d, found, err := s.deps.Ledger.Delivery(ctx, in.Email.ID, in.Destination)
+	all, err := s.deps.Ledger.Deliveries(ctx, in.Email.ID, in.Destination)
 	if err != nil {
-		return out, fmt.Errorf("read delivery: %w", err)
+		return out, fmt.Errorf("read deliveries: %w", err)
 	}
-	if found && d.State == ledger.Delivered {
-		return contract.DeliverResult{Status: d.LastStatus, Attempts: d.Attempts}, nil
+	d, found := pick(all, in)
+	if found && d.State.Over() {
+		return contract.DeliverResult{Status: d.LastStatus, Attempts: d.Attempts, Skipped: d.State == ledger.Skipped}, nil
 	}
 	if found {
 		if err := s.mayCall(ctx, &d, in.Again); err != nil {
 			return out, err
 		}
 	}
-	d.EmailID, d.Destination = in.Email.ID, in.Destination
-	d.IdempotencyKey = contract.IdempotencyKey(in.Email.WorkflowID, in.Destination)
+	if in.Replay != 0 && !in.NewEffect {
+		skipped, err := s.skip(ctx, in, &d, all)
+		if err != nil || skipped {
+			return contract.DeliverResult{Attempts: d.Attempts, Skipped: skipped}, err
+		}
+	}
 	status, called, sendErr := s.call(ctx, in, &d)
 	if err := s.note(ctx, in.Email, &d, status, called, sendErr); err != nil {
 		return out, err
@@ -115,12 +122,13 @@ func (s *Deliver) mayCall(ctx context.Context, d *ledger.Delivery, again bool) e
 // d counts it then.
 func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery) (status int, called bool, err error) {
 	status, err = s.deps.Sender.Send(ctx, in.Email, *d, func(ctx context.Context) ([]byte, error) {
-		body, err := s.body(ctx, in)
+		body, sum, err := s.body(ctx, in, d.IdempotencyKey)
 		if err != nil {
 			return nil, err
 		}
 		attempt := *d
 		attempt.Attempts++
+		attempt.ContentSHA256 = sum
 		if !s.deps.Sender.HonoursKey(in.Destination) {
 			attempt.State, attempt.NextAttemptAt = ledger.Attempting, time.Time{}
 			if err := s.deps.Ledger.SaveDelivery(ctx, attempt); err != nil {
@@ -133,17 +141,18 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 	return status, called, err
 }
 
-// body makes the request out of what the ledger and the object store hold.
-func (s *Deliver) body(ctx context.Context, in contract.DeliverInput) ([]byte, error) {
+// body makes the request out of what the ledger and the object store hold, and
+// gives the hash of its content.
+func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string) (body, sum []byte, err error) {
 	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
 	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
+		return nil, nil, fmt.Errorf("read manifest: %w", err)
 	}
 	message, err := s.deps.Messages.Message(ctx, manifest)
 	if err != nil {
-		return nil, fmt.Errorf("read message: %w", err)
+		return nil, nil, fmt.Errorf("read message: %w", err)
 	}
-	return requestBody(ctx, in, manifest, message, s.deps.Links, s.deps.Now())
+	return requestBody(ctx, in, key, manifest, message, s.deps.Links, s.deps.Now())
 }
 
 // note writes down how an attempt ended and gives its error. A call that was not

@@ -164,6 +164,7 @@ func TestDeliver(t *testing.T) {
 	require.Equal(t, ledger.Delivery{
 		EmailID: 7, Destination: "ticketing", State: ledger.Delivered, LastStatus: 201, Attempts: 1,
 		IdempotencyKey: contract.IdempotencyKey("evt-1", "ticketing"), DeliveredAt: b.now,
+		ContentSHA256: b.row().ContentSHA256,
 	}, b.row())
 	require.Equal(t, []string{contract.IdempotencyKey("evt-1", "ticketing")}, b.wire.keys)
 	require.Equal(t, []ledger.DeliveryState{ledger.Delivered}, b.books.saved)

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -28,8 +30,8 @@ type books struct {
 	lost      int // how many saves succeed and answer with an error
 	away      bool
 
-	deliveries map[string]ledger.Delivery
-	saved      []ledger.DeliveryState // in order
+	deliveries map[string]ledger.Delivery // by destination, and "#" and the effect of a replay's
+	saved      []ledger.DeliveryState     // in order
 	saveAway   bool
 }
 
@@ -66,11 +68,23 @@ func (b *books) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 	return b.manifest, nil
 }
 
-func (b *books) Delivery(_ context.Context, _ int64, destination string) (ledger.Delivery, bool, error) {
+func (b *books) Deliveries(_ context.Context, _ int64, destination string) ([]ledger.Delivery, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d, ok := b.deliveries[destination]
-	return d, ok, nil
+	var out []ledger.Delivery
+	for _, key := range slices.Sorted(maps.Keys(b.deliveries)) {
+		if d := b.deliveries[key]; d.Destination == destination || key == destination {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+func place(d ledger.Delivery) string {
+	if d.Effect == "" {
+		return d.Destination
+	}
+	return d.Destination + "#" + d.Effect
 }
 
 func (b *books) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
@@ -85,8 +99,8 @@ func (b *books) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
 	if b.deliveries == nil {
 		b.deliveries = map[string]ledger.Delivery{}
 	}
-	if b.deliveries[d.Destination].State != ledger.Delivered {
-		b.deliveries[d.Destination] = d
+	if !b.deliveries[place(d)].State.Over() {
+		b.deliveries[place(d)] = d
 	}
 	b.saved = append(b.saved, d.State)
 	return nil

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
@@ -75,14 +76,15 @@ type requestAttachment struct {
 	URLExpiresAt *time.Time   `json:"url_expires_at,omitempty"`
 }
 
-// requestBody encodes the request of a delivery. Attachments that are not clean
-// get a link only when released.
-func requestBody(ctx context.Context, in contract.DeliverInput, m *ledger.Manifest, message *mail.Message,
-	links Linker, now time.Time) ([]byte, error) {
+// requestBody encodes the request of a delivery, and hashes what of it is content:
+// all but the key, the links and their times. Attachments that are not clean get a
+// link only when released.
+func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *ledger.Manifest, message *mail.Message,
+	links Linker, now time.Time) (body, sum []byte, err error) {
 	r := request{
 		Schema:         RequestSchema,
 		EventID:        in.Email.EventID,
-		IdempotencyKey: contract.IdempotencyKey(in.Email.WorkflowID, in.Destination),
+		IdempotencyKey: key,
 		Source:         in.Email.Source,
 		Tenant:         in.Email.Tenant,
 		CorrelationID:  in.Email.CorrelationID,
@@ -101,13 +103,37 @@ func requestBody(ctx context.Context, in contract.DeliverInput, m *ledger.Manife
 		if a.Key != "" && (a.Verdict == mail.Clean || in.Released) {
 			url, err := links.Link(ctx, a, linkFor)
 			if err != nil {
-				return nil, fmt.Errorf("link attachment %d: %w", i+1, err)
+				return nil, nil, fmt.Errorf("link attachment %d: %w", i+1, err)
 			}
 			out.URL, out.URLExpiresAt = url, &expires
 		}
 		r.Attachments = append(r.Attachments, out)
 	}
-	return encode(r)
+	if body, err = encode(r); err != nil {
+		return nil, nil, err
+	}
+	sum, err = r.contentHash()
+	return body, sum, err
+}
+
+// contentHash is the SHA-256 of the request with everything taken out that differs
+// between two requests of the same content. That there is a link, or none, is content.
+func (r request) contentHash() ([]byte, error) {
+	r.IdempotencyKey = ""
+	r.Attachments = slices.Clone(r.Attachments)
+	for i := range r.Attachments {
+		a := &r.Attachments[i]
+		if a.URL != "" {
+			a.URL = "linked"
+		}
+		a.URLExpiresAt = nil
+	}
+	text, err := encode(r)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	return sum[:], nil
 }
 
 func newRequestMessage(m *mail.Message) requestMessage {

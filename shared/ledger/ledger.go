@@ -60,12 +60,20 @@ const (
 	Delivered  DeliveryState = "delivered"
 	Rejected   DeliveryState = "rejected"
 	Ambiguous  DeliveryState = "ambiguous"
+	// Skipped is a delivery of a replay that had nothing new to send.
+	Skipped DeliveryState = "skipped"
 )
+
+// Over reports whether nothing more is sent for a delivery in this state.
+func (s DeliveryState) Over() bool { return s == Delivered || s == Skipped }
 
 // Delivery is one email to one destination.
 type Delivery struct {
-	EmailID        int64
-	Destination    string
+	EmailID     int64
+	Destination string
+	// Effect tells the deliveries of replays from each other and from the first,
+	// for which it is empty.
+	Effect         string
 	State          DeliveryState
 	IdempotencyKey string
 	Attempts       int
@@ -73,4 +81,7 @@ type Delivery struct {
 	LastError      string // a fault's public sentence, never what the destination wrote
 	NextAttemptAt  time.Time
 	DeliveredAt    time.Time
+	// ContentSHA256 is over what is sent, but for what differs on each attempt; nil
+	// where it is not known.
+	ContentSHA256 []byte
 }

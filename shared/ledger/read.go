@@ -53,6 +53,7 @@ type EmailDetail struct {
 // DeliveryRow is a Delivery as an operator reads it.
 type DeliveryRow struct {
 	Destination    string        `json:"destination"`
+	Effect         string        `json:"effect"` // of the replay that sent it again; empty: the first
 	State          DeliveryState `json:"state"`
 	Attempts       int           `json:"attempts"`
 	LastStatus     int           `json:"last_status"`

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,48 +11,47 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Delivery reads the delivery of an email to a destination; false means that
-// there is none yet.
-func (db *DB) Delivery(ctx context.Context, emailID int64, destination string) (ledger.Delivery, bool, error) {
+// Deliveries reads the deliveries of an email to a destination, the first and those
+// of replays; there may be none yet.
+func (db *DB) Deliveries(ctx context.Context, emailID int64, destination string) ([]ledger.Delivery, error) {
 	const query = `
-SELECT state, idempotency_key, attempts, last_status, last_error, next_attempt_at, delivered_at
-  FROM deliveries WHERE email_id = @id AND destination = @destination`
+SELECT effect, state, idempotency_key, attempts, last_status, last_error, next_attempt_at, delivered_at, content_sha256
+  FROM deliveries WHERE email_id = @id AND destination = @destination ORDER BY updated_at, effect`
 
-	d := ledger.Delivery{EmailID: emailID, Destination: destination}
-	var next, delivered *time.Time
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID, "destination": destination}).
-		Scan(&d.State, &d.IdempotencyKey, &d.Attempts, &d.LastStatus, &d.LastError, &next, &delivered)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return ledger.Delivery{}, false, nil
-	}
-	if err != nil {
-		return ledger.Delivery{}, false, classify(fmt.Sprintf("read delivery of email %d to %s", emailID, destination), err)
-	}
-	if next != nil {
-		d.NextAttemptAt = *next
-	}
-	if delivered != nil {
-		d.DeliveredAt = *delivered
-	}
-	return d, true, nil
+	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID, "destination": destination}) // its error comes with the rows
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ledger.Delivery, error) {
+		d := ledger.Delivery{EmailID: emailID, Destination: destination}
+		var next, delivered *time.Time
+		err := row.Scan(&d.Effect, &d.State, &d.IdempotencyKey, &d.Attempts, &d.LastStatus, &d.LastError, &next, &delivered,
+			&d.ContentSHA256)
+		if next != nil {
+			d.NextAttemptAt = *next
+		}
+		if delivered != nil {
+			d.DeliveredAt = *delivered
+		}
+		return d, err
+	})
+	return list, classify(fmt.Sprintf("read deliveries of email %d to %s", emailID, destination), err)
 }
 
-// SaveDelivery writes the delivery d.EmailID to d.Destination. One that is
-// delivered stays as it is, whatever comes later; to announce an attempt at such a
+// SaveDelivery writes the delivery d.EmailID to d.Destination of d.Effect. One that
+// is over stays as it is, whatever comes later; to announce an attempt at such a
 // one (ledger.Attempting) is a temporary fault, so that a slow attempt which
 // another has overtaken makes no call.
 func (db *DB) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
 	const query = `
-INSERT INTO deliveries AS d (email_id, destination, state, idempotency_key, attempts, last_status, last_error,
-       next_attempt_at, delivered_at)
-VALUES (@id, @destination, @state, @key, @attempts, @status, @error, @next, @delivered)
-ON CONFLICT (email_id, destination) DO UPDATE SET state = excluded.state, idempotency_key = excluded.idempotency_key,
+INSERT INTO deliveries AS d (email_id, destination, effect, state, idempotency_key, attempts, last_status, last_error,
+       next_attempt_at, delivered_at, content_sha256)
+VALUES (@id, @destination, @effect, @state, @key, @attempts, @status, @error, @next, @delivered, @content)
+ON CONFLICT (email_id, destination, effect) DO UPDATE SET state = excluded.state, idempotency_key = excluded.idempotency_key,
        attempts = excluded.attempts, last_status = excluded.last_status, last_error = excluded.last_error,
-       next_attempt_at = excluded.next_attempt_at, delivered_at = excluded.delivered_at, updated_at = now()
- WHERE d.state <> 'delivered'`
+       next_attempt_at = excluded.next_attempt_at, delivered_at = excluded.delivered_at,
+       content_sha256 = coalesce(excluded.content_sha256, d.content_sha256), updated_at = now()
+ WHERE d.state NOT IN ('delivered', 'skipped')`
 
 	tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
-		"id": d.EmailID, "destination": d.Destination, "state": string(d.State), "key": d.IdempotencyKey,
+		"id": d.EmailID, "destination": d.Destination, "effect": d.Effect, "content": d.ContentSHA256, "state": string(d.State), "key": d.IdempotencyKey,
 		"attempts": d.Attempts, "status": d.LastStatus, "error": clean(d.LastError),
 		"next": orNull(d.NextAttemptAt), "delivered": orNull(d.DeliveredAt),
 	})

@@ -124,8 +124,8 @@ func (db *DB) FindEmail(ctx context.Context, source, eventID string) (*ledger.Em
          WHERE workflow_id = @event_id AND conflict_of IS NOT NULL AND (@source::text = '' OR source = @source)
     ) found ORDER BY rank, id DESC LIMIT 1)`
 		deliveries = `
-SELECT destination, state, attempts, last_status, last_error, next_attempt_at, delivered_at, idempotency_key
-  FROM deliveries WHERE email_id = @id ORDER BY destination`
+SELECT destination, effect, state, attempts, last_status, last_error, next_attempt_at, delivered_at, idempotency_key
+  FROM deliveries WHERE email_id = @id ORDER BY destination, updated_at, effect`
 		decisions = `
 SELECT action, actor, via, note, decided_at, state_before, state_after, reason
   FROM decisions WHERE email_id = @id ORDER BY sequence`
@@ -175,7 +175,7 @@ SELECT source FROM emails WHERE workflow_id = @event_id AND conflict_of IS NOT N
 }
 
 func scanDelivery(row pgx.CollectableRow) (r ledger.DeliveryRow, err error) {
-	err = row.Scan(&r.Destination, &r.State, &r.Attempts, &r.LastStatus, &r.LastError, &r.NextAttemptAt, &r.DeliveredAt,
+	err = row.Scan(&r.Destination, &r.Effect, &r.State, &r.Attempts, &r.LastStatus, &r.LastError, &r.NextAttemptAt, &r.DeliveredAt,
 		&r.IdempotencyKey)
 	return r, err
 }

@@ -160,19 +160,18 @@ func TestSaveDelivery(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
 	email := one(t, db)
-	_, found, err := db.Delivery(ctx, email.ID, "ticketing")
+	list, err := db.Deliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
-	require.False(t, found)
+	require.Empty(t, list)
 
 	d := ledger.Delivery{
 		EmailID: email.ID, Destination: "ticketing", State: ledger.Retrying, IdempotencyKey: "mr_1", Attempts: 2,
 		LastStatus: 503, LastError: "the destination answered 503", NextAttemptAt: time.UnixMilli(1_790_000_002_000).UTC(),
 	}
 	require.NoError(t, db.SaveDelivery(ctx, d))
-	got, found, err := db.Delivery(ctx, email.ID, "ticketing")
+	list, err = db.Deliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
-	require.True(t, found)
-	require.Equal(t, d, got)
+	require.Equal(t, []ledger.Delivery{d}, list)
 
 	done := d
 	done.State, done.Attempts, done.LastStatus, done.LastError = ledger.Delivered, 3, 200, ""
@@ -183,9 +182,22 @@ func TestSaveDelivery(t *testing.T) {
 		late.State, late.Attempts = state, 9
 		require.NoError(t, db.SaveDelivery(ctx, late))
 	}
-	got, _, err = db.Delivery(ctx, email.ID, "ticketing")
+	list, err = db.Deliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
-	require.Equal(t, done, got, "delivered is the end")
+	require.Equal(t, []ledger.Delivery{done}, list, "delivered is the end")
+
+	// A replay's is a row of its own, and keeps the hash of what was sent.
+	second := d
+	second.Effect, second.ContentSHA256 = "replay-3", slices.Repeat([]byte{7}, 32)
+	require.NoError(t, db.SaveDelivery(ctx, second))
+	skipped := second
+	skipped.State, skipped.ContentSHA256 = ledger.Skipped, nil
+	require.NoError(t, db.SaveDelivery(ctx, skipped))
+	require.NoError(t, db.SaveDelivery(ctx, second), "skipped is an end as well")
+	skipped.ContentSHA256 = second.ContentSHA256
+	list, err = db.Deliveries(ctx, email.ID, "ticketing")
+	require.NoError(t, err)
+	require.Equal(t, []ledger.Delivery{done, skipped}, list)
 }
 
 // TestOvertakenAttemptMakesNoCall: to announce an attempt at what is delivered fails.
@@ -200,9 +212,10 @@ func TestOvertakenAttemptMakesNoCall(t *testing.T) {
 	require.Error(t, db.SaveDelivery(ctx, d))
 	d.State = ledger.Retrying
 	require.NoError(t, db.SaveDelivery(ctx, d), "what comes late is passed over")
-	got, _, err := db.Delivery(ctx, d.EmailID, d.Destination)
+	list, err := db.Deliveries(ctx, d.EmailID, d.Destination)
 	require.NoError(t, err)
-	require.Equal(t, ledger.Delivered, got.State)
+	require.Len(t, list, 1)
+	require.Equal(t, ledger.Delivered, list[0].State)
 }
 
 // TestVerdictsBelongToTheirBytes: a verdict on other bytes is not taken.
