@@ -16,6 +16,7 @@ import (
 	"mailroom/ingress/audit"
 	"mailroom/ingress/guard"
 	"mailroom/ingress/operator"
+	"mailroom/ingress/operator/access"
 	"mailroom/ingress/source"
 	"mailroom/shared/config"
 	"mailroom/shared/seal"
@@ -130,8 +131,12 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	if err != nil {
 		return nil, err
 	}
-	p.console, err = operator.New(operator.Config{Operators: file.Operators, Sources: file.Sources}, operator.Deps{
-		Reader: d.reader, Blobs: d.bodies, Decider: operator.NewTemporalDecider(d.temporal), Logger: logger,
+	who, err := access.New(access.Config{Operators: file.Operators}, access.Deps{})
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	p.console, err = operator.New(operator.Config{Sources: file.Sources}, operator.Deps{
+		Access: who, Reader: d.reader, Blobs: d.bodies, Decider: operator.NewTemporalDecider(d.temporal), Logger: logger,
 		Failures: d.reader, KeyUse: keys, Secrets: secrets,
 	})
 	return p, err

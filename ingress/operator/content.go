@@ -15,6 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"mailroom/ingress/operator/access"
 	"mailroom/shared/blob"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -108,7 +109,7 @@ func (h *handler) attachment(c *gin.Context) error {
 		return missing
 	}
 	if !clean {
-		if err := h.permit(c, operator); err != nil {
+		if err := permit(c, email.Tenant, access.Operator); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"mailroom/ingress/operator/access"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 )
@@ -46,14 +47,14 @@ func (h *handler) decide(c *gin.Context) error {
 	}
 	who := caller(c)
 	result, err := h.decider.Decide(c.Request.Context(), email.WorkflowID, contract.Decision{
-		Action: in.Action, Actor: who.name, Note: in.Note, Via: contract.ViaAPI,
+		Action: in.Action, Actor: who.Name, Note: in.Note, Via: contract.ViaAPI,
 	})
 	if err != nil {
 		return err
 	}
 	h.logger.Info("quarantine.decided", slog.String("event_id", email.EventID), slog.String("source", email.Source),
 		slog.String("tenant", email.Tenant), slog.String("action", string(in.Action)),
-		slog.String("actor", who.name), slog.String("state", string(result.State)))
+		slog.String("actor", who.Name), slog.String("state", string(result.State)))
 	c.JSON(http.StatusOK, decided{
 		OK: true, EventID: email.EventID, Source: email.Source, Action: in.Action, State: result.State,
 	})
@@ -87,7 +88,7 @@ func readDecision(c *gin.Context) (decisionRequest, error) {
 		return in, fault.New(fault.RequestInvalid, "note must say why")
 	case len(in.Note) > contract.MaxNote:
 		return in, fault.Newf(fault.RequestInvalid, "note has at most %d bytes", contract.MaxNote)
-	case !plain(strings.NewReplacer("\n", "", "\t", "").Replace(in.Note)):
+	case !access.Plain(strings.NewReplacer("\n", "", "\t", "").Replace(in.Note)):
 		return in, fault.New(fault.RequestInvalid, "note must not hold control characters")
 	}
 	return in, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"mailroom/ingress/operator/access"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -43,6 +44,9 @@ func (h *handler) list(c *gin.Context) error {
 		if err != nil || f.Limit < 1 || f.Limit > ledger.MaxLimit {
 			return fault.Newf(fault.RequestInvalid, "limit must be a number from 1 to %d", ledger.MaxLimit)
 		}
+	}
+	if tenants, all := caller(c).Tenants(access.Viewer); !all {
+		f.Tenants = tenants
 	}
 	rows, next, err := h.reader.ListEmails(c.Request.Context(), f)
 	if err != nil {
@@ -110,8 +114,8 @@ func (h *handler) find(c *gin.Context, ambiguous fault.Code, allowed ...string) 
 		return nil, nil, err
 	}
 	source := q["source"]
-	if source == "" && ambiguous != anySource {
-		if source, err = h.onlySource(c, ambiguous, eventID); err != nil {
+	if source == "" {
+		if source, err = h.chooseSource(c, ambiguous, eventID); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -119,22 +123,67 @@ func (h *handler) find(c *gin.Context, ambiguous fault.Code, allowed ...string) 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := visible(c, email.Tenant, noEmail); err != nil {
+		return nil, nil, err
+	}
+	if err := permit(c, email.Tenant, leastOf(c)); err != nil {
+		return nil, nil, err
+	}
 	return email, q, nil
 }
 
-// onlySource gives the one source that has an email of this id. The email is then
-// looked for in that source, so that another that comes meanwhile is not met.
-func (h *handler) onlySource(c *gin.Context, ambiguous fault.Code, eventID string) (string, error) {
+// noEmail is said of an email that is not there and of one of another tenant.
+const noEmail = "no email with this id"
+
+// chooseSource gives the one source that has an email of this id which the caller
+// may see. The email is then looked for in that source, so that another that comes
+// meanwhile is not met. An empty source is the newest of all.
+func (h *handler) chooseSource(c *gin.Context, ambiguous fault.Code, eventID string) (string, error) {
+	_, all := caller(c).Tenants(access.Viewer)
+	if all && ambiguous == anySource {
+		return "", nil
+	}
 	sources, err := h.reader.Sources(c.Request.Context(), eventID)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
+	}
+	var newest int
+	if !all {
+		if sources, newest, err = h.seen(c, sources, eventID); err != nil {
+			return "", err
+		}
+	}
+	switch {
 	case len(sources) == 0:
-		return "", fault.New(fault.NotFound, "no email with this id")
+		return "", fault.New(fault.NotFound, noEmail)
+	case ambiguous == anySource:
+		return sources[newest], nil
 	case len(sources) > 1:
 		return "", fault.New(ambiguous, "more than one source has an email of this id: name one with ?source=")
 	}
 	return sources[0], nil
+}
+
+// seen gives those of sources whose email of this id the caller may see, and the
+// place of the newest.
+func (h *handler) seen(c *gin.Context, sources []string, eventID string) (list []string, newest int, err error) {
+	var last int64
+	for _, source := range sources {
+		email, err := h.reader.FindEmail(c.Request.Context(), source, eventID)
+		switch {
+		case fault.Is(err, fault.NotFound):
+			continue
+		case err != nil:
+			return nil, 0, err
+		case visible(c, email.Tenant, noEmail) != nil:
+			continue
+		}
+		if email.ID > last {
+			last, newest = email.ID, len(list)
+		}
+		list = append(list, source)
+	}
+	return list, newest, nil
 }
 
 // parameters reads the query. A parameter that is unknown, repeated, overlong or
@@ -151,7 +200,7 @@ func parameters(c *gin.Context, allowed ...string) (map[string]string, error) {
 			return nil, fault.Newf(fault.RequestInvalid, "the query may only hold %v", allowed)
 		case len(values) > 1:
 			return nil, fault.Newf(fault.RequestInvalid, "%s is there more than once", name)
-		case len(values[0]) > maxParameter || !plain(values[0]):
+		case len(values[0]) > maxParameter || !access.Plain(values[0]):
 			return nil, fault.Newf(fault.RequestInvalid, "%s must be at most %d bytes of printable UTF-8", name, maxParameter)
 		}
 		out[name] = values[0]

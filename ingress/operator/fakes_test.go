@@ -27,7 +27,8 @@ type fakeReader struct {
 	filter   ledger.Filter
 	err      error
 	panics   string
-	others   []string // sources that use the email's id as well
+	others   []string              // sources that use the email's id as well
+	more     []*ledger.EmailDetail // emails of other sources with the same id
 }
 
 func (r *fakeReader) ListEmails(_ context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
@@ -45,6 +46,11 @@ func (r *fakeReader) FindEmail(_ context.Context, source, eventID string) (*ledg
 	if r.err != nil {
 		return nil, r.err
 	}
+	for _, e := range r.more {
+		if eventID == e.EventID && source == e.Source {
+			return e, nil
+		}
+	}
 	if eventID != r.email.EventID || source != "" && source != r.email.Source {
 		return nil, fault.New(fault.NotFound, "no email with this id")
 	}
@@ -58,7 +64,11 @@ func (r *fakeReader) Sources(_ context.Context, eventID string) ([]string, error
 	if r.err != nil || eventID != r.email.EventID {
 		return nil, r.err
 	}
-	return append([]string{r.email.Source}, r.others...), nil
+	sources := append([]string{r.email.Source}, r.others...)
+	for _, e := range r.more {
+		sources = append(sources, e.Source)
+	}
+	return sources, nil
 }
 
 func (r *fakeReader) Body(_ context.Context, emailID int64) (ledger.Body, error) {

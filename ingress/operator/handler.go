@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/guard"
+	"mailroom/ingress/operator/access"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
@@ -47,14 +48,15 @@ type Decider interface {
 	Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error)
 }
 
-// Config says who may use the API. Without operators it refuses everybody.
+// Config is what the API shows of the configuration.
 type Config struct {
-	Operators []config.Operator
-	Sources   []config.Source // what the list of sources shows
+	Sources []config.Source // what the list of sources shows
 }
 
-// Deps is what the API needs; Reader, Blobs, Decider and Logger are required.
+// Deps is what the API needs; Access, Reader, Blobs, Decider and Logger are required.
 type Deps struct {
+	Access   *access.Authenticator // who may come in
+	Routes   []access.Route        // what else is answered: login, codec server, console
 	Reader   Reader
 	Blobs    Blobs
 	Decider  Decider
@@ -68,7 +70,7 @@ type Deps struct {
 func (d Deps) validate() error {
 	var missing []error
 	for name, absent := range map[string]bool{
-		"Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decider": d.Decider == nil, "Logger": d.Logger == nil,
+		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decider": d.Decider == nil, "Logger": d.Logger == nil,
 	} {
 		if absent {
 			missing = append(missing, fmt.Errorf("%s is missing", name))
@@ -78,7 +80,8 @@ func (d Deps) validate() error {
 }
 
 type handler struct {
-	tokens  tokens
+	access  *access.Authenticator
+	more    []access.Route
 	reader  Reader
 	blobs   Blobs
 	decider Decider
@@ -95,49 +98,37 @@ type handler struct {
 
 // Keys of what a request carries from one handler to the next.
 const (
-	identityKey = "identity"
-	codeKey     = "code"
+	routeKey = "route"
+	codeKey  = "code"
 )
-
-// route is one path of the API with the least role that may use it. An
-// attachment that is not clean asks for the operator role on top.
-type route struct {
-	method, path string
-	least        role
-	handle       func(*handler, *gin.Context) error
-}
-
-func routes() []route {
-	const email = "/api/v1/emails/:event_id"
-	return []route{
-		{http.MethodGet, "/api/v1/emails", viewer, (*handler).list},
-		{http.MethodGet, email, viewer, (*handler).show},
-		{http.MethodGet, email + "/raw", operator, (*handler).raw},
-		{http.MethodGet, email + "/attachments/:sha256", viewer, (*handler).attachment},
-		{http.MethodPost, email + "/decisions", operator, (*handler).decide},
-		{http.MethodGet, "/api/v1/sources", viewer, (*handler).sources},
-		{http.MethodGet, "/api/v1/sources/:name/failures", operator, (*handler).listFailures},
-	}
-}
 
 // New makes the API. Event ids stand percent-encoded in its paths, "/" included.
 // Timeouts are those of the server that it is put into.
 func New(cfg Config, deps Deps) (http.Handler, error) {
+	h, err := newHandler(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	return h.engine()
+}
+
+func newHandler(cfg Config, deps Deps) (*handler, error) {
 	if err := deps.validate(); err != nil {
 		return nil, fmt.Errorf("operator api: %w", err)
 	}
-	known, err := newTokens(cfg.Operators)
-	if err != nil {
-		return nil, fmt.Errorf("operator api: %w", err)
-	}
 	h := &handler{
-		tokens: known, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider,
+		access: deps.Access, more: deps.Routes, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider,
 		logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,
 	}
 	if h.now == nil {
 		h.now = time.Now
 	}
+	return h, nil
+}
+
+// engine puts the table behind what every request goes through.
+func (h *handler) engine() (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	if err := engine.SetTrustedProxies(nil); err != nil {
@@ -149,21 +140,11 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	// space; pathValue does it right.
 	engine.UseEscapedPath = true
 	engine.UnescapePathValues = false
-	engine.Use(h.observe, guard.Recover(h.logger, "operator.panic", func(c *gin.Context, f *fault.Error) { h.refuse(c, f) }), h.authenticate)
-	engine.NoRoute(func(c *gin.Context) { h.refuse(c, fault.New(fault.NotFound, "there is nothing at this path")) })
-	engine.NoMethod(func(c *gin.Context) {
-		h.refuse(c, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
-	})
-	for _, r := range routes() {
-		engine.Handle(r.method, r.path, func(c *gin.Context) {
-			err := h.permit(c, r.least)
-			if err == nil {
-				err = r.handle(h, c)
-			}
-			if err != nil {
-				h.refuse(c, err)
-			}
-		})
+	engine.Use(h.observe, guard.Recover(h.logger, "operator.panic", func(c *gin.Context, f *fault.Error) { h.refuse(c, f) }))
+	engine.NoRoute(h.nothing(fault.New(fault.NotFound, "there is nothing at this path")))
+	engine.NoMethod(h.nothing(fault.New(fault.MethodNotAllowed, "this path does not take this method")))
+	for _, r := range h.routes() {
+		engine.Handle(r.Method, r.Path, h.serve(r))
 	}
 	return engine, nil
 }
@@ -182,35 +163,10 @@ func (h *handler) observe(c *gin.Context) {
 	c.Next()
 }
 
-func (h *handler) authenticate(c *gin.Context) {
-	who, ok := h.tokens.identify(c.GetHeader("Authorization"), h.now())
-	if !ok {
-		h.refuse(c, fault.New(fault.Unauthorized, "this needs an Authorization header with a valid bearer token"))
-		return
-	}
-	c.Set(identityKey, who)
-}
-
-// permit refuses a request whose token's role is below least.
-func (h *handler) permit(c *gin.Context, least role) error {
-	if caller(c).role < least {
-		return fault.New(fault.Forbidden, "the role of this token does not allow this")
-	}
-	return nil
-}
-
-// caller gives who sent the request. A request that was not authenticated gives
-// the zero identity, which may do nothing.
-func caller(c *gin.Context) identity {
-	who, _ := c.Get(identityKey)
-	id, _ := who.(identity)
-	return id
-}
-
 // pathValue gives one decoded segment of the path.
 func pathValue(c *gin.Context, name string) (string, error) {
 	value, err := url.PathUnescape(c.Param(name))
-	if err != nil || value == "" || len(value) > contract.MaxEventID || !plain(value) {
+	if err != nil || value == "" || len(value) > contract.MaxEventID || !access.Plain(value) {
 		return "", fault.New(fault.NotFound, "there is no such email")
 	}
 	return value, nil

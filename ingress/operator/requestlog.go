@@ -52,8 +52,8 @@ func (s *strangers) add(now time.Time) int {
 // with the address of the last.
 func (h *handler) log(c *gin.Context, start time.Time) {
 	code := slog.String("code", c.GetString(codeKey))
-	who, known := c.Get(identityKey)
-	if !known {
+	who := caller(c)
+	if who.Name == "" {
 		if count := h.strangers.add(h.now()); count > 0 {
 			host, _, err := net.SplitHostPort(c.Request.RemoteAddr)
 			if err != nil {
@@ -70,5 +70,5 @@ func (h *handler) log(c *gin.Context, start time.Time) {
 	if code.Value.String() != "" {
 		attrs = append(attrs, code)
 	}
-	h.logger.Info("operator.request", append(attrs, slog.String("actor", who.(identity).name))...)
+	h.logger.Info("operator.request", append(attrs, slog.String("actor", who.Name))...)
 }

@@ -9,14 +9,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/ingress/operator/access"
 )
 
 // TestStrangersShareALogLine: nobody without a token fills the log or writes into it.
 func TestStrangersShareALogLine(t *testing.T) {
 	t.Parallel()
 	now, logs := time.Unix(1_800_000_000, 0), &lockedBuffer{}
-	api, err := New(Config{Operators: operators()}, Deps{
-		Reader: &fakeReader{}, Blobs: &fakeBlobs{}, Decider: &fakeDecider{},
+	who, err := access.New(access.Config{Operators: operators()}, access.Deps{})
+	require.NoError(t, err)
+	api, err := New(Config{}, Deps{
+		Access: who, Reader: &fakeReader{}, Blobs: &fakeBlobs{}, Decider: &fakeDecider{},
 		Logger: slog.New(slog.NewJSONHandler(logs, nil)), Now: func() time.Time { return now },
 	})
 	require.NoError(t, err)

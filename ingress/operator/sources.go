@@ -117,6 +117,9 @@ func (h *handler) sources(c *gin.Context) error {
 	}
 	rows := make([]sourceRow, 0, len(h.configured))
 	for _, s := range h.configured {
+		if visible(c, s.Tenant, "") != nil {
+			continue
+		}
 		row := newSourceRow(s)
 		for i := range s.Secrets {
 			row.Secrets = append(row.Secrets, h.newSecretRow(s, i, health, now))
@@ -212,10 +215,17 @@ type failuresPage struct {
 // since a time (RFC 3339; default: 24 hours ago). What happened within the last
 // seconds may be missing. Where no failures are kept, none is found.
 func (h *handler) listFailures(c *gin.Context) error {
+	const missing = "there is no such source"
 	name, err := pathValue(c, "name")
-	known := slices.ContainsFunc(h.configured, func(s config.Source) bool { return s.Name == name })
-	if err != nil || !known || h.failures == nil {
-		return fault.New(fault.NotFound, "there is no such source")
+	at := slices.IndexFunc(h.configured, func(s config.Source) bool { return s.Name == name })
+	if err != nil || at < 0 || h.failures == nil {
+		return fault.New(fault.NotFound, missing)
+	}
+	if err := visible(c, h.configured[at].Tenant, missing); err != nil {
+		return err
+	}
+	if err := permit(c, h.configured[at].Tenant, leastOf(c)); err != nil {
+		return err
 	}
 	q, err := parameters(c, "since", "limit")
 	if err != nil {

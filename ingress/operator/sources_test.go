@@ -139,8 +139,8 @@ func TestSourcesWithoutTheLedger(t *testing.T) {
 	requireRefused(t, resp, body, http.StatusServiceUnavailable, fault.StorageUnavailable)
 
 	// So it does where nothing of the rest is there.
-	handler, err := New(Config{Operators: operators(), Sources: configuredSources()}, Deps{
-		Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Logger: slog.New(slog.DiscardHandler),
+	handler, err := New(Config{Sources: configuredSources()}, Deps{
+		Access: b.handler.access, Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	b.server = httptest.NewServer(handler)

@@ -141,11 +141,13 @@ type Attachments struct {
 	MaxSize      Bytes    `yaml:"max_size"`      // of one attachment, decoded; default 25MiB
 }
 
-// Operator is one bearer token of the operator API.
+// Operator is one bearer token of the operator API. It has a role, or roles, or
+// both; the higher one counts.
 type Operator struct {
-	Name  string `yaml:"name"`
-	Role  string `yaml:"role"` // viewer, operator or admin
-	Token KeyRef `yaml:"token"`
+	Name  string            `yaml:"name"`
+	Role  string            `yaml:"role"`  // for every tenant: viewer, operator or admin
+	Roles map[string]string `yaml:"roles"` // by tenant
+	Token KeyRef            `yaml:"token"`
 }
 
 // Retry sets the budgets after which mail that waits is held.

@@ -36,6 +36,7 @@ func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRo
 		byReason = ` AND e.reason = @reason`
 		bySource = ` AND e.source = @source`
 		byTenant = ` AND e.tenant = @tenant`
+		byRight  = ` AND e.tenant = ANY(@tenants)`
 		byCursor = ` AND e.id < @before`
 		byQuery  = ` AND (e.event_id ILIKE @like OR e.message_id ILIKE @like OR e.subject ILIKE @like OR e.sender ILIKE @like
        OR array_to_string(e.recipients, ' ') ILIKE @like)`
@@ -57,6 +58,7 @@ func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRo
 	}{
 		{f.State != "", byState}, {f.Reason != "", byReason}, {f.Source != "", bySource},
 		{f.Tenant != "", byTenant}, {f.Query != "", byQuery}, {before > 0, byCursor},
+		{f.Tenants != nil, byRight},
 	} {
 		if c.on {
 			where += c.condition
@@ -65,6 +67,7 @@ func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRo
 	rows, err := db.pool.Query(ctx, selectRow+where+order, pgx.NamedArgs{
 		"state": clean(string(f.State)), "reason": clean(string(f.Reason)), "source": clean(f.Source), "tenant": clean(f.Tenant),
 		"like": "%" + escapeLike(clean(f.Query)) + "%", "before": before, "limit": limit + 1,
+		"tenants": cleanAll(f.Tenants),
 	})
 	if err != nil {
 		return nil, "", classify("list emails", err)

@@ -45,19 +45,22 @@ func TestListEmails(t *testing.T) {
 		filter ledger.Filter
 		want   []string
 	}{
-		"all, newest first":   {ledger.Filter{}, []string{"e5", "e4", "e3", "e2", "e1", "e0"}},
-		"state":               {ledger.Filter{State: contract.Quarantined}, []string{"e1", "e0"}},
-		"state and reason":    {ledger.Filter{State: contract.Quarantined, Reason: contract.Infected}, []string{"e0"}},
-		"source":              {ledger.Filter{Source: "postmark"}, []string{"e5", "e4"}},
-		"tenant":              {ledger.Filter{Tenant: "acme"}, []string{"e5", "e4"}},
-		"event id":            {ledger.Filter{Query: "E3"}, []string{"e3"}},
-		"subject":             {ledger.Filter{Query: "order 100% 2"}, []string{"e2"}},
-		"no wildcards":        {ledger.Filter{Query: "order%2"}, []string{}},
-		"no single wildcards": {ledger.Filter{Query: "e_"}, []string{}},
-		"backslash":           {ledger.Filter{Query: `\`}, []string{}},
-		"recipient":           {ledger.Filter{Query: "C@yourapp", Limit: 1000, Tenant: "acme"}, []string{"e5", "e4"}},
-		"message id":          {ledger.Filter{Query: "m@x.example", Source: "postmark"}, []string{"e5", "e4"}},
-		"broken text":         {ledger.Filter{Query: "e3\x00", State: "\x00processing"}, []string{"e3"}},
+		"all, newest first":    {ledger.Filter{}, []string{"e5", "e4", "e3", "e2", "e1", "e0"}},
+		"state":                {ledger.Filter{State: contract.Quarantined}, []string{"e1", "e0"}},
+		"state and reason":     {ledger.Filter{State: contract.Quarantined, Reason: contract.Infected}, []string{"e0"}},
+		"source":               {ledger.Filter{Source: "postmark"}, []string{"e5", "e4"}},
+		"tenant":               {ledger.Filter{Tenant: "acme"}, []string{"e5", "e4"}},
+		"tenants of the asker": {ledger.Filter{Tenants: []string{"acme", "other"}}, []string{"e5", "e4"}},
+		"not the tenant's":     {ledger.Filter{Tenants: []string{"acme"}, Tenant: "default"}, []string{}},
+		"no tenant at all":     {ledger.Filter{Tenants: []string{}}, []string{}},
+		"event id":             {ledger.Filter{Query: "E3"}, []string{"e3"}},
+		"subject":              {ledger.Filter{Query: "order 100% 2"}, []string{"e2"}},
+		"no wildcards":         {ledger.Filter{Query: "order%2"}, []string{}},
+		"no single wildcards":  {ledger.Filter{Query: "e_"}, []string{}},
+		"backslash":            {ledger.Filter{Query: `\`}, []string{}},
+		"recipient":            {ledger.Filter{Query: "C@yourapp", Limit: 1000, Tenant: "acme"}, []string{"e5", "e4"}},
+		"message id":           {ledger.Filter{Query: "m@x.example", Source: "postmark"}, []string{"e5", "e4"}},
+		"broken text":          {ledger.Filter{Query: "e3\x00", State: "\x00processing"}, []string{"e3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

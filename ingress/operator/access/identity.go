@@ -64,11 +64,13 @@ func (i Identity) Best() Role {
 }
 
 // Tenants lists, sorted, the tenants for which the role is at least r; all is true
-// where it is so for every tenant, and the list empty then.
+// where it is so for every tenant, and the list nil then and only then, as
+// ledger.Filter.Tenants has it.
 func (i Identity) Tenants(r Role) (tenants []string, all bool) {
 	if i.Roles[Everywhere] >= r {
 		return nil, true
 	}
+	tenants = []string{}
 	for _, t := range slices.Sorted(maps.Keys(i.Roles)) {
 		if i.Roles[t] >= r {
 			tenants = append(tenants, t)
