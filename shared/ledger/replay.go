@@ -1,0 +1,224 @@
+package ledger
+
+import (
+	"time"
+
+	"mailroom/shared/contract"
+)
+
+// ActionReplay is what a replay does that carries emails once more; the other
+// actions of a replay are contract.Approve, Discard and Retry, about held emails.
+const ActionReplay contract.Action = "replay"
+
+// NewReplay is a replay that is asked for. Its emails are those that the ledger
+// has at this moment.
+type NewReplay struct {
+	// Action is ActionReplay, Approve, Discard or Retry.
+	Action contract.Action
+	// From is where ActionReplay takes emails up: StepStore, StepRoute, or empty
+	// for the step that holds them.
+	From      contract.Step
+	Filter    Filter
+	DryRun    bool
+	NewEffect bool
+	Note      string
+	Actor     string
+	Via       contract.Via
+	// Cause names what was away, where nobody asked; one cause has one replay at a time.
+	Cause string
+	Rate  float64 // emails per second; 0: as fast as it goes
+	// AtOnce is how many emails are worked on side by side; 0 means contract.DefaultAtOnce.
+	AtOnce int
+}
+
+// ReplayRow is a replay as the ledger has it. Unset times are null in JSON.
+type ReplayRow struct {
+	ID        int64                `json:"id"`
+	Action    contract.Action      `json:"action"`
+	From      string               `json:"from"` // held, route or raw
+	Filter    Filter               `json:"filter"`
+	DryRun    bool                 `json:"dry_run"`
+	NewEffect bool                 `json:"new_effect"`
+	Note      string               `json:"note"`
+	Actor     string               `json:"actor"`
+	Via       contract.Via         `json:"via"`
+	Cause     string               `json:"cause"`
+	Rate      float64              `json:"rate"`
+	AtOnce    int                  `json:"at_once"`
+	State     contract.ReplayState `json:"state"`
+	CreatedAt time.Time            `json:"created_at"`
+	StartedAt *time.Time           `json:"started_at"`
+	EndedAt   *time.Time           `json:"ended_at"`
+	// Total is how many emails were chosen at the start, -1 until that is known.
+	Total   int64 `json:"total"`
+	Done    int64 `json:"done"`
+	Skipped int64 `json:"skipped"`
+	Failed  int64 `json:"failed"`
+	// Pace is how many per second there were lately; Left how long the rest takes
+	// at that pace, in seconds, -1 where nobody can say.
+	Pace float64 `json:"pace"`
+	Left float64 `json:"seconds_left"`
+	// Results counts the emails by the code of their result; never nil.
+	Results map[string]int64 `json:"results"`
+	// Preview is what a dry run found, nil until it has.
+	Preview *ReplayPreview `json:"preview"`
+}
+
+// Progress is the row in the numbers that cross Temporal.
+func (r *ReplayRow) Progress() contract.ReplayProgress {
+	return contract.ReplayProgress{
+		State: r.State, Total: r.Total, Done: r.Done, Skipped: r.Skipped, Failed: r.Failed, Rate: r.Rate, Pace: r.Pace,
+	}
+}
+
+// FromStep is the step that From names.
+func (r *ReplayRow) FromStep() contract.Step {
+	switch r.From {
+	case FromRaw:
+		return contract.StepStore
+	case FromRoute:
+		return contract.StepRoute
+	}
+	return ""
+}
+
+// Where a replay takes emails up, in words for people.
+const (
+	FromHeld  = "held"
+	FromRoute = "route"
+	FromRaw   = "raw"
+)
+
+// ReplayFrom names a step in those words.
+func ReplayFrom(s contract.Step) string {
+	switch s {
+	case contract.StepStore:
+		return FromRaw
+	case contract.StepRoute:
+		return FromRoute
+	}
+	return FromHeld
+}
+
+// ReplayItemState is where a replay is with one email.
+type ReplayItemState string
+
+// The states of one email in a replay. Claimed means that it may or may not have
+// been done: it is found out.
+const (
+	ItemClaimed ReplayItemState = "claimed"
+	ItemDone    ReplayItemState = "done"
+	ItemSkipped ReplayItemState = "skipped"
+	ItemFailed  ReplayItemState = "failed"
+)
+
+// ReplayCode is the result of a replay for one email. A dry run counts the same
+// codes as what would be.
+type ReplayCode string
+
+// The codes of what was done, then of what was not.
+const (
+	ItemDecided ReplayCode = "decided" // the held email took the decision
+	ItemStarted ReplayCode = "started" // the email was carried once more
+
+	ItemBusy           ReplayCode = "in_progress"     // it is on its way by itself
+	ItemNotHeld        ReplayCode = "not_held"        // there is nothing to decide
+	ItemContentRemoved ReplayCode = "content_removed" // there is nothing left to carry
+	ItemDuplicate      ReplayCode = "duplicate"       // another email carries the same event
+	ItemRefused        ReplayCode = "refused"         // the email's workflow did not take the decision
+	ItemUnavailable    ReplayCode = "unavailable"     // nobody answered, again and again
+)
+
+// ReplayResult is the result for one email. Detail is a sentence without mail content.
+type ReplayResult struct {
+	EmailID int64
+	State   ReplayItemState
+	Code    ReplayCode
+	Detail  string
+}
+
+// ReplayItem is one email that a replay has come to, as an operator reads it.
+type ReplayItem struct {
+	EventID    string          `json:"event_id"`
+	WorkflowID string          `json:"workflow_id"`
+	Source     string          `json:"source"`
+	State      ReplayItemState `json:"state"`
+	Code       ReplayCode      `json:"code"`
+	Detail     string          `json:"detail"`
+	At         time.Time       `json:"at"`
+	// EmailState and EmailReason are what the email is now.
+	EmailState  contract.State  `json:"email_state"`
+	EmailReason contract.Reason `json:"email_reason"`
+	// Sent and Same count the legs that this replay sent, and skipped because they
+	// had nothing new.
+	Sent int64 `json:"sent"`
+	Same int64 `json:"same"`
+}
+
+// ReplayItemFilter chooses items of one replay, oldest first.
+type ReplayItemFilter struct {
+	ReplayID int64
+	State    ReplayItemState
+	Code     ReplayCode
+	Cursor   string
+	Limit    int // DefaultLimit when zero, never more than MaxLimit
+}
+
+// ReplayEmail is one email that a replay has claimed.
+type ReplayEmail struct {
+	EmailRow
+	BodySHA256 [32]byte
+	// ContentRemoved reports that the mail itself is gone.
+	ContentRemoved bool
+	// Stored reports that the store step has run.
+	Stored bool
+	// Again reports that it was claimed before, and that nobody wrote down what
+	// became of it.
+	Again bool
+}
+
+// ReplayPreview is what a dry run found: how many there are of each kind, what
+// would become of them, and for a sample what would change.
+type ReplayPreview struct {
+	Total    int64            `json:"total"`
+	ByState  map[string]int64 `json:"by_state"`
+	ByReason map[string]int64 `json:"by_reason"`
+	// Would counts by the code of the result.
+	Would map[ReplayCode]int64 `json:"would"`
+	// Evaluated is how many emails were read with today's parser and rules, Changed
+	// how many of them would be different; Sample shows some of the changed first.
+	Evaluated int            `json:"evaluated"`
+	Changed   int            `json:"changed"`
+	Sample    []ReplaySample `json:"sample"`
+}
+
+// ReplaySample is one email of a preview.
+type ReplaySample struct {
+	EventID string          `json:"event_id"`
+	Source  string          `json:"source"`
+	State   contract.State  `json:"state"`
+	Reason  contract.Reason `json:"reason"`
+	Would   ReplayCode      `json:"would"`
+	Changes []Change        `json:"changes"`
+	// Error is a sentence where it could not be read.
+	Error string `json:"error"`
+}
+
+// Held is how many emails are held for one cause, and the oldest of them.
+type Held struct {
+	// Cause is the reason, with ":" and the destination where one is what was away.
+	Cause       string
+	Reason      contract.Reason
+	Destination string
+	Count       int64
+	Oldest      EmailRow
+}
+
+// Recovery is what is being done about a cause.
+type Recovery struct {
+	Cause    string
+	Canary   int64 // the email that was let go to see; 0: none
+	Failures int
+	TriedAt  time.Time
+	NextAt   time.Time
+}

@@ -1,0 +1,211 @@
+package postgres
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+const selectReplay = `
+SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r.actor, r.via, r.cause, r.rate, r.at_once,
+       r.state, r.created_at, r.started_at, r.ended_at, r.total, r.done, r.skipped, r.failed,
+       CASE WHEN r.state = 'running' AND r.paced_at > now() - interval '15 seconds' THEN r.pace ELSE 0 END, r.preview,
+       coalesce((SELECT jsonb_object_agg(c.code, c.count) FROM replay_counts c WHERE c.replay_id = r.id), '{}')
+  FROM replays r`
+
+func scanReplay(row pgx.Row, r *ledger.ReplayRow) error {
+	var step contract.Step
+	var filter, preview, results []byte
+	err := row.Scan(&r.ID, &r.Action, &step, &filter, &r.DryRun, &r.NewEffect, &r.Note, &r.Actor, &r.Via, &r.Cause, &r.Rate,
+		&r.AtOnce, &r.State, &r.CreatedAt, &r.StartedAt, &r.EndedAt, &r.Total, &r.Done, &r.Skipped, &r.Failed, &r.Pace,
+		&preview, &results)
+	if err != nil {
+		return err
+	}
+	r.From, r.Left = ledger.ReplayFrom(step), -1
+	if rest := r.Total - r.Done - r.Skipped - r.Failed; r.State.Final() || (rest <= 0 && r.Total >= 0) {
+		r.Left = 0
+	} else if r.Total >= 0 && r.Pace > 0 {
+		r.Left = float64(rest) / r.Pace
+	}
+	if err := json.Unmarshal(filter, &r.Filter); err != nil {
+		return fmt.Errorf("decode filter: %w", err)
+	}
+	if err := json.Unmarshal(results, &r.Results); err != nil {
+		return fmt.Errorf("decode results: %w", err)
+	}
+	if preview != nil {
+		if err := json.Unmarshal(preview, &r.Preview); err != nil {
+			return fmt.Errorf("decode preview: %w", err)
+		}
+	}
+	return nil
+}
+
+// uniqueViolation is the SQLSTATE of a row that is there already.
+const uniqueViolation = "23505"
+
+// CreateReplay writes a replay down, fixes which emails it is about, and gives its
+// id. A dry run leaves no entry in the audit chain. Where its cause has a replay
+// that is under way it is decision_refused.
+func (db *DB) CreateReplay(ctx context.Context, in ledger.NewReplay) (int64, error) {
+	// Emails that were accepted in transactions still open get ids that are taken:
+	// they may be chosen or not, as if they had come a moment earlier or later.
+	const insert = `
+INSERT INTO replays (action, from_step, filter, dry_run, new_effect, note, actor, via, cause, rate, at_once, last_id, last_sequence)
+SELECT @action, @from, @filter, @dry_run, @new_effect, @note, @actor, @via, @cause, @rate, @at_once,
+       coalesce((SELECT max(id) FROM emails), 0), (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+RETURNING id`
+
+	filter, err := json.Marshal(in.Filter)
+	if err != nil {
+		return 0, fmt.Errorf("encode filter: %w", err)
+	}
+	if in.AtOnce <= 0 {
+		in.AtOnce = contract.DefaultAtOnce
+	}
+	var id int64
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, insert, pgx.NamedArgs{
+			"action": string(in.Action), "from": string(in.From), "filter": string(filter), "dry_run": in.DryRun,
+			"new_effect": in.NewEffect, "note": clean(in.Note), "actor": clean(in.Actor), "via": string(in.Via),
+			"cause": in.Cause, "rate": in.Rate, "at_once": in.AtOnce,
+		}).Scan(&id)
+		if err != nil || in.DryRun {
+			return err
+		}
+		return auditReplay(ctx, tx, id, in)
+	})
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == uniqueViolation {
+		return 0, fault.New(fault.DecisionRefused, "what was away is being brought back already")
+	}
+	return id, classify("create replay", err)
+}
+
+// auditReplay keeps who asked for what. The texts of the filter are not repeated,
+// because entries are kept for ever: its hash proves what they were.
+func auditReplay(ctx context.Context, tx pgx.Tx, id int64, in ledger.NewReplay) error {
+	body, err := json.Marshal(map[string]any{
+		"replay": id, "action": in.Action, "from": ledger.ReplayFrom(in.From), "new_effect": in.NewEffect, "note": in.Note,
+		"rate": in.Rate, "cause": in.Cause, "state": in.Filter.State, "reason": in.Filter.Reason, "source": in.Filter.Source,
+		"destination": in.Filter.Destination,
+	})
+	if err != nil {
+		return fmt.Errorf("encode replay: %w", err)
+	}
+	_, err = AppendAudit(ctx, tx, ledger.AuditRecord{
+		Kind: ledger.AuditReplay, Tenant: in.Filter.Tenant, Actor: in.Actor, Via: string(in.Via), Body: body,
+	})
+	return err
+}
+
+// Replay reads one replay; one that is not there is not_found.
+func (db *DB) Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error) {
+	r := &ledger.ReplayRow{}
+	err := scanReplay(db.pool.QueryRow(ctx, selectReplay+` WHERE r.id = @id`, pgx.NamedArgs{"id": id}), r)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fault.New(fault.NotFound, "there is no such replay")
+	}
+	return r, classify(fmt.Sprintf("read replay %d", id), err)
+}
+
+// Replays lists replays, newest first, and gives the cursor of the next page, which
+// is empty on the last. tenants are those whose replays the asker may see; nil means
+// all, and whoever sees some sees those alone that were limited to them.
+func (db *DB) Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
+	const which = `
+ WHERE (@before::bigint = 0 OR r.id < @before)
+   AND (@tenants::text[] IS NULL OR r.filter->>'tenant' = ANY(@tenants::text[])
+        OR (jsonb_typeof(r.filter->'tenants') = 'array' AND r.filter->'tenants' <@ to_jsonb(@tenants::text[])))
+ ORDER BY r.id DESC LIMIT @limit`
+
+	before, err := parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	if limit <= 0 {
+		limit = ledger.DefaultLimit
+	}
+	limit = min(limit, ledger.MaxLimit)
+	rows, _ := db.pool.Query(ctx, selectReplay+which, pgx.NamedArgs{"before": before, "tenants": tenants, "limit": limit + 1})
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r ledger.ReplayRow, err error) {
+		err = scanReplay(row, &r)
+		return r, err
+	})
+	if err != nil || len(list) <= limit {
+		return list, "", classify("list replays", err)
+	}
+	list = list[:limit]
+	return list, cursorAfter(list[limit-1].ID), nil
+}
+
+// ReplayItems lists the emails that a replay has come to, oldest first, and gives
+// the cursor of the next page.
+func (db *DB) ReplayItems(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
+	const query = `
+SELECT i.email_id, e.event_id, e.workflow_id, e.source, i.state, i.code, i.detail, i.at, e.state, e.reason,
+       (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = @effect AND d.state = 'delivered'),
+       (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = @effect AND d.state = 'skipped')
+  FROM replay_items i JOIN emails e ON e.id = i.email_id
+ WHERE i.replay_id = @id AND i.email_id > @after
+   AND (@state::text = '' OR i.state = @state) AND (@code::text = '' OR i.code = @code)
+ ORDER BY i.email_id LIMIT @limit`
+
+	after, err := parseCursor(f.Cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	if f.Limit <= 0 {
+		f.Limit = ledger.DefaultLimit
+	}
+	f.Limit = min(f.Limit, ledger.MaxLimit)
+	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{
+		"id": f.ReplayID, "effect": contract.ReplayEffect(f.ReplayID), "after": after, "state": string(f.State),
+		"code": string(f.Code), "limit": f.Limit + 1,
+	})
+	var ids []int64
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (i ledger.ReplayItem, err error) {
+		var id int64
+		err = row.Scan(&id, &i.EventID, &i.WorkflowID, &i.Source, &i.State, &i.Code, &i.Detail, &i.At, &i.EmailState,
+			&i.EmailReason, &i.Sent, &i.Same)
+		ids = append(ids, id)
+		return i, err
+	})
+	if err != nil || len(list) <= f.Limit {
+		return list, "", classify(fmt.Sprintf("list emails of replay %d", f.ReplayID), err)
+	}
+	return list[:f.Limit], base64.RawURLEncoding.EncodeToString(
+		binary.BigEndian.AppendUint64(nil, uint64(ids[f.Limit-1]))), nil //nolint:gosec // ids are positive
+}
+
+// ControlReplay moves a replay that is not at its end to another state, or gives it
+// another rate, and reads it. What cannot be done any more is decision_refused.
+func (db *DB) ControlReplay(ctx context.Context, in contract.ReplayControlInput) (*ledger.ReplayRow, error) {
+	const update = `
+UPDATE replays SET state = coalesce(nullif(@state::text, ''), state), rate = coalesce(@rate::float8, rate),
+       ended_at = CASE WHEN @final THEN now() END
+ WHERE id = @id AND (state IN ('running', 'paused') OR state = @state::text)`
+
+	tag, err := db.pool.Exec(ctx, update, pgx.NamedArgs{
+		"id": in.ID, "state": string(in.State), "rate": in.Rate, "final": in.State.Final(),
+	})
+	if err != nil {
+		return nil, classify(fmt.Sprintf("control replay %d", in.ID), err)
+	}
+	r, err := db.Replay(ctx, in.ID)
+	if err == nil && tag.RowsAffected() == 0 {
+		return r, fault.New(fault.DecisionRefused, "this replay has come to its end: it is "+string(r.State))
+	}
+	return r, err
+}

@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+// choice is which emails e a replay works on: its filter, as conditions and their
+// arguments, but for the bounds of ids that each statement has.
+type choice struct {
+	conditions []string
+	args       pgx.NamedArgs
+}
+
+// chosen gives the choice of a replay with this action. For a decision the
+// destination is one that is still owed the email: that it went elsewhere already
+// says nothing about what holds it.
+func chosen(action contract.Action, f ledger.Filter) choice {
+	c := choice{args: pgx.NamedArgs{}}
+	add := func(on bool, condition, name string, value any) {
+		if on {
+			c.conditions = append(c.conditions, condition)
+			c.args[name] = value
+		}
+	}
+	like := func(s string) string { return "%" + escapeLike(clean(s)) + "%" }
+	add(f.State != "", `e.state = @by_state`, "by_state", clean(string(f.State)))
+	add(f.Reason != "", `e.reason = @by_reason`, "by_reason", clean(string(f.Reason)))
+	add(f.Source != "", `e.source = @by_source`, "by_source", clean(f.Source))
+	add(f.Tenant != "", `e.tenant = @by_tenant`, "by_tenant", clean(f.Tenant))
+	add(f.Tenants != nil, `e.tenant = ANY(@by_tenants::text[])`, "by_tenants", cleanAll(f.Tenants))
+	add(!f.Since.IsZero(), `e.received_at >= @by_since`, "by_since", f.Since)
+	add(!f.Until.IsZero(), `e.received_at < @by_until`, "by_until", f.Until)
+	add(f.Sender != "", `e.sender ILIKE @by_sender`, "by_sender", like(f.Sender))
+	add(f.Recipient != "", `array_to_string(e.recipients, ' ') ILIKE @by_recipient`, "by_recipient", like(f.Recipient))
+	add(f.Query != "", `(e.event_id ILIKE @by_query OR e.message_id ILIKE @by_query OR e.subject ILIKE @by_query
+       OR e.sender ILIKE @by_query OR array_to_string(e.recipients, ' ') ILIKE @by_query)`, "by_query", like(f.Query))
+	owed := ""
+	if action != ledger.ActionReplay {
+		owed = ` AND d.state NOT IN ('delivered', 'skipped')`
+	}
+	add(f.Destination != "",
+		`EXISTS (SELECT FROM deliveries d WHERE d.email_id = e.id AND d.destination = @by_destination`+owed+`)`,
+		"by_destination", clean(f.Destination))
+	return c
+}
+
+// where gives the conditions of the choice with others before them.
+func (c *choice) where(others ...string) string {
+	return "\n WHERE " + strings.Join(append(others, c.conditions...), "\n   AND ")
+}
+
+// with gives the arguments of the choice and others.
+func (c *choice) with(others pgx.NamedArgs) pgx.NamedArgs {
+	for name, value := range c.args {
+		others[name] = value
+	}
+	return others
+}

@@ -1,0 +1,226 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// TakeReplay makes the caller the one who works on a replay and gives the fence
+// that its claims need from now on: whoever had it before can claim nothing more.
+// It counts the emails that were chosen, the first time.
+func (db *DB) TakeReplay(ctx context.Context, id int64) (*ledger.ReplayRow, int64, error) {
+	const take = `
+UPDATE replays SET fence = fence + 1, started_at = coalesce(started_at, now()) WHERE id = @id RETURNING fence`
+
+	var fence int64
+	err := db.pool.QueryRow(ctx, take, pgx.NamedArgs{"id": id}).Scan(&fence)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, 0, fault.New(fault.NotFound, "there is no such replay")
+	}
+	if err != nil {
+		return nil, 0, classify(fmt.Sprintf("take replay %d", id), err)
+	}
+	r, err := db.Replay(ctx, id)
+	if err != nil || r.Total >= 0 {
+		return r, fence, err
+	}
+	c := chosen(r.Action, r.Filter)
+	count := `
+UPDATE replays SET total = (SELECT count(*) FROM emails e` + c.where(
+		`e.id <= (SELECT last_id FROM replays WHERE id = @id)`,
+		`e.sequence <= (SELECT last_sequence FROM replays WHERE id = @id)`) + `)
+ WHERE id = @id AND total < 0`
+	if _, err := db.pool.Exec(ctx, count, c.with(pgx.NamedArgs{"id": id})); err != nil {
+		return nil, 0, classify(fmt.Sprintf("count emails of replay %d", id), err)
+	}
+	r, err = db.Replay(ctx, id)
+	return r, fence, err
+}
+
+// errFenced says that somebody else works on the replay.
+var errFenced = fault.New(fault.Overloaded, "another worker has taken this replay over").Permanent()
+
+// ClaimReplay claims the next emails of a replay, at most limit and in the order of
+// their ids, and moves the replay's position behind them. Claims of who was
+// overtaken are a permanent fault; a replay that does not run gives none. end says
+// that there are no more.
+func (db *DB) ClaimReplay(ctx context.Context, r *ledger.ReplayRow, fence int64, limit int) (list []ledger.ReplayEmail, end bool, err error) {
+	const (
+		lock = `SELECT fence, state, position, last_id, last_sequence FROM replays WHERE id = @id FOR UPDATE`
+		note = `
+INSERT INTO replay_items (replay_id, email_id, state) SELECT @id, unnest(@ids::bigint[]), 'claimed'
+ON CONFLICT (replay_id, email_id) DO NOTHING`
+		move = `UPDATE replays SET position = @position WHERE id = @id`
+	)
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		var now, position, lastID, lastSequence int64
+		var state string
+		if err := tx.QueryRow(ctx, lock, pgx.NamedArgs{"id": r.ID}).Scan(&now, &state, &position, &lastID, &lastSequence); err != nil {
+			return err
+		}
+		if now != fence {
+			return errFenced
+		}
+		if state != "running" {
+			return nil
+		}
+		c := chosen(r.Action, r.Filter)
+		query := selectReplayEmail + c.where(`e.id > @position`, `e.id <= @last_id`, `e.sequence <= @last_sequence`) +
+			"\n ORDER BY e.id LIMIT @limit"
+		rows, _ := tx.Query(ctx, query, c.with(pgx.NamedArgs{
+			"position": position, "last_id": lastID, "last_sequence": lastSequence, "limit": limit,
+		}))
+		var err error
+		if list, err = pgx.CollectRows(rows, scanReplayEmail); err != nil {
+			return err
+		}
+		end = len(list) < limit
+		ids := make([]int64, len(list))
+		for i := range list {
+			ids[i] = list[i].ID
+		}
+		position = lastID
+		if !end {
+			position = ids[len(ids)-1]
+		}
+		if _, err := tx.Exec(ctx, note, pgx.NamedArgs{"id": r.ID, "ids": ids}); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, move, pgx.NamedArgs{"id": r.ID, "position": position})
+		return err
+	})
+	return list, end, classify(fmt.Sprintf("claim emails of replay %d", r.ID), err)
+}
+
+const selectReplayEmail = `
+SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.size, e.received_at,
+       e.body_sha256, e.content_removed_at IS NOT NULL, e.raw_key <> ''
+  FROM emails e`
+
+func scanReplayEmail(row pgx.CollectableRow) (e ledger.ReplayEmail, err error) {
+	var hash []byte
+	err = row.Scan(&e.ID, &e.EventID, &e.WorkflowID, &e.CorrelationID, &e.Source, &e.Tenant, &e.State, &e.Reason, &e.Size,
+		&e.ReceivedAt, &hash, &e.ContentRemoved, &e.Stored)
+	copy(e.BodySHA256[:], hash)
+	return e, err
+}
+
+// ClaimedReplay gives the emails that were claimed and whose result nobody wrote
+// down, as they are now.
+func (db *DB) ClaimedReplay(ctx context.Context, id int64) ([]ledger.ReplayEmail, error) {
+	const which = ` JOIN replay_items i ON i.email_id = e.id WHERE i.replay_id = @id AND i.state = 'claimed' ORDER BY e.id`
+
+	rows, _ := db.pool.Query(ctx, selectReplayEmail+which, pgx.NamedArgs{"id": id})
+	list, err := pgx.CollectRows(rows, scanReplayEmail)
+	for i := range list {
+		list[i].Again = true
+	}
+	return list, classify(fmt.Sprintf("read claims of replay %d", id), err)
+}
+
+// SaveReplayResults writes the results of emails that are claimed and counts them;
+// those of others change nothing. pace is how many per second there were lately.
+func (db *DB) SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error {
+	const query = `
+WITH given AS (
+    SELECT * FROM unnest(@ids::bigint[], @states::text[], @codes::text[], @details::text[]) AS g (email_id, state, code, detail)
+), saved AS (
+    UPDATE replay_items i SET state = g.state, code = g.code, detail = g.detail, at = now()
+      FROM given g WHERE i.replay_id = @id AND i.email_id = g.email_id AND i.state = 'claimed'
+    RETURNING g.state, g.code
+), counted AS (
+    INSERT INTO replay_counts AS c (replay_id, code, count) SELECT @id, code, count(*) FROM saved GROUP BY code
+    ON CONFLICT (replay_id, code) DO UPDATE SET count = c.count + excluded.count
+)
+UPDATE replays SET pace = @pace, paced_at = now(),
+       done = done + (SELECT count(*) FROM saved WHERE state = 'done'),
+       skipped = skipped + (SELECT count(*) FROM saved WHERE state = 'skipped'),
+       failed = failed + (SELECT count(*) FROM saved WHERE state = 'failed')
+ WHERE id = @id`
+
+	ids, states := make([]int64, len(list)), make([]string, len(list))
+	codes, details := make([]string, len(list)), make([]string, len(list))
+	for i, r := range list {
+		ids[i], states[i], codes[i], details[i] = r.EmailID, string(r.State), string(r.Code), clean(r.Detail)
+	}
+	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+		"id": id, "ids": ids, "states": states, "codes": codes, "details": details, "pace": pace,
+	})
+	return classify(fmt.Sprintf("save results of replay %d", id), err)
+}
+
+// ReplayControl reads what whoever works on a replay must obey: its state, its rate
+// and who works on it.
+func (db *DB) ReplayControl(ctx context.Context, id int64) (state string, rate float64, fence int64, err error) {
+	const query = `SELECT state, rate, fence FROM replays WHERE id = @id`
+
+	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&state, &rate, &fence)
+	return state, rate, fence, classify(fmt.Sprintf("read control of replay %d", id), err)
+}
+
+// PreviewReplay counts what a replay is about, by state, reason and stored content,
+// and gives up to limit of the emails, spread over all of them.
+func (db *DB) PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ReplayGroup, []ledger.ReplayEmail, error) {
+	c := chosen(r.Action, r.Filter)
+	bound := c.where(`e.id <= (SELECT last_id FROM replays WHERE id = @id)`,
+		`e.sequence <= (SELECT last_sequence FROM replays WHERE id = @id)`)
+	args := c.with(pgx.NamedArgs{"id": r.ID, "limit": limit})
+	groups := `
+SELECT e.state, e.reason, e.content_removed_at IS NOT NULL, count(*)
+  FROM emails e` + bound + "\n GROUP BY 1, 2, 3"
+	// Hashes of ids are as good as a draw of lots, and the same each time.
+	sample := selectReplayEmail + bound + "\n ORDER BY hashint8(e.id), e.id LIMIT @limit"
+
+	rows, _ := db.pool.Query(ctx, groups, args)
+	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ReplayGroup])
+	if err != nil {
+		return nil, nil, classify(fmt.Sprintf("count emails of replay %d", r.ID), err)
+	}
+	rows, _ = db.pool.Query(ctx, sample, args)
+	list, err := pgx.CollectRows(rows, scanReplayEmail)
+	return counts, list, classify(fmt.Sprintf("choose a sample of replay %d", r.ID), err)
+}
+
+// ReplayGroup counts emails that are alike to a replay.
+type ReplayGroup struct {
+	State          string
+	Reason         string
+	ContentRemoved bool
+	Count          int64
+}
+
+// SaveReplayPreview keeps what a dry run found and ends it.
+func (db *DB) SaveReplayPreview(ctx context.Context, id int64, p *ledger.ReplayPreview) error {
+	const update = `
+UPDATE replays SET preview = @preview, total = @total, state = 'done', ended_at = now()
+ WHERE id = @id AND state IN ('running', 'paused')`
+
+	text, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode preview: %w", err)
+	}
+	_, err = db.pool.Exec(ctx, update, pgx.NamedArgs{"id": id, "preview": clean(string(text)), "total": p.Total})
+	return classify(fmt.Sprintf("save preview of replay %d", id), err)
+}
+
+// IdleReplays gives the replays that should run and that nobody has begun, or has
+// worked on, for so long. Dry runs are among them.
+func (db *DB) IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.ReplayRow, error) {
+	const which = `
+ WHERE r.state = 'running' AND greatest(r.created_at, r.started_at, r.paced_at) < now() - @idle::interval ORDER BY r.id LIMIT 100`
+
+	rows, _ := db.pool.Query(ctx, selectReplay+which, pgx.NamedArgs{"idle": idle})
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r ledger.ReplayRow, err error) {
+		err = scanReplay(row, &r)
+		return r, err
+	})
+	return list, classify("list idle replays", err)
+}
