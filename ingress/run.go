@@ -22,6 +22,7 @@ import (
 	"mailroom/shared/seal"
 	"mailroom/shared/secret"
 	"mailroom/shared/telemetry"
+	"mailroom/shared/temporal"
 )
 
 const (
@@ -136,7 +137,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	p.console, err = operator.New(operator.Config{Sources: file.Sources}, operator.Deps{
-		Access: who, Reader: d.reader, Blobs: d.bodies, Decider: operator.NewTemporalDecider(d.temporal), Logger: logger,
+		Access: who, Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: logger,
 		Failures: d.reader, KeyUse: keys, Secrets: secrets,
 	})
 	return p, err

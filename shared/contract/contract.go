@@ -127,6 +127,8 @@ type InboundEmailInput struct {
 	// itself in place of the key of its row. Email.ID is 0 then, and the row is
 	// written before anything else is done.
 	Carried *Carried `json:"carried,omitempty"`
+	// Resumed is set in a run that goes on with a long hold.
+	Resumed *Resumed `json:"resumed,omitempty"`
 	// Replay is set where the email has come to an end before and is carried once more.
 	Replay *Replayed `json:"replay,omitempty"`
 }
@@ -223,6 +225,17 @@ type Status struct {
 	Reason Reason `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
 	Legs   []Leg  `json:"legs,omitempty"`
+	// HeldSinceUnixMilli is when the oldest of Holds began.
+	HeldSinceUnixMilli int64 `json:"held_since_unix_milli,omitempty"`
+	// Approvals are those given so far, Missing how many more people it takes.
+	Approvals []Approval `json:"approvals,omitempty"`
+	Missing   int        `json:"missing,omitempty"`
+	// NextReminderUnixMilli is when people are reminded next.
+	NextReminderUnixMilli int64 `json:"next_reminder_unix_milli,omitempty"`
+	// Last is the last decision.
+	Last *Decided `json:"last,omitempty"`
+	// Trouble says why the last signal was not carried out.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // Leg is one destination of an email inside its workflow.
@@ -330,4 +343,11 @@ type RecordInput struct {
 	Before   State     `json:"before,omitempty"`
 	// DecidedReason is why the email was held when the decision came.
 	DecidedReason Reason `json:"decided_reason,omitempty"`
+	// EditID is the edit that the decision laid over the email.
+	EditID int64 `json:"edit_id,omitempty"`
+	// Verified reports that the decision came through our own authentication, or
+	// from our own configuration, and not from whoever can reach Temporal.
+	Verified bool `json:"verified,omitempty"`
+	// Missing is how many more people have to approve before a held email goes on.
+	Missing int `json:"missing,omitempty"`
 }

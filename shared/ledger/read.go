@@ -29,6 +29,14 @@ type EmailRow struct {
 	From        string   `json:"from"`
 	To          []string `json:"to"`
 	Routes      []string `json:"routes"`
+	// HeldAt is when the hold began that lasts, null where there is none.
+	HeldAt *time.Time `json:"held_at"`
+	// Attention is one of contract.Attention…, and since when.
+	Attention   int        `json:"attention"`
+	AttentionAt *time.Time `json:"attention_at"`
+	// ApprovalsMissing is how many more people have to approve a held email that
+	// needs more than one.
+	ApprovalsMissing int `json:"approvals_missing"`
 }
 
 // Email is the key under which the steps know the row.
@@ -74,4 +82,11 @@ type DecisionRow struct {
 	Before contract.State  `json:"before"`
 	After  contract.State  `json:"after"`
 	Reason contract.Reason `json:"reason"`
+	// Verified reports that Actor comes from our own authentication or
+	// configuration; else it is what somebody who can reach Temporal claimed.
+	Verified bool `json:"verified"`
+	// Missing is how many more people had to approve after this one.
+	Missing int `json:"missing"`
+	// EditID names the edit that the decision laid over the email; 0 for none.
+	EditID int64 `json:"edit_id"`
 }

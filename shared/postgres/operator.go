@@ -17,12 +17,14 @@ import (
 // selectRow reads what a list shows of an email e.
 const selectRow = `
 SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.detail, e.size,
-       e.received_at, e.closed_at, coalesce(f.workflow_id, ''), e.message_id, e.subject, e.sender, e.recipients, e.routes
+       e.received_at, e.closed_at, coalesce(f.workflow_id, ''), e.message_id, e.subject, e.sender, e.recipients, e.routes,
+       e.held_at, e.attention, e.attention_at, e.approvals_missing
   FROM emails e LEFT JOIN emails f ON f.id = e.conflict_of`
 
 func scanRow(row pgx.Row, r *ledger.EmailRow) error {
 	return row.Scan(&r.ID, &r.EventID, &r.WorkflowID, &r.CorrelationID, &r.Source, &r.Tenant, &r.State, &r.Reason,
-		&r.Detail, &r.Size, &r.ReceivedAt, &r.ClosedAt, &r.DuplicateOf, &r.MessageID, &r.Subject, &r.From, &r.To, &r.Routes)
+		&r.Detail, &r.Size, &r.ReceivedAt, &r.ClosedAt, &r.DuplicateOf, &r.MessageID, &r.Subject, &r.From, &r.To, &r.Routes,
+		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing)
 }
 
 // ListEmails gives the emails that f chooses, newest first, and the cursor of
@@ -129,9 +131,7 @@ func (db *DB) FindEmail(ctx context.Context, source, eventID string) (*ledger.Em
 		deliveries = `
 SELECT destination, effect, state, attempts, last_status, last_error, next_attempt_at, delivered_at, idempotency_key
   FROM deliveries WHERE email_id = @id ORDER BY destination, updated_at, effect`
-		decisions = `
-SELECT action, actor, via, note, decided_at, state_before, state_after, reason
-  FROM decisions WHERE email_id = @id ORDER BY sequence`
+		decisions = selectDecision + ` WHERE email_id = @id ORDER BY sequence`
 	)
 	d := &ledger.EmailDetail{}
 	err := scanRow(db.pool.QueryRow(ctx, query, pgx.NamedArgs{"source": clean(source), "event_id": clean(eventID)}), &d.EmailRow)
@@ -183,7 +183,11 @@ func scanDelivery(row pgx.CollectableRow) (r ledger.DeliveryRow, err error) {
 	return r, err
 }
 
+const selectDecision = `
+SELECT action, actor, via, note, decided_at, state_before, state_after, reason, verified, missing, coalesce(edit_id, 0)
+  FROM decisions`
+
 func scanDecision(row pgx.CollectableRow) (r ledger.DecisionRow, err error) {
-	err = row.Scan(&r.Action, &r.Actor, &r.Via, &r.Note, &r.At, &r.Before, &r.After, &r.Reason)
+	err = row.Scan(&r.Action, &r.Actor, &r.Via, &r.Note, &r.At, &r.Before, &r.After, &r.Reason, &r.Verified, &r.Missing, &r.EditID)
 	return r, err
 }

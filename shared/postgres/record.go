@@ -11,31 +11,38 @@ import (
 )
 
 // updateState moves an email to a newer state. A terminal state sets closed_at,
-// any other clears it.
+// any other clears it; the same goes for what is known of a hold.
 const updateState = `
 UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence = @sequence,
        closed_at = @closed_at::timestamptz,
+       held_at = CASE WHEN @state = 'quarantined' THEN coalesce(held_at, @at::timestamptz) END,
+       attention = CASE WHEN @state = 'quarantined' THEN attention ELSE 0 END,
+       attention_at = CASE WHEN @state = 'quarantined' THEN attention_at END,
+       approvals_missing = @missing,
        routes = CASE WHEN cardinality(@routes::text[]) > 0 THEN @routes::text[] ELSE routes END
  WHERE id = @id AND sequence < @sequence`
 
 // Record writes the state of an email if in.Sequence is newer than what the
 // ledger has; the first of a workflow is 1, the row begins with 0. A Decision
-// becomes a row of its own, once per sequence and however late it comes, with
-// the reason that the email was held for until then. An email that the ledger
-// does not know is no error.
+// becomes a row of its own, once per sequence and intent and however late it
+// comes, with the reason that the email was held for until then, and with the note
+// of its intent where it has one. An email that the ledger does not know is no error.
 func (db *DB) Record(ctx context.Context, in contract.RecordInput) error {
 	// Both parts see the row as it was before the statement.
 	const withDecision = `
 WITH moved AS (` + updateState + `)
-INSERT INTO decisions (email_id, sequence, action, actor, via, note, reason, state_before, state_after, decided_at)
-SELECT id, @sequence, @action, @actor, @via, @note, reason, @before, @state, @at::timestamptz FROM emails WHERE id = @id
-ON CONFLICT (email_id, sequence) DO NOTHING`
+INSERT INTO decisions (email_id, sequence, action, actor, via, note, reason, state_before, state_after, decided_at,
+                       intent_id, edit_id, verified, missing)
+SELECT e.id, @sequence, @action, @actor, @via, coalesce(i.note, @note), e.reason, @before, @state, @at::timestamptz,
+       i.id, nullif(@edit::bigint, 0), @verified, @missing
+  FROM emails e LEFT JOIN intents i ON i.id = @intent WHERE e.id = @id
+ON CONFLICT DO NOTHING`
 
 	at := time.UnixMilli(in.AtUnixMilli)
 	args := pgx.NamedArgs{
 		"id": in.Email.ID, "sequence": in.Sequence, "state": string(in.State), "reason": string(in.Reason),
 		"detail": clean(in.Detail), "closed_at": nil,
-		"routes": cleanAll(in.Routes),
+		"routes": cleanAll(in.Routes), "at": at, "missing": in.Missing,
 	}
 	if in.State.Terminal() {
 		args["closed_at"] = at
@@ -44,7 +51,8 @@ ON CONFLICT (email_id, sequence) DO NOTHING`
 	if d := in.Decision; d != nil {
 		query = withDecision
 		args["action"], args["actor"], args["via"] = string(d.Action), clean(d.Actor), clean(string(d.Via))
-		args["note"], args["before"], args["at"] = clean(d.Note), string(in.Before), at
+		args["note"], args["before"], args["intent"] = clean(d.Note), string(in.Before), d.Intent
+		args["edit"], args["verified"] = in.EditID, in.Verified
 	}
 	_, err := db.pool.Exec(ctx, query, args)
 	return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)

@@ -1,4 +1,4 @@
-package operator
+package temporal
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
+	sdktemporal "go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -48,19 +48,24 @@ func TestDeciderTranslates(t *testing.T) {
 	t.Parallel()
 	d := contract.Decision{Action: contract.Approve, Actor: "olga", Note: "ok", Via: "api"}
 	updater := &fakeUpdater{}
-	result, err := NewTemporalDecider(updater).Decide(t.Context(), "wf", d)
+	result, err := NewDecider(updater).Decide(t.Context(), "wf", d)
 	require.NoError(t, err)
 	require.Equal(t, contract.Processing, result.State)
 	require.Equal(t, client.UpdateWorkflowOptions{
 		WorkflowID: "wf", UpdateName: contract.UpdateDecide, Args: []any{d}, WaitForStage: client.WorkflowUpdateStageCompleted,
 	}, updater.options)
 
+	_, err = NewDecider(updater).Decide(t.Context(), "wf", contract.Decision{Intent: 7})
+	require.NoError(t, err)
+	require.Equal(t, "intent-7", updater.options.UpdateID)
+
 	for name, row := range map[string]struct {
 		updater *fakeUpdater
 		code    fault.Code
 		public  string
 	}{
-		"validator": {&fakeUpdater{getErr: temporal.NewApplicationError("this email is not held", "Refused")}, fault.DecisionRefused, "this email is not held"},
+		"validator": {&fakeUpdater{getErr: sdktemporal.NewApplicationError("this email is not held", "Refused")}, fault.DecisionRefused, "this email is not held"},
+		"ledger":    {&fakeUpdater{getErr: sdktemporal.NewApplicationError("the ledger is away", "storage_unavailable")}, fault.StorageUnavailable, "the ledger is away"},
 		"gone":      {&fakeUpdater{callErr: serviceerror.NewNotFound("workflow not found")}, fault.DecisionRefused, "no workflow"},
 		"closed":    {&fakeUpdater{getErr: serviceerror.NewNotFound("workflow execution already completed")}, fault.DecisionRefused, "no workflow"},
 		"away":      {&fakeUpdater{callErr: serviceerror.NewUnavailable("dial")}, fault.TemporalUnavailable, "Temporal does not answer"},
@@ -68,7 +73,7 @@ func TestDeciderTranslates(t *testing.T) {
 		"deadline":  {&fakeUpdater{callErr: serviceerror.NewDeadlineExceeded("late")}, fault.TemporalUnavailable, "no worker answered"},
 		"unknown":   {&fakeUpdater{callErr: errors.New("strange")}, fault.Internal, "something went wrong"},
 	} {
-		_, err := NewTemporalDecider(row.updater).Decide(t.Context(), "wf", d)
+		_, err := NewDecider(row.updater).Decide(t.Context(), "wf", d)
 		f := fault.From(err)
 		require.Equal(t, row.code, f.Code, name)
 		require.Contains(t, f.Public, row.public, name)
@@ -92,7 +97,7 @@ func TestDeciderOnTemporal(t *testing.T) {
 	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue}, "held")
 	require.NoError(t, err)
 
-	decider := NewTemporalDecider(c)
+	decider := NewDecider(c)
 	_, err = decider.Decide(t.Context(), id, contract.Decision{Action: contract.Retry})
 	require.Equal(t, fault.DecisionRefused, fault.From(err).Code)
 	require.Equal(t, "a note is missing", fault.From(err).Public)
@@ -105,6 +110,7 @@ func TestDeciderOnTemporal(t *testing.T) {
 	for _, id := range []string{id, "nobody-" + uuid.NewString()} {
 		_, err = decider.Decide(t.Context(), id, contract.Decision{Action: contract.Discard, Note: "spam"})
 		require.Equal(t, fault.DecisionRefused, fault.From(err).Code, err)
+		require.ErrorIs(t, err, ErrNotOpen)
 	}
 
 	lonely := "decider-" + uuid.NewString()

@@ -1,4 +1,4 @@
-package operator
+package temporal
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
+	sdktemporal "go.temporal.io/sdk/temporal"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -18,38 +18,46 @@ import (
 // Temporal keeps a task for a worker that was killed, which is 5 s.
 const decideTimeout = 12 * time.Second
 
+// ErrNotOpen says that an email has no workflow that runs: it has ended, or is yet
+// to begin.
+var ErrNotOpen = errors.New("no open workflow")
+
 // Updater is the part of Temporal's client that a decision needs.
 type Updater interface {
 	UpdateWorkflow(ctx context.Context, options client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error)
 }
 
-// TemporalDecider sends decisions as the update decide and waits until the
-// workflow has taken or refused them.
-type TemporalDecider struct {
+// Decider sends decisions as the update decide and waits until the workflow has
+// taken or refused them.
+type Decider struct {
 	updater Updater
 	timeout time.Duration
 }
 
-var _ Decider = (*TemporalDecider)(nil)
-
-// NewTemporalDecider makes a decider on a Temporal client, which stays the caller's.
-func NewTemporalDecider(updater Updater) *TemporalDecider {
-	return &TemporalDecider{updater: updater, timeout: decideTimeout}
+// NewDecider makes a decider on a Temporal client, which stays the caller's.
+func NewDecider(updater Updater) *Decider {
+	return &Decider{updater: updater, timeout: decideTimeout}
 }
 
-// Decide waits at most five seconds. A decision whose answer did not come in
-// time may still be taken; repeating it harms nothing, because a workflow
-// refuses what its state does not allow.
-func (t *TemporalDecider) Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error) {
+// Decide waits for the answer, for decideTimeout at most. A decision whose answer
+// did not come in time may still be taken; repeating it harms nothing: the same
+// intent counts once, and another is refused by what the first has done. The
+// workflow's own refusal, and one that there is no open workflow, are
+// decision_refused; the latter wraps ErrNotOpen.
+func (t *Decider) Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	var result contract.DecisionResult
-	handle, err := t.updater.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+	options := client.UpdateWorkflowOptions{
 		WorkflowID:   workflowID,
 		UpdateName:   contract.UpdateDecide,
 		Args:         []any{d},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
+	}
+	if d.Intent != 0 { // Temporal drops a repeat itself
+		options.UpdateID = fmt.Sprintf("intent-%d", d.Intent)
+	}
+	handle, err := t.updater.UpdateWorkflow(ctx, options)
 	if err == nil {
 		err = handle.Get(ctx, &result)
 	}
@@ -62,8 +70,8 @@ func (t *TemporalDecider) Decide(ctx context.Context, workflowID string, d contr
 // decideFault translates what Temporal says to a decision.
 func decideFault(err error) error {
 	var (
-		panicked  *temporal.PanicError
-		refused   *temporal.ApplicationError
+		panicked  *sdktemporal.PanicError
+		refused   *sdktemporal.ApplicationError
 		notFound  *serviceerror.NotFound
 		late      *client.WorkflowUpdateServiceTimeoutOrCanceledError
 		deadline  *serviceerror.DeadlineExceeded
@@ -76,9 +84,12 @@ func decideFault(err error) error {
 	case errors.As(err, &panicked):
 		return fault.Wrap(fault.Internal, "the email's workflow could not take the decision", err)
 	case errors.As(err, &refused):
+		if refused.Type() == string(fault.StorageUnavailable) {
+			return fault.Wrap(fault.StorageUnavailable, refused.Message(), err)
+		}
 		return fault.Wrap(fault.DecisionRefused, refused.Message(), err)
 	case errors.As(err, &notFound):
-		return fault.Wrap(fault.DecisionRefused, "no workflow of this email waits for a decision", err)
+		return fault.Wrap(fault.DecisionRefused, "no workflow of this email waits for a decision", errors.Join(ErrNotOpen, err))
 	case errors.As(err, &late), errors.As(err, &deadline), errors.As(err, &cancelled),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return fault.Wrap(fault.TemporalUnavailable,

@@ -1,0 +1,139 @@
+package contract
+
+// IntentInput asks what an intent says: a decision that one of our own programs
+// wrote down, under an authenticated name, before it sent the update.
+type IntentInput struct {
+	Email  Email `json:"email"`
+	Intent int64 `json:"intent"`
+}
+
+// IntentResult is a decision as it was written down, but for its note, which goes
+// from the intent's row to the decision's without a way through Temporal.
+type IntentResult struct {
+	Action Action `json:"action"`
+	Actor  string `json:"actor"`
+	Via    Via    `json:"via"`
+	EditID int64  `json:"edit_id,omitempty"`
+	From   Step   `json:"from,omitempty"`
+	// Taken reports that the ledger has the decision already: a repeat is answered
+	// and not carried out again.
+	Taken bool `json:"taken,omitempty"`
+}
+
+// What becomes of a hold at its deadline.
+const (
+	AtDeadlineKeep    = "keep" // stays held, and stands out
+	AtDeadlineDiscard = "discard"
+	AtDeadlineRelease = "release" // goes on as if approved
+)
+
+// HoldInput asks how long an email may be held for these reasons, and how many
+// people it takes to approve.
+type HoldInput struct {
+	Email   Email    `json:"email"`
+	Reasons []Reason `json:"reasons"`
+}
+
+// HoldPlan is what the configuration says of a hold that begins now. The times
+// count from its begin.
+type HoldPlan struct {
+	RemindSeconds   int64 `json:"remind_seconds"`
+	EscalateSeconds int64 `json:"escalate_seconds"`
+	// RepeatSeconds is the time from the escalation to the next reminder, and from
+	// each to the next.
+	RepeatSeconds int64 `json:"repeat_seconds"`
+	// DeadlineSeconds is when AtDeadline is carried out; zero means never.
+	DeadlineSeconds int64  `json:"deadline_seconds,omitempty"`
+	AtDeadline      string `json:"at_deadline,omitempty"`
+	// Approvals is how many people have to approve, at least one.
+	Approvals int `json:"approvals"`
+	// Notify reports that reminders go to a destination as well.
+	Notify bool `json:"notify,omitempty"`
+}
+
+// How much attention a held email asks for: the level of a reminder, and
+// emails.attention in the ledger.
+const (
+	AttentionNone      = 0
+	AttentionReminded  = 1
+	AttentionEscalated = 2
+)
+
+// RemindInput tells of a hold that has lasted. Remind and Notify are idempotent on
+// Email.ID, SinceUnixMilli and Number.
+type RemindInput struct {
+	Email  Email  `json:"email"`
+	Holds  []Hold `json:"holds"`
+	Step   string `json:"step"`
+	Level  int    `json:"level"`
+	Number int    `json:"number"` // of the reminders of this hold, from 1
+	// Deadline is set on the reminder that tells of a deadline that has passed and
+	// left the email where it is.
+	Deadline bool `json:"deadline,omitempty"`
+	// Sequence is that of the latest change of state: a reminder that comes late
+	// must not mark an email that has gone on.
+	Sequence       int64 `json:"sequence"`
+	SinceUnixMilli int64 `json:"since_unix_milli"`
+	AtUnixMilli    int64 `json:"at_unix_milli"`
+	// DeadlineUnixMilli is when AtDeadline is carried out; zero means never.
+	DeadlineUnixMilli int64  `json:"deadline_unix_milli,omitempty"`
+	AtDeadline        string `json:"at_deadline,omitempty"`
+}
+
+// Decided is the last decision of an email, for who comes second. A note is not in it.
+type Decided struct {
+	Action      Action `json:"action"`
+	Actor       string `json:"actor"`
+	Via         Via    `json:"via"`
+	AtUnixMilli int64  `json:"at_unix_milli"`
+	Intent      int64  `json:"intent,omitempty"`
+}
+
+// Resumed is a hold that goes on in a new run with a short history: all that the
+// run before it knew. The new run begins inside the hold and runs no step for it.
+type Resumed struct {
+	Step      Step          `json:"step"`
+	Held      []ResumedHold `json:"held"`
+	Waived    []Reason      `json:"waived,omitempty"`
+	Routes    []string      `json:"routes,omitempty"`
+	Legs      []ResumedLeg  `json:"legs,omitempty"`
+	Budgets   Budgets       `json:"budgets,omitzero"`
+	Decisions int           `json:"decisions,omitempty"`
+	// Reviewed are the reasons that the last decision was about.
+	Reviewed []Reason `json:"reviewed,omitempty"`
+	Last     *Decided `json:"last,omitempty"`
+	// Sequence is that of the last change of state in the ledger, which has them all.
+	Sequence int64 `json:"sequence"`
+	// Trouble says why the last signal was not carried out, for people to read.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// ResumedHold is one step, or one leg, that waits for a person.
+type ResumedHold struct {
+	Destination    string   `json:"destination,omitempty"` // of a leg
+	Holds          []Hold   `json:"holds"`
+	SinceUnixMilli int64    `json:"since_unix_milli"`
+	Plan           HoldPlan `json:"plan"`
+	Reminders      int      `json:"reminders,omitempty"` // how many there were
+	Level          int      `json:"level,omitempty"`     // of the last of them
+	// Due reports that the deadline has passed.
+	Due bool `json:"due,omitempty"`
+	// Approvals are those given so far.
+	Approvals []Approval `json:"approvals,omitempty"`
+}
+
+// Approval is one of several that a hold needs. Everybody who is not verified is
+// one and the same person.
+type Approval struct {
+	Actor    string `json:"actor"`
+	Verified bool   `json:"verified"`
+}
+
+// ResumedLeg is one destination of an email.
+type ResumedLeg struct {
+	Destination string `json:"destination"`
+	Done        bool   `json:"done,omitempty"`
+	Attempts    int    `json:"attempts,omitempty"`
+	Again       bool   `json:"again,omitempty"`
+	Durable     bool   `json:"durable,omitempty"` // never tried fast
+}

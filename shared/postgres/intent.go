@@ -1,0 +1,89 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// intentAge is how long an intent about one email may be carried out. Whoever can
+// reach Temporal alone could otherwise send one again that was never taken. Those
+// of a replay have no such end: a replay may be paced over days.
+const intentAge = time.Hour
+
+// CreateIntent writes an intent down and gives its id. A repeat is another intent.
+func (db *DB) CreateIntent(ctx context.Context, in ledger.Intent) (int64, error) {
+	const insert = `
+INSERT INTO intents (email_id, replay_id, action, actor, via, note, edit_id, from_step)
+VALUES (nullif(@email::bigint, 0), nullif(@replay::bigint, 0), @action, @actor, @via, @note, nullif(@edit::bigint, 0), @from)
+RETURNING id`
+
+	var id int64
+	err := db.pool.QueryRow(ctx, insert, pgx.NamedArgs{
+		"email": in.EmailID, "replay": in.ReplayID, "action": string(in.Action), "actor": clean(in.Actor), "via": string(in.Via),
+		"note": clean(in.Note), "edit": in.EditID, "from": string(in.From),
+	}).Scan(&id)
+	return id, classify(fmt.Sprintf("create intent about email %d", in.EmailID), err)
+}
+
+// Intent reads what an intent says for an email; one of a replay is for those
+// emails that the replay has come to. It is decision_refused where
+// there is none for that email, or one that nobody waits for any more.
+func (db *DB) Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error) {
+	const query = `
+SELECT i.action, i.actor, i.via, coalesce(i.edit_id, 0), i.from_step,
+       EXISTS (SELECT FROM decisions d WHERE d.email_id = @email AND d.intent_id = i.id),
+       i.replay_id IS NULL AND i.created_at < now() - @age::interval
+  FROM intents i
+ WHERE i.id = @intent AND (i.email_id = @email OR EXISTS (
+       SELECT FROM replay_items r WHERE r.replay_id = i.replay_id AND r.email_id = @email))`
+
+	var out contract.IntentResult
+	var old bool
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"intent": in.Intent, "email": in.Email.ID, "age": intentAge}).
+		Scan(&out.Action, &out.Actor, &out.Via, &out.EditID, &out.From, &out.Taken, &old)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return contract.IntentResult{}, fault.New(fault.DecisionRefused, "no such decision about this email was written down")
+	case err != nil:
+		return contract.IntentResult{}, classify(fmt.Sprintf("read intent %d", in.Intent), err)
+	case old && !out.Taken:
+		return contract.IntentResult{}, fault.Newf(fault.DecisionRefused, "the decision was made over %s ago and not carried out: decide again", intentAge)
+	}
+	return out, nil
+}
+
+// LastDecision gives the newest decision about an email; false means that there is none.
+func (db *DB) LastDecision(ctx context.Context, emailID int64) (ledger.DecisionRow, bool, error) {
+	const query = selectDecision + ` WHERE email_id = @id ORDER BY sequence DESC LIMIT 1`
+
+	rows, err := db.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID})
+	if err != nil {
+		return ledger.DecisionRow{}, false, classify("read last decision", err)
+	}
+	d, err := pgx.CollectExactlyOneRow(rows, scanDecision)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ledger.DecisionRow{}, false, nil
+	}
+	return d, err == nil, classify("read last decision", err)
+}
+
+// Attend notes that people were told of an email that is held for long. It is
+// idempotent, and does nothing to an email that has gone on since in.Sequence.
+func (db *DB) Attend(ctx context.Context, in contract.RemindInput) error {
+	const update = `
+UPDATE emails SET attention = @level, attention_at = @at::timestamptz
+ WHERE id = @id AND state = 'quarantined' AND sequence <= @sequence AND attention <= @level`
+
+	_, err := db.pool.Exec(ctx, update, pgx.NamedArgs{
+		"id": in.Email.ID, "level": in.Level, "at": time.UnixMilli(in.AtUnixMilli), "sequence": in.Sequence,
+	})
+	return classify(fmt.Sprintf("note reminder about email %d", in.Email.ID), err)
+}
