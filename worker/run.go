@@ -88,6 +88,17 @@ type closers []func(context.Context) error
 
 func (c *closers) add(f func(context.Context) error) { *c = append(*c, f) }
 
+// background runs f until ctx is done or the closers are run, which waits for its end.
+func (c *closers) background(ctx context.Context, f func(context.Context)) {
+	ctx, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	c.add(func(context.Context) error { stop(); <-done; return nil })
+}
+
 func (c *closers) close(logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
@@ -123,6 +134,7 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 		return err
 	}
 	c.add(func(context.Context) error { p.sender.Close(); return nil })
+	c.background(ctx, func(ctx context.Context) { keepIndexed(ctx, db, indexEvery, logger) })
 	tc, err := dial(ctx, logger, reg, c)
 	if err != nil {
 		return err

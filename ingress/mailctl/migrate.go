@@ -15,8 +15,20 @@ func (c *migrateCommand) Run(s *session) error {
 	if err := postgres.Migrate(s.ctx, url); err != nil {
 		return err
 	}
+	unindexed, err := postgres.EnsureSearchIndex(s.ctx, url)
+	if err != nil {
+		return err
+	}
 	if s.json() {
-		return s.printJSON(map[string]bool{"migrated": true})
+		return s.printJSON(map[string]any{"migrated": true, "search_index": unindexed == ""})
+	}
+	if unindexed != "" {
+		err := s.printf("searches have no index and will be slow in a large ledger: %s\n"+
+			"install PostgreSQL's contrib modules, or let a superuser run CREATE EXTENSION pg_trgm, and migrate again\n",
+			visible(unindexed))
+		if err != nil {
+			return err
+		}
 	}
 	return s.printf("the database is up to date\n")
 }

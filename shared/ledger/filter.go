@@ -31,7 +31,8 @@ type Filter struct {
 	Since time.Time `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"`
 	// Query is looked for, in any case, inside event id, message id, subject,
-	// sender and recipients.
+	// sender and recipients. One that is a whole event id or message id chooses the
+	// emails that have it and no others.
 	Query string `json:"q,omitempty"`
 	// Cursor is what the page before gave as next; its form is nobody's business.
 	Cursor string `json:"-"`

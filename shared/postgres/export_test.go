@@ -1,5 +1,23 @@
 package postgres
 
+import (
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/ledger"
+)
+
+// SearchSQL gives the statement that looks through all emails.
+func SearchSQL(f ledger.Filter) (string, pgx.NamedArgs) {
+	s := ask(f, 0, ledger.DefaultLimit)
+	return s.ids(false), s.args
+}
+
+// ExactSQL gives the statement that looks for a whole id.
+func ExactSQL(query string) (string, pgx.NamedArgs) {
+	s := ask(ledger.Filter{Query: query}, 0, ledger.DefaultLimit)
+	return s.exact(query), s.args
+}
+
 // Statements whose plans are tested.
 const (
 	ClaimWaitingSQL  = claimWaiting

@@ -51,7 +51,10 @@ func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 WITH stored AS (
     UPDATE emails SET raw_key = @raw_key, mime_key = @mime_key, message = @message, message_key = @message_key,
            message_id = @message_id, subject = @subject, sender = @sender, recipients = @recipients
-     WHERE id = @id RETURNING id
+     WHERE id = @id RETURNING id, event_id
+), findable AS (
+    INSERT INTO email_search_new (email_id, text) SELECT id, replace(lower(event_id), E'\n', ' ') || @search FROM stored
+    ON CONFLICT (email_id) DO UPDATE SET text = excluded.text
 ), emptied AS (
     DELETE FROM inbox WHERE email_id = @id
 ), surplus AS (
@@ -81,6 +84,7 @@ SELECT count(*) FROM stored`
 	args["message"], args["message_key"] = m.Message, m.MessageKey
 	args["message_id"], args["subject"] = clean(m.MessageID), clean(m.Subject)
 	args["sender"], args["recipients"] = clean(m.Sender), cleanAll(m.Recipients)
+	args["search"] = searchText(m.MessageID, m.Subject, m.Sender, m.Recipients)
 	var found int
 	err := db.pool.QueryRow(ctx, query, args).Scan(&found)
 	if err == nil && found == 0 {

@@ -56,6 +56,19 @@ func Migrate(ctx context.Context, url string) error {
 	return nil
 }
 
+// EnsureSearchIndex makes the index of searches where the migration could not,
+// because pg_trgm was missing or not allowed then. why is empty when the index is
+// there, else what the server says.
+func EnsureSearchIndex(ctx context.Context, url string) (why string, err error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return "", classify("index search", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	err = conn.QueryRow(ctx, `SELECT ensure_search_index()`).Scan(&why)
+	return why, classify("index search", err)
+}
+
 // Pending is nil when every migration this program knows is applied; else its
 // error names the first that is not and the command that applies it. It changes
 // nothing. Migrations that only a newer program knows do no harm.

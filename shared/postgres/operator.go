@@ -27,67 +27,6 @@ func scanRow(row pgx.Row, r *ledger.EmailRow) error {
 		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing)
 }
 
-// ListEmails gives the emails that f chooses, newest first, and the cursor of
-// the next page, which is empty on the last. A cursor that this method did not
-// make is request_invalid.
-func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
-	// Only the conditions in use are part of the statement, so that the planner
-	// can use the index of what is open.
-	const (
-		byState  = ` AND e.state = @state`
-		byReason = ` AND e.reason = @reason`
-		bySource = ` AND e.source = @source`
-		byTenant = ` AND e.tenant = @tenant`
-		byRight  = ` AND e.tenant = ANY(@tenants)`
-		byCursor = ` AND e.id < @before`
-		byQuery  = ` AND (e.event_id ILIKE @like OR e.message_id ILIKE @like OR e.subject ILIKE @like OR e.sender ILIKE @like
-       OR array_to_string(e.recipients, ' ') ILIKE @like)`
-		order = ` ORDER BY e.id DESC LIMIT @limit`
-	)
-	before, err := parseCursor(f.Cursor)
-	if err != nil {
-		return nil, "", err
-	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = ledger.DefaultLimit
-	}
-	limit = min(limit, ledger.MaxLimit)
-	where := " WHERE true"
-	for _, c := range []struct {
-		on        bool
-		condition string
-	}{
-		{f.State != "", byState}, {f.Reason != "", byReason}, {f.Source != "", bySource},
-		{f.Tenant != "", byTenant}, {f.Query != "", byQuery}, {before > 0, byCursor},
-		{f.Tenants != nil, byRight},
-	} {
-		if c.on {
-			where += c.condition
-		}
-	}
-	rows, err := db.pool.Query(ctx, selectRow+where+order, pgx.NamedArgs{
-		"state": clean(string(f.State)), "reason": clean(string(f.Reason)), "source": clean(f.Source), "tenant": clean(f.Tenant),
-		"like": "%" + escapeLike(clean(f.Query)) + "%", "before": before, "limit": limit + 1,
-		"tenants": cleanAll(f.Tenants),
-	})
-	if err != nil {
-		return nil, "", classify("list emails", err)
-	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r ledger.EmailRow, err error) {
-		err = scanRow(row, &r)
-		return r, err
-	})
-	if err != nil {
-		return nil, "", classify("list emails", err)
-	}
-	if len(list) <= limit {
-		return list, "", nil
-	}
-	list = list[:limit]
-	return list, cursorAfter(list[limit-1].ID), nil
-}
-
 // escapeLike takes the meaning from the wildcards of LIKE.
 func escapeLike(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
