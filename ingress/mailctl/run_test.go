@@ -138,5 +138,5 @@ func TestMigrate(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{"DATABASE_URL": testenv.Postgres(t)}
 	require.Equal(t, "the database is up to date\n", call{args: []string{"migrate"}, env: env}.done(t))
-	require.JSONEq(t, `{"migrated":true}`, call{args: []string{"migrate", "-o", "json"}, env: env}.done(t))
+	require.JSONEq(t, `{"migrated":true,"search_index":true}`, call{args: []string{"migrate", "-o", "json"}, env: env}.done(t))
 }
