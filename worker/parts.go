@@ -13,10 +13,10 @@ import (
 	"mailroom/activities/clamav"
 	"mailroom/activities/downstream"
 	"mailroom/activities/inspection"
-	"mailroom/activities/intake"
 	"mailroom/activities/rules"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/intake"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 	"mailroom/shared/postgres"
@@ -91,7 +91,7 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 	if err != nil {
 		return nil, err
 	}
-	return p, p.delivery(file, db, o, logger, reg)
+	return p, p.delivery(file, db, recent, o, logger, reg)
 }
 
 // enrolment wires the step before all others.
@@ -109,7 +109,7 @@ func (p *parts) enrolment(file *config.File, db *postgres.DB, logger *slog.Logge
 }
 
 // delivery wires the rest.
-func (p *parts) delivery(file *config.File, db *postgres.DB, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
+func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedger, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
 	attempts, err := downstream.NewPrometheus(reg)
 	if err != nil {
 		return err
@@ -128,7 +128,11 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, o objects, logger *
 	if err != nil {
 		return err
 	}
-	p.ledger, err = activities.NewLedger(recorder)
+	keeper, err := newEditKeeper(file, recent, o)
+	if err != nil {
+		return err
+	}
+	p.ledger, err = activities.NewLedger(activities.LedgerDeps{Recorder: recorder, Edits: keeper})
 	return err
 }
 

@@ -17,6 +17,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailroom/shared/config"
@@ -212,19 +213,25 @@ func headerMeets(name string, p pattern, headers []mail.Header) bool {
 // Route is Match for the route step, with its answer in the step's terms: no
 // rule holds the mail as unroutable, a rule with hold as manual_hold, and only
 // foreign recipients as recipient_foreign. The routes stand beside the hold, so
-// that an approval can go on with them.
+// that an approval can go on with them. Where an edit names the destinations they
+// are the answer, under contract.RouteEdited; an edit waives no hold, so those for
+// foreign recipients and by a rule stay.
 func (r *Rules) Route(in contract.RouteInput, m *ledger.Manifest, headers []mail.Header) contract.RouteResult {
 	met := r.Match(Facts{
 		Recipients: m.Recipients, Sender: m.Sender, Subject: m.Subject, Headers: headers,
 		Source: in.Email.Source, Tenant: in.Email.Tenant, AnyRecipient: in.AnyRecipient,
 	})
 	out := contract.RouteResult{Routes: met.Routes, Destinations: met.Destinations}
+	edited := m.Overlay != nil && len(m.Overlay.To) > 0
+	if edited {
+		out.Routes, out.Destinations = []string{contract.RouteEdited}, slices.Clone(m.Overlay.To)
+	}
 	switch {
 	case met.Foreign:
 		out.Holds = []contract.Hold{{
 			Reason: contract.RecipientForeign, Detail: "no recipient belongs to a domain of the tenant",
 		}}
-	case len(met.Routes) == 0:
+	case len(met.Routes) == 0 && !edited:
 		out.Holds = []contract.Hold{{Reason: contract.Unroutable, Detail: "no route matches this email"}}
 	case len(met.Held) > 0:
 		out.Holds = []contract.Hold{{
