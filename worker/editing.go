@@ -3,9 +3,9 @@ package worker
 import (
 	"fmt"
 
-	"mailroom/activities/rules"
 	"mailroom/shared/config"
 	"mailroom/shared/draft"
+	"mailroom/shared/rules"
 )
 
 // editKeeper keeps the edits that come past our own programs, and applies all.
