@@ -50,9 +50,9 @@ type Course struct {
 // temporal_unavailable where nobody answered in time.
 type Courses interface {
 	// Decide sends a decision to the running workflow and waits until it was taken.
-	// One that comes again under the same id is taken once. No workflow that runs is
-	// not_found, a decision that it did not take decision_refused.
-	Decide(ctx context.Context, workflowID, id string, d contract.Decision) error
+	// An intent that comes again is taken once. No workflow that runs is not_found, a
+	// decision that it did not take decision_refused.
+	Decide(ctx context.Context, workflowID string, d contract.Decision) error
 	// Start carries an email once more. A workflow that runs under its ID already is
 	// decision_refused.
 	Start(ctx context.Context, e *ledger.ReplayEmail, again contract.Replayed) error

@@ -99,9 +99,9 @@ func (c *chunk) know(ctx context.Context, e *ledger.ReplayEmail) (result ledger.
 	return startedNow(), course.Replay == c.row.ID, nil
 }
 
-// decide sends the decision to the email's workflow. The id makes a repeat harmless.
+// decide sends the decision to the email's workflow.
 func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
-	err := c.s.deps.Courses.Decide(ctx, e.WorkflowID, contract.ReplayEffect(c.row.ID), contract.Decision{Intent: c.intent})
+	err := c.s.deps.Courses.Decide(ctx, e.WorkflowID, contract.Decision{Intent: c.intent})
 	if fault.Is(err, fault.NotFound) {
 		return c.orphan(ctx, e)
 	}

@@ -139,6 +139,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	p.console, err = operator.New(operator.Config{Sources: file.Sources}, operator.Deps{
 		Access: who, Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: logger,
 		Failures: d.reader, KeyUse: keys, Secrets: secrets,
+		Replays: d.reader, Runner: temporal.NewReplays(d.temporal),
 	})
 	return p, err
 }

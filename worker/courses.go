@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
-	sdktemporal "go.temporal.io/sdk/temporal"
 
 	"mailroom/activities"
 	"mailroom/shared/contract"
@@ -20,50 +19,32 @@ import (
 	"mailroom/shared/temporal"
 )
 
-// Bounds of one call to Temporal.
-const (
-	// decideTimeout is longer than Temporal keeps a task for a worker that was killed.
-	decideTimeout = 12 * time.Second
-	courseTimeout = 5 * time.Second
-)
+// courseTimeout bounds one call to Temporal.
+const courseTimeout = 5 * time.Second
 
 // courses reaches the workflows of emails through Temporal's client.
 type courses struct {
-	client client.Client
-	now    func() time.Time
+	client  client.Client
+	decider *temporal.Decider
+	memo    converter.DataConverter // what memos were written with
+}
+
+func newCourses(c client.Client, memo converter.DataConverter) courses {
+	if memo == nil {
+		memo = converter.GetDefaultDataConverter()
+	}
+	return courses{client: c, decider: temporal.NewDecider(c), memo: memo}
 }
 
 var _ activities.Courses = courses{}
 
-// Decide implements activities.Courses. The id is the update's, which Temporal
-// takes once within a run.
-func (c courses) Decide(ctx context.Context, workflowID, id string, d contract.Decision) error {
-	ctx, cancel := context.WithTimeout(ctx, decideTimeout)
-	defer cancel()
-	handle, err := c.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		UpdateID: id, WorkflowID: workflowID, UpdateName: contract.UpdateDecide, Args: []any{d},
-		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
-	if err == nil {
-		err = handle.Get(ctx, nil)
-	}
-	if err == nil {
-		return nil
-	}
-	var (
-		panicked *sdktemporal.PanicError
-		refused  *sdktemporal.ApplicationError
-		notFound *serviceerror.NotFound
-	)
-	switch {
-	case errors.As(err, &panicked):
-		return fault.Wrap(fault.Internal, "the email's workflow could not take the decision", err)
-	case errors.As(err, &refused):
-		return fault.Wrap(fault.DecisionRefused, refused.Message(), err)
-	case errors.As(err, &notFound):
+// Decide implements activities.Courses. Temporal takes an intent once within a run.
+func (c courses) Decide(ctx context.Context, workflowID string, d contract.Decision) error {
+	_, err := c.decider.Decide(ctx, workflowID, d)
+	if errors.Is(err, temporal.ErrNotOpen) {
 		return fault.Wrap(fault.NotFound, "no workflow of this email is under way", err)
 	}
-	return fault.Wrap(fault.TemporalUnavailable, "nobody took the decision in time", fmt.Errorf("update workflow: %w", err))
+	return err
 }
 
 // Start implements activities.Courses. The new run has the ID of those before it,
@@ -76,7 +57,7 @@ func (c courses) Start(ctx context.Context, e *ledger.ReplayEmail, again contrac
 	options.Memo[contract.MemoReplay] = strconv.FormatInt(again.ID, 10)
 	_, err := c.client.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, contract.InboundEmailInput{
 		// Its time counts from here: the time from receipt was measured the first time.
-		Email: e.Email(), ReceivedAtUnixMilli: c.now().UnixMilli(), Replay: &again,
+		Email: e.Email(), ReceivedAtUnixMilli: time.Now().UnixMilli(), Replay: &again,
 	})
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
@@ -112,7 +93,7 @@ func (c courses) Course(ctx context.Context, workflowID string) (activities.Cour
 	}
 	if field, ok := info.GetMemo().GetFields()[contract.MemoReplay]; ok {
 		var text string
-		if converter.GetDefaultDataConverter().FromPayload(field, &text) == nil {
+		if c.memo.FromPayload(field, &text) == nil {
 			out.Replay, _ = strconv.ParseInt(text, 10, 64) // somebody else's memo names no replay
 		}
 	}

@@ -60,9 +60,11 @@ type Deps struct {
 	Reader   Reader
 	Blobs    Blobs
 	Decider  Decider
-	Failures Failures // nil: the failures of a source are not found
-	KeyUse   KeyUse   // nil: no secret was ever used
-	Secrets  Secrets  // nil: no secret is failing
+	Replays  Replays      // what was replayed
+	Runner   ReplayRunner // what replays it
+	Failures Failures     // nil: the failures of a source are not found
+	KeyUse   KeyUse       // nil: no secret was ever used
+	Secrets  Secrets      // nil: no secret is failing
 	Logger   *slog.Logger
 	Now      func() time.Time // nil means time.Now
 }
@@ -70,7 +72,8 @@ type Deps struct {
 func (d Deps) validate() error {
 	var missing []error
 	for name, absent := range map[string]bool{
-		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decider": d.Decider == nil, "Logger": d.Logger == nil,
+		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decider": d.Decider == nil,
+		"Replays": d.Replays == nil, "Runner": d.Runner == nil, "Logger": d.Logger == nil,
 	} {
 		if absent {
 			missing = append(missing, fmt.Errorf("%s is missing", name))
@@ -85,6 +88,8 @@ type handler struct {
 	reader  Reader
 	blobs   Blobs
 	decider Decider
+	replays Replays
+	runner  ReplayRunner
 	logger  *slog.Logger
 	now     func() time.Time
 
@@ -118,6 +123,7 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 	}
 	h := &handler{
 		access: deps.Access, more: deps.Routes, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider,
+		replays: deps.Replays, runner: deps.Runner,
 		logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,
 	}
