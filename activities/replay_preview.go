@@ -10,15 +10,13 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
-	"mailroom/shared/mail"
+	"mailroom/shared/overlay"
 )
 
 // Bounds of a dry run.
 const (
 	previewRead  = 500 // emails that are read with today's parser and rules
 	previewShown = 50
-	// previewText bounds one value that is shown, in bytes.
-	previewText = 500
 )
 
 // ReplayPreview finds out what a replay would do and keeps it: counts for all its
@@ -104,13 +102,10 @@ func (s *Replays) look(ctx context.Context, row *ledger.ReplayRow, e *ledger.Rep
 	return one, true
 }
 
-// picture is of an email what a person compares.
+// picture is what a person compares.
 type picture struct {
-	subject, sender, text string
-	recipients            []string
-	attachments           []string
-	routes, destinations  []string
-	holds                 []string
+	overlay.Picture
+	routes, holds []string
 }
 
 func (s *Replays) beforeAndAfter(ctx context.Context, from contract.Step, e *ledger.ReplayEmail) (before, after picture, err error) {
@@ -122,57 +117,60 @@ func (s *Replays) beforeAndAfter(ctx context.Context, from contract.Step, e *led
 	if err != nil {
 		return before, after, fmt.Errorf("read message: %w", err)
 	}
-	before = pictureOf(old, message)
-	before.routes = old.Routes
-	if before.destinations, err = s.deps.Preview.Destinations(ctx, e.ID); err != nil {
-		return before, after, fmt.Errorf("read destinations: %w", err)
-	}
-	today := old
-	var holds []contract.Hold
+	before.Picture, before.routes = overlay.Picture{Manifest: *old, Message: *message}, old.Routes
+	after = before
 	if from == contract.StepStore {
-		if today, message, holds, err = s.deps.Store.Reread(ctx, e.Email()); err != nil {
+		today, mail, holds, err := s.deps.Store.Reread(ctx, e.Email())
+		if err != nil {
 			return before, after, err
 		}
-		today.Routes = nil
+		after.Manifest, after.Message = *today, *mail
+		after.holds = reasonsOf(holds)
 	}
-	result := s.deps.Rules.Route(contract.RouteInput{Email: e.Email()}, today, message.Headers)
-	after = pictureOf(today, message)
-	after.routes, after.destinations = result.Routes, slices.Sorted(slices.Values(result.Destinations))
-	for _, h := range append(holds, result.Holds...) {
-		after.holds = append(after.holds, string(h.Reason))
+	if edit := old.Overlay; edit != nil {
+		before.Picture, after.Picture = before.Apply(*edit), after.Apply(*edit)
 	}
+	if before.Destinations, err = s.deps.Preview.Destinations(ctx, e.ID); err != nil {
+		return before, after, fmt.Errorf("read destinations: %w", err)
+	}
+	result := s.deps.Rules.Route(contract.RouteInput{Email: e.Email()}, &after.Manifest, after.Message.Headers)
+	after.routes, after.Destinations = result.Routes, slices.Sorted(slices.Values(result.Destinations))
+	after.holds = append(after.holds, reasonsOf(result.Holds)...)
 	if e.State == contract.Quarantined && e.Reason != "" {
 		before.holds = []string{string(e.Reason)}
 	}
 	return before, after, nil
 }
 
-func pictureOf(m *ledger.Manifest, message *mail.Message) picture {
-	p := picture{subject: m.Subject, sender: m.Sender, recipients: m.Recipients, text: message.Text}
-	for _, a := range m.Attachments {
-		p.attachments = append(p.attachments, a.Filename+" "+cut(a.SHA256, 12))
+func reasonsOf(holds []contract.Hold) []string {
+	var out []string
+	for _, h := range holds {
+		out = append(out, string(h.Reason))
 	}
-	return p
+	return out
 }
 
-// changes lists what differs. Of a text only its length is told.
-func changes(a, b picture) []ledger.Change {
+// changes lists what differs. Of a text only its length is kept: a preview is a row
+// of the ledger.
+func changes(before, after picture) []ledger.Change {
+	size := func(s string) string { return fmt.Sprintf("%d bytes", len(s)) }
 	out := []ledger.Change{}
-	add := func(field, before, after string) {
-		if before != after {
-			out = append(out, ledger.Change{Field: field, Before: cut(before, previewText), After: cut(after, previewText)})
+	for _, c := range overlay.Diff(before.Picture, after.Picture) {
+		switch c.Field {
+		case "text":
+			c.Before, c.After = size(before.Message.Text), size(after.Message.Text)
+		case "html":
+			c.Before, c.After = size(before.Message.HTML), size(after.Message.HTML)
+		}
+		out = append(out, c)
+	}
+	for _, list := range []struct {
+		field string
+		a, b  []string
+	}{{"routes", before.routes, after.routes}, {"holds", before.holds, after.holds}} {
+		if a, b := strings.Join(list.a, ", "), strings.Join(list.b, ", "); a != b {
+			out = append(out, ledger.Change{Field: list.field, Before: a, After: b})
 		}
 	}
-	list := func(s []string) string { return strings.Join(s, ", ") }
-	add("subject", a.subject, b.subject)
-	add("sender", a.sender, b.sender)
-	add("recipients", list(a.recipients), list(b.recipients))
-	add("attachments", list(a.attachments), list(b.attachments))
-	if a.text != b.text {
-		out = append(out, ledger.Change{Field: "text", Before: fmt.Sprintf("%d bytes", len(a.text)), After: fmt.Sprintf("%d bytes", len(b.text))})
-	}
-	add("routes", list(a.routes), list(b.routes))
-	add("destinations", list(a.destinations), list(b.destinations))
-	add("holds", list(a.holds), list(b.holds))
 	return out
 }

@@ -25,7 +25,7 @@ func (s *Store) Reread(ctx context.Context, email contract.Email) (*ledger.Manif
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	event, holds := s.deps.Decoder.Decode(raw)
+	event, holds := s.deps.Decoder.Decode(raw, body.Overlay)
 	m := ledger.Manifest{EmailID: email.ID, ReceivedAt: body.ReceivedAt, RawKey: body.Key}
 	var unwritten objects
 	m.Attachments = unwritten.attachments(event.Attachments)

@@ -50,6 +50,8 @@ type parts struct {
 	route   *activities.Route
 	deliver *activities.Deliver
 	ledger  *activities.Ledger
+	replays *activities.Replays
+	rules   activities.Router
 	sender  *downstream.Sender
 }
 
@@ -85,9 +87,8 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
-	p.route, err = activities.NewRoute(activities.RouteDeps{
-		Ledger: recent, Messages: o, Rules: carefulRules{Rules: compiled, careful: carefulDestinations(file)},
-	})
+	p.rules = carefulRules{Rules: compiled, careful: carefulDestinations(file)}
+	p.route, err = activities.NewRoute(activities.RouteDeps{Ledger: recent, Messages: o, Rules: p.rules})
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +137,19 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedge
 	return err
 }
 
+// replaying wires what reaches the workflows of many emails.
+func (p *parts) replaying(db *postgres.DB, o objects, reach courses) (err error) {
+	p.replays, err = activities.NewReplays(activities.ReplaysDeps{
+		Ledger: db, Preview: db, Courses: reach, Store: p.store, Message: o, Rules: p.rules,
+	})
+	return err
+}
+
 // register tells a worker what it can do.
 func (p *parts) register(w sdkworker.Worker) {
 	w.RegisterWorkflow(workflows.InboundEmail)
-	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger} {
+	w.RegisterWorkflow(workflows.Replay)
+	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger, p.replays} {
 		w.RegisterActivity(a)
 	}
 }

@@ -60,8 +60,8 @@ type Deps struct {
 	Reader   Reader
 	Blobs    Blobs
 	Decider  Decider
-	Replays  Replays      // what was replayed
-	Runner   ReplayRunner // what replays it
+	Replays  Replays      // nil: there are no replays
+	Runner   ReplayRunner // goes with Replays
 	Failures Failures     // nil: the failures of a source are not found
 	KeyUse   KeyUse       // nil: no secret was ever used
 	Secrets  Secrets      // nil: no secret is failing
@@ -72,8 +72,7 @@ type Deps struct {
 func (d Deps) validate() error {
 	var missing []error
 	for name, absent := range map[string]bool{
-		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decider": d.Decider == nil,
-		"Replays": d.Replays == nil, "Runner": d.Runner == nil, "Logger": d.Logger == nil,
+		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decider": d.Decider == nil, "Logger": d.Logger == nil,
 	} {
 		if absent {
 			missing = append(missing, fmt.Errorf("%s is missing", name))

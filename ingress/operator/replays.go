@@ -48,6 +48,9 @@ const (
 
 // replayRoutes are about replays and decisions about many emails.
 func (h *handler) replayRoutes() []access.Route {
+	if h.replays == nil || h.runner == nil {
+		return nil
+	}
 	const one = "/api/v1/replays/:id"
 	return []access.Route{
 		{Method: http.MethodPost, Path: "/api/v1/replays", Least: access.Operator, Handle: h.createReplay},
