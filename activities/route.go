@@ -8,7 +8,6 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/overlay"
 )
 
 // RouteLedger is what Route reads of the ledger.
@@ -17,9 +16,7 @@ type RouteLedger interface {
 }
 
 // Router holds the rules. Route is a pure function of its arguments; headers is
-// nil unless NeedsHeaders, which does not change while the process lives. Where
-// manifest.Overlay names destinations, these are the answer, and what the rules
-// hold the mail for beside having no route holds it still.
+// nil unless NeedsHeaders, which does not change while the process lives.
 type Router interface {
 	NeedsHeaders() bool
 	Route(in contract.RouteInput, manifest *ledger.Manifest, headers []mail.Header) contract.RouteResult
@@ -45,8 +42,7 @@ func NewRoute(deps RouteDeps) (*Route, error) {
 
 // Route names the rules that the mail meets and where they send it. It is
 // idempotent: it writes nothing, and a repeat asks the rules again. The ledger
-// learns the routes with the next change of state. The rules see the mail as its
-// edits make it.
+// learns the routes with the next change of state.
 func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract.RouteResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
@@ -62,13 +58,6 @@ func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract
 			return out, fmt.Errorf("read message: %w", err)
 		}
 		headers = message.Headers
-		if manifest.Overlay != nil {
-			headers = overlay.Message(*message, *manifest.Overlay).Headers
-		}
-	}
-	if manifest.Overlay != nil {
-		edited := overlay.Manifest(*manifest, *manifest.Overlay)
-		manifest = &edited
 	}
 	return s.deps.Rules.Route(in, manifest, headers), nil
 }

@@ -50,6 +50,7 @@ type WorkflowReader interface {
 type temporalCarrier struct {
 	workflows Workflows
 	reader    WorkflowReader
+	memos     converter.DataConverter
 	sealer    Sealer
 	metrics   *metrics
 	logger    *slog.Logger
@@ -57,12 +58,16 @@ type temporalCarrier struct {
 	places    slots
 }
 
-func newTemporalCarrier(workflows Workflows, reader WorkflowReader, sealer Sealer, m *metrics, logger *slog.Logger) *temporalCarrier {
-	return &temporalCarrier{
-		workflows: workflows, reader: reader, sealer: sealer, metrics: m, logger: logger,
-		breaker: newBreaker("temporal_carry", carryFailures, carryPause, logger),
+func newTemporalCarrier(deps Deps, m *metrics) *temporalCarrier {
+	c := &temporalCarrier{
+		workflows: deps.Workflows, reader: deps.Reader, memos: deps.Memos, sealer: deps.Sealer, metrics: m, logger: deps.Logger,
+		breaker: newBreaker("temporal_carry", carryFailures, carryPause, deps.Logger),
 		places:  make(slots, carriedAtOnce),
 	}
+	if c.memos == nil {
+		c.memos = converter.GetDefaultDataConverter()
+	}
+	return c
 }
 
 // carry implements carrier. On an error nothing is known of the event.
@@ -174,8 +179,8 @@ func (c *temporalCarrier) sameBody(ctx context.Context, row postgres.Acceptance)
 		return false, nil
 	}
 	var sum string
-	if err := converter.GetDefaultDataConverter().FromPayload(field, &sum); err != nil {
-		return false, nil //nolint:nilerr // a memo of somebody else's tells nothing
+	if err := c.memos.FromPayload(field, &sum); err != nil {
+		return false, nil //nolint:nilerr // a memo that cannot be read tells nothing
 	}
 	return sum == hex.EncodeToString(row.BodySHA256[:]), nil
 }

@@ -15,6 +15,7 @@ import (
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
+	"mailroom/shared/seal"
 	"mailroom/shared/telemetry"
 	"mailroom/shared/temporal"
 )
@@ -37,15 +38,13 @@ type dependencies struct {
 	reader   *postgres.DB
 	bodies   *blob.Store
 	temporal client.Client
+	keys     seal.Keyring
 }
 
 // open makes the clients; it connects to nothing that it would have to wait for.
-func open(ctx context.Context, env config.Env, reg prometheus.Registerer, logger *slog.Logger, closing *closers,
+func open(ctx context.Context, env config.Env, keys seal.Keyring, reg prometheus.Registerer, logger *slog.Logger, closing *closers,
 ) (dependencies, error) {
-	var (
-		d   dependencies
-		err error
-	)
+	d := dependencies{keys: keys}
 	handler, stop, err := telemetry.TemporalMetrics(reg, logger)
 	if err != nil {
 		return d, err
@@ -69,7 +68,7 @@ func open(ctx context.Context, env config.Env, reg prometheus.Registerer, logger
 	if err != nil {
 		return d, err
 	}
-	options, err := temporal.Options(logger, handler)
+	options, err := temporal.Options(logger, handler, keys)
 	if err != nil {
 		return d, err
 	}

@@ -37,6 +37,7 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/seal"
 	"mailroom/shared/signing"
+	"mailroom/shared/temporal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -122,6 +123,15 @@ func (w *fakeWorkflows) ExecuteWorkflow(ctx context.Context, o client.StartWorkf
 	return nil, nil
 }
 
+// testMemos encrypts and reads memos, as the client of a program with keys does.
+var testMemos = func() converter.DataConverter {
+	keys, err := seal.New(config.Encryption{Keys: []config.EncryptionKey{{ID: "k", Key: config.NewSecret(strings.Repeat("0a", seal.KeySize))}}})
+	if err != nil {
+		panic(err)
+	}
+	return temporal.Converter(keys)
+}()
+
 // DescribeWorkflowExecution tells the memo of the last start of an id.
 func (w *fakeWorkflows) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	w.mu.Lock()
@@ -132,7 +142,7 @@ func (w *fakeWorkflows) DescribeWorkflowExecution(_ context.Context, id, _ strin
 		}
 		fields := map[string]*commonpb.Payload{}
 		for name, value := range o.Memo {
-			payload, err := converter.GetDefaultDataConverter().ToPayload(value)
+			payload, err := testMemos.ToPayload(value)
 			if err != nil {
 				return nil, err
 			}
@@ -259,7 +269,7 @@ func (d *door) open(t testing.TB, ledger Ledger, inbox Inbox, meter InboxMeter, 
 	d.log, d.registry, d.spool = &lines{}, prometheus.NewRegistry(), t.TempDir()
 	d.server, err = New(Config{Sources: []*source.Source{src}, SpoolDir: d.spool}, Deps{
 		Ledger: ledger, Inbox: inbox, Meter: meter, Bodies: d.bodies, Workflows: d.workflows,
-		Reader: d.workflows, Sealer: seal.Keyring{}, Audit: &d.failures, Keys: noKeys{}, Registry: d.registry, Logger: d.log.logger(),
+		Reader: d.workflows, Sealer: seal.Keyring{}, Memos: testMemos, Audit: &d.failures, Keys: noKeys{}, Registry: d.registry, Logger: d.log.logger(),
 		Durable:  map[string]Check{"postgres": func(context.Context) error { return nil }},
 		Optional: map[string]Check{"temporal": func(context.Context) error { return errors.New("away") }},
 	})

@@ -17,6 +17,7 @@ import (
 	"mailroom/ingress/guard"
 	"mailroom/ingress/operator"
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/codec"
 	"mailroom/ingress/source"
 	"mailroom/shared/config"
 	"mailroom/shared/seal"
@@ -54,7 +55,15 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 		return err
 	}
 	closing.add(stopMetrics)
-	d, err := open(ctx, env, reg, logger, &closing)
+	keyring, err := seal.New(file.Encryption)
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if keyring.Empty() {
+		logger.Warn("encryption.off", slog.String("detail", "encryption.keys is empty: what Temporal keeps, "+
+			"and mail that it carries while the database is away, is not encrypted"))
+	}
+	d, err := open(ctx, env, keyring, reg, logger, &closing)
 	if err != nil {
 		return err
 	}
@@ -91,14 +100,7 @@ type program struct {
 // newProgram wires the server and the operator API.
 func newProgram(env config.Env, file *config.File, sources []*source.Source, secrets *secret.Store, d dependencies,
 	reg prometheus.Registerer, logger *slog.Logger, closing *closers) (*program, error) {
-	keyring, err := seal.New(file.Encryption)
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
-	if len(file.Encryption.Keys) == 0 {
-		logger.Warn("encryption.off", slog.String("detail",
-			"encryption.keys is empty: mail that Temporal carries while the database is away is compressed and not encrypted"))
-	}
+	var err error
 	p := &program{logger: logger, registry: reg}
 	keys := audit.NewKeyUse(file.Sources)
 	var collectors []prometheus.Collector
@@ -125,23 +127,35 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	}
 	p.server, err = New(door, Deps{
 		Ledger: d.ledger, Inbox: d.ledger, Meter: d.ledger, Bodies: d.bodies, Workflows: d.temporal,
-		Reader: d.temporal, Sealer: keyring, Audit: p.failures, Keys: keys, Registry: reg, Logger: logger,
+		Reader: d.temporal, Sealer: d.keys, Memos: temporal.Converter(d.keys), Audit: p.failures, Keys: keys, Registry: reg, Logger: logger,
 		Durable:  map[string]Check{"postgres": d.ledger.usable, "temporal": d.temporalHealth},
 		Optional: map[string]Check{"blob": d.bodies.Ready},
 	})
 	if err != nil {
 		return nil, err
 	}
+	return p, p.openConsole(file, d, keys, secrets)
+}
+
+// openConsole wires what operators reach.
+func (p *program) openConsole(file *config.File, d dependencies, keys *audit.KeyUse, secrets *secret.Store) error {
 	who, err := access.New(access.Config{Operators: file.Operators}, access.Deps{})
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return fmt.Errorf("configuration: %w", err)
 	}
-	p.console, err = operator.New(operator.Config{Sources: file.Sources}, operator.Deps{
-		Access: who, Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: logger,
+	payloads, err := codec.New(codec.Config{Origins: file.Operator.UIOrigins}, temporal.NewCodec(d.keys))
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	console, err := operator.New(operator.Config{Sources: file.Sources}, operator.Deps{
+		Access: who, Routes: payloads.Routes(), Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: p.logger,
 		Failures: d.reader, KeyUse: keys, Secrets: secrets,
-		Replays: d.reader, Runner: temporal.NewReplays(d.temporal),
 	})
-	return p, err
+	if err != nil {
+		return err
+	}
+	p.console = payloads.CORS(console)
+	return nil
 }
 
 // closers is what has been opened, closed in the reverse order.

@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
+	"go.temporal.io/sdk/converter"
 
 	"mailroom/ingress/audit"
 	"mailroom/ingress/guard"
@@ -73,7 +74,7 @@ type Listener struct {
 	TLS bool
 }
 
-// Deps is what the server needs; all but Now and Optional are required, and all
+// Deps is what the server needs; all but Memos, Now and Optional are required, and all
 // stay the caller's to close.
 type Deps struct {
 	Ledger    Ledger
@@ -83,6 +84,7 @@ type Deps struct {
 	Workflows Workflows
 	Reader    WorkflowReader
 	Sealer    Sealer
+	Memos     converter.DataConverter // reads the memos of workflows; nil: the SDK's own
 	Audit     Audit
 	Keys      KeyUse
 	Registry  prometheus.Registerer
@@ -172,7 +174,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s.starter = newStarter(cfg.Ingress.Starts, deps.Inbox, deps.Workflows, m, deps.Logger, now)
 	s.health.starts, s.health.backpressure = s.starter.stats, s.backpressure
-	carrier := newTemporalCarrier(deps.Workflows, deps.Reader, deps.Sealer, m, deps.Logger)
+	carrier := newTemporalCarrier(deps, m)
 	s.acceptor = newAcceptor(deps.Ledger, carrier, s.starter, deps.Logger, now)
 	s.starter.crowded = s.acceptor.crowdedLately
 	if err := s.route(cfg.Sources); err != nil {

@@ -13,13 +13,13 @@ import (
 	"mailroom/activities/clamav"
 	"mailroom/activities/downstream"
 	"mailroom/activities/inspection"
+	"mailroom/activities/intake"
+	"mailroom/activities/rules"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
-	"mailroom/shared/intake"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 	"mailroom/shared/postgres"
-	"mailroom/shared/rules"
 	"mailroom/shared/seal"
 	"mailroom/workflows"
 )
@@ -50,8 +50,6 @@ type parts struct {
 	route   *activities.Route
 	deliver *activities.Deliver
 	ledger  *activities.Ledger
-	replays *activities.Replays
-	rules   activities.Router
 	sender  *downstream.Sender
 }
 
@@ -87,12 +85,13 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
-	p.rules = carefulRules{Rules: compiled, careful: carefulDestinations(file)}
-	p.route, err = activities.NewRoute(activities.RouteDeps{Ledger: recent, Messages: o, Rules: p.rules})
+	p.route, err = activities.NewRoute(activities.RouteDeps{
+		Ledger: recent, Messages: o, Rules: carefulRules{Rules: compiled, careful: carefulDestinations(file)},
+	})
 	if err != nil {
 		return nil, err
 	}
-	return p, p.delivery(file, db, recent, o, logger, reg)
+	return p, p.delivery(file, db, o, logger, reg)
 }
 
 // enrolment wires the step before all others.
@@ -110,7 +109,7 @@ func (p *parts) enrolment(file *config.File, db *postgres.DB, logger *slog.Logge
 }
 
 // delivery wires the rest.
-func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedger, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
+func (p *parts) delivery(file *config.File, db *postgres.DB, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
 	attempts, err := downstream.NewPrometheus(reg)
 	if err != nil {
 		return err
@@ -129,27 +128,14 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedge
 	if err != nil {
 		return err
 	}
-	keeper, err := newEditKeeper(file, recent, o)
-	if err != nil {
-		return err
-	}
-	p.ledger, err = activities.NewLedger(activities.LedgerDeps{Recorder: recorder, Edits: keeper})
-	return err
-}
-
-// replaying wires what reaches the workflows of many emails.
-func (p *parts) replaying(db *postgres.DB, o objects, reach courses) (err error) {
-	p.replays, err = activities.NewReplays(activities.ReplaysDeps{
-		Ledger: db, Preview: db, Courses: reach, Store: p.store, Message: o, Rules: p.rules,
-	})
+	p.ledger, err = activities.NewLedger(recorder)
 	return err
 }
 
 // register tells a worker what it can do.
 func (p *parts) register(w sdkworker.Worker) {
 	w.RegisterWorkflow(workflows.InboundEmail)
-	w.RegisterWorkflow(workflows.Replay)
-	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger, p.replays} {
+	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger} {
 		w.RegisterActivity(a)
 	}
 }

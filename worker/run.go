@@ -22,6 +22,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
+	"mailroom/shared/seal"
 	"mailroom/shared/secret"
 	"mailroom/shared/telemetry"
 	"mailroom/shared/temporal"
@@ -135,11 +136,8 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 	}
 	c.add(func(context.Context) error { p.sender.Close(); return nil })
 	c.background(ctx, func(ctx context.Context) { keepIndexed(ctx, db, indexEvery, logger) })
-	tc, err := dial(ctx, logger, reg, c)
+	tc, err := dial(ctx, file.Encryption, logger, reg, c)
 	if err != nil {
-		return err
-	}
-	if err := p.replaying(db, objects{store}, newCourses(tc, nil)); err != nil {
 		return err
 	}
 	ready := readiness{db: db, store: store, temporal: tc, scanner: scan}
@@ -207,13 +205,20 @@ func openStore(env config.Env) (*blob.Store, error) {
 }
 
 // dial connects to Temporal and waits until it is there.
-func dial(ctx context.Context, logger *slog.Logger, reg prometheus.Registerer, c *closers) (client.Client, error) {
+func dial(ctx context.Context, encryption config.Encryption, logger *slog.Logger, reg prometheus.Registerer, c *closers) (client.Client, error) {
+	keys, err := seal.New(encryption)
+	if err != nil {
+		return nil, fmt.Errorf("encryption: %w", err)
+	}
+	if keys.Empty() {
+		logger.Warn("encryption.off", "detail", "encryption.keys is empty: what Temporal keeps is not encrypted")
+	}
 	handler, shutdown, err := telemetry.TemporalMetrics(reg, logger)
 	if err != nil {
 		return nil, err
 	}
 	c.add(shutdown)
-	options, err := temporal.Options(logger, handler)
+	options, err := temporal.Options(logger, handler, keys)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,9 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/config"
+	"mailroom/shared/seal"
+	"mailroom/shared/temporal"
 )
 
 // options are the flags.
@@ -147,13 +150,13 @@ func (b *bench) start(ctx context.Context) error {
 	if b.servers, err = b.up(ctx, shared); err != nil {
 		return err
 	}
-	temporal, err := startTemporal(ctx, stack.Tools{Root: root, Dir: tools, Console: console}, dir, b.servers.Infra())
+	server, err := startTemporal(ctx, stack.Tools{Root: root, Dir: tools, Console: console}, dir, b.servers.Infra())
 	if err != nil {
 		return err
 	}
-	b.temporal = temporal
-	b.closers = append(b.closers, temporal.stop)
-	return b.startMail(ctx, shared, dir, temporal.address)
+	b.temporal = server
+	b.closers = append(b.closers, server.stop)
+	return b.startMail(ctx, shared, dir, server.address)
 }
 
 func (b *bench) up(ctx context.Context, o stack.Options) (*stack.Stack, error) {
@@ -171,9 +174,9 @@ func (b *bench) up(ctx context.Context, o stack.Options) (*stack.Stack, error) {
 
 // startMail brings up ingress, worker and sink in a namespace of their own, and
 // the worker of the baselines in the same.
-func (b *bench) startMail(ctx context.Context, o stack.Options, dir, temporal string) error {
+func (b *bench) startMail(ctx context.Context, o stack.Options, dir, address string) error {
 	infra := b.servers.Infra()
-	infra.Temporal = temporal
+	infra.Temporal = address
 	infra, err := stack.Isolate(ctx, infra, "bench")
 	if err != nil {
 		return err
@@ -192,11 +195,19 @@ func (b *bench) startMail(ctx context.Context, o stack.Options, dir, temporal st
 	if b.db, err = pgx.Connect(ctx, infra.DatabaseURL); err != nil {
 		return fmt.Errorf("connect to the ledger: %w", err)
 	}
-	tc, err := client.DialContext(ctx, client.Options{
-		HostPort: temporal, Namespace: infra.TemporalNamespace, Logger: silent{},
+	keys, err := seal.New(config.Encryption{Keys: []config.EncryptionKey{
+		{ID: "k1", Key: config.NewSecret(o.Vars.Get("MAILROOM_ENCRYPTION_KEY"))},
+	}})
+	if err != nil {
+		return err
+	}
+	options := client.Options{
+		HostPort: address, Namespace: infra.TemporalNamespace, Logger: silent{},
 		// As our own programs have it, so that nothing but the work is compared.
 		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
-	})
+	}
+	temporal.Protect(&options, keys)
+	tc, err := client.DialContext(ctx, options)
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)
 	}
@@ -213,6 +224,7 @@ const configuration = `
 sources: [{name: mailparse, path: /webhooks/email, profile: mailparse, schemes: [timestamp-hmac], secrets: [{ref: "env:WEBHOOK_SECRET"}], tenant: default}]
 tenants: [{name: default, domains: [yourapp.example]}]
 destinations: [{name: ticketing, url: "http://127.0.0.1:%d/tickets", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true, max_in_flight: 64}]
+encryption: {keys: [{id: k1, ref: "env:MAILROOM_ENCRYPTION_KEY"}]}
 routes: [{name: support, when: {recipient: "support@*"}, to: [ticketing]}]
 operators: [{name: bench, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}]
 `

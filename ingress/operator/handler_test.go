@@ -27,9 +27,6 @@ import (
 
 // testBundle is the API in front of fakes that hold one email.
 type testBundle struct {
-	replays *fakeReplays
-	runner  *fakeRunner
-
 	server  *httptest.Server
 	handler *handler
 	reader  *fakeReader
@@ -85,14 +82,13 @@ func setup(t *testing.T) *testBundle {
 		decider: &fakeDecider{result: contract.DecisionResult{State: contract.Processing}},
 		logs:    &lockedBuffer{},
 
-		replays: &fakeReplays{}, runner: &fakeRunner{},
 		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{},
 	}
 	who, err := access.New(access.Config{Operators: operators()}, access.Deps{})
 	require.NoError(t, err)
 	b.handler, err = newHandler(Config{Sources: configuredSources()}, Deps{
-		Access: who, Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Logger: slog.New(slog.NewJSONHandler(b.logs, nil)),
-		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets, Replays: b.replays, Runner: b.runner,
+		Access: who, Routes: codecRoutes(t), Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Logger: slog.New(slog.NewJSONHandler(b.logs, nil)),
+		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
 	})
 	require.NoError(t, err)
 	engine, err := b.handler.engine()

@@ -17,7 +17,6 @@ func (h *handler) routes() []access.Route {
 	return slices.Concat(
 		h.emailRoutes(),
 		h.sourceRoutes(),
-		h.replayRoutes(),
 		h.more,
 	)
 }

@@ -26,6 +26,7 @@ type File struct {
 	Routes       []Route       `yaml:"routes"`
 	Attachments  Attachments   `yaml:"attachments"`
 	Operators    []Operator    `yaml:"operators"`
+	Operator     OperatorPages `yaml:"operator"`
 	Retry        Retry         `yaml:"retry"`
 	Ingress      Ingress       `yaml:"ingress"`
 	Encryption   Encryption    `yaml:"encryption"`
@@ -150,6 +151,13 @@ type Operator struct {
 	Token KeyRef            `yaml:"token"`
 }
 
+// OperatorPages sets how the operator listener meets browsers.
+type OperatorPages struct {
+	// UIOrigins are the origins of Temporal Web UIs whose pages may ask the codec
+	// server with the session of whoever looks at them; empty: none.
+	UIOrigins []string `yaml:"ui_origins"`
+}
+
 // Retry sets the budgets after which mail that waits is held.
 type Retry struct {
 	Deliver time.Duration `yaml:"deliver"` // default 24h
@@ -205,7 +213,9 @@ type Starts struct {
 	Ahead int `yaml:"ahead"`
 }
 
-// Encryption seals mail that Temporal has to carry while the database is away.
+// Encryption seals what Temporal keeps: inputs, results, memos, summaries, texts of
+// failures, and mail that it has to carry while the database is away. Without keys
+// it lies there in the clear.
 type Encryption struct {
 	// Keys are 32 bytes each, in hex or base64. The first seals, all open.
 	Keys []EncryptionKey `yaml:"keys"`

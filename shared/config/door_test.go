@@ -152,6 +152,10 @@ tenants: [{name: t}]
 		"key that is none": {plain + "encryption: {keys: [{id: k, ref: \"env:WEBHOOK_SECRET\"}, {id: l, ref: \"env:ABSENT\"}]}\n", []string{
 			"encryption.keys[0].ref (line 5) does not resolve to 32 bytes in hex or base64",
 			"encryption.keys[1].ref (line 5) env:ABSENT resolves to nothing"}},
+		"origins": {plain + "operator: {ui_origins: [\"http://127.0.0.1:8233\", \"https://temporal.example.com\", \"http://[::1]:1\"]}\n", nil},
+		"no origins": {plain + "operator: {ui_origins: [\"*\", \"https://a.example/\", \"https://*.a.example\", \"null\", \"https://a.example:99999999\"]}\n", []string{
+			"operator.ui_origins[0] (line 5) must be an origin", "operator.ui_origins[1] (line 5)", "operator.ui_origins[2] (line 5)",
+			"operator.ui_origins[3] (line 5)", "operator.ui_origins[4] (line 5)"}},
 		"standard secret": {source("env:WEBHOOK_SECRET", "env:STANDARD"), []string{
 			"sources[0].secrets[0].ref (line 3) resolves to text that begins with whsec_, which only standard-webhooks can use; the source does not list it"}},
 		"standard secret bound elsewhere": {source(`[timestamp-hmac], secrets: [{ref: "env:WEBHOOK_SECRET"}]`,

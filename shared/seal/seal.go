@@ -1,5 +1,5 @@
-// Package seal makes content fit to be carried by Temporal: compressed, and
-// encrypted where a key is configured.
+// Package seal makes content fit to be kept by Temporal: compressed, and encrypted
+// where a key is configured.
 //
 // Invariants: the first key seals, every key opens; nothing opens that was
 // altered, sealed for another purpose or under another key; opening never makes
@@ -18,6 +18,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
@@ -27,47 +28,65 @@ import (
 // KeySize is the length of a key in bytes: AES-256.
 const KeySize = 32
 
-// purpose is authenticated with each content, so that what is sealed here opens
-// nowhere else, whatever the key is used for besides.
-const purpose = "mailroom carried event v1\x00"
+// Purpose is authenticated with each content, so that what is sealed for one
+// purpose opens for no other, although the keys are the same.
+type Purpose string
+
+// The purposes.
+const (
+	CarriedEvent    Purpose = "mailroom carried event v1\x00"    // an event in the input of its workflow
+	TemporalPayload Purpose = "mailroom temporal payload v1\x00" // whatever else Temporal keeps
+)
 
 // Keyring seals and opens. The zero value has no key: it compresses alone, and
 // opens only what is not encrypted. It is safe for concurrent use.
 type Keyring struct {
-	keys []config.EncryptionKey
+	keys []*key
+}
+
+// key is one key, and the cipher that was last made of its text.
+type key struct {
+	config.EncryptionKey
+	made atomic.Pointer[made]
+}
+
+type made struct {
+	text string
+	box  cipher.AEAD
 }
 
 // New checks that each key can be used. Keys are asked for their text at each
 // use, so that a renewed one counts at once.
 func New(c config.Encryption) (Keyring, error) {
 	seen := make(map[string]bool, len(c.Keys))
+	var r Keyring
 	for _, k := range c.Keys {
 		if k.ID == "" || seen[k.ID] {
 			return Keyring{}, fmt.Errorf("encryption key %q: its id is empty or not unique", k.ID)
 		}
 		seen[k.ID] = true
-		if _, err := aead(k); err != nil {
+		own := &key{EncryptionKey: k}
+		if _, err := own.aead(); err != nil {
 			return Keyring{}, err
 		}
+		r.keys = append(r.keys, own)
 	}
-	return Keyring{keys: c.Keys}, nil
+	return r, nil
 }
 
-// Seal compresses plain and encrypts it under the first key; without keys the
-// result has no KeyID and anybody can read it. It fails only where the key was
-// renewed with a text that is none.
+// Seal compresses plain and encrypts it, for CarriedEvent, under the first key;
+// without keys the result has no KeyID and anybody can read it. It fails only where
+// the key was renewed with a text that is none.
 func (r Keyring) Seal(plain []byte) (contract.Sealed, error) {
-	packed := compress(plain)
-	if len(r.keys) == 0 {
+	packed := Compress(plain)
+	if r.Empty() {
 		return contract.Sealed{Data: packed}, nil
 	}
-	key := r.keys[0]
-	box, err := aead(key)
+	id, data, err := r.Encrypt(CarriedEvent, packed)
 	if err != nil {
-		return contract.Sealed{}, fault.Wrap(fault.Internal, "the configured encryption key cannot be used", err)
+		return contract.Sealed{}, err
 	}
-	sealed := box.Seal(nil, nil, packed, bound(key.ID)) //nolint:gosec // G407: this cipher makes the nonce itself
-	return contract.Sealed{KeyID: key.ID, Data: sealed}, nil
+	return contract.Sealed{KeyID: id, Data: data}, nil
 }
 
 // Open gives what was sealed, at most limit bytes of it: longer content is
@@ -80,28 +99,54 @@ func (r Keyring) Seal(plain []byte) (contract.Sealed, error) {
 func (r Keyring) Open(s contract.Sealed, limit int64) ([]byte, error) {
 	packed := s.Data
 	if s.KeyID != "" {
-		key, ok := r.find(s.KeyID)
-		if !ok {
-			return nil, missing(s.KeyID, errors.New("no such key"))
-		}
-		box, err := aead(key)
-		if err != nil {
-			return nil, missing(s.KeyID, err)
-		}
-		if packed, err = box.Open(nil, nil, s.Data, bound(s.KeyID)); err != nil {
-			return nil, fault.Wrap(fault.ContentLost, "the carried content was altered, or its key was replaced under the same id", err)
+		var err error
+		if packed, err = r.Decrypt(CarriedEvent, s.KeyID, s.Data); err != nil {
+			return nil, err
 		}
 	}
-	return decompress(packed, limit)
+	return Decompress(packed, limit)
 }
 
-func (r Keyring) find(id string) (config.EncryptionKey, bool) {
+// Empty reports whether there is no key.
+func (r Keyring) Empty() bool { return len(r.keys) == 0 }
+
+// Encrypt encrypts plain, as it is, under the first key, and says under which. It
+// must not be called on an Empty keyring.
+func (r Keyring) Encrypt(p Purpose, plain []byte) (keyID string, sealed []byte, err error) {
+	key := r.keys[0]
+	box, err := key.aead()
+	if err != nil {
+		return "", nil, fault.Wrap(fault.Internal, "the configured encryption key cannot be used", err)
+	}
+	room := make([]byte, 0, len(plain)+box.Overhead())
+	return key.ID, box.Seal(room, nil, plain, p.bound(key.ID)), nil //nolint:gosec // G407: this cipher makes the nonce itself
+}
+
+// Decrypt gives what was encrypted for p under the key of that id. Its errors are
+// those of Open.
+func (r Keyring) Decrypt(p Purpose, keyID string, sealed []byte) ([]byte, error) {
+	key, ok := r.find(keyID)
+	if !ok {
+		return nil, missing(keyID, errors.New("no such key"))
+	}
+	box, err := key.aead()
+	if err != nil {
+		return nil, missing(keyID, err)
+	}
+	plain, err := box.Open(nil, nil, sealed, p.bound(keyID))
+	if err != nil {
+		return nil, fault.Wrap(fault.ContentLost, "the sealed content was altered, or its key was replaced under the same id", err)
+	}
+	return plain, nil
+}
+
+func (r Keyring) find(id string) (*key, bool) {
 	for _, k := range r.keys {
 		if k.ID == id {
 			return k, true
 		}
 	}
-	return config.EncryptionKey{}, false
+	return nil, false
 }
 
 // missing is the fault of a key that somebody has to configure.
@@ -113,16 +158,20 @@ func missing(id string, err error) error {
 }
 
 // bound is what is authenticated with the content.
-func bound(keyID string) []byte { return []byte(purpose + keyID) }
+func (p Purpose) bound(keyID string) []byte { return []byte(string(p) + keyID) }
 
 // aead gives the cipher of a key: AES-256-GCM with a random nonce before the
 // ciphertext (NIST SP 800-38D §8.2.2), good for 2^32 contents per key.
-func aead(k config.EncryptionKey) (cipher.AEAD, error) {
-	key, ok := decode(k.Key.Reveal())
+func (k *key) aead() (cipher.AEAD, error) {
+	text := k.Key.Reveal()
+	if m := k.made.Load(); m != nil && m.text == text {
+		return m.box, nil
+	}
+	raw, ok := decode(text)
 	if !ok {
 		return nil, fmt.Errorf("encryption key %q: it is not %d bytes in hex or base64", k.ID, KeySize)
 	}
-	block, err := aes.NewCipher(key)
+	block, err := aes.NewCipher(raw)
 	if err != nil {
 		return nil, fmt.Errorf("encryption key %q: %w", k.ID, err)
 	}
@@ -130,6 +179,7 @@ func aead(k config.EncryptionKey) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encryption key %q: %w", k.ID, err)
 	}
+	k.made.Store(&made{text: text, box: box})
 	return box, nil
 }
 
@@ -155,7 +205,26 @@ var writers = sync.Pool{New: func() any {
 	return w
 }}
 
-func compress(plain []byte) []byte {
+// readers keeps decompressors likewise.
+var readers = sync.Pool{New: func() any { return &reader{} }}
+
+// reader is a decompressor, once there was something to read: none can be made
+// without.
+type reader struct{ io.ReadCloser }
+
+func (r *reader) reset(from io.Reader) error {
+	if again, ok := r.ReadCloser.(zlib.Resetter); ok {
+		return again.Reset(from, nil) //nolint:wrapcheck // for the caller, as below
+	}
+	made, err := zlib.NewReader(from)
+	if err == nil { // else it would be a nil that is not nil
+		r.ReadCloser = made
+	}
+	return err //nolint:wrapcheck // for the caller
+}
+
+// Compress gives plain in the zlib format (RFC 1950).
+func Compress(plain []byte) []byte {
 	var out bytes.Buffer
 	out.Grow(len(plain)/2 + 64)
 	w, _ := writers.Get().(*zlib.Writer)
@@ -166,11 +235,14 @@ func compress(plain []byte) []byte {
 	return out.Bytes()
 }
 
-func decompress(packed []byte, limit int64) ([]byte, error) {
-	const lost = "the carried content cannot be unpacked"
+// Decompress undoes Compress. It makes at most limit bytes: longer content, like
+// content that is not whole or not alone, is content_lost.
+func Decompress(packed []byte, limit int64) ([]byte, error) {
+	const lost = "the sealed content cannot be unpacked"
 	from := bytes.NewReader(packed)
-	r, err := zlib.NewReader(from)
-	if err != nil {
+	r, _ := readers.Get().(*reader)
+	defer readers.Put(r)
+	if err := r.reset(from); err != nil {
 		return nil, fault.Wrap(fault.ContentLost, lost, err)
 	}
 	plain, err := io.ReadAll(io.LimitReader(r, limit+1))
@@ -178,7 +250,7 @@ func decompress(packed []byte, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, fault.Wrap(fault.ContentLost, lost, err)
 	case int64(len(plain)) > limit:
-		return nil, fault.Newf(fault.ContentLost, "the carried content is longer than %d bytes", limit)
+		return nil, fault.Newf(fault.ContentLost, "the sealed content is longer than %d bytes", limit)
 	case from.Len() > 0:
 		return nil, fault.Wrap(fault.ContentLost, lost, errors.New("something follows the content"))
 	}

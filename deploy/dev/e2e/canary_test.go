@@ -10,13 +10,17 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	"go.temporal.io/api/proxy"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"mailroom/deploy/dev/stack"
 	"mailroom/shared/signing"
+	"mailroom/shared/temporal"
 )
 
 // secrets and canaries must not turn up anywhere but where they belong.
@@ -57,11 +61,13 @@ func TestNothingLeaks(t *testing.T) {
 		require.NotContains(t, string(log), refused, "no per-id line of a refused request")
 		clean(t, program+" metrics", []byte(w.metrics(program)))
 	}
+	payloads := 0
 	all, err := w.tc.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Namespace: w.infra.TemporalNamespace})
 	require.NoError(t, err)
 	require.Len(t, all.GetExecutions(), len(sent), "a refused request starts nothing")
 	for _, x := range all.GetExecutions() {
 		clean(t, "visibility", encoded(t, x))
+		onlyCiphertext(t, x)
 		events := w.tc.GetWorkflowHistory(t.Context(), x.GetExecution().GetWorkflowId(), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		for events.HasNext() {
 			e, err := events.Next()
@@ -69,8 +75,10 @@ func TestNothingLeaks(t *testing.T) {
 			b, err := proto.Marshal(e) // payloads are bytes here, not base64
 			require.NoError(t, err)
 			clean(t, "history", b)
+			payloads += onlyCiphertext(t, e)
 		}
 	}
+	require.Greater(t, payloads, 4*len(sent))
 	require.Equal(t, http.StatusNotFound, w.api(http.MethodGet, "/emails/"+refused, nil, nil))
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	require.NoError(t, err)
@@ -79,6 +87,34 @@ func TestNothingLeaks(t *testing.T) {
 			clean(t, "process list", line)
 		}
 	}
+}
+
+// onlyCiphertext sees that every payload of a message is encrypted, and every text
+// of a failure, and counts them. Search attributes cannot be.
+func onlyCiphertext(t *testing.T, m proto.Message) int {
+	t.Helper()
+	seen := 0
+	err := proxy.VisitPayloads(t.Context(), m, proxy.VisitPayloadsOptions{
+		SkipSearchAttributes: true,
+		Visitor: func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+			for _, p := range payloads {
+				seen++
+				require.Equal(t, temporal.Encrypted, string(p.GetMetadata()["encoding"]), "%s in %s", p, m)
+			}
+			return payloads, nil
+		},
+	})
+	require.NoError(t, err)
+	err = proxy.VisitFailures(t.Context(), m, proxy.VisitFailuresOptions{
+		Visitor: func(_ *proxy.VisitFailuresContext, f *failurepb.Failure) error {
+			seen++
+			require.Equal(t, "Encoded failure", f.GetMessage(), "%s", m)
+			require.Empty(t, f.GetStackTrace())
+			return nil
+		},
+	})
+	require.NoError(t, err)
+	return seen
 }
 
 // refuse posts an event whose signature is wrong.

@@ -118,8 +118,8 @@ func (w *world) decideBy(way, id, action string) {
 	case "signal":
 		w.run("temporal", "workflow", "signal", "--workflow-id", id, "--name", action)
 	case "update":
-		w.run("temporal", "workflow", "update", "execute", "--workflow-id", id, "--name", "decide",
-			"--input", fmt.Sprintf(`{"action":%q,"actor":"grace","note":"end to end"}`, action))
+		w.run("temporal", append([]string{"workflow", "update", "execute", "--workflow-id", id, "--name", "decide",
+			"--input", fmt.Sprintf(`{"action":%q,"actor":"grace","note":"end to end"}`, action)}, w.codecFlags(operatorToken)...)...)
 	default:
 		w.t.Fatalf("no way %q", way)
 	}

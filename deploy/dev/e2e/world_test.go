@@ -24,6 +24,9 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/config"
+	"mailroom/shared/seal"
+	"mailroom/shared/temporal"
 	"mailroom/shared/testenv"
 )
 
@@ -86,9 +89,11 @@ routes:
 attachments:
   allowed_types: ["image/*", "text/*", application/zip, application/pdf, application/octet-stream]
   max_size: {{.MaxSize}}
+operator: {ui_origins: ["http://127.0.0.1:8233"]}
 operators:
   - {name: ada, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}
 retry: {deliver: {{.Deliver}}, scan: {{.Scan}}}
+encryption: {keys: [{id: k1, ref: "env:MAILROOM_ENCRYPTION_KEY"}]}
 `))
 
 // newWorld starts a Mailroom that ends with the test.
@@ -133,7 +138,13 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 		require.NoError(t, err)
 	})
 	require.NoError(t, st.Up(ctx))
-	tc, err := client.Dial(client.Options{HostPort: direct.Temporal, Namespace: direct.TemporalNamespace})
+	keys, err := seal.New(config.Encryption{Keys: []config.EncryptionKey{
+		{ID: "k1", Key: config.NewSecret(vars.Get("MAILROOM_ENCRYPTION_KEY"))},
+	}})
+	require.NoError(t, err)
+	to := client.Options{HostPort: direct.Temporal, Namespace: direct.TemporalNamespace}
+	temporal.Protect(&to, keys)
+	tc, err := client.Dial(to)
 	require.NoError(t, err)
 	t.Cleanup(tc.Close)
 	return &world{
@@ -281,14 +292,17 @@ func (w *world) decide(id, action string) {
 func (w *world) run(program string, args ...string) string {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), filepath.Join(w.bin, program), args...)
+	cmd.Env = w.environment()
+	out, err := cmd.CombinedOutput()
+	require.NoError(w.t, err, "%s %s: %s", program, strings.Join(args, " "), out)
+	return string(out)
+}
+
+// environment is that of a program which run starts.
+func (w *world) environment() []string {
 	env := w.ClientVars().With(stack.Vars{
 		"WEBHOOK_SECRET": webhookSecret, "HOME": w.t.TempDir(),
 		"TEMPORAL_ADDRESS": w.infra.Temporal, "TEMPORAL_NAMESPACE": w.infra.TemporalNamespace,
 	})
-	for k, v := range env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
-	out, err := cmd.CombinedOutput()
-	require.NoError(w.t, err, "%s %s: %s", program, strings.Join(args, " "), out)
-	return string(out)
+	return env.List()
 }
