@@ -12,6 +12,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
+	"mailroom/shared/overlay"
 )
 
 // saveWithin bounds the write that follows a call. It does not end with the
@@ -141,8 +142,8 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 	return status, called, err
 }
 
-// body makes the request out of what the ledger and the object store hold, and
-// gives the hash of its content.
+// body makes the request out of what the ledger and the object store hold, with
+// the email's edits laid over it, and gives the hash of its content.
 func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string) (body, sum []byte, err error) {
 	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
 	if err != nil {
@@ -151,6 +152,10 @@ func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string
 	message, err := s.deps.Messages.Message(ctx, manifest)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read message: %w", err)
+	}
+	if manifest.Overlay != nil {
+		m, text := overlay.Manifest(*manifest, *manifest.Overlay), overlay.Message(*message, *manifest.Overlay)
+		manifest, message = &m, &text
 	}
 	return requestBody(ctx, in, key, manifest, message, s.deps.Links, s.deps.Now())
 }

@@ -402,13 +402,13 @@ func TestDeliverHoldsForAnUnknownDestination(t *testing.T) {
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	var got contract.RecordInput
-	l, err := activities.NewLedger(recorderFunc(func(in contract.RecordInput) error {
+	l, err := activities.NewLedger(activities.LedgerDeps{Edits: keeper{}, Recorder: recorderFunc(func(in contract.RecordInput) error {
 		got = in
 		if in.Sequence > 1 {
 			return errors.New("secret detail")
 		}
 		return nil
-	}))
+	})})
 	require.NoError(t, err)
 	in := contract.RecordInput{Email: email(1), Sequence: 1, State: contract.Delivered}
 	require.NoError(t, l.Record(t.Context(), in))
@@ -417,7 +417,7 @@ func TestRecord(t *testing.T) {
 	err = l.Record(t.Context(), in)
 	requireCode(t, err, fault.Internal, true)
 	require.NotContains(t, err.Error(), "secret detail")
-	_, err = activities.NewLedger(nil)
+	_, err = activities.NewLedger(activities.LedgerDeps{Edits: keeper{}})
 	require.Error(t, err)
 }
 

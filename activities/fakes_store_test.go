@@ -171,7 +171,7 @@ func (s *shelf) Link(_ context.Context, a mail.Attachment, expiry time.Duration)
 // decoder gives what it was told to.
 type decoder func(body []byte) (*mail.Event, []contract.Hold)
 
-func (d decoder) Decode(body []byte) (*mail.Event, []contract.Hold) { return d(body) }
+func (d decoder) Decode(body []byte, _ *contract.Edit) (*mail.Event, []contract.Hold) { return d(body) }
 
 func hexOf(content []byte) string {
 	sum := sha256.Sum256(content)

@@ -14,6 +14,7 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/overlay"
 )
 
 // Bounds of one inspection. What lies beyond is held unlooked at.
@@ -88,7 +89,8 @@ func NewInspect(deps InspectDeps) (*Inspect, error) {
 // Inspect gives every attachment a verdict, looks at the text of the mail as
 // well, and says what a person must see. It is idempotent on Email.ID: a repeat
 // looks again and overwrites. The scanner being away is an error, never a
-// verdict, and then no verdict of this mail is saved.
+// verdict, and then no verdict of this mail is saved. An attachment that an edit
+// drops is not looked at any more: it keeps the verdict it has, and holds nothing.
 func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out contract.InspectResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
@@ -101,6 +103,10 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 	seen := make([]mail.Attachment, 0, len(manifest.Attachments))
 	out.Verdicts = make(map[mail.Verdict]int)
 	for i, a := range manifest.Attachments {
+		if manifest.Overlay != nil && overlay.Dropped(a, *manifest.Overlay) {
+			seen = append(seen, unlooked(a))
+			continue
+		}
 		a, err = look.attachment(ctx, i, a)
 		if err != nil {
 			return out, fmt.Errorf("inspect attachment %d: %w", i+1, err)
@@ -116,6 +122,14 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 	}
 	out.Holds = look.holds.list()
 	return out, nil
+}
+
+// unlooked gives a dropped attachment the verdict that keeps it in, where it has none.
+func unlooked(a mail.Attachment) mail.Attachment {
+	if a.Verdict == "" {
+		a.Verdict, a.Signature = mail.Unscannable, "dropped before it was looked at"
+	}
+	return a
 }
 
 // scan is what the scanner said of some bytes.

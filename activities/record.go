@@ -14,17 +14,21 @@ type StateRecorder interface {
 	Record(ctx context.Context, in contract.RecordInput) error
 }
 
-// Ledger keeps the ledger's picture of an email up to date.
-type Ledger struct {
-	recorder StateRecorder
+// LedgerDeps is what Ledger needs; all of it is required.
+type LedgerDeps struct {
+	Recorder StateRecorder
+	Edits    EditKeeper
 }
 
-// NewLedger makes the activity. recorder must not be nil.
-func NewLedger(recorder StateRecorder) (*Ledger, error) {
-	if recorder == nil {
-		return nil, errors.New("ledger: a recorder is missing")
+// Ledger keeps the ledger's picture of an email up to date.
+type Ledger struct{ deps LedgerDeps }
+
+// NewLedger checks that nothing is missing.
+func NewLedger(deps LedgerDeps) (*Ledger, error) {
+	if deps.Recorder == nil || deps.Edits == nil {
+		return nil, errors.New("ledger: a dependency is missing")
 	}
-	return &Ledger{recorder: recorder}, nil
+	return &Ledger{deps: deps}, nil
 }
 
 // Record writes one change of state, with the decision that led to it. It is
@@ -32,7 +36,7 @@ func NewLedger(recorder StateRecorder) (*Ledger, error) {
 func (l *Ledger) Record(ctx context.Context, in contract.RecordInput) (err error) {
 	defer settle(ctx, in.Email, &err)
 
-	if err := l.recorder.Record(ctx, in); err != nil {
+	if err := l.deps.Recorder.Record(ctx, in); err != nil {
 		return fmt.Errorf("record state %s: %w", in.State, err)
 	}
 	return nil

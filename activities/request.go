@@ -10,6 +10,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/overlay"
 )
 
 // RequestSchema names the layout of what destinations receive. Its JSON Schema
@@ -46,6 +47,14 @@ type request struct {
 	Recipients     []string            `json:"recipients"`
 	Message        requestMessage      `json:"message"`
 	Attachments    []requestAttachment `json:"attachments"`
+	Edited         *requestEdited      `json:"edited,omitempty"`
+}
+
+// requestEdited tells that the request is not the mail as it came.
+type requestEdited struct {
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
+	Fields []string  `json:"fields"`
 }
 
 type requestMessage struct {
@@ -76,9 +85,10 @@ type requestAttachment struct {
 	URLExpiresAt *time.Time   `json:"url_expires_at,omitempty"`
 }
 
-// requestBody encodes the request of a delivery, and hashes what of it is content:
-// all but the key, the links and their times. Attachments that are not clean get a
-// link only when released.
+// requestBody encodes the request of a delivery, of a manifest and message that
+// m.Overlay has been laid over already, and hashes what of it is content: all but
+// the key, the links and their times, and the word that it was edited, which alone
+// makes no other content. Attachments that are not clean get a link only when released.
 func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *ledger.Manifest, message *mail.Message,
 	links Linker, now time.Time) (body, sum []byte, err error) {
 	r := request{
@@ -109,6 +119,9 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 		}
 		r.Attachments = append(r.Attachments, out)
 	}
+	if m.Overlay != nil {
+		r.Edited = &requestEdited{By: m.Edited.By, At: m.Edited.At.UTC(), Fields: overlay.Names(*m.Overlay)}
+	}
 	if body, err = encode(r); err != nil {
 		return nil, nil, err
 	}
@@ -119,7 +132,7 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 // contentHash is the SHA-256 of the request with everything taken out that differs
 // between two requests of the same content. That there is a link, or none, is content.
 func (r request) contentHash() ([]byte, error) {
-	r.IdempotencyKey = ""
+	r.IdempotencyKey, r.Edited = "", nil
 	r.Attachments = slices.Clone(r.Attachments)
 	for i := range r.Attachments {
 		a := &r.Attachments[i]

@@ -8,6 +8,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/overlay"
 )
 
 // RouteLedger is what Route reads of the ledger.
@@ -16,7 +17,9 @@ type RouteLedger interface {
 }
 
 // Router holds the rules. Route is a pure function of its arguments; headers is
-// nil unless NeedsHeaders, which does not change while the process lives.
+// nil unless NeedsHeaders, which does not change while the process lives. Where
+// manifest.Overlay names destinations, these are the answer, and what the rules
+// hold the mail for beside having no route holds it still.
 type Router interface {
 	NeedsHeaders() bool
 	Route(in contract.RouteInput, manifest *ledger.Manifest, headers []mail.Header) contract.RouteResult
@@ -42,7 +45,8 @@ func NewRoute(deps RouteDeps) (*Route, error) {
 
 // Route names the rules that the mail meets and where they send it. It is
 // idempotent: it writes nothing, and a repeat asks the rules again. The ledger
-// learns the routes with the next change of state.
+// learns the routes with the next change of state. The rules see the mail as its
+// edits make it.
 func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract.RouteResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
@@ -58,6 +62,13 @@ func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract
 			return out, fmt.Errorf("read message: %w", err)
 		}
 		headers = message.Headers
+		if manifest.Overlay != nil {
+			headers = overlay.Message(*message, *manifest.Overlay).Headers
+		}
+	}
+	if manifest.Overlay != nil {
+		edited := overlay.Manifest(*manifest, *manifest.Overlay)
+		manifest = &edited
 	}
 	return s.deps.Rules.Route(in, manifest, headers), nil
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/activities"
-	"mailroom/activities/rules"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/rules"
 )
 
 // routed is one mail in front of Route.

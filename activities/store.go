@@ -63,9 +63,9 @@ type ObjectWriter interface {
 
 // Decoder makes a mail of a raw body, the better of what came in it, and says
 // what a person must look at. It decodes whatever it can; the event may be empty
-// and is never nil.
+// and is never nil. edit is nil where nobody has edited the email.
 type Decoder interface {
-	Decode(body []byte) (*mail.Event, []contract.Hold)
+	Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract.Hold)
 }
 
 // StoreConfig sets the bounds of Store.
@@ -108,7 +108,9 @@ func NewStore(c StoreConfig, deps StoreDeps) (*Store, error) {
 // known to the ledger, and removes it from the inbox then. It is idempotent on
 // Email.ID, also once the inbox row is gone: a repeat writes the same objects
 // and rows. What it cannot read is held; it stores the rest all the same, so
-// that a person can let it go on.
+// that a person can let it go on. After an edit that concerns the decoding it
+// reads the raw body once more, from the object store, and the manifest is what
+// the edit makes of it; the raw body and the objects of before stay.
 func (s *Store) Store(ctx context.Context, in contract.StoreInput) (out contract.StoreResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
@@ -148,12 +150,12 @@ func (s *Store) reserve(ctx context.Context, size int64) (release func(), err er
 // take decodes a body, writes its objects and gives its manifest. The body is
 // dropped as soon as nothing needs it any more.
 func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body) (ledger.Manifest, []contract.Hold, error) {
-	m := ledger.Manifest{EmailID: email.ID, RawKey: body.Key}
+	m := ledger.Manifest{EmailID: email.ID, RawKey: body.Key, Overlay: body.Overlay}
 	raw, err := s.raw(ctx, email, body)
 	if err != nil {
 		return m, nil, err
 	}
-	event, holds := s.deps.Decoder.Decode(raw)
+	event, holds := s.deps.Decoder.Decode(raw, body.Overlay)
 
 	var puts objects
 	if body.Key == "" {

@@ -150,6 +150,7 @@ func (p *program) openConsole(file *config.File, d dependencies, keys *audit.Key
 	console, err := operator.New(operator.Config{Sources: file.Sources}, operator.Deps{
 		Access: who, Routes: payloads.Routes(), Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: p.logger,
 		Failures: d.reader, KeyUse: keys, Secrets: secrets,
+		Replays: d.reader, Runner: temporal.NewReplays(d.temporal),
 	})
 	if err != nil {
 		return err

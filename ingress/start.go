@@ -2,31 +2,18 @@ package ingress
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"log/slog"
-	"time"
 
-	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"mailroom/ingress/failpoint"
 	"mailroom/ingress/mutant"
 	"mailroom/shared/contract"
 	"mailroom/shared/postgres"
+	"mailroom/shared/temporal"
 )
-
-// The search attributes that an email has from its start.
-var (
-	attrState  = temporal.NewSearchAttributeKeyKeyword(contract.AttrState)
-	attrTenant = temporal.NewSearchAttributeKeyKeyword(contract.AttrTenant)
-	attrSource = temporal.NewSearchAttributeKeyKeyword(contract.AttrSource)
-)
-
-// workflowTaskTimeout is how soon a workflow task is given to another worker.
-const workflowTaskTimeout = 10 * time.Second
 
 // begin starts one workflow and says what came of it to everybody who must know:
 // the limiter, the breaker, and the inbox.
@@ -98,18 +85,7 @@ func (s *starter) execute(row postgres.Waiting) (startResult, error) {
 
 // startOptions are those of every workflow of an email, whoever starts it.
 func startOptions(e contract.Email, bodySHA256 [32]byte) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{
-		ID:                                       mutant.Fresh(e.WorkflowID),
-		TaskQueue:                                contract.TaskQueue,
-		WorkflowTaskTimeout:                      workflowTaskTimeout,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			attrState.ValueSet(string(contract.Processing)),
-			attrTenant.ValueSet(e.Tenant),
-			attrSource.ValueSet(e.Source),
-		),
-		Memo:          map[string]any{contract.MemoBodySHA256: hex.EncodeToString(bodySHA256[:])},
-		StaticSummary: e.Source + " · " + e.Tenant,
-	}
+	options := temporal.EmailOptions(e, bodySHA256)
+	options.ID = mutant.Fresh(e.WorkflowID)
+	return options
 }

@@ -13,13 +13,13 @@ import (
 	"mailroom/activities/clamav"
 	"mailroom/activities/downstream"
 	"mailroom/activities/inspection"
-	"mailroom/activities/intake"
-	"mailroom/activities/rules"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/intake"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 	"mailroom/shared/postgres"
+	"mailroom/shared/rules"
 	"mailroom/shared/seal"
 	"mailroom/workflows"
 )
@@ -50,6 +50,8 @@ type parts struct {
 	route   *activities.Route
 	deliver *activities.Deliver
 	ledger  *activities.Ledger
+	replays *activities.Replays
+	rules   activities.Router
 	sender  *downstream.Sender
 }
 
@@ -85,13 +87,12 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
-	p.route, err = activities.NewRoute(activities.RouteDeps{
-		Ledger: recent, Messages: o, Rules: carefulRules{Rules: compiled, careful: carefulDestinations(file)},
-	})
+	p.rules = carefulRules{Rules: compiled, careful: carefulDestinations(file)}
+	p.route, err = activities.NewRoute(activities.RouteDeps{Ledger: recent, Messages: o, Rules: p.rules})
 	if err != nil {
 		return nil, err
 	}
-	return p, p.delivery(file, db, o, logger, reg)
+	return p, p.delivery(file, db, recent, o, logger, reg)
 }
 
 // enrolment wires the step before all others.
@@ -109,7 +110,7 @@ func (p *parts) enrolment(file *config.File, db *postgres.DB, logger *slog.Logge
 }
 
 // delivery wires the rest.
-func (p *parts) delivery(file *config.File, db *postgres.DB, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
+func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedger, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
 	attempts, err := downstream.NewPrometheus(reg)
 	if err != nil {
 		return err
@@ -128,14 +129,27 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, o objects, logger *
 	if err != nil {
 		return err
 	}
-	p.ledger, err = activities.NewLedger(recorder)
+	keeper, err := newEditKeeper(file, recent, o)
+	if err != nil {
+		return err
+	}
+	p.ledger, err = activities.NewLedger(activities.LedgerDeps{Recorder: recorder, Edits: keeper})
+	return err
+}
+
+// replaying wires what reaches the workflows of many emails.
+func (p *parts) replaying(db *postgres.DB, o objects, reach courses) (err error) {
+	p.replays, err = activities.NewReplays(activities.ReplaysDeps{
+		Ledger: db, Preview: db, Courses: reach, Store: p.store, Message: o, Rules: p.rules,
+	})
 	return err
 }
 
 // register tells a worker what it can do.
 func (p *parts) register(w sdkworker.Worker) {
 	w.RegisterWorkflow(workflows.InboundEmail)
-	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger} {
+	w.RegisterWorkflow(workflows.Replay)
+	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger, p.replays} {
 		w.RegisterActivity(a)
 	}
 }

@@ -140,6 +140,9 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 	if err != nil {
 		return err
 	}
+	if err := p.replaying(db, objects{store}, newCourses(tc, nil)); err != nil {
+		return err
+	}
 	ready := readiness{db: db, store: store, temporal: tc, scanner: scan}
 	stop, err := telemetry.ServeMetrics(ctx, env.MetricsListen, reg, logger, map[string]http.Handler{"/readyz": ready})
 	if err != nil {

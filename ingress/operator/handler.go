@@ -60,9 +60,11 @@ type Deps struct {
 	Reader   Reader
 	Blobs    Blobs
 	Decider  Decider
-	Failures Failures // nil: the failures of a source are not found
-	KeyUse   KeyUse   // nil: no secret was ever used
-	Secrets  Secrets  // nil: no secret is failing
+	Replays  Replays      // nil: there are no replays
+	Runner   ReplayRunner // goes with Replays
+	Failures Failures     // nil: the failures of a source are not found
+	KeyUse   KeyUse       // nil: no secret was ever used
+	Secrets  Secrets      // nil: no secret is failing
 	Logger   *slog.Logger
 	Now      func() time.Time // nil means time.Now
 }
@@ -85,6 +87,8 @@ type handler struct {
 	reader  Reader
 	blobs   Blobs
 	decider Decider
+	replays Replays
+	runner  ReplayRunner
 	logger  *slog.Logger
 	now     func() time.Time
 
@@ -118,6 +122,7 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 	}
 	h := &handler{
 		access: deps.Access, more: deps.Routes, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider,
+		replays: deps.Replays, runner: deps.Runner,
 		logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,
 	}

@@ -27,6 +27,9 @@ import (
 
 // testBundle is the API in front of fakes that hold one email.
 type testBundle struct {
+	replays *fakeReplays
+	runner  *fakeRunner
+
 	server  *httptest.Server
 	handler *handler
 	reader  *fakeReader
@@ -82,13 +85,14 @@ func setup(t *testing.T) *testBundle {
 		decider: &fakeDecider{result: contract.DecisionResult{State: contract.Processing}},
 		logs:    &lockedBuffer{},
 
+		replays: &fakeReplays{}, runner: &fakeRunner{},
 		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{},
 	}
 	who, err := access.New(access.Config{Operators: operators()}, access.Deps{})
 	require.NoError(t, err)
 	b.handler, err = newHandler(Config{Sources: configuredSources()}, Deps{
 		Access: who, Routes: codecRoutes(t), Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Logger: slog.New(slog.NewJSONHandler(b.logs, nil)),
-		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
+		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets, Replays: b.replays, Runner: b.runner,
 	})
 	require.NoError(t, err)
 	engine, err := b.handler.engine()

@@ -17,6 +17,7 @@ func (h *handler) routes() []access.Route {
 	return slices.Concat(
 		h.emailRoutes(),
 		h.sourceRoutes(),
+		h.replayRoutes(),
 		h.more,
 	)
 }

@@ -86,7 +86,8 @@ type ReplayInput struct {
 	ID     int64 `json:"id"`
 	DryRun bool  `json:"dry_run,omitempty"`
 	// Progress is that of the runs before this one.
-	Progress ReplayProgress `json:"progress,omitzero"`
+	Progress     ReplayProgress `json:"progress,omitzero"`
+	DueUnixMicro int64          `json:"due_unix_micro,omitempty"`
 }
 
 // ReplayProgress is how far a replay is. Total is -1 until it is known.
@@ -113,12 +114,16 @@ type ReplayRate struct {
 type ReplayChunkInput struct {
 	ID      int64 `json:"id"`
 	Seconds int   `json:"seconds"` // how long the part may take
+	// DueUnixMicro is when the next email is due by the schedule of the part before;
+	// 0: now.
+	DueUnixMicro int64 `json:"due_unix_micro,omitempty"`
 }
 
 // ReplayChunkResult is how far it came. Progress.State is what the row says: a
 // replay that was paused or stopped in the meantime ends its part early.
 type ReplayChunkResult struct {
-	Progress ReplayProgress `json:"progress"`
+	Progress     ReplayProgress `json:"progress"`
+	DueUnixMicro int64          `json:"due_unix_micro,omitempty"`
 }
 
 // ReplayControlInput changes a running replay: to State, or where that is empty to Rate.

@@ -42,6 +42,11 @@ const (
 type Options struct {
 	// Strict refuses fields that the schema does not have.
 	Strict bool
+	// Rename reads members at the top of the body as others, such as "rcpt" as
+	// "recipient". A member that is there and is to be read so takes the place of
+	// the one that has the name, which is passed over. No two may have one target.
+	// Decode alone heeds it.
+	Rename map[string]string
 }
 
 // Head is what the door needs of an event.
@@ -61,6 +66,11 @@ type Head struct {
 // field_invalid or field_unknown; when r itself fails, its error comes back wrapped.
 // r is read to its end when the body is accepted.
 func Peek(r io.Reader, opt Options) (Head, error) {
+	opt.Rename = nil
+	return peek(r, opt)
+}
+
+func peek(r io.Reader, opt Options) (Head, error) {
 	src := newSource(r)
 	s := &schema{walker: walker{d: jx.Decode(src, peekBuffer), src: src, seed: maphash.MakeSeed()}}
 	e, err := s.read(opt)
@@ -76,7 +86,8 @@ func Peek(r io.Reader, opt Options) (Head, error) {
 // nil, even of no bytes), Size and SHA256 set, the others have a URL or an entry in
 // Problems.
 func Decode(body []byte, opt Options) (*mail.Event, error) {
-	if _, err := Peek(bytes.NewReader(body), opt); err != nil {
+	opt.Rename = present(opt.Rename, body)
+	if _, err := peek(bytes.NewReader(body), opt); err != nil {
 		return nil, err
 	}
 	s := &schema{walker: walker{d: jx.DecodeBytes(body), seed: maphash.MakeSeed()}, keep: true}
@@ -85,7 +96,8 @@ func Decode(body []byte, opt Options) (*mail.Event, error) {
 
 // read walks the body and settles what only the whole of it can tell.
 func (s *schema) read(opt Options) (*mail.Event, error) {
-	if err := s.document(s.top); err != nil {
+	s.names(opt.Rename)
+	if err := s.document(s.member); err != nil {
 		if errors.Is(err, errTooLong) && (s.src == nil || s.src.failed == nil) {
 			s.wrong(" must be at most %s bytes", thousands(MaxAddress))
 			return nil, s.fieldFault

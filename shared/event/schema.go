@@ -16,6 +16,9 @@ import (
 type schema struct {
 	walker
 	keep bool
+	// rename gives the names that members are read as, aside those whose place is taken.
+	rename map[string]string
+	aside  map[string]bool
 
 	eventID, plainID *string
 	kind             string

@@ -53,6 +53,7 @@ type EmailDetail struct {
 	Attachments []mail.Attachment `json:"attachments"`
 	Deliveries  []DeliveryRow     `json:"deliveries"`
 	Decisions   []DecisionRow     `json:"decisions"`
+	Edits       []EditRow         `json:"edits"` // what people laid over it; the fields above are as it came
 	// Timeline is the email's way, oldest first; it is read by DB.Timeline and empty
 	// where nobody asked for it.
 	Timeline []TimelineEntry `json:"timeline,omitempty"`

@@ -192,6 +192,14 @@ type ReplayPreview struct {
 	Sample    []ReplaySample `json:"sample"`
 }
 
+// ReplayGroup counts emails that are alike to a replay.
+type ReplayGroup struct {
+	State          contract.State
+	Reason         contract.Reason
+	ContentRemoved bool
+	Count          int64
+}
+
 // ReplaySample is one email of a preview.
 type ReplaySample struct {
 	EventID string          `json:"event_id"`

@@ -28,7 +28,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(nested(40, plainDeclaration)))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		start := time.Now()
-		parsed, err := parse(raw)
+		parsed, err := parse(raw, Options{})
 		if spent := time.Since(start); len(raw) <= 1<<20 && spent > 5*time.Second {
 			t.Fatalf("%d bytes took %s", len(raw), spent)
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding"
+
 	"mailroom/shared/mail"
 )
 
@@ -21,7 +23,7 @@ type field struct {
 // readHeader reads the fields up to the first empty line. A line that is no field
 // ends the header as well and belongs to the body, so that nothing of a mail that
 // lost its empty line is lost.
-func readHeader(raw []byte) ([]field, []byte, error) {
+func readHeader(raw []byte, charset encoding.Encoding) ([]field, []byte, error) {
 	var fields []field
 	whole := len(raw)
 	for len(raw) > 0 {
@@ -44,7 +46,7 @@ func readHeader(raw []byte) ([]field, []byte, error) {
 		if limit := maxValue(name); len(value) > limit {
 			return nil, nil, &Malformed{Reason: fmt.Sprintf("a header field is longer than %d KiB", limit>>10)}
 		}
-		fields = append(fields, field{name: name, value: fieldText(value)})
+		fields = append(fields, field{name: name, value: fieldText(value, charset)})
 		raw = rest
 	}
 	return fields, nil, nil
@@ -101,7 +103,10 @@ func unfold(value, rest []byte) ([]byte, []byte) {
 
 // fieldText gives a field's bytes as text: UTF-8 (RFC 6532) or, for senders that
 // break the rules, Windows-1252.
-func fieldText(value []byte) string {
+func fieldText(value []byte, charset encoding.Encoding) string {
+	if charset != nil {
+		return reread(value, charset)
+	}
 	if utf8.Valid(value) {
 		return string(value)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"strings"
 
+	"golang.org/x/text/encoding"
+
 	"mailroom/shared/mail"
 	"mailroom/shared/mime/filename"
 )
@@ -44,8 +46,19 @@ type Parsed struct {
 // attachment ending in ".eml".
 //
 // The only error is *Malformed: the same bytes give it again.
-func Parse(raw []byte) (*Parsed, error) {
-	return guard(func() (*Parsed, error) { return parse(raw) })
+func Parse(raw []byte) (*Parsed, error) { return ParseWith(raw, Options{}) }
+
+// Options say how a mail is read that does not say it right itself.
+type Options struct {
+	// Charset is how text is read, whatever it declares: bodies, bytes above ASCII
+	// in the header, and encoded words (RFC 2047) whose own character set is unknown
+	// or not theirs. A body stays that is declared as UTF-8 and is that.
+	Charset encoding.Encoding
+}
+
+// ParseWith is Parse with options.
+func ParseWith(raw []byte, o Options) (*Parsed, error) {
+	return guard(func() (*Parsed, error) { return parse(raw, o) })
 }
 
 // guard turns a panic of a decoder into Malformed.
@@ -58,18 +71,18 @@ func guard(read func() (*Parsed, error)) (parsed *Parsed, err error) {
 	return read()
 }
 
-func parse(raw []byte) (*Parsed, error) {
+func parse(raw []byte, o Options) (*Parsed, error) {
 	raw = prepare(raw)
 	if len(raw) == 0 {
 		return nil, &Malformed{Reason: "it is empty"}
 	}
-	root, err := (&tree{}).read(raw, "text/plain", 1)
+	root, err := (&tree{charset: o.Charset}).read(raw, "text/plain", 1)
 	if err != nil {
 		return nil, err
 	}
 	out := &Parsed{}
 	out.Message, out.Received = message(root.fields)
-	c := collector{}
+	c := collector{charset: o.Charset}
 	c.walk(root, true)
 	out.Message.Text = c.text.String()
 	out.Message.HTML = c.html.String()
@@ -96,6 +109,7 @@ func prepare(raw []byte) []byte {
 
 // collector gathers the leaves of a mail.
 type collector struct {
+	charset     encoding.Encoding // nil: what the mail says
 	text, html  strings.Builder
 	attachments []mail.Attachment
 }
@@ -113,9 +127,9 @@ func (c *collector) walk(e *entity, root bool) {
 	switch {
 	case body && (e.mediaType == "text/plain" || strings.HasPrefix(e.mediaType, "multipart/")):
 		// A multipart without any part is text that lost its boundary.
-		add(&c.text, toText(content, e.params["charset"], false))
+		add(&c.text, c.read(content, e.params["charset"], false))
 	case body && e.mediaType == "text/html":
-		add(&c.html, toText(content, e.params["charset"], true))
+		add(&c.html, c.read(content, e.params["charset"], true))
 	default:
 		c.attachments = append(c.attachments, attachment(e, name, content))
 	}

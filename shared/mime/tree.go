@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/jhillyerd/enmime/v2/mediatype"
+	"golang.org/x/text/encoding"
 )
 
 // Bounds of a Content-Type or Content-Disposition field, whose parsing is
@@ -32,7 +33,8 @@ type entity struct {
 
 // tree reads entities and counts them.
 type tree struct {
-	parts int
+	charset encoding.Encoding // of bytes in headers that are not UTF-8; nil: Windows-1252
+	parts   int
 }
 
 // read cuts raw into header and body and goes on into its parts. implied is the
@@ -44,7 +46,7 @@ func (t *tree) read(raw []byte, implied string, level int) (*entity, error) {
 	}
 	e := &entity{}
 	var err error
-	if e.fields, e.body, err = readHeader(raw); err != nil {
+	if e.fields, e.body, err = readHeader(raw, t.charset); err != nil {
 		return nil, err
 	}
 	if e.mediaType, e.params, err = parseMediaType(e.get("content-type")); err != nil {

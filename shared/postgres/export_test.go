@@ -25,3 +25,9 @@ const (
 	ReleaseClaimsSQL = releaseClaims
 	CountAheadSQL    = countAhead
 )
+
+// OverviewSQL are the statements of the overview.
+var OverviewSQL = map[string]string{
+	"accepted": countAccepted, "delivered": countDelivered, "held": countHeld, "latency": measureLatency,
+	"states": countStates, "reasons": countReasons,
+}

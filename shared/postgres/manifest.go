@@ -17,14 +17,15 @@ import (
 func (db *DB) Body(ctx context.Context, emailID int64) (ledger.Body, error) {
 	const query = `
 SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body,
-       CASE WHEN i.email_id IS NULL THEN e.raw_key ELSE coalesce(i.body_key, '') END
+       CASE WHEN i.email_id IS NULL THEN e.raw_key ELSE coalesce(i.body_key, '') END,` + appliedEdits + `
   FROM emails e LEFT JOIN inbox i ON i.email_id = e.id
  WHERE e.id = @id`
 
 	var b ledger.Body
 	var hash []byte
+	var edits []applied
 	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID}).
-		Scan(&hash, &b.ReceivedAt, &b.Stored, &b.Inline, &b.Key)
+		Scan(&hash, &b.ReceivedAt, &b.Stored, &b.Inline, &b.Key, &edits)
 	if err != nil {
 		return ledger.Body{}, classify(fmt.Sprintf("read body of email %d", emailID), absent(err))
 	}
@@ -32,6 +33,7 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body,
 		return ledger.Body{}, fault.Newf(fault.ContentLost, "email %d has no body in the inbox or the object store", emailID)
 	}
 	b.SHA256 = [32]byte(hash)
+	b.Overlay, _ = merged(edits)
 	return b, nil
 }
 
@@ -127,20 +129,21 @@ func scanAttachment(row pgx.CollectableRow) (mail.Attachment, error) {
 	return a, err
 }
 
-// Manifest reads what SaveManifest, SaveVerdicts and Record wrote. An email
+// Manifest reads what SaveManifest, SaveVerdicts, Record and ApplyEdit wrote. An email
 // that is not stored yet is an error, never an empty manifest: mail without
 // attachments would pass inspection.
 func (db *DB) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
 	const query = `
-SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes
-  FROM emails WHERE id = @id`
+SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes,` + appliedEdits + `
+  FROM emails e WHERE id = @id`
 
 	m := &ledger.Manifest{EmailID: emailID}
+	var edits []applied
 	args := pgx.NamedArgs{"id": emailID}
 	var batch pgx.Batch
 	batch.Queue(query, args).QueryRow(func(row pgx.Row) error {
 		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
-			&m.Sender, &m.Recipients, &m.Routes))
+			&m.Sender, &m.Recipients, &m.Routes, &edits))
 	})
 	batch.Queue(selectAttachments, args).Query(func(rows pgx.Rows) (err error) {
 		m.Attachments, err = pgx.CollectRows(rows, scanAttachment)
@@ -153,6 +156,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	if err != nil {
 		return nil, classify(fmt.Sprintf("read manifest of email %d", emailID), err)
 	}
+	m.Overlay, m.Edited = merged(edits)
 	return m, nil
 }
 

@@ -94,6 +94,10 @@ SELECT destination, effect, state, attempts, last_status, last_error, next_attem
 		d.Decisions, err = pgx.AppendRows([]ledger.DecisionRow{}, rows, scanDecision)
 		return err
 	})
+	batch.Queue(selectEdits, args).Query(func(rows pgx.Rows) (err error) {
+		d.Edits, err = pgx.AppendRows([]ledger.EditRow{}, rows, scanEdit)
+		return err
+	})
 	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify("find email", err)
 	}

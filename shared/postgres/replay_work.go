@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
@@ -159,7 +160,7 @@ UPDATE replays SET pace = @pace, paced_at = now(),
 
 // ReplayControl reads what whoever works on a replay must obey: its state, its rate
 // and who works on it.
-func (db *DB) ReplayControl(ctx context.Context, id int64) (state string, rate float64, fence int64, err error) {
+func (db *DB) ReplayControl(ctx context.Context, id int64) (state contract.ReplayState, rate float64, fence int64, err error) {
 	const query = `SELECT state, rate, fence FROM replays WHERE id = @id`
 
 	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&state, &rate, &fence)
@@ -168,7 +169,7 @@ func (db *DB) ReplayControl(ctx context.Context, id int64) (state string, rate f
 
 // PreviewReplay counts what a replay is about, by state, reason and stored content,
 // and gives up to limit of the emails, spread over all of them.
-func (db *DB) PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ReplayGroup, []ledger.ReplayEmail, error) {
+func (db *DB) PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ledger.ReplayGroup, []ledger.ReplayEmail, error) {
 	c := chosen(r.Action, r.Filter)
 	bound := c.where(`e.id <= (SELECT last_id FROM replays WHERE id = @id)`,
 		`e.sequence <= (SELECT last_sequence FROM replays WHERE id = @id)`)
@@ -180,21 +181,13 @@ SELECT e.state, e.reason, e.content_removed_at IS NOT NULL, count(*)
 	sample := selectReplayEmail + bound + "\n ORDER BY hashint8(e.id), e.id LIMIT @limit"
 
 	rows, _ := db.pool.Query(ctx, groups, args)
-	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ReplayGroup])
+	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.ReplayGroup])
 	if err != nil {
 		return nil, nil, classify(fmt.Sprintf("count emails of replay %d", r.ID), err)
 	}
 	rows, _ = db.pool.Query(ctx, sample, args)
 	list, err := pgx.CollectRows(rows, scanReplayEmail)
 	return counts, list, classify(fmt.Sprintf("choose a sample of replay %d", r.ID), err)
-}
-
-// ReplayGroup counts emails that are alike to a replay.
-type ReplayGroup struct {
-	State          string
-	Reason         string
-	ContentRemoved bool
-	Count          int64
 }
 
 // SaveReplayPreview keeps what a dry run found and ends it.
@@ -223,4 +216,53 @@ func (db *DB) IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.Rep
 		return r, err
 	})
 	return list, classify("list idle replays", err)
+}
+
+// Destinations lists where an email has a delivery, sorted.
+func (db *DB) Destinations(ctx context.Context, emailID int64) ([]string, error) {
+	const query = `SELECT DISTINCT destination FROM deliveries WHERE email_id = @id ORDER BY destination`
+
+	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID})
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return list, classify(fmt.Sprintf("read destinations of email %d", emailID), err)
+}
+
+// ReplayIntent gives the intent of a replay, which it writes down the first time:
+// the one decision that all its held emails are sent.
+func (db *DB) ReplayIntent(ctx context.Context, id int64) (int64, error) {
+	const (
+		lock   = `SELECT intent_id FROM replays WHERE id = @id FOR UPDATE`
+		insert = `
+INSERT INTO intents (replay_id, action, actor, via, note, from_step)
+SELECT id, CASE WHEN action = 'replay' THEN 'retry' ELSE action END, actor,
+       CASE WHEN via = 'system' THEN via ELSE 'replay' END, note, from_step FROM replays WHERE id = @id
+RETURNING id`
+		keep = `UPDATE replays SET intent_id = @intent WHERE id = @id`
+	)
+	var intent *int64
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		args := pgx.NamedArgs{"id": id}
+		if err := tx.QueryRow(ctx, lock, args).Scan(&intent); err != nil || intent != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, insert, args).Scan(&intent); err != nil {
+			return err
+		}
+		args["intent"] = *intent
+		_, err := tx.Exec(ctx, keep, args)
+		return err
+	})
+	if err != nil {
+		return 0, classify(fmt.Sprintf("write intent of replay %d", id), err)
+	}
+	return *intent, nil
+}
+
+// TookIntent reports whether the decision of an intent about an email is written down.
+func (db *DB) TookIntent(ctx context.Context, emailID, intent int64) (bool, error) {
+	const query = `SELECT EXISTS (SELECT FROM decisions WHERE email_id = @email AND intent_id = @intent)`
+
+	var took bool
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"email": emailID, "intent": intent}).Scan(&took)
+	return took, classify(fmt.Sprintf("look for intent %d of email %d", intent, emailID), err)
 }

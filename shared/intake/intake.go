@@ -31,23 +31,28 @@ type Decoder struct{}
 
 // Decode gives the mail in body and what a person must look at before it goes
 // on, at most one hold for each reason. The event is never nil; it is empty when
-// body is none, which the ingress does not let happen.
-func (Decoder) Decode(body []byte) (*mail.Event, []contract.Hold) {
+// body is none, which the ingress does not let happen. Of edit, which may be nil,
+// it heeds what concerns the decoding, the members' names and the character set.
+func (Decoder) Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract.Hold) {
 	var holds []contract.Hold
-	e, err := event.Decode(body, event.Options{})
+	read := readingOf(edit)
+	e, err := event.Decode(body, event.Options{Rename: read.names})
 	if err != nil {
 		return &mail.Event{}, append(holds, hold(contract.SchemaInvalid, "the event cannot be read: "+fault.From(err).Public))
 	}
 	received := countReceived(e.Message.Headers)
 	parsed := false
 	if len(e.RawMIME) > 0 {
-		mailed, err := mime.Parse(e.RawMIME)
+		mailed, err := mime.ParseWith(e.RawMIME, mime.Options{Charset: read.charset})
 		if err == nil {
 			settle(e)
 			e.Message, e.Attachments, received, parsed = mailed.Message, mailed.Attachments, mailed.Received, true
 		} else {
 			holds = append(holds, hold(contract.MIMEMalformed, malformed(err)))
 		}
+	}
+	if !parsed {
+		read.mend(e)
 	}
 	return e, append(holds, judge(e, received, parsed)...)
 }

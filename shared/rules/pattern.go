@@ -4,7 +4,8 @@ import "strings"
 
 // pattern is a compiled pattern: the literal pieces between its stars.
 type pattern struct {
-	exact       bool // no star: first is all
+	text        string // as it is configured
+	exact       bool   // no star: first is all
 	first, last string
 	middle      []string
 }
@@ -12,9 +13,9 @@ type pattern struct {
 func compile(text string) pattern {
 	pieces := strings.Split(fold(text), "*")
 	if len(pieces) == 1 {
-		return pattern{exact: true, first: pieces[0]}
+		return pattern{text: text, exact: true, first: pieces[0]}
 	}
-	p := pattern{first: pieces[0], last: pieces[len(pieces)-1]}
+	p := pattern{text: text, first: pieces[0], last: pieces[len(pieces)-1]}
 	for _, piece := range pieces[1 : len(pieces)-1] {
 		if piece != "" {
 			p.middle = append(p.middle, piece)

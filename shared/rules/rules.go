@@ -17,6 +17,8 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"mailroom/shared/config"
@@ -173,20 +175,32 @@ func (r *Rules) own(f Facts) []string {
 	return out
 }
 
-func (rt *route) meets(f Facts) bool {
-	if !meets(rt.source, f.Source) || !meets(rt.tenant, f.Tenant) ||
-		!meets(rt.sender, bare(f.Sender)) || !meets(rt.subject, f.Subject) {
-		return false
-	}
-	if rt.recipient != nil && !anyMeets(*rt.recipient, f.Recipients) {
-		return false
-	}
-	for name, p := range rt.headers {
-		if !headerMeets(name, p, f.Headers) {
-			return false
+func (rt *route) meets(f Facts) bool { return rt.unmet(f) == "" }
+
+// unmet gives the first condition that does not hold, in words for a person; empty
+// where all do.
+func (rt *route) unmet(f Facts) string {
+	for _, c := range []struct {
+		name string
+		want *pattern
+		have string
+	}{
+		{"source", rt.source, f.Source}, {"tenant", rt.tenant, f.Tenant},
+		{"sender", rt.sender, bare(f.Sender)}, {"subject", rt.subject, f.Subject},
+	} {
+		if !meets(c.want, c.have) {
+			return fmt.Sprintf("the %s does not match %q", c.name, c.want.text)
 		}
 	}
-	return true
+	if rt.recipient != nil && !anyMeets(*rt.recipient, f.Recipients) {
+		return fmt.Sprintf("no recipient matches %q", rt.recipient.text)
+	}
+	for _, name := range slices.Sorted(maps.Keys(rt.headers)) {
+		if p := rt.headers[name]; !headerMeets(name, p, f.Headers) {
+			return fmt.Sprintf("no header %s matches %q", name, p.text)
+		}
+	}
+	return ""
 }
 
 func meets(p *pattern, text string) bool { return p == nil || p.match(text) }
@@ -212,27 +226,41 @@ func headerMeets(name string, p pattern, headers []mail.Header) bool {
 // Route is Match for the route step, with its answer in the step's terms: no
 // rule holds the mail as unroutable, a rule with hold as manual_hold, and only
 // foreign recipients as recipient_foreign. The routes stand beside the hold, so
-// that an approval can go on with them.
+// that an approval can go on with them. Where an edit names the destinations they
+// are the answer, under contract.RouteEdited; an edit waives no hold, so those for
+// foreign recipients and by a rule stay.
 func (r *Rules) Route(in contract.RouteInput, m *ledger.Manifest, headers []mail.Header) contract.RouteResult {
 	met := r.Match(Facts{
 		Recipients: m.Recipients, Sender: m.Sender, Subject: m.Subject, Headers: headers,
 		Source: in.Email.Source, Tenant: in.Email.Tenant, AnyRecipient: in.AnyRecipient,
 	})
 	out := contract.RouteResult{Routes: met.Routes, Destinations: met.Destinations}
+	edited := m.Overlay != nil && len(m.Overlay.To) > 0
+	if edited {
+		out.Routes, out.Destinations = []string{contract.RouteEdited}, slices.Clone(m.Overlay.To)
+	}
+	if out.Holds = holds(met); edited && !met.Foreign && len(met.Routes) == 0 {
+		out.Holds = nil
+	}
+	return out
+}
+
+// holds says why mail must not go on by itself.
+func holds(met Match) []contract.Hold {
 	switch {
 	case met.Foreign:
-		out.Holds = []contract.Hold{{
+		return []contract.Hold{{
 			Reason: contract.RecipientForeign, Detail: "no recipient belongs to a domain of the tenant",
 		}}
 	case len(met.Routes) == 0:
-		out.Holds = []contract.Hold{{Reason: contract.Unroutable, Detail: "no route matches this email"}}
+		return []contract.Hold{{Reason: contract.Unroutable, Detail: "no route matches this email"}}
 	case len(met.Held) > 0:
-		out.Holds = []contract.Hold{{
+		return []contract.Hold{{
 			Reason: contract.ManualHold,
 			Detail: fmt.Sprintf("route %s holds its mail for a person", strings.Join(met.Held, ", ")),
 		}}
 	}
-	return out
+	return nil
 }
 
 // bare strips blanks and angle brackets off an address.

@@ -5,11 +5,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"mailroom/activities/rules"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/rules"
 )
 
 func compile(t *testing.T, routes []config.Route, tenants ...config.Tenant) *rules.Rules {

@@ -49,7 +49,7 @@ func TestRawMailWins(t *testing.T) {
 			map[string]any{"filename": "provider.csv", "url": "https://files.example/x"},
 			map[string]any{"filename": "broken.csv", "content_base64": "%%%"},
 		},
-	}))
+	}), nil)
 	require.Empty(t, holds, "the bytes are in the raw mail")
 	require.Equal(t, "the mail's subject", e.Message.Subject)
 	require.Contains(t, e.Message.Text, "the mail's text")
@@ -85,7 +85,7 @@ func TestRawMailDoesNotChooseTheRecipients(t *testing.T) {
 				fields[k] = v
 			}
 			text := body(t, fields)
-			e, holds := Decoder{}.Decode(text)
+			e, holds := Decoder{}.Decode(text, nil)
 			require.Empty(t, holds)
 			require.Equal(t, "the mail's subject", e.Message.Subject)
 			require.Equal(t, c.want, e.Recipients())
@@ -102,7 +102,7 @@ func TestProviderFieldsServeWithoutRawMail(t *testing.T) {
 	t.Parallel()
 	e, holds := Decoder{}.Decode(body(t, map[string]any{
 		"attachments": []any{map[string]any{"filename": "a.txt", "content_base64": b64("abc")}},
-	}))
+	}), nil)
 	require.Empty(t, holds)
 	require.Equal(t, "the provider's subject", e.Message.Subject)
 	require.Equal(t, "abc", string(e.Attachments[0].Content))
@@ -172,7 +172,7 @@ func TestHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, holds := Decoder{}.Decode(body(t, c.fields))
+			e, holds := Decoder{}.Decode(body(t, c.fields), nil)
 			var got []contract.Reason
 			for _, h := range holds {
 				got = append(got, h.Reason)
@@ -199,7 +199,7 @@ func TestMalformedMailKeepsTheProvidersFields(t *testing.T) {
 	e, holds := Decoder{}.Decode(body(t, map[string]any{
 		"raw_mime_base64": b64(raw),
 		"attachments":     []any{map[string]any{"filename": "a.txt", "content_base64": b64("abc")}},
-	}))
+	}), nil)
 	require.Equal(t, contract.MIMEMalformed, holds[0].Reason)
 	require.Equal(t, "the provider's subject", e.Message.Subject)
 	require.Len(t, e.Attachments, 1)
@@ -209,7 +209,7 @@ func TestMalformedMailKeepsTheProvidersFields(t *testing.T) {
 func TestWhatIsNoEventIsEmpty(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "{", "[]", `{"id":1}`, "\xff"} {
-		e, holds := Decoder{}.Decode([]byte(text))
+		e, holds := Decoder{}.Decode([]byte(text), nil)
 		require.Equal(t, &mail.Event{}, e)
 		require.Len(t, holds, 1)
 		require.Equal(t, contract.SchemaInvalid, holds[0].Reason)

@@ -1,0 +1,150 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// oneTries is how often one email is tried while nobody answers, with longer waits
+// in between.
+const oneTries = 3
+
+func (c *chunk) tries(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, err error) {
+	for try := range oneTries {
+		if result, err = c.treat(ctx, e); err == nil || !fault.From(err).Temporary || try == oneTries-1 {
+			return result, err
+		}
+		e.Again = true // it may have been taken
+		select {
+		case <-time.After(time.Duration(1+2*try) * time.Second):
+		case <-ctx.Done():
+			return result, err
+		}
+	}
+	return result, err
+}
+
+func decidedNow() ledger.ReplayResult {
+	return ledger.ReplayResult{State: ledger.ItemDone, Code: ledger.ItemDecided}
+}
+
+func startedNow() ledger.ReplayResult {
+	return ledger.ReplayResult{State: ledger.ItemDone, Code: ledger.ItemStarted}
+}
+
+func passedOver(code ledger.ReplayCode, detail string) ledger.ReplayResult {
+	return ledger.ReplayResult{State: ledger.ItemSkipped, Code: code, Detail: detail}
+}
+
+// treat does one email.
+func (c *chunk) treat(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+	if e.Again {
+		if result, known, err := c.know(ctx, e); known || err != nil {
+			return result, err
+		}
+	}
+	code := would(c.row, e.State, e.ContentRemoved)
+	switch code {
+	case ledger.ItemDecided:
+		return c.decide(ctx, e)
+	case ledger.ItemStarted:
+		return c.start(ctx, e)
+	case ledger.ItemBusy:
+		return c.orphan(ctx, e)
+	}
+	return passedOver(code, sentences[code]), nil
+}
+
+var sentences = map[ledger.ReplayCode]string{
+	ledger.ItemBusy:           "it is on its way by itself",
+	ledger.ItemNotHeld:        "it is not held: there is nothing to decide",
+	ledger.ItemContentRemoved: "its content was removed by policy: there is nothing left to carry",
+	ledger.ItemDuplicate:      "another email carries the same event",
+}
+
+// would says what becomes of an email in this state, as far as the ledger can tell.
+func would(r *ledger.ReplayRow, state contract.State, removed bool) ledger.ReplayCode {
+	switch {
+	case state == contract.Duplicate:
+		return ledger.ItemDuplicate
+	case state == contract.Quarantined:
+		return ledger.ItemDecided
+	case !state.Terminal():
+		return ledger.ItemBusy
+	case r.Action != ledger.ActionReplay || r.FromStep() == "":
+		return ledger.ItemNotHeld
+	case removed:
+		return ledger.ItemContentRemoved
+	}
+	return ledger.ItemStarted
+}
+
+// know finds out whether an email that was claimed before was done.
+func (c *chunk) know(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, known bool, err error) {
+	took, err := c.s.deps.Ledger.TookIntent(ctx, e.ID, c.intent)
+	if took || err != nil {
+		return decidedNow(), took, err
+	}
+	if c.row.Action != ledger.ActionReplay || c.row.FromStep() == "" {
+		return result, false, nil
+	}
+	course, err := c.s.deps.Courses.Course(ctx, e.WorkflowID)
+	if err != nil {
+		return result, false, err
+	}
+	return startedNow(), course.Replay == c.row.ID, nil
+}
+
+// decide sends the decision to the email's workflow.
+func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+	err := c.s.deps.Courses.Decide(ctx, e.WorkflowID, contract.Decision{Intent: c.intent})
+	if fault.Is(err, fault.NotFound) {
+		return c.orphan(ctx, e)
+	}
+	return decidedNow(), err
+}
+
+// start carries an email once more. Where a workflow runs under its ID the email has
+// not quite come to its end, or somebody else was faster.
+func (c *chunk) start(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+	from := c.row.FromStep()
+	if !e.Stored || from == "" {
+		from = contract.StepStore
+	}
+	err := c.s.deps.Courses.Start(ctx, e, contract.Replayed{ID: c.row.ID, From: from, NewEffect: c.row.NewEffect})
+	if !fault.Is(err, fault.DecisionRefused) {
+		return startedNow(), err
+	}
+	course, err := c.s.deps.Courses.Course(ctx, e.WorkflowID)
+	switch {
+	case err != nil:
+		return ledger.ReplayResult{}, err
+	case course.Replay == c.row.ID:
+		return startedNow(), nil
+	case course.Running && e.State.Terminal() && !e.Again:
+		return ledger.ReplayResult{}, fault.New(fault.TemporalUnavailable, "its workflow is about to end")
+	}
+	return passedOver(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
+}
+
+// orphan looks after an email that the ledger takes for open: it is on its way, or
+// its workflow was ended by force and nobody carries it any more. That one a replay
+// takes up again.
+func (c *chunk) orphan(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+	course, err := c.s.deps.Courses.Course(ctx, e.WorkflowID)
+	switch {
+	case err != nil:
+		return ledger.ReplayResult{}, err
+	case course.Running, !course.Forced && (course.Ended || !e.Stored):
+		return passedOver(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
+	case c.row.Action != ledger.ActionReplay:
+		return passedOver(ledger.ItemRefused, "its workflow is gone: replay it from routing or from the raw mail"), nil
+	case e.ContentRemoved:
+		return passedOver(ledger.ItemContentRemoved, sentences[ledger.ItemContentRemoved]), nil
+	}
+	return c.start(ctx, e)
+}

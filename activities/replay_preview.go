@@ -1,0 +1,176 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/overlay"
+)
+
+// Bounds of a dry run.
+const (
+	previewRead  = 500 // emails that are read with today's parser and rules
+	previewShown = 50
+)
+
+// ReplayPreview finds out what a replay would do and keeps it: counts for all its
+// emails, and for a sample what would change. It has no effect but that, and is
+// idempotent on ID.
+func (s *Replays) ReplayPreview(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
+	defer settle(ctx, contract.Email{}, &err)
+	defer beat(ctx, 0)()
+
+	row, _, err := s.deps.Ledger.TakeReplay(ctx, in.ID)
+	if err != nil {
+		return out, fmt.Errorf("take replay: %w", err)
+	}
+	if row.State.Final() {
+		return contract.ReplayChunkResult{Progress: row.Progress()}, nil
+	}
+	limit := previewShown
+	if row.Action == ledger.ActionReplay && row.FromStep() != "" {
+		limit = previewRead
+	}
+	groups, sample, err := s.deps.Preview.PreviewReplay(ctx, row, limit)
+	if err != nil {
+		return out, fmt.Errorf("count: %w", err)
+	}
+	p := counted(row, groups)
+	for i := range sample {
+		one, read := s.look(ctx, row, &sample[i])
+		if ctx.Err() != nil {
+			return out, fmt.Errorf("read sample: %w", ctx.Err())
+		}
+		if read {
+			p.Evaluated++
+		}
+		if len(one.Changes) > 0 {
+			p.Changed++
+		}
+		p.Sample = append(p.Sample, one)
+	}
+	slices.SortStableFunc(p.Sample, func(a, b ledger.ReplaySample) int {
+		return cmp.Compare(min(len(b.Changes), 1), min(len(a.Changes), 1))
+	})
+	p.Sample = p.Sample[:min(len(p.Sample), previewShown)]
+	if err := s.deps.Preview.SaveReplayPreview(ctx, row.ID, p); err != nil {
+		return out, fmt.Errorf("save preview: %w", err)
+	}
+	if row, err = s.deps.Ledger.Replay(ctx, row.ID); err != nil {
+		return out, fmt.Errorf("read replay: %w", err)
+	}
+	return contract.ReplayChunkResult{Progress: row.Progress()}, nil
+}
+
+func counted(row *ledger.ReplayRow, groups []ledger.ReplayGroup) *ledger.ReplayPreview {
+	p := &ledger.ReplayPreview{
+		ByState: map[string]int64{}, ByReason: map[string]int64{}, Would: map[ledger.ReplayCode]int64{}, Sample: []ledger.ReplaySample{},
+	}
+	for _, g := range groups {
+		p.Total += g.Count
+		p.ByState[string(g.State)] += g.Count
+		if g.Reason != "" {
+			p.ByReason[string(g.Reason)] += g.Count
+		}
+		p.Would[would(row, g.State, g.ContentRemoved)] += g.Count
+	}
+	return p
+}
+
+// look reads one email as it would be read today.
+func (s *Replays) look(ctx context.Context, row *ledger.ReplayRow, e *ledger.ReplayEmail) (one ledger.ReplaySample, read bool) {
+	one = ledger.ReplaySample{
+		EventID: e.EventID, Source: e.Source, State: e.State, Reason: e.Reason,
+		Would: would(row, e.State, e.ContentRemoved), Changes: []ledger.Change{},
+	}
+	acts := one.Would == ledger.ItemDecided || one.Would == ledger.ItemStarted
+	if row.Action != ledger.ActionReplay || row.FromStep() == "" || !acts || e.ContentRemoved {
+		return one, false
+	}
+	before, after, err := s.beforeAndAfter(ctx, row.FromStep(), e)
+	if err != nil {
+		one.Error = fault.From(err).Public
+		return one, false
+	}
+	one.Changes = changes(before, after)
+	return one, true
+}
+
+// picture is what a person compares.
+type picture struct {
+	overlay.Picture
+	routes, holds []string
+}
+
+func (s *Replays) beforeAndAfter(ctx context.Context, from contract.Step, e *ledger.ReplayEmail) (before, after picture, err error) {
+	old, err := s.deps.Preview.Manifest(ctx, e.ID)
+	if err != nil {
+		return before, after, fmt.Errorf("read manifest: %w", err)
+	}
+	message, err := s.deps.Message.Message(ctx, old)
+	if err != nil {
+		return before, after, fmt.Errorf("read message: %w", err)
+	}
+	before.Picture, before.routes = overlay.Picture{Manifest: *old, Message: *message}, old.Routes
+	after = before
+	if from == contract.StepStore {
+		today, mail, holds, err := s.deps.Store.Reread(ctx, e.Email())
+		if err != nil {
+			return before, after, err
+		}
+		after.Manifest, after.Message = *today, *mail
+		after.holds = reasonsOf(holds)
+	}
+	if edit := old.Overlay; edit != nil {
+		before.Picture, after.Picture = before.Apply(*edit), after.Apply(*edit)
+	}
+	if before.Destinations, err = s.deps.Preview.Destinations(ctx, e.ID); err != nil {
+		return before, after, fmt.Errorf("read destinations: %w", err)
+	}
+	result := s.deps.Rules.Route(contract.RouteInput{Email: e.Email()}, &after.Manifest, after.Message.Headers)
+	after.routes, after.Destinations = result.Routes, slices.Sorted(slices.Values(result.Destinations))
+	after.holds = append(after.holds, reasonsOf(result.Holds)...)
+	if e.State == contract.Quarantined && e.Reason != "" {
+		before.holds = []string{string(e.Reason)}
+	}
+	return before, after, nil
+}
+
+func reasonsOf(holds []contract.Hold) []string {
+	var out []string
+	for _, h := range holds {
+		out = append(out, string(h.Reason))
+	}
+	return out
+}
+
+// changes lists what differs. Of a text only its length is kept: a preview is a row
+// of the ledger.
+func changes(before, after picture) []ledger.Change {
+	size := func(s string) string { return fmt.Sprintf("%d bytes", len(s)) }
+	out := []ledger.Change{}
+	for _, c := range overlay.Diff(before.Picture, after.Picture) {
+		switch c.Field {
+		case "text":
+			c.Before, c.After = size(before.Message.Text), size(after.Message.Text)
+		case "html":
+			c.Before, c.After = size(before.Message.HTML), size(after.Message.HTML)
+		}
+		out = append(out, c)
+	}
+	for _, list := range []struct {
+		field string
+		a, b  []string
+	}{{"routes", before.routes, after.routes}, {"holds", before.holds, after.holds}} {
+		if a, b := strings.Join(list.a, ", "), strings.Join(list.b, ", "); a != b {
+			out = append(out, ledger.Change{Field: list.field, Before: a, After: b})
+		}
+	}
+	return out
+}

@@ -1,0 +1,46 @@
+package ledger
+
+import "time"
+
+// Control is what people last told the workers about a destination.
+type Control struct {
+	Destination string    `json:"-"`
+	Paused      bool      `json:"-"`
+	Actor       string    `json:"by"`
+	Note        string    `json:"note"`
+	At          time.Time `json:"at"`
+}
+
+// The states of a breaker, from good to bad.
+const (
+	BreakerClosed   = "closed"
+	BreakerHalfOpen = "half_open"
+	BreakerOpen     = "open"
+)
+
+// DestinationStatus is what one worker knows of a destination.
+type DestinationStatus struct {
+	Destination string `json:"-"`
+	Worker      string `json:"worker"`
+	Breaker     string `json:"breaker"`
+	InFlight    int    `json:"in_flight"`
+	// GoneUntil is set while this worker sends nothing because the destination
+	// answered 410.
+	GoneUntil     *time.Time `json:"gone_until"`
+	LastSuccessAt *time.Time `json:"last_success_at"`
+	LastFailureAt *time.Time `json:"last_failure_at"`
+	LastFailure   string     `json:"last_failure"` // a fault's public sentence
+	UpdatedAt     time.Time  `json:"updated_at"`
+	// Fresh is false for a worker that has not written for a while: what it knew
+	// of the breaker holds no longer.
+	Fresh bool `json:"-"`
+}
+
+// Backlog counts the emails whose delivery to a destination is not done: those
+// that wait for it, and those that are held over it.
+type Backlog struct {
+	Retrying int64 `json:"retrying"`
+	Held     int64 `json:"held"`
+	// Oldest is when the first of them was received.
+	Oldest *time.Time `json:"oldest_received_at"`
+}

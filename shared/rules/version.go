@@ -1,0 +1,53 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"mailroom/shared/config"
+)
+
+// versionLength is how many hex digits name a version: enough that two of one
+// installation never share a name.
+const versionLength = 16
+
+// Version names what New makes of routes and tenants: the beginning of the SHA-256
+// of them as JSON, in their order. The same rules have the same version on every
+// machine; whatever could change where mail goes changes it.
+func Version(routes []config.Route, tenants []config.Tenant) string {
+	type when struct {
+		Recipient, Sender, Subject, Source, Tenant string
+		Header                                     map[string]string
+	}
+	type rule struct {
+		Name string
+		When when
+		To   []string
+		Hold bool
+	}
+	type owner struct {
+		Name    string
+		Domains []string
+	}
+	var all struct {
+		Routes  []rule
+		Tenants []owner
+	}
+	for _, r := range routes {
+		w := r.When
+		all.Routes = append(all.Routes, rule{
+			Name: r.Name, To: r.To, Hold: r.Hold,
+			When: when{w.Recipient, w.Sender, w.Subject, w.Source, w.Tenant, w.Header},
+		})
+	}
+	for _, t := range tenants {
+		all.Tenants = append(all.Tenants, owner{t.Name, t.Domains})
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // strings, lists and maps of strings always encode
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])[:versionLength]
+}

@@ -1,0 +1,60 @@
+package rules_test
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/config"
+	"mailroom/shared/rules"
+)
+
+func TestVersionFollowsEveryField(t *testing.T) {
+	t.Parallel()
+	given := func() ([]config.Route, []config.Tenant) {
+		return []config.Route{
+				{Name: "support", When: config.When{Recipient: "support@*", Header: map[string]string{"x-a": "1", "x-b": "2"}}, To: []string{"a", "b"}},
+				{Name: "rest", To: []string{"c"}},
+			}, []config.Tenant{
+				{Name: "acme", Domains: []string{"acme.example"}}, {Name: "other"},
+			}
+	}
+	routes, tenants := given()
+	want := rules.Version(routes, tenants)
+	require.Regexp(t, `^[0-9a-f]{16}$`, want)
+	for range 20 { // maps have no order
+		again, owners := given()
+		require.Equal(t, want, rules.Version(again, owners))
+	}
+	seen := map[string]string{want: "nothing"}
+	changed := func(name string, change func(r []config.Route, t []config.Tenant) ([]config.Route, []config.Tenant)) {
+		got := rules.Version(change(given()))
+		require.NotContains(t, seen, got, "%s, and %s", name, seen[got])
+		seen[got] = name
+	}
+	type routed = []config.Route
+	type owned = []config.Tenant
+	changed("order", func(r routed, t owned) (routed, owned) { r[0], r[1] = r[1], r[0]; return r, t })
+	changed("fewer", func(r routed, t owned) (routed, owned) { return r[:1], t })
+	changed("name", func(r routed, t owned) (routed, owned) { r[0].Name = "x"; return r, t })
+	changed("hold", func(r routed, t owned) (routed, owned) { r[0].Hold = true; return r, t })
+	changed("to", func(r routed, t owned) (routed, owned) { r[0].To = []string{"b", "a"}; return r, t })
+	changed("header", func(r routed, t owned) (routed, owned) { r[0].When.Header["x-a"] = "2"; return r, t })
+	changed("domain", func(r routed, t owned) (routed, owned) { t[0].Domains = nil; return r, t })
+	changed("owner", func(r routed, t owned) (routed, owned) { t[1].Name = "x"; return r, t })
+	for i := range reflect.TypeFor[config.When]().NumField() {
+		field := reflect.TypeFor[config.When]().Field(i)
+		if field.Type.Kind() != reflect.String {
+			continue
+		}
+		changed("when "+field.Name, func(r routed, t owned) (routed, owned) {
+			reflect.ValueOf(&r[1].When).Elem().Field(i).SetString("x")
+			return r, t
+		})
+	}
+	// Whoever adds a field sees that it is part of the version.
+	require.Equal(t, 4, reflect.TypeFor[config.Route]().NumField())
+	require.Equal(t, 6, reflect.TypeFor[config.When]().NumField())
+	require.Equal(t, 2, reflect.TypeFor[config.Tenant]().NumField())
+}

@@ -1,0 +1,86 @@
+package temporal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+)
+
+// Bounds of what is asked of a replay's workflow.
+const (
+	replayStartTimeout   = 5 * time.Second
+	replayControlTimeout = 12 * time.Second // longer than a killed worker keeps a task
+)
+
+// ReplayClient is the part of Temporal's client that Replays needs.
+type ReplayClient interface {
+	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+	UpdateWorkflow(ctx context.Context, options client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error)
+}
+
+// Replays starts and controls the workflows of replays. Its errors are faults.
+type Replays struct{ client ReplayClient }
+
+// NewReplays works on a Temporal client, which stays the caller's.
+func NewReplays(c ReplayClient) *Replays { return &Replays{client: c} }
+
+// StartReplay starts the workflow of a replay. That it was started already is success.
+func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error {
+	ctx, cancel := context.WithTimeout(ctx, replayStartTimeout)
+	defer cancel()
+	summary := "replay"
+	if dryRun {
+		summary = "dry run of a replay"
+	}
+	_, err := r.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: contract.ReplayWorkflowID(id), TaskQueue: contract.TaskQueue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            summary,
+	}, contract.ReplayWorkflow, contract.ReplayInput{ID: id, DryRun: dryRun})
+	var already *serviceerror.WorkflowExecutionAlreadyStarted
+	if err == nil || errors.As(err, &already) {
+		return nil
+	}
+	return fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer; the replay is written down and begins when it does",
+		fmt.Errorf("start replay %d: %w", id, err))
+}
+
+// ControlReplay sends one of contract.ReplayPause, ReplayResume, ReplayStop and
+// ReplaySetRate, whose argument is rate, and waits until it holds.
+func (r *Replays) ControlReplay(ctx context.Context, id int64, name string, rate *contract.ReplayRate) (contract.ReplayProgress, error) {
+	ctx, cancel := context.WithTimeout(ctx, replayControlTimeout)
+	defer cancel()
+	var args []any
+	if rate != nil {
+		args = []any{*rate}
+	}
+	var out contract.ReplayProgress
+	handle, err := r.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: contract.ReplayWorkflowID(id), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(ctx, &out)
+	}
+	var refused *temporal.ApplicationError
+	var notFound *serviceerror.NotFound
+	switch {
+	case err == nil:
+		return out, nil
+	case errors.As(err, &refused) && refused.Type() != string(fault.StorageUnavailable):
+		return out, fault.Wrap(fault.DecisionRefused, refused.Message(), err)
+	case errors.As(err, &notFound):
+		return out, fault.Wrap(fault.DecisionRefused, "the replay is not under way", err)
+	}
+	return out, fault.Wrap(fault.TemporalUnavailable, "nobody answered in time; look at the replay's state before you try again",
+		fmt.Errorf("%s replay %d: %w", name, id, err))
+}
