@@ -147,10 +147,14 @@ func (p *program) openConsole(file *config.File, d dependencies, keys *audit.Key
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
+	editor, err := newEditor(file, d)
+	if err != nil {
+		return err
+	}
 	console, err := operator.New(operator.Config{Sources: file.Sources}, operator.Deps{
 		Access: who, Routes: payloads.Routes(), Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: p.logger,
 		Failures: d.reader, KeyUse: keys, Secrets: secrets,
-		Replays: d.reader, Runner: temporal.NewReplays(d.temporal),
+		Replays: d.reader, Runner: temporal.NewReplays(d.temporal), Editor: editor,
 	})
 	if err != nil {
 		return err

@@ -70,22 +70,28 @@ func (s *session) call(method, path string, query url.Values, body []byte) (*htt
 // callJSON is call for JSON: the answer goes to stdout as it came when JSON is
 // asked for, and into out otherwise.
 func (s *session) callJSON(method, path string, query url.Values, body []byte, out any) error {
+	text, err := s.fetchJSON(method, path, query, body, out)
+	if err != nil || !s.json() {
+		return err
+	}
+	return s.printJSON(json.RawMessage(text))
+}
+
+// fetchJSON is call for JSON that is not the command's answer: it goes into out alone.
+func (s *session) fetchJSON(method, path string, query url.Values, body []byte, out any) ([]byte, error) {
 	resp, err := s.call(method, path, query, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := readJSON(resp)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return foreign(resp)
+		return nil, foreign(resp)
 	}
-	if s.json() {
-		return s.printJSON(json.RawMessage(text))
-	}
-	return nil
+	return text, nil
 }
 
 func readJSON(resp *http.Response) ([]byte, error) {

@@ -23,6 +23,7 @@ type emailsCommands struct {
 	Approve approveCommand `cmd:"" help:"Waive what holds an email and let it go on."`
 	Discard discardCommand `cmd:"" help:"End a held email without delivering it."`
 	Retry   retryCommand   `cmd:"" help:"Run the step that holds an email again; waives nothing."`
+	Edit    editCommand    `cmd:"" help:"Lay a change over a held email and let it go on from the step that the change touches."`
 	Raw     rawCommand     `cmd:"" help:"Write the raw event, or the raw mail, to stdout."`
 }
 
@@ -130,6 +131,16 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	for _, d := range e.Deliveries {
 		line("delivery", d.Destination, string(d.State), strconv.Itoa(d.Attempts)+" attempts", d.LastError)
 		optional("  next attempt", stamp(d.NextAttemptAt))
+	}
+	for _, edit := range e.Edits {
+		state := "not applied"
+		if edit.AppliedAt != nil {
+			state = "applied " + stamp(edit.AppliedAt)
+		}
+		line("edit", stamp(&edit.At), "by "+edit.Actor, state, edit.Note)
+		for _, c := range edit.Changes {
+			line("  "+visible(c.Field), fallback(c.Before, "-"), "->", fallback(c.After, "-"))
+		}
 	}
 	for _, d := range e.Decisions {
 		line("decision", stamp(&d.At), string(d.Action), "by "+d.Actor, "through "+d.Via, d.Note)

@@ -60,6 +60,7 @@ type Deps struct {
 	Reader   Reader
 	Blobs    Blobs
 	Decider  Decider
+	Editor   Editor       // nil: edits are not served
 	Replays  Replays      // nil: there are no replays
 	Runner   ReplayRunner // goes with Replays
 	Failures Failures     // nil: the failures of a source are not found
@@ -87,6 +88,7 @@ type handler struct {
 	reader  Reader
 	blobs   Blobs
 	decider Decider
+	editor  Editor
 	replays Replays
 	runner  ReplayRunner
 	logger  *slog.Logger
@@ -121,7 +123,7 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 		return nil, fmt.Errorf("operator api: %w", err)
 	}
 	h := &handler{
-		access: deps.Access, more: deps.Routes, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider,
+		access: deps.Access, more: deps.Routes, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider, editor: deps.Editor,
 		replays: deps.Replays, runner: deps.Runner,
 		logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,

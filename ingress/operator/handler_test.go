@@ -34,6 +34,7 @@ type testBundle struct {
 	handler *handler
 	reader  *fakeReader
 	blobs   *fakeBlobs
+	editor  *editor
 	decider *fakeDecider
 	logs    *lockedBuffer
 
@@ -83,6 +84,7 @@ func setup(t *testing.T) *testBundle {
 			"k/raw": blob.Raw, "k/mime": blob.Raw, "k/clean": blob.Attachments, "k/infected": blob.Attachments,
 		}},
 		decider: &fakeDecider{result: contract.DecisionResult{State: contract.Processing}},
+		editor:  &editor{},
 		logs:    &lockedBuffer{},
 
 		replays: &fakeReplays{}, runner: &fakeRunner{},
@@ -91,7 +93,7 @@ func setup(t *testing.T) *testBundle {
 	who, err := access.New(access.Config{Operators: operators()}, access.Deps{})
 	require.NoError(t, err)
 	b.handler, err = newHandler(Config{Sources: configuredSources()}, Deps{
-		Access: who, Routes: codecRoutes(t), Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Logger: slog.New(slog.NewJSONHandler(b.logs, nil)),
+		Access: who, Routes: codecRoutes(t), Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Editor: b.editor, Logger: slog.New(slog.NewJSONHandler(b.logs, nil)),
 		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets, Replays: b.replays, Runner: b.runner,
 	})
 	require.NoError(t, err)

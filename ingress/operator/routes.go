@@ -16,6 +16,7 @@ import (
 func (h *handler) routes() []access.Route {
 	return slices.Concat(
 		h.emailRoutes(),
+		h.editRoutes(),
 		h.sourceRoutes(),
 		h.replayRoutes(),
 		h.more,

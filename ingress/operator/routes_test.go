@@ -29,7 +29,7 @@ type walk struct {
 // walks has a row for every route, by area; TestEveryRouteWithEveryRole fails for
 // a route without.
 func walks() []walk {
-	return slices.Concat(emailWalks(), sourceWalks(), replayWalks(), codecWalks())
+	return slices.Concat(emailWalks(), editWalks(), sourceWalks(), replayWalks(), codecWalks())
 }
 
 func emailWalks() []walk {

@@ -86,7 +86,7 @@ func TestApplyEditIsInTheAuditChainOnce(t *testing.T) {
 	entries, err := db.Audit(ctx, 0, 100)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
-	require.Equal(t, "edit", string(entries[0].Kind))
+	require.EqualValues(t, "edit", entries[0].Kind)
 	require.Equal(t, "olga", entries[0].Actor)
 	require.Contains(t, entries[0].Body, `"charset"`)
 	require.NotContains(t, entries[0].Body, "secret-sink", "the chain has its hash")

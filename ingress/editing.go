@@ -1,0 +1,22 @@
+package ingress
+
+import (
+	"fmt"
+
+	"mailroom/shared/config"
+	"mailroom/shared/draft"
+	"mailroom/shared/rules"
+)
+
+// newEditor makes what checks the edits of operators and keeps them.
+func newEditor(file *config.File, d dependencies) (*draft.Editor, error) {
+	compiled, err := rules.New(file.Routes, file.Tenants)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: routes: %w", err)
+	}
+	names := make([]string, len(file.Destinations))
+	for i, destination := range file.Destinations {
+		names[i] = destination.Name
+	}
+	return draft.New(draft.Config{Destinations: names}, draft.Deps{Ledger: d.reader, Objects: d.bodies, Rules: compiled})
+}

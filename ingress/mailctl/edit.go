@@ -1,0 +1,158 @@
+package mailctl
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+type editCommand struct {
+	one
+	Note         string   `help:"Why; it is kept with the decision. Not needed with --dry-run."`
+	To           []string `sep:"none" placeholder:"DEST" help:"Send it to this destination, whatever the routes say. May be repeated, like all that follow."`
+	Recipient    []string `sep:"none" placeholder:"ADDR" help:"Put these recipients in place of the envelope's."`
+	Header       []string `sep:"none" placeholder:"'NAME: VALUE'" help:"Set a header."`
+	RemoveHeader []string `sep:"none" placeholder:"NAME" help:"Remove a header."`
+	Charset      string   `placeholder:"NAME" help:"Read text by this character set."`
+	Drop         []string `sep:"none" placeholder:"SHA256|FILE" help:"Leave an attachment out, named by hash or file name."`
+	Field        []string `sep:"none" placeholder:"FROM=TO" help:"Read a member of the provider's JSON as another one."`
+	DryRun       bool     `help:"Show what would change and decide nothing."`
+}
+
+// preview is the API's answer about an edit.
+type preview struct {
+	Step         contract.Step   `json:"step"`
+	Changes      []ledger.Change `json:"changes"`
+	Destinations []string        `json:"destinations"`
+}
+
+// Run shows what the edit changes, and decides unless it is a dry run. With -o json
+// it prints the preview, or the decision's answer.
+func (c *editCommand) Run(s *session) error {
+	if !c.DryRun && strings.TrimSpace(c.Note) == "" {
+		return usagef("--note: say why")
+	}
+	edit, err := c.edit()
+	if err != nil {
+		return err
+	}
+	if edit.Drop, err = c.dropped(s); err != nil {
+		return err
+	}
+	if !s.json() || c.DryRun {
+		if err := c.show(s, edit); err != nil || c.DryRun {
+			return err
+		}
+	}
+	body, err := json.Marshal(map[string]any{"action": contract.Edited, "note": c.Note, "edit": edit})
+	if err != nil {
+		return fmt.Errorf("decision: %w", err)
+	}
+	var out struct {
+		State string `json:"state"`
+	}
+	err = s.callJSON(http.MethodPost, emailPath(c.EventID, "/decisions"), c.query(), body, &out)
+	if err != nil || s.json() {
+		return err
+	}
+	return s.printf("%s\t%s\t%s\n", visible(c.EventID), contract.Edited, visible(out.State))
+}
+
+// edit reads the flags but --drop.
+func (c *editCommand) edit() (contract.Edit, error) {
+	e := contract.Edit{To: c.To, Recipients: c.Recipient, Charset: c.Charset}
+	if len(c.Header)+len(c.RemoveHeader) > 0 {
+		e.Headers = map[string]*string{}
+	}
+	for _, h := range c.Header {
+		name, value, ok := strings.Cut(h, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if _, twice := e.Headers[name]; !ok || twice {
+			return e, usagef("--header: give each name once, as 'Name: value'")
+		}
+		e.Headers[name] = &value
+	}
+	for _, name := range c.RemoveHeader {
+		if _, twice := e.Headers[name]; twice {
+			return e, usagef("--remove-header: give each name once, and not in --header as well")
+		}
+		e.Headers[name] = nil
+	}
+	for _, f := range c.Field {
+		from, to, ok := strings.Cut(f, "=")
+		if _, twice := e.Fields[from]; !ok || twice {
+			return e, usagef("--field: give each member once, as from=to")
+		}
+		if e.Fields == nil {
+			e.Fields = map[string]string{}
+		}
+		e.Fields[from] = to
+	}
+	if len(e.To)+len(e.Recipients)+len(e.Headers)+len(e.Fields)+len(c.Drop) == 0 && e.Charset == "" {
+		return e, usagef("nothing to edit: see mailctl emails edit --help")
+	}
+	return e, nil
+}
+
+// dropped gives the hashes of --drop. A file name is looked for among the email's
+// attachments, and must be that of one content.
+func (c *editCommand) dropped(s *session) ([]string, error) {
+	var sums []string
+	var email *ledger.EmailDetail
+	for _, name := range c.Drop {
+		if len(name) == 64 && strings.Trim(strings.ToLower(name), "0123456789abcdef") == "" {
+			sums = append(sums, name)
+			continue
+		}
+		if email == nil {
+			email = &ledger.EmailDetail{}
+			if _, err := s.fetchJSON(http.MethodGet, emailPath(c.EventID, ""), c.query(), nil, email); err != nil {
+				return nil, err
+			}
+		}
+		found := map[string]bool{}
+		for _, a := range email.Attachments {
+			if a.Filename == name && a.SHA256 != "" && !found[a.SHA256] {
+				found[a.SHA256] = true
+				sums = append(sums, a.SHA256)
+			}
+		}
+		if len(found) != 1 {
+			return nil, fmt.Errorf("--drop: %d attachments of this email are called %s", len(found), name)
+		}
+	}
+	return sums, nil
+}
+
+// show prints what the edit would do.
+func (c *editCommand) show(s *session, edit contract.Edit) error {
+	body, err := json.Marshal(map[string]any{"edit": edit})
+	if err != nil {
+		return fmt.Errorf("edit: %w", err)
+	}
+	var p preview
+	err = s.callJSON(http.MethodPost, emailPath(c.EventID, "/edits/preview"), c.query(), body, &p)
+	if err != nil || s.json() {
+		return err
+	}
+	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
+	for _, change := range p.Changes { // Flush reports what goes wrong
+		_, _ = fmt.Fprintf(table, "%s\t- %s\n\t+ %s\n", visible(change.Field), visible(change.Before), visible(change.After))
+	}
+	if len(p.Changes) == 0 {
+		_, _ = fmt.Fprintln(table, "nothing that can be seen changes")
+	}
+	_, _ = fmt.Fprintf(table, "goes on at\t%s\n", visible(string(p.Step)))
+	if len(p.Destinations) > 0 {
+		_, _ = fmt.Fprintf(table, "goes to\t%s\n", visible(strings.Join(p.Destinations, ", ")))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
