@@ -15,9 +15,6 @@ import (
 
 	"mailroom/ingress/audit"
 	"mailroom/ingress/guard"
-	"mailroom/ingress/operator"
-	"mailroom/ingress/operator/access"
-	"mailroom/ingress/operator/codec"
 	"mailroom/ingress/source"
 	"mailroom/shared/config"
 	"mailroom/shared/seal"
@@ -134,33 +131,8 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	if err != nil {
 		return nil, err
 	}
-	return p, p.openConsole(file, d, keys, secrets)
-}
-
-// openConsole wires what operators reach.
-func (p *program) openConsole(file *config.File, d dependencies, keys *audit.KeyUse, secrets *secret.Store) error {
-	who, err := access.New(access.Config{Operators: file.Operators}, access.Deps{})
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	payloads, err := codec.New(codec.Config{Origins: file.Operator.UIOrigins}, temporal.NewCodec(d.keys))
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	editor, err := newEditor(file, d)
-	if err != nil {
-		return err
-	}
-	console, err := operator.New(operator.Config{Sources: file.Sources}, operator.Deps{
-		Access: who, Routes: payloads.Routes(), Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: p.logger,
-		Failures: d.reader, KeyUse: keys, Secrets: secrets,
-		Replays: d.reader, Runner: temporal.NewReplays(d.temporal), Editor: editor,
-	})
-	if err != nil {
-		return err
-	}
-	p.console = payloads.CORS(console)
-	return nil
+	p.console, err = newConsole(file, secrets, d, keys, reg, logger)
+	return p, err
 }
 
 // closers is what has been opened, closed in the reverse order.

@@ -51,12 +51,15 @@ type Decider interface {
 // Config is what the API shows of the configuration.
 type Config struct {
 	Sources []config.Source // what the list of sources shows
+	Tenants []config.Tenant // for which tokens can be made
 }
 
 // Deps is what the API needs; Access, Reader, Blobs, Decider and Logger are required.
 type Deps struct {
 	Access   *access.Authenticator // who may come in
 	Routes   []access.Route        // what else is answered: login, codec server, console
+	Pages    access.Pages          // nil means access.PlainPages
+	Tokens   Tokens                // nil: tokens are not found, and cannot be made
 	Reader   Reader
 	Blobs    Blobs
 	Decider  Decider
@@ -85,6 +88,8 @@ func (d Deps) validate() error {
 type handler struct {
 	access  *access.Authenticator
 	more    []access.Route
+	pages   access.Pages
+	made    Tokens
 	reader  Reader
 	blobs   Blobs
 	decider Decider
@@ -95,6 +100,7 @@ type handler struct {
 	now     func() time.Time
 
 	configured []config.Source
+	tenants    []string
 	failures   Failures
 	keyUse     KeyUse
 	secrets    Secrets
@@ -123,13 +129,20 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 		return nil, fmt.Errorf("operator api: %w", err)
 	}
 	h := &handler{
-		access: deps.Access, more: deps.Routes, reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider, editor: deps.Editor,
+		access: deps.Access, more: deps.Routes, pages: deps.Pages, made: deps.Tokens,
+		reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider, editor: deps.Editor,
 		replays: deps.Replays, runner: deps.Runner,
 		logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,
 	}
 	if h.now == nil {
 		h.now = time.Now
+	}
+	if h.pages == nil {
+		h.pages = access.PlainPages{}
+	}
+	for _, t := range cfg.Tenants {
+		h.tenants = append(h.tenants, t.Name)
 	}
 	return h, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/shared/accesstest"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
@@ -32,6 +34,8 @@ type testBundle struct {
 
 	server  *httptest.Server
 	handler *handler
+	store   *accesstest.Memory // of tokens and sessions
+	clock   *clock
 	reader  *fakeReader
 	blobs   *fakeBlobs
 	editor  *editor
@@ -90,16 +94,24 @@ func setup(t *testing.T) *testBundle {
 		replays: &fakeReplays{}, runner: &fakeRunner{},
 		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{},
 	}
-	who, err := access.New(access.Config{Operators: operators()}, access.Deps{})
+	logger := slog.New(slog.NewJSONHandler(b.logs, nil))
+	b.store, b.clock = accesstest.NewMemory(), &clock{now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
+	who, err := access.New(access.Config{Operators: operators()},
+		access.Deps{Tokens: b.store, Sessions: b.store, Now: b.clock.Now})
 	require.NoError(t, err)
-	b.handler, err = newHandler(Config{Sources: configuredSources()}, Deps{
-		Access: who, Routes: codecRoutes(t), Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Editor: b.editor, Logger: slog.New(slog.NewJSONHandler(b.logs, nil)),
-		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets, Replays: b.replays, Runner: b.runner,
+	login, err := access.NewLogin(access.LoginDeps{Access: who, Logins: b.store, Logger: logger})
+	require.NoError(t, err)
+	b.handler, err = newHandler(Config{Sources: configuredSources(), Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
+		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t)), Tokens: b.store,
+		Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Editor: b.editor, Logger: logger,
+		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
+		Replays: b.replays, Runner: b.runner,
 	})
 	require.NoError(t, err)
 	engine, err := b.handler.engine()
 	require.NoError(t, err)
 	b.server = httptest.NewServer(engine)
+	b.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(b.server.Close)
 	return b
 }

@@ -113,10 +113,7 @@ func (h *handler) createReplay(c *gin.Context) error {
 	} else if tenants, all := who.Tenants(access.Operator); !all {
 		asked.Filter.Tenants = tenants
 	}
-	asked.Actor, asked.Via = who.Name, contract.ViaAPI
-	if c.GetHeader("X-Mailroom-Client") == "mailctl" {
-		asked.Via = contract.ViaMailctl
-	}
+	asked.Actor, asked.Via = who.Name, viaOf(c)
 	id, err := h.replays.CreateReplay(c.Request.Context(), asked)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"bytes"
 	"log/slog"
 	"math"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"mailroom/ingress/operator/access"
 	"mailroom/shared/fault"
 )
 
@@ -44,6 +46,8 @@ func status(f *fault.Error) int {
 		return http.StatusRequestEntityTooLarge
 	case fault.ContentTypeInvalid:
 		return http.StatusUnsupportedMediaType
+	case fault.RateLimited:
+		return http.StatusTooManyRequests
 	case fault.Overloaded, fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable,
 		fault.DownstreamUnavailable, fault.BreakerOpen:
 		return http.StatusServiceUnavailable
@@ -58,8 +62,11 @@ func (h *handler) refuse(c *gin.Context, err error) {
 	code := status(f)
 	switch code {
 	case http.StatusUnauthorized:
+		if paged(routeOf(c)) {
+			break
+		}
 		c.Header("WWW-Authenticate", `Bearer realm="mailroom"`)
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		wait := f.RetryAfter
 		if wait <= 0 {
 			wait = retryAfter
@@ -71,5 +78,35 @@ func (h *handler) refuse(c *gin.Context, err error) {
 			slog.String("code", string(f.Code)), slog.Any("error", err))
 	}
 	c.Set(codeKey, string(f.Code))
+	if r := routeOf(c); paged(r) {
+		h.refusePage(c, r, f, code)
+		return
+	}
 	c.AbortWithStatusJSON(code, refusal{Error: f.Code, Message: f.Public})
+}
+
+// refusePage answers a person: with the login where that helps, else with a page
+// that says why. What htmx swaps in must not be the login, so that the browser is
+// told to go there as a whole.
+func (h *handler) refusePage(c *gin.Context, r access.Route, f *fault.Error, code int) {
+	c.Abort()
+	if code == http.StatusUnauthorized && r.Auth == access.Page {
+		if c.GetHeader("HX-Request") != "" {
+			c.Header("HX-Redirect", access.LoginPath)
+			c.Status(http.StatusUnauthorized)
+			return
+		}
+		c.Redirect(http.StatusSeeOther, access.LoginURL(c.Request))
+		return
+	}
+	ctx := c.Request.Context()
+	session, _ := access.SessionFrom(ctx)
+	var page bytes.Buffer
+	err := h.pages.Refused(&page, access.RefusedPage{
+		Status: code, Title: http.StatusText(code), Message: f.Public, Who: access.From(ctx), CSRF: session.CSRF,
+	})
+	if err != nil {
+		h.logger.Error("operator.page", slog.Any("error", err))
+	}
+	c.Data(code, "text/html; charset=utf-8", page.Bytes())
 }

@@ -3,6 +3,7 @@ package operator
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -19,6 +20,7 @@ func (h *handler) routes() []access.Route {
 		h.editRoutes(),
 		h.sourceRoutes(),
 		h.replayRoutes(),
+		h.tokenRoutes(),
 		h.more,
 	)
 }
@@ -48,6 +50,9 @@ func (h *handler) sourceRoutes() []access.Route {
 func (h *handler) serve(r access.Route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Set(routeKey, r)
+		if paged(r) {
+			access.SetPagePolicy(c.Writer.Header())
+		}
 		err := h.admit(c, r)
 		if err == nil {
 			err = r.Handle(c)
@@ -58,9 +63,23 @@ func (h *handler) serve(r access.Route) gin.HandlerFunc {
 	}
 }
 
+// paged reports whether a route answers people with pages.
+func paged(r access.Route) bool { return r.Auth == access.Page || r.Auth == access.Public }
+
 // nothing answers what no route does. Who is not known learns only that.
 func (h *handler) nothing(f *fault.Error) gin.HandlerFunc {
-	return h.serve(access.Route{Least: access.Viewer, Handle: func(*gin.Context) error { return f }})
+	row := access.Route{Least: access.Viewer, Handle: func(*gin.Context) error { return f }}
+	api := h.serve(row)
+	row.Auth = access.Page
+	page := h.serve(row)
+	return func(c *gin.Context) {
+		path := c.Request.URL.Path
+		if strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/codec/") || !strings.Contains(c.GetHeader("Accept"), "text/html") {
+			api(c)
+			return
+		}
+		page(c)
+	}
 }
 
 // admit finds out who is asking, puts it into the request's context, and refuses
@@ -70,8 +89,8 @@ func (h *handler) admit(c *gin.Context, r access.Route) error {
 	if err != nil {
 		return err
 	}
-	c.Request = c.Request.WithContext(access.With(c.Request.Context(), who))
-	if !r.Permits(who) {
+	c.Request = c.Request.WithContext(who.Context(c.Request.Context()))
+	if !r.Permits(who.Identity) {
 		return fault.New(fault.Forbidden, "your role does not allow this")
 	}
 	return nil
@@ -98,12 +117,15 @@ func permit(c *gin.Context, tenant string, least access.Role) error {
 	return nil
 }
 
-// leastOf gives the least role of the route that is being answered.
-func leastOf(c *gin.Context) access.Role {
+// routeOf gives the route that is being answered; where there is none one that
+// only an admin may use.
+func routeOf(c *gin.Context) access.Route {
 	r, _ := c.Get(routeKey)
-	route, ok := r.(access.Route)
-	if !ok {
-		return access.Admin
+	if route, ok := r.(access.Route); ok {
+		return route
 	}
-	return route.Least
+	return access.Route{Least: access.Admin}
 }
+
+// leastOf gives the least role of the route that is being answered.
+func leastOf(c *gin.Context) access.Role { return routeOf(c).Least }

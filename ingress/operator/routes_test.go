@@ -1,9 +1,12 @@
 package operator
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,24 +15,38 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// walk is one request to a route of the table, with what must hold for it. least
-// and scope are said here again, so that a slip in the table is seen. A route needs
-// a walk at least; it may have several.
+// walk is one request to a route of the table, with what must hold for it. least,
+// scope and auth are said here again, so that a slip in the table is seen. A route
+// needs a walk at least; it may have several.
 type walk struct {
 	method, pattern string
 	path, body      string
 	least           access.Role
 	scope           access.Scope
 	auth            access.Auth
+	// ok is the status for who may; 200 where it is not given.
+	ok int
 	// shared routes show something to a caller whose role is for another tenant
 	// than that of the email in the fakes, narrowed to what is theirs.
 	shared bool
+	// anyone is the status of a Public route, for anybody.
+	anyone int
+	// before prepares what the request is about.
+	before func(t *testing.T, b *testBundle)
 }
 
 // walks has a row for every route, by area; TestEveryRouteWithEveryRole fails for
 // a route without.
 func walks() []walk {
-	return slices.Concat(emailWalks(), editWalks(), sourceWalks(), replayWalks(), codecWalks())
+	return slices.Concat(
+		emailWalks(),
+		editWalks(),
+		sourceWalks(),
+		replayWalks(),
+		codecWalks(),
+		tokenWalks(),
+		loginWalks(),
+	)
 }
 
 func emailWalks() []walk {
@@ -51,11 +68,36 @@ func sourceWalks() []walk {
 	}
 }
 
-// wants gives the status for a caller.
+func tokenWalks() []walk {
+	const all = "/api/v1/tokens"
+	return []walk{
+		{method: "GET", pattern: all, path: all, least: access.Admin, scope: access.EveryTenant},
+		{
+			method: "POST", pattern: all, path: all, least: access.Admin, scope: access.EveryTenant, ok: http.StatusCreated,
+			body: `{"name":"ci","roles":{"acme":"operator"},"expires_at":"2027-01-01T00:00:00Z"}`,
+		},
+		{
+			method: "DELETE", pattern: all + "/:name", path: all + "/made", least: access.Admin, scope: access.EveryTenant,
+			before: func(t *testing.T, b *testBundle) { t.Helper(); b.makeToken(t, "made", nil) },
+		},
+	}
+}
+
+func loginWalks() []walk {
+	return []walk{
+		{method: "GET", pattern: "/login", path: "/login", auth: access.Public, anyone: http.StatusOK},
+		{method: "POST", pattern: "/login", path: "/login", auth: access.Public, anyone: http.StatusUnauthorized},
+		{method: "POST", pattern: "/logout", path: "/logout", auth: access.Page, least: access.Viewer, ok: http.StatusSeeOther, shared: true},
+		{method: "GET", pattern: "/oidc/start", path: "/oidc/start", auth: access.Public, anyone: http.StatusNotFound},
+		{method: "GET", pattern: "/oidc/callback", path: "/oidc/callback", auth: access.Public, anyone: http.StatusNotFound},
+	}
+}
+
+// wants gives the status for a caller who is known.
 func (w walk) wants(as string) int {
 	allowed := func(ok bool) int {
 		if ok {
-			return http.StatusOK
+			return cmp.Or(w.ok, http.StatusOK)
 		}
 		return http.StatusForbidden
 	}
@@ -65,7 +107,7 @@ func (w walk) wants(as string) int {
 	case "operator":
 		return allowed(access.Operator >= w.least)
 	case "admin":
-		return http.StatusOK
+		return allowed(true)
 	case "local": // admin of the email's tenant alone
 		return allowed(w.scope == access.SomeTenant)
 	case "mixed": // viewer everywhere, operator of another tenant
@@ -75,22 +117,27 @@ func (w walk) wants(as string) int {
 		case w.scope == access.EveryTenant:
 			return http.StatusForbidden
 		case w.shared:
-			return http.StatusOK
+			return allowed(true)
 		}
 		return http.StatusNotFound
 	}
-	return http.StatusUnauthorized
+	panic(as)
 }
 
-// TestEveryRouteWithEveryRole walks the whole table. A route that somebody adds
-// without a walk fails it.
-func TestEveryRouteWithEveryRole(t *testing.T) {
-	t.Parallel()
-	codes := map[int]fault.Code{
+// codes are the codes of refusals in JSON.
+func codes() map[int]fault.Code {
+	return map[int]fault.Code{
 		http.StatusUnauthorized: fault.Unauthorized, http.StatusForbidden: fault.Forbidden, http.StatusNotFound: fault.NotFound,
 	}
+}
+
+// TestEveryRouteWithEveryRole walks the whole table, by bearer token and by
+// session. A route that somebody adds without a walk fails it.
+func TestEveryRouteWithEveryRole(t *testing.T) {
+	t.Parallel()
 	table := map[string]access.Route{}
 	for _, r := range setup(t).handler.routes() {
+		require.NotContains(t, table, r.Method+" "+r.Path)
 		table[r.Method+" "+r.Path] = r
 	}
 	walked := map[string]bool{}
@@ -102,24 +149,149 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 		require.Equal(t, w.least, r.Least, name)
 		require.Equal(t, w.scope, r.Scope, name)
 		require.Equal(t, w.auth, r.Auth, name)
+		require.Equal(t, r.Auth == access.Public, r.Least == access.Nobody, "%s: only what is public is for nobody", name)
 		t.Run(w.method+" "+w.path, func(t *testing.T) {
 			t.Parallel()
-			for _, as := range []string{"", "unknown", "viewer", "operator", "admin", "local", "mixed", "foreign"} {
-				b := setup(t)
-				resp, body := b.do(t, w.method, w.path, as, w.body)
-				want := w.wants(as)
-				require.Equal(t, want, resp.StatusCode, "%s: %s", as, body)
-				require.Equal(t, want == http.StatusUnauthorized, resp.Header.Get("WWW-Authenticate") != "")
-				if want != http.StatusOK {
-					requireRefused(t, resp, body, want, codes[want])
-					require.Empty(t, b.decider.seen(), as)
+			if w.auth == access.Public {
+				w.walkPublic(t)
+				return
+			}
+			w.walkStrangers(t)
+			for _, as := range []string{"viewer", "operator", "admin", "local", "mixed", "foreign"} {
+				if w.auth == access.Page {
+					w.requireStranger(t, setup(t), as, nil) // a token opens no page
+				} else {
+					w.walkAs(t, as, nil)
 				}
+				w.walkAs(t, as, session(as))
+				w.walkUnproven(t, as)
 			}
 		})
 	}
 	for name := range table {
 		require.True(t, walked[name], "no walk for %s", name)
 	}
+}
+
+// a visit is how a request comes by a session.
+type visit struct {
+	as                 string
+	noToken, elsewhere bool
+	late               time.Duration // how long after the login
+}
+
+func session(as string) *visit { return &visit{as: as} }
+
+// send sends the request of a walk, by session or else by token.
+func (w walk) send(t *testing.T, b *testBundle, as string, by *visit) (*http.Response, string) {
+	t.Helper()
+	if w.before != nil {
+		w.before(t, b)
+	}
+	if by == nil {
+		return b.do(t, w.method, w.path, as, w.body)
+	}
+	cookie, csrf := b.login(t, by.as)
+	b.clock.add(by.late)
+	req, err := http.NewRequestWithContext(t.Context(), w.method, b.server.URL+w.path, strings.NewReader(w.body))
+	require.NoError(t, err)
+	req.AddCookie(cookie)
+	req.Header.Set("Content-Type", "application/json")
+	if !by.noToken {
+		req.Header.Set(access.CSRFHeader, csrf)
+	}
+	if by.elsewhere {
+		req.Header.Set("Origin", "https://evil.example")
+	}
+	return b.send(t, req)
+}
+
+// walkAs sends the request of somebody who is known.
+func (w walk) walkAs(t *testing.T, as string, by *visit) {
+	t.Helper()
+	b := setup(t)
+	resp, body := w.send(t, b, as, by)
+	want := w.wants(as)
+	require.Equal(t, want, resp.StatusCode, "%s, session: %t: %s", as, by != nil, body)
+	require.Empty(t, resp.Header.Get("WWW-Authenticate"))
+	if want >= http.StatusBadRequest {
+		w.requireRefused(t, b, resp, body, want)
+	}
+}
+
+// walkStrangers sends the request of those whom nobody knows, or no more.
+func (w walk) walkStrangers(t *testing.T) {
+	t.Helper()
+	for _, as := range []string{"", "unknown"} {
+		w.requireStranger(t, setup(t), as, nil)
+	}
+	for _, ended := range []string{"revoked", "expired"} {
+		b := setup(t)
+		past := b.clock.Now()
+		text := b.makeToken(t, ended, func(token *ledger.Token) {
+			if token.ExpiresAt = &past; ended == "revoked" {
+				token.ExpiresAt, token.RevokedAt = nil, &past
+			}
+		})
+		w.requireStranger(t, b, text, nil)
+	}
+	w.requireStranger(t, setup(t), "", &visit{as: "admin", late: 8 * time.Hour})
+	w.requireStranger(t, setup(t), "", &visit{as: "admin", late: 25 * time.Hour})
+}
+
+// requireStranger sees that somebody is not known, and did nothing.
+func (w walk) requireStranger(t *testing.T, b *testBundle, as string, by *visit) {
+	t.Helper()
+	resp, body := w.send(t, b, as, by)
+	if w.auth == access.Page {
+		require.Equal(t, http.StatusSeeOther, resp.StatusCode, body)
+		require.True(t, strings.HasPrefix(resp.Header.Get("Location"), access.LoginPath), resp.Header)
+		return
+	}
+	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "%s: %s", as, body)
+	require.NotEmpty(t, resp.Header.Get("WWW-Authenticate"))
+	w.requireRefused(t, b, resp, body, http.StatusUnauthorized)
+}
+
+// walkUnproven sends what a page of somebody else could make a browser send.
+func (w walk) walkUnproven(t *testing.T, as string) {
+	t.Helper()
+	if w.method == http.MethodGet || w.auth == access.CORS {
+		return
+	}
+	for _, by := range []*visit{{as: as, noToken: true}, {as: as, elsewhere: true}} {
+		b := setup(t)
+		resp, body := w.send(t, b, "", by)
+		require.Equal(t, http.StatusForbidden, resp.StatusCode, body)
+		w.requireRefused(t, b, resp, body, http.StatusForbidden)
+	}
+}
+
+// walkPublic sends the request of anybody.
+func (w walk) walkPublic(t *testing.T) {
+	t.Helper()
+	for _, as := range []string{"", "unknown", "admin"} {
+		resp, body := w.send(t, setup(t), as, nil)
+		require.Equal(t, w.anyone, resp.StatusCode, body)
+		require.Equal(t, access.PagePolicy, resp.Header.Get("Content-Security-Policy"))
+	}
+}
+
+// requireRefused checks the form of a refusal, and that nothing happened.
+func (w walk) requireRefused(t *testing.T, b *testBundle, resp *http.Response, body string, status int) {
+	t.Helper()
+	require.Empty(t, b.decider.seen())
+	tokens, err := b.store.Tokens(t.Context())
+	require.NoError(t, err)
+	for _, token := range tokens {
+		require.NotEqual(t, "ci", token.Name)
+		require.True(t, token.Name != "made" || token.RevokedAt == nil)
+	}
+	if w.auth == access.Page {
+		require.Equal(t, "text/html; charset=utf-8", resp.Header.Get("Content-Type"))
+		return
+	}
+	requireRefused(t, resp, body, status, codes()[status])
 }
 
 // TestUncleanAttachmentsAskForMore is about the one route whose least role follows

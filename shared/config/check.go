@@ -79,6 +79,7 @@ func (f *File) applyDefaults() {
 		orDefault(&s.Limit.Burst, s.Limit.Rate)
 	}
 	f.Ingress.applyDefaults()
+	f.Access.ApplyDefaults()
 	for i := range f.Destinations {
 		d := &f.Destinations[i]
 		orDefault(&d.Timeout, defaultTimeout)

@@ -30,6 +30,7 @@ type File struct {
 	Retry        Retry         `yaml:"retry"`
 	Ingress      Ingress       `yaml:"ingress"`
 	Encryption   Encryption    `yaml:"encryption"`
+	Access       Access        `yaml:"access"`
 }
 
 // Source is one webhook endpoint: who posts there and how it proves itself.

@@ -108,6 +108,7 @@ func load(ctx context.Context, path string, text []byte, from Resolver, now time
 		c.checkSource(s, i)
 	}
 	c.checkIngress(file)
+	c.checkAccess(file)
 	c.resolve(ctx, file, from, now)
 	if len(c.mistakes) > 0 {
 		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })

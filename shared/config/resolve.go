@@ -80,6 +80,9 @@ func (c *checker) resolve(ctx context.Context, f *File, from Resolver, now time.
 		}
 		tokens[token.Key.Reveal()] = i
 	}
+	if oidc := &f.Access.OIDC; oidc.ClientSecret.Ref != "" {
+		c.resolveOne(&oidc.ClientSecret.Key, oidc.ClientSecret.Ref, "access", "oidc", "client_secret", "ref")
+	}
 	for i := range f.Encryption.Keys {
 		key := &f.Encryption.Keys[i]
 		at := []any{"encryption", "keys", i, "ref"}
@@ -115,6 +118,7 @@ func (c *checker) references(f *File) []wanted {
 	for i, o := range f.Operators {
 		add(o.Token.Ref, false, "operators", i, "token", "ref")
 	}
+	add(f.Access.OIDC.ClientSecret.Ref, false, "access", "oidc", "client_secret", "ref")
 	for i, k := range f.Encryption.Keys {
 		add(k.Ref, false, "encryption", "keys", i, "ref")
 	}

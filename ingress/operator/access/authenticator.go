@@ -2,64 +2,147 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
+	"mailroom/ingress/guard"
 	"mailroom/shared/config"
-	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// An address may try so many tokens that nobody has, each with a question to the
+// database, before it is put off.
+const (
+	badTokens    = 60
+	badTokensPer = time.Minute
 )
 
 // Config says who may come in.
 type Config struct {
 	// Operators are the tokens of the configuration.
 	Operators []config.Operator
+	Access    config.Access
+	// TrustedProxies may say for which address they ask, as at the door.
+	TrustedProxies []string
 }
 
 // Deps is what an Authenticator needs.
 type Deps struct {
-	Now func() time.Time // nil means time.Now
+	Tokens   Tokens           // nil: the tokens of the configuration alone
+	Sessions Sessions         // nil: nobody can log in
+	Now      func() time.Time // nil means time.Now
 }
 
 // Authenticator finds out who sends a request. It is safe for concurrent use.
 type Authenticator struct {
+	access     config.Access
 	configured []configured
+	tokens     Tokens
+	sessions   Sessions
+	secure     bool // cookies are for TLS alone
 	now        func() time.Time
+
+	origin   *http.CrossOriginProtection
+	proxies  *guard.Proxies
+	throttle *guard.Throttle
+
+	tokenCache   *cache[ledger.Token]
+	sessionCache *cache[ledger.Session]
 }
 
-// New makes an Authenticator. Without operators it knows nobody.
+// New makes an Authenticator. Without operators and tokens it knows nobody.
 func New(cfg Config, deps Deps) (*Authenticator, error) {
 	list, err := newConfigured(cfg.Operators)
 	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
-	a := &Authenticator{configured: list, now: deps.Now}
+	proxies, err := guard.NewProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("access: %w", err)
+	}
+	cfg.Access.ApplyDefaults()
+	a := &Authenticator{
+		access: cfg.Access, configured: list, tokens: deps.Tokens, sessions: deps.Sessions, now: deps.Now,
+		secure: strings.HasPrefix(cfg.Access.PublicURL, "https://"), origin: http.NewCrossOriginProtection(), proxies: proxies,
+		throttle:   guard.NewThrottle(config.Throttle{Failures: badTokens, Per: badTokensPer}),
+		tokenCache: newCache[ledger.Token](), sessionCache: newCache[ledger.Session](),
+	}
 	if a.now == nil {
 		a.now = time.Now
+	}
+	if a.access.PublicURL != "" {
+		// Behind a proxy the Host that arrives here may be another.
+		if err := a.origin.AddTrustedOrigin(strings.TrimSuffix(a.access.PublicURL, "/")); err != nil {
+			return nil, errors.New("access: public_url is not an origin such as https://mailroom.example.com")
+		}
 	}
 	return a, nil
 }
 
-// Authenticate gives who sends r by one of the ways that auth takes. A request
-// with a bad token is unauthorized, whatever else it carries.
-func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Identity, error) {
-	refused := fault.New(fault.Unauthorized, "this needs an Authorization header with a valid bearer token")
-	if header := r.Header.Get("Authorization"); header != "" && (auth == API || auth == CORS) {
-		token, ok := bearer(header)
-		if !ok {
-			return Identity{}, refused
-		}
-		return a.token(r.Context(), token)
-	}
-	return Identity{}, refused
+// Caller is who sent a request.
+type Caller struct {
+	Identity
+	Session *Session // nil: by a bearer token, or nobody
 }
 
-// token gives whose token it is.
-func (a *Authenticator) token(_ context.Context, text string) (Identity, error) {
-	who, ok := findConfigured(a.configured, sha256.Sum256([]byte(text)), a.now())
-	if !ok {
-		return Identity{}, fault.New(fault.Unauthorized, "this needs an Authorization header with a valid bearer token")
+// Context gives a context that carries the caller, for From and SessionFrom.
+func (c Caller) Context(ctx context.Context) context.Context {
+	ctx = With(ctx, c.Identity)
+	if c.Session != nil {
+		ctx = context.WithValue(ctx, sessionKey{}, *c.Session)
 	}
-	return who, nil
+	return ctx
+}
+
+// Authenticate gives who sends r, by one of the ways that auth takes. It fails with
+// fault.Unauthorized for who is not known, fault.Forbidden for a request that our
+// pages did not send, fault.RateLimited for who has tried too much, and
+// fault.StorageUnavailable where nobody can say. A bad token is unauthorized
+// whatever else the request carries. Public fails never.
+func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error) {
+	if header := r.Header.Get("Authorization"); header != "" && (auth == API || auth == CORS) {
+		text, ok := bearer(header)
+		if !ok {
+			return Caller{}, errNoToken
+		}
+		who, err := a.byToken(r, text)
+		return Caller{Identity: who}, err
+	}
+	c, err := a.bySession(r)
+	if auth == Public {
+		return c, nil
+	}
+	if err != nil && auth != Page && errors.Is(err, errNoSession) {
+		err = errNoToken
+	}
+	if err == nil && auth != CORS {
+		err = a.proven(r, c.Session)
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	return c, nil
+}
+
+// rolesOf gives what the configuration gives to groups of the OpenID provider.
+func (a *Authenticator) rolesOf(groups []string) map[string]Role {
+	roles := map[string]Role{}
+	for _, g := range a.access.OIDC.Groups {
+		for _, group := range groups {
+			if g.Group != group {
+				continue
+			}
+			tenants := g.Tenants
+			if len(tenants) == 0 {
+				tenants = []string{Everywhere}
+			}
+			for _, t := range tenants {
+				roles[t] = max(roles[t], ParseRole(g.Role))
+			}
+		}
+	}
+	return roles
 }

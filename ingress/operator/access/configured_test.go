@@ -18,7 +18,8 @@ func identify(t *testing.T, a *Authenticator, header string) (Identity, error) {
 	if header != "" {
 		r.Header.Set("Authorization", header)
 	}
-	return a.Authenticate(r, API)
+	c, err := a.Authenticate(r, API)
+	return c.Identity, err
 }
 
 func TestIdentify(t *testing.T) {

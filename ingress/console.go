@@ -1,0 +1,51 @@
+package ingress
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailroom/ingress/audit"
+	"mailroom/ingress/operator"
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/codec"
+	"mailroom/shared/config"
+	"mailroom/shared/secret"
+	"mailroom/shared/temporal"
+)
+
+// newConsole wires all that the operator listener answers.
+func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *audit.KeyUse, reg prometheus.Registerer,
+	logger *slog.Logger) (http.Handler, error) {
+	who, err := access.New(access.Config{
+		Operators: file.Operators, Access: file.Access, TrustedProxies: file.Ingress.TrustedProxies,
+	}, access.Deps{Tokens: d.reader, Sessions: d.reader})
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	login, err := access.NewLogin(access.LoginDeps{Access: who, Logins: d.reader, Logger: logger, Registry: reg})
+	if err != nil {
+		return nil, err
+	}
+	payloads, err := codec.New(codec.Config{Origins: file.Operator.UIOrigins}, temporal.NewCodec(d.keys))
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	editor, err := newEditor(file, d)
+	if err != nil {
+		return nil, err
+	}
+	console, err := operator.New(operator.Config{Sources: file.Sources, Tenants: file.Tenants}, operator.Deps{
+		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes()), Tokens: d.reader,
+		Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: logger,
+		Failures: d.reader, KeyUse: keys, Secrets: secrets,
+		Replays: d.reader, Runner: temporal.NewReplays(d.temporal), Editor: editor,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return payloads.CORS(console), nil
+}

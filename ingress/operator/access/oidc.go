@@ -1,0 +1,135 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/oauth2"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// Logins keeps the logins that have begun at the provider.
+type Logins interface {
+	SaveLogin(ctx context.Context, l ledger.Login, now time.Time) error
+	// TakeLogin gives a login once, and fault.NotFound from then on.
+	TakeLogin(ctx context.Context, state [32]byte) (ledger.Login, error)
+}
+
+// maxParameter bounds what comes back from the provider in bytes.
+const maxParameter = 4096
+
+// start answers GET /oidc/start: it sends the browser to the provider, bound to
+// this browser by a cookie.
+func (l *Login) start(c *gin.Context) error {
+	if l.provider == nil || !l.trusts(c.Request) {
+		return fault.New(fault.NotFound, "there is no OpenID provider")
+	}
+	if done, err := l.limited(c); done {
+		return err
+	}
+	state, browser := random(), random()
+	login := ledger.Login{
+		State: sha256.Sum256([]byte(state)), Browser: sha256.Sum256([]byte(browser)), Verifier: oauth2.GenerateVerifier(),
+		Nonce: random(), Next: localPath(c.Query("next")), ExpiresAt: l.now().Add(loginFor),
+	}
+	address, err := l.provider.authorize(c.Request.Context(), state, login.Nonce, login.Verifier)
+	if err != nil {
+		return l.failed(c, err, login.Next)
+	}
+	if err := l.logins.SaveLogin(c.Request.Context(), login, l.now()); err != nil {
+		return l.failed(c, err, login.Next)
+	}
+	l.setCookie(c.Writer, loginCookie, browser, loginFor)
+	c.Redirect(http.StatusSeeOther, address)
+	return nil
+}
+
+// callback answers GET /oidc/callback, where the provider sends the browser back
+// (RFC 6749 §4.1.2). Whatever it brings serves once.
+func (l *Login) callback(c *gin.Context) error {
+	if l.provider == nil {
+		return fault.New(fault.NotFound, "there is no OpenID provider")
+	}
+	if done, err := l.limited(c); done {
+		return err
+	}
+	login, err := l.resume(c)
+	if err != nil {
+		return l.failed(c, err, "/")
+	}
+	if problem := c.Query("error"); problem != "" {
+		l.note(c, ResultDenied, "", "oidc")
+		return l.render(c, http.StatusForbidden, login.Next, "The login of your organisation did not let you in.")
+	}
+	who, err := l.provider.exchange(c.Request.Context(), c.Query("code"), login)
+	if err != nil {
+		return l.failed(c, err, login.Next)
+	}
+	if who.name == "" {
+		return l.failed(c, errNotVouched, login.Next)
+	}
+	groups := slices.DeleteFunc(who.groups, func(g string) bool { return len(l.rolesOf([]string{g})) == 0 })
+	if len(groups) == 0 {
+		l.note(c, ResultNoRole, who.name, "oidc")
+		return l.render(c, http.StatusForbidden, login.Next,
+			"Your organisation's login knows you, but none of your groups has a role here. Ask who runs Mailroom.")
+	}
+	err = l.startSession(c.Writer, c.Request, ledger.Session{Name: who.name, Display: who.display, Groups: groups})
+	if err != nil {
+		return l.failed(c, err, login.Next)
+	}
+	l.note(c, ResultOK, who.name, "oidc")
+	c.Redirect(http.StatusSeeOther, login.Next)
+	return nil
+}
+
+// resume gives the login that the provider answers, begun by this browser, not
+// long ago and not answered yet.
+func (l *Login) resume(c *gin.Context) (ledger.Login, error) {
+	state, iss := c.Query("state"), c.Query("iss")
+	cookie, err := c.Request.Cookie(l.cookieName(loginCookie))
+	l.setCookie(c.Writer, loginCookie, "", 0)
+	switch {
+	case err != nil, state == "", len(state) > maxParameter, len(c.Query("code")) > maxParameter,
+		iss != "" && iss != l.access.OIDC.Issuer: // RFC 9207 §2.4
+		return ledger.Login{}, errNotVouched
+	}
+	login, err := l.logins.TakeLogin(c.Request.Context(), sha256.Sum256([]byte(state)))
+	if fault.Is(err, fault.NotFound) {
+		return login, errNotVouched
+	}
+	if err != nil {
+		return login, err
+	}
+	browser := sha256.Sum256([]byte(cookie.Value))
+	if subtle.ConstantTimeCompare(browser[:], login.Browser[:]) != 1 || !l.now().Before(login.ExpiresAt) {
+		return login, errNotVouched
+	}
+	return login, nil
+}
+
+// failed answers a login that did not come to its end with the login page.
+func (l *Login) failed(c *gin.Context, err error, next string) error {
+	f := fault.From(err)
+	result, status, problem := ResultFailed, http.StatusServiceUnavailable, "Mailroom cannot log you in at the moment. Try again."
+	switch f.Code {
+	case fault.Unauthorized:
+		result, status, problem = ResultRefused, http.StatusUnauthorized, f.Public
+	case fault.DownstreamUnavailable:
+		problem = f.Public
+	}
+	l.note(c, result, "", "oidc")
+	l.logger.Warn("login.cause", slog.Any("error", err))
+	if status == http.StatusServiceUnavailable {
+		c.Header("Retry-After", "5")
+	}
+	return l.render(c, status, next, problem)
+}

@@ -1,0 +1,217 @@
+package access
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+const (
+	providerTimeout = 10 * time.Second
+	// A provider that was away is asked again after providerPause, what one said of
+	// itself is believed for providerFresh.
+	providerPause = 2 * time.Second
+	providerFresh = time.Hour
+)
+
+// provider is the OpenID provider, found when it is first needed.
+type provider struct {
+	access config.Access
+	client *http.Client
+	now    func() time.Time
+
+	mu     sync.Mutex
+	found  *oidc.Provider
+	asked  time.Time
+	failed error
+}
+
+func newProvider(access config.Access, client *http.Client, now func() time.Time) *provider {
+	if client == nil {
+		client = &http.Client{Timeout: providerTimeout}
+	}
+	return &provider{access: access, client: client, now: now}
+}
+
+// context makes the libraries use our client. Keys are fetched with it later on,
+// so that it must not end with a request.
+func (p *provider) context(ctx context.Context) context.Context {
+	return oidc.ClientContext(ctx, p.client)
+}
+
+// discover gives what the provider says of itself (OpenID Connect Discovery §4).
+func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	age := p.now().Sub(p.asked)
+	switch {
+	case p.failed == nil && p.found != nil && age < providerFresh:
+		return p.found, nil
+	case p.failed != nil && age < providerPause:
+		if p.found != nil {
+			return p.found, nil
+		}
+		return nil, p.failed
+	}
+	found, err := oidc.NewProvider(p.context(context.WithoutCancel(ctx)), p.access.OIDC.Issuer)
+	p.asked, p.failed = p.now(), nil
+	if err != nil {
+		p.failed = fault.Wrap(fault.DownstreamUnavailable, "The login of your organisation does not answer. Try again in a moment.", err)
+		if p.found != nil {
+			return p.found, nil
+		}
+		return nil, p.failed
+	}
+	p.found = found
+	return found, nil
+}
+
+func (p *provider) oauth(found *oidc.Provider) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: p.access.OIDC.ClientID, ClientSecret: p.access.OIDC.ClientSecret.Key.Reveal(), Endpoint: found.Endpoint(),
+		RedirectURL: p.access.PublicURL + "/oidc/callback", Scopes: p.access.OIDC.Scopes,
+	}
+}
+
+// authorize gives the address of the provider's login (OpenID Connect Core §3.1.2.1,
+// RFC 7636).
+func (p *provider) authorize(ctx context.Context, state, nonce, verifier string) (string, error) {
+	found, err := p.discover(ctx)
+	if err != nil {
+		return "", err
+	}
+	return p.oauth(found).AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)), nil
+}
+
+// person is whom the provider vouches for.
+type person struct {
+	name, display string
+	groups        []string
+}
+
+// errNotVouched is for an answer of the provider that does not hold.
+var errNotVouched = fault.New(fault.Unauthorized, "The answer of your organisation's login is not valid. Log in again.")
+
+// exchange turns a code into a person (OpenID Connect Core §3.1.3).
+func (p *provider) exchange(ctx context.Context, code string, login ledger.Login) (person, error) {
+	found, err := p.discover(ctx)
+	if err != nil {
+		return person{}, err
+	}
+	ctx = p.context(ctx)
+	tokens, err := p.oauth(found).Exchange(ctx, code, oauth2.VerifierOption(login.Verifier))
+	if err != nil {
+		var answered *oauth2.RetrieveError
+		if errors.As(err, &answered) && answered.Response.StatusCode < http.StatusInternalServerError {
+			return person{}, fmt.Errorf("exchange code: %s: %w", answered.ErrorCode, errNotVouched)
+		}
+		return person{}, fault.Wrap(fault.DownstreamUnavailable, "The login of your organisation does not answer. Try again in a moment.", err)
+	}
+	text, ok := tokens.Extra("id_token").(string)
+	if !ok {
+		return person{}, fmt.Errorf("no id_token: %w", errNotVouched)
+	}
+	verifier := found.Verifier(&oidc.Config{ClientID: p.access.OIDC.ClientID, Now: p.now})
+	token, err := verifier.Verify(ctx, text)
+	if err != nil {
+		// The library's text quotes claims, at most audience and times.
+		return person{}, fmt.Errorf("id_token: %w: %w", err, errNotVouched)
+	}
+	if subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(login.Nonce)) != 1 {
+		return person{}, fmt.Errorf("id_token: nonce: %w", errNotVouched)
+	}
+	return p.person(ctx, found, token, tokens)
+}
+
+// person reads the claims, from the userinfo endpoint too where the ID token has
+// no groups (OpenID Connect Core §5.3).
+func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc.IDToken, tokens *oauth2.Token) (person, error) {
+	claims := map[string]any{}
+	if err := token.Claims(&claims); err != nil {
+		return person{}, fmt.Errorf("id_token: %w: %w", err, errNotVouched)
+	}
+	o := p.access.OIDC
+	if _, there := claims[o.GroupsClaim]; !there && found.UserInfoEndpoint() != "" {
+		info, err := found.UserInfo(ctx, oauth2.StaticTokenSource(tokens))
+		switch {
+		case err != nil:
+			return person{}, fault.Wrap(fault.DownstreamUnavailable, "The login of your organisation does not answer. Try again in a moment.", err)
+		case info.Subject != token.Subject:
+			return person{}, fmt.Errorf("userinfo is about another subject: %w", errNotVouched)
+		}
+		more := map[string]any{}
+		if err := info.Claims(&more); err != nil {
+			return person{}, fmt.Errorf("userinfo: %w: %w", err, errNotVouched)
+		}
+		for name, value := range more {
+			if _, there := claims[name]; !there {
+				claims[name] = value
+			}
+		}
+	}
+	return person{name: p.nameOf(claims, token.Subject), display: displayOf(claims), groups: groupsOf(claims[o.GroupsClaim])}, nil
+}
+
+// nameOf gives what decisions record. It always has an @, which no name of a token
+// has: nobody at the provider can pass for a token. An address that the provider
+// has not verified does not count.
+func (p *provider) nameOf(claims map[string]any, subject string) string {
+	name, _ := claims[p.access.OIDC.NameClaim].(string)
+	if verified, there := claims["email_verified"].(bool); p.access.OIDC.NameClaim == "email" && there && !verified {
+		name = ""
+	}
+	host := p.access.OIDC.Issuer
+	if u, err := url.Parse(host); err == nil {
+		host = u.Hostname()
+	}
+	for _, candidate := range []string{name, subject} {
+		if !strings.Contains(candidate, "@") {
+			candidate += "@" + host
+		}
+		if !strings.HasPrefix(candidate, "@") && len(candidate) <= contract.MaxActor && Plain(candidate) {
+			return candidate
+		}
+	}
+	return ""
+}
+
+// displayOf gives what people see.
+func displayOf(claims map[string]any) string {
+	name, _ := claims["name"].(string)
+	if len(name) > contract.MaxActor || !Plain(name) {
+		return ""
+	}
+	return name
+}
+
+// groupsOf reads a list of names, or one alone. What is neither gives nothing.
+func groupsOf(claim any) []string {
+	var groups []string
+	switch v := claim.(type) {
+	case string:
+		groups = append(groups, v)
+	case []any:
+		for _, g := range v {
+			if name, ok := g.(string); ok {
+				groups = append(groups, name)
+			}
+		}
+	case json.Number, nil:
+	}
+	return groups
+}

@@ -1,0 +1,192 @@
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// maxTokenRequest bounds the body of a request for a token in bytes.
+const maxTokenRequest = 64 << 10
+
+// clientHeader names the program that calls; see viaOf.
+const clientHeader = "X-Mailroom-Client"
+
+// tokenName is what a token may be called. It has no @, which every person has whom
+// the OpenID provider vouches for.
+var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// Tokens makes, lists and ends bearer tokens, and keeps that in the audit chain.
+type Tokens interface {
+	CreateToken(ctx context.Context, t ledger.Token, via string) error
+	RevokeToken(ctx context.Context, name, by, via string, at time.Time) error
+	Tokens(ctx context.Context) ([]ledger.Token, error)
+}
+
+// tokenRoutes are about bearer tokens, which may do anything anywhere: they are for
+// the admins of every tenant.
+func (h *handler) tokenRoutes() []access.Route {
+	const one = "/api/v1/tokens/:name"
+	row := func(method, path string, handle func(*gin.Context) error) access.Route {
+		return access.Route{Method: method, Path: path, Least: access.Admin, Scope: access.EveryTenant, Handle: handle}
+	}
+	return []access.Route{
+		row(http.MethodGet, "/api/v1/tokens", h.listTokens),
+		row(http.MethodPost, "/api/v1/tokens", h.createToken),
+		row(http.MethodDelete, one, h.revokeToken),
+	}
+}
+
+// tokenRequest is the body of a request for a token.
+type tokenRequest struct {
+	Name string `json:"name"`
+	// Roles by tenant; "*" holds for every tenant.
+	Roles     map[string]string `json:"roles"`
+	ExpiresAt *time.Time        `json:"expires_at"` // null: never
+}
+
+// createdToken answers with the text of a token, which is never shown again.
+type createdToken struct {
+	Text string `json:"token"`
+	ledger.Token
+}
+
+func (h *handler) listTokens(c *gin.Context) error {
+	if _, err := parameters(c); err != nil {
+		return err
+	}
+	list := []ledger.Token{}
+	if h.made != nil {
+		found, err := h.made.Tokens(c.Request.Context())
+		if err != nil {
+			return err
+		}
+		list = append(list, found...)
+	}
+	c.JSON(http.StatusOK, map[string]any{"tokens": list})
+	return nil
+}
+
+func (h *handler) createToken(c *gin.Context) error {
+	in, err := h.readToken(c)
+	if err != nil {
+		return err
+	}
+	if h.made == nil {
+		return fault.New(fault.NotFound, "no tokens can be made here")
+	}
+	text, sum := access.NewToken()
+	t := ledger.Token{
+		Name: in.Name, SHA256: sum, Roles: in.Roles, CreatedBy: caller(c).Name, CreatedAt: h.now().UTC().Truncate(time.Microsecond),
+		ExpiresAt: in.ExpiresAt,
+	}
+	if err := h.made.CreateToken(c.Request.Context(), t, string(viaOf(c))); err != nil {
+		return err
+	}
+	h.logger.Info("token.created", slog.String("name", t.Name), slog.String("actor", t.CreatedBy))
+	c.JSON(http.StatusCreated, createdToken{Text: text, Token: t})
+	return nil
+}
+
+func (h *handler) revokeToken(c *gin.Context) error {
+	if _, err := parameters(c); err != nil {
+		return err
+	}
+	missing := fault.New(fault.NotFound, "there is no token of this name")
+	name, err := pathValue(c, "name")
+	if err != nil || h.made == nil {
+		return missing
+	}
+	if h.access.Configured(name) {
+		return fault.New(fault.DecisionRefused, "this token stands in the configuration and ends there")
+	}
+	by := caller(c).Name
+	if err := h.made.RevokeToken(c.Request.Context(), name, by, string(viaOf(c)), h.now()); err != nil {
+		return err
+	}
+	h.access.Forget()
+	h.logger.Info("token.revoked", slog.String("name", name), slog.String("actor", by))
+	c.JSON(http.StatusOK, map[string]any{"ok": true, "name": name})
+	return nil
+}
+
+// readToken reads and checks the body. It says what is wrong and never repeats
+// what was sent.
+func (h *handler) readToken(c *gin.Context) (tokenRequest, error) {
+	var in tokenRequest
+	if _, err := parameters(c); err != nil {
+		return in, err
+	}
+	if err := readBody(c, &in, maxTokenRequest); err != nil {
+		return in, err
+	}
+	switch {
+	case !tokenName.MatchString(in.Name):
+		return in, fault.New(fault.RequestInvalid,
+			"name must be 1 to 63 letters, digits, dots, hyphens or underscores, the first a letter or digit")
+	case h.access.Configured(in.Name):
+		return in, fault.New(fault.RequestInvalid, "there is a token of this name in the configuration")
+	case len(in.Roles) == 0:
+		return in, fault.New(fault.RequestInvalid, `roles must give a role by tenant; "*" is every tenant`)
+	case in.ExpiresAt != nil && !h.now().Before(*in.ExpiresAt):
+		return in, fault.New(fault.RequestInvalid, "expires_at is past")
+	}
+	for tenant, role := range in.Roles {
+		if access.ParseRole(role) == access.Nobody {
+			return in, fault.New(fault.RequestInvalid, "a role must be viewer, operator or admin")
+		}
+		if tenant != access.Everywhere && !slices.Contains(h.tenants, tenant) {
+			return in, fault.New(fault.RequestInvalid, "roles names a tenant that is not configured")
+		}
+	}
+	return in, nil
+}
+
+// readBody reads one JSON object of known fields.
+func readBody(c *gin.Context, into any, limit int64) error {
+	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
+		return fault.New(fault.ContentTypeInvalid, "the body is sent as application/json")
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil {
+		if _, trailing := decoder.Token(); !errors.Is(trailing, io.EOF) {
+			err = errors.New("more than one value")
+		}
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return fault.Newf(fault.BodyTooLarge, "the body has at most %d bytes", limit)
+	case err != nil:
+		return fault.New(fault.RequestInvalid, "the body is one JSON object of the documented fields and no others")
+	}
+	return nil
+}
+
+// viaOf says through what a request came: a browser's session is the console's, and
+// mailctl tells of itself. It is for the record, and decides nothing.
+func viaOf(c *gin.Context) contract.Via {
+	if _, ok := access.SessionFrom(c.Request.Context()); ok {
+		return contract.ViaConsole
+	}
+	if c.GetHeader(clientHeader) == "mailctl" {
+		return contract.ViaMailctl
+	}
+	return contract.ViaAPI
+}
