@@ -40,6 +40,7 @@ func (s *session) call(method, path string, query url.Values, body []byte) (*htt
 		return nil, usagef("--api: this is no address")
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("X-Mailroom-Client", "mailctl") // so that decisions say how they came
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

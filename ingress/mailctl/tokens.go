@@ -1,0 +1,108 @@
+package mailctl
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"mailroom/shared/ledger"
+)
+
+type tokensCommands struct {
+	Create tokensCreateCommand `cmd:"" help:"Make a bearer token; its text is printed once and kept nowhere."`
+	List   tokensListCommand   `cmd:"" help:"List the tokens that were made, those that have ended too."`
+	Revoke tokensRevokeCommand `cmd:"" help:"End a token for good."`
+}
+
+type tokensCreateCommand struct {
+	Name    string        `arg:"" help:"What decisions record; it is given once and never again."`
+	Role    string        `required:"" enum:"viewer,operator,admin" help:"viewer, operator or admin."`
+	Tenant  []string      `help:"Only for this tenant; may be repeated. Default: every tenant."`
+	Expires time.Duration `help:"How long it is good for, such as 720h. Default: for ever."`
+}
+
+// Run prints the text of the token alone, so that a script can take it.
+func (c *tokensCreateCommand) Run(s *session) error {
+	if c.Expires < 0 {
+		return usagef("--expires: must be more than 0")
+	}
+	in := map[string]any{"name": c.Name}
+	roles := map[string]string{}
+	for _, t := range c.Tenant {
+		roles[t] = c.Role
+	}
+	if len(roles) == 0 {
+		roles["*"] = c.Role
+	}
+	in["roles"] = roles
+	if c.Expires > 0 {
+		in["expires_at"] = s.now().Add(c.Expires).UTC().Truncate(time.Second)
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("create token: %w", err)
+	}
+	var made struct {
+		Token string `json:"token"`
+	}
+	if err := s.callJSON(http.MethodPost, "/api/v1/tokens", nil, body, &made); err != nil || s.json() {
+		return err
+	}
+	return s.printf("%s\n", visible(made.Token))
+}
+
+type tokensListCommand struct{}
+
+// Run prints a line for each token.
+func (c *tokensListCommand) Run(s *session) error {
+	var list struct {
+		Tokens []ledger.Token `json:"tokens"`
+	}
+	if err := s.callJSON(http.MethodGet, "/api/v1/tokens", nil, nil, &list); err != nil || s.json() {
+		return err
+	}
+	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
+	line := liner(table)
+	line("NAME", "ROLES", "STATE", "MADE BY", "MADE", "EXPIRES", "LAST USED")
+	for _, t := range list.Tokens {
+		var roles []string
+		for _, tenant := range slices.Sorted(maps.Keys(t.Roles)) {
+			roles = append(roles, tenant+"="+t.Roles[tenant])
+		}
+		state := "good"
+		switch {
+		case t.RevokedAt != nil:
+			state = "revoked by " + t.RevokedBy
+		case t.ExpiresAt != nil && !s.now().Before(*t.ExpiresAt):
+			state = "expired"
+		}
+		line(t.Name, strings.Join(roles, ","), state, t.CreatedBy, stamp(&t.CreatedAt),
+			fallback(stamp(t.ExpiresAt), "never"), fallback(stamp(t.LastUsedAt), "-"))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+type tokensRevokeCommand struct {
+	Name string `arg:"" help:"The token."`
+}
+
+// Run ends the token.
+func (c *tokensRevokeCommand) Run(s *session) error {
+	var done struct {
+		Name string `json:"name"`
+	}
+	path := "/api/v1/tokens/" + strings.ReplaceAll(url.PathEscape(c.Name), ".", "%2E")
+	if err := s.callJSON(http.MethodDelete, path, nil, nil, &done); err != nil || s.json() {
+		return err
+	}
+	return s.printf("%s is revoked\n", visible(done.Name))
+}
