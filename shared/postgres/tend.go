@@ -1,0 +1,207 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+// HeldAway gives for each cause that holds emails because something was away how
+// many there are, and the oldest. A destination is a cause of its own. A cause whose
+// emails are being let go at the moment is not among them.
+func (db *DB) HeldAway(ctx context.Context) ([]ledger.Held, error) {
+	const query = `
+WITH away AS (
+    SELECT e.reason AS cause, e.reason, '' AS destination, e.id FROM emails e
+     WHERE e.state = 'quarantined' AND e.reason IN ('scanner_unavailable', 'storage_unavailable')
+    UNION ALL
+    SELECT e.reason || ':' || d.destination, e.reason, d.destination, e.id
+      FROM emails e JOIN deliveries d ON d.email_id = e.id AND d.state NOT IN ('delivered', 'skipped')
+     WHERE e.state = 'quarantined' AND e.reason = 'downstream_exhausted'
+), causes AS (
+    SELECT cause, min(reason) AS reason, min(destination) AS destination, count(*) AS count FROM away a
+     WHERE NOT EXISTS (SELECT FROM replays r WHERE r.cause = a.cause AND r.state IN ('running', 'paused'))
+     GROUP BY cause
+)
+SELECT cause, reason, destination, count FROM causes ORDER BY cause`
+
+	rows, _ := db.pool.Query(ctx, query)
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h ledger.Held, err error) {
+		err = row.Scan(&h.Cause, &h.Reason, &h.Destination, &h.Count)
+		return h, err
+	})
+	return list, classify("list what was away", err)
+}
+
+// Canary gives the oldest email that is held for a cause, but for the first skip of
+// them; false means that there is none.
+func (db *DB) Canary(ctx context.Context, h ledger.Held, skip int64) (ledger.ReplayEmail, bool, error) {
+	query := selectReplayEmail + `
+ WHERE e.state = 'quarantined' AND e.reason = @reason
+   AND (@destination = '' OR EXISTS (SELECT FROM deliveries d WHERE d.email_id = e.id AND d.destination = @destination
+        AND d.state NOT IN ('delivered', 'skipped')))
+ ORDER BY e.id LIMIT 1 OFFSET @skip`
+
+	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"reason": string(h.Reason), "destination": h.Destination, "skip": skip})
+	e, err := pgx.CollectExactlyOneRow(rows, scanReplayEmail)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return e, false, nil
+	}
+	return e, err == nil, classify("choose a canary", err)
+}
+
+// EmailState gives the state of an email and why it is in it.
+func (db *DB) EmailState(ctx context.Context, id int64) (state contract.State, reason contract.Reason, err error) {
+	const query = `SELECT state, reason FROM emails WHERE id = @id`
+
+	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&state, &reason)
+	return state, reason, classify(fmt.Sprintf("read state of email %d", id), absent(err))
+}
+
+// Recovery reads what is being done about a cause; at first nothing is.
+func (db *DB) Recovery(ctx context.Context, cause string) (ledger.Recovery, error) {
+	const query = `SELECT coalesce(canary, 0), failures, tried_at, next_at FROM recoveries WHERE cause = @cause`
+
+	r := ledger.Recovery{Cause: cause}
+	var tried *time.Time
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"cause": cause}).Scan(&r.Canary, &r.Failures, &tried, &r.NextAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return r, nil
+	}
+	if tried != nil {
+		r.TriedAt = *tried
+	}
+	return r, classify("read recovery of "+cause, err)
+}
+
+// SaveRecovery writes it down.
+func (db *DB) SaveRecovery(ctx context.Context, r ledger.Recovery) error {
+	const query = `
+INSERT INTO recoveries AS c (cause, canary, failures, tried_at, next_at)
+VALUES (@cause, nullif(@canary::bigint, 0), @failures, @tried, @next)
+ON CONFLICT (cause) DO UPDATE SET canary = excluded.canary, failures = excluded.failures, tried_at = excluded.tried_at,
+       next_at = excluded.next_at`
+
+	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+		"cause": r.Cause, "canary": r.Canary, "failures": r.Failures, "tried": orNull(r.TriedAt), "next": r.NextAt,
+	})
+	return classify("save recovery of "+r.Cause, err)
+}
+
+// RemoveContent takes the content from up to limit emails that were discarded
+// before: what is left of each is its record (ids, hashes, sizes, addresses, names and
+// verdicts of attachments). It notes in the same transaction, for RemovedObject to end,
+// which objects are no longer wanted, and gives how many emails there were.
+func (db *DB) RemoveContent(ctx context.Context, before time.Time, limit int) (int64, error) {
+	// One email a statement: the audit chain takes one entry a statement, as the last thing.
+	const one = `
+WITH chosen AS (
+    SELECT id, raw_key, mime_key, message_key FROM emails
+     WHERE state = 'discarded' AND content_removed_at IS NULL AND closed_at < @before
+     ORDER BY closed_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), keys AS (
+    SELECT 'raw' AS bucket, k.key FROM chosen c, LATERAL (VALUES (c.raw_key), (c.mime_key), (c.message_key)) AS k (key)
+    UNION SELECT 'raw', i.body_key FROM inbox i JOIN chosen c ON c.id = i.email_id WHERE i.body_key IS NOT NULL
+    UNION SELECT 'attachments', a.key FROM attachments a JOIN chosen c ON c.id = a.email_id
+), unwanted AS (
+    INSERT INTO unwanted_objects (bucket, key) SELECT bucket, key FROM keys WHERE key <> '' ON CONFLICT DO NOTHING
+), emptied AS (
+    DELETE FROM inbox WHERE email_id IN (SELECT id FROM chosen)
+), searched AS (
+    UPDATE email_search SET text = regexp_replace(text, @subject, '\1') WHERE email_id IN (SELECT id FROM chosen)
+), searched_new AS (
+    UPDATE email_search_new SET text = regexp_replace(text, @subject, '\1') WHERE email_id IN (SELECT id FROM chosen)
+), stripped AS (
+    UPDATE attachments SET key = '', url = '' WHERE email_id IN (SELECT id FROM chosen)
+)
+UPDATE emails SET raw_key = '', mime_key = '', message = NULL, message_key = '', subject = '', content_removed_at = now()
+ WHERE id IN (SELECT id FROM chosen)
+RETURNING id`
+
+	var removed int64
+	for ; removed < int64(limit); removed++ {
+		err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+			var id int64
+			if err := tx.QueryRow(ctx, one, pgx.NamedArgs{
+				"before": before, "subject": `^([^\n]*\n[^\n]*\n)[^\n]*`, // the third line, see searchText
+			}).Scan(&id); err != nil {
+				return err
+			}
+			_, err := AppendAudit(ctx, tx, ledger.AuditRecord{
+				Kind: ledger.AuditDiscardContent, EmailID: id, Actor: "mailroom", Via: string(contract.ViaPolicy),
+			})
+			return err
+		})
+		if errors.Is(err, pgx.ErrNoRows) {
+			break
+		}
+		if err != nil {
+			return removed, classify("remove content of discarded emails", err)
+		}
+	}
+	return removed, nil
+}
+
+// UnwantedObjects gives up to limit objects that emails no longer want and that no
+// email has, and forgets those that another one has after all. Objects are named
+// after their content, so that several emails may share one.
+func (db *DB) UnwantedObjects(ctx context.Context, limit int) ([]ledger.UnwantedObject, error) {
+	const (
+		shared = `
+DELETE FROM unwanted_objects u
+ WHERE u.bucket = 'attachments' AND EXISTS (SELECT FROM attachments a WHERE a.key = u.key)
+    OR u.bucket = 'raw' AND (EXISTS (SELECT FROM emails e WHERE e.raw_key = u.key)
+       OR EXISTS (SELECT FROM emails e WHERE e.mime_key = u.key)
+       OR EXISTS (SELECT FROM emails e WHERE e.message_key = u.key)
+       OR EXISTS (SELECT FROM inbox i WHERE i.body_key = u.key))`
+		query = `SELECT bucket, key FROM unwanted_objects ORDER BY since, bucket, key LIMIT @limit`
+		any   = `SELECT EXISTS (SELECT FROM unwanted_objects)`
+	)
+	var some bool // the look at every email is spared where there is nothing to do
+	if err := db.pool.QueryRow(ctx, any).Scan(&some); err != nil || !some {
+		return nil, classify("look for unwanted objects", err)
+	}
+	if _, err := db.pool.Exec(ctx, shared); err != nil {
+		return nil, classify("forget shared objects", err)
+	}
+	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"limit": limit})
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.UnwantedObject])
+	return list, classify("list unwanted objects", err)
+}
+
+// HasObject reports whether an email has an object, as of now.
+func (db *DB) HasObject(ctx context.Context, o ledger.UnwantedObject) (bool, error) {
+	const query = `
+SELECT CASE WHEN @bucket = 'attachments' THEN EXISTS (SELECT FROM attachments WHERE key = @key)
+            ELSE EXISTS (SELECT FROM emails WHERE raw_key = @key OR mime_key = @key OR message_key = @key)
+                 OR EXISTS (SELECT FROM inbox WHERE body_key = @key) END`
+
+	var has bool
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"bucket": o.Bucket, "key": o.Key}).Scan(&has)
+	return has, classify("look for an object", err)
+}
+
+// RemovedObject says that an unwanted object is gone.
+func (db *DB) RemovedObject(ctx context.Context, o ledger.UnwantedObject) error {
+	const query = `DELETE FROM unwanted_objects WHERE bucket = @bucket AND key = @key`
+
+	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"bucket": o.Bucket, "key": o.Key})
+	return classify("forget an unwanted object", err)
+}
+
+// ForgetSamples takes the samples out of dry runs that are older than age: they hold
+// subjects and addresses, and the mail may be gone.
+func (db *DB) ForgetSamples(ctx context.Context, age time.Duration) error {
+	const query = `
+UPDATE replays SET preview = jsonb_set(preview, '{sample}', '[]')
+ WHERE preview->'sample' <> '[]'::jsonb AND created_at < now() - @age::interval`
+
+	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"age": age})
+	return classify("forget samples of dry runs", err)
+}
