@@ -30,9 +30,6 @@ type courses struct {
 }
 
 func newCourses(c client.Client, memo converter.DataConverter) courses {
-	if memo == nil {
-		memo = converter.GetDefaultDataConverter()
-	}
 	return courses{client: c, decider: temporal.NewDecider(c), memo: memo}
 }
 

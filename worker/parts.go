@@ -51,6 +51,7 @@ type parts struct {
 	deliver *activities.Deliver
 	ledger  *activities.Ledger
 	replays *activities.Replays
+	tending *activities.Tending
 	rules   activities.Router
 	sender  *downstream.Sender
 }
@@ -137,19 +138,12 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedge
 	return err
 }
 
-// replaying wires what reaches the workflows of many emails.
-func (p *parts) replaying(db *postgres.DB, o objects, reach courses) (err error) {
-	p.replays, err = activities.NewReplays(activities.ReplaysDeps{
-		Ledger: db, Preview: db, Courses: reach, Store: p.store, Message: o, Rules: p.rules,
-	})
-	return err
-}
-
 // register tells a worker what it can do.
 func (p *parts) register(w sdkworker.Worker) {
 	w.RegisterWorkflow(workflows.InboundEmail)
 	w.RegisterWorkflow(workflows.Replay)
-	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger, p.replays} {
+	w.RegisterWorkflow(workflows.Tend)
+	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger, p.replays, p.tending} {
 		w.RegisterActivity(a)
 	}
 }

@@ -140,9 +140,10 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 	if err != nil {
 		return err
 	}
-	if err := p.replaying(db, objects{store}, newCourses(tc, nil)); err != nil {
+	if err := p.many(file, db, objects{store}, scan, tc); err != nil {
 		return err
 	}
+	c.background(ctx, func(ctx context.Context) { scheduleTending(ctx, tc, logger) })
 	ready := readiness{db: db, store: store, temporal: tc, scanner: scan}
 	stop, err := telemetry.ServeMetrics(ctx, env.MetricsListen, reg, logger, map[string]http.Handler{"/readyz": ready})
 	if err != nil {

@@ -1,0 +1,120 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+	"mailroom/shared/pgtest"
+)
+
+func TestHeldAwayByCause(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	scanner := heldEmails(t, db, "s", 2, contract.ScannerUnavailable)
+	away := heldEmails(t, db, "d", 2, contract.DownstreamExhausted)
+	heldEmails(t, db, "u", 1, contract.Unroutable)
+	for _, d := range []ledger.Delivery{
+		{EmailID: away[0].ID, Destination: "a", State: ledger.Retrying, IdempotencyKey: "k"},
+		{EmailID: away[1].ID, Destination: "a", State: ledger.Delivered, IdempotencyKey: "k"},
+		{EmailID: away[1].ID, Destination: "b", State: ledger.Retrying, IdempotencyKey: "k"},
+	} {
+		require.NoError(t, db.SaveDelivery(ctx, d))
+	}
+	list, err := db.HeldAway(ctx)
+	require.NoError(t, err)
+	var causes []string
+	for _, h := range list {
+		causes = append(causes, h.Cause)
+	}
+	require.Equal(t, []string{"downstream_exhausted:a", "downstream_exhausted:b", "scanner_unavailable"}, causes)
+	require.EqualValues(t, 2, list[2].Count)
+	e, found, err := db.Canary(ctx, list[1], 0)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, away[1].ID, e.ID)
+	e, _, err = db.Canary(ctx, list[2], 1)
+	require.NoError(t, err)
+	require.Equal(t, scanner[1].ID, e.ID)
+	_, found, err = db.Canary(ctx, list[2], 2)
+	require.NoError(t, err)
+	require.False(t, found)
+
+	in := newReplay(ledger.Filter{Reason: contract.ScannerUnavailable})
+	in.Cause, in.Via = "scanner_unavailable", contract.ViaSystem
+	createReplay(t, db, in)
+	list, err = db.HeldAway(ctx)
+	require.NoError(t, err)
+	require.Len(t, list, 2, "it is taken care of")
+
+	r, err := db.Recovery(ctx, "x")
+	require.NoError(t, err)
+	require.Equal(t, ledger.Recovery{Cause: "x"}, r)
+	r.Canary, r.Failures, r.TriedAt, r.NextAt = 7, 2, time.UnixMilli(5).UTC(), time.UnixMilli(9).UTC()
+	require.NoError(t, db.SaveRecovery(ctx, r))
+	got, err := db.Recovery(ctx, "x")
+	require.NoError(t, err)
+	require.Equal(t, r, got)
+}
+
+// TestRemoveContent: the record stays, and so does what another email has.
+func TestRemoveContent(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	old, other := one(t, db), accept(t, db, event("other", "another"))[0].Row.Email
+	m := manifest(old.ID)
+	require.NoError(t, db.SaveManifest(ctx, m))
+	theirs := manifest(other.ID)
+	theirs.RawKey, theirs.MIMEKey = "body/other", "mime/other"
+	require.NoError(t, db.SaveManifest(ctx, theirs))
+	discarded := time.Now().Add(-time.Hour)
+	require.NoError(t, db.Record(ctx, contract.RecordInput{
+		Email: old, Sequence: discarded.UnixMilli(), State: contract.Discarded, Reason: contract.Infected, AtUnixMilli: discarded.UnixMilli(),
+	}))
+	n, err := db.RemoveContent(ctx, discarded.Add(-time.Minute), 10)
+	require.NoError(t, err)
+	require.Zero(t, n, "too early")
+	n, err = db.RemoveContent(ctx, time.Now(), 10)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+	n, err = db.RemoveContent(ctx, time.Now(), 10)
+	require.NoError(t, err)
+	require.Zero(t, n, "a repeat finds nothing")
+
+	d, err := db.FindEmail(ctx, "", old.EventID)
+	require.NoError(t, err)
+	require.Equal(t, contract.Discarded, d.State)
+	require.Empty(t, d.Subject)
+	require.Equal(t, m.Sender, d.From)
+	require.Equal(t, m.Recipients, d.To)
+	require.Len(t, d.Attachments, 2)
+	require.Equal(t, "aa", d.Attachments[0].SHA256)
+	require.Equal(t, mail.Attachment{}.Key, d.Attachments[0].Key)
+	_, err = db.Body(ctx, old.ID)
+	require.Error(t, err)
+
+	list, err := db.UnwantedObjects(ctx, 10)
+	require.NoError(t, err)
+	require.Equal(t, []ledger.UnwantedObject{{Bucket: "raw", Key: "body/aa/aabb"}, {Bucket: "raw", Key: "mime/cc/ccdd"}}, list,
+		"the attachments are those of the other email as well")
+	has, err := db.HasObject(ctx, ledger.UnwantedObject{Bucket: "attachments", Key: "aa/1"})
+	require.NoError(t, err)
+	require.True(t, has)
+	for _, o := range list {
+		has, err := db.HasObject(ctx, o)
+		require.NoError(t, err)
+		require.False(t, has)
+		require.NoError(t, db.RemovedObject(ctx, o))
+	}
+	list, err = db.UnwantedObjects(ctx, 10)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	entries, err := db.Audit(ctx, 0, 10)
+	require.NoError(t, err)
+	require.Equal(t, "discard_content", entries[len(entries)-1].Kind)
+	require.Equal(t, old.ID, entries[len(entries)-1].EmailID)
+}

@@ -1,0 +1,41 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+
+	"go.temporal.io/sdk/client"
+
+	"mailroom/activities"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/postgres"
+	"mailroom/shared/seal"
+	"mailroom/shared/temporal"
+)
+
+// many wires what reaches the workflows of many emails.
+func (p *parts) many(file *config.File, db *postgres.DB, o objects, scan scanner, tc client.Client) error {
+	keys, err := seal.New(file.Encryption)
+	if err != nil {
+		return fmt.Errorf("encryption: %w", err)
+	}
+	reach := newCourses(tc, temporal.Converter(keys))
+	p.replays, err = activities.NewReplays(activities.ReplaysDeps{
+		Ledger: db, Preview: db, Courses: reach, Store: p.store, Message: o, Rules: p.rules,
+	})
+	if err != nil {
+		return err
+	}
+	p.tending, err = activities.NewTending(tendConfig(file), activities.TendDeps{
+		Ledger: db, Purge: db, Objects: o, Courses: reach, Replays: temporal.NewReplays(tc),
+		Ready: map[contract.Reason]func(context.Context) error{
+			contract.ScannerUnavailable: scan.Ready,
+			contract.StorageUnavailable: o.store.Ready,
+		},
+	})
+	return err
+}
+
+// tendConfig is the policy about discarded mail.
+func tendConfig(*config.File) activities.TendConfig { return activities.TendConfig{} }
