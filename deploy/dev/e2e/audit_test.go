@@ -141,6 +141,7 @@ func (w *world) eachWorkflow(f func(id string)) error {
 	for {
 		page, err := w.tc.ListWorkflow(w.t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: w.infra.TemporalNamespace, PageSize: 1000, NextPageToken: next,
+			Query: `WorkflowType = "InboundEmail"`,
 		})
 		if err != nil {
 			return err
