@@ -17,35 +17,40 @@ import (
 	"mailroom/shared/temporal"
 )
 
-// newConsole wires all that the operator listener answers.
+// newConsole wires all that the operator listener answers. stop ends what would not
+// end by itself.
 func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *audit.KeyUse, reg prometheus.Registerer,
-	logger *slog.Logger) (http.Handler, error) {
+	logger *slog.Logger) (handler http.Handler, stop func(), err error) {
 	who, err := access.New(access.Config{
 		Operators: file.Operators, Access: file.Access, TrustedProxies: file.Ingress.TrustedProxies,
 	}, access.Deps{Tokens: d.reader, Sessions: d.reader})
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	login, err := access.NewLogin(access.LoginDeps{Access: who, Logins: d.reader, Logger: logger, Registry: reg})
+	pages, err := newPages(file, d, logger)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	login, err := access.NewLogin(access.LoginDeps{Access: who, Pages: pages, Logins: d.reader, Logger: logger, Registry: reg})
+	if err != nil {
+		return nil, nil, err
 	}
 	payloads, err := codec.New(codec.Config{Origins: file.Operator.UIOrigins}, temporal.NewCodec(d.keys))
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
 	editor, err := newEditor(file, d)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	console, err := operator.New(operator.Config{Sources: file.Sources, Tenants: file.Tenants}, operator.Deps{
-		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes()), Tokens: d.reader,
+		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes()), Pages: pages, Tokens: d.reader,
 		Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: logger,
 		Failures: d.reader, KeyUse: keys, Secrets: secrets,
 		Replays: d.reader, Runner: temporal.NewReplays(d.temporal), Editor: editor,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return payloads.CORS(console), nil
+	return payloads.CORS(console), pages.Close, nil
 }

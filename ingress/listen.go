@@ -50,7 +50,7 @@ func (p *program) listen(ctx context.Context, env config.Env, group *errgroup.Gr
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { p.failures.Run(recording); return nil })
 	group.Go(func() error { defer stop(); return p.server.Serve(ctx, public...) })
-	group.Go(func() error { return serveOperator(ctx, own, p.console, p.logger) })
+	group.Go(func() error { return serveOperator(ctx, own, p.console, p.stopConsole, p.logger) })
 	return nil
 }
 
@@ -106,8 +106,9 @@ func listen(ctx context.Context, closing *closers, address string) (net.Listener
 	return ln, nil
 }
 
-// serveOperator serves the operator API until ctx is done.
-func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, logger *slog.Logger) error {
+// serveOperator serves the operator listener until ctx is done. stop ends what would
+// not end by itself.
+func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, stop func(), logger *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -117,6 +118,7 @@ func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, l
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+	server.RegisterOnShutdown(stop)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ln) }()
 	select {

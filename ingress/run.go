@@ -86,12 +86,13 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 
 // program is what serves.
 type program struct {
-	server    *Server
-	console   http.Handler
-	failures  *audit.Recorder
-	addresses []address
-	registry  prometheus.Registerer
-	logger    *slog.Logger
+	server      *Server
+	console     http.Handler
+	stopConsole func()
+	failures    *audit.Recorder
+	addresses   []address
+	registry    prometheus.Registerer
+	logger      *slog.Logger
 }
 
 // newProgram wires the server and the operator API.
@@ -131,7 +132,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	if err != nil {
 		return nil, err
 	}
-	p.console, err = newConsole(file, secrets, d, keys, reg, logger)
+	p.console, p.stopConsole, err = newConsole(file, secrets, d, keys, reg, logger)
 	return p, err
 }
 

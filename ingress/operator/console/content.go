@@ -1,0 +1,210 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/blob"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+)
+
+// Bounds of what is read for a page, in bytes.
+const (
+	maxMessage = 16 << 20 // of a parsed mail
+	maxText    = 256 << 10
+	maxSource  = 256 << 10 // of the raw source that is shown
+	maxHeaders = 200       // header fields
+)
+
+// find gives the email that the path and ?source= name. One whose tenant the
+// caller has no role for is not found.
+func (c *Console) find(g *gin.Context) (*ledger.EmailDetail, error) {
+	missing := fault.New(fault.NotFound, "there is no email with this id")
+	id, err := url.PathUnescape(g.Param("event_id"))
+	if err != nil {
+		return nil, missing
+	}
+	if id == noID && g.Query("id") != "" {
+		id = g.Query("id")
+	}
+	source := g.Query("source")
+	if id == "" || len(id) > contract.MaxEventID || !access.Plain(id) || len(source) > maxField || !access.Plain(source) {
+		return nil, missing
+	}
+	email, err := c.deps.Emails.FindEmail(g.Request.Context(), source, id)
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return nil, missing
+		}
+		return nil, err
+	}
+	if access.From(g.Request.Context()).In(email.Tenant) < access.Viewer {
+		return nil, missing
+	}
+	return email, nil
+}
+
+// content is what is kept of an email. Message is nil where it cannot be shown;
+// Notice says why.
+type content struct {
+	Message *mail.Message
+	Notice  string
+	MIMEKey string
+}
+
+// content reads the parsed mail. That it is not there yet, or no longer, is no error.
+func (c *Console) content(ctx context.Context, email *ledger.EmailDetail) (content, error) {
+	body, err := c.deps.Emails.Body(ctx, email.ID)
+	switch {
+	case fault.Is(err, fault.NotFound), fault.Is(err, fault.ContentLost):
+		return content{Notice: "The content of this email is not kept any more."}, nil
+	case err != nil:
+		return content{}, err
+	case !body.Stored:
+		return content{Notice: "This email is not stored yet, so that its text cannot be shown. The raw source is there."}, nil
+	}
+	manifest, err := c.deps.Emails.Manifest(ctx, email.ID)
+	if err != nil {
+		return content{}, err
+	}
+	out := content{MIMEKey: manifest.MIMEKey}
+	text := manifest.Message
+	if len(text) == 0 && manifest.MessageKey != "" {
+		var more bool
+		text, more, err = c.read(ctx, blob.Raw, manifest.MessageKey, maxMessage)
+		switch {
+		case fault.Is(err, fault.ContentLost), fault.Is(err, fault.NotFound):
+			out.Notice = "The content of this email is not kept any more."
+			return out, nil
+		case err != nil:
+			return content{}, err
+		case more:
+			out.Notice = "This email is too large to be shown. The raw source is there."
+			return out, nil
+		}
+	}
+	if len(text) == 0 {
+		out.Notice = "This email has no text that could be read."
+		return out, nil
+	}
+	out.Message = &mail.Message{}
+	if err := json.Unmarshal(text, out.Message); err != nil {
+		return content{}, fault.Wrap(fault.Internal, "the stored mail cannot be read", fmt.Errorf("read message of email %d: %w", email.ID, err))
+	}
+	return out, nil
+}
+
+// read gives at most limit bytes of an object and whether it has more.
+func (c *Console) read(ctx context.Context, bucket blob.Bucket, key string, limit int64) (content []byte, more bool, err error) {
+	r, err := c.deps.Blobs.Get(ctx, bucket, key)
+	if err != nil {
+		return nil, false, err
+	}
+	defer r.Close()
+	content, err = io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		if errors.As(err, new(*fault.Error)) {
+			return nil, false, err //nolint:wrapcheck // the object store's own fault
+		}
+		return nil, false, fault.Wrap(fault.StorageUnavailable, "the object store did not give the content", err)
+	}
+	if int64(len(content)) > limit {
+		return content[:limit], true, nil
+	}
+	return content, false, nil
+}
+
+// pictures gives the images inside a mail that inspection found clean.
+func (c *Console) pictures(ctx context.Context, email *ledger.EmailDetail) picture {
+	return func(contentID string) ([]byte, string, bool) {
+		if decoded, err := url.PathUnescape(contentID); err == nil {
+			contentID = decoded
+		}
+		for _, a := range email.Attachments {
+			if a.ContentID != contentID || contentID == "" || a.Key == "" {
+				continue
+			}
+			if a.Verdict != mail.Clean || a.Size > maxImage {
+				return nil, "", false
+			}
+			content, more, err := c.read(ctx, blob.Attachments, a.Key, maxImage)
+			return content, a.DetectedType, err == nil && !more
+		}
+		return nil, "", false
+	}
+}
+
+// sourcePage is the raw source of an email, or its beginning.
+type sourcePage struct {
+	Email   *ledger.EmailDetail
+	Text    string
+	Cut     bool
+	MIME    bool // the mail itself; else what the provider posted
+	HasMIME bool
+}
+
+// raw shows the source as text.
+func (c *Console) raw(g *gin.Context) error {
+	email, err := c.find(g)
+	if err != nil {
+		return err
+	}
+	ctx := g.Request.Context()
+	if access.From(ctx).In(email.Tenant) < access.Operator {
+		return fault.New(fault.Forbidden, "your role does not allow to read raw mail")
+	}
+	body, err := c.deps.Emails.Body(ctx, email.ID)
+	if err != nil {
+		return err
+	}
+	key := body.Key
+	page := sourcePage{Email: email}
+	if body.Stored {
+		manifest, err := c.deps.Emails.Manifest(ctx, email.ID)
+		if err != nil {
+			return err
+		}
+		page.HasMIME = manifest.MIMEKey != ""
+		if page.HasMIME && g.Query("part") != "body" {
+			page.MIME, key = true, manifest.MIMEKey
+		}
+	}
+	text := body.Inline
+	if key != "" {
+		if text, page.Cut, err = c.read(ctx, blob.Raw, key, maxSource); err != nil {
+			return err
+		}
+	} else if len(text) > maxSource {
+		text, page.Cut = text[:maxSource], true
+	}
+	if !page.MIME {
+		// What a provider posts is one line of JSON; people read several.
+		var pretty bytes.Buffer
+		if !page.Cut && json.Indent(&pretty, text, "", "  ") == nil {
+			text = pretty.Bytes()
+		}
+	}
+	page.Text = showLines(string(text))
+	return c.render(g, http.StatusOK, "raw", layout{Title: "Source of " + cut(80, show(email.EventID)), Area: "emails", Body: page})
+}
+
+// shorten cuts text for a page at a whole character.
+func shorten(text string, limit int) (string, bool) {
+	if len(text) <= limit {
+		return text, false
+	}
+	return strings.ToValidUTF8(text[:limit], ""), true
+}

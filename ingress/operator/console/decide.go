@@ -1,0 +1,130 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// maxForm bounds the body of a form in bytes.
+const maxForm = 64 << 10
+
+// confirmPage asks a browser without JavaScript whether it is meant.
+type confirmPage struct {
+	Email  *ledger.EmailDetail
+	Choice choice
+	Seen   string
+	Note   string
+}
+
+// form reads the fields of a posted form.
+func form(g *gin.Context) error {
+	g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
+	if err := g.Request.ParseForm(); err != nil {
+		return fault.Wrap(fault.RequestInvalid, "the form cannot be read, or is too large", err)
+	}
+	return nil
+}
+
+// decide takes a decision about one held email. What is refused is shown on the
+// email's page, with the note that was typed.
+func (c *Console) decide(g *gin.Context) error {
+	if err := form(g); err != nil {
+		return err
+	}
+	email, err := c.find(g)
+	if err != nil {
+		return err
+	}
+	who := access.From(g.Request.Context())
+	if who.In(email.Tenant) < access.Operator {
+		return fault.New(fault.Forbidden, "your role does not allow to decide about this email")
+	}
+	post := g.Request.PostForm
+	action, note := contract.Action(post.Get("action")), strings.ReplaceAll(post.Get("note"), "\r\n", "\n")
+	var at int
+	list := choices(nil)
+	if at = slices.IndexFunc(list, func(c choice) bool { return c.Action == action }); at < 0 {
+		return fault.New(fault.RequestInvalid, "the action must be approve, retry or discard")
+	}
+	refused := func(status int, problem string) error {
+		return c.showEmail(g, status, email, layout{Problem: problem}, note)
+	}
+	if problem := badNote(note); problem != "" {
+		return refused(http.StatusBadRequest, problem)
+	}
+	if post.Get("seen") != seen(email) {
+		return refused(http.StatusConflict, changed(email))
+	}
+	if post.Get("confirmed") != "yes" {
+		return c.render(g, http.StatusOK, "confirm", layout{Title: list[at].Name + "?", Area: "inbox",
+			Body: confirmPage{Email: email, Choice: list[at], Seen: post.Get("seen"), Note: note}})
+	}
+	result, err := c.deps.Decider.Decide(g.Request.Context(), who, &email.EmailRow, Request{Action: action, Note: note})
+	if err != nil {
+		status := http.StatusConflict
+		if !fault.Is(err, fault.DecisionRefused) {
+			status = statusOf(err)
+		}
+		return refused(status, fault.From(err).Public)
+	}
+	c.live.nudge()
+	done := string(action)
+	if result.Missing > 0 {
+		done = "counted"
+	}
+	g.Redirect(http.StatusSeeOther, emailURL(email.EmailRow)+"&done="+done)
+	return nil
+}
+
+// badNote says what is wrong with a note, empty when nothing is.
+func badNote(note string) string {
+	switch {
+	case strings.TrimSpace(note) == "":
+		return "Say why in the note: whoever looks later wants to know."
+	case len(note) > contract.MaxNote:
+		return "The note is too long."
+	case !access.Plain(strings.NewReplacer("\n", "", "\t", "").Replace(note)):
+		return "The note must not hold control characters."
+	}
+	return ""
+}
+
+// changed tells somebody whose page is old what happened meanwhile.
+func changed(email *ledger.EmailDetail) string {
+	text := "This email has changed since you looked; nothing was decided. It is now " + words(string(email.State))
+	if email.State == contract.Quarantined {
+		text += " (" + words(string(email.Reason)) + ")"
+	}
+	if n := len(email.Decisions); n > 0 {
+		d := email.Decisions[n-1]
+		text += ": " + d.Actor + " decided " + string(d.Action) + " at " + d.At.UTC().Format("2006-01-02 15:04:05") + " UTC"
+	}
+	return text + "."
+}
+
+// statusOf gives the HTTP status of what went wrong with a form that is shown again.
+func statusOf(err error) int {
+	switch f := fault.From(err); f.Code {
+	case fault.RequestInvalid:
+		return http.StatusBadRequest
+	case fault.Forbidden:
+		return http.StatusForbidden
+	case fault.NotFound:
+		return http.StatusNotFound
+	case fault.DecisionRefused:
+		return http.StatusConflict
+	default:
+		if f.Temporary && f.Code != fault.Internal {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusInternalServerError
+	}
+}

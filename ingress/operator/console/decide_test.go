@@ -1,0 +1,248 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+const decisions = "/emails/evt_0001/decisions?source=mailparse"
+
+// decision is a form as the page sends it once somebody has confirmed.
+func (b *bundle) decision(change ...string) url.Values {
+	v := url.Values{"action": {"approve"}, "note": {"a test file"}, "seen": {seen(b.emails.emails[0])}, "confirmed": {"yes"}}
+	for i := 0; i+1 < len(change); i += 2 {
+		v.Set(change[i], change[i+1])
+	}
+	return v
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	rec := b.post(t, ada, decisions, b.decision("note", "a test file\r\nof ours"))
+	require.Equal(t, http.StatusSeeOther, rec.Code, rec.Body)
+	require.Equal(t, "/emails/evt_0001?source=mailparse&done=approve", rec.Header().Get("Location"))
+	require.Equal(t, []Request{{Action: contract.Approve, Note: "a test file\nof ours"}}, b.decider.seen())
+	require.Equal(t, []string{"ada"}, b.decider.who)
+	require.Contains(t, b.get(t, ada, rec.Header().Get("Location")).Body.String(), "Approved.")
+}
+
+func TestDecideAsksFirst(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	rec := b.post(t, ada, decisions, b.decision("confirmed", "", "action", "discard", "note", `because "x" <b>`))
+	require.Equal(t, http.StatusOK, rec.Code)
+	require.Empty(t, b.decider.seen(), "nothing is decided unasked")
+	page := rec.Body.String()
+	check(t, "confirm", page)
+	for _, field := range []string{`name="confirmed" value="yes"`, `value="because &#34;x&#34; &lt;b&gt;"`, `value="discard"`} {
+		require.Contains(t, page, field)
+	}
+}
+
+func TestDecideRefuses(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		form   []string
+		err    error
+		status int
+		says   string
+	}{
+		"no note":           {[]string{"note", " \n"}, nil, 400, "Say why"},
+		"control character": {[]string{"note", "a\x00"}, nil, 400, "control characters"},
+		"long note":         {[]string{"note", strings.Repeat("x", contract.MaxNote+1)}, nil, 400, "too long"},
+		"another hold":      {[]string{"seen", "quarantined/unroutable/0"}, nil, 409, "ada decided retry at 2026-11-25 07:40:00 UTC"},
+		"no hold":           {[]string{"seen", ""}, nil, 409, "has changed since you looked"},
+		"unknown action":    {[]string{"action", "delete"}, nil, 400, "approve, retry or discard"},
+		"edit without one":  {[]string{"action", "edit"}, nil, 400, "approve, retry or discard"},
+		"second":            {nil, fault.New(fault.DecisionRefused, "grace discarded it at 08:00"), 409, "grace discarded it at 08:00"},
+		"Temporal is away":  {nil, fault.New(fault.TemporalUnavailable, "Temporal does not answer"), 503, "Temporal does not answer"},
+		"role":              {nil, fault.New(fault.Forbidden, "not for this tenant"), 403, "not for this tenant"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.decider.err = row.err
+			rec := b.post(t, ada, decisions, b.decision(row.form...))
+			require.Equal(t, row.status, rec.Code, rec.Body)
+			require.Contains(t, rec.Body.String(), row.says)
+			check(t, name, rec.Body.String())
+			if row.err == nil {
+				require.Empty(t, b.decider.seen())
+			} else {
+				require.Contains(t, rec.Body.String(), ">a test file</textarea>", "what was typed stays")
+			}
+		})
+	}
+	b := setup(t)
+	rec := b.post(t, ada, decisions, b.decision("note", strings.Repeat("x", maxForm)))
+	require.Equal(t, http.StatusBadRequest, rec.Code)
+}
+
+func TestDecideNeedsAnother(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.decider.result = contract.DecisionResult{State: contract.Quarantined, Missing: 1}
+	rec := b.post(t, ada, decisions, b.decision())
+	require.Equal(t, "/emails/evt_0001?source=mailparse&done=counted", rec.Header().Get("Location"))
+	require.Contains(t, b.get(t, ada, rec.Header().Get("Location")).Body.String(), "Another person has to approve")
+}
+
+func TestEdit(t *testing.T) {
+	t.Parallel()
+	const path = "/emails/evt_0001/edit?source=mailparse"
+	b := setup(t)
+	form := url.Values{"seen": {seen(b.emails.emails[0])}, "to": {"ticketing"}, "recipients": {"support@yourapp.example\r\n\r\nx@yourapp.example"},
+		"headers": {"Subject: New: words\nX-Old:\nX-Gone"}, "fields": {"rcpt = recipient"}, "charset": {"utf-8"}, "drop": {strings.Repeat("b", 64)}}
+	rec := b.post(t, ada, path, form)
+	require.Equal(t, http.StatusOK, rec.Code, rec.Body)
+	require.Empty(t, b.decider.seen(), "a preview decides nothing")
+	page := rec.Body.String()
+	check(t, "edit", page)
+	for _, says := range []string{"suppport@yourapp.example", "What it changes", `value="ticketing" checked`, `value="` + strings.Repeat("b", 64) + `" checked`} {
+		require.Contains(t, page, says)
+	}
+	form.Set("confirmed", "yes")
+	rec = b.post(t, ada, path, form)
+	require.Equal(t, http.StatusBadRequest, rec.Code, "a note is asked for")
+	form.Set("note", "a typo in the address")
+	rec = b.post(t, ada, path, form)
+	require.Equal(t, http.StatusSeeOther, rec.Code, rec.Body)
+	subject := "New: words"
+	require.Equal(t, []Request{{Action: contract.Edited, Note: "a typo in the address", Edit: &contract.Edit{
+		To: []string{"ticketing"}, Recipients: []string{"support@yourapp.example", "x@yourapp.example"},
+		Headers: map[string]*string{"Subject": &subject, "X-Old": nil, "X-Gone": nil}, Charset: "utf-8",
+		Drop: []string{strings.Repeat("b", 64)}, Fields: map[string]string{"rcpt": "recipient"},
+	}}}, b.decider.seen())
+
+	for name, change := range map[string][]string{
+		"The edit changes nothing.":      {},
+		"recipients[0] is no address":    {"recipients", "bad"},
+		"each line is a name":            {"headers", "X: 1\nX: 2"},
+		"each line is what the provider": {"fields", "nothing"},
+	} {
+		v := url.Values{"seen": {seen(b.emails.emails[0])}}
+		if len(change) > 0 {
+			v.Set(change[0], change[1])
+		}
+		rec := b.post(t, ada, path, v)
+		require.Equal(t, http.StatusBadRequest, rec.Code, name)
+		require.Contains(t, rec.Body.String(), name)
+	}
+	require.Equal(t, http.StatusConflict, b.post(t, ada, path, url.Values{"seen": {"old"}, "recipients": {"x@y.example"}}).Code)
+	require.Equal(t, http.StatusConflict, b.get(t, ada, "/emails/evt_0003/edit").Code, "what is not held is not edited")
+}
+
+func TestBulk(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.Contains(t, b.get(t, ada, "/inbox?reason=unroutable").Body.String(), `href="/replays/new?reason=unroutable&amp;state=quarantined"`)
+	form := url.Values{"reason": {"unroutable"}, "state": {"quarantined"}, "action": {"retry"}, "rate": {"50"}, "note": {"the route is mended"}, "from": {"held"}}
+	rec := b.post(t, ada, "/replays", form)
+	require.Equal(t, http.StatusOK, rec.Code)
+	require.Empty(t, b.fakes.started, "counting starts nothing")
+	require.Contains(t, rec.Body.String(), "Type 431")
+	check(t, "plan", rec.Body.String())
+
+	form.Set("step", "start")
+	form.Set("count", "430")
+	rec = b.post(t, ada, "/replays", form)
+	require.Equal(t, http.StatusConflict, rec.Code)
+	require.Empty(t, b.fakes.started)
+
+	form.Set("count", "431")
+	rec = b.post(t, ada, "/replays", form)
+	require.Equal(t, http.StatusSeeOther, rec.Code)
+	require.Equal(t, "/replays/7?done=start", rec.Header().Get("Location"))
+	require.Equal(t, []ReplayRequest{{Filter: ledger.Filter{State: contract.Quarantined, Reason: contract.Unroutable, Limit: ledger.DefaultLimit},
+		Action: "retry", Rate: 50, Note: "the route is mended"}}, b.fakes.started)
+
+	for says, change := range map[string][]string{
+		"The rate is a number":      {"rate", "0"},
+		"Say why in the note":       {"note", ""},
+		"Choose what to do":         {"action", "delete"},
+		"A decision is about held":  {"state", "delivered"},
+		"everything is no choice":   {"reason", "", "state", ""},
+		"There is no such reason":   {"reason", "nonsense"},
+		"A time is written as 2026": {"since", "yesterday"},
+	} {
+		v := url.Values{}
+		for name, values := range form {
+			v[name] = values
+		}
+		for i := 0; i+1 < len(change); i += 2 {
+			v.Set(change[i], change[i+1])
+		}
+		rec := b.post(t, ada, "/replays", v)
+		require.Equal(t, http.StatusBadRequest, rec.Code, says)
+		require.Contains(t, rec.Body.String(), says)
+	}
+	require.Len(t, b.fakes.started, 1)
+
+	// An operator of one tenant decides about its mail alone.
+	one := who("otto", access.Operator, "other")
+	rec = b.post(t, one, "/replays", form)
+	require.Equal(t, http.StatusSeeOther, rec.Code)
+	require.Equal(t, []string{"other"}, b.fakes.started[1].Filter.Tenants)
+}
+
+func TestSteerReplay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, verb := range []string{"pause", "resume", "stop"} {
+		require.Equal(t, http.StatusSeeOther, b.post(t, ada, "/replays/7/"+verb, nil).Code)
+	}
+	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/replays/7/delete", nil).Code)
+	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/replays/8/stop", nil).Code)
+	require.Equal(t, http.StatusNotFound, b.post(t, olga, "/replays/7/stop", nil).Code)
+	require.Equal(t, []string{"pause", "resume", "stop"}, b.fakes.steered)
+}
+
+func TestDestinations(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.Equal(t, http.StatusBadRequest, b.post(t, ada, "/destinations/crm/resume", nil).Code, "a note is asked for")
+	require.Equal(t, http.StatusSeeOther, b.post(t, ada, "/destinations/crm/resume", url.Values{"note": {"done"}}).Code)
+	require.Equal(t, http.StatusSeeOther, b.post(t, ada, "/destinations/ticketing/pause", url.Values{"note": {"they ask"}}).Code)
+	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/destinations/crm/delete", url.Values{"note": {"x"}}).Code)
+	require.Equal(t, []string{"resume crm", "pause ticketing"}, b.fakes.paused)
+	b.fakes.err = fault.New(fault.NotFound, "no such destination")
+	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/destinations/none/pause", url.Values{"note": {"x"}}).Code)
+}
+
+func TestRulesTester(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	rec := b.post(t, vera, "/routes", url.Values{"recipients": {"support@yourapp.example"}, "headers": {"X-Case: 1"}})
+	require.Equal(t, http.StatusOK, rec.Code)
+	require.Contains(t, rec.Body.String(), "Goes to")
+	check(t, "tester", rec.Body.String())
+	rec = b.post(t, vera, "/routes", url.Values{"recipients": {"nobody@elsewhere.example"}})
+	require.Contains(t, rec.Body.String(), "Held: Recipient foreign")
+	require.Equal(t, http.StatusBadRequest, b.post(t, vera, "/routes", url.Values{}).Code)
+	require.Equal(t, http.StatusBadRequest, b.post(t, vera, "/routes", url.Values{"recipients": {"x"}, "headers": {"none"}}).Code)
+}
+
+// TestFilters sees that a choice of emails survives its way through a link.
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	f := ledger.Filter{State: contract.Quarantined, Reason: contract.Unroutable, Source: "s", Tenant: "t", Sender: "a", Recipient: "b", Destination: "d",
+		Since: at, Until: at.Add(time.Hour), Query: "q&=", Limit: ledger.DefaultLimit}
+	back, err := filterOf(queryOf(f))
+	require.NoError(t, err)
+	require.Equal(t, f, back)
+	for _, v := range []url.Values{{"q": {"a", "b"}}, {"q": {"a\x00"}}, {"q": {strings.Repeat("x", maxField+1)}}, {"state": {"gone"}}, {"until": {"now"}}} {
+		_, err := filterOf(v)
+		require.True(t, fault.Is(err, fault.RequestInvalid), "%v", v)
+	}
+}

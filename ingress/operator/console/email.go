@@ -1,0 +1,239 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+	"mailroom/shared/reason"
+)
+
+const (
+	maxField = 1000 // bytes of one field of a query or a form
+	// firstAttachments are shown at once; the rest of a thousand is folded.
+	firstAttachments = 20
+	maxRecipients    = 20
+)
+
+// emailPage is all that the page of one email shows.
+type emailPage struct {
+	Email *ledger.EmailDetail
+	// May says what the caller may do in the email's tenant.
+	May       access.Role
+	Held      bool
+	Explained *reason.Explanation
+	Choices   []choice
+	Seen      string // what the person decides about
+	Note      string // what was typed before the decision was refused
+	Waiting   string // how many people more have to approve
+	CanEdit   bool
+	Moments   []Moment
+	Text      string
+	TextCut   bool
+	HTML      bool
+	Content   content
+	Headers   []mail.Header
+	MoreHead  int
+	First     []attachment
+	Rest      []attachment
+	To        []string
+	MoreTo    int
+	Workflow  string // its page in the Temporal Web UI
+}
+
+// attachment is one row; Link is empty for those that the caller may not have.
+type attachment struct {
+	mail.Attachment
+	Link, Denied string
+}
+
+// choice is one button of the decision.
+type choice struct {
+	Action contract.Action
+	Name   string
+	Does   string
+	Key    string
+	Grave  bool
+}
+
+// email shows one email.
+func (c *Console) email(g *gin.Context) error {
+	email, err := c.find(g)
+	if err != nil {
+		return err
+	}
+	return c.showEmail(g, http.StatusOK, email, layout{Notice: notices[g.Query("done")]}, "")
+}
+
+// notices is what is said after something was done, by what stands in ?done=.
+var notices = map[string]string{
+	"approve": "Approved. The email goes on from the step that held it.",
+	"retry":   "The held step runs again.",
+	"discard": "Discarded. The record stays.",
+	"edit":    "The edit is laid over the email, and the held step runs again.",
+	"counted": "Your approval counts. Another person has to approve before the email goes on.",
+	"pause":   "Paused. What is on its way there waits.",
+	"resume":  "Resumed. What waits is sent.",
+	"stop":    "Stopped. What is done stays done.",
+	"start":   "Started. This page follows it.",
+}
+
+func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetail, l layout, note string) error {
+	ctx := g.Request.Context()
+	p := emailPage{Email: email, May: access.From(ctx).In(email.Tenant), Held: email.State == contract.Quarantined, Note: note}
+	var err error
+	if p.Content, err = c.content(ctx, email); err != nil {
+		// The rest of the page serves without the text.
+		p.Content = content{Notice: "The content cannot be read at the moment: " + fault.From(err).Public}
+	}
+	if m := p.Content.Message; m != nil {
+		var text string
+		text, p.TextCut = shorten(m.Text, maxText)
+		p.Text, p.HTML = showLines(text), m.HTML != ""
+		p.Headers = m.Headers[:min(len(m.Headers), maxHeaders)]
+		p.MoreHead = len(m.Headers) - len(p.Headers)
+	}
+	p.To = email.To[:min(len(email.To), maxRecipients)]
+	p.MoreTo = len(email.To) - len(p.To)
+	rows := p.attachments()
+	p.First, p.Rest = rows[:min(len(rows), firstAttachments)], rows[min(len(rows), firstAttachments):]
+	if c.deps.Timelines != nil {
+		if p.Moments, err = c.deps.Timelines.Timeline(ctx, email); err != nil {
+			return err
+		}
+	} else {
+		p.Moments = moments(email)
+	}
+	if email.Reason != "" {
+		e := reason.Text(email.Reason)
+		p.Explained = &e
+	}
+	if p.Held && p.May >= access.Operator {
+		p.Choices = choices(p.Explained)
+		p.CanEdit = c.deps.Edits != nil
+	}
+	p.Seen = seen(email)
+	p.Workflow = c.workflow(email)
+	l.Title, l.Area = cut(80, show(email.Subject)), "emails"
+	if email.Subject == "" {
+		l.Title = "Email without a subject"
+	}
+	if p.Held {
+		l.Area = "inbox"
+	}
+	l.Live = "/events?" + url.Values{"email": {strconv.FormatInt(email.ID, 10)}, "id": {eventID(&email.EmailRow)}, "source": {email.Source}}.Encode()
+	l.Body = p
+	return c.render(g, status, "email", l)
+}
+
+// attachments are the rows with their links. The same bytes under two names may
+// have two verdicts: the worse one counts.
+func (p *emailPage) attachments() []attachment {
+	unclean := map[string]bool{}
+	for _, a := range p.Email.Attachments {
+		if a.Verdict != mail.Clean {
+			unclean[a.SHA256] = true
+		}
+	}
+	rows := make([]attachment, 0, len(p.Email.Attachments))
+	for _, a := range p.Email.Attachments {
+		row := attachment{Attachment: a}
+		switch {
+		case a.SHA256 == "" || a.Key == "":
+			row.Denied = "not stored"
+		case unclean[a.SHA256] && p.May < access.Operator:
+			row.Denied = "for operators"
+		default:
+			row.Link = api(&p.Email.EmailRow, "/attachments/"+a.SHA256, nil)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// Download gives where the raw source is downloaded.
+func (p emailPage) Download() string { return api(&p.Email.EmailRow, "/raw", nil) }
+
+// Download gives where the shown part of the source is downloaded whole.
+func (p sourcePage) Download() string {
+	if p.MIME {
+		return api(&p.Email.EmailRow, "/raw", url.Values{"part": {"mime"}})
+	}
+	return api(&p.Email.EmailRow, "/raw", nil)
+}
+
+// api gives a path of the operator API about an email. Downloads come from there,
+// as attachments that no browser renders.
+func api(e *ledger.EmailRow, under string, query url.Values) string {
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("source", e.Source)
+	return "/api/v1/emails/" + url.PathEscape(eventID(e)) + under + "?" + query.Encode()
+}
+
+// workflow gives the page of the email's workflow in the Temporal Web UI.
+func (c *Console) workflow(email *ledger.EmailDetail) string {
+	if c.cfg.TemporalUI == "" {
+		return ""
+	}
+	return strings.TrimRight(c.cfg.TemporalUI, "/") + "/namespaces/" + url.PathEscape(c.cfg.Namespace) +
+		"/workflows/" + url.PathEscape(email.WorkflowID)
+}
+
+// seen names the hold that a person looks at. A decision about another one is refused.
+func seen(email *ledger.EmailDetail) string {
+	return fmt.Sprintf("%s/%s/%d", email.State, email.Reason, len(email.Decisions))
+}
+
+// choices are the buttons, with what each does.
+func choices(e *reason.Explanation) []choice {
+	list := []choice{
+		{contract.Approve, "Approve", "Waives what held the email; it goes on to its destinations.", "a", false},
+		{contract.Retry, "Retry", "Runs the held step again and waives nothing.", "r", false},
+		{contract.Discard, "Discard", "Ends the email. It is delivered nowhere; the record stays.", "d", true},
+	}
+	if e != nil {
+		// The texts go on from the name of the action.
+		for i, text := range []string{e.Approve, e.Retry, e.Discard} {
+			if text != "" {
+				list[i].Does = []string{"Approving ", "Retrying ", "Discarding "}[i] + text + "."
+			}
+		}
+	}
+	return list
+}
+
+// moments tells the way of an email from its rows alone.
+func moments(email *ledger.EmailDetail) []Moment {
+	out := []Moment{{At: email.ReceivedAt, Kind: "received", Title: "Received", Detail: "by source " + email.Source + ", " + size(email.Size)}}
+	for _, d := range email.Decisions {
+		out = append(out, Moment{
+			At: d.At, Kind: "decision", Title: words(string(d.Action)), Actor: d.Actor, Via: d.Via, Detail: d.Note,
+		})
+	}
+	for _, d := range email.Deliveries {
+		if d.DeliveredAt != nil {
+			out = append(out, Moment{At: *d.DeliveredAt, Kind: "delivered", Title: "Delivered to " + d.Destination,
+				Detail: plural(d.Attempts, "attempt", "attempts")})
+		}
+	}
+	if email.ClosedAt != nil {
+		out = append(out, Moment{At: *email.ClosedAt, Kind: "closed", Title: words(string(email.State))})
+	}
+	slices.SortStableFunc(out, func(a, b Moment) int { return a.At.Compare(b.At) })
+	if email.State == contract.Quarantined {
+		out = append(out, Moment{Kind: "held", Title: "Held: " + words(string(email.Reason)), Detail: email.Detail})
+	}
+	return out
+}

@@ -1,0 +1,234 @@
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// layout is what every page is given.
+type layout struct {
+	Title string
+	// Area is the entry of the navigation that the page belongs to.
+	Area    string
+	Who     access.Identity
+	Role    access.Role
+	CSRF    string
+	Areas   []area
+	Notice  string // what has just been done
+	Problem string // what went wrong
+	// Live is where the page learns of changes; empty: it does not.
+	Live string
+	Body any
+}
+
+// area is an entry of the navigation.
+type area struct {
+	Name, Path, Title, Key string
+}
+
+func (c *Console) areas(who access.Identity) []area {
+	out := []area{
+		{"overview", "/", "Overview", "o"},
+		{"inbox", "/inbox", "Inbox", "i"},
+		{"emails", "/emails", "Emails", "m"},
+	}
+	if c.deps.Destinations != nil {
+		out = append(out, area{"destinations", "/destinations", "Destinations", "t"})
+	}
+	if c.deps.Rules != nil {
+		out = append(out, area{"routes", "/routes", "Routes", "u"})
+	}
+	if c.deps.Replays != nil && who.Best() >= access.Operator {
+		out = append(out, area{"replays", "/replays", "Replays", "p"})
+	}
+	if c.deps.Chain != nil && who.Roles[access.Everywhere] >= access.Operator {
+		out = append(out, area{"audit", "/audit", "Audit", "l"})
+	}
+	return out
+}
+
+// parse reads every page with the layout and the parts that pages share.
+func (c *Console) parse() (map[string]*template.Template, error) {
+	base, err := template.New("layout").Funcs(c.funcs()).ParseFS(files, "templates/layout.html", "templates/part_*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse the layout: %w", err)
+	}
+	names, err := fs.Glob(files, "templates/page_*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list the pages: %w", err)
+	}
+	pages := map[string]*template.Template{}
+	for _, name := range names {
+		page, err := base.Clone()
+		if err == nil {
+			page, err = page.ParseFS(files, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("parse %s: %w", name, err)
+		}
+		pages[strings.TrimSuffix(strings.TrimPrefix(path.Base(name), "page_"), ".html")] = page
+	}
+	return pages, nil
+}
+
+// funcs is what templates may call.
+func (c *Console) funcs() template.FuncMap {
+	return template.FuncMap{
+		"asset": c.assets.url,
+		"show":  show,
+		"lines": showLines,
+		"cut":   cut,
+		"size":  size,
+		"count": count,
+		"words": func(s any) string { return words(fmt.Sprint(s)) },
+		"span":  span,
+		"age": func(t time.Time) string {
+			if t.IsZero() {
+				return "–"
+			}
+			return span(c.now().Sub(t))
+		},
+		"until": func(t *time.Time) string {
+			if t == nil || t.IsZero() {
+				return "–"
+			}
+			return span(t.Sub(c.now()))
+		},
+		"stamp":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
+		"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
+		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"email":   emailURL,
+		"under":   emailPath,
+		"segment": url.PathEscape,
+		"plural":  plural,
+		"join":    func(list []string) string { return strings.Join(list, ", ") },
+		"heldBy": func(r contract.Reason) string {
+			return "/inbox?" + url.Values{"reason": {string(r)}}.Encode()
+		},
+		"dict": dict,
+	}
+}
+
+// dict lets a template hand several values to a part.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict: a name without a value")
+	}
+	out := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: %v is no name", pairs[i])
+		}
+		out[name] = pairs[i+1]
+	}
+	return out, nil
+}
+
+func plural(n any, one, many string) string {
+	if fmt.Sprint(n) == "1" {
+		return "1 " + one
+	}
+	if wide, ok := n.(int64); ok {
+		return count(wide) + " " + many
+	}
+	return fmt.Sprint(n) + " " + many
+}
+
+// noID stands in a path for an event id that browsers would take for a part of the
+// path; the id is in the query then.
+const noID = "~"
+
+// eventID is what FindEmail knows a row by.
+func eventID(e *ledger.EmailRow) string {
+	if e.DuplicateOf != "" {
+		return e.WorkflowID
+	}
+	return e.EventID
+}
+
+// emailURL gives the page of an email.
+func emailURL(e ledger.EmailRow) string { return emailPath(e, "") }
+
+// emailPath gives a path under the page of an email, such as "/html".
+func emailPath(e ledger.EmailRow, under string) string {
+	return pathOf(e.Source, eventID(&e), under)
+}
+
+func pathOf(source, id, under string) string {
+	query := url.Values{"source": {source}}
+	segment := url.PathEscape(id)
+	if id == "." || id == ".." || id == noID {
+		query.Set("id", id)
+		segment = noID
+	}
+	return "/emails/" + segment + under + "?" + query.Encode()
+}
+
+// render writes a page. It is made whole before the first byte goes out.
+func (c *Console) render(g *gin.Context, status int, name string, l layout) error {
+	ctx := g.Request.Context()
+	session, _ := access.SessionFrom(ctx)
+	l.Who, l.CSRF = access.From(ctx), session.CSRF
+	var out bytes.Buffer
+	if err := c.write(&out, name, l); err != nil {
+		return fault.Wrap(fault.Internal, "the page could not be made", err)
+	}
+	access.SetPagePolicy(g.Writer.Header())
+	g.Header("Cache-Control", "no-store")
+	g.Data(status, "text/html; charset=utf-8", out.Bytes())
+	return nil
+}
+
+func (c *Console) write(w io.Writer, name string, l layout) error {
+	l.Role = l.Who.Best()
+	if l.Role > access.Nobody {
+		l.Areas = c.areas(l.Who)
+	}
+	if l.Role == access.Nobody || c.deps.Changes == nil {
+		l.Live = ""
+	}
+	page, ok := c.pages[name]
+	if !ok {
+		return fmt.Errorf("there is no page %s", name)
+	}
+	if err := page.ExecuteTemplate(w, "layout", l); err != nil {
+		return fmt.Errorf("render %s: %w", name, err)
+	}
+	return nil
+}
+
+var _ access.Pages = (*Console)(nil)
+
+// Login implements access.Pages.
+func (c *Console) Login(w io.Writer, p access.LoginPage) error {
+	return c.write(w, "login", layout{Title: "Sign in", Problem: p.Problem, Body: p})
+}
+
+// Refused implements access.Pages.
+func (c *Console) Refused(w io.Writer, p access.RefusedPage) error {
+	title := p.Title
+	if known := map[int]string{
+		http.StatusNotFound: "Not found", http.StatusForbidden: "Not allowed", http.StatusConflict: "Refused",
+		http.StatusServiceUnavailable: "Not available at the moment", http.StatusInternalServerError: "Something went wrong",
+		http.StatusBadRequest: "This request makes no sense", http.StatusTooManyRequests: "Too many tries",
+	}[p.Status]; known != "" {
+		title = known
+	}
+	return c.write(w, "error", layout{Title: title, Who: p.Who, CSRF: p.CSRF, Problem: p.Message, Body: p.Status})
+}

@@ -1,0 +1,33 @@
+package ingress
+
+import (
+	"context"
+	"log/slog"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/console"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+	"mailroom/shared/temporal"
+)
+
+// newPages makes the console of what the program has opened.
+func newPages(file *config.File, d dependencies, logger *slog.Logger) (*console.Console, error) {
+	names := make([]string, 0, len(file.Destinations))
+	for _, to := range file.Destinations {
+		names = append(names, to.Name)
+	}
+	return console.New(console.Config{Destinations: names}, console.Deps{
+		Emails: d.reader, Blobs: d.bodies, Decider: byConsole{temporal.NewDecider(d.temporal)}, Changes: d.reader, Logger: logger,
+	})
+}
+
+// byConsole takes decisions that were made on a page.
+type byConsole struct{ decider *temporal.Decider }
+
+func (b byConsole) Decide(ctx context.Context, who access.Identity, email *ledger.EmailRow, in console.Request) (contract.DecisionResult, error) {
+	return b.decider.Decide(ctx, email.WorkflowID, contract.Decision{
+		Action: in.Action, Actor: who.Name, Note: in.Note, Edit: in.Edit, Via: contract.ViaConsole,
+	})
+}
