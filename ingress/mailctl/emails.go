@@ -151,10 +151,12 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	return nil
 }
 
-// decision is what approve, discard and retry share.
+// decision is what approve, discard and retry share: about one email, or about all
+// held ones that the filter chooses.
 type decision struct {
-	one
-	Note string `required:"" help:"Why; it is kept with the decision."`
+	EventID string `arg:"" optional:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
+	All     bool   `help:"Decide about all held emails that the filter chooses, after a look at how many there are."`
+	bulk
 }
 
 type (
@@ -173,6 +175,14 @@ func (c *discardCommand) Run(s *session) error { return c.decide(s, contract.Dis
 func (c *retryCommand) Run(s *session) error { return c.decide(s, contract.Retry) }
 
 func (d *decision) decide(s *session, action contract.Action) error {
+	switch {
+	case d.All && d.EventID != "":
+		return usagef("give either an id or --all")
+	case d.All:
+		return d.run(s, map[string]any{"action": action})
+	case d.EventID == "":
+		return usagef("give the id of an email, or --all and a filter")
+	}
 	body, err := json.Marshal(map[string]string{"action": string(action), "note": d.Note})
 	if err != nil {
 		return fmt.Errorf("decision: %w", err)
@@ -180,7 +190,7 @@ func (d *decision) decide(s *session, action contract.Action) error {
 	var out struct {
 		State string `json:"state"`
 	}
-	err = s.callJSON(http.MethodPost, emailPath(d.EventID, "/decisions"), d.query(), body, &out)
+	err = s.callJSON(http.MethodPost, emailPath(d.EventID, "/decisions"), one{EventID: d.EventID, Source: d.Source}.query(), body, &out)
 	if err != nil || s.json() {
 		return err
 	}

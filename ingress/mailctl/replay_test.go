@@ -1,0 +1,102 @@
+package mailctl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// replayAPI answers a dry run with a preview, and a replay with its end at the
+// second look.
+type replayAPI struct {
+	mu    sync.Mutex
+	asked []map[string]any
+	looks int
+}
+
+func (a *replayAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case r.Method == http.MethodPost && r.URL.Path == "/api/v1/replays":
+		var in map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&in)
+		a.asked = append(a.asked, in)
+		if in["dry_run"] == true {
+			_, _ = fmt.Fprint(w, `{"id":4,"state":"done","preview":{"total":12,"would":{"decided":12},"by_state":{"quarantined":12}}}`)
+			return
+		}
+		_, _ = fmt.Fprint(w, `{"id":5,"state":"running","total":12}`)
+	default:
+		a.looks++
+		state := "running"
+		if a.looks > 1 {
+			state = "done"
+		}
+		_, _ = fmt.Fprintf(w, `{"id":5,"state":%q,"total":12,"done":%d}`, state, 6*a.looks)
+	}
+}
+
+func replayCall(t *testing.T, api *replayAPI, answer string, args ...string) (int, string, string) {
+	t.Helper()
+	server := httptest.NewServer(api)
+	defer server.Close()
+	var out, errs bytes.Buffer
+	code := Run(context.Background(), append([]string{"--api", server.URL}, args...), strings.NewReader(answer), &out, &errs,
+		func(string) string { return "" })
+	return code, out.String(), errs.String()
+}
+
+func TestReplayAsksFirst(t *testing.T) {
+	t.Parallel()
+	api := &replayAPI{}
+	code, out, _ := replayCall(t, api, "n\n", "emails", "retry", "--all", "--reason", "unroutable", "--note", "rule is there")
+	require.Equal(t, exitDone, code)
+	require.Contains(t, out, "12")
+	require.Contains(t, out, "Nothing was done.")
+	require.Len(t, api.asked, 1)
+	require.Equal(t, true, api.asked[0]["dry_run"])
+
+	code, out, _ = replayCall(t, api, "y\n", "emails", "retry", "--all", "--reason", "unroutable", "--note", "rule is there")
+	require.Equal(t, exitDone, code, out)
+	require.Len(t, api.asked, 3)
+	require.Equal(t, false, api.asked[2]["dry_run"])
+	require.Equal(t, "retry", api.asked[2]["action"])
+	require.Equal(t, map[string]any{"reason": "unroutable"}, api.asked[2]["filter"])
+	require.Contains(t, out, "replay 5 running: 6 of 12")
+	require.Contains(t, out, "replay 5 done: 12 of 12")
+}
+
+func TestReplayWithoutAsking(t *testing.T) {
+	t.Parallel()
+	api := &replayAPI{}
+	code, out, errs := replayCall(t, api, "", "replay", "--state", "delivered", "--from", "routing", "--new-effect", "--note", "n", "--yes", "--detach")
+	require.Equal(t, exitDone, code, errs)
+	require.Contains(t, out, "mailctl replay watch 5")
+	require.Len(t, api.asked, 1)
+	require.Equal(t, "route", api.asked[0]["from"])
+	require.Equal(t, true, api.asked[0]["new_effect"])
+}
+
+func TestReplayUsage(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"emails", "retry", "--note", "n"},
+		{"emails", "retry", "id", "--all", "--note", "n"},
+		{"replay", "--from", "deliver", "--note", "n"},
+		{"replay", "--since", "yesterday", "--note", "n"},
+		{"replay", "--from", "raw"},
+	} {
+		code, _, _ := replayCall(t, &replayAPI{}, "", args...)
+		require.Equal(t, exitUsage, code, args)
+	}
+}
