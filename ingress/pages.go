@@ -18,8 +18,9 @@ func newPages(file *config.File, d dependencies, logger *slog.Logger) (*console.
 	for _, to := range file.Destinations {
 		names = append(names, to.Name)
 	}
-	return console.New(console.Config{Destinations: names}, console.Deps{
+	return console.New(console.Config{Destinations: names, TemporalUI: file.Operator.TemporalUI}, console.Deps{
 		Emails: d.reader, Blobs: d.bodies, Decider: byConsole{temporal.NewDecider(d.temporal)}, Changes: d.reader, Logger: logger,
+		Holdings: figures{d.reader}, Figures: figures{d.reader}, Timelines: timelines{d.reader}, Destinations: destinations{d.reader, file.Destinations},
 	})
 }
 

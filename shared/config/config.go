@@ -157,6 +157,8 @@ type OperatorPages struct {
 	// UIOrigins are the origins of Temporal Web UIs whose pages may ask the codec
 	// server with the session of whoever looks at them; empty: none.
 	UIOrigins []string `yaml:"ui_origins"`
+	// TemporalUI is the URL of the Temporal Web UI that the console links to; empty: no links.
+	TemporalUI string `yaml:"temporal_ui"`
 }
 
 // Retry sets the budgets after which mail that waits is held.

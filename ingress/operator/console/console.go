@@ -108,7 +108,7 @@ func (c *Console) Routes() []access.Route {
 	}
 	if c.deps.Destinations != nil {
 		routes = append(routes,
-			page(http.MethodGet, "/destinations", access.Viewer, c.destinations),
+			everywhere(http.MethodGet, "/destinations", access.Viewer, c.destinations),
 			everywhere(http.MethodPost, "/destinations/:name/:verb", access.Operator, c.control))
 	}
 	if c.deps.Rules != nil {

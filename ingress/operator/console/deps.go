@@ -94,16 +94,15 @@ type Destinations interface {
 type Destination struct {
 	Name, URL string
 	// Breaker is closed, half-open, open, or empty when no worker has told.
-	Breaker   string
-	Paused    bool
-	PausedBy  string
-	PausedAt  time.Time
-	Note      string
-	InFlight  int
-	Backlog   int64
-	Oldest    time.Time // of the backlog; zero when there is none
-	Delivered int64     // in the last hour
-	Failed    int64     // attempts that failed in the last hour
+	Breaker  string
+	Paused   bool
+	PausedBy string
+	PausedAt time.Time
+	Note     string
+	InFlight int
+	Backlog  int64
+	Oldest   time.Time // of the backlog; zero when there is none
+	Failed   int64     // emails that are held because of it
 }
 
 // Rules are the routes of the configuration.

@@ -150,7 +150,7 @@ func (f fakeDestinations) List(context.Context) ([]Destination, error) {
 		return nil, f.err
 	}
 	return []Destination{
-		{Name: f.word("ticketing"), URL: f.word("https://tickets.yourapp.example/inbound"), Breaker: "closed", InFlight: 4, Delivered: 1893},
+		{Name: f.word("ticketing"), URL: f.word("https://tickets.yourapp.example/inbound"), Breaker: "closed", InFlight: 4},
 		{Name: "legacy", URL: "http://10.0.0.5/mail", Breaker: "open", Backlog: 88, Oldest: at.Add(-95 * time.Minute), Failed: 88},
 		{Name: "crm", URL: "https://crm.yourapp.example", Paused: true, PausedBy: f.word("ada"), PausedAt: at.Add(-time.Hour), Note: f.word("they migrate"), Backlog: 14, Oldest: at.Add(-time.Hour)},
 	}, f.err
