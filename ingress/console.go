@@ -12,6 +12,7 @@ import (
 	"mailroom/ingress/operator"
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/codec"
+	"mailroom/ingress/operator/desk"
 	"mailroom/shared/config"
 	"mailroom/shared/secret"
 	"mailroom/shared/temporal"
@@ -27,7 +28,17 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	pages, err := newPages(file, d, logger)
+	editor, err := newEditor(file, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	decisions, err := desk.New(desk.Deps{
+		Intents: d.reader, Decider: temporal.NewDecider(d.temporal), Edits: editor, Logger: logger,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	pages, err := newPages(file, d, decisions, logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -39,13 +50,9 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	editor, err := newEditor(file, d)
-	if err != nil {
-		return nil, nil, err
-	}
 	console, err := operator.New(operator.Config{Sources: file.Sources, Tenants: file.Tenants}, operator.Deps{
 		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes()), Pages: pages, Tokens: d.reader,
-		Reader: d.reader, Blobs: d.bodies, Decider: temporal.NewDecider(d.temporal), Logger: logger,
+		Reader: d.reader, Blobs: d.bodies, Desk: decisions, Logger: logger,
 		Failures: d.reader, KeyUse: keys, Secrets: secrets,
 		Replays: d.reader, Runner: temporal.NewReplays(d.temporal), Editor: editor,
 	})

@@ -53,6 +53,7 @@ type parts struct {
 	replays *activities.Replays
 	tending *activities.Tending
 	rules   activities.Router
+	holds   *activities.Holds
 	sender  *downstream.Sender
 }
 
@@ -135,7 +136,10 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedge
 		return err
 	}
 	p.ledger, err = activities.NewLedger(activities.LedgerDeps{Recorder: recorder, Edits: keeper})
-	return err
+	if err != nil {
+		return err
+	}
+	return p.holding(file, db, logger, reg)
 }
 
 // register tells a worker what it can do.
@@ -143,7 +147,7 @@ func (p *parts) register(w sdkworker.Worker) {
 	w.RegisterWorkflow(workflows.InboundEmail)
 	w.RegisterWorkflow(workflows.Replay)
 	w.RegisterWorkflow(workflows.Tend)
-	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger, p.replays, p.tending} {
+	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger, p.holds, p.replays, p.tending} {
 		w.RegisterActivity(a)
 	}
 }

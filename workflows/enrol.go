@@ -26,7 +26,7 @@ func (e *inboundEmail) enrolled(ctx workflow.Context) bool {
 	if e.in.Carried == nil {
 		return true
 	}
-	if e.pass(ctx, stepEnrol, e.enrol) {
+	if e.pass(ctx, stepEnrol, nil, e.enrol) == passed {
 		return !e.elsewhere
 	}
 	return e.bury(ctx)

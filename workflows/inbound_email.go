@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/sdk/workflow"
 
 	"mailroom/activities"
@@ -16,14 +18,16 @@ var (
 	route   *activities.Route
 	deliver *activities.Deliver
 	ledger  *activities.Ledger
+	holds   *activities.Holds
 )
 
 // InboundEmail carries one email: store, inspect, route, deliver, close; before
 // that, an email that came while the database was away is enrolled. Where it must
-// not go on it waits in quarantine for a person. It ends delivered or discarded,
-// or as duplicate where another workflow carries the email, and in no other way: a
-// cancellation request changes nothing, because only a recorded decision may end
-// an email.
+// not go on it waits in quarantine for a person, who may take it up at an earlier
+// step. It ends delivered or discarded, or as duplicate where another workflow
+// carries the email, and in no other way: a cancellation request changes nothing,
+// because only a recorded decision may end an email. A long wait goes on in a new
+// run with a short history.
 func InboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (contract.InboundEmailResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	e, err := newInboundEmail(ctx, in)
@@ -33,17 +37,16 @@ func InboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (contract
 	return e.run(ctx)
 }
 
-const stepRoute = "route"
-
 // inboundEmail is the state of one email's workflow.
 type inboundEmail struct {
 	in      contract.InboundEmailInput
 	budgets contract.Budgets
 
-	state  contract.State
-	reason contract.Reason
-	detail string
-	step   string
+	state   contract.State
+	reason  contract.Reason
+	detail  string
+	step    string // the name of the step that works or waits
+	trouble string // why the last signal was not carried out
 
 	waiting   []*wait // steps that wait for something that is away
 	held      []*held // steps that wait for a person
@@ -52,6 +55,17 @@ type inboundEmail struct {
 	elsewhere bool // another workflow carries the email
 	decisions int
 	decided   []contract.Reason // what the last decision was about
+	last      *contract.Decided
+	taken     map[int64]bool // intents that were carried out in this run
+	edits     []int64        // decided and not yet laid over the email
+	saves     int            // edits that were written down in this run
+
+	from    contract.Step // where its way begins
+	back    contract.Step // the earlier step that a decision takes it up at
+	resumed []*held       // holds that go on from the run before
+	aside   int           // coroutines that do something beside the way of the email
+	stale   bool          // the history has become long enough for a new run
+	anew    bool          // the new run is decided on
 
 	routes []string
 	legs   []*leg
@@ -65,7 +79,8 @@ type leg struct {
 	options     stepOptions
 	done        bool
 	attempts    int
-	again       bool // a person asked for another go
+	again       bool  // a person asked for another go
+	held        *held // while it waits for a person
 }
 
 // newInboundEmail registers every handler before anything blocks.
@@ -75,6 +90,11 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 		state:  contract.Processing,
 		step:   "start",
 		waived: map[contract.Reason]bool{},
+		taken:  map[int64]bool{},
+		from:   contract.StepStore,
+	}
+	if in.Resumed != nil {
+		e.takeUp(in.Resumed)
 	}
 	if err := workflow.SetQueryHandler(ctx, contract.QueryStatus, e.status); err != nil {
 		return nil, err
@@ -83,19 +103,60 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 		return nil, err
 	}
 	workflow.Go(ctx, e.writeLedger)
-	workflow.SetCurrentDetails(ctx, e.details())
+	switch {
+	case in.Resumed != nil:
+		e.publish(ctx)
+	case in.Replay != nil:
+		e.reopen(ctx)
+	default:
+		workflow.SetCurrentDetails(ctx, e.details())
+	}
 	return e, nil
 }
 
 // run is the way of one email.
 func (e *inboundEmail) run(ctx workflow.Context) (contract.InboundEmailResult, error) {
-	if e.enrolled(ctx) &&
-		e.pass(ctx, "store", e.store) &&
-		e.pass(ctx, "inspect", e.inspect) &&
-		e.pass(ctx, stepRoute, e.route) {
-		e.deliver(ctx)
+	if e.enrolled(ctx) && e.walk(ctx) == anew {
+		return contract.InboundEmailResult{}, e.renew(ctx)
 	}
 	return e.close(ctx)
+}
+
+// walk goes from step to step until the email is delivered or discarded, or the
+// wait for a person goes on in a new run.
+func (e *inboundEmail) walk(ctx workflow.Context) outcome {
+	for at := e.from; ; {
+		var out outcome
+		switch at {
+		case contract.StepStore:
+			out = e.pass(ctx, at, nil, e.store)
+		case contract.StepInspect:
+			out = e.pass(ctx, at, nil, e.inspect)
+		case contract.StepRoute:
+			out = e.pass(ctx, at, nil, e.route)
+		default:
+			out = e.deliver(ctx)
+		}
+		switch {
+		case out == backed:
+			at, e.back = e.back, ""
+		case out != passed || at == contract.StepDeliver:
+			return out
+		default:
+			at = contract.Steps[slices.Index(contract.Steps, at)+1]
+		}
+	}
+}
+
+// reopen says that an email which had come to an end is carried once more.
+func (e *inboundEmail) reopen(ctx workflow.Context) {
+	if e.in.Replay.From != "" {
+		e.from = e.in.Replay.From
+	}
+	if e.from == contract.StepDeliver { // where to has to be found out first
+		e.from = contract.StepRoute
+	}
+	e.announce(ctx, nil, "")
 }
 
 // store puts the mail into the object store and its manifest into the ledger.
@@ -120,51 +181,78 @@ func (e *inboundEmail) inspect(ctx workflow.Context) ([]contract.Hold, error) {
 
 // route finds out where the mail goes.
 func (e *inboundEmail) route(ctx workflow.Context) ([]contract.Hold, error) {
-	out, err := step(ctx, e, stepRoute, routeOptions, route.Route,
+	out, err := step(ctx, e, string(contract.StepRoute), routeOptions, route.Route,
 		contract.RouteInput{Email: e.in.Email, AnyRecipient: e.waived[contract.RecipientForeign]})
 	if err != nil {
 		return nil, err
 	}
-	careful := map[string]bool{}
-	for _, d := range out.Durable {
-		careful[d] = true
-	}
+	before := e.legs
 	e.routes, e.legs = out.Routes, nil
 	for _, d := range out.Destinations {
-		o := deliverOptions.within(e.budgets.DeliverSeconds)
-		o.neverFast = careful[d]
-		e.legs = append(e.legs, &leg{destination: d, options: o})
+		e.legs = append(e.legs, e.newLeg(d, slices.Contains(out.Durable, d)))
 	}
+	e.keepLegs(before)
 	if len(out.Destinations) == 0 && len(out.Holds) == 0 { // nothing may end as delivered to nobody
 		return []contract.Hold{{Reason: contract.Unroutable, Detail: "the routes give no destination"}}, nil
 	}
 	return out.Holds, nil
 }
 
-// deliver sends the mail to every destination, side by side. It returns when
-// every leg is done or the email is discarded; a leg that is done is not sent again.
-func (e *inboundEmail) deliver(ctx workflow.Context) {
-	if len(e.legs) == 1 { // nearly all mail: no coroutine of its own
-		e.leg(ctx, e.legs[0])
-		return
+// newLeg gives a delivery that is yet to be made.
+func (e *inboundEmail) newLeg(destination string, careful bool) *leg {
+	o := deliverOptions.within(e.budgets.DeliverSeconds)
+	o.neverFast = careful
+	return &leg{destination: destination, options: o}
+}
+
+// keepLegs keeps of the legs before a step back what must not be forgotten: what is
+// done stays done, and a person's wish for another go holds.
+func (e *inboundEmail) keepLegs(before []*leg) {
+	for _, old := range before {
+		i := slices.IndexFunc(e.legs, func(l *leg) bool { return l.destination == old.destination })
+		switch {
+		case i >= 0:
+			e.legs[i].done, e.legs[i].attempts, e.legs[i].again = old.done, old.attempts, old.again
+		case old.done:
+			e.legs = append(e.legs, old)
+		}
 	}
+}
+
+// deliver sends the mail to every destination that does not have it, side by side.
+// It returns when every leg is done, or none goes on.
+func (e *inboundEmail) deliver(ctx workflow.Context) outcome {
+	var open []*leg
+	for _, l := range e.legs {
+		if !l.done {
+			open = append(open, l)
+		}
+	}
+	if len(open) == 1 { // nearly all mail: no coroutine of its own
+		return e.leg(ctx, open[0])
+	}
+	out := passed
 	legs, abandon := workflow.WithCancel(ctx)
 	running := workflow.NewWaitGroup(ctx)
-	for _, l := range e.legs {
+	for _, l := range open {
 		running.Add(1)
 		workflow.Go(legs, func(ctx workflow.Context) {
 			defer running.Done()
-			if !e.leg(ctx, l) {
-				abandon() // discarded: legs that still wait are not sent any more
+			if one := e.leg(ctx, l); one != passed {
+				out = max(out, one)
+				if one != anew {
+					abandon() // legs that still wait are not sent any more, or sent as changed
+				}
 			}
 		})
 	}
 	running.Wait(ctx)
+	return out
 }
 
-// leg gets one delivery done. It gives false when the email was discarded.
-func (e *inboundEmail) leg(ctx workflow.Context, l *leg) bool {
-	return e.pass(ctx, "deliver to "+l.destination, func(ctx workflow.Context) ([]contract.Hold, error) {
+// leg gets one delivery done.
+func (e *inboundEmail) leg(ctx workflow.Context, l *leg) outcome {
+	return e.pass(ctx, contract.StepDeliver, l, func(ctx workflow.Context) ([]contract.Hold, error) {
 		return nil, e.send(ctx, l)
 	})
 }
@@ -177,11 +265,16 @@ func (e *inboundEmail) send(ctx workflow.Context, l *leg) error {
 		Again:       l.again,
 		Released:    e.released(),
 	}
+	if r := e.in.Replay; r != nil {
+		first.Replay, first.NewEffect = r.ID, r.NewEffect
+	}
 	later := first
 	later.Again = false // a person asked for one more attempt, not for as many as it takes
 	out, err := stepThen(ctx, e, "deliver to "+l.destination, l.options, deliver.Deliver, first, later)
 	if err != nil {
-		l.again = true // whoever lets the leg go on asks for another attempt
+		if ctx.Err() == nil {
+			l.again = true // whoever lets the leg go on asks for another attempt
+		}
 		return err
 	}
 	l.done, l.attempts = true, out.Attempts

@@ -99,7 +99,8 @@ func check(t *testing.T, sc scenario, s *script, out contract.InboundEmailResult
 		last = r.Sequence
 		if r.Decision != nil {
 			require.Equal(t, contract.Quarantined, r.Before)
-			require.Equal(t, "ada", r.Decision.Actor)
+			require.Equal(t, "ada (claimed)", r.Decision.Actor)
+			require.False(t, r.Verified)
 			require.Equal(t, sc.held[decided], r.DecidedReason)
 			decided++
 		}
@@ -263,19 +264,17 @@ func TestCancellationChangesNothing(t *testing.T) {
 	s.inspect = func(int) (contract.InspectResult, error) {
 		return contract.InspectResult{Holds: holding(contract.Infected)}, nil
 	}
-	e := env(t, s)
-	e.RegisterDelayedCallback(e.CancelWorkflow, time.Hour)
-	e.RegisterDelayedCallback(func() {
+	c := newChain(t, s)
+	c.at(time.Hour, func(e *testsuite.TestWorkflowEnvironment) { e.CancelWorkflow() })
+	c.at(30*24*time.Hour, func(e *testsuite.TestWorkflowEnvironment) { // a hold never expires by itself
 		require.Equal(t, contract.Quarantined, status(t, e).State)
 		e.SignalWorkflow(contract.SignalDiscard, nil)
-	}, 30*24*time.Hour) // a hold never expires by itself
-	e.ExecuteWorkflow(workflows.InboundEmail, input())
-	require.NoError(t, e.GetWorkflowError())
-	var out contract.InboundEmailResult
-	require.NoError(t, e.GetWorkflowResult(&out))
+	})
+	out := c.run(input())
 	require.Equal(t, contract.Discarded, out.State)
 	last := s.calls.records[len(s.calls.records)-1]
-	require.Equal(t, "signal", last.Decision.Via)
+	require.Equal(t, contract.ViaSignal, last.Decision.Via)
+	require.Equal(t, "unnamed (claimed)", last.Decision.Actor)
 	require.NotEmpty(t, last.Decision.Note)
 }
 

@@ -68,6 +68,16 @@ var (
 	recordOptions = stepOptions{
 		fast: fastTry(), durable: lasting(15*time.Second, recordBudget, time.Minute), late: fault.StorageUnavailable,
 	}
+	// The plan is read from the worker's own configuration: what fails there fails
+	// for all mail, and a hold must not wait for it.
+	planOptions = stepOptions{
+		fast: fastTry(), durable: lasting(5*time.Second, time.Minute, 15*time.Second), late: fault.Internal,
+	}
+	// A reminder that does not get through within the hour is old: the next one
+	// tells the same.
+	remindOptions = stepOptions{
+		fast: fastTry(), durable: lasting(150*time.Second, time.Hour, maxWait), late: fault.StorageUnavailable,
+	}
 )
 
 // fastTry is the budget of a first try: one attempt of two seconds, well within
@@ -76,6 +86,16 @@ func fastTry() workflow.LocalActivityOptions {
 	return workflow.LocalActivityOptions{
 		StartToCloseTimeout: 2 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
+	}
+}
+
+// intentOptions bound how long whoever decides waits for the ledger, well within the
+// time that our programs wait for the answer of an update.
+func intentOptions() workflow.LocalActivityOptions {
+	return workflow.LocalActivityOptions{
+		StartToCloseTimeout:    2 * time.Second,
+		ScheduleToCloseTimeout: 6 * time.Second,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 5},
 	}
 }
 

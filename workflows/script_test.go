@@ -22,6 +22,12 @@ type script struct {
 	route   func(n int, in contract.RouteInput) (contract.RouteResult, error)
 	deliver func(ctx context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error)
 	record  func(n int) error
+	plan    func(in contract.HoldInput) contract.HoldPlan
+	intents map[int64]contract.IntentResult
+	intent  func(n int) error
+	edit    func(in contract.SaveEditInput) (contract.SaveEditResult, error)
+	apply   func(n int) error
+	notify  func(n int) error
 
 	calls *calls
 }
@@ -34,6 +40,10 @@ type calls struct {
 	records  []contract.RecordInput
 	delivers []contract.DeliverInput
 	enrols   []contract.EnrolInput
+	reminds  []contract.RemindInput
+	notices  []contract.RemindInput
+	edits    []contract.SaveEditInput
+	applied  []int64
 	homeless int // calls about an email without a row
 }
 
@@ -144,6 +154,84 @@ func (s *script) Record(_ context.Context, in contract.RecordInput) error {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	s.calls.records = append(s.calls.records, in)
+	return nil
+}
+
+// Plan gives what the defaults of the configuration do.
+func (s *script) Plan(_ context.Context, in contract.HoldInput) (contract.HoldPlan, error) {
+	s.calls.next("Plan")
+	if s.plan != nil {
+		return s.plan(in), nil
+	}
+	return plan(1), nil
+}
+
+func plan(approvals int) contract.HoldPlan {
+	return contract.HoldPlan{RemindSeconds: 4 * 3600, EscalateSeconds: 24 * 3600, RepeatSeconds: 7 * 24 * 3600, Approvals: approvals}
+}
+
+func (s *script) Intent(_ context.Context, in contract.IntentInput) (contract.IntentResult, error) {
+	n := s.calls.next("Intent")
+	if s.intent != nil {
+		if err := s.intent(n); err != nil {
+			return contract.IntentResult{}, err
+		}
+	}
+	out, ok := s.intents[in.Intent]
+	if !ok {
+		return out, failure(fault.DecisionRefused, 0)
+	}
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	for _, r := range s.calls.records {
+		out.Taken = out.Taken || r.Decision != nil && r.Decision.Intent == in.Intent
+	}
+	return out, nil
+}
+
+func (s *script) Remind(_ context.Context, in contract.RemindInput) error {
+	s.calls.about(in.Email)
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	s.calls.reminds = append(s.calls.reminds, in)
+	return nil
+}
+
+func (s *script) Notify(_ context.Context, in contract.RemindInput) error {
+	n := s.calls.next("Notify")
+	if s.notify != nil {
+		if err := s.notify(n); err != nil {
+			return err
+		}
+	}
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	s.calls.notices = append(s.calls.notices, in)
+	return nil
+}
+
+func (s *script) SaveEdit(_ context.Context, in contract.SaveEditInput) (contract.SaveEditResult, error) {
+	s.calls.about(in.Email)
+	s.calls.Lock()
+	s.calls.edits = append(s.calls.edits, in)
+	s.calls.Unlock()
+	if s.edit != nil {
+		return s.edit(in)
+	}
+	return contract.SaveEditResult{EditID: 5, From: contract.StepRoute}, nil
+}
+
+func (s *script) ApplyEdit(_ context.Context, in contract.ApplyEditInput) error {
+	s.calls.about(in.Email)
+	n := s.calls.next("ApplyEdit")
+	if s.apply != nil {
+		if err := s.apply(n); err != nil {
+			return err
+		}
+	}
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	s.calls.applied = append(s.calls.applied, in.EditID)
 	return nil
 }
 

@@ -63,27 +63,45 @@ func (e *inboundEmail) refresh(ctx workflow.Context) {
 // attributes and in the current details. A decision is what led there, if any.
 // To enter the same state again without a decision does nothing. Of the time
 // before an email has its row the ledger learns the decisions alone.
-func (e *inboundEmail) enter(ctx workflow.Context, s contract.State, r contract.Reason, detail string, d *contract.Decision) {
-	if d == nil && s == e.state && r == e.reason && detail == e.detail {
+func (e *inboundEmail) enter(ctx workflow.Context, s contract.State, r contract.Reason, detail string, by *ruling) {
+	if by == nil && s == e.state && r == e.reason && detail == e.detail {
 		return
 	}
 	before, why := e.state, e.reason
 	e.state, e.reason, e.detail = s, r, detail
-	if e.in.Email.ID != 0 || d != nil {
-		e.ledger.push(contract.RecordInput{
-			Email:               e.in.Email,
-			State:               s,
-			Reason:              r,
-			Detail:              detail,
-			AtUnixMilli:         workflow.Now(ctx).UnixMilli(),
-			ReceivedAtUnixMilli: e.in.ReceivedAtUnixMilli,
-			Decision:            d,
-			Before:              before,
-			DecidedReason:       why,
-			Routes:              e.routes,
-		})
-	}
+	e.record(ctx, by, before, why)
 	e.publish(ctx)
+}
+
+// announce records the state once more: a decision that left it as it is, or that
+// an email which had come to an end is carried again.
+func (e *inboundEmail) announce(ctx workflow.Context, by *ruling, before contract.State) {
+	e.record(ctx, by, before, e.reason)
+	e.publish(ctx)
+}
+
+func (e *inboundEmail) record(ctx workflow.Context, by *ruling, before contract.State, why contract.Reason) {
+	if e.in.Email.ID == 0 && by == nil {
+		return
+	}
+	in := contract.RecordInput{
+		Email:               e.in.Email,
+		State:               e.state,
+		Reason:              e.reason,
+		Detail:              e.detail,
+		AtUnixMilli:         workflow.Now(ctx).UnixMilli(),
+		ReceivedAtUnixMilli: e.in.ReceivedAtUnixMilli,
+		Before:              before,
+		DecidedReason:       why,
+		Routes:              e.routes,
+	}
+	if e.state == contract.Quarantined {
+		in.Missing = e.missing()
+	}
+	if by != nil {
+		in.Decision, in.EditID, in.Verified = &by.Decision, by.editID, by.verified
+	}
+	e.ledger.push(in)
 }
 
 // publish shows the state to who looks from Temporal.
@@ -113,9 +131,17 @@ func (e *inboundEmail) publish(ctx workflow.Context) {
 // status answers the query of the same name.
 func (e *inboundEmail) status() (contract.Status, error) {
 	s := contract.Status{State: e.state, Step: e.step, Reason: e.reason, Detail: e.detail}
+	s.Last, s.Trouble = e.last, e.trouble
 	for _, h := range e.held {
 		s.Holds = append(s.Holds, h.holds...)
+		if since := h.since.UnixMilli(); s.HeldSinceUnixMilli == 0 || since < s.HeldSinceUnixMilli {
+			s.HeldSinceUnixMilli, s.Approvals = since, h.approvals
+		}
+		if at := h.remindAt(); !at.IsZero() && (s.NextReminderUnixMilli == 0 || at.UnixMilli() < s.NextReminderUnixMilli) {
+			s.NextReminderUnixMilli = at.UnixMilli()
+		}
 	}
+	s.Missing = e.missing()
 	for _, l := range e.legs {
 		s.Legs = append(s.Legs, contract.Leg{Destination: l.destination, Done: l.done, Attempts: l.attempts})
 	}

@@ -4,27 +4,27 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"mime"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
-	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/desk"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 )
 
 // maxDecision bounds the body of a decision in bytes: the longest note with
-// every character escaped, and room for the rest.
-const maxDecision = 6*contract.MaxNote + 1024
+// every character escaped, and room for an edit.
+const maxDecision = 6*contract.MaxNote + 256<<10
 
 // decisionRequest is the body of a decision. Who decides is not in it.
 type decisionRequest struct {
 	Action contract.Action `json:"action"`
 	Note   string          `json:"note"`
+	Edit   *contract.Edit  `json:"edit"`
+	// From takes the email up at an earlier step, for the action retry.
+	From contract.Step `json:"from"`
 }
 
 // decided answers a decision that was taken.
@@ -34,6 +34,8 @@ type decided struct {
 	Source  string          `json:"source"`
 	Action  contract.Action `json:"action"`
 	State   contract.State  `json:"state"`
+	// Missing is how many more people have to approve before the email goes on.
+	Missing int `json:"missing"`
 }
 
 func (h *handler) decide(c *gin.Context) error {
@@ -45,18 +47,15 @@ func (h *handler) decide(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	who := caller(c)
-	result, err := h.decider.Decide(c.Request.Context(), email.WorkflowID, contract.Decision{
-		Action: in.Action, Actor: who.Name, Note: in.Note, Via: contract.ViaAPI,
+	result, err := h.desk.Decide(c.Request.Context(), caller(c), viaOf(c), &email.EmailRow, desk.Request{
+		Action: in.Action, Note: in.Note, Edit: in.Edit, From: in.From,
 	})
 	if err != nil {
 		return err
 	}
-	h.logger.Info("quarantine.decided", slog.String("event_id", email.EventID), slog.String("source", email.Source),
-		slog.String("tenant", email.Tenant), slog.String("action", string(in.Action)),
-		slog.String("actor", who.Name), slog.String("state", string(result.State)))
 	c.JSON(http.StatusOK, decided{
 		OK: true, EventID: email.EventID, Source: email.Source, Action: in.Action, State: result.State,
+		Missing: result.Missing,
 	})
 	return nil
 }
@@ -81,15 +80,7 @@ func readDecision(c *gin.Context) (decisionRequest, error) {
 	case errors.As(err, &tooLarge):
 		return in, fault.Newf(fault.BodyTooLarge, "a decision has at most %d bytes", maxDecision)
 	case err != nil:
-		return in, fault.New(fault.RequestInvalid, `a decision is one JSON object with the fields "action" and "note" and no others`)
-	case !slices.Contains(contract.Actions, in.Action):
-		return in, fault.Newf(fault.RequestInvalid, "action must be one of %v", contract.Actions)
-	case strings.TrimSpace(in.Note) == "":
-		return in, fault.New(fault.RequestInvalid, "note must say why")
-	case len(in.Note) > contract.MaxNote:
-		return in, fault.Newf(fault.RequestInvalid, "note has at most %d bytes", contract.MaxNote)
-	case !access.Plain(strings.NewReplacer("\n", "", "\t", "").Replace(in.Note)):
-		return in, fault.New(fault.RequestInvalid, "note must not hold control characters")
+		return in, fault.New(fault.RequestInvalid, `a decision is one JSON object with the fields "action" and "note", if need be "edit" or "from", and no others`)
 	}
 	return in, nil
 }

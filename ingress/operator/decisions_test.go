@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,20 +11,41 @@ import (
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
 )
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	for _, action := range contract.Actions {
 		b := setup(t)
-		b.decider.result.State = contract.Discarded
-		resp, body := b.do(t, "POST", emailURL+"/decisions?source=mailparse", "operator",
-			`{"action":"`+string(action)+`","note":"two\nlines"}`)
-		require.Equal(t, http.StatusOK, resp.StatusCode, body)
-		require.JSONEq(t, `{"ok":true,"event_id":"evt/1+2 %41","source":"mailparse","action":"`+string(action)+`","state":"discarded"}`, body)
-		require.Equal(t, []taken{{"wf-1", contract.Decision{
-			Action: action, Actor: "olga", Note: "two\nlines", Via: "api",
-		}}}, b.decider.seen())
+		b.decider.result = contract.DecisionResult{State: contract.Quarantined, Missing: 1}
+		body, intent := `{"action":"`+string(action)+`","note":"two\nlines"`, ledger.Intent{EmailID: 7, Action: action, Note: "two\nlines", Actor: "olga"}
+		switch action {
+		case contract.Edited:
+			body += `,"edit":{"to":["crm"]}`
+			intent.EditID, intent.From = 3, contract.StepRoute
+		case contract.Retry:
+			body += `,"from":"inspect"`
+			intent.From = contract.StepInspect
+		}
+		for client, via := range map[string]contract.Via{"": contract.ViaAPI, "mailctl": contract.ViaMailctl, "console": contract.ViaAPI} {
+			b.decider.calls, b.decider.intents = nil, nil
+			req, err := http.NewRequestWithContext(t.Context(), "POST", b.server.URL+emailURL+"/decisions?source=mailparse", strings.NewReader(body+"}"))
+			require.NoError(t, err)
+			req.Header.Set("Authorization", "Bearer token-operator")
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("X-Mailroom-Client", client)
+			resp, err := b.server.Client().Do(req)
+			require.NoError(t, err)
+			text, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, http.StatusOK, resp.StatusCode, string(text))
+			require.JSONEq(t, `{"ok":true,"event_id":"evt/1+2 %41","source":"mailparse","action":"`+string(action)+`","state":"quarantined","missing":1}`, string(text))
+			intent.Via = via
+			require.Equal(t, []ledger.Intent{intent}, b.decider.intents)
+			require.Equal(t, []taken{{"wf-1", contract.Decision{Intent: 1}}}, b.decider.seen())
+		}
 	}
 }
 

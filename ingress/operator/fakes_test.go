@@ -5,9 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
+	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"mailroom/ingress/operator/desk"
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -109,11 +114,14 @@ type taken struct {
 	decision   contract.Decision
 }
 
+// fakeDecider is what the desk has behind it: where decisions are written down,
+// and the workflows.
 type fakeDecider struct {
-	mu     sync.Mutex
-	calls  []taken
-	result contract.DecisionResult
-	err    error
+	mu      sync.Mutex
+	calls   []taken
+	intents []ledger.Intent
+	result  contract.DecisionResult
+	err     error
 }
 
 func (d *fakeDecider) Decide(_ context.Context, workflowID string, decision contract.Decision) (contract.DecisionResult, error) {
@@ -121,6 +129,29 @@ func (d *fakeDecider) Decide(_ context.Context, workflowID string, decision cont
 	defer d.mu.Unlock()
 	d.calls = append(d.calls, taken{workflowID, decision})
 	return d.result, d.err
+}
+
+func (d *fakeDecider) CreateIntent(_ context.Context, in ledger.Intent) (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.intents = append(d.intents, in)
+	return int64(len(d.intents)), nil
+}
+
+func (d *fakeDecider) LastDecision(context.Context, int64) (ledger.DecisionRow, bool, error) {
+	return ledger.DecisionRow{}, false, nil
+}
+
+func (d *fakeDecider) SaveEdit(context.Context, contract.SaveEditInput) (contract.SaveEditResult, error) {
+	return contract.SaveEditResult{EditID: 3, From: contract.StepRoute}, nil
+}
+
+// desk gives a desk in front of the fake.
+func (d *fakeDecider) desk(t *testing.T, logger *slog.Logger) *desk.Desk {
+	t.Helper()
+	out, err := desk.New(desk.Deps{Intents: d, Decider: d, Edits: d, Logger: logger})
+	require.NoError(t, err)
+	return out
 }
 
 func (d *fakeDecider) seen() []taken {

@@ -14,6 +14,7 @@ import (
 
 	"mailroom/ingress/guard"
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/desk"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
@@ -42,19 +43,13 @@ type Blobs interface {
 	Get(ctx context.Context, bucket blob.Bucket, key string) (io.ReadCloser, error)
 }
 
-// Decider carries a decision to the workflow of an email and waits for its
-// answer. It fails with fault.DecisionRefused or fault.TemporalUnavailable.
-type Decider interface {
-	Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error)
-}
-
 // Config is what the API shows of the configuration.
 type Config struct {
 	Sources []config.Source // what the list of sources shows
 	Tenants []config.Tenant // for which tokens can be made
 }
 
-// Deps is what the API needs; Access, Reader, Blobs, Decider and Logger are required.
+// Deps is what the API needs; Access, Reader, Blobs, Desk and Logger are required.
 type Deps struct {
 	Access   *access.Authenticator // who may come in
 	Routes   []access.Route        // what else is answered: login, codec server, console
@@ -62,7 +57,7 @@ type Deps struct {
 	Tokens   Tokens                // nil: tokens are not found, and cannot be made
 	Reader   Reader
 	Blobs    Blobs
-	Decider  Decider
+	Desk     *desk.Desk   // takes decisions
 	Editor   Editor       // nil: edits are not served
 	Replays  Replays      // nil: there are no replays
 	Runner   ReplayRunner // goes with Replays
@@ -76,7 +71,7 @@ type Deps struct {
 func (d Deps) validate() error {
 	var missing []error
 	for name, absent := range map[string]bool{
-		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decider": d.Decider == nil, "Logger": d.Logger == nil,
+		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Desk": d.Desk == nil, "Logger": d.Logger == nil,
 	} {
 		if absent {
 			missing = append(missing, fmt.Errorf("%s is missing", name))
@@ -92,7 +87,7 @@ type handler struct {
 	made    Tokens
 	reader  Reader
 	blobs   Blobs
-	decider Decider
+	desk    *desk.Desk
 	editor  Editor
 	replays Replays
 	runner  ReplayRunner
@@ -130,7 +125,7 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 	}
 	h := &handler{
 		access: deps.Access, more: deps.Routes, pages: deps.Pages, made: deps.Tokens,
-		reader: deps.Reader, blobs: deps.Blobs, decider: deps.Decider, editor: deps.Editor,
+		reader: deps.Reader, blobs: deps.Blobs, desk: deps.Desk, editor: deps.Editor,
 		replays: deps.Replays, runner: deps.Runner,
 		logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,

@@ -103,7 +103,7 @@ func setup(t *testing.T) *testBundle {
 	require.NoError(t, err)
 	b.handler, err = newHandler(Config{Sources: configuredSources(), Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
 		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t)), Tokens: b.store,
-		Reader: b.reader, Blobs: b.blobs, Decider: b.decider, Editor: b.editor, Logger: logger,
+		Reader: b.reader, Blobs: b.blobs, Desk: b.decider.desk(t, logger), Editor: b.editor, Logger: logger,
 		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
 		Replays: b.replays, Runner: b.runner,
 	})
@@ -327,6 +327,6 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	_, err := New(Config{}, Deps{Reader: &fakeReader{}})
 	require.ErrorContains(t, err, "Blobs is missing")
-	require.ErrorContains(t, err, "Decider is missing")
+	require.ErrorContains(t, err, "Desk is missing")
 	require.NotContains(t, err.Error(), "Reader")
 }

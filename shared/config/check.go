@@ -80,6 +80,8 @@ func (f *File) applyDefaults() {
 	}
 	f.Ingress.applyDefaults()
 	f.Access.ApplyDefaults()
+	f.Holds.applyDefaults()
+	f.Discard.applyDefaults()
 	for i := range f.Destinations {
 		d := &f.Destinations[i]
 		orDefault(&d.Timeout, defaultTimeout)

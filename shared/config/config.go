@@ -9,6 +9,7 @@ package config
 import (
 	"time"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/secret"
 )
 
@@ -31,6 +32,11 @@ type File struct {
 	Ingress      Ingress       `yaml:"ingress"`
 	Encryption   Encryption    `yaml:"encryption"`
 	Access       Access        `yaml:"access"`
+	Holds        Holds         `yaml:"holds"`
+	// Approvals says how many people have to approve a hold, by its reason; one where
+	// nothing is said.
+	Approvals map[contract.Reason]int `yaml:"approvals"`
+	Discard   Discard                 `yaml:"discard"`
 }
 
 // Source is one webhook endpoint: who posts there and how it proves itself.

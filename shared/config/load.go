@@ -109,6 +109,7 @@ func load(ctx context.Context, path string, text []byte, from Resolver, now time
 	}
 	c.checkIngress(file)
 	c.checkAccess(file)
+	c.checkHolds(file)
 	c.resolve(ctx, file, from, now)
 	if len(c.mistakes) > 0 {
 		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })

@@ -303,7 +303,7 @@ func TestSchemaMatchesTypes(t *testing.T) {
 
 	var walk func(at string, typ reflect.Type, fields map[string]bool)
 	walk = func(at string, typ reflect.Type, fields map[string]bool) {
-		for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer {
+		for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Map {
 			typ = typ.Elem()
 		}
 		if typ.Kind() != reflect.Struct || typ == reflect.TypeFor[time.Time]() {

@@ -18,6 +18,10 @@ func schemaFields(schema *jsonschema.Schema) map[string]bool {
 			walk(at, items)
 			return
 		}
+		if values, ok := s.AdditionalProperties.(*jsonschema.Schema); ok {
+			walk(at, values)
+			return
+		}
 		if len(s.Properties) == 0 {
 			out[at] = true
 			return

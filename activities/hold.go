@@ -1,0 +1,186 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// HoldSchema names the layout of what is posted about an email that is held for
+// long. It holds nothing of the mail.
+const HoldSchema = "mailroom.hold.v1"
+
+// Planner says what the configuration wants of holds.
+type Planner interface {
+	Plan(in contract.HoldInput) contract.HoldPlan
+}
+
+// HoldLedger is what Holds reads and writes of the ledger.
+type HoldLedger interface {
+	// Intent reads what an intent says for an email; decision_refused where it
+	// says nothing for that one.
+	Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error)
+	// Attend notes that people were told. It does nothing to an email that has gone on.
+	Attend(ctx context.Context, in contract.RemindInput) error
+}
+
+// HoldsDeps is what Holds needs; all of it is required but Sender.
+type HoldsDeps struct {
+	Ledger HoldLedger
+	Plans  Planner
+	// Sender posts notices to the destination To, where one is configured.
+	Sender Sender
+	To     string
+	// Link is the address below which people find the emails; empty: notices have none.
+	Link string
+}
+
+// Holds looks after emails that wait for a person.
+type Holds struct{ deps HoldsDeps }
+
+// NewHolds checks that nothing is missing.
+func NewHolds(deps HoldsDeps) (*Holds, error) {
+	if deps.Ledger == nil || deps.Plans == nil {
+		return nil, errors.New("holds: a dependency is missing")
+	}
+	if deps.To != "" && deps.Sender == nil {
+		return nil, errors.New("holds: a sender is missing")
+	}
+	return &Holds{deps: deps}, nil
+}
+
+// Plan says when people are reminded of a hold, what becomes of it at its deadline
+// and how many have to approve. It reads the worker's configuration alone.
+func (s *Holds) Plan(ctx context.Context, in contract.HoldInput) (out contract.HoldPlan, err error) {
+	defer settle(ctx, in.Email, &err)
+	out = s.deps.Plans.Plan(in)
+	out.Notify = s.deps.To != ""
+	return out, nil
+}
+
+// Intent reads what an intent says, for the workflow of its email. It changes nothing.
+func (s *Holds) Intent(ctx context.Context, in contract.IntentInput) (out contract.IntentResult, err error) {
+	defer settle(ctx, in.Email, &err)
+	if out, err = s.deps.Ledger.Intent(ctx, in); err != nil {
+		return contract.IntentResult{}, fmt.Errorf("read intent %d: %w", in.Intent, err)
+	}
+	return out, nil
+}
+
+// Remind makes a hold that has lasted stand out in the ledger. It is idempotent on
+// Email.ID, SinceUnixMilli and Number.
+func (s *Holds) Remind(ctx context.Context, in contract.RemindInput) (err error) {
+	defer settle(ctx, in.Email, &err)
+	if err := s.deps.Ledger.Attend(ctx, in); err != nil {
+		return fmt.Errorf("note reminder %d: %w", in.Number, err)
+	}
+	return nil
+}
+
+// Notify posts a reminder to the configured destination, under an idempotency key
+// that is a function of Email.WorkflowID, SinceUnixMilli, the step and Number.
+func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error) {
+	defer settle(ctx, in.Email, &err)
+	if s.deps.To == "" { // the configuration has changed since the plan was made
+		return nil
+	}
+	key := noticeKey(in)
+	d := ledger.Delivery{EmailID: in.Email.ID, Destination: s.deps.To, IdempotencyKey: key}
+	_, err = s.deps.Sender.Send(ctx, in.Email, d, func(context.Context) ([]byte, error) {
+		return s.notice(in, key)
+	})
+	if err != nil {
+		return fmt.Errorf("notify %s: %w", s.deps.To, err)
+	}
+	return nil
+}
+
+// noticeKey is the same on each attempt at one notice, and no other's.
+func noticeKey(in contract.RemindInput) string {
+	number := strconv.Itoa(in.Number)
+	if in.Deadline {
+		number += " deadline"
+	}
+	return contract.IdempotencyKey(in.Email.WorkflowID,
+		strings.Join([]string{HoldSchema, in.Step, strconv.FormatInt(in.SinceUnixMilli, 10), number}, "\x00"))
+}
+
+// notice is the JSON of a reminder. Fields are added, never renamed.
+type notice struct {
+	Schema         string            `json:"schema"`
+	IdempotencyKey string            `json:"idempotency_key"`
+	EventID        string            `json:"event_id"`
+	WorkflowID     string            `json:"workflow_id"`
+	Source         string            `json:"source"`
+	Tenant         string            `json:"tenant"`
+	CorrelationID  string            `json:"correlation_id"`
+	State          contract.State    `json:"state"`
+	Level          string            `json:"level"` // reminder, escalation or deadline
+	Number         int               `json:"number"`
+	Step           string            `json:"step"`
+	Reasons        []contract.Reason `json:"reasons"`
+	HeldSince      time.Time         `json:"held_since"`
+	HeldSeconds    int64             `json:"held_seconds"`
+	Deadline       *time.Time        `json:"deadline"`
+	AtDeadline     string            `json:"at_deadline"`
+	Link           string            `json:"link,omitempty"`
+}
+
+func (s *Holds) notice(in contract.RemindInput, key string) ([]byte, error) {
+	n := notice{
+		Schema: HoldSchema, IdempotencyKey: key, EventID: in.Email.EventID, WorkflowID: in.Email.WorkflowID,
+		Source: in.Email.Source, Tenant: in.Email.Tenant, CorrelationID: in.Email.CorrelationID,
+		State: contract.Quarantined, Level: ReminderLevel(in), Number: in.Number, Step: in.Step, Reasons: []contract.Reason{},
+		HeldSince: time.UnixMilli(in.SinceUnixMilli).UTC(), HeldSeconds: (in.AtUnixMilli - in.SinceUnixMilli) / 1000,
+		AtDeadline: in.AtDeadline,
+	}
+	for _, h := range in.Holds {
+		if !slices.Contains(n.Reasons, h.Reason) {
+			n.Reasons = append(n.Reasons, h.Reason)
+		}
+	}
+	if in.DeadlineUnixMilli > 0 {
+		at := time.UnixMilli(in.DeadlineUnixMilli).UTC()
+		n.Deadline = &at
+	}
+	if s.deps.Link != "" {
+		n.Link = strings.TrimRight(s.deps.Link, "/") + "/emails/" + url.PathEscape(in.Email.EventID) +
+			"?source=" + url.QueryEscape(in.Email.Source)
+	}
+	text, err := json.Marshal(n)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, "the notice cannot be written", err)
+	}
+	return text, nil
+}
+
+// The levels of reminders by name.
+const (
+	LevelReminder   = "reminder"
+	LevelEscalation = "escalation"
+	LevelDeadline   = "deadline"
+)
+
+// ReminderLevels lists them once.
+var ReminderLevels = []string{LevelReminder, LevelEscalation, LevelDeadline}
+
+// ReminderLevel names what a reminder is.
+func ReminderLevel(in contract.RemindInput) string {
+	switch {
+	case in.Deadline:
+		return LevelDeadline
+	case in.Level >= contract.AttentionEscalated:
+		return LevelEscalation
+	}
+	return LevelReminder
+}

@@ -1,0 +1,367 @@
+package workflows
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/reason"
+)
+
+// lookTime is how long a hold is fresh. A decision that comes while another hold
+// is older, or was decided, is most likely meant for that one (a second click, a
+// repeat after a lost answer): it must not release what nobody can have seen.
+const lookTime = 5 * time.Second
+
+// ruling is a decision on its way to be carried out.
+type ruling struct {
+	contract.Decision
+	editID   int64
+	verified bool // Actor is who it was, and not what a sender claims
+}
+
+// unnamed is the actor of a decision whose sender claims no name.
+const unnamed = "unnamed"
+
+// claimed marks a name that came past our authentication.
+func claimed(name string) string {
+	if strings.TrimSpace(name) == "" {
+		name = unnamed
+	}
+	return name + " (claimed)"
+}
+
+// handleDecisions registers the update and the signals, which do the same.
+func (e *inboundEmail) handleDecisions(ctx workflow.Context) error {
+	workflow.Go(ctx, e.hear)
+	return workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateDecide, e.decideUpdate,
+		workflow.UpdateHandlerOptions{
+			Validator:   e.admit,
+			Description: "Decide about a held email: action approve, discard, retry or edit, with a note. Recorded as what its sender claims.",
+		})
+}
+
+// signal is one way to decide without naming the action in the input.
+type signal struct {
+	name        string
+	action      contract.Action
+	description string
+}
+
+var signals = []signal{
+	{contract.SignalApprove, contract.Approve, "lets pass what held the email and goes on"},
+	{contract.SignalRetry, contract.Retry, "runs the held step again and lets nothing pass"},
+	{contract.SignalDiscard, contract.Discard, "ends the email; nothing more is sent"},
+	{contract.SignalEdit, contract.Edited, "lays a change over the email and goes on from the step that it touches"},
+}
+
+// hear takes signals for as long as the workflow lives. One that comes late, twice
+// or with too long a text changes nothing.
+func (e *inboundEmail) hear(ctx workflow.Context) {
+	next := workflow.NewSelector(ctx)
+	for _, s := range signals {
+		channel := workflow.GetSignalChannelWithOptions(ctx, s.name, workflow.SignalChannelOptions{Description: s.description})
+		next.AddReceive(channel, func(c workflow.ReceiveChannel, _ bool) {
+			var d contract.Decision
+			if c.ReceiveAsync(&d) { // not when its input is no JSON object: such a signal is dropped
+				e.heard(ctx, s, d)
+				return
+			}
+			e.ignore(ctx, s, "its input is not a JSON object with the fields of a decision")
+		})
+	}
+	for {
+		next.Select(ctx)
+	}
+}
+
+// unheard reports whether a signal waits to be heard.
+func (e *inboundEmail) unheard(ctx workflow.Context) bool {
+	return slices.ContainsFunc(signals, func(s signal) bool { return workflow.GetSignalChannel(ctx, s.name).Len() > 0 })
+}
+
+// heard carries a signal out, if there is something to decide.
+func (e *inboundEmail) heard(ctx workflow.Context, s signal, d contract.Decision) {
+	if d.Note == "" {
+		d.Note = "none given (signal)"
+	}
+	d.Action, d.Via, d.Intent = s.action, contract.ViaSignal, 0
+	if err := e.admit(ctx, d); err != nil {
+		e.ignore(ctx, s, err.Error())
+		return
+	}
+	d.Actor = claimed(d.Actor)
+	if d.Action != contract.Edited {
+		e.take(ctx, ruling{Decision: d})
+		return
+	}
+	e.beside(ctx, func(ctx workflow.Context) {
+		if _, err := e.decideEdit(ctx, d); err != nil {
+			e.ignore(ctx, s, publicOf(err))
+		}
+	})
+}
+
+// ignore says, where people look, why a signal has changed nothing.
+func (e *inboundEmail) ignore(ctx workflow.Context, s signal, why string) {
+	workflow.GetLogger(ctx).Info("signal ignored", "signal", s.name, "why", why)
+	e.trouble = "The signal `" + s.name + "` changed nothing: " + why + "."
+	workflow.SetCurrentDetails(ctx, e.details())
+}
+
+// decideUpdate is the handler behind the update. It answers once the decision
+// is in the ledger, or after a few seconds when the ledger is away: the
+// decision holds all the same.
+func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (contract.DecisionResult, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a requested cancellation changes nothing here either
+	var missing int
+	var err error
+	switch {
+	case d.Intent != 0:
+		missing, err = e.decideIntent(ctx, d.Intent)
+	case d.Action == contract.Edited:
+		d.Via, d.Actor = contract.ViaUpdate, claimed(d.Actor)
+		missing, err = e.decideEdit(ctx, d)
+	default:
+		d.Via, d.Actor = contract.ViaUpdate, claimed(d.Actor)
+		missing = e.take(ctx, ruling{Decision: d})
+	}
+	if err != nil {
+		return contract.DecisionResult{}, err
+	}
+	after := contract.DecisionResult{State: e.state, Missing: missing}
+	if _, err := workflow.AwaitWithTimeout(ctx, 3*time.Second, e.ledger.empty); err != nil {
+		return after, err
+	}
+	return after, nil
+}
+
+// decideIntent carries out what one of our own programs has written down. Once
+// taken, a repeat is answered and changes nothing.
+func (e *inboundEmail) decideIntent(ctx workflow.Context, intent int64) (missing int, err error) {
+	var out contract.IntentResult
+	if !e.taken[intent] {
+		in := contract.IntentInput{Email: e.in.Email, Intent: intent}
+		options := workflow.WithLocalActivityOptions(ctx, intentOptions())
+		if err := workflow.ExecuteLocalActivity(options, holds.Intent, in).Get(ctx, &out); err != nil {
+			return 0, refused(err)
+		}
+	}
+	if out.Taken || e.taken[intent] {
+		return e.missing(), nil
+	}
+	r := ruling{verified: true, editID: out.EditID, Decision: contract.Decision{
+		Intent: intent, Action: out.Action, Actor: out.Actor, Via: out.Via, From: out.From,
+	}}
+	if err := e.rule(ctx, r); err != nil { // somebody else may have decided in the meantime
+		return 0, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
+	}
+	return e.take(ctx, r), nil
+}
+
+// decideEdit keeps an edit that came past our programs, then carries it out.
+func (e *inboundEmail) decideEdit(ctx workflow.Context, d contract.Decision) (missing int, err error) {
+	e.saves++
+	in := contract.SaveEditInput{
+		Email: e.in.Email, Edit: *d.Edit, Actor: d.Actor, Note: d.Note,
+		Key: workflow.GetInfo(ctx).WorkflowExecution.RunID + "/" + strconv.Itoa(e.saves),
+	}
+	var out contract.SaveEditResult
+	options := workflow.WithLocalActivityOptions(ctx, intentOptions())
+	if err := workflow.ExecuteLocalActivity(options, ledger.SaveEdit, in).Get(ctx, &out); err != nil {
+		return 0, refused(err)
+	}
+	d.Edit, d.From = nil, out.From
+	r := ruling{Decision: d, editID: out.EditID}
+	if err := e.rule(ctx, r); err != nil {
+		return 0, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
+	}
+	return e.take(ctx, r), nil
+}
+
+// refused gives the failure of an activity behind a decision as its sender may see it.
+func refused(err error) error {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.NonRetryable() {
+		return temporal.NewNonRetryableApplicationError(app.Message(), app.Type(), nil)
+	}
+	return temporal.NewNonRetryableApplicationError(
+		"the ledger does not answer; nothing was decided", string(fault.StorageUnavailable), nil)
+}
+
+// publicOf gives the sentence of a failure that refused made.
+func publicOf(err error) string {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Message()
+	}
+	return "something went wrong inside Mailroom"
+}
+
+// unseen reports whether something is held for a reason that whoever decides now
+// has hardly seen.
+func (e *inboundEmail) unseen(now time.Time) bool {
+	seen := map[contract.Reason]bool{}
+	for _, r := range e.decided {
+		seen[r] = true
+	}
+	for _, h := range e.held {
+		if now.Sub(h.since) >= lookTime {
+			for _, one := range h.holds {
+				seen[one.Reason] = true
+			}
+		}
+	}
+	if len(seen) == 0 {
+		return false
+	}
+	for _, h := range e.held {
+		for _, one := range h.holds {
+			if !seen[one.Reason] && now.Sub(h.since) < lookTime {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// admit refuses what must not enter history. The sentences go to the operator.
+func (e *inboundEmail) admit(ctx workflow.Context, d contract.Decision) error {
+	if d.Intent != 0 {
+		switch {
+		case d != (contract.Decision{Intent: d.Intent}):
+			return errors.New("an intent stands alone: it says what is decided, by whom and why")
+		case len(e.held) == 0 && !e.taken[d.Intent]:
+			return e.notHeld()
+		}
+		return nil
+	}
+	switch {
+	case !slices.Contains(contract.Actions, d.Action):
+		return errors.New("unknown action: it is one of " + join(contract.Actions))
+	case strings.TrimSpace(d.Note) == "":
+		return errors.New("a note is missing: say why")
+	case len(d.Note) > contract.MaxNote:
+		return errors.New("the note is longer than " + strconv.Itoa(contract.MaxNote) + " bytes")
+	case len(d.Actor) > contract.MaxActor:
+		return errors.New("the actor is longer than " + strconv.Itoa(contract.MaxActor) + " bytes")
+	case d.Action == contract.Edited && d.Edit == nil:
+		return errors.New("edit is missing: say what to change")
+	case d.Action != contract.Edited && d.Edit != nil:
+		return errors.New("edit goes with the action " + string(contract.Edited) + " alone")
+	case d.From != "" && (d.Action != contract.Retry || !slices.Contains(contract.Steps, d.From)):
+		return errors.New("from goes with the action " + string(contract.Retry) + " and is a step")
+	}
+	d.Actor = claimed(d.Actor)
+	return e.rule(ctx, ruling{Decision: d})
+}
+
+// rule refuses what the state of the email does not allow, whoever decides.
+func (e *inboundEmail) rule(ctx workflow.Context, r ruling) error {
+	switch {
+	case len(e.held) == 0:
+		return e.notHeld()
+	case r.Action != contract.Discard && e.unseen(workflow.Now(ctx)):
+		return errors.New("it was held a moment ago for another reason, " + string(e.reason) + ": look at it, then decide again")
+	case r.Via == contract.ViaSystem && !e.awayOnly():
+		return errors.New("it is held for something that time does not cure: a person has to decide")
+	case r.Action == contract.Approve && e.approvedBy(r):
+		return errors.New(r.Actor + " has approved it already; " + morePeople(e.missing()) + " to approve")
+	}
+	return nil
+}
+
+// notHeld tells who comes second who came first.
+func (e *inboundEmail) notHeld() error {
+	why := "this email is not held: its state is " + string(e.state)
+	if e.last != nil {
+		why = reason.Decided(*e.last) + "; its state is " + string(e.state)
+	}
+	return errors.New(why)
+}
+
+// awayOnly reports whether the email is held for nothing but what was away.
+func (e *inboundEmail) awayOnly() bool {
+	for _, h := range e.held {
+		for _, one := range h.holds {
+			if !reason.Text(one.Reason).Away {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// take carries a valid decision out, for everything that is held at that moment.
+// Whoever decides second finds nothing held any more. An approval that others must
+// follow changes nothing but their number, which it gives.
+func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
+	e.decisions++
+	e.trouble, r.Edit = "", nil
+	if r.Intent != 0 {
+		e.taken[r.Intent] = true
+	}
+	if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
+		if missing = e.approve(r); missing > 0 {
+			e.announce(ctx, &r, e.state)
+			return missing
+		}
+	}
+	e.last = &contract.Decided{
+		Action: r.Action, Actor: r.Actor, Via: r.Via, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Intent: r.Intent,
+	}
+	if r.editID != 0 {
+		e.edits = append(e.edits, r.editID)
+		e.unwaive(r.From)
+	}
+	e.decided = nil
+	for _, h := range e.held {
+		h.action, h.from = r.Action, r.From
+		for _, one := range h.holds {
+			e.decided = append(e.decided, one.Reason)
+		}
+	}
+	e.held = nil
+	if r.Action == contract.Discard {
+		e.discarded = true
+		e.enter(ctx, contract.Discarded, e.reason, e.detail, &r)
+		return 0
+	}
+	e.enter(ctx, contract.Processing, "", "", &r)
+	e.refresh(ctx) // another leg may still wait
+	return 0
+}
+
+// applyEdits lays what was decided over the email, before a step reads it again.
+func (e *inboundEmail) applyEdits(ctx workflow.Context) error {
+	const name = "apply edit"
+	for len(e.edits) > 0 {
+		in := contract.ApplyEditInput{Email: e.in.Email, EditID: e.edits[0]}
+		err := firstTry(ctx, name, routeOptions, ledger.ApplyEdit, in, nil)
+		if err != nil && curable(err) {
+			w := e.wait(ctx, failed(name, routeOptions, err))
+			err = lastingTry(ctx, name, routeOptions, askedWait(err), ledger.ApplyEdit, in, nil)
+			e.resume(ctx, w)
+		}
+		if err != nil {
+			return failed(name, routeOptions, err)
+		}
+		e.edits = e.edits[1:]
+	}
+	return nil
+}
+
+func join(actions []contract.Action) string {
+	names := make([]string, len(actions))
+	for i, a := range actions {
+		names[i] = string(a)
+	}
+	return strings.Join(names, ", ")
+}

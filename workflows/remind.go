@@ -1,0 +1,179 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"mailroom/shared/contract"
+)
+
+// fallback is the plan of a hold whose own could not be read, which takes a worker
+// that is broken.
+var fallback = contract.HoldPlan{
+	RemindSeconds:   int64(4 * time.Hour / time.Second),
+	EscalateSeconds: int64(24 * time.Hour / time.Second),
+	RepeatSeconds:   int64(7 * 24 * time.Hour / time.Second),
+	Approvals:       maxApprovals, // nothing is let go because a plan could not be read
+}
+
+// maxApprovals is the largest number of people that the configuration may ask for.
+const maxApprovals = 5
+
+// policyActor is who decides at a deadline.
+const policyActor = "policy"
+
+// planOf asks what the configuration wants of a hold.
+func (e *inboundEmail) planOf(ctx workflow.Context, h *held) *contract.HoldPlan {
+	in := contract.HoldInput{Email: e.in.Email}
+	for _, one := range h.holds {
+		in.Reasons = append(in.Reasons, one.Reason)
+	}
+	var out contract.HoldPlan
+	err := firstTry(ctx, "plan", planOptions, holds.Plan, in, &out)
+	if err != nil && curable(err) && ctx.Err() == nil {
+		err = lastingTry(ctx, "plan", planOptions, askedWait(err), holds.Plan, in, &out)
+	}
+	if err != nil {
+		workflow.GetLogger(ctx).Error("read the plan of a hold", "error", err)
+		out = fallback
+	}
+	out.Approvals = max(out.Approvals, 1)
+	return &out
+}
+
+// next gives when something is to be done about a hold, the zero time for never.
+func (h *held) next() time.Time {
+	remind, deadline := h.remindAt(), h.deadline()
+	if remind.IsZero() || !deadline.IsZero() && deadline.Before(remind) {
+		return deadline
+	}
+	return remind
+}
+
+// nextIs says what next is for.
+func (h *held) nextIs() string {
+	if h.next().Equal(h.deadline()) {
+		return "deadline"
+	}
+	return "reminder"
+}
+
+// remindAt gives when people are reminded the next time: once, then with more
+// emphasis, then again and again.
+func (h *held) remindAt() time.Time {
+	if h.plan == nil || h.plan.RemindSeconds <= 0 {
+		return time.Time{}
+	}
+	switch h.reminders {
+	case 0:
+		return h.after(h.plan.RemindSeconds)
+	case 1:
+		return h.after(max(h.plan.EscalateSeconds, h.plan.RemindSeconds))
+	}
+	if h.plan.RepeatSeconds <= 0 {
+		return time.Time{}
+	}
+	return h.after(max(h.plan.EscalateSeconds, h.plan.RemindSeconds) + int64(h.reminders-1)*h.plan.RepeatSeconds)
+}
+
+// deadline gives when the policy is carried out, the zero time where there is no
+// policy or it has been.
+func (h *held) deadline() time.Time {
+	if h.due || h.plan == nil || h.plan.DeadlineSeconds <= 0 {
+		return time.Time{}
+	}
+	return h.after(h.plan.DeadlineSeconds)
+}
+
+func (h *held) after(seconds int64) time.Time {
+	return h.since.Add(time.Duration(seconds) * time.Second)
+}
+
+// elapsed does what is to be done at a time that has come. After a stop of all
+// workers several may have: people are then told once, of the last.
+func (e *inboundEmail) elapsed(ctx workflow.Context, h *held) {
+	now := workflow.Now(ctx)
+	e.stale = true
+	if d := h.deadline(); !d.IsZero() && !now.Before(d) {
+		h.due = true
+		if e.carryOutPolicy(ctx, h) {
+			return
+		}
+		h.level = contract.AttentionEscalated
+		e.tell(ctx, h, true)
+	}
+	reminded := false
+	for at := h.remindAt(); !at.IsZero() && !now.Before(at); at = h.remindAt() {
+		h.reminders++
+		reminded = true
+	}
+	if reminded {
+		h.level = max(h.level, min(h.reminders, contract.AttentionEscalated))
+		e.tell(ctx, h, false)
+	}
+	workflow.SetCurrentDetails(ctx, e.details())
+}
+
+// carryOutPolicy does what the configuration says about a hold at its deadline,
+// once everything that holds the email is past it and says the same. It gives false
+// where the email stays held.
+func (e *inboundEmail) carryOutPolicy(ctx workflow.Context, h *held) bool {
+	action, ok := map[string]contract.Action{
+		contract.AtDeadlineDiscard: contract.Discard,
+		contract.AtDeadlineRelease: contract.Approve,
+	}[h.plan.AtDeadline]
+	if !ok {
+		return false
+	}
+	for _, o := range e.held {
+		if o.plan == nil || !o.due || o.plan.AtDeadline != h.plan.AtDeadline {
+			return false
+		}
+	}
+	waited := time.Duration(h.plan.DeadlineSeconds) * time.Second
+	e.take(ctx, ruling{verified: true, Decision: contract.Decision{
+		Action: action, Actor: policyActor, Via: contract.ViaPolicy,
+		Note: "nobody decided within " + waited.String() + ", after which the configuration says " + h.plan.AtDeadline,
+	}})
+	return true
+}
+
+// tell makes a long hold visible, beside the way of the email: neither the ledger
+// nor the destination of the notices may be in the way of a decision.
+func (e *inboundEmail) tell(ctx workflow.Context, h *held, deadline bool) {
+	in := contract.RemindInput{
+		Email: e.in.Email, Holds: h.holds, Step: h.name, Level: h.level, Number: h.reminders, Deadline: deadline,
+		Sequence: e.ledger.sequence, SinceUnixMilli: h.since.UnixMilli(), AtUnixMilli: workflow.Now(ctx).UnixMilli(),
+		AtDeadline: h.plan.AtDeadline,
+	}
+	if d := h.deadline(); !d.IsZero() {
+		in.DeadlineUnixMilli = d.UnixMilli()
+	}
+	if e.in.Email.ID != 0 {
+		e.beside(ctx, func(ctx workflow.Context) { e.insist(ctx, "remind", holds.Remind, in) })
+	}
+	if h.plan.Notify {
+		e.beside(ctx, func(ctx workflow.Context) { e.insist(ctx, "notify", holds.Notify, in) })
+	}
+}
+
+// beside runs what the email does not wait for, but for a new run.
+func (e *inboundEmail) beside(ctx workflow.Context, run func(workflow.Context)) {
+	e.aside++
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		defer func() { e.aside-- }()
+		run(ctx)
+	})
+}
+
+// insist tries until the budget is spent; the next reminder is another chance.
+func (e *inboundEmail) insist(ctx workflow.Context, name string, activity, in any) {
+	err := firstTry(ctx, name, remindOptions, activity, in, nil)
+	if err != nil && curable(err) && ctx.Err() == nil {
+		err = lastingTry(ctx, name, remindOptions, askedWait(err), activity, in, nil)
+	}
+	if err != nil && ctx.Err() == nil {
+		workflow.GetLogger(ctx).Error("tell of a long hold", "how", name, "error", err)
+	}
+}
