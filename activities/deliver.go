@@ -122,6 +122,7 @@ func (s *Deliver) mayCall(ctx context.Context, d *ledger.Delivery, again bool) e
 // call makes the attempt. called tells whether the destination may have seen it;
 // d counts it then.
 func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery) (status int, called bool, err error) {
+	var began time.Time
 	status, err = s.deps.Sender.Send(ctx, in.Email, *d, func(ctx context.Context) ([]byte, error) {
 		body, sum, err := s.body(ctx, in, d.IdempotencyKey)
 		if err != nil {
@@ -136,9 +137,15 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 				return nil, fmt.Errorf("save attempt: %w", err)
 			}
 		}
-		*d, called = attempt, true
+		*d, called, began = attempt, true, s.deps.Now()
 		return body, nil
 	})
+	if called {
+		d.Call = &ledger.Call{At: began, Took: s.deps.Now().Sub(began), Status: status}
+		if f := fault.From(err); f != nil {
+			d.Call.Code = string(f.Code)
+		}
+	}
 	return status, called, err
 }
 

@@ -297,6 +297,7 @@ func TestDeliverCountsOnlyCallsThatWereMade(t *testing.T) {
 		require.Error(t, err)
 	}
 	require.Equal(t, 1, b.row().Attempts)
+	require.Equal(t, []ledger.Call{{At: b.now, Status: 500, Code: string(fault.DownstreamUnavailable)}}, b.books.calls)
 	require.Equal(t, 500, b.row().LastStatus)
 	require.Equal(t, "the destination answered 500", b.row().LastError, "the reason stays in sight")
 	require.Equal(t, b.now.Add(time.Minute), b.row().NextAttemptAt)
@@ -311,6 +312,7 @@ func TestDeliverWithoutIdempotency(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, out.Attempts)
 	require.Equal(t, []ledger.DeliveryState{ledger.Attempting, ledger.Delivered}, b.books.saved)
+	require.Equal(t, []ledger.Call{{At: b.now, Status: 200}}, b.books.calls, "one call, announced before and told after")
 }
 
 // A worker that dies between call and answer leaves attempting behind.

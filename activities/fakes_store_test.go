@@ -32,6 +32,7 @@ type books struct {
 
 	deliveries map[string]ledger.Delivery // by destination, and "#" and the effect of a replay's
 	saved      []ledger.DeliveryState     // in order
+	calls      []ledger.Call              // as they were saved
 	saveAway   bool
 }
 
@@ -98,6 +99,10 @@ func (b *books) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
 	}
 	if b.deliveries == nil {
 		b.deliveries = map[string]ledger.Delivery{}
+	}
+	if d.Call != nil {
+		b.calls = append(b.calls, *d.Call)
+		d.Call = nil // is not read back
 	}
 	if !b.deliveries[place(d)].State.Over() {
 		b.deliveries[place(d)] = d

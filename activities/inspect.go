@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -64,15 +65,19 @@ type Examiner interface {
 // fault.ScannerUnavailable when the scanner is away, else r's own.
 type Scanner interface {
 	Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, error)
+	// Using names the scanner and its database, each empty where that is not known.
+	// It does not call the scanner each time.
+	Using(ctx context.Context) (scanner, database string)
 }
 
-// InspectDeps is what Inspect needs; all of it is required.
+// InspectDeps is what Inspect needs; all of it is required but Now.
 type InspectDeps struct {
 	Ledger   VerdictLedger
 	Content  AttachmentReader
 	Messages MessageReader
 	Examiner Examiner
 	Scanner  Scanner
+	Now      func() time.Time // nil: time.Now
 }
 
 // Inspect is the third step of an email.
@@ -82,6 +87,9 @@ type Inspect struct{ deps InspectDeps }
 func NewInspect(deps InspectDeps) (*Inspect, error) {
 	if deps.Ledger == nil || deps.Content == nil || deps.Messages == nil || deps.Examiner == nil || deps.Scanner == nil {
 		return nil, errors.New("inspect: a dependency is missing")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
 	}
 	return &Inspect{deps: deps}, nil
 }
@@ -121,6 +129,10 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 		return out, fmt.Errorf("save verdicts: %w", err)
 	}
 	out.Holds = look.holds.list()
+	if look.used {
+		out.Inspected.Scanner, out.Inspected.Database = s.deps.Scanner.Using(ctx)
+	}
+	out.Inspected.AtUnixMilli = s.deps.Now().UnixMilli()
 	return out, nil
 }
 
@@ -145,6 +157,7 @@ type inspection struct {
 	total   int
 	scanned map[string]scan // by SHA-256: the same bytes are scanned once a mail
 	holds   holds
+	used    bool // the scanner has looked at something
 }
 
 // attachment gives a its type and verdict.
@@ -252,6 +265,7 @@ func (l *inspection) once(ctx context.Context, hash string, content []byte) (sca
 	if said.verdict, said.signature, err = l.deps.Scanner.Scan(ctx, bytes.NewReader(content)); err != nil {
 		return said, fmt.Errorf("scan: %w", err)
 	}
+	l.used = true
 	if hash != "" {
 		l.scanned[hash] = said
 	}
@@ -286,6 +300,7 @@ func (l *inspection) text(ctx context.Context, manifest *ledger.Manifest) error 
 	if err != nil {
 		return fmt.Errorf("scan: %w", err)
 	}
+	l.used = true
 	if reason, detail := judge(scan{verdict, signature}); reason != "" {
 		l.holds.add(reason, "the text of the mail "+detail)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -95,11 +96,36 @@ func (m *inspected) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string
 	return m.scanner.Scan(ctx, bytes.NewReader(content))
 }
 
+func (*inspected) Using(context.Context) (string, string) { return "ClamAV 1.0.7", "27500" }
+
 func (m *inspected) inspect(t *testing.T) (contract.InspectResult, error) {
 	t.Helper()
-	s, err := activities.NewInspect(activities.InspectDeps{Ledger: m, Content: m, Messages: m, Examiner: m.examiner, Scanner: m})
+	s, err := activities.NewInspect(activities.InspectDeps{Ledger: m, Content: m, Messages: m, Examiner: m.examiner, Scanner: m, Now: noon})
 	require.NoError(t, err)
 	return s.Inspect(t.Context(), contract.InspectInput{Email: contract.Email{ID: m.manifest.EmailID}})
+}
+
+func noon() time.Time { return time.UnixMilli(1_790_000_000_000) }
+
+// What a mail was inspected with is told; where there was nothing to scan, nobody
+// claims that a scanner has looked.
+func TestInspectTellsWhatItUsed(t *testing.T) {
+	t.Parallel()
+	at := noon().UnixMilli()
+	m := newInspected(t)
+	got, err := m.inspect(t)
+	require.NoError(t, err)
+	require.Equal(t, contract.Inspected{AtUnixMilli: at}, got.Inspected)
+	m.message.Text = "text"
+	got, err = m.inspect(t)
+	require.NoError(t, err)
+	want := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500", AtUnixMilli: at}
+	require.Equal(t, want, got.Inspected)
+	m = newInspected(t)
+	m.attach([]byte("minutes"))
+	got, err = m.inspect(t)
+	require.NoError(t, err)
+	require.Equal(t, want, got.Inspected)
 }
 
 func TestInspectGivesEveryAttachmentAVerdict(t *testing.T) {
@@ -225,6 +251,8 @@ func (s says) Scan(context.Context, io.Reader) (mail.Verdict, string, error) {
 	return s.verdict, s.signature, nil
 }
 
+func (says) Using(context.Context) (string, string) { return "", "" }
+
 func TestInspectTakesNothingForClean(t *testing.T) {
 	t.Parallel()
 	for verdict, want := range map[mail.Verdict]contract.Reason{
@@ -315,6 +343,8 @@ func TestInspectSurvivesACrash(t *testing.T) {
 
 // literal is a scanner that looks into nothing.
 type literal struct{}
+
+func (literal) Using(context.Context) (string, string) { return "", "" }
 
 func (literal) Scan(_ context.Context, r io.Reader) (mail.Verdict, string, error) {
 	content, err := io.ReadAll(r)

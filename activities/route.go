@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
@@ -25,11 +26,12 @@ type Router interface {
 	Route(in contract.RouteInput, manifest *ledger.Manifest, headers []mail.Header) contract.RouteResult
 }
 
-// RouteDeps is what Route needs; all of it is required.
+// RouteDeps is what Route needs; all of it is required but Now.
 type RouteDeps struct {
 	Ledger   RouteLedger
 	Messages MessageReader
 	Rules    Router
+	Now      func() time.Time // nil: time.Now
 }
 
 // Route is the fourth step of an email.
@@ -40,13 +42,16 @@ func NewRoute(deps RouteDeps) (*Route, error) {
 	if deps.Ledger == nil || deps.Messages == nil || deps.Rules == nil {
 		return nil, errors.New("route: a dependency is missing")
 	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
 	return &Route{deps: deps}, nil
 }
 
 // Route names the rules that the mail meets and where they send it. It is
 // idempotent: it writes nothing, and a repeat asks the rules again. The ledger
-// learns the routes with the next change of state. The rules see the mail as its
-// edits make it.
+// learns the routes, and which version of the rules gave them, with the next change
+// of state. The rules see the mail as its edits make it.
 func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract.RouteResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
@@ -70,5 +75,7 @@ func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract
 		edited := overlay.Manifest(*manifest, *manifest.Overlay)
 		manifest = &edited
 	}
-	return s.deps.Rules.Route(in, manifest, headers), nil
+	out = s.deps.Rules.Route(in, manifest, headers)
+	out.Routed.AtUnixMilli = s.deps.Now().UnixMilli()
+	return out, nil
 }

@@ -37,7 +37,7 @@ func (m *routed) route(t *testing.T, when config.When, in contract.RouteInput) (
 	r, err := rules.New([]config.Route{{Name: "r", When: when, To: []string{"d"}}},
 		[]config.Tenant{{Name: "acme", Domains: []string{"acme.example"}}})
 	require.NoError(t, err)
-	s, err := activities.NewRoute(activities.RouteDeps{Ledger: m, Messages: m, Rules: r})
+	s, err := activities.NewRoute(activities.RouteDeps{Ledger: m, Messages: m, Rules: r, Now: noon})
 	require.NoError(t, err)
 	return s.Route(t.Context(), in)
 }
@@ -51,7 +51,9 @@ func TestRoute(t *testing.T) {
 	}
 	got, err := m.route(t, config.When{Recipient: "support@*", Sender: "ann@*", Subject: "hello"}, contract.RouteInput{Email: email})
 	require.NoError(t, err)
-	require.Equal(t, contract.RouteResult{Routes: []string{"r"}, Destinations: []string{"d"}}, got)
+	require.Equal(t, contract.RouteResult{
+		Routes: []string{"r"}, Destinations: []string{"d"}, Routed: contract.Routed{AtUnixMilli: noon().UnixMilli()},
+	}, got)
 	require.Zero(t, m.reads, "no rule asks for headers")
 
 	got, err = m.route(t, config.When{Header: map[string]string{"x-kind": "invoice"}}, contract.RouteInput{Email: email})

@@ -75,6 +75,8 @@ type StoreConfig struct {
 	Memory int64
 	// Budgets are handed to the workflow with each result.
 	Budgets contract.Budgets
+	// Parser names the Decoder; each manifest carries it.
+	Parser string
 }
 
 // StoreDeps is what Store needs; all of it is required.
@@ -89,6 +91,7 @@ type StoreDeps struct {
 type Store struct {
 	deps    StoreDeps
 	budgets contract.Budgets
+	parser  string
 	memory  *semaphore.Weighted
 	total   int64
 }
@@ -101,7 +104,9 @@ func NewStore(c StoreConfig, deps StoreDeps) (*Store, error) {
 	if c.Memory <= 0 {
 		c.Memory = defaultMemoryBudget
 	}
-	return &Store{deps: deps, budgets: c.Budgets, memory: semaphore.NewWeighted(c.Memory), total: c.Memory}, nil
+	return &Store{
+		deps: deps, budgets: c.Budgets, parser: c.Parser, memory: semaphore.NewWeighted(c.Memory), total: c.Memory,
+	}, nil
 }
 
 // Store makes the mail of an event safe in the object store and its manifest
@@ -150,7 +155,7 @@ func (s *Store) reserve(ctx context.Context, size int64) (release func(), err er
 // take decodes a body, writes its objects and gives its manifest. The body is
 // dropped as soon as nothing needs it any more.
 func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body) (ledger.Manifest, []contract.Hold, error) {
-	m := ledger.Manifest{EmailID: email.ID, RawKey: body.Key, Overlay: body.Overlay}
+	m := ledger.Manifest{EmailID: email.ID, Parser: s.parser, RawKey: body.Key, Overlay: body.Overlay}
 	raw, err := s.raw(ctx, email, body)
 	if err != nil {
 		return m, nil, err

@@ -67,7 +67,7 @@ func decoded([]byte) (*mail.Event, []contract.Hold) {
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	b := setupStore(t, rawBody, decoded, activities.StoreConfig{Budgets: contract.Budgets{ScanSeconds: 60}})
+	b := setupStore(t, rawBody, decoded, activities.StoreConfig{Budgets: contract.Budgets{ScanSeconds: 60}, Parser: "p/1"})
 	out, err := b.run(t, rawBody)
 	require.NoError(t, err)
 	require.Equal(t, contract.StoreResult{
@@ -77,6 +77,7 @@ func TestStore(t *testing.T) {
 	}, out)
 
 	m := b.books.manifest
+	require.Equal(t, "p/1", m.Parser)
 	sum := hexOf([]byte(rawBody))
 	require.Equal(t, "body/"+sum[:2]+"/"+sum, m.RawKey)
 	require.Equal(t, rawBody, string(b.shelf.raw[m.RawKey]))

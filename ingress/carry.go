@@ -109,7 +109,7 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 
 // start starts the workflow of the event, or that of a conflicting one.
 func (c *temporalCarrier) start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
-	carried := contract.Carried{BodySHA256: row.BodySHA256, BodyKey: row.BodyKey}
+	carried := contract.Carried{BodySHA256: row.BodySHA256, BodyKey: row.BodyKey, Verified: row.Verified}
 	if row.BodyKey == "" {
 		sealed, err := c.sealer.Seal(row.Body)
 		if err != nil {

@@ -44,6 +44,7 @@ func TestTemporalTakesWhatTheDatabaseCannot(t *testing.T) {
 	plain, err := seal.Keyring{}.Open(*in.Carried.Body, contract.MaxCarried)
 	require.NoError(t, err)
 	require.Equal(t, body, string(plain))
+	require.Equal(t, contract.Verified{Scheme: "timestamp-hmac", Key: 1, Ref: "env:WEBHOOK_SECRET"}, in.Carried.Verified)
 	require.Equal(t, 1, counted(t, d.server.metrics.carried.WithLabelValues("mailparse", "inserted")))
 
 	// The same again is a repeat; another body under its id is kept as a conflict.

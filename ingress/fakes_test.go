@@ -246,7 +246,7 @@ func (noKeys) Used(string, int, time.Time) {}
 func testSource(change ...func(*config.Source)) config.Source {
 	c := config.Source{
 		Name: "mailparse", Path: "/webhooks/email", Profile: "mailparse", Schemes: []string{"timestamp-hmac"},
-		Secrets:   []config.KeyRef{{Key: config.NewSecret(testSecret)}, {Key: config.NewSecret("previous")}},
+		Secrets:   []config.KeyRef{{Ref: "env:WEBHOOK_SECRET", Key: config.NewSecret(testSecret)}, {Key: config.NewSecret("previous")}},
 		Tolerance: 5 * time.Minute, MaxBody: 25 << 20, Tenant: "default",
 	}
 	for _, f := range change {

@@ -83,7 +83,7 @@ func (s *Server) take(r *http.Request, content io.Reader, src *endpoint, caller 
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
-	b, err := s.verify(r, content, src.Source, caller)
+	b, verified, err := s.verify(r, content, src.Source, caller)
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
@@ -104,7 +104,7 @@ func (s *Server) take(r *http.Request, content io.Reader, src *endpoint, caller 
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
-	row.CorrelationID = correlation
+	row.CorrelationID, row.Verified = correlation, verified
 	if row.Body, row.BodyKey, err = s.place(r.Context(), b); err != nil {
 		return postgres.Accepted{}, err
 	}
@@ -237,33 +237,35 @@ func isJSON(lines []string) bool {
 }
 
 // verify reads the body from content and checks its signature on the way. Only a body that is
-// complete and authentic is returned; the caller closes it.
-func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source, caller netip.Addr) (*body, error) {
+// complete and authentic is returned, with who vouches for it; the caller closes it.
+func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source, caller netip.Addr,
+) (*body, contract.Verified, error) {
+	var nobody contract.Verified
 	scheme, err := signature.Select(src.Schemes, r.Header)
 	if err != nil {
 		s.verified(src, "none", 0, caller, err)
-		return nil, err
+		return nil, nobody, err
 	}
 	verifier, err := scheme.Begin(r.Header, mutant.Clock(r.Header, s.now()))
 	if err != nil {
 		s.verified(src, scheme.Name(), 0, caller, err)
-		return nil, err
+		return nil, nobody, err
 	}
 	b, err := s.intake.read(content, r.ContentLength, src.MaxBody, mutant.Feed(verifier))
 	if err != nil {
 		if fault.Is(err, fault.BodyIncomplete) { // to begin and not to end is cheap for a stranger
 			s.throttle.Failed(caller, s.now())
 		}
-		return nil, err
+		return nil, nobody, err
 	}
 	key, err := verifier.Verify()
 	mutant.Do(mutant.InvalidAccepted, func() { err = nil })
 	s.verified(src, scheme.Name(), key, caller, err)
 	if err != nil {
 		b.Close()
-		return nil, err
+		return nil, nobody, err
 	}
-	return b, nil
+	return b, contract.Verified{Scheme: scheme.Name(), Key: key, Ref: src.KeyRef(key)}, nil
 }
 
 // verified counts one check of a signature, and keeps in mind who failed it.

@@ -53,6 +53,7 @@ func TestAcceptedEvent(t *testing.T) {
 	require.Equal(t, mailOf("evt_<1>"), string(row.Body))
 	require.Empty(t, row.BodyKey)
 	require.Nil(t, row.Hold)
+	require.Equal(t, contract.Verified{Scheme: "timestamp-hmac", Key: 1, Ref: "env:WEBHOOK_SECRET"}, row.Verified)
 	require.Equal(t, sumOf(row.Body), fmt.Sprintf("%x", row.BodySHA256))
 	require.Equal(t, contract.ConflictWorkflowID("mailparse", "evt_<1>", d.ledger.rows[1].BodySHA256), d.ledger.rows[1].WorkflowID)
 

@@ -68,7 +68,7 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 		activities.StoreConfig{Budgets: contract.Budgets{
 			ScanSeconds:    int64(file.Retry.Scan / time.Second),
 			DeliverSeconds: int64(file.Retry.Deliver / time.Second),
-		}},
+		}, Parser: intake.Parser()},
 		activities.StoreDeps{Ledger: recent, Bodies: o, Objects: o, Decoder: intake.Decoder{}})
 	if err != nil {
 		return nil, err
@@ -89,7 +89,9 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
-	p.rules = carefulRules{Rules: compiled, careful: carefulDestinations(file)}
+	p.rules = carefulRules{
+		Rules: compiled, careful: carefulDestinations(file), version: rules.Version(file.Routes, file.Tenants),
+	}
 	p.route, err = activities.NewRoute(activities.RouteDeps{Ledger: recent, Messages: o, Rules: p.rules})
 	if err != nil {
 		return nil, err
@@ -152,11 +154,12 @@ func (p *parts) register(w sdkworker.Worker) {
 	}
 }
 
-// carefulRules adds to what the rules say which destinations are never tried
-// fast, because a repeat there may do the work twice.
+// carefulRules adds to what the rules say their version, and which destinations are
+// never tried fast, because a repeat there may do the work twice.
 type carefulRules struct {
 	*rules.Rules
 	careful map[string]bool
+	version string
 }
 
 func carefulDestinations(file *config.File) map[string]bool {
@@ -172,6 +175,7 @@ func carefulDestinations(file *config.File) map[string]bool {
 // Route implements activities.Router.
 func (r carefulRules) Route(in contract.RouteInput, m *ledger.Manifest, headers []mail.Header) contract.RouteResult {
 	out := r.Rules.Route(in, m, headers)
+	out.Routed.Rules = r.version
 	for _, d := range out.Destinations {
 		if r.careful[d] {
 			out.Durable = append(out.Durable, d)

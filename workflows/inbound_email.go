@@ -67,8 +67,10 @@ type inboundEmail struct {
 	stale   bool          // the history has become long enough for a new run
 	anew    bool          // the new run is decided on
 
-	routes []string
-	legs   []*leg
+	routes    []string
+	inspected contract.Inspected
+	routed    contract.Routed
+	legs      []*leg
 
 	ledger ledgerQueue
 }
@@ -176,6 +178,9 @@ func (e *inboundEmail) store(ctx workflow.Context) ([]contract.Hold, error) {
 func (e *inboundEmail) inspect(ctx workflow.Context) ([]contract.Hold, error) {
 	out, err := step(ctx, e, "inspect", inspectOptions.within(e.budgets.ScanSeconds), inspect.Inspect,
 		contract.InspectInput{Email: e.in.Email})
+	if err == nil {
+		e.inspected = out.Inspected
+	}
 	return out.Holds, err
 }
 
@@ -187,7 +192,7 @@ func (e *inboundEmail) route(ctx workflow.Context) ([]contract.Hold, error) {
 		return nil, err
 	}
 	before := e.legs
-	e.routes, e.legs = out.Routes, nil
+	e.routes, e.routed, e.legs = out.Routes, out.Routed, nil
 	for _, d := range out.Destinations {
 		e.legs = append(e.legs, e.newLeg(d, slices.Contains(out.Durable, d)))
 	}

@@ -94,6 +94,8 @@ func (e *inboundEmail) record(ctx workflow.Context, by *ruling, before contract.
 		Before:              before,
 		DecidedReason:       why,
 		Routes:              e.routes,
+		Inspected:           e.inspected,
+		Routed:              e.routed,
 	}
 	if e.state == contract.Quarantined {
 		in.Missing = e.missing()

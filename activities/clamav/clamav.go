@@ -47,11 +47,13 @@ type Client struct {
 	timeout          time.Duration
 	slots            chan struct{}
 	dialer           net.Dialer
+	now              func() time.Time
+	version          versions
 }
 
 // New checks cfg; it does not call clamd.
 func New(cfg Config) (*Client, error) {
-	c := &Client{network: "tcp", address: cfg.Address, timeout: cfg.Timeout}
+	c := &Client{network: "tcp", address: cfg.Address, timeout: cfg.Timeout, now: time.Now}
 	switch {
 	case cfg.Address == "":
 		return nil, errors.New("clamav: the address is empty")

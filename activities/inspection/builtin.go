@@ -47,6 +47,11 @@ func (*BuiltIn) Ready(context.Context) error { return nil }
 // Version names the scanner.
 func (*BuiltIn) Version(context.Context) (string, error) { return "built-in (development only)", nil }
 
+// Using names the scanner; it has no database.
+func (*BuiltIn) Using(context.Context) (scanner, database string) {
+	return "built-in (development only)", ""
+}
+
 // infectedError ends a walk at the first find.
 type infectedError string
 

@@ -137,6 +137,17 @@ func domainOf(address string) string {
 	return strings.TrimSuffix(strings.ToLower(address[at+1:]), ".")
 }
 
+// KeyRef is the reference by which the configuration names the secret of a number,
+// empty where it has none of that number.
+func (s *Source) KeyRef(number int) string {
+	for i, k := range s.Config.Secrets {
+		if s.Config.KeyNumber(i) == number {
+			return k.Ref
+		}
+	}
+	return ""
+}
+
 // Status is the HTTP status that a failure answers on this source.
 func (s *Source) Status(code fault.Code) int { return s.answers.Status(code) }
 

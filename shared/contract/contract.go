@@ -138,6 +138,8 @@ type Carried struct {
 	BodySHA256 Digest  `json:"body_sha256"`
 	Body       *Sealed `json:"body,omitempty"`
 	BodyKey    string  `json:"body_key,omitempty"`
+	// Verified is what the door found.
+	Verified Verified `json:"verified,omitzero"`
 }
 
 // Digest is a SHA-256; histories show it in hex.
@@ -276,6 +278,8 @@ type InspectInput struct {
 type InspectResult struct {
 	Verdicts map[mail.Verdict]int `json:"verdicts,omitempty"`
 	Holds    []Hold               `json:"holds,omitempty"`
+	// Inspected goes to the ledger with the next change of state.
+	Inspected Inspected `json:"inspected,omitzero"`
 }
 
 // RouteInput asks where the mail goes. Route reads and writes nothing but its ledger row.
@@ -295,6 +299,8 @@ type RouteResult struct {
 	// no idempotency key, so an attempt must not be cut short.
 	Durable []string `json:"durable,omitempty"`
 	Holds   []Hold   `json:"holds,omitempty"`
+	// Routed goes to the ledger with the next change of state.
+	Routed Routed `json:"routed,omitzero"`
 }
 
 // DeliverInput asks for one delivery. Deliver is idempotent on Email, Destination
@@ -337,6 +343,9 @@ type RecordInput struct {
 	// Routes are the rules that matched, once that is known; they stay as they are
 	// in the ledger where this is empty.
 	Routes []string `json:"routes,omitempty"`
+	// Inspected and Routed are those of the last time, and stay as Routes do.
+	Inspected Inspected `json:"inspected,omitzero"`
+	Routed    Routed    `json:"routed,omitzero"`
 	// Decision is set when this change of state is a person's doing; it becomes
 	// a row of its own, idempotent on Email.ID and Sequence.
 	Decision *Decision `json:"decision,omitempty"`

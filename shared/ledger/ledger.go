@@ -30,8 +30,10 @@ type Manifest struct {
 	EmailID int64
 	// ReceivedAt is when the ingress had read the event; it is read, never written.
 	ReceivedAt time.Time
-	RawKey     string // the raw body in the raw bucket
-	MIMEKey    string // the raw mail in the raw bucket; empty where none came
+	// Parser is what made the manifest; it is written, never read.
+	Parser  string
+	RawKey  string // the raw body in the raw bucket
+	MIMEKey string // the raw mail in the raw bucket; empty where none came
 	// Message is the parsed mail (mail.Message) as JSON without attachments; a
 	// large one lies in the raw bucket under MessageKey instead.
 	Message     []byte
@@ -84,4 +86,14 @@ type Delivery struct {
 	// ContentSHA256 is over what is sent, but for what differs on each attempt; nil
 	// where it is not known.
 	ContentSHA256 []byte
+	// Call is the call that led here, where one was made; it is written, never read.
+	Call *Call
+}
+
+// Call is one call of a destination that was really made.
+type Call struct {
+	At     time.Time
+	Took   time.Duration
+	Status int    // HTTP status of the answer; 0 when there was none
+	Code   string // the fault's code; empty for a success
 }

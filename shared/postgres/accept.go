@@ -29,6 +29,7 @@ type Acceptance struct {
 	BodySHA256 [32]byte
 	Size       int64
 	ReceivedAt time.Time
+	Verified   contract.Verified
 	// Body is the raw body, or nil with BodyKey naming it in the raw bucket.
 	Body    []byte
 	BodyKey string
@@ -197,11 +198,15 @@ func (db *DB) place(ctx context.Context, rows []candidate, lease time.Duration, 
 	const query = `
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(@ord::int[], @source::text[], @event_id::text[], @sha256::bytea[], @conflict_of::bigint[],
-        @workflow_id::text[], @tenant::text[], @correlation_id::text[], @size::bigint[], @received_at::timestamptz[])
-      AS i (ord, source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at)
+        @workflow_id::text[], @tenant::text[], @correlation_id::text[], @size::bigint[], @received_at::timestamptz[],
+        @scheme::text[], @key::int[], @ref::text[])
+      AS i (ord, source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at,
+            verified_scheme, verified_key, verified_ref)
 ), fresh AS (
-    INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at)
-    SELECT source, event_id, body_sha256, nullif(conflict_of, 0), workflow_id, tenant, correlation_id, size, received_at
+    INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at,
+           verified_scheme, verified_key, verified_ref)
+    SELECT source, event_id, body_sha256, nullif(conflict_of, 0), workflow_id, tenant, correlation_id, size, received_at,
+           verified_scheme, verified_key, verified_ref
       FROM input
     ON CONFLICT DO NOTHING
     RETURNING id, source, event_id, body_sha256
@@ -273,6 +278,7 @@ func columns(rows []candidate, lease time.Duration) pgx.NamedArgs {
 	reason, detail := make([]string, n), make([]string, n)
 	sha256, body := make([][]byte, n), make([][]byte, n)
 	receivedAt, claim := make([]time.Time, n), make([]bool, n)
+	scheme, number, ref := make([]string, n), make([]int32, n), make([]string, n)
 	for i := range rows {
 		c := &rows[i]
 		ord[i], size[i], conflictOf[i] = int32(i), c.Size, c.conflictOf
@@ -280,6 +286,8 @@ func columns(rows []candidate, lease time.Duration) pgx.NamedArgs {
 		tenant[i], correlationID[i], key[i] = c.Tenant, clean(c.CorrelationID), c.BodyKey
 		sha256[i], body[i] = c.BodySHA256[:], c.Body
 		receivedAt[i], claim[i] = c.ReceivedAt, c.Claim
+		scheme[i], ref[i] = clean(c.Verified.Scheme), clean(c.Verified.Ref)
+		number[i] = int32(c.Verified.Key) //nolint:gosec // a place in a list
 		if c.Hold != nil {
 			reason[i], detail[i] = string(c.Hold.Reason), clean(c.Hold.Detail)
 		}
@@ -288,7 +296,7 @@ func columns(rows []candidate, lease time.Duration) pgx.NamedArgs {
 		"ord": ord, "size": size, "conflict_of": conflictOf, "source": source, "event_id": eventID,
 		"workflow_id": workflowID, "tenant": tenant, "correlation_id": correlationID, "sha256": sha256,
 		"received_at": receivedAt, "body": body, "body_key": key, "hold_reason": reason, "hold_detail": detail,
-		"claim": claim, "lease": lease,
+		"claim": claim, "lease": lease, "scheme": scheme, "key": number, "ref": ref,
 	}
 }
 

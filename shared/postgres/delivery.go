@@ -38,9 +38,18 @@ SELECT effect, state, idempotency_key, attempts, last_status, last_error, next_a
 // SaveDelivery writes the delivery d.EmailID to d.Destination of d.Effect. One that
 // is over stays as it is, whatever comes later; to announce an attempt at such a
 // one (ledger.Attempting) is a temporary fault, so that a slow attempt which
-// another has overtaken makes no call.
+// another has overtaken makes no call. d.Call becomes a row of its own, after those
+// that are there, once however often it is saved.
 func (db *DB) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
 	const query = `
+WITH called AS (
+    INSERT INTO attempts (email_id, destination, effect, number, at, took_ms, status, code)
+    SELECT @id, @destination, @effect, greatest(coalesce(max(a.number), 0) + 1, @attempts), @called_at::timestamptz, @took,
+           @call_status, @code
+      FROM attempts a WHERE a.email_id = @id AND a.destination = @destination AND a.effect = @effect
+    HAVING @called_at::timestamptz IS NOT NULL AND count(*) FILTER (WHERE a.at = @called_at) = 0
+    ON CONFLICT DO NOTHING
+)
 INSERT INTO deliveries AS d (email_id, destination, effect, state, idempotency_key, attempts, last_status, last_error,
        next_attempt_at, delivered_at, content_sha256)
 VALUES (@id, @destination, @effect, @state, @key, @attempts, @status, @error, @next, @delivered, @content)
@@ -50,11 +59,18 @@ ON CONFLICT (email_id, destination, effect) DO UPDATE SET state = excluded.state
        content_sha256 = coalesce(excluded.content_sha256, d.content_sha256), updated_at = now()
  WHERE d.state NOT IN ('delivered', 'skipped')`
 
-	tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
-		"id": d.EmailID, "destination": d.Destination, "effect": d.Effect, "content": d.ContentSHA256, "state": string(d.State), "key": d.IdempotencyKey,
+	args := pgx.NamedArgs{
+		"id": d.EmailID, "destination": d.Destination, "effect": d.Effect, "content": d.ContentSHA256,
+		"state": string(d.State), "key": d.IdempotencyKey,
 		"attempts": d.Attempts, "status": d.LastStatus, "error": clean(d.LastError),
 		"next": orNull(d.NextAttemptAt), "delivered": orNull(d.DeliveredAt),
-	})
+		"called_at": nil, "took": int64(0), "call_status": 0, "code": "",
+	}
+	if c := d.Call; c != nil {
+		args["called_at"], args["took"] = orNull(c.At), max(c.Took.Milliseconds(), 0)
+		args["call_status"], args["code"] = c.Status, clean(c.Code)
+	}
+	tag, err := db.pool.Exec(ctx, query, args)
 	if err == nil && tag.RowsAffected() == 0 && d.State == ledger.Attempting {
 		return fault.New(fault.Overloaded, "another attempt has delivered it meanwhile").After(time.Second)
 	}

@@ -99,7 +99,8 @@ func acceptance(in contract.EnrolInput, body []byte) Acceptance {
 	return Acceptance{
 		Source: e.Source, EventID: e.EventID, WorkflowID: e.WorkflowID, Tenant: e.Tenant, CorrelationID: e.CorrelationID,
 		BodySHA256: in.Carried.BodySHA256, Size: e.Size, ReceivedAt: time.UnixMilli(in.ReceivedAtUnixMilli).UTC(),
-		Body: body, BodyKey: in.Carried.BodyKey, Hold: in.Hold, Claim: true,
+		Verified: in.Carried.Verified,
+		Body:     body, BodyKey: in.Carried.BodyKey, Hold: in.Hold, Claim: true,
 	}
 }
 
@@ -190,8 +191,10 @@ func (m *enrolled) cameWith(in contract.EnrolInput) bool {
 // for a conflict, taken by another body.
 func (db *DB) bury(ctx context.Context, in contract.EnrolInput) error {
 	const query = `
-INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at)
-SELECT @source, @event_id, @sha256, o.id, @workflow_id, @tenant, @correlation_id, @size, @received_at::timestamptz
+INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at,
+       verified_scheme, verified_key, verified_ref)
+SELECT @source, @event_id, @sha256, o.id, @workflow_id, @tenant, @correlation_id, @size, @received_at::timestamptz,
+       @scheme, @key, @ref
   FROM (VALUES (1)) one LEFT JOIN emails o ON o.event_id = @event_id AND o.source = @source AND o.conflict_of IS NULL
  WHERE CASE WHEN @plain::bool THEN o.id IS NULL ELSE o.body_sha256 <> @sha256 END
 ON CONFLICT DO NOTHING`
@@ -206,5 +209,6 @@ func enrolArgs(in contract.EnrolInput) pgx.NamedArgs {
 		"source": e.Source, "event_id": e.EventID, "workflow_id": e.WorkflowID, "tenant": e.Tenant,
 		"correlation_id": clean(e.CorrelationID), "size": e.Size, "sha256": bytes.Clone(in.Carried.BodySHA256[:]),
 		"received_at": time.UnixMilli(in.ReceivedAtUnixMilli), "plain": plain(e),
+		"scheme": clean(in.Carried.Verified.Scheme), "key": in.Carried.Verified.Key, "ref": clean(in.Carried.Verified.Ref),
 	}
 }

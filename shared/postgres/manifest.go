@@ -52,7 +52,8 @@ func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 	const query = `
 WITH stored AS (
     UPDATE emails SET raw_key = @raw_key, mime_key = @mime_key, message = @message, message_key = @message_key,
-           message_id = @message_id, subject = @subject, sender = @sender, recipients = @recipients
+           message_id = @message_id, subject = @subject, sender = @sender, recipients = @recipients, parser = @parser,
+           stored_at = CASE WHEN parser = @parser THEN coalesce(stored_at, now()) ELSE now() END
      WHERE id = @id RETURNING id, event_id
 ), findable AS (
     INSERT INTO email_search_new (email_id, text) SELECT id, replace(lower(event_id), E'\n', ' ') || @search FROM stored
@@ -85,7 +86,7 @@ SELECT count(*) FROM stored`
 	args["id"], args["raw_key"], args["mime_key"] = m.EmailID, m.RawKey, m.MIMEKey
 	args["message"], args["message_key"] = m.Message, m.MessageKey
 	args["message_id"], args["subject"] = clean(m.MessageID), clean(m.Subject)
-	args["sender"], args["recipients"] = clean(m.Sender), cleanAll(m.Recipients)
+	args["sender"], args["recipients"], args["parser"] = clean(m.Sender), cleanAll(m.Recipients), clean(m.Parser)
 	args["search"] = searchText(m.MessageID, m.Subject, m.Sender, m.Recipients)
 	var found int
 	err := db.pool.QueryRow(ctx, query, args).Scan(&found)

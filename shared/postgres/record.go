@@ -11,7 +11,8 @@ import (
 )
 
 // updateState moves an email to a newer state. A terminal state sets closed_at,
-// any other clears it; the same goes for what is known of a hold.
+// any other clears it; the same goes for what is known of a hold. The states that
+// it leaves are kept by a trigger.
 const updateState = `
 UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence = @sequence,
        closed_at = @closed_at::timestamptz,
@@ -19,6 +20,12 @@ UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence =
        attention = CASE WHEN @state = 'quarantined' THEN attention ELSE 0 END,
        attention_at = CASE WHEN @state = 'quarantined' THEN attention_at END,
        approvals_missing = @missing,
+       state_since = @at::timestamptz,
+       scanner = CASE WHEN @inspected_at::timestamptz IS NULL THEN scanner ELSE @scanner END,
+       scanner_database = CASE WHEN @inspected_at::timestamptz IS NULL THEN scanner_database ELSE @scanner_database END,
+       inspected_at = coalesce(@inspected_at::timestamptz, inspected_at),
+       rules_version = CASE WHEN @routed_at::timestamptz IS NULL THEN rules_version ELSE @rules END,
+       routed_at = coalesce(@routed_at::timestamptz, routed_at),
        routes = CASE WHEN cardinality(@routes::text[]) > 0 THEN @routes::text[] ELSE routes END
  WHERE id = @id AND sequence < @sequence`
 
@@ -43,6 +50,8 @@ ON CONFLICT DO NOTHING`
 		"id": in.Email.ID, "sequence": in.Sequence, "state": string(in.State), "reason": string(in.Reason),
 		"detail": clean(in.Detail), "closed_at": nil,
 		"routes": cleanAll(in.Routes), "at": at, "missing": in.Missing,
+		"scanner": clean(in.Inspected.Scanner), "scanner_database": clean(in.Inspected.Database),
+		"inspected_at": milli(in.Inspected.AtUnixMilli), "rules": clean(in.Routed.Rules), "routed_at": milli(in.Routed.AtUnixMilli),
 	}
 	if in.State.Terminal() {
 		args["closed_at"] = at
@@ -56,4 +65,13 @@ ON CONFLICT DO NOTHING`
 	}
 	_, err := db.pool.Exec(ctx, query, args)
 	return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
+}
+
+// milli gives NULL for 0, which stands for no time.
+func milli(at int64) *time.Time {
+	if at == 0 {
+		return nil
+	}
+	t := time.UnixMilli(at)
+	return &t
 }

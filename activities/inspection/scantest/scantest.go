@@ -25,6 +25,7 @@ type Scanner interface {
 	Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, error)
 	Ready(ctx context.Context) error
 	Version(ctx context.Context) (string, error)
+	Using(ctx context.Context) (scanner, database string)
 }
 
 // EICAR is the test file that every scanner reports. It is put together here, so
@@ -149,5 +150,7 @@ func runOthers(t *testing.T, s Scanner) {
 		version, err := s.Version(t.Context())
 		require.NoError(t, err)
 		require.NotEmpty(t, version)
+		scanner, _ := s.Using(t.Context())
+		require.NotEmpty(t, scanner)
 	})
 }

@@ -1,0 +1,9 @@
+package clamav
+
+import "time"
+
+// ParseVersion is what Using makes of an answer.
+var ParseVersion = parseVersion
+
+// SetNow replaces the clock before the client is used.
+func (c *Client) SetNow(now func() time.Time) { c.now = now }

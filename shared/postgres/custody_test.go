@@ -1,0 +1,198 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+	"mailroom/shared/pgtest"
+)
+
+// at is a moment of the workflow's clock, n milliseconds after the event came.
+func at(n int64) int64 { return 1_790_000_000_123 + n }
+
+// told gives the kinds, titles and details of a timeline.
+func told(list []ledger.TimelineEntry) []string {
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = string(e.Kind) + " | " + e.Title + " | " + e.Detail
+		if e.Destination != "" {
+			out[i] += " @" + e.Destination
+		}
+		if e.Actor != "" {
+			out[i] += " by " + e.Actor + " " + e.Via
+		}
+	}
+	return out
+}
+
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	url, ctx := pgtest.URL(t), t.Context()
+	db := pgtest.Open(t, url, 2)
+	a := event("e", "body")
+	a.Verified = contract.Verified{Scheme: "timestamp-hmac", Key: 2, Ref: "env:WEBHOOK_SECRET"}
+	email := accept(t, db, a)[0].Row.Email
+	m := manifest(email.ID)
+	m.Parser = "mailroom/1 enmime v2.3.0"
+	require.NoError(t, db.SaveManifest(ctx, m))
+	require.NoError(t, db.SaveVerdicts(ctx, email.ID, []mail.Attachment{
+		{SHA256: "aa", Verdict: mail.Clean}, {SHA256: "bb", Verdict: mail.Infected},
+	}))
+	// What the database's own clock wrote is put among the rest.
+	execute(t, url, `UPDATE emails SET stored_at = to_timestamp(1790000000.130)`)
+	inspected := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500 of 2026-11-24", AtUnixMilli: at(10)}
+	routed := contract.Routed{Rules: "0a1b2c3d", AtUnixMilli: at(1020)}
+	for _, in := range []contract.RecordInput{
+		{Sequence: 1, State: contract.Quarantined, Reason: contract.Infected, Detail: "attachment 2 of 2 is infected", AtUnixMilli: at(11), Inspected: inspected},
+		{Sequence: 2, State: contract.Processing, AtUnixMilli: at(1000), Before: contract.Quarantined, Inspected: inspected,
+			Decision: &contract.Decision{Action: contract.Approve, Actor: "anna", Via: contract.ViaAPI, Note: "a test file"}},
+		{Sequence: 3, State: contract.Retrying, Reason: contract.DownstreamUnavailable, AtUnixMilli: at(1050), Routes: []string{"support"}, Routed: routed},
+		{Sequence: 4, State: contract.Delivered, AtUnixMilli: at(2500)},
+	} {
+		in.Email = email
+		require.NoError(t, db.Record(ctx, in))
+		require.NoError(t, db.Record(ctx, in), "a repeat adds nothing")
+	}
+	call := ledger.Delivery{EmailID: email.ID, Destination: "ticketing", IdempotencyKey: "k", State: ledger.Retrying, Attempts: 1,
+		Call: &ledger.Call{At: time.UnixMilli(at(1030)), Took: 15 * time.Millisecond, Status: 503, Code: "downstream_unavailable"}}
+	require.NoError(t, db.SaveDelivery(ctx, call))
+	require.NoError(t, db.SaveDelivery(ctx, call), "a repeat adds nothing")
+	call.State, call.Attempts, call.DeliveredAt = ledger.Delivered, 2, time.UnixMilli(at(2400))
+	call.Call = &ledger.Call{At: time.UnixMilli(at(2300)), Took: 100 * time.Millisecond, Status: 202}
+	require.NoError(t, db.SaveDelivery(ctx, call))
+
+	list, err := db.Timeline(ctx, email.ID)
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"received | Received | 4 bytes, SHA-256 230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5",
+		"verified | Verified | timestamp-hmac with key 2 (env:WEBHOOK_SECRET)",
+		"stored | Stored | 2 attachments; mailroom/1 enmime v2.3.0",
+		"inspected | Inspected | 1 clean, 1 infected; ClamAV 1.0.7; 27500 of 2026-11-24",
+		"held | Held | infected: attachment 2 of 2 is infected",
+		"decision | Decided: approve (infected) | a test file by anna api",
+		"routed | Routed | support; rules 0a1b2c3d",
+		"attempt | Attempt 1 | HTTP 503 after 15 ms; downstream_unavailable @ticketing",
+		"waiting | Waiting | downstream_unavailable",
+		"attempt | Attempt 2 | HTTP 202 after 100 ms @ticketing",
+		"leg | Delivered | after 2 attempts @ticketing",
+		"closed | Delivered | ",
+	}, told(list))
+
+	_, err = db.Timeline(ctx, email.ID+1)
+	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
+}
+
+// An email that is opened again keeps its first end.
+func TestTimelineOfAnEmailOpenedAgain(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := one(t, db)
+	for i, state := range []contract.State{contract.Delivered, contract.Processing, contract.Discarded, contract.Retrying, contract.Delivered} {
+		require.NoError(t, db.Record(ctx, contract.RecordInput{Email: email, Sequence: int64(i + 1), State: state, AtUnixMilli: at(int64(i + 1))}))
+	}
+	list, err := db.Timeline(ctx, email.ID)
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"received | Received | 4 bytes, SHA-256 230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5",
+		"closed | Delivered | ", "closed | Discarded | ", "waiting | Waiting | ", "closed | Delivered | ",
+	}, told(list))
+}
+
+// Mail that goes through without a stop costs no row of a state.
+func TestTransitionsOfTheFastPath(t *testing.T) {
+	t.Parallel()
+	url, ctx := pgtest.URL(t), t.Context()
+	db := pgtest.Open(t, url, 2)
+	require.NoError(t, db.Record(ctx, contract.RecordInput{Email: one(t, db), Sequence: 1, State: contract.Delivered, AtUnixMilli: at(1)}))
+	require.Zero(t, count(t, url, `SELECT count(*) FROM transitions`))
+}
+
+func TestStoredAgain(t *testing.T) {
+	t.Parallel()
+	url, ctx := pgtest.URL(t), t.Context()
+	db := pgtest.Open(t, url, 2)
+	m := manifest(one(t, db).ID)
+	m.Parser = "one"
+	require.NoError(t, db.SaveManifest(ctx, m))
+	execute(t, url, `UPDATE emails SET stored_at = 'epoch'`)
+	require.NoError(t, db.SaveManifest(ctx, m))
+	require.Equal(t, 1, count(t, url, `SELECT count(*) FROM emails WHERE stored_at = 'epoch' AND parser = 'one'`), "a repeat changes nothing")
+	m.Parser = "two"
+	require.NoError(t, db.SaveManifest(ctx, m))
+	require.Equal(t, 1, count(t, url, `SELECT count(*) FROM emails WHERE stored_at > 'epoch' AND parser = 'two'`), "another parser stored it anew")
+}
+
+// Two calls that overlapped counted to the same number, and both were made.
+func TestAttemptsThatOverlap(t *testing.T) {
+	t.Parallel()
+	url, ctx := pgtest.URL(t), t.Context()
+	db := pgtest.Open(t, url, 2)
+	d := ledger.Delivery{EmailID: one(t, db).ID, Destination: "a", State: ledger.Retrying, Attempts: 3}
+	for i := range int64(2) {
+		d.Call = &ledger.Call{At: time.UnixMilli(at(i))}
+		require.NoError(t, db.SaveDelivery(ctx, d))
+	}
+	require.Equal(t, 2, count(t, url, `SELECT count(*) FROM attempts WHERE number IN (3, 4)`))
+	d.Call = nil
+	require.NoError(t, db.SaveDelivery(ctx, d))
+	require.Equal(t, 2, count(t, url, `SELECT count(*) FROM attempts`), "no call, no row")
+}
+
+func execute(t *testing.T, url, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	_, err = conn.Exec(t.Context(), statement)
+	require.NoError(t, err)
+}
+
+func count(t *testing.T, url, query string) (n int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	require.NoError(t, conn.QueryRow(t.Context(), query).Scan(&n))
+	return n
+}
+
+// Who vouched for an event is kept, whichever way it came.
+func TestVerifiedIsKept(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	db := pgtest.Open(t, url, 2)
+	verified := contract.Verified{Scheme: "standard-webhooks", Key: 3, Ref: "vault:secret/data/mail#key"}
+	a, b := event("direct", "one"), event("open", "one")
+	a.Verified = verified
+	b.Verified = contract.Verified{Scheme: "none"}
+	accept(t, db, b, event("old", "one"), a)
+	accept(t, db, event("direct", "one")) // a repeat changes nothing
+	in := carried("carried", "one")
+	in.Carried.Verified = verified
+	enrol(t, db, in, "one")
+	lost := carried("lost", "one")
+	lost.Carried.Verified, lost.Discarded = verified, true
+	_, _, err := db.EnrolLost(t.Context(), lost)
+	require.NoError(t, err)
+
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	rows, err := conn.Query(t.Context(), `SELECT event_id, verified_scheme, verified_key, verified_ref FROM emails`)
+	require.NoError(t, err)
+	got := map[string]contract.Verified{}
+	var id string
+	var v contract.Verified
+	_, err = pgx.ForEachRow(rows, []any{&id, &v.Scheme, &v.Key, &v.Ref}, func() error { got[id] = v; return nil })
+	require.NoError(t, err)
+	require.Equal(t, map[string]contract.Verified{
+		"direct": verified, "carried": verified, "lost": verified, "open": {Scheme: "none"}, "old": {},
+	}, got)
+}
