@@ -53,7 +53,7 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	console, err := operator.New(operator.Config{Sources: file.Sources, Tenants: file.Tenants}, operator.Deps{
 		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes()), Pages: pages, Tokens: d.reader,
 		Reader: d.reader, Blobs: d.bodies, Desk: decisions, Logger: logger,
-		Failures: d.reader, KeyUse: keys, Secrets: secrets,
+		Auditor: d.reader, Failures: d.reader, KeyUse: keys, Secrets: secrets,
 		Replays: d.reader, Runner: temporal.NewReplays(d.temporal), Editor: editor,
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -144,6 +145,14 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	}
 	for _, d := range e.Decisions {
 		line("decision", stamp(&d.At), string(d.Action), "by "+d.Actor, "through "+d.Via, d.Note)
+	}
+	for _, t := range e.Timeline {
+		who := ""
+		if t.Actor != "" {
+			who = "by " + t.Actor + " through " + t.Via
+		}
+		cells := []string{stamp(&t.At), t.Title, t.Destination, t.Detail, who}
+		line("timeline", slices.DeleteFunc(cells, func(cell string) bool { return cell == "" })...)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)

@@ -55,6 +55,7 @@ type commands struct {
 	MIME    mimeCommand     `cmd:"" name:"mime" help:"Print what the mail parser makes of an .eml file, as JSON."`
 	Emails  emailsCommands  `cmd:"" help:"List, read and decide emails."`
 	Replay  replayCommands  `cmd:"" help:"Replay emails, and look after replays."`
+	Audit   auditCommands   `cmd:"" help:"Check the audit chain, export one email's chain of custody."`
 	Sources sourcesCommands `cmd:"" help:"List webhook sources, and what failed to verify."`
 	Tokens  tokensCommands  `cmd:"" help:"Make, list and end bearer tokens of the operator API."`
 	Migrate migrateCommand  `cmd:"" help:"Apply the migrations that the database still misses."`

@@ -64,6 +64,9 @@ func (h *handler) show(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.withTimeline(c.Request.Context(), email); err != nil {
+		return err
+	}
 	c.JSON(http.StatusOK, newDetail(email))
 	return nil
 }

@@ -59,6 +59,7 @@ type Deps struct {
 	Blobs    Blobs
 	Desk     *desk.Desk   // takes decisions
 	Editor   Editor       // nil: edits are not served
+	Auditor  Auditor      // nil: nothing can be proved, and no email has a timeline
 	Replays  Replays      // nil: there are no replays
 	Runner   ReplayRunner // goes with Replays
 	Failures Failures     // nil: the failures of a source are not found
@@ -91,6 +92,7 @@ type handler struct {
 	editor  Editor
 	replays Replays
 	runner  ReplayRunner
+	auditor Auditor
 	logger  *slog.Logger
 	now     func() time.Time
 
@@ -127,7 +129,7 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 		access: deps.Access, more: deps.Routes, pages: deps.Pages, made: deps.Tokens,
 		reader: deps.Reader, blobs: deps.Blobs, desk: deps.Desk, editor: deps.Editor,
 		replays: deps.Replays, runner: deps.Runner,
-		logger: deps.Logger, now: deps.Now,
+		auditor: deps.Auditor, logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,
 	}
 	if h.now == nil {

@@ -45,6 +45,7 @@ type testBundle struct {
 	failures *fakeFailures
 	keyUse   fakeKeyUse
 	secrets  *fakeSecrets
+	auditor  *fakeAuditor
 }
 
 const (
@@ -92,7 +93,7 @@ func setup(t *testing.T) *testBundle {
 		logs:    &lockedBuffer{},
 
 		replays: &fakeReplays{}, runner: &fakeRunner{},
-		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{},
+		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{}, auditor: &fakeAuditor{},
 	}
 	logger := slog.New(slog.NewJSONHandler(b.logs, nil))
 	b.store, b.clock = accesstest.NewMemory(), &clock{now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
@@ -105,7 +106,7 @@ func setup(t *testing.T) *testBundle {
 		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t)), Tokens: b.store,
 		Reader: b.reader, Blobs: b.blobs, Desk: b.decider.desk(t, logger), Editor: b.editor, Logger: logger,
 		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
-		Replays: b.replays, Runner: b.runner,
+		Replays: b.replays, Runner: b.runner, Auditor: b.auditor,
 	})
 	require.NoError(t, err)
 	engine, err := b.handler.engine()

@@ -21,6 +21,7 @@ func (h *handler) routes() []access.Route {
 		h.sourceRoutes(),
 		h.replayRoutes(),
 		h.tokenRoutes(),
+		h.auditRoutes(),
 		h.more,
 	)
 }

@@ -46,6 +46,7 @@ func walks() []walk {
 		codecWalks(),
 		tokenWalks(),
 		loginWalks(),
+		auditWalks(),
 	)
 }
 
@@ -94,6 +95,18 @@ func loginWalks() []walk {
 }
 
 // wants gives the status for a caller who is known.
+
+func auditWalks() []walk {
+	const audit = "/api/v1/audit"
+	return []walk{
+		{method: "GET", pattern: "/api/v1/emails/:event_id/custody", path: emailURL + "/custody", least: access.Operator},
+		{method: "GET", pattern: audit, path: audit + "?after=0&limit=10", least: access.Admin, scope: access.EveryTenant},
+		{method: "GET", pattern: audit + "/head", path: audit + "/head", least: access.Admin, scope: access.EveryTenant},
+		{method: "GET", pattern: audit + "/decisions", path: audit + "/decisions", least: access.Admin, scope: access.EveryTenant},
+	}
+}
+
+// wants gives the status for a caller.
 func (w walk) wants(as string) int {
 	allowed := func(ok bool) int {
 		if ok {

@@ -35,3 +35,12 @@ type AuditRecord struct {
 	// for ever.
 	Body json.RawMessage
 }
+
+// AuditDifference is where a row of decisions and its entry of the chain do not
+// agree. What is unchained, missing or changed; Seq is 0 where there is no entry.
+type AuditDifference struct {
+	Seq      int64  `json:"seq"`
+	EmailID  int64  `json:"email_id"`
+	Sequence int64  `json:"sequence"`
+	What     string `json:"what"`
+}

@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"testing"
 	"time"
 
@@ -195,4 +197,10 @@ func TestVerifiedIsKept(t *testing.T) {
 	require.Equal(t, map[string]contract.Verified{
 		"direct": verified, "carried": verified, "lost": verified, "open": {Scheme: "none"}, "old": {},
 	}, got)
+}
+
+// sumOf gives a SHA-256 in hex.
+func sumOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
 }

@@ -1,0 +1,223 @@
+package mailctl
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+
+	"mailroom/shared/custody"
+	"mailroom/shared/ledger"
+)
+
+type auditCommands struct {
+	Verify auditVerifyCommand `cmd:"" help:"Check the audit chain, or the file of an export without any server."`
+	Export auditExportCommand `cmd:"" help:"Write one email's chain of custody to stdout, or to a file."`
+	Head   auditHeadCommand   `cmd:"" help:"Print the end of the chain, to be kept elsewhere."`
+}
+
+type auditHeadCommand struct{}
+
+// Run prints <seq>:<hash>.
+func (*auditHeadCommand) Run(s *session) error {
+	var head custody.Head
+	if err := s.callJSON(http.MethodGet, "/api/v1/audit/head", nil, nil, &head); err != nil || s.json() {
+		return err
+	}
+	return s.printf("%s\n", head)
+}
+
+type auditExportCommand struct {
+	Event  string `required:"" placeholder:"ID" help:"Event id; of an email that came under a taken id, the workflow id."`
+	Source string `help:"Its source, where two sources use the same id."`
+	HTML   bool   `name:"html" help:"A page for people in place of JSON."`
+	File   string `short:"f" placeholder:"FILE" help:"Write to a new file."`
+}
+
+// Run writes the document once it has been checked as anybody would check it.
+func (c *auditExportCommand) Run(s *session) error {
+	named := one{EventID: c.Event, Source: c.Source}
+	resp, err := s.call(http.MethodGet, emailPath(c.Event, "/custody"), named.query(), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := readJSON(resp)
+	if err != nil {
+		return err
+	}
+	document, _, err := custody.Read(text)
+	if err != nil {
+		return fmt.Errorf("the export does not verify: %w", err)
+	}
+	if c.HTML {
+		if text, err = custody.Page(document); err != nil {
+			return fmt.Errorf("page: %w", err)
+		}
+	} else {
+		text = []byte(harmless(string(text)) + "\n")
+	}
+	if c.File == "" {
+		return s.printf("%s", text)
+	}
+	file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return s.printf("%s\n", visible(document.Proof.Head.String()))
+}
+
+type auditVerifyCommand struct {
+	File string   `arg:"" optional:"" help:"An export; without it the server's whole chain is checked."`
+	Head []string `placeholder:"SEQ:HASH" help:"An end of the chain that was kept: it must still be in it."`
+	Raw  string   `placeholder:"FILE" help:"The raw event, or the raw mail in it: it must be the one of the export."`
+}
+
+// audited is what verify prints with -o json.
+type audited struct {
+	OK        bool                     `json:"ok"`
+	Head      *custody.Head            `json:"head,omitempty"`
+	Entries   int64                    `json:"entries"`
+	EventID   string                   `json:"event_id,omitempty"`
+	BrokenAt  int64                    `json:"broken_at,omitempty"`
+	Error     string                   `json:"error,omitempty"`
+	Decisions *int64                   `json:"decisions,omitempty"`
+	Wrong     []ledger.AuditDifference `json:"wrong,omitempty"`
+}
+
+// Run checks and says what it found; a chain that does not hold is exit code 1.
+func (c *auditVerifyCommand) Run(s *session) error {
+	heads := make([]custody.Head, len(c.Head))
+	for i, text := range c.Head {
+		var err error
+		if heads[i], err = custody.ParseHead(text); err != nil {
+			return usagef("--head: %s", err)
+		}
+	}
+	var found audited
+	var err error
+	if c.File != "" {
+		found, err = c.file(s, heads)
+	} else {
+		if c.Raw != "" {
+			return usagef("--raw goes with the file of an export")
+		}
+		found, err = s.verifyChain(heads)
+	}
+	var broken *custody.Broken
+	if errors.As(err, &broken) {
+		found.BrokenAt = broken.Seq
+	}
+	if s.json() {
+		if found.OK = err == nil; err != nil {
+			found.Error = err.Error()
+		}
+		return errors.Join(s.printJSON(found), err)
+	}
+	if err != nil {
+		return err
+	}
+	if found.EventID != "" {
+		return s.printf("%s holds, up to %s\n", visible(found.EventID), found.Head)
+	}
+	return s.printf("%d entries hold, up to %s; %d decisions agree\n", found.Entries, found.Head, *found.Decisions)
+}
+
+func (c *auditVerifyCommand) file(s *session, heads []custody.Head) (audited, error) {
+	var found audited
+	text, err := s.read(c.File)
+	if err != nil {
+		return found, err
+	}
+	document, known, err := custody.Read(text, heads...)
+	if err != nil {
+		return found, err //nolint:wrapcheck // it is the answer
+	}
+	found.Entries, found.EventID, found.Head = int64(len(document.Proof.Links)), document.Record.EventID, &document.Proof.Head
+	if known < len(heads) {
+		return found, errors.New("the export does not reach to a head that was kept: check the chain itself for that")
+	}
+	if c.Raw == "" {
+		return found, nil
+	}
+	raw, err := s.read(c.Raw)
+	if err == nil && !document.Record.RawMatches(raw) {
+		err = errors.New("the raw bytes are not those of the export: their SHA-256 is another")
+	}
+	return found, err
+}
+
+// verifyChain reads the whole chain from the API and believes nothing but the bytes.
+func (s *session) verifyChain(heads []custody.Head) (audited, error) {
+	var found audited
+	var chain custody.Chain
+	kept := make(map[int64]custody.Head, len(heads))
+	for _, h := range heads {
+		if before, twice := kept[h.Seq]; twice && before != h || h.Seq == 0 && h != (custody.Head{}) {
+			return found, &custody.Broken{Seq: h.Seq, Why: "its hash is not the one that was kept"}
+		}
+		kept[h.Seq] = h
+	}
+	delete(kept, 0)
+	for {
+		var page struct {
+			Entries []custody.Entry `json:"entries"`
+			Head    custody.Head    `json:"head"`
+		}
+		query := url.Values{"after": {strconv.FormatInt(chain.Head().Seq, 10)}}
+		if err := s.fetch("/api/v1/audit", query, &page); err != nil {
+			return found, err
+		}
+		for i := range page.Entries {
+			if err := chain.Add(&page.Entries[i]); err != nil {
+				return found, err //nolint:wrapcheck // it is the answer
+			}
+			if h, ok := kept[chain.Head().Seq]; ok && h != chain.Head() {
+				return found, &custody.Broken{Seq: h.Seq, Why: "its hash is not the one that was kept"}
+			}
+			delete(kept, chain.Head().Seq)
+		}
+		head := chain.Head()
+		found.Entries, found.Head = head.Seq, &head
+		if len(page.Entries) > 0 {
+			continue
+		}
+		if page.Head.Seq > head.Seq || page.Head.Seq == head.Seq && page.Head != head {
+			return found, &custody.Broken{Seq: head.Seq + 1, Why: "it is missing, the chain is said to end with " + page.Head.String()}
+		}
+		break
+	}
+	for seq := range kept {
+		return found, &custody.Broken{Seq: seq, Why: "it was kept and is missing: the chain was cut"}
+	}
+	return found, s.compareDecisions(&found)
+}
+
+func (s *session) compareDecisions(found *audited) error {
+	var check struct {
+		Checked int64                    `json:"checked"`
+		Wrong   []ledger.AuditDifference `json:"wrong"`
+	}
+	if err := s.fetch("/api/v1/audit/decisions", nil, &check); err != nil {
+		return err
+	}
+	found.Decisions, found.Wrong = &check.Checked, check.Wrong
+	if len(check.Wrong) == 0 {
+		return nil
+	}
+	w := check.Wrong[0]
+	return fmt.Errorf("a decision is %s: number %d of email %d, entry %d", w.What, w.Sequence, w.EmailID, w.Seq)
+}
+
+// fetch is callJSON whose answer is not printed.
+func (s *session) fetch(path string, query url.Values, into any) error {
+	quiet := *s
+	quiet.Output = "text"
+	return quiet.callJSON(http.MethodGet, path, query, nil, into)
+}
