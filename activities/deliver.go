@@ -215,7 +215,8 @@ func (s *Deliver) settled(ctx context.Context, d *ledger.Delivery, status int, f
 
 // withheld reports whether f keeps calls from being made for a while.
 func withheld(f *fault.Error) bool {
-	return f != nil && (f.Code == fault.BreakerOpen || f.Code == fault.Overloaded || f.Code == fault.DownstreamGone)
+	return f != nil && (f.Code == fault.BreakerOpen || f.Code == fault.Overloaded || f.Code == fault.DownstreamGone ||
+		f.Code == fault.DestinationPaused)
 }
 
 // next says when the next attempt is to be expected: after what f asks for, else

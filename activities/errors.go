@@ -77,7 +77,9 @@ func rows() map[fault.Code]row {
 		fault.DownstreamUnavailable: {category: quiet},
 		// An attempt against an open breaker is wasted: never at once.
 		fault.BreakerOpen: {category: quiet, delay: time.Second},
-		fault.Internal:    {category: loud},
+		// A pause ends when a person says so: the destination asks for the wait.
+		fault.DestinationPaused: {category: quiet, delay: time.Second},
+		fault.Internal:          {category: loud},
 
 		fault.DownstreamRejected: {category: quiet},
 		fault.DownstreamGone:     {category: quiet, delay: time.Minute},

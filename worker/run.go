@@ -136,6 +136,9 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 	}
 	c.add(func(context.Context) error { p.sender.Close(); return nil })
 	c.background(ctx, func(ctx context.Context) { keepIndexed(ctx, db, indexEvery, logger) })
+	if err := steer(ctx, p.sender, db, logger, c); err != nil {
+		return err
+	}
 	tc, err := dial(ctx, file.Encryption, logger, reg, c)
 	if err != nil {
 		return err

@@ -121,6 +121,7 @@ var waitReasons = map[fault.Code]contract.Reason{
 	fault.DownstreamUnavailable: contract.DownstreamUnavailable,
 	fault.DownstreamGone:        contract.DownstreamUnavailable,
 	fault.BreakerOpen:           contract.DownstreamUnavailable,
+	fault.DestinationPaused:     contract.DownstreamUnavailable,
 	fault.Overloaded:            contract.DownstreamUnavailable,
 }
 
@@ -134,6 +135,7 @@ var holdReasons = map[fault.Code]contract.Reason{
 	fault.DownstreamUnavailable: contract.DownstreamExhausted,
 	fault.DownstreamGone:        contract.DownstreamExhausted,
 	fault.BreakerOpen:           contract.DownstreamExhausted,
+	fault.DestinationPaused:     contract.DownstreamExhausted,
 	fault.Overloaded:            contract.DownstreamExhausted,
 }
 

@@ -76,8 +76,8 @@ func (d *destination) judge(resp *http.Response) outcome {
 	case status >= 300 && status <= 399:
 		return rejected(status, ": redirects are not followed")
 	case status == http.StatusGone:
-		d.paused.Store(time.Now().Add(d.pause).UnixNano())
-		return gone(status, d.pause)
+		d.gone.Store(time.Now().Add(d.pause410).UnixNano())
+		return gone(status, d.pause410)
 	case status == http.StatusRequestTimeout, status == http.StatusConflict,
 		status == http.StatusTooEarly, status == http.StatusTooManyRequests:
 		return d.again(resp, nil)

@@ -39,13 +39,15 @@ type destination struct {
 	timeout    time.Duration
 	maxWait    time.Duration
 	openFor    time.Duration
-	pause      time.Duration
 	idempotent bool
 	signer     *liveSigner
 	transport  *http.Transport
 	breaker    *gobreaker.CircuitBreaker[outcome]
 	places     chan struct{}
-	paused     atomic.Int64 // until then, in Unix nanoseconds, nothing is sent
+	gone       atomic.Int64 // until then, in Unix nanoseconds, nothing is sent
+	pause410   time.Duration
+	control    control
+	seen       seen
 }
 
 // call is what one use of send carries.
@@ -82,7 +84,7 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 		timeout:    or(to.Timeout, defaultTimeout),
 		maxWait:    c.MaxWait,
 		openFor:    or(to.Breaker.OpenFor, defaultOpenFor),
-		pause:      c.Pause,
+		pause410:   c.Pause,
 		idempotent: to.HonoursKey(),
 		signer:     sign,
 	}
@@ -131,7 +133,10 @@ func newBreaker(name string, failures int, openFor time.Duration, deps Deps) *go
 
 // send makes the call unless something keeps it from being made.
 func (d *destination) send(ctx context.Context, c call) outcome {
-	if left := time.Until(time.Unix(0, d.paused.Load())); left > 0 {
+	if by, wait, paused := d.control.holds(time.Now()); paused {
+		return pausedBy(by, wait)
+	}
+	if left := time.Until(time.Unix(0, d.gone.Load())); left > 0 {
 		return gone(0, left)
 	}
 	if !d.idempotent && !d.timeFor(ctx) {

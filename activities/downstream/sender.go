@@ -93,7 +93,7 @@ func (s *Sender) HonoursKey(name string) bool {
 //   - AmbiguousEffect: nobody knows whether a destination that does not honour
 //     the key has acted;
 //   - DownstreamGone: the destination answered 410, now (status 410) or lately (0);
-//   - BreakerOpen, Overloaded: no call was made, it may be tried again after RetryAfter;
+//   - BreakerOpen, DestinationPaused, Overloaded: no call was made, it may be tried again after RetryAfter;
 //   - ConfigInvalid: there is no such destination.
 //
 // A repeat is recognised by the destination, if it honours d.IdempotencyKey.
@@ -105,6 +105,7 @@ func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, 
 	began := time.Now()
 	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, body: body})
 	s.metrics.Attempt(d.Destination, o.result, time.Since(began))
+	to.seen.note(o, time.Now())
 	return o.status, o.err
 }
 
@@ -131,6 +132,7 @@ const (
 	resultAmbiguous = "ambiguous"
 	resultGone      = "gone"
 	resultOpen      = "breaker_open"
+	resultPaused    = "paused"
 	resultBusy      = "busy"
 	resultCut       = "cut_short"
 	resultNoBody    = "no_body"
@@ -140,7 +142,7 @@ const (
 func Results() []string {
 	return []string{
 		resultDelivered, resultRetry, resultRejected, resultAmbiguous, resultGone,
-		resultOpen, resultBusy, resultCut, resultNoBody,
+		resultOpen, resultPaused, resultBusy, resultCut, resultNoBody,
 	}
 }
 

@@ -49,7 +49,7 @@ func status(f *fault.Error) int {
 	case fault.RateLimited:
 		return http.StatusTooManyRequests
 	case fault.Overloaded, fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable,
-		fault.DownstreamUnavailable, fault.BreakerOpen:
+		fault.DownstreamUnavailable, fault.BreakerOpen, fault.DestinationPaused:
 		return http.StatusServiceUnavailable
 	default:
 		return http.StatusInternalServerError

@@ -86,7 +86,8 @@ var table = []row{
 
 	// Broken off, or something is away:
 	{of(fault.BodyIncomplete), [columns]int{503, 503, 503, 503, 503, 503, 503}},
-	{of(fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable, fault.DownstreamUnavailable, fault.BreakerOpen),
+	{of(fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable, fault.DownstreamUnavailable, fault.BreakerOpen,
+		fault.DestinationPaused),
 		[columns]int{503, 503, 503, 503, 503, 503, 503}},
 	{of(fault.Internal), [columns]int{500, 500, 500, 500, 500, 500, 500}},
 

@@ -43,7 +43,7 @@ func TestAnswers(t *testing.T) {
 		"overload": {"503 429 503 503 503 503 503", of(fault.Overloaded, fault.RateLimited, fault.Throttled, fault.InboxFull)},
 		"cut off":  {"503 503 503 503 503 503 503", of(fault.BodyIncomplete)},
 		"away": {"503 503 503 503 503 503 503", of(
-			fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable, fault.DownstreamUnavailable, fault.BreakerOpen)},
+			fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable, fault.DownstreamUnavailable, fault.BreakerOpen, fault.DestinationPaused)},
 		"internal": {"500 500 500 500 500 500 500", of(fault.Internal)},
 		"never met": {"500 500 500 500 500 500 500", of(
 			fault.DownstreamRejected, fault.DownstreamGone, fault.AmbiguousEffect, fault.ContentLost, fault.ConfigInvalid)},

@@ -59,6 +59,7 @@ const (
 	ScannerUnavailable    Code = "scanner_unavailable"
 	DownstreamUnavailable Code = "downstream_unavailable"
 	BreakerOpen           Code = "breaker_open"
+	DestinationPaused     Code = "destination_paused" // by a person
 	Internal              Code = "internal"
 
 	DownstreamRejected Code = "downstream_rejected"
@@ -77,13 +78,13 @@ var Codes = []Code{
 	CredentialsMissing, CredentialsInvalid, AddressRefused, SourceDisabled, TLSRequired, Throttled, RateLimited, InboxFull,
 	Unauthorized, Forbidden, RequestInvalid, DecisionRefused,
 	Overloaded, StorageUnavailable, TemporalUnavailable, ScannerUnavailable, DownstreamUnavailable,
-	BreakerOpen, Internal, DownstreamRejected, DownstreamGone, AmbiguousEffect, ContentLost, ConfigInvalid,
+	BreakerOpen, DestinationPaused, Internal, DownstreamRejected, DownstreamGone, AmbiguousEffect, ContentLost, ConfigInvalid,
 }
 
 // temporary are the codes that time may cure.
 var temporary = map[Code]bool{
 	Overloaded: true, StorageUnavailable: true, TemporalUnavailable: true, ScannerUnavailable: true,
-	DownstreamUnavailable: true, BreakerOpen: true, Internal: true, DownstreamGone: true,
+	DownstreamUnavailable: true, BreakerOpen: true, DestinationPaused: true, Internal: true, DownstreamGone: true,
 	Throttled: true, RateLimited: true, InboxFull: true,
 }
 

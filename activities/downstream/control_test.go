@@ -1,0 +1,95 @@
+package downstream
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+func TestPausedDestinationGetsNoCalls(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	d := setup(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
+	said := ledger.Control{Destination: "to", Paused: true, Actor: "olga", At: time.Now()}
+	d.Obey([]ledger.Control{said, {Destination: "unknown", Paused: true, At: time.Now()}})
+	_, called, err := d.try(t.Context())
+	f := fault.From(err)
+	require.Equal(t, fault.DestinationPaused, f.Code)
+	require.True(t, f.Temporary)
+	require.Equal(t, "the destination is paused by olga", f.Public)
+	require.GreaterOrEqual(t, f.RetryAfter, pausedWait)
+	require.LessOrEqual(t, f.RetryAfter, 15*time.Second, "a resume is felt within seconds")
+	require.False(t, called)
+	require.Equal(t, resultPaused, d.metrics.last())
+	require.Zero(t, calls.Load())
+	require.Nil(t, d.Status()[0].LastFailureAt, "a call that was not made says nothing")
+
+	d.Obey([]ledger.Control{said}) // said once, however often it is read
+	_, _, err = d.try(t.Context())
+	require.True(t, fault.Is(err, fault.DestinationPaused))
+
+	d.Obey([]ledger.Control{{Destination: "to", Actor: "olga", At: said.At.Add(time.Second)}})
+	_, called, err = d.try(t.Context())
+	require.NoError(t, err)
+	require.True(t, called)
+	require.NotNil(t, d.Status()[0].LastSuccessAt)
+}
+
+func TestResumeEndsThePauseAfter410(t *testing.T) {
+	t.Parallel()
+	var back atomic.Bool
+	d := setup(t, func(w http.ResponseWriter, _ *http.Request) {
+		if !back.Load() {
+			w.WriteHeader(http.StatusGone)
+		}
+	})
+	old := ledger.Control{Destination: "to", At: time.Now()}
+	d.Obey([]ledger.Control{old})
+	_, _, err := d.try(t.Context())
+	require.True(t, fault.Is(err, fault.DownstreamGone))
+	s := d.Status()[0]
+	require.NotNil(t, s.GoneUntil)
+	require.NotNil(t, s.LastFailureAt)
+	require.Contains(t, s.LastFailure, "410")
+	back.Store(true)
+	d.Obey([]ledger.Control{old}) // said before
+	_, _, err = d.try(t.Context())
+	require.True(t, fault.Is(err, fault.DownstreamGone))
+	d.Obey([]ledger.Control{{Destination: "to", At: old.At.Add(time.Second)}})
+	_, _, err = d.try(t.Context())
+	require.NoError(t, err)
+	require.Nil(t, d.Status()[0].GoneUntil)
+}
+
+// TestPauseOfManyIsAskedForSlowly: ten thousand waiting deliveries must not ask
+// again all the time.
+func TestPauseOfManyIsAskedForSlowly(t *testing.T) {
+	t.Parallel()
+	var c control
+	c.obey(ledger.Control{Paused: true, Actor: "a", At: time.Now()})
+	now := time.Now()
+	ask := func(n int, passing time.Duration) (longest time.Duration) {
+		for range n {
+			now = now.Add(passing / time.Duration(n))
+			_, wait, paused := c.holds(now)
+			require.True(t, paused)
+			longest = max(longest, wait)
+		}
+		return longest
+	}
+	require.LessOrEqual(t, ask(100, 30*time.Second), 15*time.Second)
+	for range 10 {
+		ask(10_000, 20*time.Second)
+	}
+	require.Equal(t, maxPausedWait, c.wait)
+	for range 10 {
+		ask(20, 40*time.Second)
+	}
+	require.Equal(t, pausedWait, c.wait)
+}

@@ -1,0 +1,174 @@
+package desks
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+const defaultMaxInFlight = 32 // as package downstream has it
+
+// Destination is how one destination does. Breaker is the worst of all workers,
+// empty where none has told lately.
+type Destination struct {
+	Name          string                     `json:"name"`
+	Host          string                     `json:"url"`
+	Breaker       string                     `json:"breaker"`
+	InFlight      int                        `json:"in_flight"`
+	MaxInFlight   int                        `json:"max_in_flight"` // of one worker
+	Backlog       ledger.Backlog             `json:"backlog"`
+	Paused        *ledger.Control            `json:"paused"`     // null unless a person has paused it
+	GoneUntil     *time.Time                 `json:"gone_until"` // it answered 410; a resume ends that
+	LastSuccessAt *time.Time                 `json:"last_success_at"`
+	LastFailureAt *time.Time                 `json:"last_failure_at"`
+	LastFailure   string                     `json:"last_failure"`
+	Workers       []ledger.DestinationStatus `json:"workers"`
+}
+
+// Destinations says how each configured destination does; the backlog is that of
+// tenants, nil meaning all.
+func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destination, error) {
+	controls, err := d.deps.Ledger.Controls(ctx)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says what was being done
+	}
+	statuses, err := d.deps.Ledger.DestinationStatuses(ctx)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the same
+	}
+	backlogs, err := d.deps.Ledger.Backlogs(ctx, tenants)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the same
+	}
+	out := make([]Destination, 0, len(d.cfg.Destinations))
+	for _, to := range d.cfg.Destinations {
+		row := Destination{
+			Name: to.Name, Host: hostOf(to), MaxInFlight: to.MaxInFlight, Backlog: backlogs[to.Name],
+			Workers: []ledger.DestinationStatus{},
+		}
+		if row.MaxInFlight <= 0 {
+			row.MaxInFlight = defaultMaxInFlight
+		}
+		for _, c := range controls {
+			if c.Destination == to.Name && c.Paused {
+				row.Paused = &c
+			}
+		}
+		for _, s := range statuses {
+			if s.Destination == to.Name {
+				row.add(s)
+			}
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// add takes in what one worker knows. What one that is silent saw stays true, but
+// not its breaker.
+func (row *Destination) add(s ledger.DestinationStatus) {
+	if s.LastSuccessAt != nil && (row.LastSuccessAt == nil || s.LastSuccessAt.After(*row.LastSuccessAt)) {
+		row.LastSuccessAt = s.LastSuccessAt
+	}
+	if s.LastFailureAt != nil && (row.LastFailureAt == nil || s.LastFailureAt.After(*row.LastFailureAt)) {
+		row.LastFailureAt, row.LastFailure = s.LastFailureAt, s.LastFailure
+	}
+	if !s.Fresh {
+		return
+	}
+	row.Workers = append(row.Workers, s)
+	row.InFlight += s.InFlight
+	badness := []string{"", ledger.BreakerClosed, ledger.BreakerHalfOpen, ledger.BreakerOpen}
+	if slices.Index(badness, s.Breaker) > slices.Index(badness, row.Breaker) {
+		row.Breaker = s.Breaker
+	}
+	if s.GoneUntil != nil && (row.GoneUntil == nil || s.GoneUntil.After(*row.GoneUntil)) {
+		row.GoneUntil = s.GoneUntil
+	}
+}
+
+// hostOf gives of an address what does no harm: a path may hold a secret.
+func hostOf(to config.Destination) string {
+	u, err := url.Parse(to.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// SetPaused pauses a destination or resumes it, for every tenant, which needs the
+// operator role in all of them. Workers obey within a few seconds.
+func (d *Desks) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
+	if who.In(access.Everywhere) < access.Operator {
+		return fault.New(fault.Forbidden, "a destination is paused and resumed for every tenant, which your role does not allow")
+	}
+	if !slices.ContainsFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name }) {
+		return fault.New(fault.NotFound, "there is no such destination")
+	}
+	switch {
+	case strings.TrimSpace(note) == "":
+		return fault.New(fault.RequestInvalid, "note must say why")
+	case len(note) > contract.MaxNote:
+		return fault.Newf(fault.RequestInvalid, "note has at most %d bytes", contract.MaxNote)
+	case !access.Plain(strings.NewReplacer("\n", "", "\t", "").Replace(note)):
+		return fault.New(fault.RequestInvalid, "note must not hold control characters")
+	}
+	//nolint:wrapcheck // says what was being done
+	return d.deps.Ledger.SetControl(ctx, ledger.Control{Destination: name, Paused: paused, Actor: who.Name, Note: note}, via)
+}
+
+func (d *Desks) destinations(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	list, err := d.Destinations(c.Request.Context(), tenantsOf(access.From(c.Request.Context())))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, map[string]any{"destinations": list})
+	return nil
+}
+
+func (d *Desks) pause(c *gin.Context) error  { return d.setPaused(c, true) }
+func (d *Desks) resume(c *gin.Context) error { return d.setPaused(c, false) }
+
+func (d *Desks) setPaused(c *gin.Context, paused bool) error {
+	name, err := url.PathUnescape(c.Param("name"))
+	if err != nil {
+		return fault.New(fault.NotFound, "there is no such destination")
+	}
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	var in struct {
+		Note string `json:"note"`
+	}
+	if err := readJSON(c, &in, 6*contract.MaxNote+1024); err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	if err := d.SetPaused(ctx, access.From(ctx), viaOf(c), name, paused, in.Note); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, map[string]any{"ok": true, "destination": name, "paused": paused})
+	return nil
+}
+
+// viaOf says whether mailctl asks or another program.
+func viaOf(c *gin.Context) contract.Via {
+	if c.GetHeader("X-Mailroom-Client") == "mailctl" {
+		return contract.ViaMailctl
+	}
+	return contract.ViaAPI
+}

@@ -1,0 +1,182 @@
+package desks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/mail"
+	"mailroom/shared/rules"
+)
+
+// maxSample bounds the body of a test in bytes.
+const maxSample = 256 << 10
+
+// RouteRow is one rule as it is configured.
+type RouteRow struct {
+	Name string            `json:"name"`
+	When map[string]string `json:"when"`
+	// Header is the part of the conditions that is about headers.
+	Header map[string]string `json:"header"`
+	To     []string          `json:"to"`
+	Hold   bool              `json:"hold"`
+}
+
+// RouteRows gives the rules in their order, and the name of what they are now.
+func (d *Desks) RouteRows() (version string, list []RouteRow) {
+	list = make([]RouteRow, 0, len(d.cfg.Routes))
+	for _, r := range d.cfg.Routes {
+		row := RouteRow{Name: r.Name, When: conditions(r.When), Header: map[string]string{}, To: r.To, Hold: r.Hold}
+		for name, want := range r.When.Header {
+			row.Header[name] = want
+		}
+		list = append(list, row)
+	}
+	return d.version, list
+}
+
+func conditions(w config.When) map[string]string {
+	out := map[string]string{}
+	for name, want := range map[string]string{
+		"recipient": w.Recipient, "sender": w.Sender, "subject": w.Subject, "source": w.Source, "tenant": w.Tenant,
+	} {
+		if want != "" {
+			out[name] = want
+		}
+	}
+	return out
+}
+
+// Sample is a mail to try the rules on: a stored email by its event id, or what a
+// person makes up.
+type Sample struct {
+	Email      string            `json:"email"`
+	Source     string            `json:"source"` // of the email too, where two sources use its id
+	Sender     string            `json:"sender"`
+	Recipients []string          `json:"recipients"`
+	Subject    string            `json:"subject"`
+	Headers    map[string]string `json:"headers"`
+	Tenant     string            `json:"tenant"`
+}
+
+// Test says where the rules would send a sample and why. An email of a tenant in
+// which who has no role is not found. Without a source and a tenant a sample is of
+// the first ones that are configured.
+func (d *Desks) Test(ctx context.Context, who access.Identity, in Sample) (rules.Explanation, error) {
+	if in.Email == "" {
+		facts := rules.Facts{
+			Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: in.Tenant,
+		}
+		if facts.Source == "" {
+			facts.Source = contract.FirstSource
+		}
+		if facts.Tenant == "" && len(d.cfg.Tenants) > 0 {
+			facts.Tenant = d.cfg.Tenants[0].Name
+		}
+		for name, value := range in.Headers {
+			facts.Headers = append(facts.Headers, mail.Header{Name: name, Value: value})
+		}
+		return d.rules.Explain(facts), nil
+	}
+	email, err := d.deps.Ledger.FindEmail(ctx, in.Source, in.Email)
+	if err != nil {
+		return rules.Explanation{}, err //nolint:wrapcheck // says what was being done
+	}
+	if who.In(email.Tenant) < access.Viewer {
+		return rules.Explanation{}, fault.New(fault.NotFound, "no email with this id")
+	}
+	m, err := d.deps.Ledger.Manifest(ctx, email.ID)
+	if err != nil {
+		return rules.Explanation{}, err //nolint:wrapcheck // the same
+	}
+	facts := rules.Facts{
+		Recipients: m.Recipients, Sender: m.Sender, Subject: m.Subject, Source: email.Source, Tenant: email.Tenant,
+	}
+	if d.rules.NeedsHeaders() && d.deps.Messages != nil {
+		message, err := d.deps.Messages.Message(ctx, m)
+		if err != nil {
+			return rules.Explanation{}, err //nolint:wrapcheck // the same
+		}
+		facts.Headers = message.Headers
+	}
+	return d.rules.Explain(facts), nil
+}
+
+func (d *Desks) overview(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	o, err := d.Overview(ctx, tenantsOf(access.From(ctx)))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, o)
+	return nil
+}
+
+func (d *Desks) routes(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	version, list := d.RouteRows()
+	c.JSON(http.StatusOK, map[string]any{"version": version, "routes": list})
+	return nil
+}
+
+func (d *Desks) test(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	var in Sample
+	if err := readJSON(c, &in, maxSample); err != nil {
+		return err
+	}
+	out, err := d.Test(c.Request.Context(), access.From(c.Request.Context()), in)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, out)
+	return nil
+}
+
+// noQuery refuses parameters: a mistyped one must not be taken for a filter.
+func noQuery(c *gin.Context) error {
+	if c.Request.URL.RawQuery != "" {
+		return fault.New(fault.RequestInvalid, "this takes no query")
+	}
+	return nil
+}
+
+// readJSON reads one JSON object into out. It says what is wrong and never repeats
+// what was sent.
+func readJSON(c *gin.Context, out any, limit int64) error {
+	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
+		return fault.New(fault.ContentTypeInvalid, "this is sent as application/json")
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(out)
+	if err == nil {
+		if _, trailing := decoder.Token(); !errors.Is(trailing, io.EOF) {
+			err = errors.New("more than one value")
+		}
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return fault.Newf(fault.BodyTooLarge, "this has at most %d bytes", limit)
+	case err != nil:
+		return fault.New(fault.RequestInvalid, "this is one JSON object with the fields that the documentation names and no others")
+	}
+	return nil
+}

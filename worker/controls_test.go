@@ -1,0 +1,69 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// steered is a sender and a ledger that remember.
+type steered struct {
+	controls []ledger.Control
+	fail     int
+	events   chan string
+	saved    []ledger.DestinationStatus
+}
+
+func (s *steered) Obey(list []ledger.Control) {
+	if len(list) == 1 && list[0].Paused {
+		s.events <- "obeyed"
+	}
+}
+
+func (s *steered) Status() []ledger.DestinationStatus {
+	return []ledger.DestinationStatus{{Destination: "crm", Breaker: ledger.BreakerClosed}}
+}
+
+func (s *steered) Controls(context.Context) ([]ledger.Control, error) {
+	if s.fail > 0 {
+		s.fail--
+		return nil, fault.New(fault.StorageUnavailable, "away")
+	}
+	return s.controls, nil
+}
+
+func (s *steered) SaveDestinationStatus(_ context.Context, worker string, list []ledger.DestinationStatus) error {
+	s.saved = list
+	s.events <- "saved " + worker
+	return nil
+}
+
+func TestSteerReadsBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
+	s := &steered{controls: []ledger.Control{{Destination: "crm", Paused: true}}, fail: 1, events: make(chan string, 100)}
+	var c closers
+	logger := slog.New(slog.DiscardHandler)
+	require.NoError(t, steer(t.Context(), s, s, logger, &c))
+	require.Equal(t, "obeyed", <-s.events)
+	require.Contains(t, <-s.events, "saved ")
+	require.Equal(t, s.Status(), s.saved)
+	c.close(logger)
+}
+
+func TestSteeringGoesOnThroughFailures(t *testing.T) {
+	t.Parallel()
+	s := &steered{controls: []ledger.Control{{Destination: "crm", Paused: true}}, fail: 3, events: make(chan string)}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go steering{name: "w", sender: s, ledger: s, logger: slog.New(slog.DiscardHandler)}.keep(ctx, time.Millisecond)
+	for range 2 {
+		require.Equal(t, "obeyed", <-s.events)
+		require.Equal(t, "saved w", <-s.events)
+	}
+}
