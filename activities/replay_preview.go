@@ -120,7 +120,7 @@ func (s *Replays) beforeAndAfter(ctx context.Context, from contract.Step, e *led
 	before.Picture, before.routes = overlay.Picture{Manifest: *old, Message: *message}, old.Routes
 	after = before
 	if from == contract.StepStore {
-		today, mail, holds, err := s.deps.Store.Reread(ctx, e.Email())
+		today, mail, holds, err := s.deps.Store.reread(ctx, e.Email())
 		if err != nil {
 			return before, after, err
 		}

@@ -9,9 +9,9 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Reread reads the raw body of an email as Store would today, and writes nothing.
+// reread reads the raw body of an email as Store would today, and writes nothing.
 // The manifest has the names that its objects would have.
-func (s *Store) Reread(ctx context.Context, email contract.Email) (*ledger.Manifest, *mail.Message, []contract.Hold, error) {
+func (s *Store) reread(ctx context.Context, email contract.Email) (*ledger.Manifest, *mail.Message, []contract.Hold, error) {
 	release, err := s.reserve(ctx, email.Size)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("wait for memory: %w", err)

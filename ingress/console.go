@@ -50,8 +50,12 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
+	whole, err := newDesks(file, d)
+	if err != nil {
+		return nil, nil, fmt.Errorf("configuration: %w", err)
+	}
 	console, err := operator.New(operator.Config{Sources: file.Sources, Tenants: file.Tenants}, operator.Deps{
-		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes()), Pages: pages, Tokens: d.reader,
+		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), whole.Routes()), Pages: pages, Tokens: d.reader,
 		Reader: d.reader, Blobs: d.bodies, Desk: decisions, Logger: logger,
 		Auditor: d.reader, Failures: d.reader, KeyUse: keys, Secrets: secrets,
 		Replays: d.reader, Runner: temporal.NewReplays(d.temporal), Editor: editor,

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
 
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
@@ -43,7 +44,7 @@ func TestStartOptions(t *testing.T) {
 	require.Equal(t, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, o.WorkflowIDReusePolicy)
 	require.True(t, o.WorkflowExecutionErrorWhenAlreadyStarted)
 	require.Equal(t, "mailparse · default", o.StaticSummary)
-	state, ok := o.TypedSearchAttributes.GetKeyword(attrState)
+	state, ok := o.TypedSearchAttributes.GetKeyword(temporal.NewSearchAttributeKeyKeyword(contract.AttrState))
 	require.True(t, ok)
 	require.Equal(t, "processing", state)
 	require.Equal(t, 3, o.TypedSearchAttributes.Size())

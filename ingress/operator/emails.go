@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -25,19 +26,28 @@ type page struct {
 }
 
 func (h *handler) list(c *gin.Context) error {
-	q, err := parameters(c, "state", "reason", "source", "tenant", "q", "cursor", "limit")
+	q, err := parameters(c, "state", "reason", "source", "tenant", "sender", "recipient", "destination", "since", "until", "q", "cursor", "limit")
 	if err != nil {
 		return err
 	}
 	f := ledger.Filter{
 		State: contract.State(q["state"]), Reason: contract.Reason(q["reason"]), Source: q["source"],
-		Tenant: q["tenant"], Query: q["q"], Cursor: q["cursor"], Limit: ledger.DefaultLimit,
+		Tenant: q["tenant"], Sender: q["sender"], Recipient: q["recipient"], Destination: q["destination"],
+		Query: q["q"], Cursor: q["cursor"], Limit: ledger.DefaultLimit,
 	}
 	if f.State != "" && !slices.Contains(contract.States, f.State) {
 		return fault.Newf(fault.RequestInvalid, "state must be one of %v", contract.States)
 	}
 	if f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason) {
 		return fault.Newf(fault.RequestInvalid, "reason must be one of %v", contract.Reasons)
+	}
+	for name, bound := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
+		if q[name] == "" {
+			continue
+		}
+		if *bound, err = time.Parse(time.RFC3339, q[name]); err != nil {
+			return fault.Newf(fault.RequestInvalid, "%s must be a time such as 2026-11-01T10:00:00Z", name)
+		}
 	}
 	if q["limit"] != "" {
 		f.Limit, err = strconv.Atoi(q["limit"])
