@@ -29,6 +29,7 @@ func (s *Stack) temporal() *service {
 			args := []string{
 				"server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn",
 				"--port", fmt.Sprint(p.Temporal), "--ui-port", fmt.Sprint(p.TemporalUI),
+				"--ui-codec-endpoint", s.OperatorURL() + "/codec",
 				// A file that survives restarts, and four times the speed of its defaults.
 				"--db-filename", filepath.Join(dir, "temporal.db"),
 				"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
