@@ -63,6 +63,13 @@ func sum(s string) string {
 
 func setup(t *testing.T) *testBundle {
 	t.Helper()
+	return setupWith(t, nil)
+}
+
+// setupWith changes who may come in; the URL of the server is known by then.
+func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBundle {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
 	received := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 	email := &ledger.EmailDetail{
 		EmailRow: ledger.EmailRow{
@@ -97,7 +104,11 @@ func setup(t *testing.T) *testBundle {
 	}
 	logger := slog.New(slog.NewJSONHandler(b.logs, nil))
 	b.store, b.clock = accesstest.NewMemory(), &clock{now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
-	who, err := access.New(access.Config{Operators: operators()},
+	may := config.Access{}
+	if change != nil {
+		change("http://"+server.Listener.Addr().String(), &may)
+	}
+	who, err := access.New(access.Config{Operators: operators(), Access: may},
 		access.Deps{Tokens: b.store, Sessions: b.store, Now: b.clock.Now})
 	require.NoError(t, err)
 	login, err := access.NewLogin(access.LoginDeps{Access: who, Logins: b.store, Logger: logger})
@@ -111,7 +122,8 @@ func setup(t *testing.T) *testBundle {
 	require.NoError(t, err)
 	engine, err := b.handler.engine()
 	require.NoError(t, err)
-	b.server = httptest.NewServer(engine)
+	b.server, server.Config.Handler = server, engine
+	b.server.Start()
 	b.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(b.server.Close)
 	return b
