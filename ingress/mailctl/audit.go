@@ -137,7 +137,7 @@ func (c *auditVerifyCommand) file(s *session, heads []custody.Head) (audited, er
 	}
 	document, known, err := custody.Read(text, heads...)
 	if err != nil {
-		return found, err //nolint:wrapcheck // it is the answer
+		return found, err
 	}
 	found.Entries, found.EventID, found.Head = int64(len(document.Proof.Links)), document.Record.EventID, &document.Proof.Head
 	if known < len(heads) {
@@ -176,7 +176,7 @@ func (s *session) verifyChain(heads []custody.Head) (audited, error) {
 		}
 		for i := range page.Entries {
 			if err := chain.Add(&page.Entries[i]); err != nil {
-				return found, err //nolint:wrapcheck // it is the answer
+				return found, err
 			}
 			if h, ok := kept[chain.Head().Seq]; ok && h != chain.Head() {
 				return found, &custody.Broken{Seq: h.Seq, Why: "its hash is not the one that was kept"}

@@ -153,5 +153,5 @@ func (h *handler) withTimeline(ctx context.Context, email *ledger.EmailDetail) e
 	}
 	var err error
 	email.Timeline, err = h.auditor.Timeline(ctx, email.ID)
-	return err //nolint:wrapcheck // a fault already
+	return err
 }

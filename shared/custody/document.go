@@ -3,6 +3,7 @@ package custody
 import (
 	_ "embed"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"mailroom/shared/contract"
@@ -168,5 +169,9 @@ func ExportBody(r *Record) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(exportBody{Format: Format, RecordSHA256: sum})
+	text, err := json.Marshal(exportBody{Format: Format, RecordSHA256: sum})
+	if err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	return text, nil
 }

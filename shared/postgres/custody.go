@@ -57,7 +57,7 @@ func (db *DB) readProof(ctx context.Context, emailID int64, p *custody.Proof) er
 	rows, _ := db.pool.Query(ctx, selectAudit+whole, args) // its error comes with the rows
 	entries, err := pgx.CollectRows(rows, scanEntry)
 	if err != nil {
-		return err //nolint:wrapcheck // classified by the caller
+		return err
 	}
 	if len(entries) == 0 {
 		return fault.New(fault.Internal, "the chain has no entry of the email")
@@ -75,7 +75,7 @@ func (db *DB) readProof(ctx context.Context, emailID int64, p *custody.Proof) er
 		copy(sum[:], raw)
 		return sum, err
 	})
-	return err //nolint:wrapcheck // classified by the caller
+	return err
 }
 
 // readRecord reads what the ledger has of an email's way.
@@ -130,7 +130,7 @@ SELECT d.decided_at, d.action, d.actor, d.via, d.note, d.reason, d.state_before,
 	})
 	queueAttempts(&batch, args, r)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return err //nolint:wrapcheck // classified by the caller
+		return err
 	}
 	if mimeKey != "" { // its last part is the hash of what lies there
 		r.MIME = &custody.Hashed{SHA256: path.Base(mimeKey), Size: -1}
@@ -162,7 +162,7 @@ SELECT destination, effect, number, at, took_ms, status, code FROM attempts WHER
 			}
 			return nil
 		})
-		return err //nolint:wrapcheck // classified by the caller
+		return err
 	})
 }
 
