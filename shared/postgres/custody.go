@@ -130,7 +130,7 @@ SELECT d.decided_at, d.action, d.actor, d.via, d.note, d.reason, d.state_before,
 	})
 	queueAttempts(&batch, args, r)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return err
+		return err //nolint:wrapcheck // classified by the caller
 	}
 	if mimeKey != "" { // its last part is the hash of what lies there
 		r.MIME = &custody.Hashed{SHA256: path.Base(mimeKey), Size: -1}
