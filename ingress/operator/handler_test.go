@@ -46,6 +46,7 @@ type testBundle struct {
 	keyUse   fakeKeyUse
 	secrets  *fakeSecrets
 	auditor  *fakeAuditor
+	controls *deskLedger
 }
 
 const (
@@ -102,6 +103,7 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 		replays: &fakeReplays{}, runner: &fakeRunner{},
 		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{}, auditor: &fakeAuditor{},
 	}
+	b.controls = &deskLedger{fakeReader: b.reader}
 	logger := slog.New(slog.NewJSONHandler(b.logs, nil))
 	b.store, b.clock = accesstest.NewMemory(), &clock{now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
 	may := config.Access{}
@@ -114,7 +116,7 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 	login, err := access.NewLogin(access.LoginDeps{Access: who, Logins: b.store, Logger: logger})
 	require.NoError(t, err)
 	b.handler, err = newHandler(Config{Sources: configuredSources(), Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
-		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t)), Tokens: b.store,
+		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t), deskRoutes(t, b.controls)), Tokens: b.store,
 		Reader: b.reader, Blobs: b.blobs, Desk: b.decider.desk(t, logger), Editor: b.editor, Logger: logger,
 		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
 		Replays: b.replays, Runner: b.runner, Auditor: b.auditor,

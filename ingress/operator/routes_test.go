@@ -47,6 +47,7 @@ func walks() []walk {
 		tokenWalks(),
 		loginWalks(),
 		auditWalks(),
+		deskWalks(),
 	)
 }
 
@@ -93,8 +94,6 @@ func loginWalks() []walk {
 		{method: "GET", pattern: "/oidc/callback", path: "/oidc/callback", auth: access.Public, anyone: http.StatusNotFound},
 	}
 }
-
-// wants gives the status for a caller who is known.
 
 func auditWalks() []walk {
 	const audit = "/api/v1/audit"
@@ -294,6 +293,7 @@ func (w walk) walkPublic(t *testing.T) {
 func (w walk) requireRefused(t *testing.T, b *testBundle, resp *http.Response, body string, status int) {
 	t.Helper()
 	require.Empty(t, b.decider.seen())
+	require.Nil(t, b.controls.control)
 	tokens, err := b.store.Tokens(t.Context())
 	require.NoError(t, err)
 	for _, token := range tokens {

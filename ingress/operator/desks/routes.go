@@ -7,6 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -18,8 +20,13 @@ import (
 	"mailroom/shared/rules"
 )
 
-// maxSample bounds the body of a test in bytes.
-const maxSample = 256 << 10
+// Bounds of a test.
+const (
+	maxSample           = 256 << 10 // bytes of its body
+	maxSampleRecipients = 1000
+	maxSampleHeaders    = 1000
+	maxName             = 200 // bytes of a source
+)
 
 // RouteRow is one rule as it is configured.
 type RouteRow struct {
@@ -68,10 +75,38 @@ type Sample struct {
 	Tenant     string            `json:"tenant"`
 }
 
+// validate names the field that makes no sense, and its bound.
+func (in *Sample) validate(tenants []config.Tenant) error {
+	made := in.Sender != "" || in.Subject != "" || in.Tenant != "" || len(in.Recipients) > 0 || len(in.Headers) > 0
+	switch {
+	case in.Email != "" && made:
+		return fault.New(fault.RequestInvalid, "email stands alone or with its source: the ledger has the rest")
+	case len(in.Email) > contract.MaxEventID || !access.Plain(in.Email):
+		return fault.Newf(fault.RequestInvalid, "email has at most %d bytes of printable UTF-8", contract.MaxEventID)
+	case len(in.Source) > maxName || !access.Plain(in.Source):
+		return fault.Newf(fault.RequestInvalid, "source has at most %d bytes of printable UTF-8", maxName)
+	case len(in.Recipients) > maxSampleRecipients:
+		return fault.Newf(fault.RequestInvalid, "recipients has at most %d addresses", maxSampleRecipients)
+	case len(in.Headers) > maxSampleHeaders:
+		return fault.Newf(fault.RequestInvalid, "headers has at most %d fields", maxSampleHeaders)
+	case in.Tenant != "" && !slices.ContainsFunc(tenants, func(t config.Tenant) bool { return t.Name == in.Tenant }):
+		return fault.New(fault.RequestInvalid, "tenant must be a configured one")
+	}
+	for name := range in.Headers {
+		if strings.TrimSpace(name) == "" {
+			return fault.New(fault.RequestInvalid, "headers holds a field without a name")
+		}
+	}
+	return nil
+}
+
 // Test says where the rules would send a sample and why. An email of a tenant in
 // which who has no role is not found. Without a source and a tenant a sample is of
 // the first ones that are configured.
 func (d *Desks) Test(ctx context.Context, who access.Identity, in Sample) (rules.Explanation, error) {
+	if err := in.validate(d.cfg.Tenants); err != nil {
+		return rules.Explanation{}, err
+	}
 	if in.Email == "" {
 		facts := rules.Facts{
 			Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: in.Tenant,

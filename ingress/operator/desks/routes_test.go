@@ -1,0 +1,90 @@
+package desks_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
+)
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	status, out := b.ask(t, "local", http.MethodGet, "/api/v1/routes", "")
+	require.Equal(t, http.StatusOK, status)
+	version, list := b.RouteRows()
+	require.NotEmpty(t, version)
+	require.Equal(t, version, out["version"])
+	require.Len(t, list, 3)
+	text, err := json.Marshal(out["routes"])
+	require.NoError(t, err)
+	require.JSONEq(t, `[
+		{"name":"urgent","when":{},"header":{"X-Priority":"1"},"to":["a b"],"hold":true},
+		{"name":"sales","when":{"recipient":"sales@*","tenant":"default"},"header":{},"to":["crm"],"hold":false},
+		{"name":"all","when":{"sender":"*@partner.example","subject":"*order*","source":"mailparse"},"header":{},"to":["crm"],"hold":false}
+	]`, string(text))
+}
+
+// TestRulesAreTried: a made-up mail and a stored one get the answer of the rules.
+func TestRulesAreTried(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		as, body string
+		routes   []any
+		to       []any
+	}{
+		{"viewer", `{"recipients":["SALES@yourapp.example"]}`, []any{"sales"}, []any{"crm"}},
+		{"viewer", `{"recipients":["sales@yourapp.example"],"tenant":"acme"}`, []any{}, []any{}},
+		{"viewer", `{"recipients":["sales@elsewhere.example"]}`, []any{}, []any{}},
+		{"viewer", `{"headers":{"x-priority":"1"}}`, []any{"urgent"}, []any{"a b"}},
+		{"viewer", `{"sender":"x@partner.example","subject":"my ORDER"}`, []any{"all"}, []any{"crm"}},
+		{"viewer", `{"sender":"x@partner.example","subject":"my ORDER","source":"other"}`, []any{}, []any{}},
+		{"viewer", `{"email":"evt_1"}`, []any{"urgent", "sales", "all"}, []any{"a b", "crm"}},
+		{"local", `{"email":"evt_1","source":"mailparse"}`, []any{"urgent", "sales", "all"}, []any{"a b", "crm"}},
+	} {
+		status, out := setup(t).ask(t, row.as, http.MethodPost, "/api/v1/routes/test", row.body)
+		require.Equal(t, http.StatusOK, status, "%s: %v", row.body, out)
+		require.Equal(t, row.routes, out["routes"], row.body)
+		require.Equal(t, row.to, out["destinations"], row.body)
+		verdicts, _ := out["rules"].([]any)
+		require.Len(t, verdicts, 3)
+		for _, v := range verdicts {
+			verdict, _ := v.(map[string]any)
+			require.NotEmpty(t, verdict["why"], row.body)
+		}
+	}
+}
+
+func TestTestIsRefused(t *testing.T) {
+	t.Parallel()
+	many := func(n int) string { return `["a@b"` + strings.Repeat(`,"a@b"`, n-1) + `]` }
+	headers := make([]string, 0, 1001)
+	for i := range 1001 {
+		headers = append(headers, fmt.Sprintf(`"h%d":""`, i))
+	}
+	for _, row := range []struct{ as, body, code, message string }{
+		{"viewer", `{"email":"evt_1","sender":"a@b"}`, "request_invalid", "email stands alone"},
+		{"viewer", `{"email":"` + strings.Repeat("e", contract.MaxEventID+1) + `"}`, "request_invalid", fmt.Sprintf("email has at most %d bytes", contract.MaxEventID)},
+		{"viewer", `{"email":"a\u0000"}`, "request_invalid", "printable"},
+		{"viewer", `{"source":"` + strings.Repeat("e", 201) + `"}`, "request_invalid", "source has at most 200 bytes"},
+		{"viewer", `{"recipients":` + many(1001) + `}`, "request_invalid", "recipients has at most 1000 addresses"},
+		{"viewer", `{"headers":{` + strings.Join(headers, ",") + `}}`, "request_invalid", "headers has at most 1000 fields"},
+		{"viewer", `{"headers":{" ":"x"}}`, "request_invalid", "headers holds a field without a name"},
+		{"viewer", `{"tenant":"defualt"}`, "request_invalid", "tenant must be a configured one"},
+		{"viewer", `{"recipient":"a@b"}`, "request_invalid", "no others"},
+		{"viewer", `{"subject":"` + strings.Repeat("x", 256<<10) + `"}`, "body_too_large", "at most 262144 bytes"},
+		{"viewer", `{"email":"evt_2"}`, "not_found", "no email"},
+		{"viewer", `{"email":"evt_1","source":"other"}`, "not_found", "no email"},
+		{"foreign", `{"email":"evt_1"}`, "not_found", "no email with this id"},
+		{"nobody", `{"email":"evt_1"}`, "not_found", "no email with this id"},
+	} {
+		code, message := setup(t).refused(t, row.as, http.MethodPost, "/api/v1/routes/test", row.body)
+		require.Equal(t, row.code, code, "%.80s", row.body)
+		require.Contains(t, message, row.message)
+	}
+}
