@@ -29,10 +29,7 @@ type emailsCommands struct {
 }
 
 type listCommand struct {
-	State  string `help:"Only this state, such as quarantined."`
-	Reason string `help:"Only this reason, such as infected."`
-	Source string `help:"Only this source."`
-	Tenant string `help:"Only this tenant."`
+	choice
 	Query  string `short:"q" help:"Only emails with this in id, subject or addresses."`
 	Limit  int    `help:"How many at most."`
 	Cursor string `help:"Go on where the page before ended."`
@@ -40,12 +37,15 @@ type listCommand struct {
 
 // Run prints one page.
 func (c *listCommand) Run(s *session) error {
+	filter, err := c.filter(s.now())
+	if err != nil {
+		return err
+	}
+	filter["q"], filter["cursor"] = c.Query, c.Cursor
 	query := url.Values{}
-	for name, value := range map[string]string{
-		"state": c.State, "reason": c.Reason, "source": c.Source, "tenant": c.Tenant, "q": c.Query, "cursor": c.Cursor,
-	} {
-		if value != "" {
-			query.Set(name, value)
+	for name, value := range filter {
+		if text, ok := value.(string); ok && text != "" {
+			query.Set(name, text)
 		}
 	}
 	if c.Limit != 0 {

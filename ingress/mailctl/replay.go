@@ -28,7 +28,7 @@ type replayCommands struct {
 	Rate   replayRate        `cmd:"" help:"Begin so many emails in a second."`
 }
 
-// choice is the filter of a replay and of a decision about many.
+// choice is the filter of a list, of a replay and of a decision about many.
 type choice struct {
 	State       string `help:"Only this state, such as delivered."`
 	Reason      string `help:"Only this reason, such as unroutable."`

@@ -49,16 +49,18 @@ type options struct {
 type commands struct {
 	options
 
-	Send    sendCommand     `cmd:"" help:"Sign emails and post them to the webhook."`
-	Sign    signCommand     `cmd:"" help:"Print the two signature headers for the bytes of a file."`
-	Verify  verifyCommand   `cmd:"" help:"Check a signature over the bytes of a file."`
-	MIME    mimeCommand     `cmd:"" name:"mime" help:"Print what the mail parser makes of an .eml file, as JSON."`
-	Emails  emailsCommands  `cmd:"" help:"List, read and decide emails."`
-	Replay  replayCommands  `cmd:"" help:"Replay emails, and look after replays."`
-	Audit   auditCommands   `cmd:"" help:"Check the audit chain, export one email's chain of custody."`
-	Sources sourcesCommands `cmd:"" help:"List webhook sources, and what failed to verify."`
-	Tokens  tokensCommands  `cmd:"" help:"Make, list and end bearer tokens of the operator API."`
-	Migrate migrateCommand  `cmd:"" help:"Apply the migrations that the database still misses."`
+	Send         sendCommand          `cmd:"" help:"Sign emails and post them to the webhook."`
+	Sign         signCommand          `cmd:"" help:"Print the two signature headers for the bytes of a file."`
+	Verify       verifyCommand        `cmd:"" help:"Check a signature over the bytes of a file."`
+	MIME         mimeCommand          `cmd:"" name:"mime" help:"Print what the mail parser makes of an .eml file, as JSON."`
+	Emails       emailsCommands       `cmd:"" help:"List, read and decide emails."`
+	Replay       replayCommands       `cmd:"" help:"Replay emails, and look after replays."`
+	Audit        auditCommands        `cmd:"" help:"Check the audit chain, export one email's chain of custody."`
+	Sources      sourcesCommands      `cmd:"" help:"List webhook sources, and what failed to verify."`
+	Tokens       tokensCommands       `cmd:"" help:"Make, list and end bearer tokens of the operator API."`
+	Destinations destinationsCommands `cmd:"" help:"Say how destinations do; pause and resume them."`
+	Routes       routesCommands       `cmd:"" help:"List the rules, and try them on a mail."`
+	Migrate      migrateCommand       `cmd:"" help:"Apply the migrations that the database still misses."`
 }
 
 // session is what a command runs with.

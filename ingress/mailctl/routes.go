@@ -1,0 +1,180 @@
+package mailctl
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/mail"
+	"mailroom/shared/mime"
+)
+
+type routesCommands struct {
+	List routesListCommand `cmd:"" help:"List the rules in their order."`
+	Test routesTestCommand `cmd:"" help:"Say where the rules would send a mail, and why; nothing is sent."`
+}
+
+type routesListCommand struct{}
+
+// Run prints a line for each rule.
+func (c *routesListCommand) Run(s *session) error {
+	var list struct {
+		Version string `json:"version"`
+		Routes  []struct {
+			Name   string            `json:"name"`
+			When   map[string]string `json:"when"`
+			Header map[string]string `json:"header"`
+			To     []string          `json:"to"`
+			Hold   bool              `json:"hold"`
+		} `json:"routes"`
+	}
+	if err := s.callJSON(http.MethodGet, "/api/v1/routes", nil, nil, &list); err != nil || s.json() {
+		return err
+	}
+	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
+	line := liner(table)
+	line("ROUTE", "WHEN", "TO", "HOLD")
+	for _, r := range list.Routes {
+		var when []string
+		for _, field := range slices.Sorted(maps.Keys(r.When)) {
+			when = append(when, field+"="+r.When[field])
+		}
+		for _, field := range slices.Sorted(maps.Keys(r.Header)) {
+			when = append(when, field+": "+r.Header[field])
+		}
+		line(r.Name, fallback(strings.Join(when, ", "), "always"), strings.Join(r.To, ","), map[bool]string{true: "yes", false: "no"}[r.Hold])
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return s.printf("\nRules version %s\n", visible(list.Version))
+}
+
+type routesTestCommand struct {
+	File    string   `arg:"" optional:"" help:"Mail (.eml) whose From, To, Cc, Subject and headers are tried; - is stdin."`
+	Email   string   `placeholder:"ID" help:"A stored email, by its event id."`
+	From    string   `placeholder:"ADDRESS" help:"The sender."`
+	To      []string `placeholder:"ADDRESS" sep:"none" help:"A recipient; may be repeated. In place of the file's."`
+	Subject string   `help:"The subject."`
+	Header  []string `placeholder:"\"NAME: VALUE\"" sep:"none" help:"A header field; may be repeated."`
+	Source  string   `help:"The source. Default: the first one; of an email its own."`
+	Tenant  string   `help:"The tenant. Default: the first one."`
+}
+
+// sample is what the API takes.
+type sample struct {
+	Email      string            `json:"email,omitempty"`
+	Source     string            `json:"source,omitempty"`
+	Sender     string            `json:"sender,omitempty"`
+	Recipients []string          `json:"recipients,omitempty"`
+	Subject    string            `json:"subject,omitempty"`
+	Headers    map[string]string `json:"headers,omitempty"`
+	Tenant     string            `json:"tenant,omitempty"`
+}
+
+// Run prints what each rule says, and where the mail would go.
+func (c *routesTestCommand) Run(s *session) error {
+	in, err := c.sample(s)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("test routes: %w", err)
+	}
+	var out struct {
+		Destinations []string        `json:"destinations"`
+		Holds        []contract.Hold `json:"holds"`
+		Rules        []struct {
+			Name    string `json:"name"`
+			Matched bool   `json:"matched"`
+			Why     string `json:"why"`
+		} `json:"rules"`
+	}
+	if err := s.callJSON(http.MethodPost, "/api/v1/routes/test", nil, body, &out); err != nil || s.json() {
+		return err
+	}
+	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
+	line := liner(table)
+	line("ROUTE", "MATCHES", "WHY")
+	for _, r := range out.Rules {
+		line(r.Name, map[bool]string{true: "yes", false: "no"}[r.Matched], r.Why)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	text := "\nIt goes to " + strings.Join(out.Destinations, ", ") + ".\n"
+	if len(out.Destinations) == 0 {
+		text = "\nIt goes nowhere.\n"
+	}
+	for _, h := range out.Holds {
+		text += "It is held first: " + strings.TrimSuffix(string(h.Reason)+": "+h.Detail, ": ") + "\n"
+	}
+	return s.printf("%s", visibleLines(text))
+}
+
+// sample makes what is asked out of a file and the flags, which win.
+func (c *routesTestCommand) sample(s *session) (*sample, error) {
+	made := c.File != "" || c.From != "" || len(c.To) > 0 || c.Subject != "" || len(c.Header) > 0 || c.Tenant != ""
+	if c.Email != "" && made {
+		return nil, usagef("--email stands alone or with --source: the ledger has the rest")
+	}
+	if c.Email == "" && !made {
+		return nil, usagef("give --email, a file, or what the mail would have: --to, --from, --subject, --header")
+	}
+	in := &sample{Email: c.Email, Source: c.Source, Tenant: c.Tenant, Headers: map[string]string{}}
+	if c.File != "" {
+		if err := in.read(s, c.File); err != nil {
+			return nil, err
+		}
+	}
+	in.Sender, in.Subject = fallback(c.From, in.Sender), fallback(c.Subject, in.Subject)
+	if len(c.To) > 0 {
+		in.Recipients = c.To
+	}
+	for _, field := range c.Header {
+		name, value, ok := strings.Cut(field, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return nil, usagef(`--header: give "Name: value"`)
+		}
+		maps.DeleteFunc(in.Headers, func(other, _ string) bool { return strings.EqualFold(other, name) })
+		in.Headers[name] = strings.TrimSpace(value)
+	}
+	return in, nil
+}
+
+// read takes from a mail what the rules look at. The envelope is not in a file: the
+// header's addresses stand for it. Of a field that is repeated the first one counts.
+func (in *sample) read(s *session, name string) error {
+	raw, err := s.read(name)
+	if err != nil {
+		return err
+	}
+	parsed, err := mime.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("parse: %w", err)
+	}
+	m := parsed.Message
+	in.Subject = m.Subject
+	if len(m.From) > 0 {
+		in.Sender = m.From[0].Address
+	}
+	for _, list := range [][]mail.Address{m.To, m.Cc} {
+		for _, a := range list {
+			in.Recipients = append(in.Recipients, a.Address)
+		}
+	}
+	seen := map[string]bool{}
+	for _, h := range m.Headers {
+		if key := strings.ToLower(h.Name); !seen[key] {
+			seen[key] = true
+			in.Headers[h.Name] = h.Value
+		}
+	}
+	return nil
+}
