@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -38,4 +39,8 @@ func (p *parts) many(file *config.File, db *postgres.DB, o objects, scan scanner
 }
 
 // tendConfig is the policy about discarded mail.
-func tendConfig(*config.File) activities.TendConfig { return activities.TendConfig{} }
+func tendConfig(file *config.File) activities.TendConfig {
+	return activities.TendConfig{
+		RemoveContent: file.Discard.Content == config.DiscardRemove, RemoveAfter: time.Duration(file.Discard.After),
+	}
+}

@@ -24,6 +24,7 @@ const lookTime = 5 * time.Second
 type ruling struct {
 	contract.Decision
 	editID   int64
+	replay   *contract.Replayed
 	verified bool // Actor is who it was, and not what a sender claims
 }
 
@@ -157,7 +158,7 @@ func (e *inboundEmail) decideIntent(ctx workflow.Context, intent int64) (missing
 	if out.Taken || e.taken[intent] {
 		return e.missing(), nil
 	}
-	r := ruling{verified: true, editID: out.EditID, Decision: contract.Decision{
+	r := ruling{verified: true, editID: out.EditID, replay: out.Replay, Decision: contract.Decision{
 		Intent: intent, Action: out.Action, Actor: out.Actor, Via: out.Via, From: out.From,
 	}}
 	if err := e.rule(ctx, r); err != nil { // somebody else may have decided in the meantime
@@ -320,6 +321,9 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	if r.editID != 0 {
 		e.edits = append(e.edits, r.editID)
 		e.unwaive(r.From)
+	}
+	if r.replay != nil {
+		e.in.Replay, e.resend = r.replay, true
 	}
 	e.decided = nil
 	for _, h := range e.held {

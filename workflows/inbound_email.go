@@ -65,6 +65,7 @@ type inboundEmail struct {
 	resumed []*held       // holds that go on from the run before
 	aside   int           // coroutines that do something beside the way of the email
 	stale   bool          // the history has become long enough for a new run
+	resend  bool          // what is done is looked at again once it was routed
 	anew    bool          // the new run is decided on
 
 	routes    []string
@@ -211,17 +212,20 @@ func (e *inboundEmail) newLeg(destination string, careful bool) *leg {
 }
 
 // keepLegs keeps of the legs before a step back what must not be forgotten: what is
-// done stays done, and a person's wish for another go holds.
+// done stays done, and a person's wish for another go holds. Where a replay has taken
+// the email up, what is done is sent once more if today's routes have it: the
+// delivery knows whether there is anything new to send.
 func (e *inboundEmail) keepLegs(before []*leg) {
 	for _, old := range before {
 		i := slices.IndexFunc(e.legs, func(l *leg) bool { return l.destination == old.destination })
 		switch {
 		case i >= 0:
-			e.legs[i].done, e.legs[i].attempts, e.legs[i].again = old.done, old.attempts, old.again
+			e.legs[i].done, e.legs[i].attempts, e.legs[i].again = old.done && !e.resend, old.attempts, old.again
 		case old.done:
 			e.legs = append(e.legs, old)
 		}
 	}
+	e.resend = false
 }
 
 // deliver sends the mail to every destination that does not have it, side by side.

@@ -46,7 +46,7 @@ func (e *inboundEmail) renew(ctx workflow.Context) error {
 	in := e.in
 	r := &contract.Resumed{
 		Step: e.held[0].at, Routes: e.routes, Budgets: e.budgets, Decisions: e.decisions, Reviewed: e.decided,
-		Last: e.last, Sequence: e.ledger.sequence, Trouble: e.trouble,
+		Last: e.last, Sequence: e.ledger.sequence, Trouble: e.trouble, Resend: e.resend,
 	}
 	for _, reason := range contract.Reasons {
 		if e.waived[reason] {
@@ -75,7 +75,7 @@ func (e *inboundEmail) renew(ctx workflow.Context) error {
 // takeUp fills the state of a run with what the one before it knew.
 func (e *inboundEmail) takeUp(r *contract.Resumed) {
 	e.from, e.routes, e.budgets, e.decisions, e.decided = r.Step, r.Routes, r.Budgets, r.Decisions, r.Reviewed
-	e.last, e.ledger.sequence, e.trouble = r.Last, r.Sequence, r.Trouble
+	e.last, e.ledger.sequence, e.trouble, e.resend = r.Last, r.Sequence, r.Trouble, r.Resend
 	for _, reason := range r.Waived {
 		e.waived[reason] = true
 	}

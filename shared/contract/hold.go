@@ -15,6 +15,9 @@ type IntentResult struct {
 	Via    Via    `json:"via"`
 	EditID int64  `json:"edit_id,omitempty"`
 	From   Step   `json:"from,omitempty"`
+	// Replay carries the email once more instead of merely retrying what holds it:
+	// what was delivered already is looked at again.
+	Replay *Replayed `json:"replay,omitempty"`
 	// Taken reports that the ledger has the decision already: a repeat is answered
 	// and not carried out again.
 	Taken bool `json:"taken,omitempty"`
@@ -104,6 +107,8 @@ type Resumed struct {
 	Last     *Decided `json:"last,omitempty"`
 	// Sequence is that of the last change of state in the ledger, which has them all.
 	Sequence int64 `json:"sequence"`
+	// Resend reports that what is done is looked at again once it was routed.
+	Resend bool `json:"resend,omitempty"`
 	// Trouble says why the last signal was not carried out, for people to read.
 	Trouble string `json:"trouble,omitempty"`
 }

@@ -38,22 +38,27 @@ RETURNING id`
 // there is none for that email, or one that nobody waits for any more.
 func (db *DB) Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error) {
 	const query = `
-SELECT i.action, i.actor, i.via, coalesce(i.edit_id, 0), i.from_step,
+SELECT i.action, i.actor, i.via, coalesce(i.edit_id, 0), i.from_step, coalesce(y.id, 0), coalesce(y.new_effect, false),
        EXISTS (SELECT FROM decisions d WHERE d.email_id = @email AND d.intent_id = i.id),
        i.replay_id IS NULL AND i.created_at < now() - @age::interval
-  FROM intents i
+  FROM intents i LEFT JOIN replays y ON y.id = i.replay_id AND y.action = 'replay' AND i.from_step <> ''
  WHERE i.id = @intent AND (i.email_id = @email OR EXISTS (
        SELECT FROM replay_items r WHERE r.replay_id = i.replay_id AND r.email_id = @email))`
 
 	var out contract.IntentResult
 	var old bool
+	var replay contract.Replayed
 	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"intent": in.Intent, "email": in.Email.ID, "age": intentAge}).
-		Scan(&out.Action, &out.Actor, &out.Via, &out.EditID, &out.From, &out.Taken, &old)
+		Scan(&out.Action, &out.Actor, &out.Via, &out.EditID, &out.From, &replay.ID, &replay.NewEffect,
+			&out.Taken, &old)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return contract.IntentResult{}, fault.New(fault.DecisionRefused, "no such decision about this email was written down")
 	case err != nil:
 		return contract.IntentResult{}, classify(fmt.Sprintf("read intent %d", in.Intent), err)
+	case replay.ID != 0:
+		replay.From = out.From
+		out.Replay = &replay
 	case old && !out.Taken:
 		return contract.IntentResult{}, fault.Newf(fault.DecisionRefused, "the decision was made over %s ago and not carried out: decide again", intentAge)
 	}

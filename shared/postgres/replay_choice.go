@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 
@@ -37,8 +38,9 @@ func chosen(action contract.Action, f ledger.Filter) choice {
 	add(!f.Until.IsZero(), `e.received_at < @by_until`, "by_until", f.Until)
 	add(f.Sender != "", `e.sender ILIKE @by_sender`, "by_sender", like(f.Sender))
 	add(f.Recipient != "", `array_to_string(e.recipients, ' ') ILIKE @by_recipient`, "by_recipient", like(f.Recipient))
-	add(f.Query != "", `(e.event_id ILIKE @by_query OR e.message_id ILIKE @by_query OR e.subject ILIKE @by_query
-       OR e.sender ILIKE @by_query OR array_to_string(e.recipients, ' ') ILIKE @by_query)`, "by_query", like(f.Query))
+	if f.Query != "" {
+		add(true, c.queried(f), "by_query", like(f.Query))
+	}
 	owed := ""
 	if action != ledger.ActionReplay {
 		owed = ` AND d.state NOT IN ('delivered', 'skipped')`
@@ -47,6 +49,40 @@ func chosen(action contract.Action, f ledger.Filter) choice {
 		`EXISTS (SELECT FROM deliveries d WHERE d.email_id = e.id AND d.destination = @by_destination`+owed+`)`,
 		"by_destination", clean(f.Destination))
 	return c
+}
+
+// queried gives the condition of a query. As in the list, one that is a whole event
+// id or message id means the emails that have it and no others, in whatever state
+// they are: that evt_1 was decided already must not make evt_10 the one that is meant.
+func (c *choice) queried(f ledger.Filter) string {
+	const anywhere = `(e.event_id ILIKE @by_query OR e.message_id ILIKE @by_query OR e.subject ILIKE @by_query
+       OR e.sender ILIKE @by_query OR array_to_string(e.recipients, ' ') ILIKE @by_query)`
+
+	if strings.ContainsFunc(f.Query, unicode.IsSpace) {
+		return anywhere
+	}
+	c.args["by_exact"] = clean(f.Query)
+	seen := "" // an id in a tenant that whoever asks has no part in tells nothing
+	if f.Tenant != "" {
+		seen += ` AND o.tenant = @by_tenant`
+	}
+	if f.Tenants != nil {
+		seen += ` AND o.tenant = ANY(@by_tenants::text[])`
+	}
+	arms := []string{ // one index for each
+		`SELECT o.id FROM emails o WHERE o.event_id = @by_exact AND o.conflict_of IS NULL` + seen,
+		`SELECT o.id FROM emails o WHERE o.event_id = @by_exact AND o.conflict_of IS NOT NULL` + seen,
+		`SELECT o.id FROM emails o WHERE o.workflow_id = @by_exact AND o.conflict_of IS NOT NULL` + seen,
+	}
+	if strings.Contains(f.Query, "@") {
+		c.args["by_message"] = "%\n" + escapeLike(bracketed(fold(f.Query))) + "\n%"
+		for _, table := range []string{"email_search", "email_search_new"} {
+			arms = append(arms, `SELECT o.id FROM `+table+` t JOIN emails o ON o.id = t.email_id WHERE t.text LIKE @by_message`+seen)
+		}
+	}
+	exact := strings.Join(arms, "\n       UNION ALL ")
+	return `(e.id IN (` + exact + `)
+       OR NOT EXISTS (` + exact + `) AND ` + anywhere + `)`
 }
 
 // where gives the conditions of the choice with others before them.

@@ -1,0 +1,282 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"mailroom/deploy/dev/stack"
+	"mailroom/shared/contract"
+)
+
+// recoveryPatience is for what comes back by itself: the schedule looks every
+// minute, and after a canary in vain once more a minute later.
+const recoveryPatience = 4 * time.Minute
+
+// replay is what the API says of one.
+type replay struct {
+	ID      int64            `json:"id"`
+	State   string           `json:"state"`
+	Total   int64            `json:"total"`
+	Done    int64            `json:"done"`
+	Skipped int64            `json:"skipped"`
+	Failed  int64            `json:"failed"`
+	Via     string           `json:"via"`
+	Cause   string           `json:"cause"`
+	Results map[string]int64 `json:"results"`
+	Preview *struct {
+		Total  int64            `json:"total"`
+		Counts map[string]int64 `json:"counts"`
+	} `json:"preview"`
+}
+
+// replay asks for a replay and follows it to its end.
+func (w *world) replay(request map[string]any) replay {
+	w.t.Helper()
+	request["note"] = "end to end"
+	var row replay
+	require.Equal(w.t, http.StatusOK, w.api(http.MethodPost, "/replays", request, &row))
+	return w.replayed(row.ID)
+}
+
+// replayed waits for the end of a replay.
+func (w *world) replayed(id int64) replay {
+	w.t.Helper()
+	var row replay
+	require.Eventually(w.t, func() bool {
+		return w.api(http.MethodGet, fmt.Sprintf("/replays/%d", id), nil, &row) == http.StatusOK &&
+			(row.State == "done" || row.State == "failed" || row.State == "stopped")
+	}, patience, tick, "replay %d does not end; the log of the worker is %s", id, w.LogFile(stack.Worker))
+	require.Equal(w.t, "done", row.State)
+	return row
+}
+
+// hold gets n emails held and gives their ids.
+func (w *world) hold(n int, mailbox, reason string) []string {
+	w.t.Helper()
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = newID()
+		w.accept(shapeA(ids[i], mailbox).json())
+	}
+	for _, id := range ids {
+		require.Equal(w.t, reason, w.until(id, "quarantined").Reason)
+	}
+	return ids
+}
+
+// TestReplayDecidesAboutMany approves, retries and discards several held emails at
+// once, through the API and with mailctl.
+func TestReplayDecidesAboutMany(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	ids := w.hold(12, "careful", "manual_hold")
+	bystander := w.hold(1, "nobody", "unroutable")[0]
+	request := map[string]any{"action": "approve", "filter": map[string]any{"reason": "manual_hold"}}
+
+	request["dry_run"] = true
+	dry := w.replay(request)
+	require.Equal(t, int64(12), dry.Total)
+	require.Equal(t, "quarantined", w.email(ids[0]).State, "a dry run changes nothing")
+
+	request["dry_run"] = false
+	row := w.replay(request)
+	require.Equal(t, map[string]int64{"decided": 12}, row.Results)
+	require.Equal(t, int64(12), row.Done)
+	for _, id := range ids {
+		e := w.until(id, "delivered")
+		require.Equal(t, map[string]int{"/tickets": 1}, w.effects(id))
+		require.Len(t, e.Decisions, 1)
+		require.Equal(t, "approve", e.Decisions[0].Action)
+		require.Equal(t, "replay", e.Decisions[0].Via)
+		require.Equal(t, "ada", e.Decisions[0].Actor)
+		require.Equal(t, "end to end", e.Decisions[0].Note)
+	}
+	require.Equal(t, "quarantined", w.email(bystander).State)
+
+	ids = w.hold(4, "careful", "manual_hold")
+	out := w.run("mailctl", "emails", "approve", "--all", "--reason", "manual_hold", "--note", "by mailctl", "--yes")
+	require.Contains(t, out, "4")
+	for _, id := range ids {
+		require.Equal(t, "by mailctl", w.until(id, "delivered").Decisions[0].Note)
+	}
+
+	out = w.run("mailctl", "emails", "discard", "--all", "--reason", "unroutable", "--note", "junk", "--yes")
+	require.Contains(t, out, "1")
+	w.until(bystander, "discarded")
+	require.Empty(t, w.effects(bystander))
+}
+
+// TestReplayOfDeliveredMail: what a destination has had it does not get again, unless
+// somebody wants the work done a second time.
+func TestReplayOfDeliveredMail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	ids := make([]string, 3)
+	for i := range ids {
+		ids[i] = newID()
+		w.accept(shapeA(ids[i], "both").json())
+	}
+	for _, id := range ids {
+		w.until(id, "delivered")
+	}
+	sent := w.calls("/tickets") + w.calls("/invoices")
+	for _, from := range []string{"routing", "raw"} {
+		row := w.replay(map[string]any{"from": from, "filter": map[string]any{"state": "delivered"}})
+		require.Equal(t, map[string]int64{"started": 3}, row.Results, from)
+		for _, id := range ids {
+			require.Equal(t, []string{"skipped", "skipped"}, w.legsOf(id, row.ID), from)
+			require.Equal(t, "delivered", w.until(id, "delivered").State)
+		}
+		require.Equal(t, sent, w.calls("/tickets")+w.calls("/invoices"), "nothing is sent again from %s", from)
+	}
+	row := w.replay(map[string]any{"from": "routing", "new_effect": true, "filter": map[string]any{"q": ids[0]}})
+	require.Equal(t, map[string]int64{"started": 1}, row.Results)
+	require.Equal(t, []string{"delivered", "delivered"}, w.legsOf(ids[0], row.ID))
+	require.Equal(t, map[string]int{"/tickets": 2, "/invoices": 2}, w.effects(ids[0]), "under another key")
+	require.Equal(t, map[string]int{"/tickets": 1, "/invoices": 1}, w.effects(ids[1]))
+	require.Equal(t, sent+2, w.calls("/tickets")+w.calls("/invoices"))
+}
+
+// legsOf waits until both deliveries of an email by a replay are over and gives
+// their states.
+func (w *world) legsOf(id string, replay int64) []string {
+	w.t.Helper()
+	var states []string
+	require.Eventually(w.t, func() bool {
+		var e struct {
+			Deliveries []struct {
+				Effect string `json:"effect"`
+				State  string `json:"state"`
+			} `json:"deliveries"`
+		}
+		w.api(http.MethodGet, "/emails/"+id, nil, &e)
+		states = nil
+		for _, d := range e.Deliveries {
+			if d.Effect == contract.ReplayEffect(replay) && (d.State == "delivered" || d.State == "skipped") {
+				states = append(states, d.State)
+			}
+		}
+		return len(states) == 2
+	}, patience, tick, "replay %d does not carry %s", replay, id)
+	return states
+}
+
+// TestReplayAfterTheCauseIsGone holds emails for want of a route, and one with two
+// destinations of which one has it already. With the route there, all go on.
+func TestReplayAfterTheCauseIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	ids := w.hold(6, "latecomer", "unroutable")
+	w.script(map[string]any{"path": "/rejecting", "status": 422, "count": 1})
+	half := w.hold(1, "rejecting", "downstream_rejected")[0]
+	require.Eventually(t, func() bool { return w.effects(half)["/tickets"] == 1 }, patience, tick)
+
+	row := w.replay(map[string]any{"action": "retry", "filter": map[string]any{"reason": "unroutable"}})
+	require.Equal(t, map[string]int64{"decided": 6}, row.Results)
+	for _, id := range ids {
+		require.Eventually(t, func() bool { return len(w.email(id).Decisions) == 1 }, patience, tick)
+		w.until(id, "quarantined")
+	}
+
+	text, err := os.ReadFile(w.options.Config)
+	require.NoError(t, err)
+	changed := strings.Replace(string(text), "\nroutes:\n",
+		"\nroutes:\n  - {name: late, when: {recipient: \"latecomer@*\"}, to: [accounting]}\n", 1)
+	require.NotEqual(t, string(text), changed)
+	require.NoError(t, os.WriteFile(w.options.Config, []byte(changed), 0o600))
+	require.NoError(t, w.Stop(stack.Worker))
+	require.NoError(t, w.Start(t.Context(), stack.Worker))
+
+	row = w.replay(map[string]any{"action": "retry", "filter": map[string]any{"reason": "unroutable"}})
+	require.Equal(t, map[string]int64{"decided": 6}, row.Results)
+	for _, id := range ids {
+		require.Len(t, w.until(id, "delivered").Decisions, 2)
+		require.Equal(t, map[string]int{"/invoices": 1}, w.effects(id))
+	}
+
+	row = w.replay(map[string]any{"from": "routing", "filter": map[string]any{"q": half}})
+	require.Equal(t, map[string]int64{"decided": 1}, row.Results)
+	w.until(half, "delivered")
+	require.ElementsMatch(t, []string{"delivered", "skipped"}, w.legsOf(half, row.ID), "what it has is not sent again")
+	require.Equal(t, map[string]int{"/tickets": 1, "/rejecting": 1}, w.effects(half))
+}
+
+// tend asks the schedule for a look now.
+func (w *world) tend() {
+	w.t.Helper()
+	err := w.tc.ScheduleClient().GetHandle(w.t.Context(), contract.TendSchedule).Trigger(w.t.Context(), client.ScheduleTriggerOptions{})
+	require.NoError(w.t, err)
+}
+
+// cameBack waits until emails are delivered that nobody let go.
+func (w *world) cameBack(ids []string, cause string, effects map[string]int) {
+	w.t.Helper()
+	for _, id := range ids {
+		require.Eventually(w.t, func() bool { return w.email(id).State == "delivered" }, recoveryPatience, time.Second,
+			"email %s does not come back; the log of the worker is %s", id, w.LogFile(stack.Worker))
+		require.Equal(w.t, effects, w.effects(id))
+		decisions := w.email(id).Decisions
+		last := decisions[len(decisions)-1]
+		require.Equal(w.t, []string{"retry", "mailroom", "system"}, []string{last.Action, last.Actor, last.Via})
+	}
+	var list struct {
+		Replays []replay `json:"replays"`
+	}
+	require.Equal(w.t, http.StatusOK, w.api(http.MethodGet, "/replays", nil, &list))
+	require.NotEmpty(w.t, list.Replays)
+	require.Equal(w.t, cause, list.Replays[0].Cause)
+	require.Equal(w.t, "system", list.Replays[0].Via)
+}
+
+// TestReplayBringsBackADestination: what was held because a destination was away for
+// too long goes on by itself once it is back; what is held for another reason does not.
+func TestReplayBringsBackADestination(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *settings) { s.Deliver = "2s" })
+	w.script(map[string]any{"path": "/away", "status": 503})
+	ids := w.hold(5, "away", "downstream_exhausted")
+	other := w.hold(1, "careful", "manual_hold")[0]
+	w.tend() // a canary in vain
+	require.Eventually(t, func() bool {
+		decided := 0
+		for _, id := range ids {
+			decided += len(w.email(id).Decisions)
+		}
+		return decided == 1
+	}, patience, tick, "one email is let go to see")
+	w.clear("/away")
+	w.cameBack(ids, "downstream_exhausted:away", map[string]int{"/away": 1})
+	require.Equal(t, "quarantined", w.email(other).State)
+	require.Empty(t, w.email(other).Decisions)
+}
+
+// TestReplayBringsBackAfterTheScanner does the same for the scanner, which is asked first.
+func TestReplayBringsBackAfterTheScanner(t *testing.T) {
+	t.Parallel()
+	var g *gate
+	w := newWorldOn(t, func(s *settings) { s.Scan = "3s" }, func(i *stack.Infra) {
+		g = newGate(t, i.Clamd)
+		i.Clamd = g.addr()
+	})
+	g.set(refuse)
+	ids := make([]string, 3)
+	for i := range ids {
+		ids[i] = newID()
+		w.accept(shapeA(ids[i], "support").with(fields{
+			"attachments": []any{attached("a.txt", "text/plain", []byte("harmless"))},
+		}).json())
+	}
+	for _, id := range ids {
+		require.Equal(t, "scanner_unavailable", w.until(id, "quarantined").Reason)
+	}
+	w.tend()
+	g.set(pass)
+	w.cameBack(ids, "scanner_unavailable", map[string]int{"/tickets": 1})
+}
