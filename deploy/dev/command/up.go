@@ -77,7 +77,7 @@ func (p place) config(path string) (string, error) {
 func (p place) options(ctx context.Context, config string, console *stack.Console) (stack.Options, error) {
 	options := stack.Options{
 		Dir: p.dir, Bin: filepath.Join(p.dir, "bin"), Tools: filepath.Join(p.dir, "tools"), Root: p.root,
-		Services: append(stack.Servers(), stack.Programs()...), Ports: stack.DevPorts(),
+		Services: stack.Everything(), Ports: stack.DevPorts(),
 		Config: config, Vars: p.vars, Console: console,
 	}
 	if url := p.vars.Get("DATABASE_URL"); url != "" {
@@ -172,7 +172,7 @@ func dev(ctx context.Context, p place, config string, out io.Writer) error {
 
 func status(ctx context.Context, p place, out io.Writer) (int, error) {
 	options := stack.Options{
-		Dir: p.dir, Services: append(stack.Servers(), stack.Programs()...), Ports: stack.DevPorts(), Vars: p.vars,
+		Dir: p.dir, Services: stack.Everything(), Ports: stack.DevPorts(), Vars: p.vars,
 	}
 	if url := p.vars.Get("DATABASE_URL"); url != "" {
 		options.Infra.DatabaseURL = url
@@ -187,7 +187,7 @@ func status(ctx context.Context, p place, out io.Writer) (int, error) {
 	}
 	code := exitDone
 	for _, health := range s.Status(ctx) {
-		_, _ = fmt.Fprintf(out, "  %-10s %-12s %s\n", health.Name, health.State(), health.Detail())
+		_, _ = fmt.Fprintf(out, "  %-11s %-12s %s\n", health.Name, health.State(), health.Detail())
 		if !health.Ready() {
 			code = exitFailed
 		}

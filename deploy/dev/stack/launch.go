@@ -156,7 +156,7 @@ func (s *Stack) halt(r Running, sig syscall.Signal, grace time.Duration) error {
 	for r.alive() {
 		<-poll.C
 		if time.Now().After(deadline) {
-			s.opt.Console.Say("  %-10s did not end within %s: killed", r.Name, grace)
+			s.opt.Console.Say("  %-11s did not end within %s: killed", r.Name, grace)
 			if err := r.signal(syscall.SIGKILL); err != nil {
 				return fmt.Errorf("stop %s: %w", r.Name, err)
 			}

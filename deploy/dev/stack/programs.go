@@ -32,14 +32,14 @@ func BuildPrograms(ctx context.Context, root, bin string, console *Console) erro
 	if err := goBuild(ctx, root, bin+string(filepath.Separator), ourPrograms[:]...); err != nil {
 		return err
 	}
-	console.Say("  %-10s built %5.1f s  %s", "programs", time.Since(began).Seconds(), bin)
+	console.Say("  %-11s built %5.1f s  %s", "programs", time.Since(began).Seconds(), bin)
 	return nil
 }
 
 // tool sees to it that Bin links to the server of that name, where it is one that
 // is taken from PATH or built.
 func (s *Stack) tool(ctx context.Context, name string) error {
-	if s.opt.Root == "" || !slices.Contains([]string{Temporal, MinIO}, name) {
+	if s.opt.Root == "" || !slices.Contains([]string{Temporal, TemporalUI, MinIO}, name) {
 		return nil
 	}
 	found, err := Tools{Root: s.opt.Root, Dir: s.opt.Tools, Console: s.opt.Console}.Find(ctx, name)

@@ -22,14 +22,14 @@ func (s *Stack) temporal() *service {
 	p := s.opt.Ports
 	dir := filepath.Join(s.opt.Dir, "temporal")
 	return &service{
-		name: Temporal, ports: []int{p.Temporal, p.TemporalUI}, where: loopback(p.Temporal),
+		name: Temporal, ports: []int{p.Temporal}, where: loopback(p.Temporal),
 		patience: time.Minute, stop: syscall.SIGTERM, grace: 15 * time.Second,
 		prepare: func(context.Context) error { return os.MkdirAll(dir, 0o750) },
 		command: func() (command, error) {
 			args := []string{
 				"server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn",
-				"--port", fmt.Sprint(p.Temporal), "--ui-port", fmt.Sprint(p.TemporalUI),
-				"--ui-codec-endpoint", s.OperatorURL() + "/codec",
+				// Its own Web UI cannot be told to send the session to the codec server.
+				"--port", fmt.Sprint(p.Temporal), "--headless",
 				// A file that survives restarts, and four times the speed of its defaults.
 				"--db-filename", filepath.Join(dir, "temporal.db"),
 				"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
@@ -135,7 +135,7 @@ func (s *Stack) signatures(dir string) (string, error) {
 				return systemSignatures, nil
 			}
 		}
-		s.opt.Console.Say("  clamd      has no signatures in %s and finds the EICAR test file alone: run freshclam for real ones", systemSignatures)
+		s.opt.Console.Say("  clamd       has no signatures in %s and finds the EICAR test file alone: run freshclam for real ones", systemSignatures)
 	}
 	own := filepath.Join(dir, "db")
 	if err := os.MkdirAll(own, 0o750); err != nil {

@@ -17,16 +17,21 @@ import (
 
 // The services that a stack can run.
 const (
-	Postgres = "postgres"
-	Temporal = "temporal"
-	MinIO    = "minio"
-	Clamd    = "clamd"
-	Sink     = "sink"
-	Worker   = "worker"
-	Ingress  = "ingress"
+	Postgres   = "postgres"
+	Temporal   = "temporal"
+	TemporalUI = "temporal-ui"
+	MinIO      = "minio"
+	Clamd      = "clamd"
+	Sink       = "sink"
+	Worker     = "worker"
+	Ingress    = "ingress"
 )
 
-// Servers are the services that others have written.
+// Everything is what development runs: what tests and measurements need and what
+// only people look at.
+func Everything() []string { return slices.Concat(Servers(), []string{TemporalUI}, Programs()) }
+
+// Servers are the services that others have written and that our programs need.
 func Servers() []string { return []string{Postgres, Temporal, MinIO, Clamd} }
 
 // Programs are Mailroom's own and the sample destination, in the order in which
@@ -36,7 +41,7 @@ func Programs() []string { return []string{Sink, Worker, Ingress} }
 // Options is one stack.
 type Options struct {
 	Dir      string   // data, logs and state; made when it is missing
-	Bin      string   // the programs: ingress, worker, mailctl, sink, and links to temporal and minio
+	Bin      string   // the programs: ingress, worker, mailctl, sink, and links to temporal, temporal-ui and minio
 	Services []string // which ones to run
 	Infra    Infra    // where those servers are that Services leaves out
 	Ports    Ports
@@ -79,7 +84,7 @@ func New(opt Options) (*Stack, error) {
 	}
 	s := &Stack{opt: opt, state: state, children: map[string]*child{}}
 	known := map[string]func() *service{
-		Postgres: s.postgres, Temporal: s.temporal, MinIO: s.minio, Clamd: s.clamd,
+		Postgres: s.postgres, Temporal: s.temporal, TemporalUI: s.temporalUI, MinIO: s.minio, Clamd: s.clamd,
 		Sink: s.sink, Worker: s.worker, Ingress: s.ingress,
 	}
 	for _, name := range opt.Services {
@@ -169,7 +174,7 @@ func (s *Stack) bring(ctx context.Context, svc *service) error {
 		if err := s.waitReady(ctx, svc); err != nil {
 			return fmt.Errorf("%w: it has been running before (pid %d); `make down` and `make up` start it afresh", err, r.PID)
 		}
-		s.opt.Console.Say("  %-10s runs already   %s", svc.name, svc.where)
+		s.opt.Console.Say("  %-11s runs already   %s", svc.name, svc.where)
 		return nil
 	}
 	if err := s.tool(ctx, svc.name); err != nil {
@@ -181,7 +186,7 @@ func (s *Stack) bring(ctx context.Context, svc *service) error {
 	if err := s.waitReady(ctx, svc); err != nil {
 		return err
 	}
-	s.opt.Console.Say("  %-10s ready %5.1f s  %s", svc.name, time.Since(began).Seconds(), svc.where)
+	s.opt.Console.Say("  %-11s ready %5.1f s  %s", svc.name, time.Since(began).Seconds(), svc.where)
 	return nil
 }
 
