@@ -1,0 +1,91 @@
+package e2e_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPause: while a person has paused a destination mail for it waits and says why,
+// the other destinations get theirs, and after the resume it is delivered once.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	control := func(name, verb string, body any) int {
+		return w.api(http.MethodPost, "/destinations/"+name+"/"+verb, body, nil)
+	}
+	note := map[string]string{"note": "their move"}
+	require.Equal(t, http.StatusNotFound, control("nowhere", "pause", note))
+	require.Equal(t, http.StatusBadRequest, control("accounting", "pause", map[string]string{}))
+	require.Equal(t, http.StatusOK, control("accounting", "pause", note))
+	d := w.destination("accounting")
+	require.NotNil(t, d.Paused)
+	require.Equal(t, "ada", d.Paused.By)
+	require.Equal(t, "their move", d.Paused.Note)
+
+	// A worker obeys within seconds: wait for the first email that it keeps.
+	var waits string
+	require.Eventually(t, func() bool {
+		id := newID()
+		w.accept(shapeA(id, "invoices").json())
+		var e email
+		require.Eventually(t, func() bool {
+			e = w.email(id)
+			return e.State == "delivered" || e.State == "retrying"
+		}, patience, tick)
+		waits = id
+		return e.State == "retrying"
+	}, patience, tick)
+	both, other := newID(), newID()
+	w.accept(shapeA(both, "both").json())
+	w.accept(shapeA(other, "support").json())
+	w.until(other, "delivered")
+	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(other))
+	for _, id := range []string{waits, both} {
+		e := w.until(id, "retrying")
+		require.Equal(t, "downstream_unavailable", e.Reason)
+		require.Contains(t, e.Detail, "paused by ada")
+	}
+	require.Empty(t, w.effects(waits))
+	require.Eventually(t, func() bool { return w.effects(both)["/tickets"] == 1 }, patience, tick)
+	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(both), "the leg that is not paused is done")
+	require.EqualValues(t, 2, w.destination("accounting").Backlog.Retrying)
+	require.Nil(t, w.destination("ticketing").Paused)
+
+	require.Contains(t, w.run("mailctl", "destinations", "list"), "accounting: paused by ada")
+	w.run("mailctl", "destinations", "resume", "accounting", "--note", "they are there")
+	require.Nil(t, w.destination("accounting").Paused)
+	w.until(waits, "delivered")
+	w.until(both, "delivered")
+	require.Equal(t, map[string]int{"/invoices": 1}, w.effects(waits))
+	require.Equal(t, map[string]int{"/tickets": 1, "/invoices": 1}, w.effects(both))
+	require.Equal(t, 2, w.count(`SELECT count(*) FROM audit WHERE kind = 'destination' AND actor = 'ada'`))
+}
+
+// destination is what the operator API says of one.
+type destination struct {
+	Name   string `json:"name"`
+	Paused *struct {
+		By   string `json:"by"`
+		Note string `json:"note"`
+	} `json:"paused"`
+	Backlog struct {
+		Retrying int64 `json:"retrying"`
+	} `json:"backlog"`
+}
+
+func (w *world) destination(name string) destination {
+	w.t.Helper()
+	var out struct {
+		Destinations []destination `json:"destinations"`
+	}
+	require.Equal(w.t, http.StatusOK, w.api(http.MethodGet, "/destinations", nil, &out))
+	for _, d := range out.Destinations {
+		if d.Name == name {
+			return d
+		}
+	}
+	w.t.Fatalf("no destination %q in %v", name, out)
+	return destination{}
+}
