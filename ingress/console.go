@@ -12,7 +12,6 @@ import (
 	"mailroom/ingress/operator"
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/codec"
-	"mailroom/ingress/operator/desk"
 	"mailroom/shared/config"
 	"mailroom/shared/secret"
 	"mailroom/shared/temporal"
@@ -28,17 +27,11 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	editor, err := newEditor(file, d)
+	rooms, err := newRooms(file, d, logger)
 	if err != nil {
 		return nil, nil, err
 	}
-	decisions, err := desk.New(desk.Deps{
-		Intents: d.reader, Decider: temporal.NewDecider(d.temporal), Edits: editor, Logger: logger,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	pages, err := newPages(file, d, decisions, logger)
+	pages, err := newPages(file, d, rooms, logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,15 +43,11 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	whole, err := newDesks(file, d)
-	if err != nil {
-		return nil, nil, fmt.Errorf("configuration: %w", err)
-	}
 	console, err := operator.New(operator.Config{Sources: file.Sources, Tenants: file.Tenants}, operator.Deps{
-		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), whole.Routes()), Pages: pages, Tokens: d.reader,
-		Reader: d.reader, Blobs: d.bodies, Desk: decisions, Logger: logger,
+		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), rooms.whole.Routes()), Pages: pages, Tokens: d.reader,
+		Reader: d.reader, Blobs: d.bodies, Desk: rooms.decisions, Logger: logger,
 		Auditor: d.reader, Failures: d.reader, KeyUse: keys, Secrets: secrets,
-		Replays: d.reader, Runner: temporal.NewReplays(d.temporal), Editor: editor,
+		Replays: rooms.many, Editor: rooms.editor,
 	})
 	if err != nil {
 		return nil, nil, err

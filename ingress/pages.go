@@ -2,26 +2,55 @@ package ingress
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/console"
 	"mailroom/ingress/operator/desk"
+	"mailroom/ingress/operator/desks"
+	"mailroom/ingress/operator/replays"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/draft"
 	"mailroom/shared/ledger"
+	"mailroom/shared/temporal"
 )
 
 // newPages makes the console of what the program has opened.
-func newPages(file *config.File, d dependencies, decisions *desk.Desk, logger *slog.Logger) (*console.Console, error) {
+func newPages(file *config.File, d dependencies, rooms rooms, logger *slog.Logger) (*console.Console, error) {
 	names := make([]string, 0, len(file.Destinations))
 	for _, to := range file.Destinations {
 		names = append(names, to.Name)
 	}
 	return console.New(console.Config{Destinations: names, TemporalUI: file.Operator.TemporalUI}, console.Deps{
-		Emails: d.reader, Blobs: d.bodies, Decider: byConsole{decisions}, Changes: d.reader, Logger: logger,
+		Emails: d.reader, Blobs: d.bodies, Decider: byConsole{rooms.decisions}, Changes: d.reader, Logger: logger,
 		Holdings: figures{d.reader}, Figures: figures{d.reader}, Timelines: timelines{d.reader}, Destinations: destinations{d.reader, file.Destinations},
+		Edits: previews{rooms.editor}, Rules: routing{rooms.whole}, Replays: manyEmails{rooms.many}, Chain: auditChain{d.reader},
 	})
+}
+
+// rooms is what both the API and the pages lead to.
+type rooms struct {
+	decisions *desk.Desk
+	editor    *draft.Editor
+	whole     *desks.Desks
+	many      *replays.Desk
+}
+
+func newRooms(file *config.File, d dependencies, logger *slog.Logger) (r rooms, err error) {
+	if r.editor, err = newEditor(file, d); err != nil {
+		return r, err
+	}
+	r.decisions, err = desk.New(desk.Deps{Intents: d.reader, Decider: temporal.NewDecider(d.temporal), Edits: r.editor, Logger: logger})
+	if err != nil {
+		return r, err
+	}
+	if r.whole, err = newDesks(file, d); err != nil {
+		return r, fmt.Errorf("configuration: %w", err)
+	}
+	r.many, err = replays.New(replays.Deps{Ledger: d.reader, Runner: temporal.NewReplays(d.temporal), Logger: logger})
+	return r, err
 }
 
 // byConsole takes decisions that were made on a page.

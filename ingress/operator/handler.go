@@ -15,6 +15,7 @@ import (
 	"mailroom/ingress/guard"
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/desk"
+	"mailroom/ingress/operator/replays"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
@@ -57,14 +58,13 @@ type Deps struct {
 	Tokens   Tokens                // nil: tokens are not found, and cannot be made
 	Reader   Reader
 	Blobs    Blobs
-	Desk     *desk.Desk   // takes decisions
-	Editor   Editor       // nil: edits are not served
-	Auditor  Auditor      // nil: nothing can be proved, and no email has a timeline
-	Replays  Replays      // nil: there are no replays
-	Runner   ReplayRunner // goes with Replays
-	Failures Failures     // nil: the failures of a source are not found
-	KeyUse   KeyUse       // nil: no secret was ever used
-	Secrets  Secrets      // nil: no secret is failing
+	Desk     *desk.Desk    // takes decisions
+	Editor   Editor        // nil: edits are not served
+	Auditor  Auditor       // nil: nothing can be proved, and no email has a timeline
+	Replays  *replays.Desk // nil: there are no replays
+	Failures Failures      // nil: the failures of a source are not found
+	KeyUse   KeyUse        // nil: no secret was ever used
+	Secrets  Secrets       // nil: no secret is failing
 	Logger   *slog.Logger
 	Now      func() time.Time // nil means time.Now
 }
@@ -90,8 +90,7 @@ type handler struct {
 	blobs   Blobs
 	desk    *desk.Desk
 	editor  Editor
-	replays Replays
-	runner  ReplayRunner
+	replays *replays.Desk
 	auditor Auditor
 	logger  *slog.Logger
 	now     func() time.Time
@@ -128,7 +127,7 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 	h := &handler{
 		access: deps.Access, more: deps.Routes, pages: deps.Pages, made: deps.Tokens,
 		reader: deps.Reader, blobs: deps.Blobs, desk: deps.Desk, editor: deps.Editor,
-		replays: deps.Replays, runner: deps.Runner,
+		replays: deps.Replays,
 		auditor: deps.Auditor, logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/replays"
 	"mailroom/shared/accesstest"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
@@ -115,11 +116,13 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 	require.NoError(t, err)
 	login, err := access.NewLogin(access.LoginDeps{Access: who, Logins: b.store, Logger: logger})
 	require.NoError(t, err)
+	many, err := replays.New(replays.Deps{Ledger: b.replays, Runner: b.runner, Logger: logger})
+	require.NoError(t, err)
 	b.handler, err = newHandler(Config{Sources: configuredSources(), Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
 		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t), deskRoutes(t, b.controls)), Tokens: b.store,
 		Reader: b.reader, Blobs: b.blobs, Desk: b.decider.desk(t, logger), Editor: b.editor, Logger: logger,
 		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
-		Replays: b.replays, Runner: b.runner, Auditor: b.auditor,
+		Replays: many, Auditor: b.auditor,
 	})
 	require.NoError(t, err)
 	engine, err := b.handler.engine()

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/replays"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -18,8 +19,8 @@ import (
 )
 
 var (
-	_ Replays      = (*postgres.DB)(nil)
-	_ ReplayRunner = (*temporal.Replays)(nil)
+	_ replays.Ledger = (*postgres.DB)(nil)
+	_ replays.Runner = (*temporal.Replays)(nil)
 )
 
 // fakeReplays keeps one replay, number 3, of the tenant default unless row says otherwise.
@@ -110,7 +111,7 @@ func TestCreateReplay(t *testing.T) {
 	require.Equal(t, contract.StepStore, got.From)
 	require.Equal(t, "olga", got.Actor)
 	require.Equal(t, contract.ViaAPI, got.Via)
-	require.InDelta(t, defaultReplayRate, got.Rate, 0)
+	require.InDelta(t, replays.DefaultRate, got.Rate, 0)
 	require.True(t, got.NewEffect)
 	require.Equal(t, contract.Delivered, got.Filter.State)
 	require.Nil(t, got.Filter.Tenants)

@@ -121,11 +121,11 @@ func (c *Console) Routes() []access.Route {
 			page(http.MethodGet, "/replays", access.Operator, c.replays),
 			page(http.MethodGet, "/replays/new", access.Operator, c.newReplay),
 			page(http.MethodGet, "/replays/:id", access.Operator, c.replay),
-			page(http.MethodPost, "/replays", access.Operator, c.startReplay),
+			page(http.MethodPost, "/replays", access.Operator, c.planReplay),
 			page(http.MethodPost, "/replays/:id/:verb", access.Operator, c.steerReplay))
 	}
 	if c.deps.Chain != nil {
-		routes = append(routes, everywhere(http.MethodGet, "/audit", access.Operator, c.audit))
+		routes = append(routes, everywhere(http.MethodGet, "/audit", access.Admin, c.audit))
 	}
 	return routes
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"mailroom/ingress/operator/access"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -147,25 +146,40 @@ func TestBulk(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	require.Contains(t, b.get(t, ada, "/inbox?reason=unroutable").Body.String(), `href="/replays/new?reason=unroutable&amp;state=quarantined"`)
-	form := url.Values{"reason": {"unroutable"}, "state": {"quarantined"}, "action": {"retry"}, "rate": {"50"}, "note": {"the route is mended"}, "from": {"held"}}
+	form := url.Values{"reason": {"unroutable"}, "state": {"quarantined"}, "action": {"retry"}, "rate": {"50"}, "note": {"the route is mended"}, "from": {"held"}, "step": {"plan"}}
 	rec := b.post(t, ada, "/replays", form)
-	require.Equal(t, http.StatusOK, rec.Code)
+	require.Equal(t, http.StatusSeeOther, rec.Code)
+	require.Equal(t, "/replays/8", rec.Header().Get("Location"))
 	require.Empty(t, b.fakes.started, "counting starts nothing")
+	require.Equal(t, []ReplayRequest{{Filter: ledger.Filter{State: contract.Quarantined, Reason: contract.Unroutable, Limit: ledger.DefaultLimit},
+		Action: "retry", Rate: 50, Note: "the route is mended"}}, b.fakes.planned)
+
+	// While it counts there is nothing to start, and the page follows.
+	rec = b.get(t, ada, "/replays/8")
+	require.Contains(t, rec.Body.String(), `data-live="replays"`)
+	require.NotContains(t, rec.Body.String(), "/start")
+	check(t, "counting", rec.Body.String())
+	require.Equal(t, http.StatusConflict, b.post(t, ada, "/replays/8/start", url.Values{"count": {"431"}}).Code)
+
+	b.fakes.counted = true
+	rec = b.get(t, ada, "/replays/8")
 	require.Contains(t, rec.Body.String(), "Type 431")
+	require.NotContains(t, rec.Body.String(), `data-live="replays"`, "what is typed is not swapped away")
 	check(t, "plan", rec.Body.String())
-
-	form.Set("step", "start")
-	form.Set("count", "430")
-	rec = b.post(t, ada, "/replays", form)
-	require.Equal(t, http.StatusConflict, rec.Code)
+	for _, wrong := range []string{"", "430", "4310", "-431", "x"} {
+		rec = b.post(t, ada, "/replays/8/start", url.Values{"count": {wrong}})
+		require.Equal(t, http.StatusConflict, rec.Code, wrong)
+		require.Contains(t, rec.Body.String(), "Nothing was started")
+		check(t, "wrong number", rec.Body.String())
+	}
+	require.Equal(t, http.StatusConflict, b.post(t, ada, "/replays/7/start", url.Values{"count": {"431"}}).Code, "what runs is not started")
 	require.Empty(t, b.fakes.started)
-
-	form.Set("count", "431")
-	rec = b.post(t, ada, "/replays", form)
+	rec = b.post(t, ada, "/replays/8/start", url.Values{"count": {" 431 "}})
 	require.Equal(t, http.StatusSeeOther, rec.Code)
 	require.Equal(t, "/replays/7?done=start", rec.Header().Get("Location"))
-	require.Equal(t, []ReplayRequest{{Filter: ledger.Filter{State: contract.Quarantined, Reason: contract.Unroutable, Limit: ledger.DefaultLimit},
-		Action: "retry", Rate: 50, Note: "the route is mended"}}, b.fakes.started)
+	require.Equal(t, []string{"ada 8 431"}, b.fakes.started)
+	require.Equal(t, http.StatusNotFound, b.post(t, olga, "/replays/8/start", url.Values{"count": {"431"}}).Code)
+	require.Equal(t, http.StatusForbidden, b.post(t, vera, "/replays/8/start", url.Values{"count": {"431"}}).Code)
 
 	for says, change := range map[string][]string{
 		"The rate is a number":      {"rate", "0"},
@@ -187,13 +201,10 @@ func TestBulk(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, rec.Code, says)
 		require.Contains(t, rec.Body.String(), says)
 	}
-	require.Len(t, b.fakes.started, 1)
-
-	// An operator of one tenant decides about its mail alone.
-	one := who("otto", access.Operator, "other")
-	rec = b.post(t, one, "/replays", form)
-	require.Equal(t, http.StatusSeeOther, rec.Code)
-	require.Equal(t, []string{"other"}, b.fakes.started[1].Filter.Tenants)
+	form.Set("action", "approve")
+	form.Del("reason")
+	require.Contains(t, b.post(t, ada, "/replays", form).Body.String(), "Choose the reason")
+	require.Len(t, b.fakes.planned, 1)
 }
 
 func TestSteerReplay(t *testing.T) {
@@ -203,7 +214,7 @@ func TestSteerReplay(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, b.post(t, ada, "/replays/7/"+verb, nil).Code)
 	}
 	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/replays/7/delete", nil).Code)
-	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/replays/8/stop", nil).Code)
+	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/replays/9/stop", nil).Code)
 	require.Equal(t, http.StatusNotFound, b.post(t, olga, "/replays/7/stop", nil).Code)
 	require.Equal(t, []string{"pause", "resume", "stop"}, b.fakes.steered)
 }
@@ -245,4 +256,30 @@ func TestFilters(t *testing.T) {
 		_, err := filterOf(v)
 		require.True(t, fault.Is(err, fault.RequestInvalid), "%v", v)
 	}
+}
+
+func TestWaitingForMorePeople(t *testing.T) {
+	t.Parallel()
+	approval := func(actor string, missing int) ledger.DecisionRow {
+		return ledger.DecisionRow{Action: contract.Approve, Actor: actor, Missing: missing, At: at}
+	}
+	for name, row := range map[string]struct {
+		missing   int
+		decisions []ledger.DecisionRow
+		says      string
+	}{
+		"one is enough":        {0, []ledger.DecisionRow{approval("ada", 0)}, ""},
+		"nobody yet":           {2, nil, "2 people have to approve before the email goes on."},
+		"one of two":           {1, []ledger.DecisionRow{approval("ada", 1)}, "1 of 2 people have approved; ada did."},
+		"two of three":         {1, []ledger.DecisionRow{approval("ada", 2), approval("bob", 1)}, "2 of 3 people have approved; ada and bob did."},
+		"one of a hold before": {2, []ledger.DecisionRow{approval("ada", 1), approval("bob", 0)}, "2 people have to approve before the email goes on."},
+	} {
+		email := &ledger.EmailDetail{EmailRow: ledger.EmailRow{State: contract.Quarantined, ApprovalsMissing: row.missing}, Decisions: row.decisions}
+		require.Equal(t, row.says, waiting(email), name)
+		email.State = contract.Delivered
+		require.Empty(t, waiting(email), name)
+	}
+	b := setup(t)
+	b.emails.emails[0].ApprovalsMissing, b.emails.emails[0].Decisions = 1, []ledger.DecisionRow{approval("bob", 1)}
+	require.Contains(t, b.get(t, ada, "/emails/evt_0001").Body.String(), "1 of 2 people have approved; bob did.")
 }

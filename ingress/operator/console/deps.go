@@ -148,12 +148,14 @@ type OutcomeStep struct {
 
 // Replays are decisions about many emails and new goes at closed ones.
 type Replays interface {
-	List(ctx context.Context, tenants Tenants) ([]Replay, error)
-	Find(ctx context.Context, id int64) (*Replay, error)
+	List(ctx context.Context, who access.Identity) ([]Replay, error)
+	Find(ctx context.Context, who access.Identity, id int64) (*Replay, error)
 	Items(ctx context.Context, id int64) ([]ReplayItem, error)
-	// Plan counts what a replay would touch and starts nothing.
-	Plan(ctx context.Context, who access.Identity, in ReplayRequest) (Plan, error)
-	Start(ctx context.Context, who access.Identity, in ReplayRequest) (int64, error)
+	// Plan begins a dry run, which touches no email, and gives its number.
+	Plan(ctx context.Context, who access.Identity, in ReplayRequest) (int64, error)
+	// Start does for real what a dry run has counted. It is fault.DecisionRefused
+	// where count is not what was counted.
+	Start(ctx context.Context, who access.Identity, dryRun, count int64) (int64, error)
 	// Steer takes pause, resume or stop.
 	Steer(ctx context.Context, who access.Identity, id int64, verb string) error
 }
@@ -169,10 +171,20 @@ type ReplayRequest struct {
 	NewEffect bool
 }
 
-// Plan is what a replay would do.
+// Plan is what a dry run has found.
 type Plan struct {
-	Count  int64
-	Sample []PlanItem
+	Count int64
+	Would []Would
+	// Evaluated is how many of them were read again, Changed how many of those would
+	// be different.
+	Evaluated, Changed int
+	Sample             []PlanItem
+}
+
+// Would is what would become of some of them.
+type Would struct {
+	What  string
+	Count int64
 }
 
 // PlanItem is one of the emails that a replay would touch.
@@ -186,12 +198,14 @@ type Replay struct {
 	Action, From          string
 	State                 string // running, paused, stopped, done or failed
 	Actor, Note           string
-	Rate                  int
-	Total, Done           int64
+	Rate                  float64 // 0: as fast as it goes
+	Total, Done           int64   // Total is -1 until it is known
 	Skipped, Failed       int64
 	StartedAt, FinishedAt time.Time
 	Filter                ledger.Filter
 	NewEffect             bool
+	DryRun                bool
+	Plan                  *Plan // what a dry run has found; nil until it has
 }
 
 // ReplayItem is what came of one email.

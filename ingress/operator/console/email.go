@@ -35,7 +35,7 @@ type emailPage struct {
 	Choices   []choice
 	Seen      string // what the person decides about
 	Note      string // what was typed before the decision was refused
-	Waiting   string // how many people more have to approve
+	Waiting   string // who has approved, and how many more have to
 	CanEdit   bool
 	Moments   []Moment
 	Text      string
@@ -122,6 +122,7 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 		p.Choices = choices(p.Explained)
 		p.CanEdit = c.deps.Edits != nil
 	}
+	p.Waiting = waiting(email)
 	p.Seen = seen(email)
 	p.Workflow = c.workflow(email)
 	l.Title, l.Area = cut(80, show(email.Subject)), "emails"
@@ -194,6 +195,29 @@ func (c *Console) workflow(email *ledger.EmailDetail) string {
 // seen names the hold that a person looks at. A decision about another one is refused.
 func seen(email *ledger.EmailDetail) string {
 	return fmt.Sprintf("%s/%s/%d", email.State, email.Reason, len(email.Decisions))
+}
+
+// waiting says how far the approvals of a hold have come that needs more than one
+// person, and whose they are; empty where nobody has approved yet.
+func waiting(email *ledger.EmailDetail) string {
+	if email.State != contract.Quarantined || email.ApprovalsMissing <= 0 {
+		return ""
+	}
+	// Approvals that counted are the last decisions of this hold: any other one ends it.
+	var names []string
+	for _, d := range slices.Backward(email.Decisions) {
+		if d.Action != contract.Approve || d.Missing == 0 {
+			break
+		}
+		if !slices.Contains(names, d.Actor) {
+			names = append(names, d.Actor)
+		}
+	}
+	if len(names) == 0 {
+		return plural(email.ApprovalsMissing, "person has", "people have") + " to approve before the email goes on."
+	}
+	slices.Reverse(names)
+	return fmt.Sprintf("%d of %d people have approved; %s did.", len(names), len(names)+email.ApprovalsMissing, strings.Join(names, " and "))
 }
 
 // choices are the buttons, with what each does.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -110,7 +111,9 @@ func (f *fakeDecider) seen() []Request {
 type fakes struct {
 	empty    bool
 	err      error
-	started  []ReplayRequest
+	planned  []ReplayRequest
+	started  []string
+	counted  bool // the dry run is over
 	steered  []string
 	paused   []string
 	replayed ledger.Filter
@@ -191,18 +194,36 @@ func (f fakeReplays) one() Replay {
 		Failed: 2, StartedAt: at.Add(-time.Minute), Filter: f.replayed}
 }
 
-func (f fakeReplays) List(context.Context, Tenants) ([]Replay, error) {
+func (f fakeReplays) List(context.Context, access.Identity) ([]Replay, error) {
 	if f.empty {
 		return nil, f.err
 	}
-	return []Replay{f.one()}, f.err
+	return []Replay{f.one(), f.dry()}, f.err
 }
 
-func (f fakeReplays) Find(_ context.Context, id int64) (*Replay, error) {
-	if id != 7 {
+// dry is a dry run, number 8.
+func (f fakeReplays) dry() Replay {
+	r := f.one()
+	r.ID, r.DryRun, r.State, r.Total = 8, true, "running", -1
+	if f.counted {
+		r.State = "done"
+		r.Plan = &Plan{Count: 431, Would: []Would{{f.word("decided"), 431}}, Evaluated: 20, Changed: 1, Sample: []PlanItem{{f.word("evt_1"), "mailparse", f.word("goes to ticketing")}}}
+	}
+	if f.counted && f.empty {
+		r.Plan = &Plan{}
+	}
+	return r
+}
+
+func (f fakeReplays) Find(_ context.Context, _ access.Identity, id int64) (*Replay, error) {
+	r := f.one()
+	switch id {
+	case 7:
+	case 8:
+		r = f.dry()
+	default:
 		return nil, fault.New(fault.NotFound, "there is no such replay")
 	}
-	r := f.one()
 	return &r, f.err
 }
 
@@ -213,15 +234,13 @@ func (f fakeReplays) Items(context.Context, int64) ([]ReplayItem, error) {
 	return []ReplayItem{{f.word("evt_1"), "mailparse", "done", f.word("delivered"), at}, {"evt_2", "mailparse", "failed", f.word("somebody was first"), at}}, nil
 }
 
-func (f fakeReplays) Plan(context.Context, access.Identity, ReplayRequest) (Plan, error) {
-	if f.empty {
-		return Plan{}, f.err
-	}
-	return Plan{Count: 431, Sample: []PlanItem{{f.word("evt_1"), "mailparse", f.word("goes to ticketing")}}}, f.err
+func (f fakeReplays) Plan(_ context.Context, _ access.Identity, in ReplayRequest) (int64, error) {
+	f.planned = append(f.planned, in)
+	return 8, f.err
 }
 
-func (f fakeReplays) Start(_ context.Context, _ access.Identity, in ReplayRequest) (int64, error) {
-	f.started = append(f.started, in)
+func (f fakeReplays) Start(_ context.Context, who access.Identity, dryRun, count int64) (int64, error) {
+	f.started = append(f.started, fmt.Sprintf("%s %d %d", who.Name, dryRun, count))
 	return 7, f.err
 }
 
@@ -298,6 +317,7 @@ func who(name string, role access.Role, tenant string) access.Identity {
 
 var (
 	ada    = who("ada", access.Operator, access.Everywhere)
+	root   = who("root", access.Admin, access.Everywhere)
 	vera   = who("vera", access.Viewer, access.Everywhere)
 	olga   = who("olga", access.Operator, "other")
 	nobody = access.Identity{}

@@ -56,7 +56,7 @@ func (c *Console) areas(who access.Identity) []area {
 	if c.deps.Replays != nil && who.Best() >= access.Operator {
 		out = append(out, area{"replays", "/replays", "Replays", "p"})
 	}
-	if c.deps.Chain != nil && who.Roles[access.Everywhere] >= access.Operator {
+	if c.deps.Chain != nil && who.Roles[access.Everywhere] >= access.Admin {
 		out = append(out, area{"audit", "/audit", "Audit", "l"})
 	}
 	return out

@@ -24,29 +24,28 @@ type replaysPage struct {
 type replayPage struct {
 	Replay *Replay
 	Items  []ReplayItem
+	More   bool    // than these
 	Share  float64 // of 100
 	Choice [][2]string
+	Does   string // what is done to each
+	Change string // where the choice is changed
+	Count  string // as it was typed
 }
 
-// replayForm asks what to do with which emails; with a Plan it asks whether that is
-// meant.
+// replayForm asks what to do with which emails.
 type replayForm struct {
-	Filter     ledger.Filter
-	Choice     [][2]string // the filter for people
-	Since      string
-	Until      string
-	Action     string
-	From       string
-	Rate       string
-	Note       string
-	NewEffect  bool
-	Plan       *Plan
-	Sum        int64 // of the plan, as it has to be typed
-	Actions    []named
-	Froms      []named
-	States     []contract.State
-	Reasons    []contract.Reason
-	FilterSent url.Values
+	Filter    ledger.Filter
+	Since     string
+	Until     string
+	Action    string
+	From      string
+	Rate      string
+	Note      string
+	NewEffect bool
+	Actions   []named
+	Froms     []named
+	States    []contract.State
+	Reasons   []contract.Reason
 }
 
 type named struct{ Value, Name, Does string }
@@ -70,7 +69,7 @@ const (
 )
 
 func (c *Console) replays(g *gin.Context) error {
-	list, err := c.deps.Replays.List(g.Request.Context(), seeing(access.From(g.Request.Context())))
+	list, err := c.deps.Replays.List(g.Request.Context(), access.From(g.Request.Context()))
 	if err != nil {
 		return err
 	}
@@ -95,7 +94,7 @@ func (c *Console) newReplay(g *gin.Context) error {
 func newReplayForm(f ledger.Filter) replayForm {
 	out := replayForm{
 		Filter: f, Action: "replay", From: "held", Rate: strconv.Itoa(defaultRate), Actions: replayActions, Froms: replayFroms,
-		States: contract.States, Reasons: contract.Reasons, FilterSent: queryOf(f), Choice: choiceOf(f),
+		States: contract.States, Reasons: contract.Reasons,
 	}
 	if !f.Since.IsZero() {
 		out.Since = f.Since.Format("2006-01-02T15:04:05")
@@ -108,15 +107,11 @@ func newReplayForm(f ledger.Filter) replayForm {
 
 func (c *Console) showReplayForm(g *gin.Context, status int, l layout, f replayForm) error {
 	l.Title, l.Area, l.Body = "New replay", "replays", f
-	if f.Plan != nil {
-		l.Title = "Is this meant?"
-	}
 	return c.render(g, status, "replay_new", l)
 }
 
-// startReplay counts what a replay would touch and, once its number has been typed,
-// starts it.
-func (c *Console) startReplay(g *gin.Context) error {
+// planReplay begins a dry run, whose page shows what it counts and starts it.
+func (c *Console) planReplay(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
@@ -143,23 +138,36 @@ func (c *Console) startReplay(g *gin.Context) error {
 		return refused(err)
 	}
 	ctx := g.Request.Context()
-	who := access.From(ctx)
-	in.Filter.Tenants, _ = operated(who)
-	plan, err := c.deps.Replays.Plan(ctx, who, in)
+	id, err := c.deps.Replays.Plan(ctx, access.From(ctx), in)
 	if err != nil {
 		return refused(err)
 	}
-	if post.Get("step") != "start" {
-		typed.Plan, typed.Sum = &plan, plan.Count
-		return c.showReplayForm(g, http.StatusOK, layout{}, typed)
+	c.live.nudge()
+	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d", id))
+	return nil
+}
+
+// startReplay does for real what a dry run has counted, once that number is typed.
+func (c *Console) startReplay(g *gin.Context) error {
+	if err := form(g); err != nil {
+		return err
 	}
-	if strings.TrimSpace(post.Get("count")) != strconv.FormatInt(plan.Count, 10) {
-		typed.Plan, typed.Sum = &plan, plan.Count
-		return c.showReplayForm(g, http.StatusConflict, layout{Problem: "The number typed is not the number of emails. It may have changed since you looked; nothing was started."}, typed)
-	}
-	id, err := c.deps.Replays.Start(ctx, who, in)
+	r, err := c.findReplay(g)
 	if err != nil {
-		return refused(err)
+		return err
+	}
+	typed := strings.TrimSpace(g.Request.PostForm.Get("count"))
+	refused := func(status int, problem string) error {
+		return c.showReplay(g, status, layout{Problem: problem}, r, typed)
+	}
+	count, err := strconv.ParseInt(typed, 10, 64)
+	if err != nil || r.Plan == nil || count != r.Plan.Count {
+		return refused(http.StatusConflict, "The number typed is not the number of emails. Nothing was started.")
+	}
+	ctx := g.Request.Context()
+	id, err := c.deps.Replays.Start(ctx, access.From(ctx), r.ID, count)
+	if err != nil {
+		return refused(statusOf(err), fault.From(err).Public)
 	}
 	c.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=start", id))
@@ -168,14 +176,7 @@ func (c *Console) startReplay(g *gin.Context) error {
 
 // operated gives the tenants that the caller may decide for; nil and true: all.
 func operated(who access.Identity) (Tenants, bool) {
-	tenants, all := who.Tenants(access.Operator)
-	if all {
-		return nil, true
-	}
-	if tenants == nil {
-		tenants = []string{}
-	}
-	return tenants, false
+	return who.Tenants(access.Operator)
 }
 
 // request checks the form.
@@ -189,6 +190,9 @@ func (f replayForm) request() (ReplayRequest, error) {
 			return in, fault.New(fault.RequestInvalid, "Choose where to begin.")
 		}
 		in.From = f.From
+		if in.NewEffect && in.From == "held" {
+			return in, fault.New(fault.RequestInvalid, "A new effect goes with a replay from routing or from the raw mail.")
+		}
 	} else {
 		in.NewEffect = false
 		// A decision is about what is held and nothing else.
@@ -196,6 +200,9 @@ func (f replayForm) request() (ReplayRequest, error) {
 			return in, fault.New(fault.RequestInvalid, "A decision is about held email: choose the state quarantined, or replay.")
 		}
 		in.Filter.State = contract.Quarantined
+		if f.Action == string(contract.Approve) && in.Filter.Reason == "" {
+			return in, fault.New(fault.RequestInvalid, "Choose the reason: many emails are not approved for whatever holds them.")
+		}
 	}
 	rate, err := strconv.Atoi(f.Rate)
 	if err != nil || rate < 1 || rate > maxRate {
@@ -216,19 +223,36 @@ func (c *Console) replay(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.showReplay(g, http.StatusOK, layout{Notice: notices[g.Query("done")]}, r)
+	return c.showReplay(g, http.StatusOK, layout{Notice: notices[g.Query("done")]}, r, "")
 }
 
-func (c *Console) showReplay(g *gin.Context, status int, l layout, r *Replay) error {
-	items, err := c.deps.Replays.Items(g.Request.Context(), r.ID)
-	if err != nil {
-		return err
+func (c *Console) showReplay(g *gin.Context, status int, l layout, r *Replay, typed string) error {
+	p := replayPage{Replay: r, Choice: choiceOf(r.Filter), Count: typed}
+	var err error
+	if !r.DryRun {
+		if p.Items, err = c.deps.Replays.Items(g.Request.Context(), r.ID); err != nil {
+			return err
+		}
 	}
-	p := replayPage{Replay: r, Items: items, Choice: choiceOf(r.Filter)}
 	if r.Total > 0 {
-		p.Share = min(100, 100*float64(r.Done)/float64(r.Total))
+		p.Share = min(100, 100*float64(r.Done+r.Skipped+r.Failed)/float64(r.Total))
 	}
+	p.More = r.Done+r.Skipped+r.Failed > int64(len(p.Items))
+	for _, a := range replayActions {
+		if a.Value == r.Action {
+			p.Does = a.Does
+		}
+	}
+	again := queryOf(r.Filter)
+	again.Set("action", r.Action)
+	p.Change = "/replays/new?" + again.Encode()
 	l.Title, l.Area, l.Live, l.Body = fmt.Sprintf("Replay %d", r.ID), "replays", "/events", p
+	if r.DryRun {
+		l.Title = "Is this meant?"
+		if r.Plan == nil {
+			l.Title = "Counting"
+		}
+	}
 	return c.render(g, status, "replay", l)
 }
 
@@ -240,7 +264,7 @@ func (c *Console) findReplay(g *gin.Context) (*Replay, error) {
 	if err != nil || id == 0 {
 		return nil, missing
 	}
-	r, err := c.deps.Replays.Find(g.Request.Context(), id)
+	r, err := c.deps.Replays.Find(g.Request.Context(), access.From(g.Request.Context()), id)
 	if err != nil {
 		return nil, err
 	}
@@ -257,19 +281,22 @@ func (c *Console) findReplay(g *gin.Context) (*Replay, error) {
 	return r, nil
 }
 
-// steerReplay pauses, resumes or stops a replay.
+// steerReplay pauses, resumes or stops a replay, or starts what a dry run counted.
 func (c *Console) steerReplay(g *gin.Context) error {
 	r, err := c.findReplay(g)
 	if err != nil {
 		return err
 	}
 	verb := g.Param("verb")
+	if verb == "start" {
+		return c.startReplay(g)
+	}
 	if !slices.Contains([]string{"pause", "resume", "stop"}, verb) {
 		return fault.New(fault.NotFound, "a replay is paused, resumed or stopped")
 	}
 	ctx := g.Request.Context()
 	if err := c.deps.Replays.Steer(ctx, access.From(ctx), r.ID, verb); err != nil {
-		return c.showReplay(g, statusOf(err), layout{Problem: fault.From(err).Public}, r)
+		return c.showReplay(g, statusOf(err), layout{Problem: fault.From(err).Public}, r, "")
 	}
 	c.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=%s", r.ID, verb))

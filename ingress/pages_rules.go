@@ -1,0 +1,63 @@
+package ingress
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/console"
+	"mailroom/ingress/operator/desks"
+	"mailroom/shared/contract"
+	"mailroom/shared/draft"
+	"mailroom/shared/ledger"
+)
+
+// routing is the rules as the console lists and tries them.
+type routing struct{ desks *desks.Desks }
+
+func (r routing) List(context.Context) ([]console.Rule, error) {
+	_, rows := r.desks.RouteRows()
+	out := make([]console.Rule, 0, len(rows))
+	for _, row := range rows {
+		rule := console.Rule{Name: row.Name, To: row.To, Hold: row.Hold}
+		for _, name := range slices.Sorted(maps.Keys(row.When)) {
+			rule.When = append(rule.When, name+": "+row.When[name])
+		}
+		for _, name := range slices.Sorted(maps.Keys(row.Header)) {
+			rule.When = append(rule.When, "header "+name+": "+row.Header[name])
+		}
+		out = append(out, rule)
+	}
+	return out, nil
+}
+
+// Test is about a mail that is made up, which belongs to nobody.
+func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, error) {
+	e, err := r.desks.Test(ctx, access.Identity{}, desks.Sample{
+		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: in.Tenant, Headers: in.Headers,
+	})
+	if err != nil {
+		return console.Outcome{}, err
+	}
+	out := console.Outcome{Matched: e.Routes, Destinations: e.Destinations, Held: e.Holds}
+	for _, v := range e.Rules {
+		out.Steps = append(out.Steps, console.OutcomeStep{Rule: v.Name, Matched: v.Matched, Why: v.Why})
+	}
+	return out, nil
+}
+
+// previews show what an edit would change.
+type previews struct{ editor *draft.Editor }
+
+func (p previews) Preview(ctx context.Context, _ access.Identity, email *ledger.EmailDetail, e contract.Edit) ([]console.Change, error) {
+	preview, err := p.editor.Preview(ctx, email.Email(), e)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]console.Change, 0, len(preview.Changes))
+	for _, c := range preview.Changes {
+		out = append(out, console.Change{Field: c.Field, Before: c.Before, After: c.After})
+	}
+	return out, nil
+}
