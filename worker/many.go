@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -41,6 +40,6 @@ func (p *parts) many(file *config.File, db *postgres.DB, o objects, scan scanner
 // tendConfig is the policy about discarded mail.
 func tendConfig(file *config.File) activities.TendConfig {
 	return activities.TendConfig{
-		RemoveContent: file.Discard.Content == config.DiscardRemove, RemoveAfter: time.Duration(file.Discard.After),
+		RemoveContent: file.Discard.Content == config.DiscardRemove, RemoveAfter: file.Discard.After,
 	}
 }

@@ -86,6 +86,10 @@ func scenarios() []scenario {
 					return contract.DeliverResult{Status: 200, Attempts: 1}, nil
 				}
 			}},
+		{name: "replayed_from_routing", end: contract.Delivered, effects: ticketing,
+			input: func(in *contract.InboundEmailInput) {
+				in.Replay = &contract.Replayed{ID: 3, From: contract.StepRoute}
+			}},
 		{name: "door_hold_discarded", end: contract.Discarded, held: []contract.Reason{contract.IDConflict},
 			input: func(in *contract.InboundEmailInput) {
 				in.Hold = &contract.Hold{Reason: contract.IDConflict, Detail: "hashes aa and bb"}

@@ -1,0 +1,111 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"mailroom/shared/contract"
+)
+
+// manyScript stands for the activities of Replay and Tend. It keeps the row of one
+// replay, of which each part does ten emails, as the ledger would.
+type manyScript struct {
+	mu     sync.Mutex
+	row    contract.ReplayProgress
+	chunks []contract.ReplayChunkInput // one for each part that ran
+	during func(part int)              // called in each part, before it does anything
+	fails  error                       // what every part ends with
+	tends  map[string]int
+	away   bool // bringing back fails
+}
+
+const perChunk = 10
+
+func newManyScript(total int64) *manyScript {
+	return &manyScript{row: contract.ReplayProgress{State: contract.ReplayRunning, Total: total}, tends: map[string]int{}}
+}
+
+func (s *manyScript) progress() contract.ReplayProgress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.row
+}
+
+func (s *manyScript) parts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.chunks)
+}
+
+// ReplayChunk does ten more emails unless the replay is paused or at its end.
+func (s *manyScript) ReplayChunk(_ context.Context, in contract.ReplayChunkInput) (contract.ReplayChunkResult, error) {
+	s.mu.Lock()
+	s.chunks = append(s.chunks, in)
+	n := len(s.chunks)
+	s.mu.Unlock()
+	if s.during != nil {
+		s.during(n)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fails != nil {
+		return contract.ReplayChunkResult{}, s.fails
+	}
+	if s.row.State == contract.ReplayRunning {
+		s.row.Done = min(s.row.Done+perChunk, s.row.Total)
+		if s.row.Done == s.row.Total {
+			s.row.State = contract.ReplayDone
+		}
+	}
+	return contract.ReplayChunkResult{Progress: s.row, DueUnixMicro: in.DueUnixMicro + 1}, nil
+}
+
+// ReplayPreview ends a dry run.
+func (s *manyScript) ReplayPreview(_ context.Context, in contract.ReplayChunkInput) (contract.ReplayChunkResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chunks = append(s.chunks, in)
+	s.row.State = contract.ReplayDone
+	return contract.ReplayChunkResult{Progress: s.row}, nil
+}
+
+// ControlReplay does what the statement of the ledger does.
+func (s *manyScript) ControlReplay(_ context.Context, in contract.ReplayControlInput) (contract.ReplayProgress, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.row.State.Final() {
+		return s.row, errors.New("at its end")
+	}
+	if in.State != "" {
+		s.row.State = in.State
+	}
+	if in.Rate != nil {
+		s.row.Rate = *in.Rate
+	}
+	return s.row, nil
+}
+
+func (s *manyScript) tended(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tends[what]++
+}
+
+func (s *manyScript) StartReplays(context.Context, contract.TendInput) (contract.TendResult, error) {
+	s.tended("start")
+	return contract.TendResult{Started: 1}, nil
+}
+
+func (s *manyScript) BringBack(context.Context, contract.TendInput) (contract.TendResult, error) {
+	s.tended("bring back")
+	if s.away {
+		return contract.TendResult{}, errors.New("the ledger is away")
+	}
+	return contract.TendResult{Causes: 2, Released: 1}, nil
+}
+
+func (s *manyScript) Purge(context.Context, contract.TendInput) (contract.TendResult, error) {
+	s.tended("purge")
+	return contract.TendResult{Removed: 3, Objects: 4}, nil
+}
