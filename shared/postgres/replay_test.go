@@ -197,6 +197,71 @@ func TestReplayChooses(t *testing.T) {
 	}
 }
 
+// TestReplayOfAWholeID: evt-1 is not evt-10, whatever has become of it meanwhile.
+func TestReplayOfAWholeID(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	list := heldEmails(t, db, "evt", 12, contract.Unroutable)
+	claim := func(f ledger.Filter) (ids []int64) {
+		r, fence, err := db.TakeReplay(ctx, createReplay(t, db, newReplay(f)))
+		require.NoError(t, err)
+		got, end, err := db.ClaimReplay(ctx, r, fence, 100)
+		require.NoError(t, err)
+		require.True(t, end)
+		require.EqualValues(t, len(got), r.Total)
+		for _, e := range got {
+			ids = append(ids, e.ID)
+		}
+		return ids
+	}
+	require.Equal(t, []int64{list[1].ID}, claim(ledger.Filter{Query: "evt-1", State: contract.Quarantined}))
+	require.Len(t, claim(ledger.Filter{Query: "evt-"}), 12)
+	require.Len(t, claim(ledger.Filter{Query: "VT-1"}), 3)
+	require.Empty(t, claim(ledger.Filter{Query: "x@nowhere.example"}))
+	require.Len(t, claim(ledger.Filter{Query: "evt-1", Tenants: []string{list[0].Tenant}}), 1)
+	require.NoError(t, db.Record(ctx, contract.RecordInput{
+		Email: list[1], Sequence: time.Now().Add(-time.Millisecond).UnixMilli(), State: contract.Discarded, Reason: contract.Unroutable,
+	}))
+	require.Empty(t, claim(ledger.Filter{Query: "evt-1", State: contract.Quarantined}), "it was decided: no other is meant")
+}
+
+// TestReplayIntentCarriesTheReplay: what takes a held email up at an earlier step says
+// which replay does; a decision about many is a decision and no more.
+func TestReplayIntentCarriesTheReplay(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := heldEmails(t, db, "a", 1, contract.Unroutable)[0]
+	for name, c := range map[string]struct {
+		action contract.Action
+		from   contract.Step
+		anew   bool
+		want   bool
+	}{
+		"from routing":         {ledger.ActionReplay, contract.StepRoute, false, true},
+		"from raw, new effect": {ledger.ActionReplay, contract.StepStore, true, true},
+		"from the held step":   {ledger.ActionReplay, "", false, false},
+		"a retry":              {contract.Retry, contract.StepRoute, false, false},
+	} {
+		in := newReplay(ledger.Filter{})
+		in.Action, in.From, in.NewEffect = c.action, c.from, c.anew
+		r, fence, err := db.TakeReplay(ctx, createReplay(t, db, in))
+		require.NoError(t, err, name)
+		_, _, err = db.ClaimReplay(ctx, r, fence, 10)
+		require.NoError(t, err, name)
+		intent, err := db.ReplayIntent(ctx, r.ID)
+		require.NoError(t, err, name)
+		got, err := db.Intent(ctx, contract.IntentInput{Email: email, Intent: intent})
+		require.NoError(t, err, name)
+		require.Equal(t, contract.Retry, got.Action, name)
+		require.Equal(t, c.from, got.From, name)
+		if !c.want {
+			require.Nil(t, got.Replay, name)
+			continue
+		}
+		require.Equal(t, &contract.Replayed{ID: r.ID, From: c.from, NewEffect: c.anew}, got.Replay, name)
+	}
+}
+
 func TestReplaysAreListedForWhoMaySeeThem(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
