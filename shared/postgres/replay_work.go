@@ -93,10 +93,10 @@ ON CONFLICT (replay_id, email_id) DO NOTHING`
 			position = ids[len(ids)-1]
 		}
 		if _, err := tx.Exec(ctx, note, pgx.NamedArgs{"id": r.ID, "ids": ids}); err != nil {
-			return err
+			return err //nolint:wrapcheck // classified below
 		}
 		_, err = tx.Exec(ctx, move, pgx.NamedArgs{"id": r.ID, "position": position})
-		return err
+		return err //nolint:wrapcheck // classified below
 	})
 	return list, end, classify(fmt.Sprintf("claim emails of replay %d", r.ID), err)
 }
@@ -250,7 +250,7 @@ RETURNING id`
 		}
 		args["intent"] = *intent
 		_, err := tx.Exec(ctx, keep, args)
-		return err
+		return err //nolint:wrapcheck // classified below
 	})
 	if err != nil {
 		return 0, classify(fmt.Sprintf("write intent of replay %d", id), err)
