@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -241,6 +242,19 @@ func (p *Page) Size(width, height int64) {
 		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
 	}
 	p.run(chromedp.EmulateViewport(width, height, options...))
+}
+
+// Scheme prefers the colour scheme light or dark.
+func (p *Page) Scheme(name string) {
+	p.t.Helper()
+	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
+}
+
+// NoScripts keeps pages from running any from now on; what a test evaluates runs
+// all the same.
+func (p *Page) NoScripts() {
+	p.t.Helper()
+	p.run(emulation.SetScriptExecutionDisabled(true))
 }
 
 // Shot writes a picture of the view as PNG.

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/contract"
 	"mailroom/shared/signing"
 	"mailroom/shared/temporal"
 )
@@ -62,7 +63,9 @@ func TestNothingLeaks(t *testing.T) {
 		clean(t, program+" metrics", []byte(w.metrics(program)))
 	}
 	payloads := 0
-	all, err := w.tc.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Namespace: w.infra.TemporalNamespace})
+	all, err := w.tc.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: w.infra.TemporalNamespace, Query: "WorkflowType = '" + contract.InboundEmailWorkflow + "'",
+	})
 	require.NoError(t, err)
 	require.Len(t, all.GetExecutions(), len(sent), "a refused request starts nothing")
 	for _, x := range all.GetExecutions() {

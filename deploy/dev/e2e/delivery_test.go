@@ -221,12 +221,12 @@ func TestWebUIFindsHeldMail(t *testing.T) {
 		found, err := w.tc.CountWorkflow(t.Context(), countRequest(w, `MailState = "quarantined" AND MailReason = "infected"`))
 		return err == nil && found.GetCount() == 1
 	}, patience, tick)
-	meta := w.run("temporal", "workflow", "metadata", "--workflow-id", id)
+	meta := w.run("temporal", append([]string{"workflow", "metadata", "--workflow-id", id}, w.codecFlags(operatorToken)...)...)
 	require.Contains(t, meta, "approve")
 	require.Contains(t, meta, "infected")
 	w.run("temporal", "workflow", "signal", "--workflow-id", id, "--name", "approve", "--input", `{"actor":"grace","note":"a test file"}`)
 	e := w.until(id, "delivered")
-	require.Equal(t, "grace", e.Decisions[0].Actor)
+	require.Equal(t, "grace (claimed)", e.Decisions[0].Actor)
 	require.Equal(t, "signal", e.Decisions[0].Via)
 	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(id))
 	var out json.RawMessage

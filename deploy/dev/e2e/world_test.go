@@ -57,6 +57,9 @@ type settings struct {
 	MaxSize string
 	Secrets string // of the source, as a YAML list
 	Extra   string // more routes, as YAML lines
+	People  string // more operators, as YAML lines
+	Tenants string // more tenants, as the rest of a YAML list
+	More    string // more of the configuration, as YAML lines
 }
 
 var configuration = template.Must(template.New("mailroom.yaml").Parse(`
@@ -67,8 +70,7 @@ sources:
     schemes: [timestamp-hmac]
     secrets: [{{.Secrets}}]
     tenant: default
-tenants:
-  - {name: default, domains: [yourapp.example]}
+tenants: [{name: default, domains: [yourapp.example]}{{.Tenants}}]
 destinations:
   - {name: ticketing, url: "{{.Sink}}/tickets", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
   - {name: accounting, url: "{{.Sink}}/invoices", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
@@ -91,9 +93,10 @@ attachments:
   max_size: {{.MaxSize}}
 operator: {ui_origins: ["http://127.0.0.1:8233"]}
 operators:
-  - {name: ada, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}
+  - {name: ada, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}{{.People}}
 retry: {deliver: {{.Deliver}}, scan: {{.Scan}}}
 encryption: {keys: [{id: k1, ref: "env:MAILROOM_ENCRYPTION_KEY"}]}
+{{.More}}
 `))
 
 // newWorld starts a Mailroom that ends with the test.
@@ -126,7 +129,8 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 	path := filepath.Join(dir, "mailroom.yaml")
 	require.NoError(t, os.WriteFile(path, text.Bytes(), 0o600))
 	vars := stack.DevDefaults().With(stack.Vars{
-		"WEBHOOK_SECRET": webhookSecret, "OPERATOR_TOKEN": operatorToken, "PATH": os.Getenv("PATH"), "MAILROOM_LOG_LEVEL": "debug",
+		"WEBHOOK_SECRET": webhookSecret, "OPERATOR_TOKEN": operatorToken,
+		"BOB_TOKEN": bobToken, "VERA_TOKEN": veraToken, "OSCAR_TOKEN": oscarToken, "PATH": os.Getenv("PATH"), "MAILROOM_LOG_LEVEL": "debug",
 	})
 	options := stack.Options{
 		Dir: dir, Bin: bin, Services: stack.Programs(), Infra: infra, Ports: ports, Config: path, Vars: vars,
