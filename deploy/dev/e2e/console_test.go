@@ -50,7 +50,7 @@ func (w *world) signIn(token string) *browser.Page {
 func (w *world) page(id string) string { return w.OperatorURL() + "/emails/" + url.PathEscape(id) }
 
 // hold sends an email and waits until it is held.
-func (w *world) hold(f fields, reason string) string {
+func (w *world) heldFor(f fields, reason string) string {
 	w.t.Helper()
 	id := f["event_id"].(string)
 	w.accept(f.json())
@@ -99,7 +99,7 @@ func TestConsole(t *testing.T) {
 func findReadApprove(w *world) {
 	id := newID()
 	subject := "Find me " + id
-	w.hold(shapeA(id, "careful").with(fields{"subject": subject}), "manual_hold")
+	w.heldFor(shapeA(id, "careful").with(fields{"subject": subject}), "manual_hold")
 	p := w.signIn(operatorToken)
 	p.Go(w.OperatorURL() + "/emails")
 	p.Fill("[data-search]", id)
@@ -129,7 +129,7 @@ func findReadApprove(w *world) {
 }
 
 func editAndReplay(w *world) {
-	id := w.hold(shapeA(newID(), "nobody"), "unroutable")
+	id := w.heldFor(shapeA(newID(), "nobody"), "unroutable")
 	p := w.signIn(operatorToken)
 	p.Go(w.page(id))
 	p.Click(`#decision a[href$="/edit"], #decision a[href*="/edit?"]`)
@@ -148,7 +148,7 @@ func editAndReplay(w *world) {
 }
 
 func discardOne(w *world) {
-	id := w.hold(shapeA(newID(), "careful"), "manual_hold")
+	id := w.heldFor(shapeA(newID(), "careful"), "manual_hold")
 	p := w.signIn(bobToken)
 	p.Go(w.page(id))
 	// Cancel first: nothing happens.
@@ -166,7 +166,7 @@ func discardOne(w *world) {
 
 func secondPerson(w *world) {
 	id := newID()
-	w.hold(shapeA(id, "support").with(fields{"attachments": []any{attached("a.com", "text/plain", eicar())}}), "infected")
+	w.heldFor(shapeA(id, "support").with(fields{"attachments": []any{attached("a.com", "text/plain", eicar())}}), "infected")
 	ada := w.signIn(operatorToken)
 	ada.Go(w.page(id))
 	decideOn(ada, "approve", "harmless, says the lab")
@@ -186,7 +186,7 @@ func secondPerson(w *world) {
 }
 
 func comesSecond(w *world) {
-	id := w.hold(shapeA(newID(), "careful"), "manual_hold")
+	id := w.heldFor(shapeA(newID(), "careful"), "manual_hold")
 	p := w.signIn(bobToken)
 	p.Go(w.page(id))
 	p.Visible("#decision button[value=approve]")
@@ -208,7 +208,7 @@ func manyAtOnce(w *world) {
 	mark := strings.ToLower(newID())
 	var ids []string
 	for range 5 {
-		ids = append(ids, w.hold(shapeA(newID(), "careful").with(fields{"subject": mark}), "manual_hold"))
+		ids = append(ids, w.heldFor(shapeA(newID(), "careful").with(fields{"subject": mark}), "manual_hold"))
 	}
 	p := w.signIn(operatorToken)
 	p.Go(w.OperatorURL() + "/replays/new?state=quarantined&reason=manual_hold&q=" + url.QueryEscape(mark))
@@ -230,7 +230,7 @@ func manyAtOnce(w *world) {
 }
 
 func wrongRole(w *world) {
-	id := w.hold(shapeA(newID(), "careful"), "manual_hold")
+	id := w.heldFor(shapeA(newID(), "careful"), "manual_hold")
 	p := w.signIn(veraToken)
 	p.Go(w.page(id))
 	p.Visible("#status")
@@ -253,7 +253,7 @@ x.setRequestHeader("Content-Type", "application/x-www-form-urlencoded"); x.send(
 }
 
 func sessionEnded(w *world) {
-	id := w.hold(shapeA(newID(), "careful"), "manual_hold")
+	id := w.heldFor(shapeA(newID(), "careful"), "manual_hold")
 	p := w.signIn(bobToken)
 	p.Go(w.page(id))
 	p.Fill("#note", "too late")
@@ -267,7 +267,7 @@ func sessionEnded(w *world) {
 
 func keyboardAlone(w *world) {
 	id := newID()
-	w.hold(shapeA(id, "careful").with(fields{"subject": "By keys " + id}), "manual_hold")
+	w.heldFor(shapeA(id, "careful").with(fields{"subject": "By keys " + id}), "manual_hold")
 	p := w.signIn(operatorToken)
 	p.Go(w.OperatorURL() + "/emails?q=" + id)
 	p.Visible("a.row")
@@ -287,7 +287,7 @@ func keyboardAlone(w *world) {
 }
 
 func byForms(w *world) {
-	id := w.hold(shapeA(newID(), "careful"), "manual_hold")
+	id := w.heldFor(shapeA(newID(), "careful"), "manual_hold")
 	p := w.signIn(operatorToken)
 	p.NoScripts()
 	p.Go(w.page(id))
@@ -395,7 +395,7 @@ func TestConsoleIsAccessible(t *testing.T) {
 	w := consoleWorld(t)
 	axe := testenv.Axe(t)
 	held := newID()
-	w.hold(shapeA(held, "support").with(fields{"attachments": []any{attached("a.com", "text/plain", eicar()), attached("b.txt", "text/plain", []byte("b"))}}), "infected")
+	w.heldFor(shapeA(held, "support").with(fields{"attachments": []any{attached("a.com", "text/plain", eicar()), attached("b.txt", "text/plain", []byte("b"))}}), "infected")
 	done := newID()
 	w.accept(shapeA(done, "both").json())
 	w.until(done, "delivered")
