@@ -12,6 +12,7 @@ import (
 	"mailroom/ingress/operator"
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/codec"
+	"mailroom/ingress/operator/desks"
 	"mailroom/shared/config"
 	"mailroom/shared/secret"
 	"mailroom/shared/temporal"
@@ -19,7 +20,7 @@ import (
 
 // newConsole wires all that the operator listener answers. stop ends what would not
 // end by itself.
-func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *audit.KeyUse, reg prometheus.Registerer,
+func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *audit.KeyUse, measured desks.Acks, reg prometheus.Registerer,
 	logger *slog.Logger) (handler http.Handler, stop func(), err error) {
 	who, err := access.New(access.Config{
 		Operators: file.Operators, Access: file.Access, TrustedProxies: file.Ingress.TrustedProxies,
@@ -27,7 +28,7 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	rooms, err := newRooms(file, d, logger)
+	rooms, err := newRooms(file, d, measured, logger)
 	if err != nil {
 		return nil, nil, err
 	}

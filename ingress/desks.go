@@ -16,10 +16,10 @@ import (
 const maxMessage = 256 << 20
 
 // newDesks makes what answers about destinations, routes and the overview.
-func newDesks(file *config.File, d dependencies) (*desks.Desks, error) {
+func newDesks(file *config.File, d dependencies, measured desks.Acks) (*desks.Desks, error) {
 	return desks.New(
 		desks.Config{Destinations: file.Destinations, Routes: file.Routes, Tenants: file.Tenants},
-		desks.Deps{Ledger: d.reader, Messages: messages{d.bodies}})
+		desks.Deps{Ledger: d.reader, Messages: messages{d.bodies}, Acks: measured})
 }
 
 // messages reads parsed mail for the tester of rules.

@@ -25,7 +25,7 @@ func newPages(file *config.File, d dependencies, rooms rooms, logger *slog.Logge
 	}
 	return console.New(console.Config{Destinations: names, TemporalUI: file.Operator.TemporalUI}, console.Deps{
 		Emails: d.reader, Blobs: d.bodies, Decider: byConsole{rooms.decisions}, Changes: d.reader, Logger: logger,
-		Holdings: figures{d.reader}, Figures: figures{d.reader}, Timelines: timelines{d.reader}, Destinations: destinations{d.reader, file.Destinations},
+		Holdings: figures{rooms.whole}, Figures: figures{rooms.whole}, Timelines: timelines{d.reader}, Destinations: destinations{rooms.whole},
 		Edits: previews{rooms.editor}, Rules: routing{rooms.whole}, Replays: manyEmails{rooms.many}, Chain: auditChain{d.reader},
 	})
 }
@@ -38,7 +38,7 @@ type rooms struct {
 	many      *replays.Desk
 }
 
-func newRooms(file *config.File, d dependencies, logger *slog.Logger) (r rooms, err error) {
+func newRooms(file *config.File, d dependencies, measured desks.Acks, logger *slog.Logger) (r rooms, err error) {
 	if r.editor, err = newEditor(file, d); err != nil {
 		return r, err
 	}
@@ -46,7 +46,7 @@ func newRooms(file *config.File, d dependencies, logger *slog.Logger) (r rooms, 
 	if err != nil {
 		return r, err
 	}
-	if r.whole, err = newDesks(file, d); err != nil {
+	if r.whole, err = newDesks(file, d, measured); err != nil {
 		return r, fmt.Errorf("configuration: %w", err)
 	}
 	r.many, err = replays.New(replays.Deps{Ledger: d.reader, Runner: temporal.NewReplays(d.temporal), Logger: logger})

@@ -2,20 +2,20 @@ package ingress
 
 import (
 	"context"
-	"slices"
+	"fmt"
+	"math"
 	"time"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/console"
-	"mailroom/shared/config"
+	"mailroom/ingress/operator/desks"
 	"mailroom/shared/contract"
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/postgres"
 )
 
 // figures are the ledger's numbers as the console draws them.
-type figures struct{ db *postgres.DB }
+type figures struct{ desks *desks.Desks }
 
 func (f figures) Held(ctx context.Context, tenants console.Tenants) ([]console.Holding, error) {
 	o, err := f.Overview(ctx, tenants)
@@ -23,14 +23,13 @@ func (f figures) Held(ctx context.Context, tenants console.Tenants) ([]console.H
 }
 
 func (f figures) Overview(ctx context.Context, tenants console.Tenants) (console.Overview, error) {
-	now := time.Now()
-	o, err := f.db.Overview(ctx, now, tenants)
+	o, err := f.desks.Overview(ctx, tenants)
 	if err != nil {
 		return console.Overview{}, err
 	}
-	out := console.Overview{InboxDepth: o.Inbox.Waiting}
+	out := console.Overview{InboxDepth: o.Inbox.Waiting, Reminded: o.Attention.Reminded, Escalated: o.Attention.Escalated}
 	if o.Inbox.Waiting > 0 {
-		out.InboxOldest = now.Add(-seconds(o.Inbox.OldestSeconds))
+		out.InboxOldest = o.Now.Add(-seconds(o.Inbox.OldestSeconds))
 	}
 	for _, s := range o.States {
 		out.States = append(out.States, console.StateCount{State: s.State, Count: s.Count})
@@ -41,12 +40,24 @@ func (f figures) Overview(ctx context.Context, tenants console.Tenants) (console
 	for _, m := range o.Rate {
 		out.Rate = append(out.Rate, console.RatePoint{At: m.At, Received: m.Accepted, Delivered: m.Delivered})
 	}
+	if a := o.Ack; a != nil && a.Count > 0 {
+		out.Latencies = append(out.Latencies, console.Latency{
+			Name: "Answer to the sender, " + share(a.Within, a.Count) + " in time",
+			P50:  seconds(a.P50), P95: seconds(a.P95), P99: seconds(a.P99), Objective: seconds(a.ObjectiveSeconds),
+		})
+	}
 	if l := o.Latency; l.Count > 0 {
-		out.Latencies = []console.Latency{{
-			Name: "From receipt to the end", P50: seconds(l.P50), P95: seconds(l.P95), P99: seconds(l.P99), Objective: seconds(l.ObjectiveSeconds),
-		}}
+		out.Latencies = append(out.Latencies, console.Latency{
+			Name: "From receipt to the end, " + share(l.Within, l.Count) + " in time",
+			P50:  seconds(l.P50), P95: seconds(l.P95), P99: seconds(l.P99), Objective: seconds(l.ObjectiveSeconds),
+		})
 	}
 	return out, nil
+}
+
+// share gives a part of a whole in percent, rounded down: 100 % means all.
+func share(part, whole int64) string {
+	return fmt.Sprintf("%.2f %%", math.Floor(float64(part)/float64(whole)*1e4)/100)
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -66,65 +77,38 @@ func (t timelines) Timeline(ctx context.Context, email *ledger.EmailDetail) ([]c
 	return out, nil
 }
 
-// destinations are the configured ones with what the workers and people say of them.
-type destinations struct {
-	db         *postgres.DB
-	configured []config.Destination
-}
+// destinations are those of the desks, by which the console pauses and resumes too.
+type destinations struct{ desks *desks.Desks }
 
 func (d destinations) List(ctx context.Context) ([]console.Destination, error) {
-	controls, err := d.db.Controls(ctx)
+	tenants, all := access.From(ctx).Tenants(access.Viewer)
+	if all {
+		tenants = nil
+	}
+	list, err := d.desks.Destinations(ctx, tenants)
 	if err != nil {
 		return nil, err
 	}
-	statuses, err := d.db.DestinationStatuses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	backlogs, err := d.db.Backlogs(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]console.Destination, 0, len(d.configured))
-	for _, c := range d.configured {
-		row := console.Destination{Name: c.Name, URL: c.URL, Backlog: backlogs[c.Name].Retrying, Failed: backlogs[c.Name].Held}
-		if oldest := backlogs[c.Name].Oldest; oldest != nil {
-			row.Oldest = *oldest
+	out := make([]console.Destination, 0, len(list))
+	for _, to := range list {
+		row := console.Destination{
+			Name: to.Name, URL: to.Host, Backlog: to.Backlog.Retrying, Failed: to.Backlog.Held, InFlight: to.InFlight, Breaker: to.Breaker,
 		}
-		for _, control := range controls {
-			if control.Destination == c.Name && control.Paused {
-				row.Paused, row.PausedBy, row.PausedAt, row.Note = true, control.Actor, control.At, control.Note
-			}
+		if to.Backlog.Oldest != nil {
+			row.Oldest = *to.Backlog.Oldest
 		}
-		for _, s := range statuses {
-			if s.Destination != c.Name || !s.Fresh {
-				continue
-			}
-			row.InFlight += s.InFlight
-			row.Breaker = worse(row.Breaker, s.Breaker)
+		if p := to.Paused; p != nil {
+			row.Paused, row.PausedBy, row.PausedAt, row.Note = true, p.Actor, p.At, p.Note
 		}
 		out = append(out, row)
 	}
 	return out, nil
 }
 
-// worse gives the state that stops more of two breakers of one destination.
-func worse(a, b string) string {
-	order := []string{"", ledger.BreakerClosed, ledger.BreakerHalfOpen, ledger.BreakerOpen}
-	return order[max(slices.Index(order, a), slices.Index(order, b), 0)]
-}
-
 func (d destinations) Pause(ctx context.Context, who access.Identity, name, note string) error {
-	return d.control(ctx, who, name, note, true)
+	return d.desks.SetPaused(ctx, who, contract.ViaConsole, name, true, note)
 }
 
 func (d destinations) Resume(ctx context.Context, who access.Identity, name, note string) error {
-	return d.control(ctx, who, name, note, false)
-}
-
-func (d destinations) control(ctx context.Context, who access.Identity, name, note string, paused bool) error {
-	if !slices.ContainsFunc(d.configured, func(c config.Destination) bool { return c.Name == name }) {
-		return fault.New(fault.NotFound, "there is no such destination")
-	}
-	return d.db.SetControl(ctx, ledger.Control{Destination: name, Paused: paused, Actor: who.Name, Note: note, At: time.Now()}, contract.ViaConsole)
+	return d.desks.SetPaused(ctx, who, contract.ViaConsole, name, false, note)
 }

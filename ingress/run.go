@@ -132,7 +132,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	if err != nil {
 		return nil, err
 	}
-	p.console, p.stopConsole, err = newConsole(file, secrets, d, keys, reg, logger)
+	p.console, p.stopConsole, err = newConsole(file, secrets, d, keys, acks{p.server.metrics.ackSeconds}, reg, logger)
 	return p, err
 }
 

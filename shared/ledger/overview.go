@@ -18,6 +18,32 @@ type Overview struct {
 	Held    []ReasonCount `json:"held"` // most first
 	// Retrying counts what waits for something that is away; most first.
 	Retrying []ReasonCount `json:"retrying"`
+	// Attention is what has been held for so long that somebody was told.
+	Attention Attention `json:"attention"`
+	// Ack is about every tenant, and nil for whom it is not.
+	Ack *Ack `json:"ack"`
+}
+
+// Attention counts the held emails that somebody was reminded of, and those that
+// were escalated, which are not among the former.
+type Attention struct {
+	Reminded  int64 `json:"reminded"`
+	Escalated int64 `json:"escalated"`
+	// Oldest is when the first of them was received; nil where there is none.
+	Oldest *time.Time `json:"oldest_received_at"`
+}
+
+// Ack is how fast one ingress answered what it accepted since it started: Within
+// counts the answers that took no longer than ObjectiveSeconds.
+type Ack struct {
+	Count            int64   `json:"count"`
+	Within           int64   `json:"within"`
+	ObjectiveSeconds float64 `json:"objective_seconds"`
+	// The quantiles are upper bounds, as fine as the buckets of the histogram
+	// mailroom_ack_seconds are, in seconds; 0 where Count is.
+	P50 float64 `json:"p50_seconds"`
+	P95 float64 `json:"p95_seconds"`
+	P99 float64 `json:"p99_seconds"`
 }
 
 // Minute counts what happened within one minute. Held counts what was received
@@ -63,3 +89,7 @@ type ReasonCount struct {
 
 // Objective is how long an email may take from its receipt to its delivery.
 const Objective = time.Minute
+
+// AckObjective is how long a sender may wait for its 2xx. It is a bound of a bucket
+// of mailroom_ack_seconds.
+const AckObjective = 500 * time.Millisecond

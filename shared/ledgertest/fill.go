@@ -196,10 +196,10 @@ func copyDeliveries(ctx context.Context, tx pgx.Tx, list []filled) error {
 	return nil
 }
 
-// indexText makes the emails findable. The index is made anew, which is much
+// indexText makes the emails findable. The indexes are made anew, which is much
 // faster than to add so many rows to it.
 func indexText(ctx context.Context, tx pgx.Tx, list []filled) error {
-	if _, err := tx.Exec(ctx, `DROP INDEX IF EXISTS email_search_trigrams`); err != nil {
+	if _, err := tx.Exec(ctx, `DROP INDEX IF EXISTS email_search_trigrams, email_search_addresses`); err != nil {
 		return fmt.Errorf("search index: %w", err)
 	}
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"email_search"}, []string{"email_id", "text"},

@@ -29,5 +29,5 @@ const (
 // OverviewSQL are the statements of the overview.
 var OverviewSQL = map[string]string{
 	"accepted": countAccepted, "delivered": countDelivered, "held": countHeld, "latency": measureLatency,
-	"states": countStates, "reasons": countReasons,
+	"attention": countAttention, "states": countStates, "reasons": countReasons,
 }

@@ -43,6 +43,10 @@ SELECT state, reason, count(*), min(received_at) FROM emails
  WHERE state IN ('quarantined', 'retrying') AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants))
  GROUP BY state, reason ORDER BY count(*) DESC, reason`
 
+	countAttention = `
+SELECT count(*) FILTER (WHERE attention = @reminded), count(*) FILTER (WHERE attention = @escalated), min(received_at)
+  FROM emails WHERE attention > 0 AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants))`
+
 	measureInbox = `
 SELECT count(*), coalesce(extract(epoch FROM now() - min(i.accepted_at)), 0)::float8
   FROM inbox i JOIN emails e ON e.id = i.email_id
@@ -56,6 +60,7 @@ func (db *DB) Overview(ctx context.Context, now time.Time, tenants []string) (*l
 	o := newOverview(now)
 	args := pgx.NamedArgs{
 		"since": o.Rate[0].At, "hour": now.Add(-time.Hour), "tenants": orAll(tenants), "objective": o.Latency.ObjectiveSeconds,
+		"reminded": contract.AttentionReminded, "escalated": contract.AttentionEscalated,
 	}
 	var batch pgx.Batch
 	for query, field := range map[string]func(*ledger.Minute) *int64{
@@ -81,6 +86,9 @@ func (db *DB) Overview(ctx context.Context, now time.Time, tenants []string) (*l
 		return err //nolint:wrapcheck // classified below
 	})
 	batch.Queue(countReasons, args).Query(func(rows pgx.Rows) error { return fillReasons(rows, o) })
+	batch.Queue(countAttention, args).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&o.Attention.Reminded, &o.Attention.Escalated, &o.Attention.Oldest)
+	})
 	batch.Queue(measureInbox, args).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&o.Inbox.Waiting, &o.Inbox.OldestSeconds)
 	})

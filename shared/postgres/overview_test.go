@@ -59,6 +59,24 @@ func TestOverview(t *testing.T) {
 	require.Len(t, o.Held, 2)
 	require.Equal(t, ledger.ReasonCount{Reason: contract.Unroutable, Count: 2, Oldest: now.Add(-3 * time.Hour)}, o.Held[0])
 	require.Len(t, o.Retrying, 1)
+	require.Equal(t, ledger.Attention{}, o.Attention)
+	require.Nil(t, o.Ack)
+
+	for id, level := range map[string]int{"h1": contract.AttentionReminded, "h2": contract.AttentionReminded, "h3": contract.AttentionEscalated} {
+		email, err := db.FindEmail(ctx, "", id)
+		require.NoError(t, err)
+		require.NoError(t, db.Attend(ctx, contract.RemindInput{
+			Email: contract.Email{ID: email.ID}, Level: level, Sequence: 1, AtUnixMilli: now.UnixMilli(),
+		}))
+	}
+	o, err = db.Overview(ctx, now, nil)
+	require.NoError(t, err)
+	oldest := now.Add(-3 * time.Hour)
+	require.Equal(t, ledger.Attention{Reminded: 2, Escalated: 1, Oldest: &oldest}, o.Attention)
+	o, err = db.Overview(ctx, now, []string{"default"})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, o.Attention.Reminded)
+	require.Zero(t, o.Attention.Escalated)
 
 	o, err = db.Overview(ctx, now, []string{"acme"})
 	require.NoError(t, err)
@@ -79,6 +97,7 @@ func TestOverviewPlans(t *testing.T) {
 	for name, sql := range postgres.OverviewSQL {
 		plan := explain(t, conn, sql, pgx.NamedArgs{
 			"since": time.Now().Add(-time.Hour), "hour": time.Now().Add(-time.Hour), "tenants": nil, "objective": 60.0,
+			"reminded": contract.AttentionReminded, "escalated": contract.AttentionEscalated,
 		})
 		require.NotContains(t, plan, "Seq Scan on emails", name+"\n"+plan)
 	}

@@ -23,6 +23,9 @@ const (
 	// searchWindow is how many of the newest ids are looked at before anything
 	// else: what fits many emails is found there without reading all of them.
 	searchWindow = 2000
+	// searchReach is how many of the newest ids a page goes through where no index
+	// helps, because the text is too short for one.
+	searchReach = 20_000
 	// searchUnstored is how many of the newest emails that are not stored yet a
 	// search looks at. An exact id is found whatever their number.
 	searchUnstored = 10_000
@@ -127,11 +130,9 @@ func ask(f ledger.Filter, before int64, limit int) search {
 		`EXISTS (SELECT FROM deliveries d WHERE d.destination = @destination AND d.email_id = e.id)`,
 		"destination", clean(f.Destination))
 	add(&s.text, f.Query != "", `t.text LIKE @query`, "query", within(f.Query))
-	// The whole text is asked as well, because it is what has an index.
-	add(&s.text, f.Sender != "",
-		`t.text LIKE @sender AND split_part(t.text, E'\n', 4) LIKE @sender`, "sender", within(f.Sender))
-	add(&s.text, f.Recipient != "",
-		`t.text LIKE @recipient AND split_part(t.text, E'\n', 5) LIKE @recipient`, "recipient", within(f.Recipient))
+	// Each line has an index of its own; see migration 0018.
+	add(&s.text, f.Sender != "", `split_part(t.text, E'\n', 4) LIKE @sender`, "sender", within(f.Sender))
+	add(&s.text, f.Recipient != "", `split_part(t.text, E'\n', 5) LIKE @recipient`, "recipient", within(f.Recipient))
 	s.event = f.Query != "" && f.Sender == "" && f.Recipient == ""
 	return s
 }
@@ -215,8 +216,35 @@ func (s *search) exact(query string) string {
 		where(s.bounds("e.id"), s.email) + newest("e.id", false)
 }
 
+// indexed reports whether an index serves any of the texts of f: it takes three
+// letters or digits in a row.
+func indexed(f ledger.Filter) bool {
+	for _, text := range []string{f.Query, f.Sender, f.Recipient} {
+		run := 0
+		for _, r := range text {
+			if run++; !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+				run = 0
+			}
+			if run == 3 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// byTextAlone reports whether a filter asks for a text and for nothing that would
+// leave few rows to look through. Tenants leaves any number.
+func byTextAlone(f ledger.Filter) bool {
+	text := f.Query + f.Sender + f.Recipient
+	return text != "" && f.State == "" && f.Reason == "" && f.Source == "" && f.Tenant == "" && f.Destination == "" &&
+		f.Since.IsZero() && f.Until.IsZero()
+}
+
 // ListEmails gives the emails that f chooses, newest first, and the cursor of
-// the next page, which is empty on the last. A query that is, to the letter, the
+// the next page, which is empty on the last. A page may have fewer emails than its
+// limit, or none, and a next one all the same: where only reading every row would
+// answer a page goes so far and no further. A query that is, to the letter, the
 // event id or the message id of emails that f may see gives these and no others. A
 // cursor that this method did not make is request_invalid.
 func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
@@ -229,11 +257,14 @@ func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRo
 		limit = ledger.DefaultLimit
 	}
 	limit = min(limit, ledger.MaxLimit)
-	list, err := db.search(ctx, f, before, limit+1)
+	list, rest, err := db.search(ctx, f, before, limit+1)
 	if err != nil {
 		return nil, "", classify("list emails", err)
 	}
 	if len(list) <= limit {
+		if rest > 0 {
+			return list, cursorAfter(rest), nil
+		}
 		return list, "", nil
 	}
 	list = list[:limit]
@@ -242,34 +273,43 @@ func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRo
 
 // search looks where the answer is likely first. What fits many emails is found
 // among the newest ids, what fits few by an index over all of them; the planner
-// cannot know which it is, because it cannot know how often a term is there.
-func (db *DB) search(ctx context.Context, f ledger.Filter, before int64, limit int) ([]ledger.EmailRow, error) {
+// cannot know which it is, because it cannot know how often a term is there. Where
+// rest is not 0 only ids from there on were looked at.
+func (db *DB) search(ctx context.Context, f ledger.Filter, before int64, limit int) (list []ledger.EmailRow, rest int64, err error) {
 	s := ask(f, before, limit)
 	if s.everything() {
-		return db.rowsOf(ctx, s.ids(true), s.args)
+		list, err = db.rowsOf(ctx, s.ids(true), s.args)
+		return list, 0, err
 	}
 	if f.Query != "" && !strings.ContainsFunc(f.Query, unicode.IsSpace) {
-		list, err := db.rowsOf(ctx, s.exact(f.Query), s.args)
+		list, err = db.rowsOf(ctx, s.exact(f.Query), s.args)
 		if err != nil || len(list) > 0 {
-			return list, err
+			return list, 0, err
 		}
 	}
 	top := before
 	if top == 0 {
 		const last = `SELECT coalesce(max(id), 0) + 1 FROM emails`
 		if err := db.pool.QueryRow(ctx, last).Scan(&top); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	if s.after = top - searchWindow; s.after <= 0 {
-		return db.rowsOf(ctx, s.ids(true), s.args)
+	reach := int64(searchWindow)
+	bounded := byTextAlone(f) && !indexed(f)
+	if bounded {
+		reach = searchReach
 	}
-	list, err := db.rowsOf(ctx, s.ids(true), s.args)
-	if err != nil || len(list) == limit {
-		return list, err
+	s.after = max(top-reach, 0)
+	list, err = db.rowsOf(ctx, s.ids(true), s.args)
+	switch {
+	case err != nil || len(list) == limit || s.after == 0:
+		return list, 0, err
+	case bounded:
+		return list, s.after + 1, nil
 	}
 	s.after = 0
-	return db.rowsOf(ctx, s.ids(false), s.args)
+	list, err = db.rowsOf(ctx, s.ids(false), s.args)
+	return list, 0, err
 }
 
 // rowsOf reads the rows of the ids that a statement gives, newest first.

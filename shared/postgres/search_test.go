@@ -109,6 +109,38 @@ func TestSearchFinds(t *testing.T) {
 	}
 }
 
+// TestSearchGoesSoFarPerPage: what no index finds is looked for page by page, each
+// going so far, and is found in the end.
+func TestSearchGoesSoFarPerPage(t *testing.T) {
+	t.Parallel()
+	db, conn := fillLedger(t, 50_000, 500)
+	for _, row := range []struct {
+		f     ledger.Filter
+		pages int // 0: any number
+	}{
+		{ledger.Filter{Query: "qz"}, 3},
+		{ledger.Filter{Query: "qz", Tenants: []string{"default"}}, 3},
+		{ledger.Filter{Query: "qz", State: contract.Quarantined}, 1},
+		{ledger.Filter{Query: "qzx"}, 1},
+		{ledger.Filter{Query: "#9"}, 0},
+		{ledger.Filter{Sender: "@q"}, 0},
+	} {
+		want := slowly(t, conn, row.f)
+		var got []string
+		pages := 0
+		for row.f.Limit = ledger.MaxLimit; pages == 0 || row.f.Cursor != ""; pages++ {
+			page, next, err := db.ListEmails(t.Context(), row.f)
+			require.NoError(t, err)
+			got = append(got, ids(page)...)
+			row.f.Cursor = next
+		}
+		require.Equal(t, want, got, "%+v", row.f)
+		if row.pages > 0 {
+			require.Equal(t, row.pages, pages, "%+v", row.f)
+		}
+	}
+}
+
 // slowly reads every row.
 func slowly(t *testing.T, conn *pgx.Conn, f ledger.Filter) []string {
 	t.Helper()
@@ -169,7 +201,7 @@ func TestSearchPlans(t *testing.T) {
 	questions := hard(time.Now())
 	for _, name := range []string{
 		"held", "held for a reason", "discarded", "processing, none", "rare word", "rare word, held", "no match", "number",
-		"sender", "rare destination", "no destination", "rare tenant", "rare source", "rare tenants", "rare tenant, held",
+		"sender", "sender, no match", "recipient, no match", "rare destination", "no destination", "rare tenant", "rare source", "rare tenants", "rare tenant, held",
 		"an hour long ago", "hour, word, state", "destination of rare word",
 	} {
 		sql, args := postgres.SearchSQL(questions[name])

@@ -229,6 +229,8 @@ type Overview struct {
 	Latencies   []Latency
 	InboxDepth  int64
 	InboxOldest time.Time
+	// Reminded and Escalated count held emails that somebody was told of.
+	Reminded, Escalated int64
 }
 
 // StateCount is how many emails are in one state.

@@ -45,6 +45,11 @@ type Messages interface {
 	Message(ctx context.Context, m *ledger.Manifest) (*mail.Message, error)
 }
 
+// Acks measures how fast the ingress answers senders, of every tenant.
+type Acks interface {
+	Acks() (*ledger.Ack, error)
+}
+
 // Config is what is configured.
 type Config struct {
 	Destinations []config.Destination
@@ -57,6 +62,7 @@ type Config struct {
 type Deps struct {
 	Ledger   Ledger
 	Messages Messages
+	Acks     Acks             // nil: how fast senders are answered is not known here
 	Now      func() time.Time // nil means time.Now
 }
 
@@ -145,6 +151,9 @@ func (d *Desks) Overview(ctx context.Context, tenants []string) (*ledger.Overvie
 			measuring, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 			m.o, m.err = d.deps.Ledger.Overview(measuring, now, tenants)
+			if m.err == nil && d.deps.Acks != nil && tenants == nil {
+				m.o.Ack, m.err = d.deps.Acks.Acks()
+			}
 		}()
 	}
 	d.mu.Unlock()

@@ -90,6 +90,12 @@ func (m fakeMessages) Message(context.Context, *ledger.Manifest) (*mail.Message,
 	return &mail.Message{Headers: []mail.Header{{Name: "X-Priority", Value: "1"}}}, m.err
 }
 
+type fakeAcks struct{}
+
+func (fakeAcks) Acks() (*ledger.Ack, error) {
+	return &ledger.Ack{Count: 10, Within: 9, ObjectiveSeconds: 0.5}, nil
+}
+
 type testBundle struct {
 	*desks.Desks
 	ledger *fakeLedger
@@ -110,7 +116,7 @@ func setup(t *testing.T) *testBundle {
 			{Name: "all", When: config.When{Sender: "*@partner.example", Subject: "*order*", Source: "mailparse"}, To: []string{"crm"}},
 		},
 		Tenants: []config.Tenant{{Name: "default", Domains: []string{"yourapp.example"}}, {Name: "acme"}},
-	}, desks.Deps{Ledger: b.ledger, Messages: fakeMessages{}, Now: func() time.Time { return b.now }})
+	}, desks.Deps{Ledger: b.ledger, Messages: fakeMessages{}, Acks: fakeAcks{}, Now: func() time.Time { return b.now }})
 	require.NoError(t, err)
 	return b
 }
@@ -211,14 +217,17 @@ func TestOverviewIsMeasuredOnce(t *testing.T) {
 	require.Equal(t, 1, b.ledger.asked())
 
 	for as, want := range map[string][]string{"local": {"default"}, "foreign": {"acme"}} {
-		status, _ := b.ask(t, as, http.MethodGet, "/api/v1/overview", "")
+		status, out := b.ask(t, as, http.MethodGet, "/api/v1/overview", "")
 		require.Equal(t, http.StatusOK, status)
+		require.Nil(t, out["ack"], "it is about every tenant")
 		require.Equal(t, want, b.ledger.tenants[len(b.ledger.tenants)-1], as)
 	}
 	require.Equal(t, 3, b.ledger.asked())
 	status, out := b.ask(t, "viewer", http.MethodGet, "/api/v1/overview", "")
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "2026-11-02T10:00:00Z", out["now"])
+	ack, _ := out["ack"].(map[string]any)
+	require.Equal(t, 9.0, ack["within"])
 	require.Equal(t, 3, b.ledger.asked())
 
 	b.now = b.now.Add(3 * time.Second)
