@@ -130,7 +130,7 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 	require.NoError(t, os.WriteFile(path, text.Bytes(), 0o600))
 	vars := stack.DevDefaults().With(stack.Vars{
 		"WEBHOOK_SECRET": webhookSecret, "OPERATOR_TOKEN": operatorToken,
-		"BOB_TOKEN": bobToken, "VERA_TOKEN": veraToken, "OSCAR_TOKEN": oscarToken, "PATH": os.Getenv("PATH"), "MAILROOM_LOG_LEVEL": "debug",
+		"BOB_TOKEN": bobToken, "VERA_TOKEN": veraToken, "OSCAR_TOKEN": oscarToken, "EVE_TOKEN": eveToken, "PATH": os.Getenv("PATH"), "MAILROOM_LOG_LEVEL": "debug",
 	})
 	options := stack.Options{
 		Dir: dir, Bin: bin, Services: stack.Programs(), Infra: infra, Ports: ports, Config: path, Vars: vars,
