@@ -78,14 +78,10 @@ func (e *inboundEmail) hear(ctx workflow.Context) {
 			e.ignore(ctx, s, "its input is not a JSON object with the fields of a decision")
 		})
 	}
+	next.AddReceive(e.hush, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) }) // the last: after all signals
 	for {
 		next.Select(ctx)
 	}
-}
-
-// unheard reports whether a signal waits to be heard.
-func (e *inboundEmail) unheard(ctx workflow.Context) bool {
-	return slices.ContainsFunc(signals, func(s signal) bool { return workflow.GetSignalChannel(ctx, s.name).Len() > 0 })
 }
 
 // heard carries a signal out, if there is something to decide.
@@ -309,6 +305,7 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	if r.Intent != 0 {
 		e.taken[r.Intent] = true
 	}
+	e.commit(ctx)
 	if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
 		if missing = e.approve(r); missing > 0 {
 			e.announce(ctx, &r, e.state)
@@ -341,6 +338,26 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	e.enter(ctx, contract.Processing, "", "", &r)
 	e.refresh(ctx) // another leg may still wait
 	return 0
+}
+
+// changeCommit guards the wait for a decision to be kept.
+const changeCommit = "commit-decisions"
+
+// commit lets nothing follow from a decision before Temporal has it. What runs
+// inside the worker, the fast tries, runs before the workflow task that asked for it
+// is complete; when that fails, because something new has come, the task is done
+// over, and another decision may come first. A timer ends the task.
+func (e *inboundEmail) commit(ctx workflow.Context) {
+	if workflow.GetVersion(ctx, changeCommit, workflow.DefaultVersion, 1) < 1 {
+		return
+	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	e.committing++
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		summary := workflow.TimerOptions{Summary: "keep the decision"}
+		_ = workflow.NewTimerWithOptions(ctx, time.Millisecond, summary).Get(ctx, nil) // nothing cancels it
+		e.committing--
+	})
 }
 
 // applyEdits lays what was decided over the email, before a step reads it again.

@@ -121,8 +121,13 @@ func heldTimes(ctx context.Context, c client.Client, id string, sc scenario, s *
 
 func fetch(ctx context.Context, t *testing.T, c client.Client, id string) *historypb.History {
 	t.Helper()
+	return fetchRun(ctx, t, c, id, "")
+}
+
+func fetchRun(ctx context.Context, t *testing.T, c client.Client, id, run string) *historypb.History {
+	t.Helper()
 	h := &historypb.History{}
-	events := c.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := c.GetWorkflowHistory(ctx, id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		require.NoError(t, err)

@@ -161,31 +161,37 @@ func (e *inboundEmail) hold(ctx workflow.Context, h *held) outcome {
 // await waits until somebody decides, or the hold goes on in a new run. It gives
 // false when a time has come that h.next told.
 func (e *inboundEmail) await(ctx workflow.Context, h *held) (outcome, bool) {
-	over := func() bool { return h.action != "" || e.discarded }
+	decided := func() bool { return h.action != "" || e.discarded }
 	var rings workflow.Future
-	if at := h.next(); !at.IsZero() && !over() {
+	if at := h.next(); !at.IsZero() && !decided() {
 		timer, stop := workflow.WithCancel(ctx)
 		defer stop()
 		rings = workflow.NewTimerWithOptions(timer, max(at.Sub(workflow.Now(ctx)), 0),
 			workflow.TimerOptions{Summary: "held at " + h.name + ": " + h.nextIs()})
 	}
-	err := workflow.Await(ctx, func() bool {
-		return over() || rings != nil && rings.IsReady() || e.renewable(ctx)
-	})
-	switch {
-	case e.discarded:
-		return ended, true
-	case h.action != "":
-		return passed, true
-	case err != nil: // the context of a leg ends when another takes the email back
-		e.held = slices.DeleteFunc(e.held, func(o *held) bool { return o == h })
-		e.refresh(ctx)
-		return backed, true
-	case rings != nil && rings.IsReady():
-		return passed, false
+	for {
+		err := workflow.Await(ctx, func() bool {
+			if decided() {
+				return e.committing == 0
+			}
+			return rings != nil && rings.IsReady() || e.renewable(ctx)
+		})
+		switch {
+		case e.discarded:
+			return ended, true
+		case h.action != "":
+			return passed, true
+		case err != nil: // the context of a leg ends when another takes the email back
+			e.held = slices.DeleteFunc(e.held, func(o *held) bool { return o == h })
+			e.refresh(ctx)
+			return backed, true
+		case rings != nil && rings.IsReady():
+			return passed, false
+		}
+		if e.settled(ctx) {
+			return anew, true
+		}
 	}
-	e.anew = true
-	return anew, true
 }
 
 // waive notes that a person let these reasons pass. It gives false when the step

@@ -60,13 +60,15 @@ type inboundEmail struct {
 	edits     []int64        // decided and not yet laid over the email
 	saves     int            // edits that were written down in this run
 
-	from    contract.Step // where its way begins
-	back    contract.Step // the earlier step that a decision takes it up at
-	resumed []*held       // holds that go on from the run before
-	aside   int           // coroutines that do something beside the way of the email
-	stale   bool          // the history has become long enough for a new run
-	resend  bool          // what is done is looked at again once it was routed
-	anew    bool          // the new run is decided on
+	from       contract.Step    // where its way begins
+	back       contract.Step    // the earlier step that a decision takes it up at
+	resumed    []*held          // holds that go on from the run before
+	committing int              // decisions that Temporal is yet to keep
+	aside      int              // coroutines that do something beside the way of the email
+	hush       workflow.Channel // is received from when every signal was heard
+	stale      bool             // the history has become long enough for a new run
+	resend     bool             // what is done is looked at again once it was routed
+	anew       bool             // the new run is decided on
 
 	routes    []string
 	inspected contract.Inspected
@@ -95,6 +97,7 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 		waived: map[contract.Reason]bool{},
 		taken:  map[int64]bool{},
 		from:   contract.StepStore,
+		hush:   workflow.NewNamedChannel(ctx, "hush"),
 	}
 	if in.Resumed != nil {
 		e.takeUp(in.Resumed)

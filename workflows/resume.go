@@ -15,7 +15,7 @@ const maxEvents = 2000
 
 // renewable reports whether the wait for a person goes on in a new run now: there
 // is a reason to, everything of the email waits for a person, the ledger knows all,
-// and no signal, update or activity is under way that the new run would not see.
+// and no update or activity is under way that the new run would not see.
 func (e *inboundEmail) renewable(ctx workflow.Context) bool {
 	if e.anew { // another leg has found so, and nothing has happened since
 		return true
@@ -24,7 +24,18 @@ func (e *inboundEmail) renewable(ctx workflow.Context) bool {
 	return (e.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
 		e.in.Email.ID != 0 && len(e.held) > 0 && e.planned() && e.allHeld() &&
 		len(e.waiting) == 0 && len(e.edits) == 0 && e.aside == 0 && e.ledger.empty() &&
-		workflow.AllHandlersFinished(ctx) && !e.unheard(ctx)
+		workflow.AllHandlersFinished(ctx)
+}
+
+// settled reports whether the run may end: once every signal that has come is heard,
+// the reason for it must still hold. A signal that a receiver was given and has not
+// looked at is in no channel any more; it would be lost with the run.
+func (e *inboundEmail) settled(ctx workflow.Context) bool {
+	if !e.anew {
+		e.hush.Send(ctx, nil) // is received when there is no signal left
+		e.anew = e.renewable(ctx)
+	}
+	return e.anew
 }
 
 // planned reports whether every hold has a plan; in runs from before there were

@@ -23,6 +23,7 @@ type script struct {
 	deliver func(ctx context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error)
 	record  func(n int) error
 	plan    func(in contract.HoldInput) contract.HoldPlan
+	planErr error
 	intents map[int64]contract.IntentResult
 	intent  func(n int) error
 	edit    func(in contract.SaveEditInput) (contract.SaveEditResult, error)
@@ -160,6 +161,9 @@ func (s *script) Record(_ context.Context, in contract.RecordInput) error {
 // Plan gives what the defaults of the configuration do.
 func (s *script) Plan(_ context.Context, in contract.HoldInput) (contract.HoldPlan, error) {
 	s.calls.next("Plan")
+	if s.planErr != nil {
+		return contract.HoldPlan{}, s.planErr
+	}
 	if s.plan != nil {
 		return s.plan(in), nil
 	}

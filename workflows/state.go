@@ -173,7 +173,7 @@ func (q *ledgerQueue) empty() bool { return len(q.queue) == 0 }
 // email has a row.
 func (e *inboundEmail) writeLedger(ctx workflow.Context) {
 	for {
-		if err := workflow.Await(ctx, func() bool { return !e.ledger.empty() && e.in.Email.ID != 0 }); err != nil {
+		if err := workflow.Await(ctx, func() bool { return !e.ledger.empty() && e.in.Email.ID != 0 && e.committing == 0 }); err != nil {
 			return
 		}
 		in := e.ledger.queue[0]
