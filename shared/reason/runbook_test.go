@@ -1,0 +1,46 @@
+package reason_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/reason"
+)
+
+// TestRunbook: every reason has its section, whole; what can be mended in bulk has the
+// command for it; and there is no section of a reason that is none.
+func TestRunbook(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../deploy/docs/runbook.md")
+	require.NoError(t, err)
+	sections := map[string]string{}
+	for _, s := range strings.Split(string(text), "\n## ")[1:] {
+		title, body, _ := strings.Cut(s, "\n")
+		sections[title] = body
+	}
+	for _, r := range contract.Reasons {
+		x := reason.Text(r)
+		body, ok := sections[x.Runbook]
+		require.True(t, ok, "no section %q", x.Runbook)
+		for _, part := range []string{"**What it means.** ", "**How to find out.** ", "**What helps.** "} {
+			require.Contains(t, body, part, r)
+		}
+		if x.Fixable {
+			require.Contains(t, body, "mailctl emails retry --all --reason "+string(r)+" ", r)
+		}
+		if x.Away {
+			require.NotContains(t, body, "--all", r)
+		}
+	}
+	known := regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
+	for title := range sections {
+		if known.MatchString(title) {
+			require.Equal(t, title, reason.Text(contract.Reason(title)).Runbook, "a section of an unknown reason")
+		}
+	}
+}
