@@ -26,7 +26,7 @@ func (w *holdWorld) Plan(in contract.HoldInput) contract.HoldPlan {
 	return contract.HoldPlan{Approvals: len(in.Reasons)}
 }
 
-func (w *holdWorld) Intent(_ context.Context, in contract.IntentInput) (contract.IntentResult, error) {
+func (w *holdWorld) Intent(context.Context, contract.IntentInput) (contract.IntentResult, error) {
 	return contract.IntentResult{Action: contract.Retry, Actor: "ann"}, w.err
 }
 

@@ -65,8 +65,8 @@ func (c *chain) run(in contract.InboundEmailInput) contract.InboundEmailResult {
 		e := env(c.t, c.script)
 		e.SetStartTime(c.now)
 		for _, ev := range c.events {
-			if at := c.start.Add(ev.after); !ev.done && !at.Before(c.now) {
-				e.RegisterDelayedCallback(func() { ev.done = true; ev.do(e) }, at.Sub(c.now))
+			if !ev.done { // one that came as a run ended goes to the next
+				e.RegisterDelayedCallback(func() { ev.done = true; ev.do(e) }, max(c.start.Add(ev.after).Sub(c.now), 0))
 			}
 		}
 		e.ExecuteWorkflow(workflows.InboundEmail, in)

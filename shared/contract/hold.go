@@ -99,6 +99,8 @@ type Resumed struct {
 	Held      []ResumedHold `json:"held"`
 	Waived    []Reason      `json:"waived,omitempty"`
 	Routes    []string      `json:"routes,omitempty"`
+	Inspected Inspected     `json:"inspected,omitzero"`
+	Routed    Routed        `json:"routed,omitzero"`
 	Legs      []ResumedLeg  `json:"legs,omitempty"`
 	Budgets   Budgets       `json:"budgets,omitzero"`
 	Decisions int           `json:"decisions,omitempty"`

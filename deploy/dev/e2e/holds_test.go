@@ -121,7 +121,7 @@ type tried struct {
 // is. One wins, everybody else is told so, and the ledger agrees with what was told.
 func TestHundredInterleavings(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // a seed
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	w := newWorld(t, nil)
 	var wg sync.WaitGroup
@@ -130,7 +130,7 @@ func TestHundredInterleavings(t *testing.T) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			w.interleave(rand.New(rand.NewPCG(seed, uint64(i)))) //nolint:gosec // reproducible on purpose
+			w.interleave(rand.New(rand.NewPCG(seed, uint64(i))))
 		})
 	}
 	wg.Wait()
