@@ -95,6 +95,18 @@ func TestReplaysOfTheConsole(t *testing.T) {
 	require.Empty(t, list)
 }
 
+// TestDestinationsShowNoPath: viewers see the page, and a path may hold a secret.
+func TestDestinationsShowNoPath(t *testing.T) {
+	t.Parallel()
+	whole, err := desks.New(desks.Config{
+		Destinations: []config.Destination{{Name: "crm", URL: "https://u:p@crm.example:8443/hooks/secret?k=v"}},
+	}, desks.Deps{Ledger: pgtest.New(t)})
+	require.NoError(t, err)
+	list, err := destinations{whole}.List(access.With(t.Context(), operatorOfAll))
+	require.NoError(t, err)
+	require.Equal(t, []console.Destination{{Name: "crm", URL: "crm.example:8443"}}, list)
+}
+
 func TestAuditOfTheConsole(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()

@@ -39,7 +39,7 @@ func TestSetControl(t *testing.T) {
 	entries, err := db.Audit(ctx, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
-	require.Equal(t, "destination", string(entries[0].Kind))
+	require.Equal(t, "destination", entries[0].Kind)
 	require.Equal(t, "olga", entries[0].Actor)
 	require.Equal(t, "mailctl", entries[0].Via)
 	var body map[string]string

@@ -83,7 +83,7 @@ func (db *DB) Overview(ctx context.Context, now time.Time, tenants []string) (*l
 		for _, s := range contract.States {
 			o.States = append(o.States, ledger.StateCount{State: s, Count: counts[s]})
 		}
-		return err //nolint:wrapcheck // classified below
+		return err
 	})
 	batch.Queue(countReasons, args).Query(func(rows pgx.Rows) error { return fillReasons(rows, o) })
 	batch.Queue(countAttention, args).QueryRow(func(row pgx.Row) error {
@@ -125,7 +125,7 @@ func fillMinutes(rows pgx.Rows, rate []ledger.Minute, field func(*ledger.Minute)
 		}
 		return nil
 	})
-	return err //nolint:wrapcheck // classified by the caller
+	return err
 }
 
 func fillReasons(rows pgx.Rows, o *ledger.Overview) error {
@@ -141,5 +141,5 @@ func fillReasons(rows pgx.Rows, o *ledger.Overview) error {
 		}
 		return nil
 	})
-	return err //nolint:wrapcheck // classified by the caller
+	return err
 }

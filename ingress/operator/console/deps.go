@@ -92,7 +92,8 @@ type Destinations interface {
 
 // Destination is the state of one.
 type Destination struct {
-	Name, URL string
+	Name string
+	URL  string // its host alone: a path may hold a secret
 	// Breaker is closed, half-open, open, or empty when no worker has told.
 	Breaker  string
 	Paused   bool

@@ -95,7 +95,7 @@ func New(cfg Config, deps Deps) (*Desks, error) {
 	}
 	compiled, err := rules.New(cfg.Routes, cfg.Tenants)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // names the route
+		return nil, err
 	}
 	return &Desks{
 		cfg: cfg, deps: deps, rules: compiled, version: rules.Version(cfg.Routes, cfg.Tenants),

@@ -41,15 +41,15 @@ type Destination struct {
 func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destination, error) {
 	controls, err := d.deps.Ledger.Controls(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says what was being done
+		return nil, err
 	}
 	statuses, err := d.deps.Ledger.DestinationStatuses(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the same
+		return nil, err
 	}
 	backlogs, err := d.deps.Ledger.Backlogs(ctx, tenants)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the same
+		return nil, err
 	}
 	out := make([]Destination, 0, len(d.cfg.Destinations))
 	for _, to := range d.cfg.Destinations {
@@ -124,7 +124,7 @@ func (d *Desks) SetPaused(ctx context.Context, who access.Identity, via contract
 	case !access.Plain(strings.NewReplacer("\n", "", "\t", "").Replace(note)):
 		return fault.New(fault.RequestInvalid, "note must not hold control characters")
 	}
-	//nolint:wrapcheck // says what was being done
+
 	return d.deps.Ledger.SetControl(ctx, ledger.Control{Destination: name, Paused: paused, Actor: who.Name, Note: note}, via)
 }
 

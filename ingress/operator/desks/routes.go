@@ -124,14 +124,14 @@ func (d *Desks) Test(ctx context.Context, who access.Identity, in Sample) (rules
 	}
 	email, err := d.deps.Ledger.FindEmail(ctx, in.Source, in.Email)
 	if err != nil {
-		return rules.Explanation{}, err //nolint:wrapcheck // says what was being done
+		return rules.Explanation{}, err
 	}
 	if who.In(email.Tenant) < access.Viewer {
 		return rules.Explanation{}, fault.New(fault.NotFound, "no email with this id")
 	}
 	m, err := d.deps.Ledger.Manifest(ctx, email.ID)
 	if err != nil {
-		return rules.Explanation{}, err //nolint:wrapcheck // the same
+		return rules.Explanation{}, err
 	}
 	facts := rules.Facts{
 		Recipients: m.Recipients, Sender: m.Sender, Subject: m.Subject, Source: email.Source, Tenant: email.Tenant,
@@ -139,7 +139,7 @@ func (d *Desks) Test(ctx context.Context, who access.Identity, in Sample) (rules
 	if d.rules.NeedsHeaders() && d.deps.Messages != nil {
 		message, err := d.deps.Messages.Message(ctx, m)
 		if err != nil {
-			return rules.Explanation{}, err //nolint:wrapcheck // the same
+			return rules.Explanation{}, err
 		}
 		facts.Headers = message.Headers
 	}
