@@ -171,10 +171,12 @@ func (w *world) interleave(r *rand.Rand) {
 	}
 	require.Equal(w.t, map[string]string{"approve": "delivered", "discard": "discarded"}[won.Action], end.State)
 	require.Equal(w.t, effects, w.effects(id))
-	heard := 0
+	heard, unknown := 0, 0
 	for _, d := range all {
 		switch {
 		case d.way == "signal":
+		case strings.Contains(d.answer, "look at the email's state before you decide again"): // a slow machine
+			unknown++
 		case d.taken:
 			heard++
 			require.Equal(w.t, []string{d.action, d.note, d.way}, []string{won.Action, won.Note, won.Via}, "who was told so has decided")
@@ -184,7 +186,7 @@ func (w *world) interleave(r *rand.Rand) {
 		}
 	}
 	require.LessOrEqual(w.t, heard, 1)
-	if won.Via != "signal" {
+	if won.Via != "signal" && unknown == 0 {
 		require.Equal(w.t, 1, heard, "%+v", won)
 	}
 	require.Equal(w.t, map[string]string{"api": "ada", "update": "eve (claimed)", "signal": "eve (claimed)"}[won.Via], won.Actor)
