@@ -121,6 +121,9 @@ func (r *report) print(out io.Writer) {
 	if r.Nothing > 0 {
 		r.way(row)
 	}
+	if r.Desk != nil {
+		r.Desk.rows(row)
+	}
 	row("accepted, delivered, effects, repeats", fmt.Sprintf("%d, %d, %d, %d", r.Audit.Accepted, r.Audit.Delivered, r.Audit.Effects, r.Audit.Repeats),
 		"equal", r.Audit.Accepted == r.Audit.Delivered && r.Audit.Accepted == r.Audit.Effects)
 	_ = w.Flush()

@@ -98,6 +98,7 @@ func (s *sender) post(ctx context.Context, body []byte) (time.Duration, error) {
 type acks struct {
 	Rate  float64 `json:"accepted_per_second"`
 	P50   float64 `json:"ack_p50_ms"`
+	P95   float64 `json:"ack_p95_ms"`
 	P99   float64 `json:"ack_p99_ms"`
 	P999  float64 `json:"ack_p999_ms"`
 	Count int     `json:"count"`
@@ -110,7 +111,7 @@ func summarise(took []time.Duration, wall time.Duration) acks {
 		return float64(took[i].Microseconds()) / 1000
 	}
 	return acks{
-		Rate: float64(len(took)) / wall.Seconds(), P50: at(.5), P99: at(.99), P999: at(.999), Count: len(took),
+		Rate: float64(len(took)) / wall.Seconds(), P50: at(.5), P95: at(.95), P99: at(.99), P999: at(.999), Count: len(took),
 	}
 }
 
