@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // names of made-up rows
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -158,12 +158,12 @@ func (b *bench) fill(ctx context.Context) error {
 	const rows = `
 INSERT INTO emails (source, event_id, body_sha256, workflow_id, tenant, correlation_id, size, received_at, state, reason, detail,
        sequence, closed_at, raw_key, message_id, subject, sender, recipients, routes)
-SELECT 'mailparse', 'fill_' || md5(n::text), sha256(n::text::bytea), 'fill_' || md5(n::text), 'default', md5(n::text), 4096,
+SELECT 'mailparse', 'fill_' || encode(sha256(n::text::bytea), 'hex'), sha256(n::text::bytea), 'fill_' || encode(sha256(n::text::bytea), 'hex'), 'default', encode(sha256(n::text::bytea), 'hex'), 4096,
        now() - (n * interval '20 seconds'),
        CASE WHEN n % $2 = 0 THEN 'quarantined' ELSE 'delivered' END,
        CASE WHEN n % $2 = 0 THEN (ARRAY['infected','unroutable','schema_invalid','downstream_rejected','manual_hold'])[1 + n / $2 % 5] ELSE '' END,
        '', 3, CASE WHEN n % $2 = 0 THEN NULL ELSE now() - (n * interval '20 seconds') + interval '1 second' END,
-       'raw/' || n, '<' || md5('m' || n) || '@mail.example>',
+       'raw/' || n, '<' || encode(sha256(('m' || n)::bytea), 'hex') || '@mail.example>',
        (ARRAY['Question about an order','Invoice','Re: your ticket','Welcome','Delivery notice'])[1 + n % 5] || ' ' || n,
        'person' || n % 5000 || '@sender' || n % 300 || '.example', ARRAY['support@yourapp.example', 'team' || n % 50 || '@yourapp.example'],
        ARRAY['support']
@@ -216,12 +216,10 @@ func (b *bench) questions() []question {
 }
 
 // fillID and fillMessageID give what fill calls its nth email.
-func fillID(n int) string {
-	return fmt.Sprintf("fill_%x", md5.Sum(strconv.AppendInt(nil, int64(n), 10)))
-} //nolint:gosec // as SQL has it
+func fillID(n int) string { return fmt.Sprintf("fill_%x", sha256.Sum256([]byte(strconv.Itoa(n)))) }
 func fillMessageID(n int) string {
-	return fmt.Sprintf("<%x@mail.example>", md5.Sum([]byte("m"+strconv.Itoa(n))))
-} //nolint:gosec // as SQL has it
+	return fmt.Sprintf("<%x@mail.example>", sha256.Sum256([]byte("m"+strconv.Itoa(n))))
+}
 
 // ask sends one kind of request again and again, one after the other. What is
 // measured is until the whole answer is here, on the same two cores.

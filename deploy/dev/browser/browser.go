@@ -141,7 +141,18 @@ func (p *Page) Go(url string) {
 // Click clicks the first element of a selector once it is visible.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.run(chromedp.ScrollIntoView(selector, chromedp.ByQuery), chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	for {
+		err := chromedp.Run(ctx, chromedp.ScrollIntoView(selector, chromedp.ByQuery), chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+		if err == nil {
+			return
+		}
+		// A page that refreshes itself takes elements away between the look and the click.
+		if ctx.Err() != nil || !strings.Contains(err.Error(), "node") {
+			p.fail("click %s: %v", selector, err)
+		}
+	}
 }
 
 // Fill replaces the text of a field.
