@@ -20,10 +20,9 @@ import (
 
 // Defaults of a destination, and bounds that are the same for all.
 const (
-	defaultTimeout     = 10 * time.Second
-	defaultMaxInFlight = 32
-	defaultFailures    = 5
-	defaultOpenFor     = 30 * time.Second
+	defaultTimeout  = 10 * time.Second
+	defaultFailures = 5
+	defaultOpenFor  = 30 * time.Second
 
 	maxAnswerHeader = 32 << 10
 	maxAnswerBody   = 64 << 10
@@ -88,7 +87,7 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 		idempotent: to.HonoursKey(),
 		signer:     sign,
 	}
-	inFlight := or(to.MaxInFlight, defaultMaxInFlight)
+	inFlight := or(to.MaxInFlight, config.DefaultMaxInFlight)
 	d.places = make(chan struct{}, inFlight)
 	d.transport = newTransport(to.AllowPrivate, inFlight, d)
 	d.breaker = newBreaker(to.Name, or(to.Breaker.Failures, defaultFailures), d.openFor, deps)

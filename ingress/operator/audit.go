@@ -8,7 +8,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
-	"mailroom/shared/contract"
 	"mailroom/shared/custody"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -61,11 +60,7 @@ func (h *handler) custody(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	via := contract.ViaAPI
-	if c.GetHeader(clientHeader) == string(contract.ViaMailctl) {
-		via = contract.ViaMailctl
-	}
-	document, err := auditor.ExportCustody(c.Request.Context(), email.ID, caller(c).Name, string(via))
+	document, err := auditor.ExportCustody(c.Request.Context(), email.ID, caller(c).Name, string(access.Via(c)))
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,12 @@
 package operator
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
 	"mailroom/ingress/operator/desk"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -17,6 +15,9 @@ import (
 // maxDecision bounds the body of a decision in bytes: the longest note with
 // every character escaped, and room for an edit.
 const maxDecision = 6*contract.MaxNote + 256<<10
+
+// decisionIs says what the body of a decision is.
+const decisionIs = `is one JSON object with the fields "action" and "note", if need be "edit" or "from", and no others`
 
 // decisionRequest is the body of a decision. Who decides is not in it.
 type decisionRequest struct {
@@ -39,7 +40,8 @@ type decided struct {
 }
 
 func (h *handler) decide(c *gin.Context) error {
-	in, err := readDecision(c)
+	var in decisionRequest
+	err := body.Read(c, &in, body.Form{Name: "a decision", Limit: maxDecision, Is: decisionIs})
 	if err != nil {
 		return err
 	}
@@ -47,7 +49,7 @@ func (h *handler) decide(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.desk.Decide(c.Request.Context(), caller(c), viaOf(c), &email.EmailRow, desk.Request{
+	result, err := h.desk.Decide(c.Request.Context(), caller(c), access.Via(c), &email.EmailRow, desk.Request{
 		Action: in.Action, Note: in.Note, Edit: in.Edit, From: in.From,
 	})
 	if err != nil {
@@ -58,29 +60,4 @@ func (h *handler) decide(c *gin.Context) error {
 		Missing: result.Missing,
 	})
 	return nil
-}
-
-// readDecision reads and checks the body. It says what is wrong and never
-// repeats what was sent.
-func readDecision(c *gin.Context) (decisionRequest, error) {
-	var in decisionRequest
-	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
-		return in, fault.New(fault.ContentTypeInvalid, "a decision is sent as application/json")
-	}
-	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxDecision))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&in)
-	if err == nil {
-		if _, trailing := decoder.Token(); !errors.Is(trailing, io.EOF) {
-			err = errors.New("more than one value")
-		}
-	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return in, fault.Newf(fault.BodyTooLarge, "a decision has at most %d bytes", maxDecision)
-	case err != nil:
-		return in, fault.New(fault.RequestInvalid, `a decision is one JSON object with the fields "action" and "note", if need be "edit" or "from", and no others`)
-	}
-	return in, nil
 }

@@ -2,15 +2,12 @@ package operator
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
 	"mailroom/shared/contract"
 	"mailroom/shared/draft"
 	"mailroom/shared/fault"
@@ -59,24 +56,11 @@ func (h *handler) previewEdit(c *gin.Context) error {
 
 // readEdit reads the body of a request about an edit and never repeats what was sent.
 func readEdit(c *gin.Context, in *editRequest) error {
-	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
-		return fault.New(fault.ContentTypeInvalid, "an edit is sent as application/json")
+	const is = `this is one JSON object with the field "edit", an object with some of the fields ` +
+		`"to", "recipients", "headers", "charset", "drop" and "fields", and no others`
+	err := body.Read(c, in, body.Form{Name: "an edit", Limit: maxEdit})
+	if fault.Is(err, fault.RequestInvalid) || err == nil && in.Edit == nil {
+		return fault.New(fault.RequestInvalid, is)
 	}
-	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxEdit))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(in)
-	if err == nil {
-		if _, trailing := decoder.Token(); !errors.Is(trailing, io.EOF) {
-			err = errors.New("more than one value")
-		}
-	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return fault.Newf(fault.BodyTooLarge, "an edit has at most %d bytes", maxEdit)
-	case err != nil || in.Edit == nil:
-		return fault.New(fault.RequestInvalid, `this is one JSON object with the field "edit", an object with some of the fields `+
-			`"to", "recipients", "headers", "charset", "drop" and "fields", and no others`)
-	}
-	return nil
+	return err
 }

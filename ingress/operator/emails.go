@@ -55,9 +55,7 @@ func (h *handler) list(c *gin.Context) error {
 			return fault.Newf(fault.RequestInvalid, "limit must be a number from 1 to %d", ledger.MaxLimit)
 		}
 	}
-	if tenants, all := caller(c).Tenants(access.Viewer); !all {
-		f.Tenants = tenants
-	}
+	f.Tenants, _ = caller(c).Tenants(access.Viewer)
 	rows, next, err := h.reader.ListEmails(c.Request.Context(), f)
 	if err != nil {
 		return err

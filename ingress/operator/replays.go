@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
 	"mailroom/ingress/operator/replays"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -36,10 +37,10 @@ func (h *handler) replayRoutes() []access.Route {
 
 func (h *handler) createReplay(c *gin.Context) error {
 	var in replays.Request
-	if err := readObject(c, &in, maxReplayBody); err != nil {
+	if err := body.Read(c, &in, requestOf(maxReplayBody)); err != nil {
 		return err
 	}
-	row, err := h.replays.Create(c.Request.Context(), caller(c), viaOf(c), in)
+	row, err := h.replays.Create(c.Request.Context(), caller(c), access.Via(c), in)
 	if err != nil {
 		return err
 	}
@@ -139,14 +140,19 @@ func (h *handler) controlReplay(name string) func(*gin.Context) error {
 		var rate *contract.ReplayRate
 		if name == contract.ReplaySetRate {
 			rate = &contract.ReplayRate{}
-			if err := readObject(c, rate, maxParameter); err != nil {
+			if err := body.Read(c, rate, requestOf(maxParameter)); err != nil {
 				return err
 			}
 		}
-		if row, err = h.replays.Control(c.Request.Context(), caller(c), viaOf(c), row, name, rate); err != nil {
+		if row, err = h.replays.Control(c.Request.Context(), caller(c), access.Via(c), row, name, rate); err != nil {
 			return err
 		}
 		c.JSON(http.StatusOK, row)
 		return nil
 	}
+}
+
+// requestOf is the form of a request about replays.
+func requestOf(limit int64) body.Form {
+	return body.Form{Name: "the request", Limit: limit, Is: "is one JSON object with the documented fields and no others"}
 }

@@ -2,11 +2,7 @@ package operator
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"regexp"
 	"slices"
@@ -15,16 +11,13 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
-	"mailroom/shared/contract"
+	"mailroom/ingress/operator/body"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
 // maxTokenRequest bounds the body of a request for a token in bytes.
 const maxTokenRequest = 64 << 10
-
-// clientHeader names the program that calls; see viaOf.
-const clientHeader = "X-Mailroom-Client"
 
 // tokenName is what a token may be called. It has no @, which every person has whom
 // the OpenID provider vouches for.
@@ -94,7 +87,7 @@ func (h *handler) createToken(c *gin.Context) error {
 		Name: in.Name, SHA256: sum, Roles: in.Roles, CreatedBy: caller(c).Name, CreatedAt: h.now().UTC().Truncate(time.Microsecond),
 		ExpiresAt: in.ExpiresAt,
 	}
-	if err := h.made.CreateToken(c.Request.Context(), t, string(viaOf(c))); err != nil {
+	if err := h.made.CreateToken(c.Request.Context(), t, string(access.Via(c))); err != nil {
 		return err
 	}
 	h.logger.Info("token.created", slog.String("name", t.Name), slog.String("actor", t.CreatedBy))
@@ -115,7 +108,7 @@ func (h *handler) revokeToken(c *gin.Context) error {
 		return fault.New(fault.DecisionRefused, "this token stands in the configuration and ends there")
 	}
 	by := caller(c).Name
-	if err := h.made.RevokeToken(c.Request.Context(), name, by, string(viaOf(c)), h.now()); err != nil {
+	if err := h.made.RevokeToken(c.Request.Context(), name, by, string(access.Via(c)), h.now()); err != nil {
 		return err
 	}
 	h.access.Forget()
@@ -131,7 +124,9 @@ func (h *handler) readToken(c *gin.Context) (tokenRequest, error) {
 	if _, err := parameters(c); err != nil {
 		return in, err
 	}
-	if err := readBody(c, &in, maxTokenRequest); err != nil {
+	if err := body.Read(c, &in, body.Form{
+		Name: "the body", Limit: maxTokenRequest, Is: "is one JSON object of the documented fields and no others",
+	}); err != nil {
 		return in, err
 	}
 	switch {
@@ -154,39 +149,4 @@ func (h *handler) readToken(c *gin.Context) (tokenRequest, error) {
 		}
 	}
 	return in, nil
-}
-
-// readBody reads one JSON object of known fields.
-func readBody(c *gin.Context, into any, limit int64) error {
-	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
-		return fault.New(fault.ContentTypeInvalid, "the body is sent as application/json")
-	}
-	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(into)
-	if err == nil {
-		if _, trailing := decoder.Token(); !errors.Is(trailing, io.EOF) {
-			err = errors.New("more than one value")
-		}
-	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return fault.Newf(fault.BodyTooLarge, "the body has at most %d bytes", limit)
-	case err != nil:
-		return fault.New(fault.RequestInvalid, "the body is one JSON object of the documented fields and no others")
-	}
-	return nil
-}
-
-// viaOf says through what a request came: a browser's session is the console's, and
-// mailctl tells of itself. It is for the record, and decides nothing.
-func viaOf(c *gin.Context) contract.Via {
-	if _, ok := access.SessionFrom(c.Request.Context()); ok {
-		return contract.ViaConsole
-	}
-	if c.GetHeader(clientHeader) == "mailctl" {
-		return contract.ViaMailctl
-	}
-	return contract.ViaAPI
 }

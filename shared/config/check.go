@@ -17,14 +17,13 @@ const schemasPath = "/schemas"
 
 // The defaults of what the file leaves out.
 const (
-	defaultTolerance   = 5 * time.Minute
-	defaultMaxBody     = Bytes(25 << 20)
-	defaultMaxSize     = Bytes(25 << 20)
-	defaultTimeout     = 10 * time.Second
-	defaultMaxInFlight = 32
-	defaultFailures    = 5
-	defaultOpenFor     = 30 * time.Second
-	defaultRetry       = 24 * time.Hour
+	defaultTolerance = 5 * time.Minute
+	defaultMaxBody   = Bytes(25 << 20)
+	defaultMaxSize   = Bytes(25 << 20)
+	defaultTimeout   = 10 * time.Second
+	defaultFailures  = 5
+	defaultOpenFor   = 30 * time.Second
+	defaultRetry     = 24 * time.Hour
 
 	defaultSignatureHeader  = "X-Signature"
 	defaultThrottleFailures = 600
@@ -85,7 +84,7 @@ func (f *File) applyDefaults() {
 	for i := range f.Destinations {
 		d := &f.Destinations[i]
 		orDefault(&d.Timeout, defaultTimeout)
-		orDefault(&d.MaxInFlight, defaultMaxInFlight)
+		orDefault(&d.MaxInFlight, DefaultMaxInFlight)
 		orDefault(&d.Breaker.Failures, defaultFailures)
 		orDefault(&d.Breaker.OpenFor, defaultOpenFor)
 	}

@@ -99,6 +99,10 @@ type Tenant struct {
 	Domains []string `yaml:"domains"`
 }
 
+// DefaultMaxInFlight is how many calls of one worker a destination has at once where
+// the file says nothing.
+const DefaultMaxInFlight = 32
+
 // Destination is one downstream system.
 type Destination struct {
 	Name         string        `yaml:"name"`

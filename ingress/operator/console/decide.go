@@ -91,7 +91,7 @@ func badNote(note string) string {
 		return "Say why in the note: whoever looks later wants to know."
 	case len(note) > contract.MaxNote:
 		return "The note is too long."
-	case !access.Plain(strings.NewReplacer("\n", "", "\t", "").Replace(note)):
+	case !access.PlainLines(note):
 		return "The note must not hold control characters."
 	}
 	return ""

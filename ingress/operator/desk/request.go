@@ -3,7 +3,6 @@ package desk
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/shared/contract"
@@ -29,12 +28,11 @@ func (r Request) validate(who access.Identity) error {
 		return fault.New(fault.Forbidden, "this identity has no name that a decision could be recorded under")
 	case !slices.Contains(contract.Actions, r.Action):
 		return fault.Newf(fault.RequestInvalid, "action must be one of %v", contract.Actions)
-	case strings.TrimSpace(r.Note) == "":
-		return fault.New(fault.RequestInvalid, "note must say why")
-	case len(r.Note) > contract.MaxNote:
-		return fault.Newf(fault.RequestInvalid, "note has at most %d bytes", contract.MaxNote)
-	case !plain(r.Note):
-		return fault.New(fault.RequestInvalid, "note must not hold control characters")
+	}
+	if err := CheckNote(r.Note); err != nil {
+		return err
+	}
+	switch {
 	case r.Action == contract.Edited && r.Edit == nil:
 		return fault.New(fault.RequestInvalid, "edit must say what to change")
 	case r.Action != contract.Edited && r.Edit != nil:
@@ -47,10 +45,15 @@ func (r Request) validate(who access.Identity) error {
 	return nil
 }
 
-// plain reports whether s is valid UTF-8 without control characters but for line
-// feeds and tabs.
-func plain(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return r < 0x20 && r != '\n' && r != '\t' || r >= 0x7f && r <= 0x9f
-	})
+// CheckNote refuses a note that says nothing, or cannot be kept.
+func CheckNote(note string) error {
+	switch {
+	case strings.TrimSpace(note) == "":
+		return fault.New(fault.RequestInvalid, "note must say why")
+	case len(note) > contract.MaxNote:
+		return fault.Newf(fault.RequestInvalid, "note has at most %d bytes", contract.MaxNote)
+	case !access.PlainLines(note):
+		return fault.New(fault.RequestInvalid, "note must not hold control characters")
+	}
+	return nil
 }

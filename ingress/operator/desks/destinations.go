@@ -5,19 +5,18 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
+	"mailroom/ingress/operator/desk"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
-
-const defaultMaxInFlight = 32 // as package downstream has it
 
 // Destination is how one destination does. Breaker is the worst of all workers,
 // empty where none has told lately.
@@ -58,7 +57,7 @@ func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destinati
 			Workers: []ledger.DestinationStatus{},
 		}
 		if row.MaxInFlight <= 0 {
-			row.MaxInFlight = defaultMaxInFlight
+			row.MaxInFlight = config.DefaultMaxInFlight
 		}
 		for _, c := range controls {
 			if c.Destination == to.Name && c.Paused {
@@ -116,15 +115,9 @@ func (d *Desks) SetPaused(ctx context.Context, who access.Identity, via contract
 	if !slices.ContainsFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name }) {
 		return fault.New(fault.NotFound, "there is no such destination")
 	}
-	switch {
-	case strings.TrimSpace(note) == "":
-		return fault.New(fault.RequestInvalid, "note must say why")
-	case len(note) > contract.MaxNote:
-		return fault.Newf(fault.RequestInvalid, "note has at most %d bytes", contract.MaxNote)
-	case !access.Plain(strings.NewReplacer("\n", "", "\t", "").Replace(note)):
-		return fault.New(fault.RequestInvalid, "note must not hold control characters")
+	if err := desk.CheckNote(note); err != nil {
+		return err
 	}
-
 	return d.deps.Ledger.SetControl(ctx, ledger.Control{Destination: name, Paused: paused, Actor: who.Name, Note: note}, via)
 }
 
@@ -154,21 +147,13 @@ func (d *Desks) setPaused(c *gin.Context, paused bool) error {
 	var in struct {
 		Note string `json:"note"`
 	}
-	if err := readJSON(c, &in, 6*contract.MaxNote+1024); err != nil {
+	if err := body.Read(c, &in, formOf(6*contract.MaxNote+1024)); err != nil {
 		return err
 	}
 	ctx := c.Request.Context()
-	if err := d.SetPaused(ctx, access.From(ctx), viaOf(c), name, paused, in.Note); err != nil {
+	if err := d.SetPaused(ctx, access.From(ctx), access.Via(c), name, paused, in.Note); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, map[string]any{"ok": true, "destination": name, "paused": paused})
 	return nil
-}
-
-// viaOf says whether mailctl asks or another program.
-func viaOf(c *gin.Context) contract.Via {
-	if c.GetHeader("X-Mailroom-Client") == "mailctl" {
-		return contract.ViaMailctl
-	}
-	return contract.ViaAPI
 }

@@ -2,10 +2,6 @@ package desks
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -173,7 +170,7 @@ func (d *Desks) test(c *gin.Context) error {
 		return err
 	}
 	var in Sample
-	if err := readJSON(c, &in, maxSample); err != nil {
+	if err := body.Read(c, &in, formOf(maxSample)); err != nil {
 		return err
 	}
 	out, err := d.Test(c.Request.Context(), access.From(c.Request.Context()), in)
@@ -192,26 +189,7 @@ func noQuery(c *gin.Context) error {
 	return nil
 }
 
-// readJSON reads one JSON object into out. It says what is wrong and never repeats
-// what was sent.
-func readJSON(c *gin.Context, out any, limit int64) error {
-	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
-		return fault.New(fault.ContentTypeInvalid, "this is sent as application/json")
-	}
-	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(out)
-	if err == nil {
-		if _, trailing := decoder.Token(); !errors.Is(trailing, io.EOF) {
-			err = errors.New("more than one value")
-		}
-	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return fault.Newf(fault.BodyTooLarge, "this has at most %d bytes", limit)
-	case err != nil:
-		return fault.New(fault.RequestInvalid, "this is one JSON object with the fields that the documentation names and no others")
-	}
-	return nil
+// formOf is the form of a request to the desks.
+func formOf(limit int64) body.Form {
+	return body.Form{Name: "this", Limit: limit, Is: "is one JSON object with the fields that the documentation names and no others"}
 }

@@ -82,8 +82,8 @@ func (d *Desk) Create(ctx context.Context, who access.Identity, via contract.Via
 		if err := permit(who, tenant, access.Operator, "there is no such tenant"); err != nil {
 			return nil, err
 		}
-	} else if tenants, all := who.Tenants(access.Operator); !all {
-		asked.Filter.Tenants = tenants
+	} else {
+		asked.Filter.Tenants, _ = who.Tenants(access.Operator)
 	}
 	return d.begin(ctx, who, via, asked)
 }

@@ -3,10 +3,10 @@ package replays
 import (
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/desk"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -88,12 +88,9 @@ func (in *Request) check() (ledger.NewReplay, error) {
 		return out, fault.New(fault.RequestInvalid, "filter.reason must say what is approved: many emails are not approved for whatever holds them")
 	case in.AtOnce < 0 || in.AtOnce > contract.MaxAtOnce:
 		return out, fault.Newf(fault.RequestInvalid, "at_once must be from 1 to %d", contract.MaxAtOnce)
-	case strings.TrimSpace(in.Note) == "":
-		return out, fault.New(fault.RequestInvalid, "note must say why")
-	case len(in.Note) > contract.MaxNote:
-		return out, fault.Newf(fault.RequestInvalid, "note has at most %d bytes", contract.MaxNote)
-	case !access.Plain(strings.NewReplacer("\n", "", "\t", "").Replace(in.Note)):
-		return out, fault.New(fault.RequestInvalid, "note must not hold control characters")
+	}
+	if err := desk.CheckNote(in.Note); err != nil {
+		return out, err
 	}
 	if onlyHeld {
 		out.Filter.State = contract.Quarantined

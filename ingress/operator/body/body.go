@@ -1,0 +1,50 @@
+// Package body reads the JSON bodies of requests to the operator API.
+//
+// Invariants: a body is read once and never beyond its bound; a field that is not
+// known is refused, because a mistyped one must not be passed over; no refusal
+// repeats what was sent.
+package body
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/shared/fault"
+)
+
+// Form is what a body must be.
+type Form struct {
+	Name  string // of what is sent, such as "a decision"; begins a sentence
+	Limit int64  // of the body in bytes
+	// Is ends the sentence about a body of another form, which Name begins.
+	Is string
+}
+
+// Read reads one JSON object into out. It fails with content_type_invalid,
+// body_too_large or request_invalid.
+func Read(c *gin.Context, out any, f Form) error {
+	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
+		return fault.New(fault.ContentTypeInvalid, f.Name+" is sent as application/json")
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, f.Limit))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(out)
+	if err == nil {
+		if _, trailing := decoder.Token(); !errors.Is(trailing, io.EOF) {
+			err = errors.New("more than one value")
+		}
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return fault.Newf(fault.BodyTooLarge, "%s has at most %d bytes", f.Name, f.Limit)
+	case err != nil:
+		return fault.New(fault.RequestInvalid, f.Name+" "+f.Is)
+	}
+	return nil
+}
