@@ -58,6 +58,9 @@ func (m *awsManager) read(ctx context.Context, at reference) (string, error) {
 		return "", errors.New("no AWS credentials were found")
 	}
 	if _, err := c.Credentials.Retrieve(ctx); err != nil { // cached; its error may quote a server
+		if ctx.Err() != nil { // nobody knows whether there are some
+			return "", unreachable("AWS Secrets Manager", ctx.Err())
+		}
 		return "", errors.New("no AWS credentials were found")
 	}
 	got, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(at.name)},

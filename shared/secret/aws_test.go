@@ -215,4 +215,9 @@ func TestAWSSettings(t *testing.T) {
 		_, err := b.Resolve(t.Context(), "aws-sm:a")
 		require.EqualError(t, err, "aws-sm:a cannot be read: AWS Secrets Manager did not answer in time")
 	})
+	t.Run("no time left to look for credentials", func(t *testing.T) {
+		_, b := newAWS(t, Config{Timeout: time.Nanosecond})
+		_, err := b.Resolve(t.Context(), "aws-sm:a")
+		require.EqualError(t, err, "aws-sm:a cannot be read: AWS Secrets Manager did not answer in time")
+	})
 }
