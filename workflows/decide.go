@@ -305,7 +305,7 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	if r.Intent != 0 {
 		e.taken[r.Intent] = true
 	}
-	e.commit(ctx)
+	e.commit(ctx, changeCommit)
 	if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
 		if missing = e.approve(r); missing > 0 {
 			e.announce(ctx, &r, e.state)
@@ -340,21 +340,26 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	return 0
 }
 
-// changeCommit guards the wait for a decision to be kept.
-const changeCommit = "commit-decisions"
+// These guard the wait for a decision, and for a hold, to be kept.
+const (
+	changeCommit      = "commit-decisions"
+	changeCommitHolds = "commit-holds"
+)
 
-// commit lets nothing follow from a decision before Temporal has it. What runs
-// inside the worker, the fast tries, runs before the workflow task that asked for it
-// is complete; when that fails, because something new has come, the task is done
-// over, and another decision may come first. A timer ends the task.
-func (e *inboundEmail) commit(ctx workflow.Context) {
-	if workflow.GetVersion(ctx, changeCommit, workflow.DefaultVersion, 1) < 1 {
+// commit lets nothing follow from a decision, and nobody read of a hold, before
+// Temporal has it. What runs inside the worker, the fast tries, runs before the
+// workflow task that asked for it is complete; when that fails, because something new
+// has come or the worker was killed, the task is done over. Then another decision
+// may come first, or one about a hold that only the ledger knows. A timer ends the
+// task.
+func (e *inboundEmail) commit(ctx workflow.Context, change string) {
+	if workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) < 1 {
 		return
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	e.committing++
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		summary := workflow.TimerOptions{Summary: "keep the decision"}
+		summary := workflow.TimerOptions{Summary: "keep it"}
 		_ = workflow.NewTimerWithOptions(ctx, time.Millisecond, summary).Get(ctx, nil) // nothing cancels it
 		e.committing--
 	})

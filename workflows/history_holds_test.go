@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -205,4 +206,31 @@ func TestServerEditBackToRoute(t *testing.T) {
 	require.Equal(t, contract.Delivered, out.State)
 	require.Equal(t, map[string]int{"ticketing": 1, "archive": 1}, s.calls.effects)
 	require.Equal(t, []int64{5}, s.calls.applied)
+}
+
+// TestServerKeepsAHoldFirst: before anybody can read of a hold in the ledger, Temporal
+// has it. Else a worker that is killed in between takes a while to hold the email again,
+// and refuses what people decide about what they saw.
+func TestServerKeepsAHoldFirst(t *testing.T) {
+	t.Parallel()
+	s := infectedScript()
+	var o *course
+	begun, kept := make(chan struct{}), make(chan bool, 1)
+	s.record = func(n int) error {
+		if n == 0 {
+			<-begun
+			kept <- slices.ContainsFunc(fetch(t.Context(), t, o.c, o.id).GetEvents(), func(e *historypb.HistoryEvent) bool {
+				return e.GetTimerFiredEventAttributes() != nil
+			})
+		}
+		return nil
+	}
+	o = newCourse(t, "hold_kept_first", s)
+	close(begun)
+	require.True(t, <-kept)
+	o.until(func(st contract.Status) bool { return st.State == contract.Quarantined })
+	_, err := o.decide(decide(contract.Discard))
+	require.NoError(t, err)
+	out, _ := o.finish("hold_kept_first")
+	require.Equal(t, contract.Discarded, out.State)
 }

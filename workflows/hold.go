@@ -143,6 +143,7 @@ func (e *inboundEmail) hold(ctx workflow.Context, h *held) outcome {
 		if h.leg != nil {
 			h.leg.held = h
 		}
+		e.commit(ctx, changeCommitHolds)
 		e.refresh(ctx)
 	}
 	if h.leg != nil {

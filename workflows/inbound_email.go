@@ -63,7 +63,7 @@ type inboundEmail struct {
 	from       contract.Step    // where its way begins
 	back       contract.Step    // the earlier step that a decision takes it up at
 	resumed    []*held          // holds that go on from the run before
-	committing int              // decisions that Temporal is yet to keep
+	committing int              // decisions and holds that Temporal is yet to keep
 	aside      int              // coroutines that do something beside the way of the email
 	hush       workflow.Channel // is received from when every signal was heard
 	stale      bool             // the history has become long enough for a new run
