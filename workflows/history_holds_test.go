@@ -51,7 +51,7 @@ func newCourse(t *testing.T, name string, s *script) *course {
 // work starts a worker that knows nothing of the one before.
 func (o *course) work() {
 	o.t.Helper()
-	o.worker = worker.New(o.c, o.id, worker.Options{WorkerStopTimeout: 5 * time.Second})
+	o.worker = worker.New(o.c, o.id, patient())
 	o.worker.RegisterWorkflow(workflows.InboundEmail)
 	o.worker.RegisterActivity(o.script)
 	require.NoError(o.t, o.worker.Start())
@@ -220,7 +220,7 @@ func TestServerKeepsAHoldFirst(t *testing.T) {
 		if n == 0 {
 			<-begun
 			kept <- slices.ContainsFunc(fetch(t.Context(), t, o.c, o.id).GetEvents(), func(e *historypb.HistoryEvent) bool {
-				return e.GetTimerFiredEventAttributes() != nil
+				return e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == "Record"
 			})
 		}
 		return nil

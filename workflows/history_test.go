@@ -70,7 +70,7 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 		sc.input(&in)
 	}
 	queue := "history-" + sc.name + "-" + time.Now().Format("150405.000000000")
-	w := worker.New(c, queue, worker.Options{WorkerStopTimeout: 5 * time.Second})
+	w := worker.New(c, queue, patient())
 	w.RegisterWorkflow(workflows.InboundEmail)
 	w.RegisterActivity(s)
 	require.NoError(t, w.Start())
@@ -95,6 +95,12 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 	require.NoError(t, run.Get(ctx, &out))
 	check(t, sc, s, out)
 	return fetch(ctx, t, c, run.GetID())
+}
+
+// patient are the options of a worker that does not take a busy machine for a deadlock:
+// that goes on with a workflow that is at work, which the race detector notices.
+func patient() worker.Options {
+	return worker.Options{WorkerStopTimeout: 5 * time.Second, DeadlockDetectionTimeout: time.Minute}
 }
 
 // heldTimes counts how often the email has been held so far, while it is held.

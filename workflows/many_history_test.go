@@ -30,7 +30,7 @@ type server struct {
 
 // work starts a worker that knows nothing of those before it.
 func (s *server) work() {
-	s.worker = worker.New(s.client, s.queue, worker.Options{WorkerStopTimeout: 5 * time.Second})
+	s.worker = worker.New(s.client, s.queue, patient())
 	s.worker.RegisterWorkflow(workflows.Replay)
 	s.worker.RegisterWorkflow(workflows.Tend)
 	s.worker.RegisterActivity(s.script)

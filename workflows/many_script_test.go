@@ -18,12 +18,17 @@ type manyScript struct {
 	fails  error                       // what every part ends with
 	tends  map[string]int
 	away   bool // bringing back fails
+
+	controlled chan struct{} // is sent to whenever the row was changed by a control
 }
 
 const perChunk = 10
 
 func newManyScript(total int64) *manyScript {
-	return &manyScript{row: contract.ReplayProgress{State: contract.ReplayRunning, Total: total}, tends: map[string]int{}}
+	return &manyScript{
+		row:   contract.ReplayProgress{State: contract.ReplayRunning, Total: total},
+		tends: map[string]int{}, controlled: make(chan struct{}, 16),
+	}
 }
 
 func (s *manyScript) progress() contract.ReplayProgress {
@@ -77,6 +82,7 @@ func (s *manyScript) ControlReplay(_ context.Context, in contract.ReplayControlI
 	if s.row.State.Final() {
 		return s.row, errors.New("at its end")
 	}
+	defer func() { s.controlled <- struct{}{} }()
 	if in.State != "" {
 		s.row.State = in.State
 	}

@@ -60,6 +60,7 @@ func TestReplayPausesAndGoesOn(t *testing.T) {
 			s.during = func(part int) {
 				if part == 2 {
 					send(e, contract.ReplayPause)
+					<-s.controlled // else the parts may be faster
 				}
 			}
 			paused := 0
@@ -91,6 +92,7 @@ func TestReplayStops(t *testing.T) {
 	s.during = func(part int) {
 		if part == 3 {
 			e.UpdateWorkflow(contract.ReplayPause, "", &answer{})
+			<-s.controlled
 		}
 	}
 	e.RegisterDelayedCallback(func() { e.UpdateWorkflow(contract.ReplayStop, "", &answer{}) }, time.Hour)
@@ -125,6 +127,7 @@ func TestReplayTakesAnotherRate(t *testing.T) {
 			e.UpdateWorkflow(contract.ReplaySetRate, "", &negative, contract.ReplayRate{Rate: -1})
 			e.UpdateWorkflow(contract.ReplaySetRate, "", &huge, contract.ReplayRate{Rate: contract.MaxReplayRate + 1})
 			e.UpdateWorkflow(contract.ReplaySetRate, "", &fits, contract.ReplayRate{Rate: 20})
+			<-s.controlled
 		}
 	}
 	out := carried(t, e, contract.ReplayInput{ID: 7})
