@@ -114,8 +114,8 @@ func (e *inboundEmail) ignore(ctx workflow.Context, s signal, why string) {
 }
 
 // decideUpdate is the handler behind the update. It answers once the decision
-// is in the ledger, or after a few seconds when the ledger is away: the
-// decision holds all the same.
+// is in the ledger, or after two seconds when the ledger is away: the decision
+// holds all the same.
 func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (contract.DecisionResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // a requested cancellation changes nothing here either
 	var missing int
@@ -133,11 +133,7 @@ func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (
 	if err != nil {
 		return contract.DecisionResult{}, err
 	}
-	after := contract.DecisionResult{State: e.state, Missing: missing}
-	if _, err := workflow.AwaitWithTimeout(ctx, 3*time.Second, e.ledger.empty); err != nil {
-		return after, err
-	}
-	return after, nil
+	return contract.DecisionResult{State: e.state, Missing: missing}, e.kept(ctx)
 }
 
 // decideIntent carries out what one of our own programs has written down. Once
@@ -305,13 +301,21 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	if r.Intent != 0 {
 		e.taken[r.Intent] = true
 	}
-	e.commit(ctx, changeCommit)
-	if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
-		if missing = e.approve(r); missing > 0 {
-			e.announce(ctx, &r, e.state)
-			return missing
+	e.commit(ctx, workflow.GetVersion(ctx, changeCommit, workflow.DefaultVersion, 2), func() {
+		if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
+			missing = e.approve(r)
 		}
-	}
+		if missing > 0 {
+			e.announce(ctx, &r, e.state)
+			return
+		}
+		e.carryOut(ctx, r)
+	})
+	return missing
+}
+
+// carryOut does what was decided.
+func (e *inboundEmail) carryOut(ctx workflow.Context, r ruling) {
 	e.last = &contract.Decided{
 		Action: r.Action, Actor: r.Actor, Via: r.Via, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Intent: r.Intent,
 	}
@@ -333,36 +337,10 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	if r.Action == contract.Discard {
 		e.discarded = true
 		e.enter(ctx, contract.Discarded, e.reason, e.detail, &r)
-		return 0
+		return
 	}
 	e.enter(ctx, contract.Processing, "", "", &r)
 	e.refresh(ctx) // another leg may still wait
-	return 0
-}
-
-// These guard the wait for a decision, and for a hold, to be kept.
-const (
-	changeCommit      = "commit-decisions"
-	changeCommitHolds = "commit-holds"
-)
-
-// commit lets nothing follow from a decision, and nobody read of a hold, before
-// Temporal has it. What runs inside the worker, the fast tries, runs before the
-// workflow task that asked for it is complete; when that fails, because something new
-// has come or the worker was killed, the task is done over. Then another decision
-// may come first, or one about a hold that only the ledger knows. A timer ends the
-// task.
-func (e *inboundEmail) commit(ctx workflow.Context, change string) {
-	if workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) < 1 {
-		return
-	}
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	e.committing++
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		summary := workflow.TimerOptions{Summary: "keep it"}
-		_ = workflow.NewTimerWithOptions(ctx, time.Millisecond, summary).Get(ctx, nil) // nothing cancels it
-		e.committing--
-	})
 }
 
 // applyEdits lays what was decided over the email, before a step reads it again.

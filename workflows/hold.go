@@ -123,13 +123,15 @@ func (e *inboundEmail) goesOn(at contract.Step, l *leg) *held {
 	return h
 }
 
-// changePlans guards the question for the plan of a hold, and the timers after it.
+// changePlans guards the question for the plan of a hold and the timers after it, and
+// from 2 on that the hold is kept before anybody can read of it.
 const changePlans = "plan-holds"
 
 // hold waits for a person. It gives passed once somebody has decided: h says what.
 func (e *inboundEmail) hold(ctx workflow.Context, h *held) outcome {
 	if h.since.IsZero() {
-		if workflow.GetVersion(ctx, changePlans, workflow.DefaultVersion, 1) >= 1 {
+		version := workflow.GetVersion(ctx, changePlans, workflow.DefaultVersion, 2)
+		if version >= 1 {
 			h.plan = e.planOf(ctx, h)
 			switch {
 			case e.discarded:
@@ -143,8 +145,11 @@ func (e *inboundEmail) hold(ctx workflow.Context, h *held) outcome {
 		if h.leg != nil {
 			h.leg.held = h
 		}
-		e.commit(ctx, changeCommitHolds)
-		e.refresh(ctx)
+		if version >= 2 {
+			e.commit(ctx, version, func() { e.refresh(ctx) })
+		} else {
+			e.refresh(ctx)
+		}
 	}
 	if h.leg != nil {
 		defer func() { h.leg.held = nil }()

@@ -68,6 +68,10 @@ var (
 	recordOptions = stepOptions{
 		fast: fastTry(), durable: lasting(15*time.Second, recordBudget, time.Minute), late: fault.StorageUnavailable,
 	}
+	// A decision waits for the one attempt to record it.
+	commitOptions = stepOptions{
+		durable: lasting(2*time.Second, recordBudget, time.Minute), neverFast: true, late: fault.StorageUnavailable,
+	}
 	// The plan is read from the worker's own configuration: what fails there fails
 	// for all mail, and a hold must not wait for it.
 	planOptions = stepOptions{

@@ -155,7 +155,13 @@ func (e *inboundEmail) status() (contract.Status, error) {
 // but the end of the email waits for it.
 type ledgerQueue struct {
 	sequence int64
-	queue    []contract.RecordInput
+	queue    []news
+}
+
+// news is a change of state for the ledger.
+type news struct {
+	contract.RecordInput
+	commits bool // what follows waits until the ledger was asked once
 }
 
 // push numbers a change of state: after the one before it, and after whatever was
@@ -164,7 +170,7 @@ type ledgerQueue struct {
 func (q *ledgerQueue) push(in contract.RecordInput) {
 	q.sequence = max(q.sequence+1, in.AtUnixMilli)
 	in.Sequence = q.sequence
-	q.queue = append(q.queue, in)
+	q.queue = append(q.queue, news{RecordInput: in})
 }
 
 func (q *ledgerQueue) empty() bool { return len(q.queue) == 0 }
@@ -172,15 +178,21 @@ func (q *ledgerQueue) empty() bool { return len(q.queue) == 0 }
 // writeLedger writes the queue, for as long as the workflow lives and once the
 // email has a row.
 func (e *inboundEmail) writeLedger(ctx workflow.Context) {
-	for {
-		if err := workflow.Await(ctx, func() bool { return !e.ledger.empty() && e.in.Email.ID != 0 && e.committing == 0 }); err != nil {
-			return
+	next := func() bool {
+		return !e.ledger.empty() && e.in.Email.ID != 0 && (e.committing == 0 || e.ledger.queue[0].commits)
+	}
+	for workflow.Await(ctx, next) == nil {
+		in, options := e.ledger.queue[0], recordOptions
+		if in.commits {
+			options = commitOptions
 		}
-		in := e.ledger.queue[0]
 		in.Email, in.ReceivedAtUnixMilli = e.in.Email, e.in.ReceivedAtUnixMilli
-		err := firstTry(ctx, "record", recordOptions, ledger.Record, in, nil)
+		err := firstTry(ctx, "record", options, ledger.Record, in.RecordInput, nil)
+		if in.commits {
+			e.committing--
+		}
 		for err != nil && curable(err) {
-			err = lastingTry(ctx, "record", recordOptions, askedWait(err), ledger.Record, in, nil)
+			err = lastingTry(ctx, "record", recordOptions, askedWait(err), ledger.Record, in.RecordInput, nil)
 		}
 		if err != nil { // a bug: the ledger's row is stale, the email itself is not held up by it
 			workflow.GetLogger(ctx).Error("record the state of an email", "state", in.State, "error", err)

@@ -1,0 +1,50 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+// changeCommit guards the wait for a decision to be kept, and from 2 on that it is
+// the ledger's answer that is waited for.
+const changeCommit = "commit-decisions"
+
+// commit lets nothing follow from a decision, and nobody read of a hold, before
+// Temporal has it: tell tells the ledger. What runs inside the worker, the fast tries,
+// runs before the workflow task that asked for it is complete; when that fails, because
+// something new has come or the worker was killed, the task is done over. Then another
+// decision may come first, or one about a hold that only the ledger knows.
+//
+// An activity is begun when the task is complete, so telling the ledger by one is all
+// that it takes. Where the ledger has to wait for its turn, a timer ends the task,
+// which Temporal lets ring up to a second late.
+func (e *inboundEmail) commit(ctx workflow.Context, version workflow.Version, tell func()) {
+	if version >= 2 && e.in.Email.ID != 0 && e.ledger.empty() {
+		if tell(); !e.ledger.empty() {
+			e.ledger.queue[0].commits = true
+			e.committing++
+		}
+		return
+	}
+	if version >= 1 {
+		e.committing++
+		ctx, _ := workflow.NewDisconnectedContext(ctx)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			summary := workflow.TimerOptions{Summary: "keep the decision"}
+			_ = workflow.NewTimerWithOptions(ctx, time.Millisecond, summary).Get(ctx, nil) // nothing cancels it
+			e.committing--
+		})
+	}
+	tell()
+}
+
+// kept waits until Temporal has the decision that was just taken, and the ledger as well
+// if it is there.
+func (e *inboundEmail) kept(ctx workflow.Context) error {
+	if workflow.GetVersion(ctx, changeCommit, workflow.DefaultVersion, 2) < 2 {
+		_, err := workflow.AwaitWithTimeout(ctx, 3*time.Second, e.ledger.empty)
+		return err
+	}
+	return workflow.Await(ctx, func() bool { return e.committing == 0 })
+}
