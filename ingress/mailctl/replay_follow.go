@@ -1,0 +1,98 @@
+package mailctl
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+// replayLook is how often a replay is looked at.
+const replayLook = 500 * time.Millisecond
+
+// barWidth is in characters.
+const barWidth = 24
+
+// follow shows how far a replay is until its end: a bar on a terminal, else a line
+// whenever something has changed. Whoever stops looking stops nothing.
+func (s *session) follow(id int64) error {
+	bar, last := terminal(s.stdout) && s.getenv("TERM") != "dumb", ""
+	for {
+		var r ledger.ReplayRow
+		err := s.getReplay(id, &r)
+		if s.ctx.Err() != nil {
+			return s.left(id, bar)
+		}
+		if err != nil {
+			return err
+		}
+		if line := progressLine(&r); bar {
+			err = s.printf("\r\x1b[K%s", progressBar(&r)+line)
+		} else if line != last {
+			err, last = s.printf("%s\n", line), line
+		}
+		if err != nil {
+			return err
+		}
+		if r.State.Final() {
+			if bar {
+				_ = s.printf("\n")
+			}
+			if r.State == contract.ReplayFailed || r.Failed > 0 {
+				return fmt.Errorf("replay %d: %d failed: mailctl replay show %d --items --code unavailable", id, r.Failed, id)
+			}
+			return nil
+		}
+		if s.pause(replayLook) != nil {
+			return s.left(id, bar)
+		}
+	}
+}
+
+// left tells that the replay goes on.
+func (s *session) left(id int64, bar bool) error {
+	if bar {
+		_ = s.printf("\n")
+	}
+	return s.printf("It goes on without you. mailctl replay stop %d stops it, mailctl replay watch %d shows it.\n", id, id)
+}
+
+// pause waits, or ends with the session.
+func (s *session) pause(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.ctx.Done():
+		return os.ErrDeadlineExceeded
+	}
+}
+
+func progressLine(r *ledger.ReplayRow) string {
+	total := "?"
+	if r.Total >= 0 {
+		total = strconv.FormatInt(r.Total, 10)
+	}
+	line := fmt.Sprintf("replay %d %s: %d of %s (%d done, %d skipped, %d failed)",
+		r.ID, visible(string(r.State)), r.Done+r.Skipped+r.Failed, total, r.Done, r.Skipped, r.Failed)
+	if r.Pace > 0 && !r.State.Final() {
+		line += fmt.Sprintf(", %.1f/s", r.Pace)
+	}
+	if r.Left > 0 {
+		line += ", " + age(time.Duration(r.Left*float64(time.Second))) + " left"
+	}
+	return line
+}
+
+func progressBar(r *ledger.ReplayRow) string {
+	if r.Total <= 0 {
+		return ""
+	}
+	full := int(min(barWidth, barWidth*(r.Done+r.Skipped+r.Failed)/r.Total))
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", barWidth-full) + "] "
+}
