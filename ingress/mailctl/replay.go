@@ -192,27 +192,12 @@ func (s *session) postReplay(request map[string]any, row *ledger.ReplayRow) erro
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	return s.quietly(http.MethodPost, "/api/v1/replays", body, row)
+	_, err = s.fetchJSON(http.MethodPost, "/api/v1/replays", nil, body, row)
+	return err
 }
 
 func (s *session) getReplay(id int64, row *ledger.ReplayRow) error {
 	*row = ledger.ReplayRow{}
-	return s.quietly(http.MethodGet, "/api/v1/replays/"+strconv.FormatInt(id, 10), nil, row)
-}
-
-// quietly is callJSON that prints nothing.
-func (s *session) quietly(method, path string, body []byte, out any) error {
-	resp, err := s.call(method, path, nil, body)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := readJSON(resp)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, out); err != nil {
-		return foreign(resp)
-	}
-	return nil
+	_, err := s.fetchJSON(http.MethodGet, "/api/v1/replays/"+strconv.FormatInt(id, 10), nil, nil, row)
+	return err
 }
