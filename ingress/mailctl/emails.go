@@ -68,13 +68,7 @@ func (c *listCommand) Run(s *session) error {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", visible(id), visible(string(e.State)),
 			visible(fallback(string(e.Reason), "-")), age(s.now().Sub(e.ReceivedAt)), visible(e.Source))
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	if page.NextCursor != "" {
-		return s.printf("\nMore: --cursor %s\n", visible(page.NextCursor))
-	}
-	return nil
+	return s.endPage(table, page.NextCursor)
 }
 
 // one names an email.

@@ -71,13 +71,7 @@ func (c *replayListCommand) Run(s *session) error {
 		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.ID, visible(action), visible(r.From), visible(string(r.State)),
 			r.Done, r.Skipped, r.Failed, r.Total, visible(r.Actor), age(s.now().Sub(r.CreatedAt)))
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	if page.NextCursor != "" {
-		return s.printf("\nMore: --cursor %s\n", visible(page.NextCursor))
-	}
-	return nil
+	return s.endPage(table, page.NextCursor)
 }
 
 type replayID struct {
@@ -135,13 +129,7 @@ func (c *replayShowCommand) items(s *session) error {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", visible(i.EventID), visible(fallback(string(i.Code), string(i.State))),
 			visible(string(i.EmailState)), i.Sent, i.Same, visible(i.Detail))
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	if page.NextCursor != "" {
-		return s.printf("\nMore: --cursor %s\n", visible(page.NextCursor))
-	}
-	return nil
+	return s.endPage(table, page.NextCursor)
 }
 
 type (

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -170,6 +171,18 @@ func (s *session) printf(format string, args ...any) error {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
+}
+
+// endPage writes out the table of one page, and how to get the next one if there is
+// one.
+func (s *session) endPage(table *tabwriter.Writer, next string) error {
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if next == "" {
+		return nil
+	}
+	return s.printf("\nMore: --cursor %s\n", visible(next))
 }
 
 func (s *session) json() bool { return s.Output == "json" }
