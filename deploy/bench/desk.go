@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,18 +12,21 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/ledgertest"
 )
 
 // The sizes of what the operators' tools are measured with.
 const (
-	ledgerSize  = 100_000
-	heldInIt    = 10_000
-	asks        = 200 // requests for one figure
-	replayRate  = 25  // per second, set; what is measured is how well it is kept
-	replayFor   = 40 * time.Second
+	heldShare   = 10   // one email of so many in the ledger is held
+	leastLedger = 1000 // emails; in fewer some questions find nothing
+	sampled     = 500  // emails that are asked for by name
+	asks        = 200  // requests for one figure
+	replayRate  = 25   // per second, set; what is measured is how well it is kept
 	deskPatient = 20 * time.Minute
 )
 
@@ -51,17 +53,23 @@ func (b *bench) measureDesk(ctx context.Context) (*desk, error) {
 	if err := b.bulk(ctx, d); err != nil {
 		return nil, err
 	}
-	b.say("a ledger of %d emails, %d of them held", ledgerSize, heldInIt)
-	if err := b.fill(ctx); err != nil {
+	b.say("a ledger of %d more emails, %d of them held", b.ledger, b.ledger/heldShare)
+	all, held, err := b.fill(ctx)
+	if err != nil {
 		return nil, err
 	}
-	for _, a := range b.questions() {
-		got, err := b.ask(ctx, a)
+	// Once: whoever logs in for each question is soon told to come again later.
+	client, err := b.signedIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range questions(all, held, time.Now(), time.Duration(b.ledger)*ledgertest.Every) {
+		got, err := b.ask(ctx, client, q)
 		if err != nil {
 			return nil, err
 		}
-		d.Asks[a.name] = got
-		b.say("  %s: p50 %.1f, p95 %.1f, p99 %.1f ms", a.name, got.P50, got.P95, got.P99)
+		d.Asks[q.name] = got
+		b.say("  %s: p50 %.1f, p95 %.1f, p99 %.1f ms", q.name, got.P50, got.P95, got.P99)
 	}
 	return d, nil
 }
@@ -106,7 +114,7 @@ func (b *bench) bulk(ctx context.Context, d *desk) error {
 // replayPace replays what was delivered at a set rate. What would be sent is the
 // same as before, so nothing is.
 func (b *bench) replayPace(ctx context.Context, d *desk) error {
-	n := int(replayRate * replayFor.Seconds())
+	n := b.emails
 	b.say("a replay of %d emails at %d/s", n, replayRate)
 	if _, err := b.endToEnd(ctx, n, 0); err != nil {
 		return err
@@ -141,6 +149,9 @@ func (b *bench) replay(ctx context.Context, body map[string]any, n int) (time.Du
 		var state string
 		err := b.db.QueryRow(ctx, "SELECT state, done + skipped + failed, skipped, failed FROM replays WHERE id = $1", started.ID).
 			Scan(&state, &handled, &skipped, &failed)
+		if err == nil && (state == "failed" || state == "stopped") {
+			err = fmt.Errorf("it has ended as %s", state)
+		}
 		return state == "done", err
 	})
 	if err != nil {
@@ -153,94 +164,101 @@ func (b *bench) replay(ctx context.Context, body map[string]any, n int) (time.Du
 	return time.Duration(took * float64(time.Second)), err
 }
 
-// fill puts made-up rows beside the real ones.
-func (b *bench) fill(ctx context.Context) error {
-	const rows = `
-INSERT INTO emails (source, event_id, body_sha256, workflow_id, tenant, correlation_id, size, received_at, state, reason, detail,
-       sequence, closed_at, raw_key, message_id, subject, sender, recipients, routes)
-SELECT 'mailparse', 'fill_' || encode(sha256(n::text::bytea), 'hex'), sha256(n::text::bytea), 'fill_' || encode(sha256(n::text::bytea), 'hex'), 'default', encode(sha256(n::text::bytea), 'hex'), 4096,
-       now() - (n * interval '20 seconds'),
-       CASE WHEN n % $2 = 0 THEN 'quarantined' ELSE 'delivered' END,
-       CASE WHEN n % $2 = 0 THEN (ARRAY['infected','unroutable','schema_invalid','downstream_rejected','manual_hold'])[1 + n / $2 % 5] ELSE '' END,
-       '', 3, CASE WHEN n % $2 = 0 THEN NULL ELSE now() - (n * interval '20 seconds') + interval '1 second' END,
-       'raw/' || n, '<' || encode(sha256(('m' || n)::bytea), 'hex') || '@mail.example>',
-       (ARRAY['Question about an order','Invoice','Re: your ticket','Welcome','Delivery notice'])[1 + n % 5] || ' ' || n,
-       'person' || n % 5000 || '@sender' || n % 300 || '.example', ARRAY['support@yourapp.example', 'team' || n % 50 || '@yourapp.example'],
-       ARRAY['support']
-  FROM generate_series(1, $1::int) n`
-	if _, err := b.db.Exec(ctx, rows, ledgerSize, ledgerSize/heldInIt); err != nil {
-		return fmt.Errorf("fill the ledger: %w", err)
+// named is one email that is in the ledger, and what it can be found by.
+type named struct{ eventID, messageID, sender string }
+
+// fill puts made-up emails beside the real ones and gives some of them, and some of
+// the held ones.
+func (b *bench) fill(ctx context.Context) (all, held []named, err error) {
+	if b.ledger < leastLedger {
+		return nil, nil, fmt.Errorf("a ledger of %d emails has not all that is asked for: take %d at least", b.ledger, leastLedger)
 	}
-	if _, err := b.db.Exec(ctx, `
-INSERT INTO deliveries (email_id, destination, state, idempotency_key, attempts, last_status, delivered_at)
-SELECT id, 'ticketing', 'delivered', workflow_id, 1, 200, closed_at FROM emails WHERE event_id LIKE 'fill\_%' AND state = 'delivered'`); err != nil {
-		return fmt.Errorf("fill the ledger: %w", err)
+	first, last, err := ledgertest.Fill(ctx, b.db, b.ledger, b.ledger/heldShare)
+	if err != nil {
+		return nil, nil, err
 	}
-	_, err := b.db.Exec(ctx, "VACUUM (ANALYZE) emails, deliveries")
-	return err
+	for _, some := range []struct {
+		into *[]named
+		of   string
+	}{{&all, "true"}, {&held, "state = 'quarantined'"}} {
+		rows, _ := b.db.Query(ctx, "SELECT event_id, message_id, sender FROM emails WHERE id BETWEEN $1 AND $2 AND "+some.of+
+			" ORDER BY random() LIMIT $3", first, last, sampled)
+		*some.into, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (n named, err error) {
+			return n, row.Scan(&n.eventID, &n.messageID, &n.sender)
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("choose emails to ask for: %w", err)
+		}
+	}
+	return all, held, nil
 }
 
-// question is one kind of request; path gives another one each time.
+// question is one kind of request; path gives another one each time. A list that
+// finds no email is a mistake unless none is to be found.
 type question struct {
 	name string
 	path func() string
+	none bool
 }
 
-// questions are what operators ask of a full ledger.
-func (b *bench) questions() []question {
-	any100k := func() int { return 1 + rand.IntN(ledgerSize) } //nolint:gosec // which row is asked for
-	list := func(query string, args ...any) string { return "/api/v1/emails?" + fmt.Sprintf(query, args...) }
-	return []question{
-		{"list, newest", func() string { return list("limit=50") }},
-		{"list, held", func() string { return list("state=quarantined") }},
-		{"list, held by reason", func() string { return list("state=quarantined&reason=infected") }},
-		{"search, subject, rare", func() string { return list("q=%d", 10_000+rand.IntN(89_999)) }}, //nolint:gosec // which row is asked for
-		{"search, subject, in a fifth of all", func() string { return list("q=invoice") }},
-		{"search, no match", func() string { return list("q=nothing+of+that+kind+%d", any100k()) }},
-		{"search, two letters", func() string { return list("q=zq") }},
-		{"search, sender", func() string { return list("sender=person%d%%40sender", any100k()%5000) }},
-		{"search, recipient", func() string { return list("recipient=team%d%%40", any100k()%50) }},
-		{"search, sender, held", func() string { return list("state=quarantined&sender=person%d%%40", any100k()%5000) }},
-		{"search, a day", func() string {
-			since := time.Now().Add(-time.Duration(rand.IntN(20*24)) * time.Hour).UTC() //nolint:gosec // which day is asked for
-			return list("since=%s&until=%s", url.QueryEscape(since.Format(time.RFC3339)), url.QueryEscape(since.Add(24*time.Hour).Format(time.RFC3339)))
-		}},
-		{"one email", func() string { return "/api/v1/emails/" + fillID(any100k()) }},
-		{"search, Message-ID", func() string { return list("q=%s", url.QueryEscape(fillMessageID(any100k()))) }},
-		{"overview", func() string { return "/api/v1/overview" }},
-		{"page: inbox", func() string { return "/inbox" }},
-		{"page: search", func() string { return "/emails?q=invoice" }},
-		{"page: one email", func() string { return "/emails/" + fillID(any100k()) }},
-		{"page: overview", func() string { return "/" }},
+// questions are what operators ask of a full ledger, the last of whose emails came
+// now and the first span ago.
+func questions(all, held []named, now time.Time, span time.Duration) []question {
+	one := func(of []named) named { return of[rand.IntN(len(of))] } //nolint:gosec // which email is asked for
+	list := func(filter ...string) func() string {
+		query := url.Values{}
+		for i := 0; i < len(filter); i += 2 {
+			query.Set(filter[i], filter[i+1])
+		}
+		return func() string { return "/api/v1/emails?" + query.Encode() }
 	}
-}
-
-// fillID and fillMessageID give what fill calls its nth email.
-func fillID(n int) string { return fmt.Sprintf("fill_%x", sha256.Sum256([]byte(strconv.Itoa(n)))) }
-func fillMessageID(n int) string {
-	return fmt.Sprintf("<%x@mail.example>", sha256.Sum256([]byte("m"+strconv.Itoa(n))))
+	return []question{
+		{name: "list, newest", path: list("limit", "50")},
+		{name: "list, held", path: list("state", "quarantined")},
+		{name: "list, held by reason", path: list("state", "quarantined", "reason", "infected")},
+		{name: "search, rare word", path: list("q", ledgertest.RareWord)},
+		{name: "search, word of a third of all", path: list("q", "invoice")},
+		{name: "search, word of the older half", path: list("q", ledgertest.OldWord)},
+		{name: "search, no match", path: list("q", "nothing of that kind"), none: true},
+		{name: "search, two letters", path: list("q", "zq"), none: true},
+		{name: "search, sender", path: func() string { return list("sender", one(all).sender)() }},
+		{name: "search, sender's domain", path: list("sender", "@partner7.example")},
+		{name: "search, recipient", path: list("recipient", "sales@")},
+		{name: "search, sender, held", path: func() string { return list("state", "quarantined", "sender", one(held).sender)() }},
+		{name: "search, a day", path: func() string {
+			since := now.Add(-rand.N(span) - time.Minute).UTC() //nolint:gosec // which day is asked for
+			return list("since", since.Format(time.RFC3339), "until", since.Add(24*time.Hour).Format(time.RFC3339))()
+		}},
+		{name: "search, Message-ID", path: func() string { return list("q", one(all).messageID)() }},
+		{name: "one email", path: func() string { return "/api/v1/emails/" + url.PathEscape(one(all).eventID) }},
+		{name: "overview", path: func() string { return "/api/v1/overview" }},
+		{name: "page: inbox", path: func() string { return "/inbox" }},
+		{name: "page: search", path: func() string { return "/emails?q=invoice" }},
+		{name: "page: one email", path: func() string { return "/emails/" + url.PathEscape(one(all).eventID) }},
+		{name: "page: overview", path: func() string { return "/" }},
+	}
 }
 
 // ask sends one kind of request again and again, one after the other. What is
 // measured is until the whole answer is here, on the same two cores.
-func (b *bench) ask(ctx context.Context, q question) (acks, error) {
-	client, err := b.signedIn(ctx)
-	if err != nil {
-		return acks{}, err
-	}
+func (b *bench) ask(ctx context.Context, client *http.Client, q question) (acks, error) {
 	took := make([]time.Duration, 0, asks)
 	began := time.Now()
 	for i := range asks + asks/10 {
 		start := time.Now()
-		status, err := get(ctx, client, b.mail.OperatorURL()+q.path())
+		path := q.path()
+		status, answer, err := get(ctx, client, b.mail.OperatorURL()+path)
 		if err != nil {
 			return acks{}, err
 		}
-		if status != http.StatusOK {
-			return acks{}, fmt.Errorf("%s is answered with %d", q.name, status)
-		}
 		if i >= asks/10 { // nobody's first steps count
 			took = append(took, time.Since(start))
+		}
+		if status != http.StatusOK {
+			return acks{}, fmt.Errorf("%s, %s, is answered with %d", q.name, path, status)
+		}
+		if !q.none && bytes.Contains(answer, []byte(`"emails":[]`)) {
+			return acks{}, fmt.Errorf("%s, %s, finds nothing", q.name, path)
 		}
 	}
 	return summarise(took, time.Since(began)), nil
@@ -252,7 +270,11 @@ func (b *bench) signedIn(ctx context.Context) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Jar: jar, Timeout: time.Minute}
+	client := &http.Client{
+		Jar: jar, Timeout: time.Minute,
+		// A page that sends us to the login is no page.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	form := url.Values{"token": {b.operatorToken}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.mail.OperatorURL()+"/login", strings.NewReader(form.Encode()))
 	if err != nil {
@@ -265,27 +287,27 @@ func (b *bench) signedIn(ctx context.Context) (*http.Client, error) {
 		return nil, fmt.Errorf("sign in: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	if u, err := url.Parse(b.mail.OperatorURL()); err != nil || len(jar.Cookies(u)) == 0 {
-		return nil, fmt.Errorf("sign in: answered with %d and no cookie", res.StatusCode)
+	if res.StatusCode != http.StatusSeeOther || len(jar.Cookies(req.URL)) == 0 {
+		return nil, fmt.Errorf("sign in: answered with %d and %d cookies", res.StatusCode, len(jar.Cookies(req.URL)))
 	}
 	return client, nil
 }
 
 // get asks and reads the whole answer.
-func get(ctx context.Context, client *http.Client, address string) (int, error) {
+func get(ctx context.Context, client *http.Client, address string) (status int, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("ask: %w", err)
+		return 0, nil, fmt.Errorf("ask: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		return 0, fmt.Errorf("ask: %w", err)
+	if answer, err = io.ReadAll(res.Body); err != nil {
+		return 0, nil, fmt.Errorf("ask: %w", err)
 	}
-	return res.StatusCode, nil
+	return res.StatusCode, answer, nil
 }
 
 // api calls the operator API.

@@ -24,7 +24,7 @@ type options struct {
 	root, out, part             string
 	rounds, emails, burst, door int
 
-	held int
+	held, ledger int
 }
 
 // What -part may name.
