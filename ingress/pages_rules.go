@@ -50,14 +50,7 @@ func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, 
 // previews show what an edit would change.
 type previews struct{ editor *draft.Editor }
 
-func (p previews) Preview(ctx context.Context, _ access.Identity, email *ledger.EmailDetail, e contract.Edit) ([]console.Change, error) {
+func (p previews) Preview(ctx context.Context, _ access.Identity, email *ledger.EmailDetail, e contract.Edit) ([]ledger.Change, error) {
 	preview, err := p.editor.Preview(ctx, email.Email(), e)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]console.Change, 0, len(preview.Changes))
-	for _, c := range preview.Changes {
-		out = append(out, console.Change{Field: c.Field, Before: c.Before, After: c.After})
-	}
-	return out, nil
+	return preview.Changes, err
 }

@@ -75,12 +75,7 @@ type Moment struct {
 
 // Edits shows what an edit would change, without changing it.
 type Edits interface {
-	Preview(ctx context.Context, who access.Identity, email *ledger.EmailDetail, e contract.Edit) ([]Change, error)
-}
-
-// Change is one line of a diff. What is empty was not there or is no longer.
-type Change struct {
-	Field, Before, After string
+	Preview(ctx context.Context, who access.Identity, email *ledger.EmailDetail, e contract.Edit) ([]ledger.Change, error)
 }
 
 // Destinations are where mail goes.

@@ -25,7 +25,7 @@ type editPage struct {
 	MoreAttached int
 	Form         editForm
 	Seen         string
-	Changes      []Change
+	Changes      []ledger.Change
 	Previewed    bool
 }
 
@@ -70,7 +70,7 @@ func (c *Console) editForm(g *gin.Context) error {
 	return c.showEdit(g, http.StatusOK, email, editForm{}, layout{}, nil)
 }
 
-func (c *Console) showEdit(g *gin.Context, status int, email *ledger.EmailDetail, f editForm, l layout, changes []Change) error {
+func (c *Console) showEdit(g *gin.Context, status int, email *ledger.EmailDetail, f editForm, l layout, changes []ledger.Change) error {
 	l.Title, l.Area = "Edit and try again", "inbox"
 	l.Body = editPage{
 		Email: email, Destinations: c.cfg.Destinations, Charsets: charsets, Form: f, Seen: seen(email),
@@ -109,7 +109,7 @@ func (c *Console) edit(g *gin.Context) error {
 		return refused(statusOf(err), fault.From(err).Public)
 	}
 	if changes == nil {
-		changes = []Change{}
+		changes = []ledger.Change{}
 	}
 	if post.Get("confirmed") != "yes" {
 		return c.showEdit(g, http.StatusOK, email, typed, layout{}, changes)

@@ -139,11 +139,14 @@ func (f *fakes) Held(context.Context, Tenants) ([]Holding, error) {
 
 type fakeEdits struct{ *fakes }
 
-func (f fakeEdits) Preview(_ context.Context, _ access.Identity, _ *ledger.EmailDetail, e contract.Edit) ([]Change, error) {
+func (f fakeEdits) Preview(_ context.Context, _ access.Identity, _ *ledger.EmailDetail, e contract.Edit) ([]ledger.Change, error) {
 	if len(e.Recipients) > 0 && e.Recipients[0] == "bad" {
 		return nil, fault.New(fault.RequestInvalid, "recipients[0] is no address")
 	}
-	return []Change{{f.word("recipients"), f.word("suppport@yourapp.example"), f.word("support@yourapp.example")}, {f.word("headers.X-Case"), "", f.word("4711")}}, f.err
+	return []ledger.Change{
+		{Field: f.word("recipients"), Before: f.word("suppport@yourapp.example"), After: f.word("support@yourapp.example")},
+		{Field: f.word("headers.X-Case"), After: f.word("4711")},
+	}, f.err
 }
 
 type fakeDestinations struct{ *fakes }
