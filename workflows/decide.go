@@ -345,17 +345,10 @@ func (e *inboundEmail) carryOut(ctx workflow.Context, r ruling) {
 
 // applyEdits lays what was decided over the email, before a step reads it again.
 func (e *inboundEmail) applyEdits(ctx workflow.Context) error {
-	const name = "apply edit"
 	for len(e.edits) > 0 {
 		in := contract.ApplyEditInput{Email: e.in.Email, EditID: e.edits[0]}
-		err := firstTry(ctx, name, routeOptions, ledger.ApplyEdit, in, nil)
-		if err != nil && curable(err) {
-			w := e.wait(ctx, failed(name, routeOptions, err))
-			err = lastingTry(ctx, name, routeOptions, askedWait(err), ledger.ApplyEdit, in, nil)
-			e.resume(ctx, w)
-		}
-		if err != nil {
-			return failed(name, routeOptions, err)
+		if err := e.tries(ctx, "apply edit", routeOptions, ledger.ApplyEdit, in, in, nil); err != nil {
+			return err
 		}
 		e.edits = e.edits[1:]
 	}

@@ -30,11 +30,7 @@ func (e *inboundEmail) planOf(ctx workflow.Context, h *held) *contract.HoldPlan 
 		in.Reasons = append(in.Reasons, one.Reason)
 	}
 	var out contract.HoldPlan
-	err := firstTry(ctx, "plan", planOptions, holds.Plan, in, &out)
-	if err != nil && curable(err) && ctx.Err() == nil {
-		err = lastingTry(ctx, "plan", planOptions, askedWait(err), holds.Plan, in, &out)
-	}
-	if err != nil {
+	if err := quietTries(ctx, "plan", planOptions, holds.Plan, in, &out); err != nil {
 		workflow.GetLogger(ctx).Error("read the plan of a hold", "error", err)
 		out = fallback
 	}
@@ -169,11 +165,7 @@ func (e *inboundEmail) beside(ctx workflow.Context, run func(workflow.Context)) 
 
 // insist tries until the budget is spent; the next reminder is another chance.
 func (e *inboundEmail) insist(ctx workflow.Context, name string, activity, in any) {
-	err := firstTry(ctx, name, remindOptions, activity, in, nil)
-	if err != nil && curable(err) && ctx.Err() == nil {
-		err = lastingTry(ctx, name, remindOptions, askedWait(err), activity, in, nil)
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := quietTries(ctx, name, remindOptions, activity, in, nil); err != nil && ctx.Err() == nil {
 		workflow.GetLogger(ctx).Error("tell of a long hold", "how", name, "error", err)
 	}
 }

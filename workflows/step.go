@@ -28,16 +28,33 @@ func stepThen[I, O any](ctx workflow.Context, e *inboundEmail, name string, o st
 	activity func(context.Context, I) (O, error), first, later I) (O, error) {
 	var out O
 	o.neverFast = o.neverFast || large(e.in.Email)
-	err := firstTry(ctx, name, o, activity, first, &out)
+	err := e.tries(ctx, name, o, activity, first, later, &out)
+	return out, err
+}
+
+// tries is both tries of a step, between which the email is in the state retrying.
+// An error is a *stepError.
+func (e *inboundEmail) tries(ctx workflow.Context, name string, o stepOptions, activity, first, later, out any) error {
+	err := firstTry(ctx, name, o, activity, first, out)
 	if err != nil && curable(err) {
 		w := e.wait(ctx, failed(name, o, err))
-		err = lastingTry(ctx, name, o, askedWait(err), activity, later, &out)
+		err = lastingTry(ctx, name, o, askedWait(err), activity, later, out)
 		e.resume(ctx, w)
 	}
 	if err != nil {
-		return out, failed(name, o, err)
+		return failed(name, o, err)
 	}
-	return out, nil
+	return nil
+}
+
+// quietTries is both tries of what leaves the state of the email as it is. An error
+// is the activity's own.
+func quietTries(ctx workflow.Context, name string, o stepOptions, activity, in, out any) error {
+	err := firstTry(ctx, name, o, activity, in, out)
+	if err != nil && curable(err) && ctx.Err() == nil {
+		err = lastingTry(ctx, name, o, askedWait(err), activity, in, out)
+	}
+	return err
 }
 
 // firstTry is the one attempt that nobody sees when it succeeds.
