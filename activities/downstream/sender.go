@@ -110,7 +110,7 @@ func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, 
 }
 
 // Metrics takes what a Sender measures. Results and states are from fixed lists:
-// Results and States.
+// the constants below and States.
 type Metrics interface {
 	// Attempt counts one use of Send; took includes waiting for a free place.
 	Attempt(destination, result string, took time.Duration)
@@ -137,14 +137,6 @@ const (
 	resultCut       = "cut_short"
 	resultNoBody    = "no_body"
 )
-
-// Results lists every result of an attempt once.
-func Results() []string {
-	return []string{
-		resultDelivered, resultRetry, resultRejected, resultAmbiguous, resultGone,
-		resultOpen, resultPaused, resultBusy, resultCut, resultNoBody,
-	}
-}
 
 // How a breaker learns of the end of a call.
 var (

@@ -167,14 +167,6 @@ func (p *Page) Fill(selector, text string) {
 	p.run(chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
-// Choose takes an option of a select by its value.
-func (p *Page) Choose(selector, value string) {
-	p.t.Helper()
-	p.Visible(selector)
-	Eval[bool](p, fmt.Sprintf(`(e => { e.value = %q; e.dispatchEvent(new Event("input", {bubbles: true}));
-e.dispatchEvent(new Event("change", {bubbles: true})); return e.value === %q })(document.querySelector(%q))`, value, value, selector))
-}
-
 // Press types keys where the focus is; kb of chromedp names those without a letter.
 func (p *Page) Press(keys string) {
 	p.t.Helper()
