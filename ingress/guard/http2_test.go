@@ -114,7 +114,7 @@ func receive[T any](t testing.TB, from <-chan T) T {
 // TestHTTP2SaysItsBounds reads what the server allows a client.
 func TestHTTP2SaysItsBounds(t *testing.T) {
 	t.Parallel()
-	h := openDoor(t, true, 100, 100, nil).dialH2(t)
+	h := openDoor(t, true, 100, 100).dialH2(t)
 	got := receive(t, h.settings)
 	require.Equal(t, uint32(maxStreams), got[http2.SettingMaxConcurrentStreams])
 	require.Equal(t, uint32(streamWindow), got[http2.SettingInitialWindowSize])
@@ -127,7 +127,7 @@ func TestHTTP2SaysItsBounds(t *testing.T) {
 
 // TestHTTP2HoldsLittle fills every window of fifty connections while nobody reads.
 func TestHTTP2HoldsLittle(t *testing.T) { //nolint:paralleltest // it looks at the memory of the process
-	d := openDoor(t, true, 100, 100, nil)
+	d := openDoor(t, true, 100, 100)
 	piece := make([]byte, maxFrame)
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -156,7 +156,7 @@ func TestHTTP2HoldsLittle(t *testing.T) { //nolint:paralleltest // it looks at t
 // TestRapidReset opens and resets streams as fast as it can (CVE-2023-44487).
 func TestRapidReset(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, true, 100, 100, nil)
+	d := openDoor(t, true, 100, 100)
 	h := d.dialH2(t)
 	receive(t, h.settings)
 	stop := make(chan struct{})
@@ -190,7 +190,7 @@ func TestRapidReset(t *testing.T) {
 
 func TestHTTP2HeaderFlood(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, true, 100, 100, nil)
+	d := openDoor(t, true, 100, 100)
 	h := d.dialH2(t)
 	receive(t, h.settings)
 	require.NoError(t, h.open(1, "/", "x-a", strings.Repeat("~", 60<<10)))
