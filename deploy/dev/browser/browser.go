@@ -8,6 +8,7 @@ package browser
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ func Open(t testing.TB, path string) *Page {
 		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.WindowSize(1280, 900),
 		chromedp.WSURLReadTimeout(time.Minute))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, end := chromedp.NewContext(allocator)
+	ctx, end := chromedp.NewContext(allocator, chromedp.WithErrorf(report))
 	t.Cleanup(func() {
 		end()
 		stop() // waits for the process
@@ -63,6 +64,14 @@ func Open(t testing.TB, path string) *Page {
 	chromedp.ListenTarget(ctx, p.hear)
 	p.run(network.Enable(), cdplog.Enable(), runtime.Enable(), page.Enable())
 	return p
+}
+
+// report logs what chromedp finds wrong. That it does not know an event of a newer
+// Chromium is nothing wrong, and is said with each of them.
+func report(format string, args ...any) {
+	if !strings.HasPrefix(format, "unhandled node event") {
+		log.Printf("ERROR: "+format, args...)
+	}
 }
 
 // hear keeps what a page does that nobody sees.
