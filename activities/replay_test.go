@@ -138,7 +138,7 @@ func (b *replayBench) emails(t *testing.T, prefix string, n int, state contract.
 func (b *replayBench) create(t *testing.T, in ledger.NewReplay) int64 {
 	t.Helper()
 	in.Note, in.Actor, in.Via = "why not", "ann", contract.ViaAPI
-	id, err := b.db.CreateReplay(t.Context(), in)
+	id, _, err := b.db.CreateReplay(t.Context(), in)
 	require.NoError(t, err)
 	return id
 }

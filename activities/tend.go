@@ -39,7 +39,7 @@ type TendLedger interface {
 	Recovery(ctx context.Context, cause string) (ledger.Recovery, error)
 	SaveRecovery(ctx context.Context, r ledger.Recovery) error
 	CreateIntent(ctx context.Context, in ledger.Intent) (int64, error)
-	CreateReplay(ctx context.Context, in ledger.NewReplay) (int64, error)
+	CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error)
 	IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.ReplayRow, error)
 }
 
@@ -231,7 +231,7 @@ func (s *Tending) inVain(ctx context.Context, r *ledger.Recovery) error {
 
 // release lets the rest go.
 func (s *Tending) release(ctx context.Context, h ledger.Held, r *ledger.Recovery) error {
-	id, err := s.deps.Ledger.CreateReplay(ctx, ledger.NewReplay{
+	id, _, err := s.deps.Ledger.CreateReplay(ctx, ledger.NewReplay{
 		Action: contract.Retry, Cause: h.Cause, Rate: recoveryRate,
 		Filter: ledger.Filter{State: contract.Quarantined, Reason: h.Reason, Destination: h.Destination},
 		Note:   "it is back: " + h.Cause, Actor: tendName, Via: contract.ViaSystem,

@@ -102,6 +102,9 @@ func replayOf(row *ledger.ReplayRow) console.Replay {
 		Total: row.Total, Done: row.Done, Skipped: row.Skipped, Failed: row.Failed, StartedAt: row.CreatedAt, Filter: row.Filter,
 		NewEffect: row.NewEffect, DryRun: row.DryRun,
 	}
+	if row.StartedAs != nil {
+		out.StartedAs = *row.StartedAs
+	}
 	if row.EndedAt != nil {
 		out.FinishedAt = *row.EndedAt
 	}

@@ -58,6 +58,7 @@ type bulk struct {
 	Note   string   `required:"" help:"Why; it is kept."`
 	DryRun bool     `help:"Only say what would be."`
 	Yes    bool     `short:"y" help:"Do not ask."`
+	Key    string   `help:"With --yes: a name of your own for this replay. The same command with the same key begins it once."`
 	Detach bool     `help:"Do not follow it."`
 }
 
@@ -71,16 +72,26 @@ func (b *bulk) run(s *session, request map[string]any) error {
 	if b.Rate != nil {
 		request["rate"] = *b.Rate
 	}
+	var row ledger.ReplayRow
 	if b.DryRun || !b.Yes {
-		ok, err := b.rehearse(s, request)
-		if err != nil || !ok {
+		if b.Key != "" {
+			return usagef("--key goes with --yes: a dry run starts one replay anyway")
+		}
+		dry, err := b.rehearse(s, request)
+		if err != nil || dry == nil {
 			return err
 		}
-	}
-	request["dry_run"] = false
-	var row ledger.ReplayRow
-	if err := s.postReplay(request, &row); err != nil {
-		return err
+		err = s.postReplay(fmt.Sprintf("/api/v1/replays/%d/start", dry.ID), map[string]any{"count": dry.Preview.Total}, &row)
+		if err != nil {
+			return err
+		}
+	} else {
+		if request["dry_run"] = false; b.Key != "" {
+			request["key"] = b.Key
+		}
+		if err := s.postReplay("/api/v1/replays", request, &row); err != nil {
+			return err
+		}
 	}
 	if b.Detach || s.json() {
 		if s.json() {
@@ -91,45 +102,45 @@ func (b *bulk) run(s *session, request map[string]any) error {
 	return s.follow(row.ID)
 }
 
-// rehearse makes the dry run and asks whether to go on.
-func (b *bulk) rehearse(s *session, request map[string]any) (bool, error) {
+// rehearse makes the dry run, asks whether to go on, and gives the dry run if so.
+func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, error) {
 	request["dry_run"] = true
 	var row ledger.ReplayRow
-	if err := s.postReplay(request, &row); err != nil {
-		return false, err
+	if err := s.postReplay("/api/v1/replays", request, &row); err != nil {
+		return nil, err
 	}
 	for !row.State.Final() {
 		if err := s.pause(replayLook); err != nil {
-			return false, err
+			return nil, err
 		}
 		if err := s.getReplay(row.ID, &row); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 	if row.Preview == nil {
-		return false, fmt.Errorf("the dry run ended as %s", row.State)
+		return nil, fmt.Errorf("the dry run ended as %s", row.State)
 	}
 	if s.json() && b.DryRun {
-		return false, s.printJSON(row)
+		return nil, s.printJSON(row)
 	}
 	if s.json() {
-		return false, usagef("with -o json give --yes or --dry-run: nobody can be asked")
+		return nil, usagef("with -o json give --yes or --dry-run: nobody can be asked")
 	}
 	if err := s.printPreview(row.Preview); err != nil || b.DryRun {
-		return false, err
+		return nil, err
 	}
 	if row.Preview.Would[ledger.ItemDecided]+row.Preview.Would[ledger.ItemStarted] == 0 {
-		return false, s.printf("There is nothing to do.\n")
+		return nil, s.printf("There is nothing to do.\n")
 	}
 	if err := s.printf("Go on? [y/N] "); err != nil {
-		return false, err
+		return nil, err
 	}
 	var answer string
 	_, _ = fmt.Fscanln(s.stdin, &answer) // no answer is a no
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
-		return false, s.printf("Nothing was done.\n")
+		return nil, s.printf("Nothing was done.\n")
 	}
-	return true, nil
+	return &row, nil
 }
 
 func (s *session) printPreview(p *ledger.ReplayPreview) error {

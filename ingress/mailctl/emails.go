@@ -183,6 +183,8 @@ func (d *decision) decide(s *session, action contract.Action) error {
 		return usagef("give either an id or --all")
 	case d.All:
 		return d.run(s, map[string]any{"action": action})
+	case d.Key != "":
+		return usagef("--key goes with --all: a decision about one email is made once anyway")
 	case d.EventID == "":
 		return usagef("give the id of an email, or --all and a filter")
 	}

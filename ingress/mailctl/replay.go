@@ -175,12 +175,12 @@ func (s *session) controlReplay(id int64, what string, body []byte) error {
 	return s.printf("%s\n", progressLine(&r))
 }
 
-func (s *session) postReplay(request map[string]any, row *ledger.ReplayRow) error {
+func (s *session) postReplay(path string, request map[string]any, row *ledger.ReplayRow) error {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	_, err = s.fetchJSON(http.MethodPost, "/api/v1/replays", nil, body, row)
+	_, err = s.fetchJSON(http.MethodPost, path, nil, body, row)
 	return err
 }
 

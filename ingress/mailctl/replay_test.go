@@ -19,6 +19,7 @@ import (
 type replayAPI struct {
 	mu    sync.Mutex
 	asked []map[string]any
+	begun []map[string]any // from dry run 4
 	looks int
 }
 
@@ -35,6 +36,11 @@ func (a *replayAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			_, _ = fmt.Fprint(w, `{"id":4,"state":"done","preview":{"total":12,"would":{"decided":12},"by_state":{"quarantined":12}}}`)
 			return
 		}
+		_, _ = fmt.Fprint(w, `{"id":5,"state":"running","total":12}`)
+	case r.URL.Path == "/api/v1/replays/4/start":
+		var in map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&in)
+		a.begun = append(a.begun, in)
 		_, _ = fmt.Fprint(w, `{"id":5,"state":"running","total":12}`)
 	default:
 		a.looks++
@@ -68,10 +74,10 @@ func TestReplayAsksFirst(t *testing.T) {
 
 	code, out, _ = replayCall(t, api, "y\n", "emails", "retry", "--all", "--reason", "unroutable", "--note", "rule is there")
 	require.Equal(t, exitDone, code, out)
-	require.Len(t, api.asked, 3)
-	require.Equal(t, false, api.asked[2]["dry_run"])
-	require.Equal(t, "retry", api.asked[2]["action"])
-	require.Equal(t, map[string]any{"reason": "unroutable"}, api.asked[2]["filter"])
+	require.Len(t, api.asked, 2)
+	require.Equal(t, "retry", api.asked[1]["action"])
+	require.Equal(t, map[string]any{"reason": "unroutable"}, api.asked[1]["filter"])
+	require.Equal(t, []map[string]any{{"count": 12.0}}, api.begun, "what the dry run has counted, and nothing else, is begun")
 	require.Contains(t, out, "replay 5 running: 6 of 12")
 	require.Contains(t, out, "replay 5 done: 12 of 12")
 }
@@ -85,6 +91,11 @@ func TestReplayWithoutAsking(t *testing.T) {
 	require.Len(t, api.asked, 1)
 	require.Equal(t, "route", api.asked[0]["from"])
 	require.Equal(t, true, api.asked[0]["new_effect"])
+	require.NotContains(t, api.asked[0], "key")
+
+	code, _, errs = replayCall(t, api, "", "emails", "retry", "--all", "--note", "n", "--yes", "--detach", "--key", "night")
+	require.Equal(t, exitDone, code, errs)
+	require.Equal(t, "night", api.asked[1]["key"])
 }
 
 func TestReplayUsage(t *testing.T) {
@@ -95,6 +106,8 @@ func TestReplayUsage(t *testing.T) {
 		{"replay", "--from", "deliver", "--note", "n"},
 		{"replay", "--since", "yesterday", "--note", "n"},
 		{"replay", "--from", "raw"},
+		{"replay", "--note", "n", "--key", "k"},
+		{"emails", "retry", "id", "--note", "n", "--key", "k"},
 	} {
 		code, _, _ := replayCall(t, &replayAPI{}, "", args...)
 		require.Equal(t, exitUsage, code, args)

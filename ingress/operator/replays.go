@@ -28,6 +28,7 @@ func (h *handler) replayRoutes() []access.Route {
 		{Method: http.MethodGet, Path: "/api/v1/replays", Least: access.Viewer, Handle: h.listReplays},
 		{Method: http.MethodGet, Path: one, Least: access.Viewer, Handle: h.showReplay},
 		{Method: http.MethodGet, Path: one + "/items", Least: access.Viewer, Handle: h.listReplayItems},
+		{Method: http.MethodPost, Path: one + "/start", Least: access.Operator, Handle: h.startReplay},
 		{Method: http.MethodPost, Path: one + "/pause", Least: access.Operator, Handle: h.controlReplay(contract.ReplayPause)},
 		{Method: http.MethodPost, Path: one + "/resume", Least: access.Operator, Handle: h.controlReplay(contract.ReplayResume)},
 		{Method: http.MethodPost, Path: one + "/stop", Least: access.Operator, Handle: h.controlReplay(contract.ReplayStop)},
@@ -42,6 +43,28 @@ func (h *handler) createReplay(c *gin.Context) error {
 	}
 	row, err := h.replays.Create(c.Request.Context(), caller(c), access.Via(c), in)
 	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, row)
+	return nil
+}
+
+// startRequest begins for real what a dry run has counted.
+type startRequest struct {
+	Count int64 `json:"count"` // what it has counted
+}
+
+// startReplay answers a repeat as the first request: with the replay that was started.
+func (h *handler) startReplay(c *gin.Context) error {
+	row, err := h.replayOf(c)
+	if err != nil {
+		return err
+	}
+	var in startRequest
+	if err := body.Read(c, &in, requestOf(maxParameter)); err != nil {
+		return err
+	}
+	if row, err = h.replays.Start(c.Request.Context(), caller(c), access.Via(c), row.ID, in.Count); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, row)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,11 +34,11 @@ type fakeReplays struct {
 	audited []ledger.AuditRecord
 }
 
-func (f *fakeReplays) CreateReplay(_ context.Context, in ledger.NewReplay) (int64, error) {
+func (f *fakeReplays) CreateReplay(_ context.Context, in ledger.NewReplay) (int64, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, in)
-	return 3, nil
+	return 3, true, nil
 }
 
 func (f *fakeReplays) Replay(_ context.Context, id int64) (*ledger.ReplayRow, error) {
@@ -92,11 +93,39 @@ func replayWalks() []walk {
 		{method: "GET", pattern: "/api/v1/replays", path: "/api/v1/replays", least: access.Viewer, shared: true},
 		{method: "GET", pattern: one, path: at, least: access.Viewer},
 		{method: "GET", pattern: one + "/items", path: at + "/items", least: access.Viewer},
+		{method: "POST", pattern: one + "/start", path: at + "/start", body: `{"count":2}`, least: access.Operator, before: counted},
 		{method: "POST", pattern: one + "/pause", path: at + "/pause", least: access.Operator},
 		{method: "POST", pattern: one + "/resume", path: at + "/resume", least: access.Operator},
 		{method: "POST", pattern: one + "/stop", path: at + "/stop", least: access.Operator},
 		{method: "POST", pattern: one + "/rate", path: at + "/rate", body: `{"rate":5}`, least: access.Operator},
 	}
+}
+
+// counted makes of the replay a dry run that has counted two emails.
+func counted(_ *testing.T, b *testBundle) {
+	b.replays.row = ledger.ReplayRow{
+		ID: 3, Filter: ledger.Filter{Tenant: "default"}, DryRun: true, State: contract.ReplayDone, CreatedAt: time.Now(),
+		Action: ledger.ActionReplay, From: ledger.FromRoute, NewEffect: true, Preview: &ledger.ReplayPreview{Total: 2},
+	}
+}
+
+func TestStartReplay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	counted(t, b)
+	for body, want := range map[string]int{`{}`: 409, `{"count":3}`: 409, `{"count":"2"}`: 400, `{"count":2,"new_effect":true}`: 400} {
+		resp, text := b.do(t, "POST", "/api/v1/replays/3/start", "operator", body)
+		require.Equal(t, want, resp.StatusCode, "%s: %s", body, text)
+	}
+	require.Empty(t, b.replays.asked)
+	resp, text := b.do(t, "POST", "/api/v1/replays/3/start", "operator", `{"count":2}`)
+	require.Equal(t, http.StatusOK, resp.StatusCode, text)
+	require.Len(t, b.replays.asked, 1)
+	got := b.replays.asked[0]
+	require.Equal(t, int64(3), got.StartedFrom)
+	require.Equal(t, contract.StepRoute, got.From)
+	require.True(t, got.NewEffect)
+	require.False(t, got.DryRun)
 }
 
 func TestCreateReplay(t *testing.T) {

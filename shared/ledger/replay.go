@@ -29,26 +29,36 @@ type NewReplay struct {
 	Rate  float64 // emails per second; 0: as fast as it goes
 	// AtOnce is how many emails are worked on side by side; 0 means contract.DefaultAtOnce.
 	AtOnce int
+	// StartedFrom is the dry run that this one was started from, 0 where there was
+	// none; Key is made by the caller and names one replay of the actor, unless it is
+	// empty. Either begins one replay for ever.
+	StartedFrom int64
+	Key         string
 }
 
 // ReplayRow is a replay as the ledger has it. Unset times are null in JSON.
 type ReplayRow struct {
-	ID        int64                `json:"id"`
-	Action    contract.Action      `json:"action"`
-	From      string               `json:"from"` // held, route or raw
-	Filter    Filter               `json:"filter"`
-	DryRun    bool                 `json:"dry_run"`
-	NewEffect bool                 `json:"new_effect"`
-	Note      string               `json:"note"`
-	Actor     string               `json:"actor"`
-	Via       contract.Via         `json:"via"`
-	Cause     string               `json:"cause"`
-	Rate      float64              `json:"rate"`
-	AtOnce    int                  `json:"at_once"`
-	State     contract.ReplayState `json:"state"`
-	CreatedAt time.Time            `json:"created_at"`
-	StartedAt *time.Time           `json:"started_at"`
-	EndedAt   *time.Time           `json:"ended_at"`
+	ID        int64           `json:"id"`
+	Action    contract.Action `json:"action"`
+	From      string          `json:"from"` // held, route or raw
+	Filter    Filter          `json:"filter"`
+	DryRun    bool            `json:"dry_run"`
+	NewEffect bool            `json:"new_effect"`
+	Note      string          `json:"note"`
+	Actor     string          `json:"actor"`
+	Via       contract.Via    `json:"via"`
+	Cause     string          `json:"cause"`
+	Rate      float64         `json:"rate"`
+	AtOnce    int             `json:"at_once"`
+	// StartedFrom is the dry run that this one was started from, StartedAs the replay
+	// that was started from this dry run.
+	StartedFrom *int64               `json:"started_from"`
+	StartedAs   *int64               `json:"started_as"`
+	Key         string               `json:"key"`
+	State       contract.ReplayState `json:"state"`
+	CreatedAt   time.Time            `json:"created_at"`
+	StartedAt   *time.Time           `json:"started_at"`
+	EndedAt     *time.Time           `json:"ended_at"`
 	// Total is how many emails were chosen at the start, -1 until that is known.
 	Total   int64 `json:"total"`
 	Done    int64 `json:"done"`

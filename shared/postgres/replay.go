@@ -18,7 +18,7 @@ import (
 
 const selectReplay = `
 SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r.actor, r.via, r.cause, r.rate, r.at_once,
-       r.state, r.created_at, r.started_at, r.ended_at, r.total, r.done, r.skipped, r.failed,
+       r.started_from, (SELECT s.id FROM replays s WHERE s.started_from = r.id), r.request_key, r.state, r.created_at, r.started_at, r.ended_at, r.total, r.done, r.skipped, r.failed,
        CASE WHEN r.state = 'running' AND r.paced_at > now() - interval '15 seconds' THEN r.pace ELSE 0 END, r.preview,
        coalesce((SELECT jsonb_object_agg(c.code, c.count) FROM replay_counts c WHERE c.replay_id = r.id), '{}')
   FROM replays r`
@@ -27,7 +27,7 @@ func scanReplay(row pgx.Row, r *ledger.ReplayRow) error {
 	var step contract.Step
 	var filter, preview, results []byte
 	err := row.Scan(&r.ID, &r.Action, &step, &filter, &r.DryRun, &r.NewEffect, &r.Note, &r.Actor, &r.Via, &r.Cause, &r.Rate,
-		&r.AtOnce, &r.State, &r.CreatedAt, &r.StartedAt, &r.EndedAt, &r.Total, &r.Done, &r.Skipped, &r.Failed, &r.Pace,
+		&r.AtOnce, &r.StartedFrom, &r.StartedAs, &r.Key, &r.State, &r.CreatedAt, &r.StartedAt, &r.EndedAt, &r.Total, &r.Done, &r.Skipped, &r.Failed, &r.Pace,
 		&preview, &results)
 	if err != nil {
 		return err
@@ -56,30 +56,31 @@ func scanReplay(row pgx.Row, r *ledger.ReplayRow) error {
 const uniqueViolation = "23505"
 
 // CreateReplay writes a replay down, fixes which emails it is about, and gives its
-// id. A dry run leaves no entry in the audit chain. Where its cause has a replay
-// that is under way it is decision_refused.
-func (db *DB) CreateReplay(ctx context.Context, in ledger.NewReplay) (int64, error) {
+// id. A dry run leaves no entry in the audit chain. What was begun already by the
+// same dry run, or the same key of the same actor, is given instead and created is
+// false. Where its cause has a replay that is under way it is decision_refused.
+func (db *DB) CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error) {
 	// Emails that were accepted in transactions still open get ids that are taken:
 	// they may be chosen or not, as if they had come a moment earlier or later.
 	const insert = `
-INSERT INTO replays (action, from_step, filter, dry_run, new_effect, note, actor, via, cause, rate, at_once, last_id, last_sequence)
+INSERT INTO replays (action, from_step, filter, dry_run, new_effect, note, actor, via, cause, rate, at_once,
+       started_from, request_key, last_id, last_sequence)
 SELECT @action, @from, @filter, @dry_run, @new_effect, @note, @actor, @via, @cause, @rate, @at_once,
-       coalesce((SELECT max(id) FROM emails), 0), (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+       nullif(@started_from::bigint, 0), @key, coalesce((SELECT max(id) FROM emails), 0), (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 RETURNING id`
 
 	filter, err := json.Marshal(in.Filter)
 	if err != nil {
-		return 0, fmt.Errorf("encode filter: %w", err)
+		return 0, false, fmt.Errorf("encode filter: %w", err)
 	}
 	if in.AtOnce <= 0 {
 		in.AtOnce = contract.DefaultAtOnce
 	}
-	var id int64
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, insert, pgx.NamedArgs{
 			"action": string(in.Action), "from": string(in.From), "filter": string(filter), "dry_run": in.DryRun,
 			"new_effect": in.NewEffect, "note": clean(in.Note), "actor": clean(in.Actor), "via": string(in.Via),
-			"cause": in.Cause, "rate": in.Rate, "at_once": in.AtOnce,
+			"cause": in.Cause, "rate": in.Rate, "at_once": in.AtOnce, "started_from": in.StartedFrom, "key": in.Key,
 		}).Scan(&id)
 		if err != nil || in.DryRun {
 			return err
@@ -88,9 +89,26 @@ RETURNING id`
 	})
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == uniqueViolation {
-		return 0, fault.New(fault.DecisionRefused, "what was away is being brought back already")
+		if pg.ConstraintName == "replays_cause" {
+			return 0, false, fault.New(fault.DecisionRefused, "what was away is being brought back already")
+		}
+		id, err = db.begun(ctx, in)
+		return id, false, err
 	}
-	return id, classify("create replay", err)
+	return id, err == nil, classify("create replay", err)
+}
+
+// begun finds the replay that the same dry run or key has begun.
+func (db *DB) begun(ctx context.Context, in ledger.NewReplay) (id int64, err error) {
+	const query = `
+SELECT id FROM replays
+ WHERE started_from = nullif(@started_from::bigint, 0) OR (request_key <> '' AND request_key = @key AND actor = @actor)
+ ORDER BY id LIMIT 1`
+
+	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{
+		"started_from": in.StartedFrom, "key": in.Key, "actor": clean(in.Actor),
+	}).Scan(&id)
+	return id, classify("find replay", err)
 }
 
 // auditReplay keeps who asked for what. The texts of the filter are not repeated,

@@ -3,10 +3,13 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -42,7 +45,7 @@ func newReplay(f ledger.Filter) ledger.NewReplay {
 
 func createReplay(t *testing.T, db *postgres.DB, in ledger.NewReplay) int64 {
 	t.Helper()
-	id, err := db.CreateReplay(t.Context(), in)
+	id, _, err := db.CreateReplay(t.Context(), in)
 	require.NoError(t, err)
 	return id
 }
@@ -295,11 +298,59 @@ func TestOneRecoveryForEachCause(t *testing.T) {
 	in := newReplay(ledger.Filter{})
 	in.Cause = "scanner_unavailable"
 	id := createReplay(t, db, in)
-	_, err := db.CreateReplay(ctx, in)
+	_, _, err := db.CreateReplay(ctx, in)
 	require.True(t, fault.Is(err, fault.DecisionRefused), "%v", err)
 	_, err = db.ControlReplay(ctx, contract.ReplayControlInput{ID: id, State: contract.ReplayDone})
 	require.NoError(t, err)
 	createReplay(t, db, in)
+}
+
+// TestOneReplayForEachDryRunAndKey: however many ask at once, one is begun and all
+// are told which.
+func TestOneReplayForEachDryRunAndKey(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	dry := newReplay(ledger.Filter{})
+	dry.DryRun = true
+	from, keyed := newReplay(ledger.Filter{}), newReplay(ledger.Filter{})
+	from.StartedFrom, keyed.Key = createReplay(t, db, dry), "night-of-the-25th"
+	for _, in := range []ledger.NewReplay{from, keyed} {
+		ids, created := make([]int64, 8), atomic.Int64{}
+		var g errgroup.Group
+		for i := range ids {
+			g.Go(func() (err error) {
+				var first bool
+				ids[i], first, err = db.CreateReplay(ctx, in)
+				if first {
+					created.Add(1)
+				}
+				return err
+			})
+		}
+		require.NoError(t, g.Wait())
+		require.Equal(t, int64(1), created.Load())
+		require.Len(t, slices.Compact(ids), 1)
+		r, err := db.Replay(ctx, ids[0])
+		require.NoError(t, err)
+		require.Equal(t, in.Key, r.Key)
+		require.Nil(t, r.StartedAs)
+		if in.StartedFrom != 0 {
+			require.Equal(t, in.StartedFrom, *r.StartedFrom)
+			r, err = db.Replay(ctx, in.StartedFrom)
+			require.NoError(t, err)
+			require.Equal(t, ids[0], *r.StartedAs)
+		}
+	}
+	entries, err := db.Audit(ctx, 0, 10)
+	require.NoError(t, err)
+	require.Len(t, entries, 2, "a repeat leaves no entry")
+
+	// A key is the actor's own.
+	other := keyed
+	other.Actor = "bob"
+	_, created, err := db.CreateReplay(ctx, other)
+	require.NoError(t, err)
+	require.True(t, created)
 }
 
 func TestReplayIsInTheAuditChainAndADryRunIsNot(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,6 +143,22 @@ func TestReplayOfDeliveredMail(t *testing.T) {
 	require.Equal(t, map[string]int{"/tickets": 2, "/invoices": 2}, w.effects(ids[0]), "under another key")
 	require.Equal(t, map[string]int{"/tickets": 1, "/invoices": 1}, w.effects(ids[1]))
 	require.Equal(t, sent+2, w.calls("/tickets")+w.calls("/invoices"))
+
+	// Started twice at once from one dry run it is one replay, and is sent once.
+	dry := w.replay(map[string]any{"from": "routing", "new_effect": true, "dry_run": true, "filter": map[string]any{"q": ids[1]}})
+	begun := make([]replay, 2)
+	var both sync.WaitGroup
+	for i := range begun {
+		both.Go(func() {
+			w.api(http.MethodPost, fmt.Sprintf("/replays/%d/start", dry.ID), map[string]any{"count": 1}, &begun[i])
+		})
+	}
+	both.Wait()
+	require.NotZero(t, begun[0].ID)
+	require.Equal(t, begun[0].ID, begun[1].ID)
+	w.replayed(begun[0].ID)
+	require.Equal(t, []string{"delivered", "delivered"}, w.legsOf(ids[1], begun[0].ID))
+	require.Equal(t, map[string]int{"/tickets": 2, "/invoices": 2}, w.effects(ids[1]))
 }
 
 // legsOf waits until both deliveries of an email by a replay are over and gives

@@ -178,6 +178,14 @@ func TestBulk(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, rec.Code)
 	require.Equal(t, "/replays/7?done=start", rec.Header().Get("Location"))
 	require.Equal(t, []string{"ada 8 431"}, b.fakes.started)
+
+	// Whoever comes back to it finds what was started; a repeat leads there too.
+	b.fakes.startedAs = 7
+	rec = b.get(t, ada, "/replays/8")
+	require.Contains(t, rec.Body.String(), `href="/replays/7"`)
+	require.NotContains(t, rec.Body.String(), "/start")
+	check(t, "started", rec.Body.String())
+	require.Equal(t, "/replays/7?done=start", b.post(t, ada, "/replays/8/start", url.Values{"count": {"431"}}).Header().Get("Location"))
 	require.Equal(t, http.StatusNotFound, b.post(t, olga, "/replays/8/start", url.Values{"count": {"431"}}).Code)
 	require.Equal(t, http.StatusForbidden, b.post(t, vera, "/replays/8/start", url.Values{"count": {"431"}}).Code)
 

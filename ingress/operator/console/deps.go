@@ -149,8 +149,9 @@ type Replays interface {
 	Items(ctx context.Context, id int64) ([]ReplayItem, error)
 	// Plan begins a dry run, which touches no email, and gives its number.
 	Plan(ctx context.Context, who access.Identity, in ReplayRequest) (int64, error)
-	// Start does for real what a dry run has counted. It is fault.DecisionRefused
-	// where count is not what was counted.
+	// Start does for real what a dry run has counted, once: a repeat gives the number
+	// of the replay that was started. It is fault.DecisionRefused where count is not
+	// what was counted.
 	Start(ctx context.Context, who access.Identity, dryRun, count int64) (int64, error)
 	// Steer takes pause, resume or stop.
 	Steer(ctx context.Context, who access.Identity, id int64, verb string) error
@@ -202,6 +203,7 @@ type Replay struct {
 	NewEffect             bool
 	DryRun                bool
 	Plan                  *Plan // what a dry run has found; nil until it has
+	StartedAs             int64 // the replay that was started from this dry run; 0: none
 }
 
 // ReplayItem is what came of one email.

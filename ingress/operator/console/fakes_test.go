@@ -109,15 +109,17 @@ func (f *fakeDecider) seen() []Request {
 
 // fakes answers for every other area.
 type fakes struct {
-	empty    bool
-	err      error
-	planned  []ReplayRequest
-	started  []string
-	counted  bool // the dry run is over
-	steered  []string
-	paused   []string
-	replayed ledger.Filter
-	text     string // stands in every text
+	empty   bool
+	err     error
+	planned []ReplayRequest
+	started []string
+	// startedAs is what was started from the dry run.
+	startedAs int64
+	counted   bool // the dry run is over
+	steered   []string
+	paused    []string
+	replayed  ledger.Filter
+	text      string // stands in every text
 }
 
 func (f *fakes) word(s string) string {
@@ -215,6 +217,7 @@ func (f fakeReplays) dry() Replay {
 	if f.counted && f.empty {
 		r.Plan = &Plan{}
 	}
+	r.StartedAs = f.startedAs
 	return r
 }
 

@@ -251,6 +251,8 @@ func (c *Console) showReplay(g *gin.Context, status int, l layout, r *Replay, ty
 		l.Title = "Is this meant?"
 		if r.Plan == nil {
 			l.Title = "Counting"
+		} else if r.StartedAs != 0 {
+			l.Title = "Counted, and started"
 		}
 	}
 	return c.render(g, status, "replay", l)

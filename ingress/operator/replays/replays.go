@@ -4,7 +4,8 @@
 // Invariants: what is asked for is checked here and nowhere else; nobody touches, or
 // sees a replay that touches, a tenant in which the role is not theirs; a replay is
 // written down before it begins, so that Temporal may be away; what is started from
-// a dry run is what that dry run counted, or less.
+// a dry run is what that dry run counted, or less; a dry run, and a key that a caller
+// made, begins one replay, however often it is asked for.
 package replays
 
 import (
@@ -32,7 +33,8 @@ const (
 
 // Ledger keeps replays.
 type Ledger interface {
-	CreateReplay(ctx context.Context, in ledger.NewReplay) (int64, error)
+	// CreateReplay gives what the same dry run or key has begun already, if it has.
+	CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error)
 	Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error)
 	// Replays lists those that were limited to tenants; nil means all.
 	Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error)
@@ -71,8 +73,9 @@ func New(deps Deps) (*Desk, error) {
 
 // Create writes a replay down for somebody, begins it and reads it. A dry run is
 // waited for a little. Without a tenant it is about those that the caller may decide
-// for. It fails with fault.RequestInvalid, fault.Forbidden, or fault.NotFound for a
-// tenant in which the caller has no role.
+// for. A key that has begun a replay of the caller gives that one. It fails with
+// fault.RequestInvalid, fault.Forbidden, fault.NotFound for a tenant in which the
+// caller has no role, or fault.DecisionRefused where the key has begun something else.
 func (d *Desk) Create(ctx context.Context, who access.Identity, via contract.Via, in Request) (*ledger.ReplayRow, error) {
 	asked, err := in.check()
 	if err != nil {
@@ -90,12 +93,16 @@ func (d *Desk) Create(ctx context.Context, who access.Identity, via contract.Via
 
 func (d *Desk) begin(ctx context.Context, who access.Identity, via contract.Via, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
 	asked.Actor, asked.Via = who.Name, via
-	id, err := d.deps.Ledger.CreateReplay(ctx, asked)
+	id, created, err := d.deps.Ledger.CreateReplay(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
-	d.deps.Logger.Info("replay.created", slog.Int64("replay", id), slog.String("action", string(asked.Action)),
-		slog.Bool("dry_run", asked.DryRun), slog.String("actor", who.Name))
+	if created {
+		d.deps.Logger.Info("replay.created", slog.Int64("replay", id), slog.String("action", string(asked.Action)),
+			slog.Bool("dry_run", asked.DryRun), slog.String("actor", who.Name))
+	} else if row, err := d.begun(ctx, id, asked); err != nil || row.State.Final() {
+		return row, err
+	}
 	// It is written down: where Temporal is away it begins once that is back.
 	if err := d.deps.Runner.StartReplay(ctx, id, asked.DryRun); err != nil {
 		d.deps.Logger.Warn("replay.waits", slog.Int64("replay", id), slog.Any("error", err))
@@ -103,6 +110,15 @@ func (d *Desk) begin(ctx context.Context, who access.Identity, via contract.Via,
 		d.await(ctx, id)
 	}
 	return d.deps.Ledger.Replay(ctx, id)
+}
+
+// begun reads the replay that was begun by what this one is asked for with.
+func (d *Desk) begun(ctx context.Context, id int64, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
+	row, err := d.deps.Ledger.Replay(ctx, id)
+	if err == nil && asked.StartedFrom == 0 && !asksFor(row, asked) {
+		return nil, fault.New(fault.DecisionRefused, "this key has begun another replay: nothing was started")
+	}
+	return row, err
 }
 
 // await waits a little for the end of a dry run.
@@ -125,8 +141,9 @@ func (d *Desk) await(ctx context.Context, id int64) {
 
 // Start begins for real what a dry run has counted. count is the number that the
 // caller took from it and must be the same. What was received after the dry run is
-// not touched. It fails with fault.DecisionRefused where the number is another one
-// or the dry run tells nothing, yet or any more.
+// not touched. A repeat, whoever makes it, gives the replay that was started. It fails
+// with fault.DecisionRefused where the number is another one or the dry run tells
+// nothing, yet or any more.
 func (d *Desk) Start(ctx context.Context, who access.Identity, via contract.Via, dryRun, count int64) (*ledger.ReplayRow, error) {
 	row, err := d.Find(ctx, who, access.Operator, dryRun)
 	if err != nil {
@@ -137,15 +154,18 @@ func (d *Desk) Start(ctx context.Context, who access.Identity, via contract.Via,
 		return nil, fault.New(fault.DecisionRefused, "This is no dry run: it has been started.")
 	case row.Preview == nil:
 		return nil, fault.New(fault.DecisionRefused, "The dry run has not counted them. Nothing was started.")
-	case d.deps.Now().Sub(row.CreatedAt) > startable:
-		return nil, fault.New(fault.DecisionRefused, "The dry run is too old to say what would happen: count again. Nothing was started.")
 	case count != row.Preview.Total:
 		return nil, fault.New(fault.DecisionRefused, "The number typed is not the number of emails. Nothing was started.")
+	case row.StartedAs != nil:
+		return d.deps.Ledger.Replay(ctx, *row.StartedAs)
+	case d.deps.Now().Sub(row.CreatedAt) > startable:
+		return nil, fault.New(fault.DecisionRefused, "The dry run is too old to say what would happen: count again. Nothing was started.")
 	case count == 0:
 		return nil, fault.New(fault.DecisionRefused, "There is nothing to start.")
 	}
 	asked := ledger.NewReplay{
 		Action: row.Action, From: row.FromStep(), Filter: row.Filter, NewEffect: row.NewEffect, Note: row.Note, Rate: row.Rate, AtOnce: row.AtOnce,
+		StartedFrom: row.ID,
 	}
 	if asked.Filter.Until.IsZero() || asked.Filter.Until.After(row.CreatedAt) {
 		asked.Filter.Until = row.CreatedAt

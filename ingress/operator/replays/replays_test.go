@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/replays"
@@ -21,26 +24,44 @@ var at = time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC)
 
 // book keeps replays in memory; dry runs are over at once and count 5.
 type book struct {
+	mu      sync.Mutex
 	rows    []ledger.ReplayRow
 	tenants []string
 	audited []ledger.AuditRecord
 	chain   error
+	blind   bool // a dry run does not show yet what was started from it
 }
 
-func (b *book) CreateReplay(_ context.Context, in ledger.NewReplay) (int64, error) {
+func (b *book) CreateReplay(_ context.Context, in ledger.NewReplay) (int64, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.rows {
+		r := &b.rows[i]
+		if in.StartedFrom != 0 && r.StartedFrom != nil && *r.StartedFrom == in.StartedFrom || in.Key != "" && r.Key == in.Key && r.Actor == in.Actor {
+			return r.ID, false, nil
+		}
+	}
 	row := ledger.ReplayRow{
 		ID: int64(len(b.rows) + 1), Action: in.Action, From: ledger.ReplayFrom(in.From), Filter: in.Filter, DryRun: in.DryRun,
 		NewEffect: in.NewEffect, Note: in.Note, Actor: in.Actor, Via: in.Via, Rate: in.Rate, AtOnce: in.AtOnce,
-		State: contract.ReplayRunning, CreatedAt: at, Total: -1,
+		Key: in.Key, State: contract.ReplayRunning, CreatedAt: at, Total: -1,
 	}
 	if in.DryRun {
 		row.State, row.Preview = contract.ReplayDone, &ledger.ReplayPreview{Total: 5}
 	}
+	if in.StartedFrom != 0 {
+		row.StartedFrom = &in.StartedFrom
+		if !b.blind {
+			b.rows[in.StartedFrom-1].StartedAs = &row.ID
+		}
+	}
 	b.rows = append(b.rows, row)
-	return row.ID, nil
+	return row.ID, true, nil
 }
 
 func (b *book) Replay(_ context.Context, id int64) (*ledger.ReplayRow, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if id < 1 || id > int64(len(b.rows)) {
 		return nil, fault.New(fault.NotFound, "there is no such replay")
 	}
@@ -63,11 +84,14 @@ func (b *book) AppendAudit(_ context.Context, r ledger.AuditRecord) (int64, erro
 }
 
 type runner struct {
+	mu      sync.Mutex
 	started map[int64]bool // whether it is a dry run
 	err     error
 }
 
 func (r *runner) StartReplay(_ context.Context, id int64, dryRun bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.started[id] = dryRun
 	return r.err
 }
@@ -118,12 +142,92 @@ func TestStartDoesWhatTheDryRunCounted(t *testing.T) {
 	require.NoError(t, err)
 	want := *dry
 	want.ID, want.DryRun, want.Preview, want.State = 2, false, nil, contract.ReplayRunning
+	want.StartedFrom = &dry.ID
 	want.Filter.Until = at // what comes later was not counted
 	require.Equal(t, want, *row)
 	require.Equal(t, map[int64]bool{1: true, 2: false}, r.started)
 
 	_, err = d.Start(t.Context(), olga, contract.ViaConsole, row.ID, 5)
 	require.True(t, fault.Is(err, fault.DecisionRefused), "only a dry run is started: %v", err)
+}
+
+// TestStartedOnce: two who start the same dry run at once, and who comes later, are
+// all given the one replay.
+func TestStartedOnce(t *testing.T) {
+	t.Parallel()
+	for _, blind := range []bool{true, false} {
+		b, r, d, now := setup(t)
+		b.blind = blind // as for who has read the dry run before the other wrote
+		olga, otto := who(access.Operator, access.Everywhere), who(access.Admin, access.Everywhere)
+		otto.Name = "otto"
+		dry, err := d.Create(t.Context(), olga, contract.ViaConsole, count())
+		require.NoError(t, err)
+		var g errgroup.Group
+		ids := make([]int64, 2)
+		for i, by := range []access.Identity{olga, otto} {
+			g.Go(func() error {
+				row, err := d.Start(t.Context(), by, contract.ViaConsole, dry.ID, 5)
+				if err == nil {
+					ids[i] = row.ID
+				}
+				return err
+			})
+		}
+		require.NoError(t, g.Wait())
+		require.Equal(t, []int64{2, 2}, ids)
+		require.Len(t, b.rows, 2)
+		require.Equal(t, map[int64]bool{1: true, 2: false}, r.started)
+
+		// Its end is not the beginning of another one.
+		b.rows[1].State = contract.ReplayDone
+		clear(r.started)
+		row, err := d.Start(t.Context(), olga, contract.ViaAPI, dry.ID, 5)
+		require.NoError(t, err)
+		require.Equal(t, int64(2), row.ID)
+		require.Empty(t, r.started)
+		if !blind {
+			*now = at.Add(time.Hour)
+			row, err = d.Start(t.Context(), olga, contract.ViaAPI, dry.ID, 5)
+			require.NoError(t, err, "what was started can be found for ever")
+			require.Equal(t, int64(2), row.ID)
+		}
+		_, err = d.Start(t.Context(), olga, contract.ViaAPI, dry.ID, 4)
+		require.True(t, fault.Is(err, fault.DecisionRefused), "%v", err)
+	}
+}
+
+func TestAKeyBeginsOneReplay(t *testing.T) {
+	t.Parallel()
+	b, _, d, _ := setup(t)
+	olga, in := who(access.Operator, "a", "b"), count()
+	in.DryRun, in.Key = false, "k1"
+	in.Filter.Since = at.Add(-time.Hour)
+	first, err := d.Create(t.Context(), olga, contract.ViaAPI, in)
+	require.NoError(t, err)
+	in.Filter.Since = in.Filter.Since.In(time.FixedZone("", 3600))
+	again, err := d.Create(t.Context(), olga, contract.ViaAPI, in)
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+
+	for name, change := range map[string]func(*replays.Request){
+		"note":   func(r *replays.Request) { r.Note = "another" },
+		"action": func(r *replays.Request) { r.Action = contract.Discard },
+		"filter": func(r *replays.Request) { r.Filter.Query = "other" },
+		"tenant": func(r *replays.Request) { r.Filter.Tenant = "a" },
+		"time":   func(r *replays.Request) { r.Filter.Since = at },
+		"dry":    func(r *replays.Request) { r.DryRun = true },
+	} {
+		other := in
+		change(&other)
+		_, err := d.Create(t.Context(), olga, contract.ViaAPI, other)
+		require.True(t, fault.Is(err, fault.DecisionRefused), "%s: %v", name, err)
+	}
+	require.Len(t, b.rows, 1)
+	for _, bad := range []string{strings.Repeat("k", 201), "a\n", "\xff"} {
+		in.Key = bad
+		_, err := d.Create(t.Context(), olga, contract.ViaAPI, in)
+		require.True(t, fault.Is(err, fault.RequestInvalid), "%v", err)
+	}
 }
 
 func TestStartKeepsAnEarlierEnd(t *testing.T) {

@@ -2,6 +2,7 @@ package replays
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	DefaultRate = 50
 	// maxText bounds one text of a filter in bytes.
 	maxText = 1000
+	// maxKey bounds a caller's key in bytes.
+	maxKey = 200
 )
 
 // Request asks for a replay. Who asks is not in it.
@@ -33,6 +36,9 @@ type Request struct {
 	Note      string   `json:"note"`
 	DryRun    bool     `json:"dry_run"`
 	NewEffect bool     `json:"new_effect"`
+	// Key is made by the caller and names this replay among the caller's own: asked
+	// for again with the same key, it is begun once. Empty: each request begins one.
+	Key string `json:"key"`
 }
 
 // Filter is what a caller may say of a ledger.Filter.
@@ -51,7 +57,7 @@ type Filter struct {
 
 // check makes of the request what is written down.
 func (in *Request) check() (ledger.NewReplay, error) {
-	out := ledger.NewReplay{Action: in.Action, DryRun: in.DryRun, NewEffect: in.NewEffect, Note: in.Note, AtOnce: in.AtOnce}
+	out := ledger.NewReplay{Action: in.Action, DryRun: in.DryRun, NewEffect: in.NewEffect, Note: in.Note, AtOnce: in.AtOnce, Key: in.Key}
 	if out.Action == "" {
 		out.Action = ledger.ActionReplay
 	}
@@ -88,6 +94,8 @@ func (in *Request) check() (ledger.NewReplay, error) {
 		return out, fault.New(fault.RequestInvalid, "filter.reason must say what is approved: many emails are not approved for whatever holds them")
 	case in.AtOnce < 0 || in.AtOnce > contract.MaxAtOnce:
 		return out, fault.Newf(fault.RequestInvalid, "at_once must be from 1 to %d", contract.MaxAtOnce)
+	case len(in.Key) > maxKey || !access.Plain(in.Key):
+		return out, fault.Newf(fault.RequestInvalid, "key must be at most %d bytes of printable UTF-8", maxKey)
 	}
 	if err := desk.CheckNote(in.Note); err != nil {
 		return out, err
@@ -96,6 +104,16 @@ func (in *Request) check() (ledger.NewReplay, error) {
 		out.Filter.State = contract.Quarantined
 	}
 	return out, checkRate(out.Rate)
+}
+
+// asksFor tells whether a replay is what is asked for. How fast it goes is no
+// part of it.
+func asksFor(row *ledger.ReplayRow, in ledger.NewReplay) bool {
+	a, b := row.Filter, in.Filter
+	times := a.Since.Equal(b.Since) && a.Until.Equal(b.Until)
+	a.Since, a.Until = b.Since, b.Until
+	return times && reflect.DeepEqual(a, b) && row.Action == in.Action && row.FromStep() == in.From && row.DryRun == in.DryRun &&
+		row.NewEffect == in.NewEffect && row.Note == in.Note
 }
 
 func checkRate(rate float64) error {
