@@ -143,7 +143,10 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	for _, t := range e.Timeline {
 		who := ""
 		if t.Actor != "" {
-			who = "by " + t.Actor + " through " + t.Via
+			who = "by " + t.Actor
+			if t.Via != "" {
+				who += " through " + t.Via
+			}
 		}
 		cells := []string{stamp(&t.At), t.Title, t.Destination, t.Detail, who}
 		line("timeline", slices.DeleteFunc(cells, func(cell string) bool { return cell == "" })...)

@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,6 +91,103 @@ func TestTimeline(t *testing.T) {
 
 	_, err = db.Timeline(ctx, email.ID+1)
 	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
+}
+
+// TestTimelineOfWhatPeopleDid has reminders, edits and replays among the rest.
+func TestTimelineOfWhatPeopleDid(t *testing.T) {
+	t.Parallel()
+	url, ctx := pgtest.URL(t), t.Context()
+	db := pgtest.Open(t, url, 2)
+	email := one(t, db)
+	for i, in := range []contract.RecordInput{
+		{State: contract.Quarantined, Reason: contract.Unroutable, AtUnixMilli: at(100)},
+		{State: contract.Delivered, AtUnixMilli: at(700_000_000)},
+	} {
+		in.Email, in.Sequence = email, int64(i+1)
+		require.NoError(t, db.Record(ctx, in))
+	}
+	remind := contract.RemindInput{
+		Email: email, Holds: []contract.Hold{{Reason: contract.Unroutable}, {Reason: contract.Unroutable}, {Reason: contract.TooLarge}},
+		Step: "route", SinceUnixMilli: at(100), Sequence: 1,
+	}
+	for _, r := range []struct {
+		number, level int
+		deadline      bool
+		at            int64
+	}{{1, 1, false, 14_400_100}, {2, 2, false, 86_400_100}, {3, 2, false, 612_000_100}, {3, 2, true, 612_000_200}} {
+		remind.Number, remind.Level, remind.Deadline, remind.AtUnixMilli = r.number, r.level, r.deadline, at(r.at)
+		require.NoError(t, db.Attend(ctx, remind))
+		require.NoError(t, db.Attend(ctx, remind), "a repeat adds nothing")
+	}
+	for key, by := range map[string]string{"a": "anna", "b": "bob"} {
+		id, err := db.CreateEdit(ctx, ledger.NewEdit{
+			EmailID: email.ID, Actor: by, Note: "n", Key: key, Changes: []ledger.Change{{Field: "recipients", Before: "secret", After: "secret"}, {Field: "subject"}},
+		})
+		require.NoError(t, err)
+		execute(t, url, fmt.Sprintf(`UPDATE edits SET created_at = to_timestamp(%d) WHERE id = %d`, at(620_000_000+id)/1000, id))
+		if by == "anna" {
+			require.NoError(t, db.ApplyEdit(ctx, contract.ApplyEditInput{Email: email, EditID: id}))
+		}
+	}
+	in := newReplay(ledger.Filter{})
+	in.Action, in.From, in.NewEffect = ledger.ActionReplay, contract.StepRoute, true
+	first := createReplay(t, db, in)
+	second := createReplay(t, db, newReplay(ledger.Filter{}))
+	execute(t, url, fmt.Sprintf(`INSERT INTO replay_items (replay_id, email_id, state, code, claimed_at) VALUES
+		(%d, %d, 'done', 'started', to_timestamp(%d)), (%d, %d, 'skipped', 'not_held', to_timestamp(%d))`,
+		first, email.ID, at(800_000_000)/1000, second, email.ID, at(900_000_000)/1000))
+
+	list, err := db.Timeline(ctx, email.ID)
+	require.NoError(t, err)
+	lines := told(list)[1:]
+	require.ElementsMatch(t, []string{
+		"edit | Edited | recipients, subject by anna ", "edit | Edit not carried out | recipients, subject by bob ",
+	}, lines[5:7])
+	require.Equal(t, []string{
+		"held | Held | unroutable",
+		"reminder | Reminder 1 | unroutable, too_large for 4h",
+		"reminder | Escalated (reminder 2) | unroutable, too_large for 1d",
+		"reminder | Escalated (reminder 3) | unroutable, too_large for 7d2h",
+		"reminder | Deadline passed, still held | unroutable, too_large for 7d2h",
+		"closed | Delivered | ",
+		fmt.Sprintf("replay | Replay %d | from route; with a new effect by ann api", first),
+		fmt.Sprintf("replay | Replay %d (retry) | from held; skipped: not held by ann api", second),
+	}, slices.Delete(lines, 5, 7))
+}
+
+// TestTimelineBetweenClocks: a workflow's clock stands still while it inspects and
+// delivers, and says that the end was before what led to it.
+func TestTimelineBetweenClocks(t *testing.T) {
+	t.Parallel()
+	url, ctx := pgtest.URL(t), t.Context()
+	db := pgtest.Open(t, url, 2)
+	email := one(t, db)
+	execute(t, url, `UPDATE emails SET stored_at = to_timestamp(1790000000.630)`)
+	for i, in := range []contract.RecordInput{
+		{State: contract.Quarantined, Reason: contract.Unroutable, AtUnixMilli: at(20), Inspected: contract.Inspected{AtUnixMilli: at(800)}, Routed: contract.Routed{AtUnixMilli: at(900)}},
+		{State: contract.Processing, AtUnixMilli: at(1000), Before: contract.Quarantined, Decision: &contract.Decision{Action: contract.Retry, Actor: "anna", Via: contract.ViaAPI}},
+		{State: contract.Quarantined, Reason: contract.DownstreamRejected, AtUnixMilli: at(1010)},
+		{State: contract.Retrying, Reason: contract.DownstreamUnavailable, AtUnixMilli: at(9000)},
+		{State: contract.Delivered, AtUnixMilli: at(9500)},
+	} {
+		in.Email, in.Sequence = email, int64(i+1)
+		require.NoError(t, db.Record(ctx, in))
+	}
+	for i, ms := range []int64{1300, 8999, 9600} {
+		require.NoError(t, db.SaveDelivery(ctx, ledger.Delivery{EmailID: email.ID, Destination: "crm", IdempotencyKey: "k", State: ledger.Delivered, Attempts: i + 1,
+			DeliveredAt: time.UnixMilli(at(9700)), Call: &ledger.Call{At: time.UnixMilli(at(ms)), Took: time.Millisecond, Status: 400}}))
+	}
+	list, err := db.Timeline(ctx, email.ID)
+	require.NoError(t, err)
+	titles := make([]string, len(list))
+	for i, e := range list {
+		titles[i] = e.Title
+	}
+	require.Equal(t, []string{
+		"Received", "Stored", "Inspected", "Routed", "Held", "Decided: retry (unroutable)", "Attempt 1", "Held",
+		"Attempt 2", "Waiting", "Attempt 3", "Delivered", "Delivered",
+	}, titles)
+	require.Equal(t, ledger.TimeClosed, list[len(list)-1].Kind)
 }
 
 // An email that is opened again keeps its first end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -80,15 +81,30 @@ func (db *DB) LastDecision(ctx context.Context, emailID int64) (ledger.DecisionR
 	return d, err == nil, classify("read last decision", err)
 }
 
-// Attend notes that people were told of an email that is held for long. It is
-// idempotent, and does nothing to an email that has gone on since in.Sequence.
+// Attend notes that people were told of an email that is held for long. A repeat, as
+// told by email, step, begin and number, adds nothing. An email that has gone on since
+// in.Sequence is not marked; that people were told of it stays true.
 func (db *DB) Attend(ctx context.Context, in contract.RemindInput) error {
 	const update = `
+WITH told AS (
+    INSERT INTO reminders (email_id, since, step, number, deadline, level, reasons, at)
+    SELECT id, @since::timestamptz, @step, @number, @deadline, @level, @reasons::text[], @at::timestamptz
+      FROM emails WHERE id = @id
+    ON CONFLICT DO NOTHING
+)
 UPDATE emails SET attention = @level, attention_at = @at::timestamptz
  WHERE id = @id AND state = 'quarantined' AND sequence <= @sequence AND attention <= @level`
 
+	reasons := make([]string, 0, len(in.Holds))
+	for _, h := range in.Holds {
+		if r := string(h.Reason); !slices.Contains(reasons, r) {
+			reasons = append(reasons, r)
+		}
+	}
+
 	_, err := db.pool.Exec(ctx, update, pgx.NamedArgs{
 		"id": in.Email.ID, "level": in.Level, "at": time.UnixMilli(in.AtUnixMilli), "sequence": in.Sequence,
+		"since": time.UnixMilli(in.SinceUnixMilli), "step": clean(in.Step), "number": in.Number, "deadline": in.Deadline, "reasons": reasons,
 	})
 	return classify(fmt.Sprintf("note reminder about email %d", in.Email.ID), err)
 }

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -32,6 +31,13 @@ SELECT destination, state, attempts, last_error, coalesce(delivered_at, updated_
  WHERE email_id = @id AND state IN ('delivered', 'rejected', 'ambiguous')`
 		states    = `SELECT at, state, reason, detail FROM transitions WHERE email_id = @id`
 		decisions = `SELECT decided_at, action, actor, via, note, reason FROM decisions WHERE email_id = @id`
+		reminders = `SELECT at, level, number, deadline, since, reasons FROM reminders WHERE email_id = @id`
+		edits     = `
+SELECT created_at, actor, applied_at IS NOT NULL, (SELECT coalesce(array_agg(c ->> 'field'), '{}') FROM jsonb_array_elements(changes) c)
+  FROM edits WHERE email_id = @id`
+		replays = `
+SELECT coalesce(i.claimed_at, i.at), r.id, r.actor, r.via, r.action, r.from_step, r.new_effect, i.state, i.code
+  FROM replay_items i JOIN replays r ON r.id = i.replay_id WHERE i.email_id = @id`
 	)
 	var e steps
 	var out []ledger.TimelineEntry
@@ -41,6 +47,7 @@ SELECT destination, state, attempts, last_error, coalesce(delivered_at, updated_
 	batch.Queue(verdicts, args).Query(func(rows pgx.Rows) error { return e.scanVerdicts(rows) })
 	for query, scan := range map[string]func(pgx.CollectableRow) (ledger.TimelineEntry, error){
 		attempts: attemptEntry, legs: legEntry, states: stateEntry, decisions: decisionEntry,
+		reminders: reminderEntry, edits: editEntry, replays: replayEntry,
 	} {
 		batch.Queue(query, args).Query(func(rows pgx.Rows) (err error) {
 			out, err = pgx.AppendRows(out, rows, scan)
@@ -51,19 +58,8 @@ SELECT destination, state, attempts, last_error, coalesce(delivered_at, updated_
 		return nil, classify(fmt.Sprintf("read timeline of email %d", emailID), err)
 	}
 	out = append(out, e.entries()...)
-	slices.SortStableFunc(out, earlier)
+	order(out)
 	return out, nil
-}
-
-// earlier puts entries in their order. Several clocks wrote their times, and some
-// of them count milliseconds: within one the kind decides.
-func earlier(a, b ledger.TimelineEntry) int {
-	if c := a.At.Truncate(time.Millisecond).Compare(b.At.Truncate(time.Millisecond)); c != 0 {
-		return c
-	}
-	return cmp.Or(
-		cmp.Compare(slices.Index(ledger.TimelineKinds, a.Kind), slices.Index(ledger.TimelineKinds, b.Kind)),
-		a.At.Compare(b.At), cmp.Compare(a.Destination, b.Destination), cmp.Compare(a.Title, b.Title))
 }
 
 // steps is what the row of an email says of its way.
@@ -146,73 +142,4 @@ func prefixed(prefix, text string) string {
 		return ""
 	}
 	return prefix + text
-}
-
-func attemptEntry(row pgx.CollectableRow) (ledger.TimelineEntry, error) {
-	e := ledger.TimelineEntry{Kind: ledger.TimeAttempt}
-	var effect, code string
-	var number, status int
-	var took int64
-	err := row.Scan(&e.Destination, &effect, &number, &e.At, &took, &status, &code)
-	e.Title = "Attempt " + strconv.Itoa(number)
-	answer := "no answer"
-	if status != 0 {
-		answer = "HTTP " + strconv.Itoa(status)
-	}
-	e.Detail = fmt.Sprintf("%s after %d ms", answer, took)
-	if code != "" {
-		e.Detail += "; " + code
-	}
-	if effect != "" {
-		e.Detail += "; for " + effect
-	}
-	return e, err
-}
-
-func legEntry(row pgx.CollectableRow) (ledger.TimelineEntry, error) {
-	e := ledger.TimelineEntry{Kind: ledger.TimeLeg}
-	var state ledger.DeliveryState
-	var attempts int
-	err := row.Scan(&e.Destination, &state, &attempts, &e.Detail, &e.At)
-	switch state {
-	case ledger.Delivered:
-		e.Title, e.Detail = "Delivered", "after "+amount(attempts, "attempt")
-	case ledger.Rejected:
-		e.Title = "Refused"
-	default:
-		e.Title = "Effect unknown"
-	}
-	return e, err
-}
-
-func stateEntry(row pgx.CollectableRow) (e ledger.TimelineEntry, err error) {
-	var state contract.State
-	var reason contract.Reason
-	var detail string
-	err = row.Scan(&e.At, &state, &reason, &detail)
-	switch state {
-	case contract.Quarantined:
-		e.Kind, e.Title = ledger.TimeHeld, "Held"
-	case contract.Retrying:
-		e.Kind, e.Title = ledger.TimeWaiting, "Waiting"
-	default:
-		e.Kind, e.Title = ledger.TimeClosed, strings.ToUpper(string(state[:1]))+string(state[1:])
-	}
-	e.Detail = string(reason)
-	if detail != "" {
-		e.Detail += ": " + detail
-	}
-	return e, err
-}
-
-func decisionEntry(row pgx.CollectableRow) (ledger.TimelineEntry, error) {
-	e := ledger.TimelineEntry{Kind: ledger.TimeDecision}
-	var action contract.Action
-	var reason contract.Reason
-	err := row.Scan(&e.At, &action, &e.Actor, &e.Via, &e.Detail, &reason)
-	e.Title = "Decided: " + string(action)
-	if reason != "" {
-		e.Title += " (" + string(reason) + ")"
-	}
-	return e, err
 }

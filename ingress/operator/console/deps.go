@@ -63,7 +63,8 @@ type Timelines interface {
 }
 
 // Moment is one thing that happened to an email. Kind is received, verified,
-// stored, inspected, routed, attempt, delivered, held, decision, edit, replay or closed.
+// stored, inspected, routed, attempt, leg, waiting, held, reminder, edit, decision, replay
+// or closed.
 type Moment struct {
 	At     time.Time
 	Kind   string
