@@ -34,6 +34,7 @@ import (
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/custody"
 	"mailroom/shared/fault"
 	"mailroom/shared/seal"
 	"mailroom/shared/signing"
@@ -255,6 +256,14 @@ func testSource(change ...func(*config.Source)) config.Source {
 	return c
 }
 
+// fakeChain is a hash chain that ends at head.
+type fakeChain struct {
+	head custody.Head
+	err  error
+}
+
+func (f *fakeChain) AuditHead(context.Context) (custody.Head, error) { return f.head, f.err }
+
 func openDoor(t testing.TB, change ...func(*config.Source)) *door {
 	t.Helper()
 	d := &door{ledger: &memoryLedger{}, bodies: &memoryBodies{}, workflows: &fakeWorkflows{}}
@@ -268,7 +277,7 @@ func (d *door) open(t testing.TB, ledger Ledger, inbox Inbox, meter InboxMeter, 
 	require.NoError(t, err)
 	d.log, d.registry, d.spool = &lines{}, prometheus.NewRegistry(), t.TempDir()
 	d.server, err = New(Config{Sources: []*source.Source{src}, SpoolDir: d.spool}, Deps{
-		Ledger: ledger, Inbox: inbox, Meter: meter, Bodies: d.bodies, Workflows: d.workflows,
+		Ledger: ledger, Inbox: inbox, Meter: meter, Chain: &fakeChain{}, Bodies: d.bodies, Workflows: d.workflows,
 		Reader: d.workflows, Sealer: seal.Keyring{}, Memos: testMemos, Audit: &d.failures, Keys: noKeys{}, Registry: d.registry, Logger: d.log.logger(),
 		Durable:  map[string]Check{"postgres": func(context.Context) error { return nil }},
 		Optional: map[string]Check{"temporal": func(context.Context) error { return errors.New("away") }},

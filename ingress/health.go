@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailroom/ingress/guard"
+	"mailroom/shared/custody"
 )
 
 // Bounds of the readiness check: its answer is kept for healthFor, and a
@@ -26,6 +27,11 @@ type InboxMeter interface {
 	InboxDepth(ctx context.Context) (waiting int64, oldest time.Duration, err error)
 }
 
+// ChainMeter tells where the hash chain of decisions ends.
+type ChainMeter interface {
+	AuditHead(ctx context.Context) (custody.Head, error)
+}
+
 // health answers /healthz and /readyz. Ready means: an event would be accepted,
 // because one of those that make it durable is there. Degraded is ready as well,
 // with something away that others do without for a while.
@@ -36,6 +42,7 @@ type health struct {
 	backpressure *guard.Backpressure
 	starts       func() (perSecond float64, inFlight, limit int)
 	inbox        InboxMeter
+	chain        ChainMeter
 	metrics      *metrics
 	now          func() time.Time
 	stopping     atomic.Bool
@@ -123,7 +130,7 @@ func (h *health) look(ctx context.Context) readiness {
 	return state
 }
 
-// measure keeps the inbox gauges fresh until ctx is done. While the database is
+// measure keeps the gauges of the inbox and of the chain fresh until ctx is done. While the database is
 // away they keep their last value.
 func (h *health) measure(ctx context.Context) {
 	tick := time.NewTicker(depthEvery)
@@ -144,6 +151,10 @@ func (h *health) measureOnce(ctx context.Context) {
 	perSecond, _, limit := h.starts()
 	h.metrics.startRate.Set(perSecond)
 	h.metrics.startLimit.Set(float64(limit))
+	// Until it was read there is none: a restart must not look like a chain cut off.
+	if head, err := h.chain.AuditHead(ctx); err == nil {
+		h.metrics.auditSeq.WithLabelValues().Set(float64(head.Seq))
+	}
 	waiting, oldest, err := h.inbox.InboxDepth(ctx)
 	if err != nil {
 		return // /readyz tells it

@@ -29,6 +29,7 @@ type metrics struct {
 	inboxOldest    prometheus.Gauge       // seconds
 	startRate      prometheus.Gauge       // per second
 	startLimit     prometheus.Gauge       //
+	auditSeq       *prometheus.GaugeVec   // without labels; shown once it was read
 	collectors     []prometheus.Collector
 }
 
@@ -58,6 +59,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m.startRate = m.gauge("start_rate", "Workflow starts per second over the last ten seconds, by this ingress.")
 	m.startLimit = m.gauge("start_limit", "Workflow starts that may be in flight at the moment.")
 	m.inboxOldest = m.gauge("inbox_oldest_seconds", "How long the oldest of them has been waiting.")
+	m.auditSeq = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "mailroom", Name: "audit_seq", Help: "Number of the last entry of the hash chain of decisions. It never goes back.",
+	}, nil)
+	m.collectors = append(m.collectors, m.auditSeq)
 	for _, c := range m.collectors {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)

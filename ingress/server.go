@@ -80,6 +80,7 @@ type Deps struct {
 	Ledger    Ledger
 	Inbox     Inbox
 	Meter     InboxMeter
+	Chain     ChainMeter
 	Bodies    Bodies
 	Workflows Workflows
 	Reader    WorkflowReader
@@ -98,7 +99,7 @@ type Deps struct {
 func (d Deps) validate() error {
 	var missing []error
 	for name, absent := range map[string]bool{
-		"Ledger": d.Ledger == nil, "Inbox": d.Inbox == nil, "Meter": d.Meter == nil, "Bodies": d.Bodies == nil,
+		"Ledger": d.Ledger == nil, "Inbox": d.Inbox == nil, "Meter": d.Meter == nil, "Chain": d.Chain == nil, "Bodies": d.Bodies == nil,
 		"Workflows": d.Workflows == nil, "Registry": d.Registry == nil, "Logger": d.Logger == nil,
 		"Reader": d.Reader == nil, "Sealer": d.Sealer == nil, "Audit": d.Audit == nil, "Keys": d.Keys == nil,
 		"Durable": len(d.Durable) == 0,
@@ -165,7 +166,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		backpressure: guard.NewBackpressure(cfg.Ingress.Backpressure), audit: deps.Audit, keys: deps.Keys,
 		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, now),
 		health: &health{
-			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, metrics: m, now: now,
+			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, chain: deps.Chain, metrics: m, now: now,
 		},
 		intake: newIntake(cfg.SpoolDir, spoolBound(cfg.Ingress)), bodies: deps.Bodies,
 		storeBreaker: newBreaker("blob", storeFailures, awayPause, deps.Logger),

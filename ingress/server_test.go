@@ -18,7 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/guard"
 	"mailroom/ingress/source"
+	"mailroom/shared/config"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
 	"mailroom/shared/seal"
@@ -153,7 +155,7 @@ func TestNewChecksWhatItIsGiven(t *testing.T) {
 	t.Parallel()
 	ledger := &memoryLedger{}
 	good := Deps{
-		Ledger: ledger, Inbox: ledger, Meter: ledger, Bodies: &memoryBodies{}, Workflows: &fakeWorkflows{},
+		Ledger: ledger, Inbox: ledger, Meter: ledger, Chain: &fakeChain{}, Bodies: &memoryBodies{}, Workflows: &fakeWorkflows{},
 		Reader: &fakeWorkflows{}, Sealer: seal.Keyring{}, Audit: &failures{}, Keys: noKeys{}, Registry: prometheus.NewRegistry(), Logger: (&lines{}).logger(),
 		Durable: map[string]Check{"postgres": func(context.Context) error { return nil }},
 	}
@@ -165,11 +167,43 @@ func TestNewChecksWhatItIsGiven(t *testing.T) {
 	require.ErrorContains(t, err, "source b: path /x is taken")
 }
 
+// TestAuditSeqIsShownOnceRead: a gauge that began at zero would say of each restart
+// that the chain was cut off.
+func TestAuditSeqIsShownOnceRead(t *testing.T) {
+	t.Parallel()
+	reg, chain := prometheus.NewRegistry(), &fakeChain{err: errors.New("away")}
+	m, err := newMetrics(reg)
+	require.NoError(t, err)
+	h := &health{
+		chain: chain, inbox: &memoryLedger{}, metrics: m, now: time.Now, backpressure: guard.NewBackpressure(config.Backpressure{}),
+		starts: func() (float64, int, int) { return 0, 0, 0 },
+	}
+	seq := func() []float64 {
+		families, err := reg.Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			if f.GetName() == "mailroom_audit_seq" {
+				return []float64{f.GetMetric()[0].GetGauge().GetValue()}
+			}
+		}
+		return nil
+	}
+	h.measureOnce(t.Context())
+	require.Nil(t, seq())
+	chain.err, chain.head.Seq = nil, 1042
+	h.measureOnce(t.Context())
+	require.Equal(t, []float64{1042}, seq())
+	chain.err = errors.New("away")
+	h.measureOnce(t.Context())
+	require.Equal(t, []float64{1042}, seq(), "what was known last")
+}
+
 func TestMetricNames(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t)
 	d.send(t, mailOf("evt_1"))
 	d.do(t, http.MethodGet, "/anything/"+strconv.Itoa(7), nil, nil, 0)
+	eventually(t, func() bool { return d.server.health.depth.Load() != nil }, "the ledger is measured")
 	families, err := d.registry.Gather()
 	require.NoError(t, err)
 	names := map[string]bool{}
@@ -185,7 +219,7 @@ func TestMetricNames(t *testing.T) {
 	for _, name := range []string{
 		"mailroom_http_requests_total", "mailroom_ack_seconds", "mailroom_events_accepted_total", "mailroom_duplicates_total",
 		"mailroom_refused_total", "mailroom_verifications_total", "mailroom_inbox_waiting", "mailroom_inbox_oldest_seconds",
-		"mailroom_starts_total", "mailroom_start_seconds", "mailroom_starts_in_flight",
+		"mailroom_starts_total", "mailroom_start_seconds", "mailroom_starts_in_flight", "mailroom_audit_seq",
 	} {
 		require.True(t, names[name], name)
 	}
