@@ -117,7 +117,12 @@ func (b *deliverBench) row() ledger.Delivery { return b.books.deliveries["ticket
 
 func schemaOf(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(downstream.Schema()))
+	return compiled(t, downstream.Schema())
+}
+
+func compiled(t *testing.T, text string) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	require.NoError(t, err)
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()

@@ -17,7 +17,8 @@ import (
 )
 
 // HoldSchema names the layout of what is posted about an email that is held for
-// long. It holds nothing of the mail.
+// long. It holds nothing of the mail. Its JSON Schema is
+// activities/downstream/mailroom.hold.v1.json.
 const HoldSchema = "mailroom.hold.v1"
 
 // Planner says what the configuration wants of holds.

@@ -1,14 +1,18 @@
 package activities_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 
 	"mailroom/activities"
+	"mailroom/activities/downstream"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -89,6 +93,54 @@ func TestNotify(t *testing.T) {
 
 	w.err = fault.New(fault.DownstreamUnavailable, "the destination answered 503")
 	requireCode(t, h.Notify(t.Context(), in), fault.DownstreamUnavailable, true)
+}
+
+// TestNoticesFollowTheirSchema holds every kind of notice against the published
+// schema, and the schema against the notices: every field that is sent is described.
+func TestNoticesFollowTheirSchema(t *testing.T) {
+	t.Parallel()
+	schema := compiled(t, downstream.HoldSchema())
+	var described struct {
+		Title      string
+		Required   []string
+		Properties map[string]any
+	}
+	require.NoError(t, json.Unmarshal([]byte(downstream.HoldSchema()), &described))
+	require.Equal(t, activities.HoldSchema, described.Title)
+	all := contract.RemindInput{Step: "deliver to crm"}
+	for _, r := range contract.Reasons {
+		all.Holds = append(all.Holds, contract.Hold{Reason: r})
+	}
+	for name, change := range map[string]func(*contract.RemindInput){
+		"reminder":   func(*contract.RemindInput) {},
+		"escalation": func(in *contract.RemindInput) { in.Level, in.Number = contract.AttentionEscalated, 7 },
+		"deadline": func(in *contract.RemindInput) {
+			in.Level, in.Deadline, in.Number = contract.AttentionEscalated, true, 0
+		},
+		"no deadline": func(in *contract.RemindInput) { in.DeadlineUnixMilli, in.AtDeadline = 0, "" },
+		"keep":        func(in *contract.RemindInput) { in.AtDeadline = contract.AtDeadlineKeep },
+		"release":     func(in *contract.RemindInput) { in.AtDeadline = contract.AtDeadlineRelease },
+		"each reason": func(in *contract.RemindInput) { in.Holds, in.Step = all.Holds, all.Step },
+		"odd event":   func(in *contract.RemindInput) { in.Email.EventID = "a b/?#%é\"<>" },
+	} {
+		for _, link := range []string{"", "https://mailroom.example/desk/"} {
+			w := &holdWorld{}
+			h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, To: "ops", Link: link})
+			require.NoError(t, err)
+			in := reminder()
+			change(&in)
+			require.NoError(t, h.Notify(t.Context(), in))
+			value, err := jsonschema.UnmarshalJSON(bytes.NewReader(w.bodies[0]))
+			require.NoError(t, err)
+			require.NoError(t, schema.Validate(value), name)
+			requireKeys(t, described.Properties, value)
+			for _, field := range described.Required {
+				without := maps.Clone(value.(map[string]any))
+				delete(without, field)
+				require.Error(t, schema.Validate(without), field)
+			}
+		}
+	}
 }
 
 func TestHoldsAsk(t *testing.T) {

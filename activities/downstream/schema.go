@@ -1,10 +1,18 @@
 package downstream
 
-import _ "embed" // the schema is part of the program
+import _ "embed" // the schemas are part of the program
 
-//go:embed mailroom.email.v1.json
-var schema string
+var (
+	//go:embed mailroom.email.v1.json
+	schema string
+	//go:embed mailroom.hold.v1.json
+	holdSchema string
+)
 
 // Schema gives the JSON Schema (draft 2020-12) of the body that destinations
 // receive, mailroom.email.v1.
 func Schema() string { return schema }
+
+// HoldSchema gives the JSON Schema (draft 2020-12) of the notice about an email that
+// is held for long, mailroom.hold.v1.
+func HoldSchema() string { return holdSchema }
