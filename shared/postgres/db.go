@@ -49,7 +49,7 @@ func Open(ctx context.Context, url string, cfg Config) (*DB, error) {
 	if _, named := conf.ConnConfig.RuntimeParams["application_name"]; !named {
 		conf.ConnConfig.RuntimeParams["application_name"] = "mailroom"
 	}
-	conf.AfterConnect = readUTC
+	conf.AfterConnect = prepare
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
 		return nil, classify("open database", err)
@@ -57,12 +57,17 @@ func Open(ctx context.Context, url string, cfg Config) (*DB, error) {
 	return &DB{pool: pool}, nil
 }
 
-// readUTC makes every time that is read a UTC one, whatever zone this machine is in.
-func readUTC(_ context.Context, conn *pgx.Conn) error {
+// prepare makes every time that is read a UTC one, whatever zone this machine is in,
+// and has the server answer by itself at once: what is asked here is short, and to
+// start parallel workers or to compile takes it longer than to answer, 50 ms and
+// more on a machine with other work. It is set by a statement because poolers refuse
+// connections that bring settings along.
+func prepare(ctx context.Context, conn *pgx.Conn) error {
 	conn.TypeMap().RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
-	return nil
+	_, err := conn.Exec(ctx, "SET max_parallel_workers_per_gather = 0; SET jit = off", pgx.QueryExecModeSimpleProtocol)
+	return err //nolint:wrapcheck // classified where the connection is used
 }
 
 // Close waits for the calls in flight and closes every connection.
