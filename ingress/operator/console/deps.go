@@ -146,6 +146,8 @@ type OutcomeStep struct {
 // Replays are decisions about many emails and new goes at closed ones.
 type Replays interface {
 	List(ctx context.Context, who access.Identity) ([]Replay, error)
+	// Find gives one to who may decide for every tenant that it may touch, and hides it
+	// from who has no role in one of them.
 	Find(ctx context.Context, who access.Identity, id int64) (*Replay, error)
 	Items(ctx context.Context, id int64) ([]ReplayItem, error)
 	// Plan begins a dry run, which touches no email, and gives its number.
