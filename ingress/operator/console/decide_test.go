@@ -193,7 +193,6 @@ func TestBulk(t *testing.T) {
 		"The rate is a number":      {"rate", "0"},
 		"Say why in the note":       {"note", ""},
 		"Choose what to do":         {"action", "delete"},
-		"A decision is about held":  {"state", "delivered"},
 		"everything is no choice":   {"reason", "", "state", ""},
 		"There is no such reason":   {"reason", "nonsense"},
 		"A time is written as 2026": {"since", "yesterday"},
@@ -209,10 +208,15 @@ func TestBulk(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, rec.Code, says)
 		require.Contains(t, rec.Body.String(), says)
 	}
+	require.Len(t, b.fakes.planned, 1)
+
+	b.fakes.err = fault.New(fault.RequestInvalid, "a reason must say what is approved")
 	form.Set("action", "approve")
 	form.Del("reason")
-	require.Contains(t, b.post(t, ada, "/replays", form).Body.String(), "Choose the reason")
-	require.Len(t, b.fakes.planned, 1)
+	rec = b.post(t, ada, "/replays", form)
+	require.Equal(t, http.StatusBadRequest, rec.Code)
+	require.Contains(t, rec.Body.String(), "a reason must say what is approved")
+	require.Contains(t, rec.Body.String(), "the route is mended", "what was typed is there still")
 }
 
 func TestSteerReplay(t *testing.T) {

@@ -150,7 +150,8 @@ type Replays interface {
 	// from who has no role in one of them.
 	Find(ctx context.Context, who access.Identity, id int64) (*Replay, error)
 	Items(ctx context.Context, id int64) ([]ReplayItem, error)
-	// Plan begins a dry run, which touches no email, and gives its number.
+	// Plan begins a dry run, which touches no email, and gives its number. It is
+	// fault.RequestInvalid where what is asked for makes no sense.
 	Plan(ctx context.Context, who access.Identity, in ReplayRequest) (int64, error)
 	// Start does for real what a dry run has counted, once: a repeat gives the number
 	// of the replay that was started. It is fault.DecisionRefused where count is not

@@ -174,9 +174,10 @@ func (c *Console) startReplay(g *gin.Context) error {
 	return nil
 }
 
-// request checks the form.
+// request reads the form, and refuses what is not filled in. What goes with what is
+// for Plan to say.
 func (f replayForm) request() (ReplayRequest, error) {
-	in := ReplayRequest{Filter: f.Filter, Action: f.Action, Note: f.Note, NewEffect: f.NewEffect}
+	in := ReplayRequest{Filter: f.Filter, Action: f.Action, Note: f.Note}
 	if !slices.ContainsFunc(replayActions, func(n named) bool { return n.Value == f.Action }) {
 		return in, fault.New(fault.RequestInvalid, "Choose what to do.")
 	}
@@ -184,20 +185,7 @@ func (f replayForm) request() (ReplayRequest, error) {
 		if !slices.ContainsFunc(replayFroms, func(n named) bool { return n.Value == f.From }) {
 			return in, fault.New(fault.RequestInvalid, "Choose where to begin.")
 		}
-		in.From = f.From
-		if in.NewEffect && in.From == "held" {
-			return in, fault.New(fault.RequestInvalid, "A new effect goes with a replay from routing or from the raw mail.")
-		}
-	} else {
-		in.NewEffect = false
-		// A decision is about what is held and nothing else.
-		if in.Filter.State != "" && in.Filter.State != contract.Quarantined {
-			return in, fault.New(fault.RequestInvalid, "A decision is about held email: choose the state quarantined, or replay.")
-		}
-		in.Filter.State = contract.Quarantined
-		if f.Action == string(contract.Approve) && in.Filter.Reason == "" {
-			return in, fault.New(fault.RequestInvalid, "Choose the reason: many emails are not approved for whatever holds them.")
-		}
+		in.From, in.NewEffect = f.From, f.NewEffect
 	}
 	rate, err := strconv.Atoi(f.Rate)
 	if err != nil || rate < 1 || rate > maxRate {

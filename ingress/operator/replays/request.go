@@ -87,11 +87,11 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	case bulk && out.From != "" && out.Action != contract.Retry:
 		return out, fault.New(fault.RequestInvalid, "from goes with the actions replay and retry alone")
 	case in.NewEffect && (bulk || out.From == ""):
-		return out, fault.New(fault.RequestInvalid, "new_effect goes with the action replay from route or raw")
+		return out, fault.New(fault.RequestInvalid, "a new effect goes with a replay from routing or from the raw mail")
 	case onlyHeld && out.Filter.State != "" && out.Filter.State != contract.Quarantined:
 		return out, fault.New(fault.RequestInvalid, "only held emails, in the state quarantined, can be decided about")
 	case out.Action == contract.Approve && out.Filter.Reason == "":
-		return out, fault.New(fault.RequestInvalid, "filter.reason must say what is approved: many emails are not approved for whatever holds them")
+		return out, fault.New(fault.RequestInvalid, "a reason must say what is approved: many emails are not approved for whatever holds them")
 	case in.AtOnce < 0 || in.AtOnce > contract.MaxAtOnce:
 		return out, fault.Newf(fault.RequestInvalid, "at_once must be from 1 to %d", contract.MaxAtOnce)
 	case len(in.Key) > maxKey || !access.Plain(in.Key):
