@@ -330,17 +330,6 @@ func TestDependencyAway(t *testing.T) {
 	require.NotContains(t, body, "secret")
 }
 
-func TestEveryCodeHasAStatus(t *testing.T) {
-	t.Parallel()
-	for _, code := range fault.Codes {
-		got := status(fault.New(code, "x"))
-		require.GreaterOrEqual(t, got, 400, code)
-		require.NotEmpty(t, http.StatusText(got), code)
-	}
-	require.Equal(t, http.StatusConflict, status(fault.New(fault.DecisionRefused, "x")))
-	require.Equal(t, http.StatusGone, status(fault.New(fault.ContentLost, "x")))
-}
-
 func TestNewNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	_, err := New(Config{}, Deps{Reader: &fakeReader{}})

@@ -24,42 +24,10 @@ type refusal struct {
 // retryAfter is what a caller is told to wait when the fault names no time.
 const retryAfter = 5 * time.Second
 
-// status translates a fault's code. Codes that this API never meets are the
-// server's own failure: 503 where time may cure them, else 500.
-func status(f *fault.Error) int {
-	switch f.Code {
-	case fault.Unauthorized:
-		return http.StatusUnauthorized
-	case fault.Forbidden:
-		return http.StatusForbidden
-	case fault.RequestInvalid:
-		return http.StatusBadRequest
-	case fault.NotFound:
-		return http.StatusNotFound
-	case fault.MethodNotAllowed:
-		return http.StatusMethodNotAllowed
-	case fault.DecisionRefused:
-		return http.StatusConflict
-	case fault.ContentLost:
-		return http.StatusGone
-	case fault.BodyTooLarge:
-		return http.StatusRequestEntityTooLarge
-	case fault.ContentTypeInvalid:
-		return http.StatusUnsupportedMediaType
-	case fault.RateLimited:
-		return http.StatusTooManyRequests
-	case fault.Overloaded, fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable,
-		fault.DownstreamUnavailable, fault.BreakerOpen, fault.DestinationPaused:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
-}
-
 // refuse ends the request with err. The cause goes to the log and never out.
 func (h *handler) refuse(c *gin.Context, err error) {
 	f := fault.From(err)
-	code := status(f)
+	code := access.Status(f)
 	switch code {
 	case http.StatusUnauthorized:
 		if paged(routeOf(c)) {

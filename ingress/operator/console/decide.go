@@ -69,11 +69,7 @@ func (c *Console) decide(g *gin.Context) error {
 	}
 	result, err := c.deps.Decider.Decide(g.Request.Context(), who, &email.EmailRow, Request{Action: action, Note: note})
 	if err != nil {
-		status := http.StatusConflict
-		if !fault.Is(err, fault.DecisionRefused) {
-			status = statusOf(err)
-		}
-		return refused(status, fault.From(err).Public)
+		return refused(access.Status(err), fault.From(err).Public)
 	}
 	c.live.nudge()
 	done := string(action)
@@ -108,23 +104,4 @@ func changed(email *ledger.EmailDetail) string {
 		text += ": " + d.Actor + " decided " + string(d.Action) + " at " + d.At.UTC().Format("2006-01-02 15:04:05") + " UTC"
 	}
 	return text + "."
-}
-
-// statusOf gives the HTTP status of what went wrong with a form that is shown again.
-func statusOf(err error) int {
-	switch f := fault.From(err); f.Code {
-	case fault.RequestInvalid:
-		return http.StatusBadRequest
-	case fault.Forbidden:
-		return http.StatusForbidden
-	case fault.NotFound:
-		return http.StatusNotFound
-	case fault.DecisionRefused:
-		return http.StatusConflict
-	default:
-		if f.Temporary && f.Code != fault.Internal {
-			return http.StatusServiceUnavailable
-		}
-		return http.StatusInternalServerError
-	}
 }

@@ -106,7 +106,7 @@ func (c *Console) edit(g *gin.Context) error {
 	ctx := g.Request.Context()
 	changes, err := c.deps.Edits.Preview(ctx, access.From(ctx), email, e)
 	if err != nil {
-		return refused(statusOf(err), fault.From(err).Public)
+		return refused(access.Status(err), fault.From(err).Public)
 	}
 	if changes == nil {
 		changes = []ledger.Change{}
@@ -118,7 +118,7 @@ func (c *Console) edit(g *gin.Context) error {
 		return c.showEdit(g, http.StatusBadRequest, email, typed, layout{Problem: problem}, changes)
 	}
 	if _, err := c.deps.Decider.Decide(ctx, access.From(ctx), &email.EmailRow, Request{Action: contract.Edited, Note: typed.Note, Edit: &e}); err != nil {
-		return refused(statusOf(err), fault.From(err).Public)
+		return refused(access.Status(err), fault.From(err).Public)
 	}
 	c.live.nudge()
 	g.Redirect(http.StatusSeeOther, emailURL(email.EmailRow)+"&done=edit")

@@ -375,8 +375,8 @@ func (b *bundle) handler(as access.Identity) http.Handler {
 			}
 			if err != nil {
 				var page bytes.Buffer
-				_ = b.console.Refused(&page, access.RefusedPage{Status: statusOf(err), Message: fault.From(err).Public, Who: as, CSRF: "csrf-token"})
-				c.Data(statusOf(err), "text/html; charset=utf-8", page.Bytes())
+				_ = b.console.Refused(&page, access.RefusedPage{Status: access.Status(err), Message: fault.From(err).Public, Who: as, CSRF: "csrf-token"})
+				c.Data(access.Status(err), "text/html; charset=utf-8", page.Bytes())
 			}
 		})
 	}

@@ -59,7 +59,7 @@ func (c *Console) control(g *gin.Context) error {
 	}
 	ctx := g.Request.Context()
 	if err := do(ctx, access.From(ctx), name, note); err != nil {
-		return c.showDestinations(g, statusOf(err), layout{Problem: fault.From(err).Public}, name, note)
+		return c.showDestinations(g, access.Status(err), layout{Problem: fault.From(err).Public}, name, note)
 	}
 	c.live.nudge()
 	g.Redirect(http.StatusSeeOther, "/destinations?done="+verb)
@@ -118,7 +118,7 @@ func (c *Console) testRules(g *gin.Context) error {
 	}
 	outcome, err := c.deps.Rules.Test(g.Request.Context(), in)
 	if err != nil {
-		return c.showRules(g, statusOf(err), layout{Problem: fault.From(err).Public}, typed, nil)
+		return c.showRules(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed, nil)
 	}
 	return c.showRules(g, http.StatusOK, layout{}, typed, &outcome)
 }

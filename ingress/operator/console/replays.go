@@ -128,7 +128,7 @@ func (c *Console) planReplay(g *gin.Context) error {
 	typed.NewEffect = post.Get("new_effect") == "yes"
 	typed.Since, typed.Until = post.Get("since"), post.Get("until")
 	refused := func(err error) error {
-		return c.showReplayForm(g, statusOf(err), layout{Problem: fault.From(err).Public}, typed)
+		return c.showReplayForm(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed)
 	}
 	if err != nil {
 		return refused(err)
@@ -167,7 +167,7 @@ func (c *Console) startReplay(g *gin.Context) error {
 	ctx := g.Request.Context()
 	id, err := c.deps.Replays.Start(ctx, access.From(ctx), r.ID, count)
 	if err != nil {
-		return refused(statusOf(err), fault.From(err).Public)
+		return refused(access.Status(err), fault.From(err).Public)
 	}
 	c.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=start", id))
@@ -265,7 +265,7 @@ func (c *Console) steerReplay(g *gin.Context) error {
 	}
 	ctx := g.Request.Context()
 	if err := c.deps.Replays.Steer(ctx, access.From(ctx), r.ID, verb); err != nil {
-		return c.showReplay(g, statusOf(err), layout{Problem: fault.From(err).Public}, r, "")
+		return c.showReplay(g, access.Status(err), layout{Problem: fault.From(err).Public}, r, "")
 	}
 	c.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=%s", r.ID, verb))
