@@ -18,6 +18,7 @@ func env(t *testing.T, s *script) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	e := suite.NewTestWorkflowEnvironment()
+	e.SetWorkerOptions(patient())
 	e.RegisterActivity(s)
 	e.SetTestTimeout(30 * time.Second)
 	return e

@@ -21,6 +21,7 @@ func manyEnv(t *testing.T, s *manyScript) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	e := suite.NewTestWorkflowEnvironment()
+	e.SetWorkerOptions(patient())
 	e.RegisterActivity(s)
 	e.SetTestTimeout(30 * time.Second)
 	return e
