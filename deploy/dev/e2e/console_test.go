@@ -314,10 +314,8 @@ func pausedDestination(w *world) {
 	}
 	steer("pause", "closing of the year")
 	p.Says("closing of the year")
-	id := newID()
-	w.accept(shapeA(id, "invoices").json())
-	e := w.until(id, "retrying")
-	require.Equal(w.t, "downstream_unavailable", e.Reason)
+	id := w.keptBack("invoices")
+	require.Equal(w.t, "downstream_unavailable", w.email(id).Reason)
 	require.Empty(w.t, w.effects(id))
 	steer("resume", "done with it")
 	w.until(id, "delivered")

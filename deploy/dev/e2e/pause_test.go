@@ -7,6 +7,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// keptBack gives the first email for a paused destination that waits: a worker obeys
+// within seconds, and what it sends before is delivered.
+func (w *world) keptBack(mailbox string) string {
+	w.t.Helper()
+	var waits string
+	require.Eventually(w.t, func() bool {
+		waits = newID()
+		w.accept(shapeA(waits, mailbox).json())
+		var e email
+		require.Eventually(w.t, func() bool {
+			e = w.email(waits)
+			return e.State == "delivered" || e.State == "retrying"
+		}, patience, tick)
+		return e.State == "retrying"
+	}, patience, tick)
+	return waits
+}
+
 // TestPause: while a person has paused a destination mail for it waits and says why,
 // the other destinations get theirs, and after the resume it is delivered once.
 func TestPause(t *testing.T) {
@@ -24,19 +42,7 @@ func TestPause(t *testing.T) {
 	require.Equal(t, "ada", d.Paused.By)
 	require.Equal(t, "their move", d.Paused.Note)
 
-	// A worker obeys within seconds: wait for the first email that it keeps.
-	var waits string
-	require.Eventually(t, func() bool {
-		id := newID()
-		w.accept(shapeA(id, "invoices").json())
-		var e email
-		require.Eventually(t, func() bool {
-			e = w.email(id)
-			return e.State == "delivered" || e.State == "retrying"
-		}, patience, tick)
-		waits = id
-		return e.State == "retrying"
-	}, patience, tick)
+	waits := w.keptBack("invoices")
 	both, other := newID(), newID()
 	w.accept(shapeA(both, "both").json())
 	w.accept(shapeA(other, "support").json())

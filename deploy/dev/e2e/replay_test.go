@@ -260,15 +260,18 @@ func TestReplayBringsBackADestination(t *testing.T) {
 	w.script(map[string]any{"path": "/away", "status": 503})
 	ids := w.hold(5, "away", "downstream_exhausted")
 	other := w.hold(1, "careful", "manual_hold")[0]
-	w.tend() // a canary in vain
-	require.Eventually(t, func() bool {
-		decided := 0
-		for _, id := range ids {
-			decided += len(w.email(id).Decisions)
-		}
-		return decided == 1
-	}, patience, tick, "one email is let go to see")
+	w.tend()
+	const inVain = "SELECT count(*) FROM recoveries WHERE failures > 0 AND canary IS NULL"
+	require.Eventually(t, func() bool { return w.count(inVain) == 1 }, patience, tick, "one email is let go to see, and is held again")
+	decided := 0
+	for _, id := range ids {
+		decided += len(w.email(id).Decisions)
+	}
+	require.Equal(t, 1, decided)
 	w.clear("/away")
+	require.Equal(t, 1, w.count("SELECT count(*) FROM recoveries WHERE next_at > now()"), "the next one has to wait")
+	w.sql("UPDATE recoveries SET next_at = now()") // the wait is over
+	w.tend()
 	w.cameBack(ids, "downstream_exhausted:away", map[string]int{"/away": 1})
 	require.Equal(t, "quarantined", w.email(other).State)
 	require.Empty(t, w.email(other).Decisions)
