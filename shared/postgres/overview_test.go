@@ -90,10 +90,8 @@ func TestOverview(t *testing.T) {
 	require.Zero(t, o.States[3].Count)
 }
 
-// TestOverviewPlans: at 100,000 emails the overview reads no table whole.
-func TestOverviewPlans(t *testing.T) {
-	t.Parallel()
-	db, conn := fillLedger(t, manyEmails, manyHeld)
+func overviewPlans(t *testing.T, db *postgres.DB, conn *pgx.Conn) {
+	t.Helper()
 	for name, sql := range postgres.OverviewSQL {
 		plan := explain(t, conn, sql, pgx.NamedArgs{
 			"since": time.Now().Add(-time.Hour), "hour": time.Now().Add(-time.Hour), "tenants": nil, "objective": 60.0,

@@ -193,11 +193,17 @@ func measure(b *testing.B, db *postgres.DB, f ledger.Filter) {
 	b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1000, "p95-ms")
 }
 
-// TestSearchPlans: a question that few emails answer reads no table whole, whatever
-// else is in it.
-func TestSearchPlans(t *testing.T) {
+// TestPlans: a question that few of 100,000 emails answer reads no table whole, whatever
+// else is in it, and neither does the overview.
+func TestPlans(t *testing.T) {
 	t.Parallel()
-	_, conn := fillLedger(t, manyEmails, manyHeld)
+	db, conn := fillLedger(t, manyEmails, manyHeld)
+	t.Run("search", func(t *testing.T) { searchPlans(t, conn) })         //nolint:paralleltest // filling takes longest
+	t.Run("overview", func(t *testing.T) { overviewPlans(t, db, conn) }) //nolint:paralleltest // filling takes longest
+}
+
+func searchPlans(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
 	questions := hard(time.Now())
 	for _, name := range []string{
 		"held", "held for a reason", "discarded", "processing, none", "rare word", "rare word, held", "no match", "number",
