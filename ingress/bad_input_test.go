@@ -94,7 +94,7 @@ func badInputs() map[string]badInput {
 		"two different ids": {status: 400, code: fault.EventIDInvalid, body: `{"event_id":"evt_refused","id":"evt_other","recipient":[]}`},
 	}
 	for name, stamp := range map[string]string{
-		"stale": strconv.FormatInt(now.Add(-6*time.Minute).Unix(), 10), "future": strconv.FormatInt(now.Add(6*time.Minute).UnixMilli(), 10),
+		"stale": strconv.FormatInt(now.Add(-6*time.Minute).Unix(), 10), "future": strconv.FormatInt(now.Add(time.Hour).UnixMilli(), 10),
 		"zero": "0",
 	} {
 		inputs["timestamp "+name] = badInput{status: 401, code: fault.TimestampStale, change: stamped(stamp, good)}
