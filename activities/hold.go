@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,14 +140,9 @@ func (s *Holds) notice(in contract.RemindInput, key string) ([]byte, error) {
 	n := notice{
 		Schema: HoldSchema, IdempotencyKey: key, EventID: in.Email.EventID, WorkflowID: in.Email.WorkflowID,
 		Source: in.Email.Source, Tenant: in.Email.Tenant, CorrelationID: in.Email.CorrelationID,
-		State: contract.Quarantined, Level: ReminderLevel(in), Number: in.Number, Step: in.Step, Reasons: []contract.Reason{},
+		State: contract.Quarantined, Level: ReminderLevel(in), Number: in.Number, Step: in.Step, Reasons: contract.ReasonsOf(in.Holds),
 		HeldSince: time.UnixMilli(in.SinceUnixMilli).UTC(), HeldSeconds: (in.AtUnixMilli - in.SinceUnixMilli) / 1000,
 		AtDeadline: in.AtDeadline,
-	}
-	for _, h := range in.Holds {
-		if !slices.Contains(n.Reasons, h.Reason) {
-			n.Reasons = append(n.Reasons, h.Reason)
-		}
 	}
 	if in.DeadlineUnixMilli > 0 {
 		at := time.UnixMilli(in.DeadlineUnixMilli).UTC()

@@ -1,5 +1,7 @@
 package contract
 
+import "slices"
+
 // IntentInput asks what an intent says: a decision that one of our own programs
 // wrote down, under an authenticated name, before it sent the update.
 type IntentInput struct {
@@ -61,6 +63,17 @@ const (
 	AttentionReminded  = 1
 	AttentionEscalated = 2
 )
+
+// ReasonsOf gives each reason of holds once, in their order; never nil.
+func ReasonsOf(holds []Hold) []Reason {
+	out := make([]Reason, 0, len(holds))
+	for _, h := range holds {
+		if !slices.Contains(out, h.Reason) {
+			out = append(out, h.Reason)
+		}
+	}
+	return out
+}
 
 // RemindInput tells of a hold that has lasted. Remind and Notify are idempotent on
 // Email.ID, SinceUnixMilli and Number.

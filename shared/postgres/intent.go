@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -95,16 +94,10 @@ WITH told AS (
 UPDATE emails SET attention = @level, attention_at = @at::timestamptz
  WHERE id = @id AND state = 'quarantined' AND sequence <= @sequence AND attention <= @level`
 
-	reasons := make([]string, 0, len(in.Holds))
-	for _, h := range in.Holds {
-		if r := string(h.Reason); !slices.Contains(reasons, r) {
-			reasons = append(reasons, r)
-		}
-	}
-
 	_, err := db.pool.Exec(ctx, update, pgx.NamedArgs{
 		"id": in.Email.ID, "level": in.Level, "at": time.UnixMilli(in.AtUnixMilli), "sequence": in.Sequence,
-		"since": time.UnixMilli(in.SinceUnixMilli), "step": clean(in.Step), "number": in.Number, "deadline": in.Deadline, "reasons": reasons,
+		"since": time.UnixMilli(in.SinceUnixMilli), "step": clean(in.Step), "number": in.Number, "deadline": in.Deadline,
+		"reasons": contract.ReasonsOf(in.Holds),
 	})
 	return classify(fmt.Sprintf("note reminder about email %d", in.Email.ID), err)
 }
