@@ -130,8 +130,8 @@ func (h *health) look(ctx context.Context) readiness {
 	return state
 }
 
-// measure keeps the gauges of the inbox and of the chain fresh until ctx is done. While the database is
-// away they keep their last value.
+// measure keeps the gauges of the inbox and of the chain fresh until ctx is done.
+// While the database is away they keep their last value.
 func (h *health) measure(ctx context.Context) {
 	tick := time.NewTicker(depthEvery)
 	defer tick.Stop()
@@ -151,10 +151,6 @@ func (h *health) measureOnce(ctx context.Context) {
 	perSecond, _, limit := h.starts()
 	h.metrics.startRate.Set(perSecond)
 	h.metrics.startLimit.Set(float64(limit))
-	// Until it was read there is none: a restart must not look like a chain cut off.
-	if head, err := h.chain.AuditHead(ctx); err == nil {
-		h.metrics.auditSeq.WithLabelValues().Set(float64(head.Seq))
-	}
 	waiting, oldest, err := h.inbox.InboxDepth(ctx)
 	if err != nil {
 		return // /readyz tells it
@@ -163,4 +159,9 @@ func (h *health) measureOnce(ctx context.Context) {
 	h.metrics.inboxWaiting.Set(float64(waiting))
 	h.metrics.inboxOldest.Set(oldest.Seconds())
 	h.depth.Store(&inboxDepth{Waiting: waiting, OldestSeconds: oldest.Seconds(), StartsPerSecond: perSecond})
+	// The last: how much is let in must not wait for it. Until it was read there is
+	// none: a restart must not look like a chain cut off.
+	if head, err := h.chain.AuditHead(ctx); err == nil {
+		h.metrics.auditSeq.WithLabelValues().Set(float64(head.Seq))
+	}
 }
