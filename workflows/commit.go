@@ -10,6 +10,10 @@ import (
 // the ledger's answer that is waited for.
 const changeCommit = "commit-decisions"
 
+func commitVersion(ctx workflow.Context) workflow.Version {
+	return workflow.GetVersion(ctx, changeCommit, workflow.DefaultVersion, 2)
+}
+
 // commit lets nothing follow from a decision, and nobody read of a hold, before
 // Temporal has it: tell tells the ledger. What runs inside the worker, the fast tries,
 // runs before the workflow task that asked for it is complete; when that fails, because
@@ -42,7 +46,7 @@ func (e *inboundEmail) commit(ctx workflow.Context, version workflow.Version, te
 // kept waits until Temporal has the decision that was just taken, and the ledger as well
 // if it is there.
 func (e *inboundEmail) kept(ctx workflow.Context) error {
-	if workflow.GetVersion(ctx, changeCommit, workflow.DefaultVersion, 2) < 2 {
+	if commitVersion(ctx) < 2 {
 		_, err := workflow.AwaitWithTimeout(ctx, 3*time.Second, e.ledger.empty)
 		return err
 	}

@@ -301,7 +301,7 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	if r.Intent != 0 {
 		e.taken[r.Intent] = true
 	}
-	e.commit(ctx, workflow.GetVersion(ctx, changeCommit, workflow.DefaultVersion, 2), func() {
+	e.commit(ctx, commitVersion(ctx), func() {
 		if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
 			missing = e.approve(r)
 		}

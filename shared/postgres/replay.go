@@ -18,7 +18,8 @@ import (
 
 const selectReplay = `
 SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r.actor, r.via, r.cause, r.rate, r.at_once,
-       r.started_from, (SELECT s.id FROM replays s WHERE s.started_from = r.id), r.request_key, r.state, r.created_at, r.started_at, r.ended_at, r.total, r.done, r.skipped, r.failed,
+       r.started_from, (SELECT s.id FROM replays s WHERE s.started_from = r.id), r.request_key,
+       r.state, r.created_at, r.started_at, r.ended_at, r.total, r.done, r.skipped, r.failed,
        CASE WHEN r.state = 'running' AND r.paced_at > now() - interval '15 seconds' THEN r.pace ELSE 0 END, r.preview,
        coalesce((SELECT jsonb_object_agg(c.code, c.count) FROM replay_counts c WHERE c.replay_id = r.id), '{}')
   FROM replays r`
