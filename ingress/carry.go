@@ -21,9 +21,9 @@ import (
 )
 
 // Bounds of carrying. Each event is a workflow start of its own while somebody
-// waits for the answer; it is not begun with less than carryLeast left for it.
+// waits for the answer.
 const (
-	carryLeast    = 1500 * time.Millisecond
+	carryTimeout  = 1500 * time.Millisecond
 	carriedAtOnce = 32
 	carryFailures = 3
 	carryPause    = time.Second
@@ -81,7 +81,7 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 	case <-ctx.Done():
 		return postgres.Accepted{}, fault.Wrap(fault.Overloaded, "too many events wait for Temporal at the moment", ctx.Err())
 	}
-	if end, ok := ctx.Deadline(); ok && time.Until(end) < carryLeast {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < carryTimeout {
 		// A start that our own queue has left no time for says nothing about Temporal.
 		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait for Temporal at the moment")
 	}
@@ -89,6 +89,8 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 	if err != nil {
 		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, carryTimeout)
+	defer cancel()
 	err = errors.New("it panicked")
 	defer func() { done(err) }()
 	accepted, err := c.start(ctx, row)
