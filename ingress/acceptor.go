@@ -92,11 +92,15 @@ func newAcceptor(ledger Ledger, carrier carrier, claims claims, logger *slog.Log
 	}
 }
 
+// errNoTime tells a breaker that a try had too little time to show anything.
+var errNoTime = errors.New("the try had too little time")
+
 // newBreaker opens after so many failures in a row and lets one try pass in each pause.
 func newBreaker(name string, failures uint32, pause time.Duration, logger *slog.Logger) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: name, MaxRequests: 1, Timeout: pause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errNoTime) },
 		OnStateChange: func(name string, from, to gobreaker.State) {
 			if from == gobreaker.StateClosed || to == gobreaker.StateClosed { // not each try in between
 				logger.Warn("dependency.breaker", slog.String("dependency", name),

@@ -23,7 +23,13 @@ import (
 // Bounds of carrying. Each event is a workflow start of its own while somebody
 // waits for the answer.
 const (
-	carryTimeout  = 1500 * time.Millisecond
+	// answerTime is kept back of an event's time for its answer; a start has all the
+	// rest, and is not begun with less than leastCarry.
+	answerTime = 500 * time.Millisecond
+	leastCarry = 250 * time.Millisecond
+	// fairCarry is the time that Temporal must have had for a late answer to count
+	// against it. What our own queue has left no time for says nothing.
+	fairCarry     = time.Second
 	carriedAtOnce = 32
 	carryFailures = 3
 	carryPause    = time.Second
@@ -81,18 +87,26 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 	case <-ctx.Done():
 		return postgres.Accepted{}, fault.Wrap(fault.Overloaded, "too many events wait for Temporal at the moment", ctx.Err())
 	}
-	if end, ok := ctx.Deadline(); ok && time.Until(end) < carryTimeout {
-		// A start that our own queue has left no time for says nothing about Temporal.
+	left := ackTimeout - answerTime
+	if end, ok := ctx.Deadline(); ok {
+		left = time.Until(end) - answerTime
+	}
+	if left < leastCarry {
 		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait for Temporal at the moment")
 	}
 	done, err := c.breaker.Allow()
 	if err != nil {
 		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, carryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	err = errors.New("it panicked")
-	defer func() { done(err) }()
+	defer func() {
+		if err != nil && ctx.Err() != nil && left < fairCarry {
+			err = errNoTime
+		}
+		done(err)
+	}()
 	accepted, err := c.start(ctx, row)
 	if errors.Is(err, errEnded) { // Temporal is well
 		err = nil

@@ -175,6 +175,29 @@ func TestHungDatabaseIsCarried(t *testing.T) {
 	group.Wait()
 }
 
+// TestLateEventIsCarriedAllTheSame: an event that has waited long is still started,
+// with the time that is left to it. That Temporal did not answer in so little time
+// does not count against it.
+func TestLateEventIsCarriedAllTheSame(t *testing.T) {
+	t.Parallel()
+	d := openWithoutDatabase(t)
+	late := func(id string, left time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		defer cancel()
+		_, err := d.server.acceptor.carrier.carry(ctx, postgres.Acceptance{
+			Source: "mailparse", WorkflowID: id, EventID: id, Body: []byte(mailOf(id)),
+		})
+		return err
+	}
+	d.workflows.setAnswer(func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
+	for i := range 2 * carryFailures {
+		require.Error(t, late("evt_hung_"+strconv.Itoa(i), answerTime+leastCarry+10*time.Millisecond))
+	}
+	d.workflows.setAnswer(nil)
+	require.NoError(t, late("evt_1", ackTimeout/2))
+	require.Error(t, late("evt_2", answerTime+leastCarry/2), "nothing is begun that cannot be answered")
+}
+
 // TestEverythingHangs: five seconds are the bound for any body, also for one that
 // waits for its turn behind larger ones.
 func TestEverythingHangs(t *testing.T) {
