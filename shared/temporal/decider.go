@@ -18,6 +18,13 @@ import (
 // Temporal keeps a task for a worker that was killed, which is 5 s.
 const decideTimeout = 12 * time.Second
 
+// Something new that comes to a workflow while it would end makes Temporal undo the
+// task that a decision is in, and tell its sender to come again.
+const (
+	undoneTries = 4
+	undonePause = 100 * time.Millisecond // longer each time
+)
+
 // ErrNotOpen says that an email has no workflow that runs: it has ended, or is yet
 // to begin.
 var ErrNotOpen = errors.New("no open workflow")
@@ -47,6 +54,24 @@ func NewDecider(updater Updater) *Decider {
 func (t *Decider) Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
+	for try := 1; ; try++ {
+		result, err := t.update(ctx, workflowID, d)
+		if err == nil {
+			return result, nil
+		}
+		var undone *serviceerror.WorkflowNotReady
+		if errors.As(err, &undone) && try < undoneTries {
+			select {
+			case <-time.After(time.Duration(try) * undonePause):
+				continue
+			case <-ctx.Done():
+			}
+		}
+		return contract.DecisionResult{}, decideFault(fmt.Errorf("update workflow %s: %w", workflowID, err))
+	}
+}
+
+func (t *Decider) update(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error) {
 	var result contract.DecisionResult
 	options := client.UpdateWorkflowOptions{
 		WorkflowID:   workflowID,
@@ -61,10 +86,7 @@ func (t *Decider) Decide(ctx context.Context, workflowID string, d contract.Deci
 	if err == nil {
 		err = handle.Get(ctx, &result)
 	}
-	if err != nil {
-		return contract.DecisionResult{}, decideFault(fmt.Errorf("update workflow %s: %w", workflowID, err))
-	}
-	return result, nil
+	return result, err //nolint:wrapcheck // Decide says what it was
 }
 
 // decideFault translates what Temporal says to a decision.

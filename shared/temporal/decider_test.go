@@ -22,6 +22,8 @@ import (
 // fakeUpdater refuses the call, or answers with a handle that does.
 type fakeUpdater struct {
 	callErr, getErr error
+	undone          int // so many calls come at the wrong moment
+	calls           int
 	options         client.UpdateWorkflowOptions
 }
 
@@ -30,6 +32,9 @@ func (f *fakeUpdater) UpdateWorkflow(ctx context.Context, options client.UpdateW
 		return nil, errors.New("no deadline")
 	}
 	f.options = options
+	if f.calls++; f.calls <= f.undone {
+		return nil, serviceerror.NewWorkflowNotReady("unexpected workflow task failure")
+	}
 	return f, f.callErr
 }
 
@@ -79,6 +84,28 @@ func TestDeciderTranslates(t *testing.T) {
 		require.Contains(t, f.Public, row.public, name)
 		require.ErrorContains(t, err, "update workflow wf", name)
 	}
+}
+
+// TestDecisionIsSentAgainWhenItsTaskIsUndone: the end of an email that something new
+// came to is no reason to send a person away.
+func TestDecisionIsSentAgainWhenItsTaskIsUndone(t *testing.T) {
+	t.Parallel()
+	updater := &fakeUpdater{undone: undoneTries - 1}
+	_, err := NewDecider(updater).Decide(t.Context(), "wf", contract.Decision{Intent: 7})
+	require.NoError(t, err)
+	require.Equal(t, undoneTries, updater.calls)
+
+	updater = &fakeUpdater{undone: undoneTries}
+	_, err = NewDecider(updater).Decide(t.Context(), "wf", contract.Decision{Intent: 7})
+	require.Equal(t, fault.TemporalUnavailable, fault.From(err).Code)
+	require.Equal(t, undoneTries, updater.calls)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	updater = &fakeUpdater{undone: undoneTries}
+	_, err = NewDecider(updater).Decide(ctx, "wf", contract.Decision{Intent: 7})
+	require.Error(t, err)
+	require.Equal(t, 1, updater.calls)
 }
 
 // TestDeciderOnTemporal asks a real server: a decision that is taken, one that
