@@ -16,11 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
@@ -29,7 +31,7 @@ import (
 // patience is how long a page may take to become what a test waits for.
 const patience = 30 * time.Second
 
-// Page is one tab of a Chromium of its own.
+// Page is one window of a Chromium, with cookies of its own.
 type Page struct {
 	t   testing.TB
 	ctx context.Context //nolint:containedctx // chromedp keeps the tab in its context
@@ -40,10 +42,55 @@ type Page struct {
 	blocked  []string
 }
 
-// Open starts the Chromium at path, without a window, for one page with cookies of
-// its own; it ends with the test. (One process for many sessions is no choice: a
-// tab of a new session wants a window there, which a headless one does not have.)
+// shared is the Chromium of this process. To start one takes seconds of processor
+// time, a window in it next to none.
+var shared struct {
+	mu    sync.Mutex
+	pages int
+	ctx   context.Context //nolint:containedctx // chromedp keeps the browser in its context
+	stop  func()
+}
+
+// Open gives a window for one page, with cookies of its own, in the Chromium at path,
+// which is started without a window on the screen for the first page and ends with the
+// last. The window ends with the test.
 func Open(t testing.TB, path string) *Page {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.pages == 0 {
+		start(t, path)
+	}
+	shared.pages++
+	t.Cleanup(leave)
+
+	var id target.ID
+	require.NoError(t, chromedp.Run(shared.ctx, chromedp.ActionFunc(func(ctx context.Context) error {
+		ctx = cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser)
+		session, err := target.CreateBrowserContext().WithDisposeOnDetach(false).Do(ctx)
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() {
+			_ = chromedp.Run(shared.ctx, chromedp.ActionFunc(func(ctx context.Context) error {
+				return target.DisposeBrowserContext(session).Do(cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser))
+			}))
+		})
+		// Without a window of its own a tab of a new session has none to be in.
+		id, err = target.CreateTarget("about:blank").WithBrowserContextID(session).WithNewWindow(true).Do(ctx)
+		return err
+	})))
+	ctx, end := chromedp.NewContext(shared.ctx, chromedp.WithTargetID(id))
+	t.Cleanup(end)
+	p := &Page{t: t, ctx: ctx}
+	require.NoError(t, chromedp.Run(ctx), "open a window")
+	chromedp.ListenTarget(ctx, p.hear)
+	p.run(network.Enable(), cdplog.Enable(), runtime.Enable(), page.Enable())
+	return p
+}
+
+// start starts the Chromium; shared is locked.
+func start(t testing.TB, path string) {
 	t.Helper()
 	profile, err := os.MkdirTemp("", "mailroom-browser-")
 	require.NoError(t, err)
@@ -54,16 +101,24 @@ func Open(t testing.TB, path string) *Page {
 		chromedp.WSURLReadTimeout(time.Minute))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, end := chromedp.NewContext(allocator, chromedp.WithErrorf(report))
-	t.Cleanup(func() {
+	shared.ctx, shared.stop = ctx, func() {
 		end()
 		stop() // waits for the process
 		_ = os.RemoveAll(profile)
-	})
-	p := &Page{t: t, ctx: ctx}
-	require.NoError(t, chromedp.Run(ctx), "start %s", path)
-	chromedp.ListenTarget(ctx, p.hear)
-	p.run(network.Enable(), cdplog.Enable(), runtime.Enable(), page.Enable())
-	return p
+	}
+	if err := chromedp.Run(ctx); err != nil {
+		shared.stop()
+		t.Fatalf("start %s: %v", path, err)
+	}
+}
+
+// leave ends the Chromium with its last page.
+func leave() {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.pages--; shared.pages == 0 {
+		shared.stop()
+	}
 }
 
 // report logs what chromedp finds wrong. That it does not know an event of a newer
