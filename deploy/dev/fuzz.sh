@@ -16,10 +16,11 @@ echo "compiling the fuzz targets of $(printf '%s\n' "$packages" | wc -l) package
 # go test links without symbols as well when it runs what it links.
 printf '%s\n' "$packages" | xargs -P 2 -I '{}' go test -c -fuzz=. -ldflags='-s -w' -o "$programs/{}/fuzz.test" './{}'
 
+# One worker each, and as many targets at once as there are processors.
+# shellcheck disable=SC2016 # the inner shell expands them
 for file in $targets; do
-	package=$(dirname "$file")
-	sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$file" | while read -r target; do
-		echo "fuzz $target in $package for $time"
-		(cd "$package" && "$programs/$package/fuzz.test" -test.run='^$' -test.fuzz="^$target\$" -test.fuzztime="$time" -test.fuzzcachedir="$corpus/$package")
-	done
-done
+	sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$file" | sed "s|^|$(dirname "$file") |"
+done | xargs -P "$(nproc)" -L 1 sh -c '
+	cd "$4" && echo "fuzz $5 in $4 for $1" &&
+	exec "$2/$4/fuzz.test" -test.run="^$" -test.fuzz="^$5\$" -test.parallel=1 -test.fuzztime="$1" -test.fuzzcachedir="$3/$4"
+' fuzz "$time" "$programs" "$corpus"
