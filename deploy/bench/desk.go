@@ -26,6 +26,7 @@ const (
 	leastLedger = 1000 // emails; in fewer some questions find nothing
 	sampled     = 500  // emails that are asked for by name
 	asks        = 200  // requests for one figure
+	besides     = 1000 // workflows that do nothing, run before and after a decision about many
 	replayRate  = 25   // per second, set; what is measured is how well it is kept
 	deskPatient = 20 * time.Minute
 )
@@ -36,6 +37,10 @@ type desk struct {
 	Bulk  float64 `json:"bulk_decisions_per_second"`
 	Held  int     `json:"bulk_held"`
 	Ended float64 `json:"bulk_ended_per_second"` // until the last workflow has ended
+	// Nothing is how many workflows a second that do nothing ran right before and right
+	// after, and OfNothing the decisions as a share of it.
+	Nothing   float64 `json:"bulk_nothing_per_second"`
+	OfNothing float64 `json:"bulk_of_nothing"`
 
 	ReplaySet      float64 `json:"replay_rate_set"`
 	ReplayMeasured float64 `json:"replay_rate_measured"`
@@ -93,6 +98,14 @@ func (b *bench) bulk(ctx context.Context, d *desk) error {
 	if err != nil {
 		return fmt.Errorf("wait for %d held emails: %w", d.Held, err)
 	}
+	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // nobody's first steps count
+		return err
+	}
+	beside := min(d.Held, besides)
+	before, err := b.base.rate(ctx, "Nothing", beside)
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	took, err := b.replay(ctx, map[string]any{
 		"action": "discard", "filter": map[string]any{"state": "quarantined", "reason": "manual_hold"}, "rate": 0, "note": "bench",
@@ -106,8 +119,14 @@ func (b *bench) bulk(ctx context.Context, d *desk) error {
 		err := b.db.QueryRow(ctx, "SELECT exists (SELECT FROM emails WHERE closed_at IS NULL)").Scan(&open)
 		return !open, err
 	})
+	if err != nil {
+		return err
+	}
 	d.Ended = float64(d.Held) / time.Since(began).Seconds()
-	b.say("  decided %.0f/s, ended %.0f/s", d.Bulk, d.Ended)
+	after, err := b.base.rate(ctx, "Nothing", beside)
+	d.Nothing = (before + after) / 2
+	d.OfNothing = d.Bulk / d.Nothing
+	b.say("  decided %.0f/s, ended %.0f/s; nothing %.0f/s before, %.0f/s after", d.Bulk, d.Ended, before, after)
 	return err
 }
 
@@ -341,6 +360,7 @@ func (b *bench) api(ctx context.Context, method, path string, body, out any) err
 func (d *desk) rows(row rower) {
 	row(fmt.Sprintf("bulk decision over %d held", d.Held), perSecond(d.Bulk), ">= 200/s", d.Bulk >= 200)
 	row("the same, until the last workflow has ended", perSecond(d.Ended), "", true)
+	row("the same decision / workflow that does nothing", of(d.OfNothing), "", true)
 	off := d.ReplayMeasured/d.ReplaySet - 1
 	row(fmt.Sprintf("replay at %.0f/s", d.ReplaySet), fmt.Sprintf("%.2f/s", d.ReplayMeasured), "within 10 %", off > -.1 && off < .1)
 	for _, name := range slices.Sorted(maps.Keys(d.Asks)) {
