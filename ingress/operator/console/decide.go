@@ -101,7 +101,7 @@ func changed(email *ledger.EmailDetail) string {
 	}
 	if n := len(email.Decisions); n > 0 {
 		d := email.Decisions[n-1]
-		text += ": " + d.Actor + " decided " + string(d.Action) + " at " + d.At.UTC().Format("2006-01-02 15:04:05") + " UTC"
+		text += ": " + d.Actor + " decided " + string(d.Action) + " at " + stamp(d.At)
 	}
 	return text + "."
 }

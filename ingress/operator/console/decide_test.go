@@ -264,6 +264,8 @@ func TestFilters(t *testing.T) {
 	back, err := filterOf(queryOf(f))
 	require.NoError(t, err)
 	require.Equal(t, f, back)
+	exact := ledger.Filter{Until: time.Date(2026, 1, 2, 3, 4, 5, 678_000, time.UTC)}
+	require.Equal(t, [][2]string{{"Until", "2026-01-02 03:04:05 UTC"}}, choiceOf(exact), "people read no microseconds")
 	for _, v := range []url.Values{{"q": {"a", "b"}}, {"q": {"a\x00"}}, {"q": {strings.Repeat("x", maxField+1)}}, {"state": {"gone"}}, {"until": {"now"}}} {
 		_, err := filterOf(v)
 		require.True(t, fault.Is(err, fault.RequestInvalid), "%v", v)

@@ -109,7 +109,7 @@ func (c *Console) funcs() template.FuncMap {
 			}
 			return span(t.Sub(c.now()))
 		},
-		"stamp":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
+		"stamp":   stamp,
 		"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"email":   emailURL,
@@ -232,3 +232,6 @@ func (c *Console) Refused(w io.Writer, p access.RefusedPage) error {
 	}
 	return c.write(w, "error", layout{Title: title, Who: p.Who, CSRF: p.CSRF, Problem: p.Message, Body: p.Status})
 }
+
+// stamp tells a time to the second.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" }

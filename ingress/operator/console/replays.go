@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -284,6 +285,9 @@ func choiceOf(f ledger.Filter) [][2]string {
 	values := queryOf(f)
 	for _, name := range []string{"state", "reason", "source", "tenant", "sender", "recipient", "destination", "since", "until", "q"} {
 		if v := values.Get(name); v != "" {
+			if at := map[string]time.Time{"since": f.Since, "until": f.Until}[name]; !at.IsZero() {
+				v = stamp(at)
+			}
 			out = append(out, [2]string{map[string]string{"q": "Text"}[name], v})
 			if name != "q" {
 				out[len(out)-1][0] = words(name)
