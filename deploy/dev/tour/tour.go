@@ -29,6 +29,7 @@ const (
 func Addresses(out io.Writer, s *stack.Stack, vars stack.Vars) {
 	lines := [][2]string{
 		{"webhook", s.IngressURL() + "/webhooks/email"},
+		{"console", s.OperatorURL() + "   token to sign in with: " + secret(vars, "OPERATOR_TOKEN")},
 		{"operator API", s.OperatorURL() + "/api/v1/emails   bearer token: " + secret(vars, "OPERATOR_TOKEN")},
 		{"Temporal Web UI", s.TemporalUI()},
 		{"MinIO console", s.S3Console() + "   user: " + vars.Get("S3_ACCESS_KEY") + "   password: " + secret(vars, "S3_SECRET_KEY")},
