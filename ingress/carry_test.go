@@ -199,9 +199,11 @@ func TestLateEventIsCarriedAllTheSame(t *testing.T) {
 }
 
 // TestEverythingHangs: five seconds are the bound for any body, also for one that
-// waits for its turn behind larger ones.
+// waits for its turn behind larger ones. The clock here has two more for a machine
+// that is busy with other things; who waited for a larger body would need eight.
 func TestEverythingHangs(t *testing.T) {
 	t.Parallel()
+	require.Less(t, max(stallTimeout+ackTimeout, largeStallTimeout), 5*time.Second)
 	d := openDoor(t)
 	d.bodies.hang = true
 	d.ledger.refuse = func(ctx context.Context, _ []postgres.Acceptance) error { <-ctx.Done(); return errAway }
@@ -211,7 +213,7 @@ func TestEverythingHangs(t *testing.T) {
 		body := padded(id, size)
 		h, began := sign(body), time.Now()
 		require.Equal(t, http.StatusServiceUnavailable, d.post(t, h, bytes.NewReader(body), -1).status)
-		require.Less(t, time.Since(began), 5*time.Second, id)
+		require.Less(t, time.Since(began), 7*time.Second, id)
 	}
 	for i := range maxUploads {
 		group.Go(func() { post("large_"+strconv.Itoa(i), 2<<20) })
