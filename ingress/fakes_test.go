@@ -271,7 +271,26 @@ func openDoor(t testing.TB, change ...func(*config.Source)) *door {
 	return d
 }
 
+// openPiped is openDoor for a synctest bubble.
+func openPiped(t testing.TB) *door {
+	t.Helper()
+	d := &door{ledger: &memoryLedger{}, bodies: &memoryBodies{}, workflows: &fakeWorkflows{}}
+	p := newPipes()
+	d.serve(t, p, p.dial, d.ledger, d.ledger, d.ledger)
+	return d
+}
+
 func (d *door) open(t testing.TB, ledger Ledger, inbox Inbox, meter InboxMeter, change ...func(*config.Source)) {
+	t.Helper()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	d.serve(t, ln, nil, ledger, inbox, meter, change...)
+}
+
+// serve opens the door at ln. A nil dial is that of the network.
+func (d *door) serve(t testing.TB, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error),
+	ledger Ledger, inbox Inbox, meter InboxMeter, change ...func(*config.Source)) {
 	t.Helper()
 	src, err := source.New(testSource(change...), config.Tenant{Name: "default", Domains: []string{"yourapp.example"}})
 	require.NoError(t, err)
@@ -283,12 +302,9 @@ func (d *door) open(t testing.TB, ledger Ledger, inbox Inbox, meter InboxMeter, 
 		Optional: map[string]Check{"temporal": func(context.Context) error { return errors.New("away") }},
 	})
 	require.NoError(t, err)
-	var lc net.ListenConfig
-	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
 	d.addr = ln.Addr().String()
 	d.url = "http://" + d.addr
-	d.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience}
+	d.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DialContext: dial}, Timeout: patience}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.server.Serve(ctx, Listener{Listener: ln}) }()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,16 +38,17 @@ func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
 	db := pgtest.New(t)
 	d := openRealDoor(t, db)
 	const events, copies = 40, 5
-	var fresh atomic.Int64
+	var fresh, again atomic.Int64
 	var group sync.WaitGroup
 	for i := range events {
 		for range copies {
 			group.Go(func() {
-				var got reply
-				for got.status != http.StatusOK { // as a provider does while the machine is busy
+				got := d.send(t, mailOf("evt_"+strconv.Itoa(i)))
+				for end := time.Now().Add(patience); got.status == http.StatusServiceUnavailable && time.Now().Before(end); {
+					again.Add(1) // as a provider does, on a machine too busy for the bounds of an answer
 					got = d.send(t, mailOf("evt_"+strconv.Itoa(i)))
-					require.Contains(t, []int{http.StatusOK, http.StatusServiceUnavailable}, got.status, got.body)
 				}
+				require.Equal(t, http.StatusOK, got.status, got.body)
 				if strings.Contains(got.body, `"duplicate":false`) {
 					fresh.Add(1)
 				}
@@ -55,9 +57,10 @@ func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
 	}
 	group.Wait()
 	// A commit that takes too long on a busy machine goes on while Temporal is asked
-	// too; two copies may then both be told that they are the first.
+	// too; two copies may then both be told that they are the first, or nobody of an
+	// event whose first copy was told to come again.
 	byWay := counted(t, d.server.metrics.carried.WithLabelValues("mailparse", string(postgres.Inserted)))
-	require.InDelta(t, events, fresh.Load(), float64(byWay))
+	require.InDelta(t, events, fresh.Load(), float64(byWay)+float64(again.Load()))
 	eventually(t, func() bool { return depth(t, db) == 0 }, "all are started")
 	require.NoError(t, d.stop())
 	ids := map[string]int{}
