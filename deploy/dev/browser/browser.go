@@ -64,22 +64,13 @@ func Open(t testing.TB, path string) *Page {
 	shared.pages++
 	t.Cleanup(leave)
 
-	var id target.ID
-	require.NoError(t, chromedp.Run(shared.ctx, chromedp.ActionFunc(func(ctx context.Context) error {
-		ctx = cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser)
-		session, err := target.CreateBrowserContext().WithDisposeOnDetach(false).Do(ctx)
-		if err != nil {
-			return err
-		}
-		t.Cleanup(func() {
-			_ = chromedp.Run(shared.ctx, chromedp.ActionFunc(func(ctx context.Context) error {
-				return target.DisposeBrowserContext(session).Do(cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser))
-			}))
-		})
-		// Without a window of its own a tab of a new session has none to be in.
-		id, err = target.CreateTarget("about:blank").WithBrowserContextID(session).WithNewWindow(true).Do(ctx)
-		return err
-	})))
+	whole := cdp.WithExecutor(shared.ctx, chromedp.FromContext(shared.ctx).Browser) // not one of its tabs
+	session, err := target.CreateBrowserContext().Do(whole)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = target.DisposeBrowserContext(session).Do(whole) })
+	// Without a window of its own a tab of a new session has none to be in.
+	id, err := target.CreateTarget("about:blank").WithBrowserContextID(session).WithNewWindow(true).Do(whole)
+	require.NoError(t, err)
 	ctx, end := chromedp.NewContext(shared.ctx, chromedp.WithTargetID(id))
 	t.Cleanup(end)
 	p := &Page{t: t, ctx: ctx}
