@@ -232,6 +232,3 @@ func (c *Console) Refused(w io.Writer, p access.RefusedPage) error {
 	}
 	return c.write(w, "error", layout{Title: title, Who: p.Who, CSRF: p.CSRF, Problem: p.Message, Body: p.Status})
 }
-
-// stamp tells a time to the second.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" }

@@ -283,11 +283,13 @@ func (i PlanItem) Href() string { return pathOf(i.Source, i.EventID, "") }
 func choiceOf(f ledger.Filter) [][2]string {
 	var out [][2]string
 	values := queryOf(f)
+	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !at.IsZero() {
+			values.Set(name, stamp(at)) // people read no fractions
+		}
+	}
 	for _, name := range []string{"state", "reason", "source", "tenant", "sender", "recipient", "destination", "since", "until", "q"} {
 		if v := values.Get(name); v != "" {
-			if at := map[string]time.Time{"since": f.Since, "until": f.Until}[name]; !at.IsZero() {
-				v = stamp(at)
-			}
 			out = append(out, [2]string{map[string]string{"q": "Text"}[name], v})
 			if name != "q" {
 				out[len(out)-1][0] = words(name)

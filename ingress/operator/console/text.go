@@ -92,6 +92,9 @@ func count(n int64) string {
 	return s
 }
 
+// stamp tells a time to the second.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" }
+
 // words turns a name of ours, such as mime_malformed, into words.
 func words(s string) string {
 	s = strings.ReplaceAll(s, "_", " ")
