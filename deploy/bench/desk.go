@@ -37,10 +37,9 @@ type desk struct {
 	Bulk  float64 `json:"bulk_decisions_per_second"`
 	Held  int     `json:"bulk_held"`
 	Ended float64 `json:"bulk_ended_per_second"` // until the last workflow has ended
-	// Nothing is how many workflows a second that do nothing ran right before and right
-	// after, and OfNothing the decisions as a share of it.
-	Nothing   float64 `json:"bulk_nothing_per_second"`
-	OfNothing float64 `json:"bulk_of_nothing"`
+	// How many workflows a second that do nothing ran right before and right after.
+	NothingBefore float64 `json:"bulk_nothing_per_second_before"`
+	NothingAfter  float64 `json:"bulk_nothing_per_second_after"`
 
 	ReplaySet      float64 `json:"replay_rate_set"`
 	ReplayMeasured float64 `json:"replay_rate_measured"`
@@ -101,9 +100,7 @@ func (b *bench) bulk(ctx context.Context, d *desk) error {
 	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // nobody's first steps count
 		return err
 	}
-	beside := min(d.Held, besides)
-	before, err := b.base.rate(ctx, "Nothing", beside)
-	if err != nil {
+	if d.NothingBefore, err = b.base.rate(ctx, "Nothing", min(d.Held, besides)); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -114,20 +111,15 @@ func (b *bench) bulk(ctx context.Context, d *desk) error {
 		return err
 	}
 	d.Bulk = float64(d.Held) / took.Seconds()
-	err = poll(ctx, deskPatient, func() (bool, error) {
-		var open bool
-		err := b.db.QueryRow(ctx, "SELECT exists (SELECT FROM emails WHERE closed_at IS NULL)").Scan(&open)
-		return !open, err
-	})
-	if err != nil {
+	if err := b.allClosed(ctx); err != nil {
 		return err
 	}
 	d.Ended = float64(d.Held) / time.Since(began).Seconds()
-	after, err := b.base.rate(ctx, "Nothing", beside)
-	d.Nothing = (before + after) / 2
-	d.OfNothing = d.Bulk / d.Nothing
-	b.say("  decided %.0f/s, ended %.0f/s; nothing %.0f/s before, %.0f/s after", d.Bulk, d.Ended, before, after)
-	return err
+	if d.NothingAfter, err = b.base.rate(ctx, "Nothing", min(d.Held, besides)); err != nil {
+		return err
+	}
+	b.say("  decided %.0f/s, ended %.0f/s; nothing %.0f/s before, %.0f/s after", d.Bulk, d.Ended, d.NothingBefore, d.NothingAfter)
+	return nil
 }
 
 // replayPace replays what was delivered at a set rate. What would be sent is the
@@ -147,6 +139,11 @@ func (b *bench) replayPace(ctx context.Context, d *desk) error {
 	// n emails have n-1 gaps between them.
 	d.ReplaySet, d.ReplayMeasured = replayRate, float64(n-1)/took.Seconds()
 	b.say("  set %d/s, measured %.2f/s", replayRate, d.ReplayMeasured)
+	return b.allClosed(ctx)
+}
+
+// allClosed waits until the ledger knows the end of every email.
+func (b *bench) allClosed(ctx context.Context) error {
 	return poll(ctx, deskPatient, func() (bool, error) {
 		var open bool
 		err := b.db.QueryRow(ctx, "SELECT exists (SELECT FROM emails WHERE closed_at IS NULL)").Scan(&open)
@@ -360,7 +357,7 @@ func (b *bench) api(ctx context.Context, method, path string, body, out any) err
 func (d *desk) rows(row rower) {
 	row(fmt.Sprintf("bulk decision over %d held", d.Held), perSecond(d.Bulk), ">= 200/s", d.Bulk >= 200)
 	row("the same, until the last workflow has ended", perSecond(d.Ended), "", true)
-	row("the same decision / workflow that does nothing", of(d.OfNothing), "", true)
+	row("workflows that do nothing, right before, right after", perSecond(d.NothingBefore)+", "+perSecond(d.NothingAfter), "", true)
 	off := d.ReplayMeasured/d.ReplaySet - 1
 	row(fmt.Sprintf("replay at %.0f/s", d.ReplaySet), fmt.Sprintf("%.2f/s", d.ReplayMeasured), "within 10 %", off > -.1 && off < .1)
 	for _, name := range slices.Sorted(maps.Keys(d.Asks)) {
