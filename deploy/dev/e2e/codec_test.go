@@ -134,7 +134,7 @@ func TestAWorkerWithoutTheKey(t *testing.T) {
 		}
 		return ""
 	}
-	require.Eventually(t, func() bool { return failed() != "" }, patience, tick)
+	eventually(t, func() bool { return failed() != "" }, patience, tick)
 	require.Contains(t, failed(), `encryption key \"k1\"`)
 	require.Equal(t, "processing", w.email(id).State)
 

@@ -153,7 +153,7 @@ func (w *world) receivesAfterTimeout(g gates) {
 func (w *world) retry(body []byte) answer {
 	w.t.Helper()
 	var a answer
-	require.Eventually(w.t, func() bool {
+	eventually(w.t, func() bool {
 		var err error
 		a, err = w.tryPost(body)
 		return err == nil && a.Status == http.StatusOK
@@ -267,7 +267,7 @@ func (w *world) crash(bin string, at failpoint.Name, away *gate) {
 		away.set(refuse)
 	}
 	first, err := w.tryPost(body)
-	require.Eventually(w.t, func() bool { return silent(doomed) }, patience, tick, "it is killed: see %s", doomed.LogFile(stack.Ingress))
+	eventually(w.t, func() bool { return silent(doomed) }, patience, tick, "it is killed: see %s", doomed.LogFile(stack.Ingress))
 	require.NoError(w.t, doomed.Kill(stack.Ingress)) // all of its ports are free
 	rows := w.count(`SELECT count(*) FROM emails WHERE event_id = $1`, id)
 	_, missing := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")

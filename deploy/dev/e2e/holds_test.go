@@ -43,11 +43,11 @@ func TestHeldThroughRestarts(t *testing.T) {
 			return e.State == "quarantined" && e.Attention == level
 		}
 	}
-	require.Eventually(t, attention(contract.AttentionReminded), patience, tick)
+	eventually(t, attention(contract.AttentionReminded), patience, tick)
 	require.NoError(t, w.Stop(stack.Worker))
 	require.NoError(t, w.Start(t.Context(), stack.Worker))
-	require.Eventually(t, attention(contract.AttentionEscalated), patience, tick)
-	require.Eventually(t, func() bool { return w.runID(id) != first }, patience, tick, "the wait goes on in a new run")
+	eventually(t, attention(contract.AttentionEscalated), patience, tick)
+	eventually(t, func() bool { return w.runID(id) != first }, patience, tick, "the wait goes on in a new run")
 	require.NoError(t, w.Kill(stack.Worker))
 	require.NoError(t, w.Start(t.Context(), stack.Worker))
 
@@ -197,7 +197,7 @@ func (w *world) interleave(r *rand.Rand) {
 func (w *world) closes(id string) string {
 	w.t.Helper()
 	var e email
-	require.Eventually(w.t, func() bool {
+	eventually(w.t, func() bool {
 		e = w.email(id)
 		return e.ClosedAt != ""
 	}, patience, tick)

@@ -68,7 +68,7 @@ func TestStreamThroughOutages(t *testing.T) {
 				s.onlyRefuses(t, o.name)
 			} else {
 				s.flows(t, 8)
-				require.Eventually(t, func() bool { return s.large(o.name) }, patience, tick, "large ones as well")
+				eventually(t, func() bool { return s.large(o.name) }, patience, tick, "large ones as well")
 			}
 			<-end
 			for _, one := range s.within(o.name) {
@@ -93,7 +93,7 @@ func TestStreamThroughOutages(t *testing.T) {
 // come back.
 func (s *stream) onlyRefuses(t *testing.T, phase string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(s.within(phase)) >= 20 }, patience, tick)
+	eventually(t, func() bool { return len(s.within(phase)) >= 20 }, patience, tick)
 	for _, one := range s.within(phase) {
 		require.Equal(t, http.StatusServiceUnavailable, one.status, "%s after %s", one.id, one.took)
 		seconds, err := strconv.Atoi(one.retryAfter)

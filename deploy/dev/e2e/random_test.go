@@ -275,7 +275,7 @@ func (r *randomRun) audit(t *testing.T) {
 	}
 	require.Len(t, texts, len(ids))
 	r.sameEffects(t, texts)
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		return maps.Equal(held, w.workflows(t, `ExecutionStatus="Running"`))
 	}, patience, 4*tick, "only held emails have a workflow that is open")
 	require.Empty(t, w.workflows(t, `ExecutionStatus IN ("Failed", "Terminated", "TimedOut", "Canceled")`))

@@ -88,7 +88,7 @@ func takeOver(t *testing.T, w *world, g gates, s *stream) {
 	require.NoError(t, second.Kill(stack.Ingress))
 	g.temporal.set(pass)
 	began := time.Now()
-	require.Eventually(t, func() bool { return waiting() == 0 }, patience, tick, "the other one starts them")
+	eventually(t, func() bool { return waiting() == 0 }, patience, tick, "the other one starts them")
 	// A claim lasts five seconds; the rest is that Temporal is noticed again.
 	require.Less(t, time.Since(began), 12*time.Second)
 	s.flows(t, 10)
@@ -119,7 +119,7 @@ func rotate(t *testing.T, w *world, s *stream, current, previous string) {
 // until sends emails under a secret, each once, until one gets that status.
 func (s *stream) until(t *testing.T, secret string, status int) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		id := "probe_" + newID()
 		s.note(s.journal.write("send %s", id))
 		body := shapeA(id, "support").json()

@@ -284,7 +284,7 @@ func (s *stream) accepted(phase string) int {
 func (s *stream) flows(t *testing.T, n int) {
 	t.Helper()
 	phase := s.phase()
-	require.Eventually(t, func() bool { return s.accepted(phase) >= n }, patience, tick, "phase %s: %d accepted", phase, n)
+	eventually(t, func() bool { return s.accepted(phase) >= n }, patience, tick, "phase %s: %d accepted", phase, n)
 }
 
 // stop ends the stream once everything that was begun is sent.

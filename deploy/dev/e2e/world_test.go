@@ -227,16 +227,27 @@ func (w *world) email(id string) email {
 // until waits for an email to be in a state and gives it.
 func (w *world) until(id, state string) email {
 	w.t.Helper()
-	// Not require.Eventually: it asks from another goroutine, which must not fail the
-	// test, and may still ask when the test is over.
-	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(tick) {
-		var e email // the API may be without its database for a moment
-		if w.api(http.MethodGet, "/emails/"+url.PathEscape(id), nil, &e) == http.StatusOK && e.State == state {
-			return e
+	var e email
+	eventually(w.t, func() bool {
+		var now email // the API may be without its database for a moment
+		if w.api(http.MethodGet, "/emails/"+url.PathEscape(id), nil, &now) != http.StatusOK {
+			return false
+		}
+		e = now
+		return e.State == state
+	}, patience, tick, "email %s does not become %s; the log of the worker is %s", id, state, w.LogFile(stack.Worker))
+	return e
+}
+
+// eventually is require.Eventually in the goroutine of its caller. That one asks from
+// another, whose failing requests end the whole program when the test is over by then.
+func eventually(t testing.TB, condition func() bool, patience, tick time.Duration, says ...any) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); <-time.After(tick) {
+		if time.Now().After(end) {
+			require.Fail(t, "not within "+patience.String(), says...)
 		}
 	}
-	require.Fail(w.t, "waited too long", "email %s does not become %s; the log of the worker is %s", id, state, w.LogFile(stack.Worker))
-	return email{}
 }
 
 // effects gives what the destinations did for an event, by path, repeats not counted.
