@@ -10,17 +10,27 @@ package temporal
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/converter"
 	sdk "go.temporal.io/sdk/temporal"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/protobuf/proto"
 
 	"mailroom/shared/seal"
 	"mailroom/shared/telemetry"
 )
+
+// reconnect is the SDK's own but for the longest pause, which is ten seconds there:
+// when Temporal is back, work goes on within thirty.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+	MinConnectTimeout: 10 * time.Second,
+}
 
 // Options reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and their like (default
 // 127.0.0.1:7233, namespace default) and adds our logger and metrics, and the
@@ -35,6 +45,7 @@ func Options(logger *slog.Logger, metrics client.MetricsHandler, keys seal.Keyri
 	// What we send are keys and states, a few hundred bytes: compressing them
 	// costs both sides more than it saves.
 	o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithConnectParams(reconnect))
 	Protect(&o, keys)
 	return o, nil
 }
