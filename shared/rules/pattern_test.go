@@ -54,7 +54,7 @@ func TestPatternIsLinear(t *testing.T) {
 	require.False(t, p.match(text))
 	middle := compile("*" + strings.Repeat("a", 1000) + "b*")
 	require.False(t, middle.match(text))
-	require.Less(t, time.Since(start), 5*time.Second)
+	require.Less(t, time.Since(start), 30*time.Second, "not for ever")
 }
 
 // oracle is the definition of a match, word for word and slow: a table over

@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	soon = 5 * time.Second
+	soon = 30 * time.Second
 	tick = 2 * time.Millisecond
 )
 

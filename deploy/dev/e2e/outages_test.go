@@ -9,9 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// answerLimit is how long an answer may take while things are away: five seconds,
-// and what a machine full of other tests adds.
-const answerLimit = 5*time.Second + 500*time.Millisecond
+// answerLimit is how long an answer may take while things are away: five seconds, to
+// which a machine full of other tests adds as much as it likes. The five are held in
+// TestEverythingHangs, on a clock of its own.
+const answerLimit = 10 * time.Second
 
 // outage is something going wrong for a while.
 type outage struct {
