@@ -28,6 +28,12 @@ type ReplayLedger interface {
 	TookIntent(ctx context.Context, emailID, intent int64) (bool, error)
 }
 
+// EndRecorder writes the ends of several emails. It is idempotent as a StateRecorder
+// is, and writes all of them or none.
+type EndRecorder interface {
+	RecordAll(ctx context.Context, list []contract.RecordInput) error
+}
+
 // PreviewLedger is what a dry run reads and writes besides.
 type PreviewLedger interface {
 	PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ledger.ReplayGroup, []ledger.ReplayEmail, error)
@@ -52,7 +58,10 @@ type Courses interface {
 	// Decide sends a decision to the running workflow and waits until it was taken.
 	// An intent that comes again is taken once. No workflow that runs is not_found, a
 	// decision that it did not take decision_refused.
-	Decide(ctx context.Context, workflowID string, d contract.Decision) error
+	Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error)
+	// Taken gives what a workflow, also one that has ended, answered to an intent; false
+	// says that it has not taken it. It sends nothing.
+	Taken(ctx context.Context, workflowID string, intent int64) (contract.DecisionResult, bool, error)
 	// Start carries an email once more. A workflow that runs under its ID already is
 	// decision_refused.
 	Start(ctx context.Context, e *ledger.ReplayEmail, again contract.Replayed) error
@@ -65,6 +74,7 @@ type Courses interface {
 type ReplaysDeps struct {
 	Ledger  ReplayLedger
 	Preview PreviewLedger
+	Ends    EndRecorder
 	Courses Courses
 	Store   *Store // reads raw mail as it would be stored today
 	Message MessageReader
@@ -77,7 +87,7 @@ type Replays struct{ deps ReplaysDeps }
 
 // NewReplays checks that nothing is missing.
 func NewReplays(deps ReplaysDeps) (*Replays, error) {
-	if deps.Ledger == nil || deps.Preview == nil || deps.Courses == nil || deps.Store == nil || deps.Message == nil || deps.Rules == nil {
+	if deps.Ledger == nil || deps.Preview == nil || deps.Ends == nil || deps.Courses == nil || deps.Store == nil || deps.Message == nil || deps.Rules == nil {
 		return nil, errors.New("replays: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -121,7 +131,7 @@ func (s *Replays) ReplayChunk(ctx context.Context, in contract.ReplayChunkInput)
 		s: s, row: row, fence: fence, until: s.deps.Now().Add(time.Duration(in.Seconds) * time.Second),
 		pacer:   newPacer(row.Rate, in.DueUnixMicro, s.deps.Now()),
 		results: make(chan ledger.ReplayResult, row.AtOnce), places: make(chan struct{}, row.AtOnce),
-		stop: make(chan struct{}), pace: row.Pace,
+		stop: make(chan struct{}), pace: row.Pace, ends: endGroup{write: s.deps.Ends.RecordAll},
 	}
 	if c.intent, err = s.intent(ctx, row); err != nil {
 		return out, err

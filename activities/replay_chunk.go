@@ -33,6 +33,7 @@ type chunk struct {
 	pacer  *pacer
 
 	results chan ledger.ReplayResult
+	ends    endGroup
 	places  chan struct{}
 	pace    float64
 

@@ -99,11 +99,18 @@ func (c *chunk) know(ctx context.Context, e *ledger.ReplayEmail) (result ledger.
 	return startedNow(), course.Replay == c.row.ID, nil
 }
 
-// decide sends the decision to the email's workflow.
+// decide sends the decision to the email's workflow. Where it is the email's end the
+// ledger hears of it from here: an attempt that is killed in between leaves a claim,
+// and the next one is given the same answer.
 func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
-	err := c.s.deps.Courses.Decide(ctx, e.WorkflowID, contract.Decision{Intent: c.intent})
-	if fault.Is(err, fault.NotFound) {
+	out, err := c.s.deps.Courses.Decide(ctx, e.WorkflowID, contract.Decision{
+		Intent: c.intent, Records: c.row.Action == contract.Discard,
+	})
+	switch {
+	case fault.Is(err, fault.NotFound):
 		return c.orphan(ctx, e)
+	case err == nil && out.Record != nil:
+		err = c.ends.record(ctx, *out.Record)
 	}
 	return decidedNow(), err
 }

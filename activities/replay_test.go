@@ -29,12 +29,14 @@ type reach struct {
 	gone    map[string]bool // no workflow runs
 	refuse  map[string]bool
 	away    bool
-	lost    int // how many answers are lost after the deed
+	lost    int                                // how many answers are lost after the deed
+	ends    map[string]contract.DecisionResult // of those who said that they tell the ledger
+	end     func(workflowID string, intent int64) *contract.RecordInput
 	hook    func()
 }
 
 func newReach() *reach {
-	return &reach{decided: map[string]int{}, started: map[string]int{}, replays: map[string]int64{}, gone: map[string]bool{}, refuse: map[string]bool{}}
+	return &reach{decided: map[string]int{}, started: map[string]int{}, ends: map[string]contract.DecisionResult{}, replays: map[string]int64{}, gone: map[string]bool{}, refuse: map[string]bool{}}
 }
 
 func (r *reach) done() error {
@@ -45,7 +47,7 @@ func (r *reach) done() error {
 	return nil
 }
 
-func (r *reach) Decide(_ context.Context, id string, _ contract.Decision) error {
+func (r *reach) Decide(_ context.Context, id string, d contract.Decision) (contract.DecisionResult, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.hook != nil {
@@ -53,15 +55,24 @@ func (r *reach) Decide(_ context.Context, id string, _ contract.Decision) error 
 	}
 	switch {
 	case r.away:
-		return fault.New(fault.TemporalUnavailable, "away")
+		return contract.DecisionResult{}, fault.New(fault.TemporalUnavailable, "away")
 	case r.gone[id]:
-		return fault.New(fault.NotFound, "gone")
+		return contract.DecisionResult{}, fault.New(fault.NotFound, "gone")
 	case r.refuse[id]:
-		return fault.New(fault.DecisionRefused, "Ben was first")
+		return contract.DecisionResult{}, fault.New(fault.DecisionRefused, "Ben was first")
 	case r.decided[id] == 0: // an intent is taken once
 		r.decided[id]++
+		if d.Records && r.end != nil {
+			r.ends[id] = contract.DecisionResult{State: contract.Discarded, Record: r.end(id, d.Intent)}
+		}
 	}
-	return r.done()
+	return r.ends[id], r.done()
+}
+
+func (r *reach) Taken(_ context.Context, id string, _ int64) (contract.DecisionResult, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ends[id], r.decided[id] > 0, nil
 }
 
 func (r *reach) Start(_ context.Context, e *ledger.ReplayEmail, again contract.Replayed) error {
@@ -96,11 +107,13 @@ type replayBench struct {
 	*activities.Replays
 	db    *postgres.DB
 	reach *reach
+	ends  ends
 }
 
 func setupReplay(t *testing.T) *replayBench {
 	t.Helper()
 	b := &replayBench{db: pgtest.New(t), reach: newReach()}
+	b.ends.write = b.db.RecordAll
 	store, err := activities.NewStore(activities.StoreConfig{}, activities.StoreDeps{
 		Ledger: b.db, Bodies: &shelf{}, Objects: &shelf{}, Decoder: decoder(func(body []byte) (*mail.Event, []contract.Hold) {
 			return &mail.Event{Message: mail.Message{Subject: "today's " + string(body)}, Mailbox: "new@y.example"}, nil
@@ -108,7 +121,7 @@ func setupReplay(t *testing.T) *replayBench {
 	})
 	require.NoError(t, err)
 	b.Replays, err = activities.NewReplays(activities.ReplaysDeps{
-		Ledger: b.db, Preview: b.db, Courses: b.reach, Store: store, Message: &shelf{}, Rules: everybody{"crm"},
+		Ledger: b.db, Preview: b.db, Ends: &b.ends, Courses: b.reach, Store: store, Message: &shelf{}, Rules: everybody{"crm"},
 	})
 	require.NoError(t, err)
 	return b

@@ -41,6 +41,10 @@ type TendLedger interface {
 	CreateIntent(ctx context.Context, in ledger.Intent) (int64, error)
 	CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error)
 	IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.ReplayRow, error)
+	// UntoldEnds gives claims of decisions about many that would end their emails, that
+	// are older than age and have no result.
+	UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error)
+	SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error
 }
 
 // PurgeLedger is what Tending reads and writes about content that goes.
@@ -77,6 +81,7 @@ type TendConfig struct {
 type TendDeps struct {
 	Ledger  TendLedger
 	Purge   PurgeLedger
+	Ends    EndRecorder
 	Objects ObjectRemover
 	Courses Courses
 	Replays ReplayStarter
@@ -93,7 +98,7 @@ type Tending struct {
 
 // NewTending checks that nothing is missing.
 func NewTending(c TendConfig, deps TendDeps) (*Tending, error) {
-	if deps.Ledger == nil || deps.Purge == nil || deps.Objects == nil || deps.Courses == nil || deps.Replays == nil {
+	if deps.Ledger == nil || deps.Purge == nil || deps.Ends == nil || deps.Objects == nil || deps.Courses == nil || deps.Replays == nil {
 		return nil, errors.New("tending: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -103,9 +108,11 @@ func NewTending(c TendConfig, deps TendDeps) (*Tending, error) {
 }
 
 // StartReplays starts the workflows of replays that should run and do not: Temporal
-// was away when they were asked for. It is idempotent.
+// was away when they were asked for. And it tells the ledger which emails have ended
+// in replays that came to no proper end themselves. It is idempotent.
 func (s *Tending) StartReplays(ctx context.Context, _ contract.TendInput) (out contract.TendResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
+	defer beat(ctx, 0)()
 
 	rows, err := s.deps.Ledger.IdleReplays(ctx, idleReplay)
 	if err != nil {
@@ -117,7 +124,7 @@ func (s *Tending) StartReplays(ctx context.Context, _ contract.TendInput) (out c
 		}
 		out.Started++
 	}
-	return out, nil
+	return out, s.tellEnds(ctx)
 }
 
 // BringBack lets emails go that are held because something was away, once it is
@@ -195,7 +202,7 @@ func (s *Tending) sendCanary(ctx context.Context, h ledger.Held, r *ledger.Recov
 		return false, fmt.Errorf("write intent: %w", err)
 	}
 	r.Canary, r.TriedAt = e.ID, s.deps.Now()
-	err = s.deps.Courses.Decide(ctx, e.WorkflowID, contract.Decision{Intent: intent})
+	_, err = s.deps.Courses.Decide(ctx, e.WorkflowID, contract.Decision{Intent: intent})
 	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.DecisionRefused) {
 		return false, s.inVain(ctx, r)
 	}

@@ -36,12 +36,19 @@ func newCourses(c client.Client, memo converter.DataConverter) courses {
 var _ activities.Courses = courses{}
 
 // Decide implements activities.Courses. Temporal takes an intent once within a run.
-func (c courses) Decide(ctx context.Context, workflowID string, d contract.Decision) error {
-	_, err := c.decider.Decide(ctx, workflowID, d)
+func (c courses) Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error) {
+	out, err := c.decider.Decide(ctx, workflowID, d)
 	if errors.Is(err, temporal.ErrNotOpen) {
-		return fault.Wrap(fault.NotFound, "no workflow of this email is under way", err)
+		return out, fault.Wrap(fault.NotFound, "no workflow of this email is under way", err)
 	}
-	return err
+	return out, err
+}
+
+// Taken implements activities.Courses.
+func (c courses) Taken(ctx context.Context, workflowID string, intent int64) (contract.DecisionResult, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, courseTimeout)
+	defer cancel()
+	return c.decider.Taken(ctx, workflowID, intent)
 }
 
 // Start implements activities.Courses. The new run has the ID of those before it,

@@ -22,13 +22,13 @@ func (p *parts) many(file *config.File, db *postgres.DB, o objects, scan scanner
 	}
 	reach := newCourses(tc, temporal.Converter(keys))
 	p.replays, err = activities.NewReplays(activities.ReplaysDeps{
-		Ledger: db, Preview: db, Courses: reach, Store: p.store, Message: o, Rules: p.rules,
+		Ledger: db, Preview: db, Ends: p.recorder, Courses: reach, Store: p.store, Message: o, Rules: p.rules,
 	})
 	if err != nil {
 		return err
 	}
 	p.tending, err = activities.NewTending(tendConfig(file), activities.TendDeps{
-		Ledger: db, Purge: db, Objects: o, Courses: reach, Replays: temporal.NewReplays(tc),
+		Ledger: db, Purge: db, Ends: p.recorder, Objects: o, Courses: reach, Replays: temporal.NewReplays(tc),
 		Ready: map[contract.Reason]func(context.Context) error{
 			contract.ScannerUnavailable: scan.Ready,
 			contract.StorageUnavailable: o.store.Ready,

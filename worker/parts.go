@@ -44,17 +44,18 @@ func newScanner(address string, logger *slog.Logger) (scanner, error) {
 
 // parts are the activities of one worker.
 type parts struct {
-	enrol   *activities.Enrol
-	store   *activities.Store
-	inspect *activities.Inspect
-	route   *activities.Route
-	deliver *activities.Deliver
-	ledger  *activities.Ledger
-	replays *activities.Replays
-	tending *activities.Tending
-	rules   activities.Router
-	holds   *activities.Holds
-	sender  *downstream.Sender
+	enrol    *activities.Enrol
+	store    *activities.Store
+	inspect  *activities.Inspect
+	route    *activities.Route
+	deliver  *activities.Deliver
+	ledger   *activities.Ledger
+	replays  *activities.Replays
+	tending  *activities.Tending
+	rules    activities.Router
+	holds    *activities.Holds
+	sender   *downstream.Sender
+	recorder *recorder
 }
 
 // newParts wires the activities.
@@ -129,15 +130,14 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedge
 	if err != nil {
 		return err
 	}
-	recorder, err := newRecorder(db, logger, reg)
-	if err != nil {
+	if p.recorder, err = newRecorder(db, logger, reg); err != nil {
 		return err
 	}
 	keeper, err := newEditKeeper(file, recent, o)
 	if err != nil {
 		return err
 	}
-	p.ledger, err = activities.NewLedger(activities.LedgerDeps{Recorder: recorder, Edits: keeper})
+	p.ledger, err = activities.NewLedger(activities.LedgerDeps{Recorder: p.recorder, Edits: keeper})
 	if err != nil {
 		return err
 	}

@@ -14,15 +14,21 @@ import (
 	"mailroom/shared/telemetry"
 )
 
+// recordKeeper is the ledger.
+type recordKeeper interface {
+	activities.StateRecorder
+	activities.EndRecorder
+}
+
 // recorder writes changes of state to the ledger, and tells who watches.
 type recorder struct {
-	ledger activities.StateRecorder
+	ledger recordKeeper
 	logger *slog.Logger
 	states *prometheus.CounterVec
 	took   *prometheus.HistogramVec
 }
 
-func newRecorder(ledger activities.StateRecorder, logger *slog.Logger, reg prometheus.Registerer) (*recorder, error) {
+func newRecorder(ledger recordKeeper, logger *slog.Logger, reg prometheus.Registerer) (*recorder, error) {
 	r := &recorder{
 		ledger: ledger,
 		logger: logger,
@@ -49,6 +55,22 @@ func (r *recorder) Record(ctx context.Context, in contract.RecordInput) error {
 	if err := r.ledger.Record(ctx, in); err != nil {
 		return err
 	}
+	r.tell(in)
+	return nil
+}
+
+// RecordAll implements activities.EndRecorder. A repeat is counted again.
+func (r *recorder) RecordAll(ctx context.Context, list []contract.RecordInput) error {
+	if err := r.ledger.RecordAll(ctx, list); err != nil {
+		return err
+	}
+	for _, in := range list {
+		r.tell(in)
+	}
+	return nil
+}
+
+func (r *recorder) tell(in contract.RecordInput) {
 	r.states.WithLabelValues(string(in.State), string(in.Reason)).Inc()
 	line := append(telemetry.Attrs(in.Email), "state", string(in.State), "reason", string(in.Reason))
 	if in.State.Terminal() {
@@ -60,7 +82,6 @@ func (r *recorder) Record(ctx context.Context, in contract.RecordInput) error {
 		line = append(line, "action", string(d.Action), "actor", d.Actor, "via", string(d.Via))
 	}
 	r.logger.Info("email.state", line...)
-	return nil
 }
 
 // openEmails shows at each scrape how many emails wait, by state and reason.

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/workflow"
+
+	"mailroom/shared/contract"
 )
 
 // changeCommit guards the wait for a decision to be kept, and from 2 on that it is
@@ -41,6 +43,13 @@ func (e *inboundEmail) commit(ctx workflow.Context, version workflow.Version, te
 		})
 	}
 	tell()
+}
+
+// endsWith reports whether a decision is the email's end and the one thing that the
+// ledger has yet to hear of it. Then all that follows from it is in the workflow task
+// that takes it, and a sender that tells the ledger itself saves a second one.
+func (e *inboundEmail) endsWith(r ruling) bool {
+	return r.Action == contract.Discard && e.in.Email.ID != 0 && e.committing == 0 && e.ledger.empty()
 }
 
 // kept waits until Temporal has the decision that was just taken, and the ledger as well

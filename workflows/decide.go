@@ -25,7 +25,8 @@ type ruling struct {
 	contract.Decision
 	editID   int64
 	replay   *contract.Replayed
-	verified bool // Actor is who it was, and not what a sender claims
+	record   *contract.RecordInput // where it is not for the workflow to tell the ledger
+	verified bool                  // Actor is who it was, and not what a sender claims
 }
 
 // unnamed is the actor of a decision whose sender claims no name.
@@ -119,10 +120,11 @@ func (e *inboundEmail) ignore(ctx workflow.Context, s signal, why string) {
 func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (contract.DecisionResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // a requested cancellation changes nothing here either
 	var missing int
+	var record *contract.RecordInput
 	var err error
 	switch {
 	case d.Intent != 0:
-		missing, err = e.decideIntent(ctx, d.Intent)
+		missing, record, err = e.decideIntent(ctx, d)
 	case d.Action == contract.Edited:
 		d.Via, d.Actor = contract.ViaUpdate, claimed(d.Actor)
 		missing, err = e.decideEdit(ctx, d)
@@ -133,30 +135,34 @@ func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (
 	if err != nil {
 		return contract.DecisionResult{}, err
 	}
-	return contract.DecisionResult{State: e.state, Missing: missing}, e.kept(ctx)
+	return contract.DecisionResult{State: e.state, Missing: missing, Record: record}, e.kept(ctx)
 }
 
 // decideIntent carries out what one of our own programs has written down. Once
-// taken, a repeat is answered and changes nothing.
-func (e *inboundEmail) decideIntent(ctx workflow.Context, intent int64) (missing int, err error) {
+// taken, a repeat is answered and changes nothing. A record is what the sender tells
+// the ledger.
+func (e *inboundEmail) decideIntent(ctx workflow.Context, d contract.Decision) (missing int, record *contract.RecordInput, err error) {
 	var out contract.IntentResult
-	if !e.taken[intent] {
-		in := contract.IntentInput{Email: e.in.Email, Intent: intent}
+	if !e.taken[d.Intent] {
+		in := contract.IntentInput{Email: e.in.Email, Intent: d.Intent}
 		options := workflow.WithLocalActivityOptions(ctx, intentOptions())
 		if err := workflow.ExecuteLocalActivity(options, holds.Intent, in).Get(ctx, &out); err != nil {
-			return 0, refused(err)
+			return 0, nil, refused(err)
 		}
 	}
-	if out.Taken || e.taken[intent] {
-		return e.missing(), nil
+	if out.Taken || e.taken[d.Intent] {
+		return e.missing(), nil, nil
 	}
 	r := ruling{verified: true, editID: out.EditID, replay: out.Replay, Decision: contract.Decision{
-		Intent: intent, Action: out.Action, Actor: out.Actor, Via: out.Via, From: out.From,
+		Intent: d.Intent, Action: out.Action, Actor: out.Actor, Via: out.Via, From: out.From,
 	}}
 	if err := e.rule(ctx, r); err != nil { // somebody else may have decided in the meantime
-		return 0, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
+		return 0, nil, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
 	}
-	return e.take(ctx, r), nil
+	if d.Records && e.endsWith(r) {
+		r.record = new(contract.RecordInput)
+	}
+	return e.take(ctx, r), r.record, nil
 }
 
 // decideEdit keeps an edit that came past our programs, then carries it out.
@@ -229,7 +235,7 @@ func (e *inboundEmail) unseen(now time.Time) bool {
 func (e *inboundEmail) admit(ctx workflow.Context, d contract.Decision) error {
 	if d.Intent != 0 {
 		switch {
-		case d != (contract.Decision{Intent: d.Intent}):
+		case d != (contract.Decision{Intent: d.Intent, Records: d.Records}):
 			return errors.New("an intent stands alone: it says what is decided, by whom and why")
 		case len(e.held) == 0 && !e.taken[d.Intent]:
 			return e.notHeld()
@@ -300,6 +306,10 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	e.trouble, r.Edit = "", nil
 	if r.Intent != 0 {
 		e.taken[r.Intent] = true
+	}
+	if r.record != nil { // the ledger hears of it when Temporal has it, as of the answer
+		e.carryOut(ctx, r)
+		return 0
 	}
 	e.commit(ctx, commitVersion(ctx), func() {
 		if r.Action == contract.Approve && r.Via != contract.ViaPolicy {

@@ -110,6 +110,56 @@ func TestSecondIsToldWhoWasFirst(t *testing.T) {
 	require.EqualError(t, plain.rejected, want)
 }
 
+// TestWhoTellsTheLedger: the sender only where it said so, the decision is the email's
+// end, and the ledger has heard all that was before. Else it is the workflow.
+func TestWhoTellsTheLedger(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		action  contract.Action
+		records bool
+		away    bool
+		sender  bool
+	}{
+		"the sender":                 {action: contract.Discard, records: true, sender: true},
+		"nobody has asked":           {action: contract.Discard},
+		"it is not the end":          {action: contract.Approve, records: true},
+		"the ledger has yet to hear": {action: contract.Discard, records: true, away: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := infectedScript()
+			s.record = func(n int) error {
+				if row.away && n < 12 {
+					return failure(fault.StorageUnavailable, 0)
+				}
+				return nil
+			}
+			c := newChain(t, s)
+			d := s.intend(1, contract.IntentResult{Action: row.action, Actor: "olga"})
+			d.Records = row.records
+			got := c.update(time.Minute, d)
+			second := c.update(time.Minute, s.intend(2, contract.IntentResult{Action: contract.Discard, Actor: "pia"}))
+			out := c.run(input())
+			require.Equal(t, 1, out.Decisions)
+			require.Equal(t, row.sender, got.state(t).Record != nil)
+			if row.action == contract.Discard {
+				require.Equal(t, contract.Discarded, out.State)
+				if second.rejected != nil {
+					require.ErrorContains(t, second.rejected, "olga discarded it")
+				}
+			}
+			decisions := 0
+			for _, r := range s.calls.records {
+				if r.Decision != nil {
+					decisions++
+				}
+			}
+			require.Equal(t, !row.sender, decisions == 1)
+			require.LessOrEqual(t, decisions, 1)
+		})
+	}
+}
+
 // TestIntents that say nothing, or that nobody can read just now, decide nothing.
 func TestIntents(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,7 @@
 // row to its end.
 //
 // To follow one email read inbound_email.go from the top; enrol.go is what comes
-// before for an email that Temporal took while the database was away, quarantine.go
+// before for an email that Temporal took while the database was away, hold.go and decide.go
 // what happens when a person must look, step.go how each step is tried fast first
 // and durably after, options.go every timeout and retry policy.
 //

@@ -102,6 +102,10 @@ func (e *inboundEmail) record(ctx workflow.Context, by *ruling, before contract.
 	}
 	if by != nil {
 		in.Decision, in.EditID, in.Verified = &by.Decision, by.editID, by.verified
+		if by.record != nil {
+			*by.record = e.ledger.number(in)
+			return
+		}
 	}
 	e.ledger.push(in)
 }
@@ -164,13 +168,17 @@ type news struct {
 	commits bool // what follows waits until the ledger was asked once
 }
 
-// push numbers a change of state: after the one before it, and after whatever was
-// recorded at an earlier time, so that a run that was reset in the Web UI overrules
-// the one it replaces.
-func (q *ledgerQueue) push(in contract.RecordInput) {
+// number gives a change of state its place: after the one before it, and after
+// whatever was recorded at an earlier time, so that a run that was reset in the Web UI
+// overrules the one it replaces.
+func (q *ledgerQueue) number(in contract.RecordInput) contract.RecordInput {
 	q.sequence = max(q.sequence+1, in.AtUnixMilli)
 	in.Sequence = q.sequence
-	q.queue = append(q.queue, news{RecordInput: in})
+	return in
+}
+
+func (q *ledgerQueue) push(in contract.RecordInput) {
+	q.queue = append(q.queue, news{RecordInput: q.number(in)})
 }
 
 func (q *ledgerQueue) empty() bool { return len(q.queue) == 0 }

@@ -53,12 +53,15 @@ var Steps = []Step{StepStore, StepInspect, StepRoute, StepDeliver}
 // Without an Intent the update requires a Note; Actor is then what the sender
 // claims. Actor and Note are at most MaxActor and MaxNote bytes.
 type Decision struct {
-	Intent int64  `json:"intent,omitempty"`
-	Action Action `json:"action,omitempty"`
-	Actor  string `json:"actor,omitempty"`
-	Note   string `json:"note,omitempty"`
-	Via    Via    `json:"via,omitempty"`
-	Edit   *Edit  `json:"edit,omitempty"`
+	Intent int64 `json:"intent,omitempty"`
+	// Records goes with an Intent, of a sender that lasts: where the decision is the
+	// email's end, the sender writes it to the ledger, as the answer's Record says.
+	Records bool   `json:"records,omitempty"`
+	Action  Action `json:"action,omitempty"`
+	Actor   string `json:"actor,omitempty"`
+	Note    string `json:"note,omitempty"`
+	Via     Via    `json:"via,omitempty"`
+	Edit    *Edit  `json:"edit,omitempty"`
 	// From takes the email up at an earlier step than the one that holds it.
 	From Step `json:"from,omitempty"`
 }
@@ -92,4 +95,7 @@ type DecisionResult struct {
 	State State `json:"state"`
 	// Missing is how many more people have to approve before the email goes on.
 	Missing int `json:"missing,omitempty"`
+	// Record is what the sender has to write to the ledger, where it said that it
+	// would: the email has come to its end, and nobody else writes that down.
+	Record *RecordInput `json:"record,omitempty"`
 }

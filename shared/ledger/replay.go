@@ -240,3 +240,13 @@ type Recovery struct {
 	TriedAt  time.Time
 	NextAt   time.Time
 }
+
+// UntoldEnd is an email that a decision about many has claimed, and that may have come
+// to its end without the ledger having heard of it.
+type UntoldEnd struct {
+	EmailID    int64
+	WorkflowID string
+	ReplayID   int64
+	Intent     int64 // what the email's workflow was sent
+	Over       bool  // the replay has ended
+}

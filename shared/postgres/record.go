@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
 )
 
 // updateState moves an email to a newer state. A terminal state sets closed_at,
@@ -35,6 +36,47 @@ UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence =
 // comes, with the reason that the email was held for until then, and with the note
 // of its intent where it has one. An email that the ledger does not know is no error.
 func (db *DB) Record(ctx context.Context, in contract.RecordInput) error {
+	query, args := record(in)
+	_, err := db.pool.Exec(ctx, query, args)
+	return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
+}
+
+// RecordAll is Record for several emails in one transaction: all of them or none.
+func (db *DB) RecordAll(ctx context.Context, list []contract.RecordInput) error {
+	ids := make([]int64, len(list))
+	var batch pgx.Batch
+	// The rows first, and in the order of their ids: whoever adds to the chain of the
+	// decisions keeps all others from it until the end of the transaction.
+	batch.Queue("SELECT FROM emails WHERE id = ANY(@ids) ORDER BY id FOR NO KEY UPDATE", pgx.NamedArgs{"ids": ids})
+	for i, in := range list {
+		ids[i] = in.Email.ID
+		query, args := record(in)
+		batch.Queue(query, args)
+	}
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &batch).Close() })
+	return classify(fmt.Sprintf("record states of %d emails", len(list)), err)
+}
+
+// UntoldEnds gives the claims of replays that discard whose email is still held as far
+// as the ledger knows, and that are older than age.
+func (db *DB) UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error) {
+	const query = `
+SELECT e.id, e.workflow_id, r.id, r.intent_id, r.state NOT IN ('running', 'paused')
+  FROM replay_items i JOIN replays r ON r.id = i.replay_id JOIN emails e ON e.id = i.email_id
+ WHERE i.state = 'claimed' AND i.claimed_at < now() - @age::interval
+   AND r.action = 'discard' AND r.intent_id IS NOT NULL AND e.state = 'quarantined'
+ ORDER BY i.claimed_at LIMIT @limit`
+
+	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"age": age, "limit": limit})
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u ledger.UntoldEnd, err error) {
+		err = row.Scan(&u.EmailID, &u.WorkflowID, &u.ReplayID, &u.Intent, &u.Over)
+		return u, err
+	})
+	return list, classify("list claims without a result", err)
+}
+
+// record gives the statement that writes a state.
+func record(in contract.RecordInput) (string, pgx.NamedArgs) {
 	// Both parts see the row as it was before the statement.
 	const withDecision = `
 WITH moved AS (` + updateState + `)
@@ -63,8 +105,7 @@ ON CONFLICT DO NOTHING`
 		args["note"], args["before"], args["intent"] = clean(d.Note), string(in.Before), d.Intent
 		args["edit"], args["verified"] = in.EditID, in.Verified
 	}
-	_, err := db.pool.Exec(ctx, query, args)
-	return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
+	return query, args
 }
 
 // milli gives NULL for 0, which stands for no time.

@@ -32,6 +32,7 @@ var ErrNotOpen = errors.New("no open workflow")
 // Updater is the part of Temporal's client that a decision needs.
 type Updater interface {
 	UpdateWorkflow(ctx context.Context, options client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error)
+	GetWorkflowUpdateHandle(options client.GetWorkflowUpdateHandleOptions) client.WorkflowUpdateHandle
 }
 
 // Decider sends decisions as the update decide and waits until the workflow has
@@ -80,7 +81,7 @@ func (t *Decider) update(ctx context.Context, workflowID string, d contract.Deci
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	}
 	if d.Intent != 0 { // Temporal drops a repeat itself
-		options.UpdateID = fmt.Sprintf("intent-%d", d.Intent)
+		options.UpdateID = updateID(d.Intent)
 	}
 	handle, err := t.updater.UpdateWorkflow(ctx, options)
 	if err == nil {
@@ -88,6 +89,26 @@ func (t *Decider) update(ctx context.Context, workflowID string, d contract.Deci
 	}
 	return result, err //nolint:wrapcheck // Decide says what it was
 }
+
+// Taken gives what the latest run of a workflow answered to the decision of an intent,
+// whether it runs or has ended. It sends nothing; false says that the run has not taken it.
+func (t *Decider) Taken(ctx context.Context, workflowID string, intent int64) (result contract.DecisionResult, taken bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	err = t.updater.GetWorkflowUpdateHandle(client.GetWorkflowUpdateHandleOptions{
+		WorkflowID: workflowID, UpdateID: updateID(intent),
+	}).Get(ctx, &result)
+	if err == nil {
+		return result, true, nil
+	}
+	if err = decideFault(fmt.Errorf("ask workflow %s: %w", workflowID, err)); fault.Is(err, fault.DecisionRefused) {
+		err = nil // it refused the decision, or nobody knows of it
+	}
+	return contract.DecisionResult{}, false, err
+}
+
+// updateID is the same each time that an intent is sent.
+func updateID(intent int64) string { return fmt.Sprintf("intent-%d", intent) }
 
 // decideFault translates what Temporal says to a decision.
 func decideFault(err error) error {

@@ -38,6 +38,10 @@ func (f *fakeUpdater) UpdateWorkflow(ctx context.Context, options client.UpdateW
 	return f, f.callErr
 }
 
+func (f *fakeUpdater) GetWorkflowUpdateHandle(client.GetWorkflowUpdateHandleOptions) client.WorkflowUpdateHandle {
+	return f
+}
+
 func (f *fakeUpdater) Get(_ context.Context, value any) error {
 	if f.getErr == nil {
 		value.(*contract.DecisionResult).State = contract.Processing

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
 	"mailroom/deploy/dev/stack"
@@ -112,6 +113,41 @@ func TestReplayDecidesAboutMany(t *testing.T) {
 	require.Contains(t, out, "1")
 	w.until(bystander, "discarded")
 	require.Empty(t, w.effects(bystander))
+}
+
+// TestDiscardOfManyOutlivesItsWorker: the worker is killed while many emails come to
+// their end. Each is discarded, by one decision that the ledger knows, and nothing is
+// left under way.
+func TestDiscardOfManyOutlivesItsWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	ids := w.hold(60, "careful", "manual_hold")
+	var row replay
+	require.Equal(t, http.StatusOK, w.api(http.MethodPost, "/replays", map[string]any{
+		"action": "discard", "note": "junk", "filter": map[string]any{"reason": "manual_hold"},
+	}, &row))
+	for range 2 {
+		before := w.count(`SELECT count(*) FROM emails WHERE state = 'discarded'`)
+		eventually(t, func() bool {
+			return w.count(`SELECT count(*) FROM emails WHERE state = 'discarded'`) > min(before+3, len(ids)-1)
+		}, patience, time.Millisecond)
+		require.NoError(t, w.Kill(stack.Worker))
+		require.NoError(t, w.Start(t.Context(), stack.Worker))
+	}
+	row = w.replayed(row.ID)
+	require.Equal(t, map[string]int64{"decided": 60}, row.Results)
+	for _, id := range ids {
+		e := w.until(id, "discarded")
+		require.Len(t, e.Decisions, 1)
+		require.Equal(t, "junk", e.Decisions[0].Note)
+		require.Empty(t, w.effects(id))
+	}
+	require.Contains(t, w.run("mailctl", "audit", "verify"), "60")
+	for _, id := range ids {
+		d, err := w.tc.DescribeWorkflowExecution(t.Context(), id, "")
+		require.NoError(t, err)
+		require.Equal(t, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, d.GetWorkflowExecutionInfo().GetStatus())
+	}
 }
 
 // TestReplayOfDeliveredMail: what a destination has had it does not get again, unless
