@@ -113,7 +113,7 @@ func (s *Replays) ControlReplay(ctx context.Context, in contract.ReplayControlIn
 
 // ReplayChunk works on a replay for some seconds. Whatever ended an earlier attempt
 // of it, no email is done twice: each is claimed in the ledger first, what was
-// claimed and has no result is looked into, and decisions and starts are known by
+// claimed and has no result is looked into, and decisions, ends and starts are known by
 // the replay's number where they arrive.
 func (s *Replays) ReplayChunk(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)

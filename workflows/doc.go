@@ -2,9 +2,9 @@
 // row to its end.
 //
 // To follow one email read inbound_email.go from the top; enrol.go is what comes
-// before for an email that Temporal took while the database was away, hold.go and decide.go
-// what happens when a person must look, step.go how each step is tried fast first
-// and durably after, options.go every timeout and retry policy.
+// before for an email that Temporal took while the database was away, hold.go and
+// decide.go what happens when a person must look, step.go how each step is tried fast
+// first and durably after, options.go every timeout and retry policy.
 //
 // Invariants: the code is deterministic (workflowcheck and the replay of
 // recorded histories in testdata/history hold it to that, and a change of
