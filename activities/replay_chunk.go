@@ -227,7 +227,7 @@ func (c *chunk) one(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayRe
 	result, err := c.tries(ctx, e)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, errUntold):
 		return result, false
 	case fault.Is(err, fault.DecisionRefused):
 		result = ledger.ReplayResult{State: ledger.ItemSkipped, Code: ledger.ItemRefused, Detail: fault.From(err).Public}

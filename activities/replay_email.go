@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mailroom/shared/contract"
@@ -110,7 +111,9 @@ func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 	case fault.Is(err, fault.NotFound):
 		return c.orphan(ctx, e)
 	case err == nil && out.Record != nil:
-		err = c.ends.record(ctx, *out.Record)
+		if err = c.ends.record(ctx, *out.Record); err != nil && !fault.Is(err, fault.StorageUnavailable) {
+			err = errors.Join(errUntold, err)
+		}
 	}
 	return decidedNow(), err
 }

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"mailroom/shared/contract"
@@ -11,6 +12,11 @@ import (
 // mostEnds bounds what one transaction writes: nobody else's decision is added to the
 // chain meanwhile.
 const mostEnds = 50
+
+// errUntold says that an email has come to its end and that the ledger took that from
+// nobody, for another reason than that it was away. The claim stays, and the schedule
+// goes on telling it.
+var errUntold = errors.New("the ledger does not take the end of an email")
 
 // endGroup writes the ends of emails that come side by side together: those that come
 // while it writes are the next to be written.
@@ -56,7 +62,7 @@ func (g *endGroup) next() []*waitingEnd {
 func (g *endGroup) run(ctx context.Context) {
 	for list := g.next(); len(list) > 0; list = g.next() {
 		err := g.save(ctx, list)
-		if err == nil || fault.From(err).Temporary || len(list) == 1 {
+		if err == nil || fault.Is(err, fault.StorageUnavailable) || len(list) == 1 {
 			for _, w := range list {
 				w.written <- err
 			}

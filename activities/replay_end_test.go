@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -34,7 +35,7 @@ func (e *ends) RecordAll(ctx context.Context, list []contract.RecordInput) error
 	case e.calls <= e.away:
 		return fault.New(fault.StorageUnavailable, "away")
 	case slices.ContainsFunc(list, func(in contract.RecordInput) bool { return in.Email.WorkflowID == e.bad }):
-		return fault.New(fault.Internal, "it does not fit").Permanent()
+		return errors.New("it does not fit")
 	}
 	return e.write(ctx, list)
 }
@@ -75,6 +76,7 @@ func TestEndsAreToldTogether(t *testing.T) {
 	b := setupReplay(t)
 	b.held(t, 300)
 	b.ends.away = 1
+	b.reach.lost = 3
 	p, err := b.chunk(t, b.create(t, ledger.NewReplay{Action: contract.Discard}))
 	require.NoError(t, err)
 	require.EqualValues(t, 300, p.Done)
@@ -90,9 +92,28 @@ func TestOneEndThatCannotBeToldIsAlone(t *testing.T) {
 	b.ends.bad = "held-40"
 	p, err := b.chunk(t, b.create(t, ledger.NewReplay{Action: contract.Discard}))
 	require.NoError(t, err)
+	require.Equal(t, contract.ReplayDone, p.State)
 	require.EqualValues(t, 40, p.Done)
-	require.EqualValues(t, 1, p.Failed)
+	require.Zero(t, p.Failed, "it has ended, and is told when it can be")
 	b.ended(t, 40)
+
+	tending := b.tending(t)
+	_, err = tending.StartReplays(t.Context(), contract.TendInput{})
+	require.ErrorContains(t, err, "went wrong")
+	b.ends.bad = ""
+	_, err = tending.StartReplays(t.Context(), contract.TendInput{})
+	require.NoError(t, err)
+	b.ended(t, 41)
+}
+
+// tending is one for which claims are old at once.
+func (b *replayBench) tending(t *testing.T) *activities.Tending {
+	t.Helper()
+	tending, err := activities.NewTending(activities.TendConfig{}, activities.TendDeps{
+		Ledger: hurried{b.db}, Purge: b.db, Ends: &b.ends, Objects: noObjects{}, Courses: b.reach, Replays: noStarter{},
+	})
+	require.NoError(t, err)
+	return tending
 }
 
 // leave does what a worker does that is killed: six emails are claimed, the workflows
@@ -132,17 +153,14 @@ func TestEndsOfAStoppedReplay(t *testing.T) {
 	b := setupReplay(t)
 	b.held(t, 10)
 	id := b.leave(t)
-	tending, err := activities.NewTending(activities.TendConfig{}, activities.TendDeps{
-		Ledger: hurried{b.db}, Purge: b.db, Ends: &b.ends, Objects: noObjects{}, Courses: b.reach, Replays: noStarter{},
-	})
-	require.NoError(t, err)
+	tending := b.tending(t)
 	for _, state := range []contract.ReplayState{contract.ReplayPaused, contract.ReplayStopped, contract.ReplayStopped} {
 		if row, err := b.db.Replay(t.Context(), id); row.State != state {
 			require.NoError(t, err)
 			_, err = b.ControlReplay(t.Context(), contract.ReplayControlInput{ID: id, State: state})
 			require.NoError(t, err)
 		}
-		_, err = tending.StartReplays(t.Context(), contract.TendInput{})
+		_, err := tending.StartReplays(t.Context(), contract.TendInput{})
 		require.NoError(t, err)
 		b.ended(t, 4)
 		row, err := b.db.Replay(t.Context(), id)

@@ -2,10 +2,12 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -22,12 +24,16 @@ func (s *Tending) tellEnds(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list claims: %w", err)
 	}
+	var failures []error
 	for _, u := range list {
 		if err := s.tellEnd(ctx, u); err != nil {
-			return fmt.Errorf("look after email %d of replay %d: %w", u.EmailID, u.ReplayID, err)
+			failures = append(failures, fmt.Errorf("look after email %d of replay %d: %w", u.EmailID, u.ReplayID, err))
+			if fault.Is(err, fault.TemporalUnavailable) || fault.Is(err, fault.StorageUnavailable) || ctx.Err() != nil {
+				break
+			}
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 func (s *Tending) tellEnd(ctx context.Context, u ledger.UntoldEnd) error {
