@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"mailroom/shared/contract"
@@ -111,9 +110,7 @@ func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 	case fault.Is(err, fault.NotFound):
 		return c.orphan(ctx, e)
 	case err == nil && out.Record != nil:
-		if err = c.ends.record(ctx, *out.Record); err != nil && !fault.Is(err, fault.StorageUnavailable) {
-			err = errors.Join(errUntold, err)
-		}
+		err = c.ends.record(ctx, *out.Record)
 	}
 	return decidedNow(), err
 }

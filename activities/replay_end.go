@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"mailroom/shared/contract"
@@ -12,11 +11,6 @@ import (
 // mostEnds bounds what one transaction writes: nobody else's decision is added to the
 // chain meanwhile.
 const mostEnds = 50
-
-// errUntold says that an email has come to its end and that the ledger took that from
-// nobody, for another reason than that it was away. The claim stays, and the schedule
-// goes on telling it.
-var errUntold = errors.New("the ledger does not take the end of an email")
 
 // endGroup writes the ends of emails that come side by side together: those that come
 // while it writes are the next to be written.

@@ -153,6 +153,7 @@ func TestEndsOfAStoppedReplay(t *testing.T) {
 	b := setupReplay(t)
 	b.held(t, 10)
 	id := b.leave(t)
+	require.NoError(t, b.db.RecordAll(t.Context(), []contract.RecordInput{*b.reach.ends["held-0"].Record}), "the last thing before the end")
 	tending := b.tending(t)
 	for _, state := range []contract.ReplayState{contract.ReplayPaused, contract.ReplayStopped, contract.ReplayStopped} {
 		if row, err := b.db.Replay(t.Context(), id); row.State != state {

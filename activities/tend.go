@@ -41,9 +41,10 @@ type TendLedger interface {
 	CreateIntent(ctx context.Context, in ledger.Intent) (int64, error)
 	CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error)
 	IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.ReplayRow, error)
-	// UntoldEnds gives claims of decisions about many that would end their emails, that
-	// are older than age and have no result.
+	// UntoldEnds gives claims without a result of decisions about many that would end
+	// their emails, where both the claim and the end of the replay are older than age.
 	UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error)
+	TookIntent(ctx context.Context, emailID, intent int64) (bool, error)
 	SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error
 }
 

@@ -45,11 +45,16 @@ func (e *inboundEmail) commit(ctx workflow.Context, version workflow.Version, te
 	tell()
 }
 
+// changeEnds guards the end of an email in the workflow task that takes the decision.
+const changeEnds = "end-with-decision"
+
 // endsWith reports whether a decision is the email's end and the one thing that the
-// ledger has yet to hear of it. Then all that follows from it is in the workflow task
-// that takes it, and a sender that tells the ledger itself saves a second one.
-func (e *inboundEmail) endsWith(r ruling) bool {
-	return r.Action == contract.Discard && e.in.Email.ID != 0 && e.committing == 0 && e.ledger.empty()
+// ledger has yet to hear of it, and nothing is under way besides. Then all that follows
+// from it is in the workflow task that takes it, and a sender that tells the ledger
+// itself saves a second one.
+func (e *inboundEmail) endsWith(ctx workflow.Context, r ruling) bool {
+	return r.Action == contract.Discard && e.in.Email.ID != 0 && e.committing == 0 && e.ledger.empty() &&
+		e.aside == 0 && e.allHeld() && workflow.GetVersion(ctx, changeEnds, workflow.DefaultVersion, 1) >= 1
 }
 
 // kept waits until Temporal has the decision that was just taken, and the ledger as well

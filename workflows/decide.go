@@ -159,7 +159,7 @@ func (e *inboundEmail) decideIntent(ctx workflow.Context, d contract.Decision) (
 	if err := e.rule(ctx, r); err != nil { // somebody else may have decided in the meantime
 		return 0, nil, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
 	}
-	if d.Records && e.endsWith(r) {
+	if d.Records && e.endsWith(ctx, r) {
 		r.record = new(contract.RecordInput)
 	}
 	return e.take(ctx, r), r.record, nil

@@ -118,12 +118,14 @@ func TestWhoTellsTheLedger(t *testing.T) {
 		action  contract.Action
 		records bool
 		away    bool
+		another bool // leg is under way
 		sender  bool
 	}{
 		"the sender":                 {action: contract.Discard, records: true, sender: true},
 		"nobody has asked":           {action: contract.Discard},
 		"it is not the end":          {action: contract.Approve, records: true},
 		"the ledger has yet to hear": {action: contract.Discard, records: true, away: true},
+		"another leg is under way":   {action: contract.Discard, records: true, another: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -133,6 +135,18 @@ func TestWhoTellsTheLedger(t *testing.T) {
 					return failure(fault.StorageUnavailable, 0)
 				}
 				return nil
+			}
+			if row.another {
+				s = newScript()
+				s.route = func(int, contract.RouteInput) (contract.RouteResult, error) {
+					return contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"crm", "away"}}, nil
+				}
+				s.deliver = func(_ context.Context, _ int, in contract.DeliverInput) (contract.DeliverResult, error) {
+					if in.Destination == "crm" {
+						return contract.DeliverResult{}, failure(fault.DownstreamRejected, 0)
+					}
+					return contract.DeliverResult{}, failure(fault.DownstreamUnavailable, time.Hour)
+				}
 			}
 			c := newChain(t, s)
 			d := s.intend(1, contract.IntentResult{Action: row.action, Actor: "olga"})

@@ -57,15 +57,18 @@ func (db *DB) RecordAll(ctx context.Context, list []contract.RecordInput) error 
 	return classify(fmt.Sprintf("record states of %d emails", len(list)), err)
 }
 
-// UntoldEnds gives the claims of replays that discard whose email is still held as far
-// as the ledger knows, and that are older than age.
+// UntoldEnds gives the claims without a result of replays that discard and that are
+// paused or over, where claim and end are older than age. Those that wait for nothing
+// but their turn come last, and the order is another one each time: no claim that
+// nothing can be said of keeps others from being looked at.
 func (db *DB) UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error) {
 	const query = `
 SELECT e.id, e.workflow_id, r.id, r.intent_id, r.state NOT IN ('running', 'paused')
   FROM replay_items i JOIN replays r ON r.id = i.replay_id JOIN emails e ON e.id = i.email_id
  WHERE i.state = 'claimed' AND i.claimed_at < now() - @age::interval
-   AND r.action = 'discard' AND r.intent_id IS NOT NULL AND e.state = 'quarantined'
- ORDER BY i.claimed_at LIMIT @limit`
+   AND r.action = 'discard' AND r.intent_id IS NOT NULL
+   AND (r.state = 'paused' OR r.state <> 'running' AND r.ended_at < now() - @age::interval)
+ ORDER BY r.state = 'paused', random() LIMIT @limit`
 
 	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"age": age, "limit": limit})
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u ledger.UntoldEnd, err error) {
