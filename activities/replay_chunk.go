@@ -231,14 +231,13 @@ func (c *chunk) one(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayRe
 		return result, false
 	case fault.Is(err, fault.DecisionRefused):
 		result = ledger.ReplayResult{State: ledger.ItemSkipped, Code: ledger.ItemRefused, Detail: fault.From(err).Public}
-	case c.s.deps.Courses.Healthy(ctx) && !fault.Is(err, fault.StorageUnavailable):
-		if c.row.Action == contract.Discard { // its end may come, or be there and untold: somebody has to look again
-			return result, false
-		}
-		result = ledger.ReplayResult{State: ledger.ItemFailed, Code: ledger.ItemUnavailable, Detail: fault.From(err).Public}
-	default:
+	case !c.s.deps.Courses.Healthy(ctx) || fault.Is(err, fault.StorageUnavailable):
 		c.halt(fault.Wrap(fault.TemporalUnavailable, "Temporal or the database does not answer", errors.Join(errNobody, err)))
 		return result, false
+	case c.row.Action == contract.Discard: // its end may come, or be there and untold: somebody has to look again
+		return result, false
+	default:
+		result = ledger.ReplayResult{State: ledger.ItemFailed, Code: ledger.ItemUnavailable, Detail: fault.From(err).Public}
 	}
 	result.EmailID = e.ID
 	return result, true

@@ -44,7 +44,6 @@ type TendLedger interface {
 	// UntoldEnds gives claims without a result of decisions about many that would end
 	// their emails, where both the claim and the end of the replay are older than age.
 	UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error)
-	TookIntent(ctx context.Context, emailID, intent int64) (bool, error)
 	SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error
 }
 

@@ -44,31 +44,35 @@ func (s *Tending) tellEnds(ctx context.Context) error {
 }
 
 func (s *Tending) tellEnd(ctx context.Context, u ledger.UntoldEnd) error {
-	told, err := s.deps.Ledger.TookIntent(ctx, u.EmailID, u.Intent)
-	if err != nil {
+	result, known, err := s.outcome(ctx, u)
+	if err != nil || !known {
 		return err
-	}
-	result := decidedNow()
-	if !told {
-		answer, taken, err := s.deps.Courses.Taken(ctx, u.WorkflowID, u.Intent)
-		switch {
-		case err != nil:
-			return err
-		case taken && answer.Record != nil:
-			if err := s.deps.Ends.RecordAll(ctx, []contract.RecordInput{*answer.Record}); err != nil {
-				return err
-			}
-		case taken: // the workflow itself tells
-		case !u.Over: // its turn comes
-			return nil
-		default:
-			course, err := s.deps.Courses.Course(ctx, u.WorkflowID)
-			if err != nil || course == (Course{}) { // Temporal, which knew it, could have forgotten its answer
-				return err
-			}
-			result = passedOver(ledger.ItemRefused, "the replay was over before its workflow took the decision")
-		}
 	}
 	result.EmailID = u.EmailID
 	return s.deps.Ledger.SaveReplayResults(ctx, u.ReplayID, []ledger.ReplayResult{result}, 0)
+}
+
+// outcome finds out what has become of a claim, and tells the ledger of an end that it
+// has not heard of. False says that nothing can be said of it.
+func (s *Tending) outcome(ctx context.Context, u ledger.UntoldEnd) (result ledger.ReplayResult, known bool, err error) {
+	if u.Told {
+		return decidedNow(), true, nil
+	}
+	answer, taken, err := s.deps.Courses.Taken(ctx, u.WorkflowID, u.Intent)
+	switch {
+	case err != nil:
+		return result, false, err
+	case taken && answer.Record != nil:
+		err = s.deps.Ends.RecordAll(ctx, []contract.RecordInput{*answer.Record})
+		return decidedNow(), err == nil, err
+	case taken: // the workflow itself tells
+		return decidedNow(), true, nil
+	case !u.Over: // its turn comes
+		return result, false, nil
+	}
+	course, err := s.deps.Courses.Course(ctx, u.WorkflowID)
+	if err != nil || course == (Course{}) { // Temporal, which knew it, could have forgotten its answer
+		return result, false, err
+	}
+	return passedOver(ledger.ItemRefused, "the replay was over before its workflow took the decision"), true, nil
 }

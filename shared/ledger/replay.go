@@ -249,4 +249,5 @@ type UntoldEnd struct {
 	ReplayID   int64
 	Intent     int64 // what the email's workflow was sent
 	Over       bool  // the replay has ended
+	Told       bool  // the ledger has heard of it all the same
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mailroom/shared/contract"
-	"mailroom/shared/ledger"
 )
 
 // updateState moves an email to a newer state. A terminal state sets closed_at,
@@ -44,38 +43,19 @@ func (db *DB) Record(ctx context.Context, in contract.RecordInput) error {
 // RecordAll is Record for several emails in one transaction: all of them or none.
 func (db *DB) RecordAll(ctx context.Context, list []contract.RecordInput) error {
 	ids := make([]int64, len(list))
+	for i, in := range list {
+		ids[i] = in.Email.ID
+	}
 	var batch pgx.Batch
 	// The rows first, and in the order of their ids: whoever adds to the chain of the
 	// decisions keeps all others from it until the end of the transaction.
 	batch.Queue("SELECT FROM emails WHERE id = ANY(@ids) ORDER BY id FOR NO KEY UPDATE", pgx.NamedArgs{"ids": ids})
-	for i, in := range list {
-		ids[i] = in.Email.ID
+	for _, in := range list {
 		query, args := record(in)
 		batch.Queue(query, args)
 	}
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &batch).Close() })
 	return classify(fmt.Sprintf("record states of %d emails", len(list)), err)
-}
-
-// UntoldEnds gives the claims without a result of replays that discard and that are
-// paused or over, where claim and end are older than age. Those that wait for nothing
-// but their turn come last, and the order is another one each time: no claim that
-// nothing can be said of keeps others from being looked at.
-func (db *DB) UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error) {
-	const query = `
-SELECT e.id, e.workflow_id, r.id, r.intent_id, r.state NOT IN ('running', 'paused')
-  FROM replay_items i JOIN replays r ON r.id = i.replay_id JOIN emails e ON e.id = i.email_id
- WHERE i.state = 'claimed' AND i.claimed_at < now() - @age::interval
-   AND r.action = 'discard' AND r.intent_id IS NOT NULL
-   AND (r.state = 'paused' OR r.state <> 'running' AND r.ended_at < now() - @age::interval)
- ORDER BY r.state = 'paused', random() LIMIT @limit`
-
-	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"age": age, "limit": limit})
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u ledger.UntoldEnd, err error) {
-		err = row.Scan(&u.EmailID, &u.WorkflowID, &u.ReplayID, &u.Intent, &u.Over)
-		return u, err
-	})
-	return list, classify("list claims without a result", err)
 }
 
 // record gives the statement that writes a state.

@@ -218,6 +218,28 @@ func (db *DB) IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.Rep
 	return list, classify("list idle replays", err)
 }
 
+// UntoldEnds gives the claims without a result of replays that discard and that are
+// paused or over, where claim and end are older than age. Those that wait for nothing
+// but their turn come last, and the order is another one each time: no claim that
+// nothing can be said of keeps others from being looked at.
+func (db *DB) UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error) {
+	const query = `
+SELECT e.id, e.workflow_id, r.id, r.intent_id, r.state NOT IN ('running', 'paused'),
+       EXISTS (SELECT FROM decisions d WHERE d.email_id = e.id AND d.intent_id = r.intent_id)
+  FROM replay_items i JOIN replays r ON r.id = i.replay_id JOIN emails e ON e.id = i.email_id
+ WHERE i.state = 'claimed' AND i.claimed_at < now() - @age::interval
+   AND r.action = 'discard' AND r.intent_id IS NOT NULL
+   AND (r.state = 'paused' OR r.state <> 'running' AND r.ended_at < now() - @age::interval)
+ ORDER BY r.state = 'paused', random() LIMIT @limit`
+
+	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"age": age, "limit": limit})
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u ledger.UntoldEnd, err error) {
+		err = row.Scan(&u.EmailID, &u.WorkflowID, &u.ReplayID, &u.Intent, &u.Over, &u.Told)
+		return u, err
+	})
+	return list, classify("list claims without a result", err)
+}
+
 // Destinations lists where an email has a delivery, sorted.
 func (db *DB) Destinations(ctx context.Context, emailID int64) ([]string, error) {
 	const query = `SELECT DISTINCT destination FROM deliveries WHERE email_id = @id ORDER BY destination`

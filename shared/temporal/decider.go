@@ -91,10 +91,9 @@ func (t *Decider) update(ctx context.Context, workflowID string, d contract.Deci
 }
 
 // Taken gives what the latest run of a workflow answered to the decision of an intent,
-// whether it runs or has ended. It sends nothing; false says that the run has not taken it.
+// whether it runs or has ended, and waits for an answer that is on its way until ctx is
+// over. It sends nothing; false says that the run has not taken it.
 func (t *Decider) Taken(ctx context.Context, workflowID string, intent int64) (result contract.DecisionResult, taken bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
-	defer cancel()
 	err = t.updater.GetWorkflowUpdateHandle(client.GetWorkflowUpdateHandleOptions{
 		WorkflowID: workflowID, UpdateID: updateID(intent),
 	}).Get(ctx, &result)

@@ -25,8 +25,8 @@ import (
 	"mailroom/shared/telemetry"
 )
 
-// reconnect is the SDK's own but for the longest pause, which is ten seconds there:
-// when Temporal is back, work goes on within thirty.
+// reconnect is how Temporal is dialed again. The SDK's own pauses grow to ten seconds,
+// and one try may take twenty; when Temporal is back, work goes on within thirty.
 var reconnect = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 	MinConnectTimeout: 10 * time.Second,
