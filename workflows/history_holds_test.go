@@ -69,7 +69,7 @@ func (o *course) status() contract.Status {
 
 func (o *course) until(what func(contract.Status) bool) {
 	o.t.Helper()
-	require.Eventually(o.t, func() bool { return what(o.status()) }, time.Minute, 20*time.Millisecond)
+	testenv.Eventually(o.t, func() bool { return what(o.status()) }, time.Minute, 20*time.Millisecond)
 }
 
 func (o *course) decide(d contract.Decision) (contract.DecisionResult, error) {

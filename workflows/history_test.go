@@ -78,7 +78,7 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, contract.InboundEmailWorkflow, in)
 	require.NoError(t, err)
 	for i, d := range sc.decisions {
-		require.Eventually(t, func() bool { return heldTimes(ctx, c, run.GetID(), sc, s) == i+1 }, time.Minute, 20*time.Millisecond)
+		testenv.Eventually(t, func() bool { return heldTimes(ctx, c, run.GetID(), sc, s) == i+1 }, time.Minute, 20*time.Millisecond)
 		if bySignal {
 			name := string(d.Action)
 			require.NoError(t, c.SignalWorkflow(ctx, run.GetID(), "", name, contract.Decision{Actor: d.Actor, Note: d.Note}))

@@ -105,7 +105,7 @@ func TestServerManyHistories(t *testing.T) {
 			run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: s.queue, TaskQueue: s.queue}, m.workflow, m.input)
 			require.NoError(t, err)
 			if m.course != nil {
-				require.Eventually(t, func() bool { return s.script.parts() == 1 }, time.Minute, 20*time.Millisecond)
+				testenv.Eventually(t, func() bool { return s.script.parts() == 1 }, time.Minute, 20*time.Millisecond)
 				m.course(ctx, s, open)
 			}
 			require.NoError(t, run.Get(ctx, nil))

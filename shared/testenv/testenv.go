@@ -115,6 +115,17 @@ func Dir(t testing.TB) string {
 	return dir
 }
 
+// Eventually is require.Eventually in the goroutine of its caller. That one asks from
+// another, whose failing requests end the whole program when the test is over by then.
+func Eventually(t testing.TB, condition func() bool, patience, tick time.Duration, says ...any) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); <-time.After(tick) {
+		if time.Now().After(end) {
+			require.Fail(t, "not within "+patience.String(), says...)
+		}
+	}
+}
+
 func variable(t testing.TB, name string) string {
 	t.Helper()
 	value := os.Getenv(name)

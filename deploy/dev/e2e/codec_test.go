@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/testenv"
 )
 
 // webUI is the origin of the Web UI in the configuration of a world.
@@ -134,7 +135,7 @@ func TestAWorkerWithoutTheKey(t *testing.T) {
 		}
 		return ""
 	}
-	eventually(t, func() bool { return failed() != "" }, patience, tick)
+	testenv.Eventually(t, func() bool { return failed() != "" }, patience, tick)
 	require.Contains(t, failed(), `encryption key \"k1\"`)
 	require.Equal(t, "processing", w.email(id).State)
 

@@ -19,6 +19,7 @@ import (
 	"mailroom/deploy/dev/stack"
 	"mailroom/ingress/failpoint"
 	"mailroom/shared/signing"
+	"mailroom/shared/testenv"
 )
 
 // TestReceiver is the conformance suite of a webhook receiver, over sockets and
@@ -164,7 +165,7 @@ func (w *world) receivesAfterTimeout(g gates) {
 func (w *world) retry(body []byte) answer {
 	w.t.Helper()
 	var a answer
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		var err error
 		a, err = w.tryPost(body)
 		return err == nil && a.Status == http.StatusOK
@@ -278,7 +279,7 @@ func (w *world) crash(bin string, at failpoint.Name, away *gate) {
 		away.set(refuse)
 	}
 	first, err := w.tryPost(body)
-	eventually(w.t, func() bool { return silent(doomed) }, patience, tick, "it is killed: see %s", doomed.LogFile(stack.Ingress))
+	testenv.Eventually(w.t, func() bool { return silent(doomed) }, patience, tick, "it is killed: see %s", doomed.LogFile(stack.Ingress))
 	require.NoError(w.t, doomed.Kill(stack.Ingress)) // all of its ports are free
 	rows := w.count(`SELECT count(*) FROM emails WHERE event_id = $1`, id)
 	_, missing := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")

@@ -351,7 +351,7 @@ func TestConsoleKeepsHostileMailHarmless(t *testing.T) {
 		id := newID()
 		f["event_id"] = id
 		w.accept(f.json())
-		eventually(t, func() bool { s := w.email(id).State; return s == "delivered" || s == "quarantined" }, patience, tick, name)
+		testenv.Eventually(t, func() bool { s := w.email(id).State; return s == "delivered" || s == "quarantined" }, patience, tick, name)
 		for _, path := range []string{"", "/html", "/raw"} {
 			p.Go(w.page(id) + path)
 			p.Until(`document.readyState === "complete"`)

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/testenv"
 )
 
 // duplicates reads the counter of the running ingress.
@@ -48,7 +49,7 @@ func (w *world) copiesAfterEnd() {
 // ended waits until the workflow of an email is closed.
 func (w *world) ended(id string) {
 	w.t.Helper()
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		x, err := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")
 		return err == nil && x.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 	}, patience, tick)
@@ -74,7 +75,7 @@ func (w *world) forget(id string) {
 // ledger does.
 func (w *world) copiesAfterRetention(g gates, id string) {
 	body := shapeA(id, "support").json()
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		_, err := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")
 		var gone *serviceerror.NotFound
 		return errors.As(err, &gone)
@@ -137,7 +138,7 @@ func (w *world) copiesByWays(g gates) {
 // backToDatabase waits until the ingress uses the database again.
 func (w *world) backToDatabase() {
 	w.t.Helper()
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		id := newID()
 		w.accept(shapeA(id, "support").json())
 		return w.rows(id) == 1
@@ -166,7 +167,7 @@ func (w *world) conflictsByWays(g gates) {
 		g.postgres.set(pass)
 		w.once(id)
 		var held []email
-		eventually(w.t, func() bool {
+		testenv.Eventually(w.t, func() bool {
 			held = w.listed("id_conflict", id)
 			return len(held) == 1 && held[0].State == "quarantined"
 		}, patience, tick, "%v: %v", ways, held)

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/testenv"
 )
 
 // TestOneEmail follows emails that meet nothing unusual. The subtests share a world.
@@ -166,7 +168,7 @@ func (w *world) conflict() {
 	require.True(w.t, w.post(second).Duplicate, "a copy of the second is a duplicate of it")
 	w.until(id, "delivered")
 	var held []email
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		held = w.listed("id_conflict", id)
 		return len(held) == 1 && held[0].State == "quarantined"
 	}, patience, tick)
@@ -217,7 +219,7 @@ func TestWebUIFindsHeldMail(t *testing.T) {
 	id := newID()
 	w.accept(shapeA(id, "support").with(fields{"attachments": []any{attached("x.zip", "application/zip", zipped("e.com", eicar(), false))}}).json())
 	w.until(id, "quarantined")
-	eventually(t, func() bool {
+	testenv.Eventually(t, func() bool {
 		found, err := w.tc.CountWorkflow(t.Context(), countRequest(w, `MailState = "quarantined" AND MailReason = "infected"`))
 		return err == nil && found.GetCount() == 1
 	}, patience, tick)

@@ -19,6 +19,7 @@ import (
 
 	"mailroom/deploy/dev/stack"
 	"mailroom/shared/contract"
+	"mailroom/shared/testenv"
 )
 
 // TestHeldThroughRestarts: an email is held, people are reminded and told, each time
@@ -43,11 +44,11 @@ func TestHeldThroughRestarts(t *testing.T) {
 			return e.State == "quarantined" && e.Attention == level
 		}
 	}
-	eventually(t, attention(contract.AttentionReminded), patience, tick)
+	testenv.Eventually(t, attention(contract.AttentionReminded), patience, tick)
 	require.NoError(t, w.Stop(stack.Worker))
 	require.NoError(t, w.Start(t.Context(), stack.Worker))
-	eventually(t, attention(contract.AttentionEscalated), patience, tick)
-	eventually(t, func() bool { return w.runID(id) != first }, patience, tick, "the wait goes on in a new run")
+	testenv.Eventually(t, attention(contract.AttentionEscalated), patience, tick)
+	testenv.Eventually(t, func() bool { return w.runID(id) != first }, patience, tick, "the wait goes on in a new run")
 	require.NoError(t, w.Kill(stack.Worker))
 	require.NoError(t, w.Start(t.Context(), stack.Worker))
 
@@ -197,7 +198,7 @@ func (w *world) interleave(r *rand.Rand) {
 func (w *world) closes(id string) string {
 	w.t.Helper()
 	var e email
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		e = w.email(id)
 		return e.ClosedAt != ""
 	}, patience, tick)

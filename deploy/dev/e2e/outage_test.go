@@ -12,6 +12,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/testenv"
 )
 
 // TestScannerAway: mail waits for the scanner, is held when that lasts, and goes
@@ -58,10 +59,10 @@ func TestDestinationDownForAWhile(t *testing.T) {
 		e := w.until(id, "retrying")
 		require.Equal(t, "downstream_unavailable", e.Reason)
 	}
-	eventually(t, func() bool {
+	testenv.Eventually(t, func() bool {
 		return metricOf(w, stack.Worker, `mailroom_delivery_breaker_state{destination="away",state="open"}`) == "1"
 	}, patience, tick, "the breaker opens")
-	eventually(t, func() bool { return w.calls("/away") >= 6 }, patience, tick, "it probes")
+	testenv.Eventually(t, func() bool { return w.calls("/away") >= 6 }, patience, tick, "it probes")
 	// Three failures open it and then one probe is let through every two seconds:
 	// were the attempts burned, the destination would see far more calls.
 	require.Less(t, w.calls("/away"), 3*len(ids))
@@ -171,7 +172,7 @@ func TestResetFromTheWebUI(t *testing.T) {
 	w.until(dropped, "quarantined")
 	w.decide(dropped, "discard")
 	require.Len(t, w.until(dropped, "discarded").Decisions, 2)
-	eventually(t, func() bool {
+	testenv.Eventually(t, func() bool {
 		x, err := w.tc.DescribeWorkflowExecution(t.Context(), done, "")
 		return err == nil && x.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	}, patience, tick)

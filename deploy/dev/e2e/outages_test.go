@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/testenv"
 )
 
 // answerLimit is how long an answer may take while things are away: five seconds, to
@@ -69,7 +71,7 @@ func TestStreamThroughOutages(t *testing.T) {
 				s.onlyRefuses(t, o.name)
 			} else {
 				s.flows(t, 8)
-				eventually(t, func() bool { return s.large(o.name) }, patience, tick, "large ones as well")
+				testenv.Eventually(t, func() bool { return s.large(o.name) }, patience, tick, "large ones as well")
 			}
 			<-end
 			s.answered(t, o)
@@ -108,7 +110,7 @@ func (s *stream) answered(t *testing.T, o outage) {
 // come back.
 func (s *stream) onlyRefuses(t *testing.T, phase string) {
 	t.Helper()
-	eventually(t, func() bool { return len(s.within(phase)) >= 20 }, patience, tick)
+	testenv.Eventually(t, func() bool { return len(s.within(phase)) >= 20 }, patience, tick)
 	for _, one := range s.within(phase) {
 		require.Equal(t, http.StatusServiceUnavailable, one.status, "%s after %s", one.id, one.took)
 		seconds, err := strconv.Atoi(one.retryAfter)

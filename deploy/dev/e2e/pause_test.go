@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/testenv"
 )
 
 // keptBack gives the first email for a paused destination that waits: a worker obeys
@@ -12,11 +14,11 @@ import (
 func (w *world) keptBack(mailbox string) string {
 	w.t.Helper()
 	var waits string
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		waits = newID()
 		w.accept(shapeA(waits, mailbox).json())
 		var e email
-		eventually(w.t, func() bool {
+		testenv.Eventually(w.t, func() bool {
 			e = w.email(waits)
 			return e.State == "delivered" || e.State == "retrying"
 		}, patience, tick)
@@ -54,7 +56,7 @@ func TestPause(t *testing.T) {
 		require.Contains(t, e.Detail, "paused by ada")
 	}
 	require.Empty(t, w.effects(waits))
-	eventually(t, func() bool { return w.effects(both)["/tickets"] == 1 }, patience, tick)
+	testenv.Eventually(t, func() bool { return w.effects(both)["/tickets"] == 1 }, patience, tick)
 	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(both), "the leg that is not paused is done")
 	require.EqualValues(t, 2, w.destination("accounting").Backlog.Retrying)
 	require.Nil(t, w.destination("ticketing").Paused)

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/testenv"
 )
 
 // seedVariable repeats a schedule. The test command hides such variables of its
@@ -275,7 +276,7 @@ func (r *randomRun) audit(t *testing.T) {
 	}
 	require.Len(t, texts, len(ids))
 	r.sameEffects(t, texts)
-	eventually(t, func() bool {
+	testenv.Eventually(t, func() bool {
 		return maps.Equal(held, w.workflows(t, `ExecutionStatus="Running"`))
 	}, patience, 4*tick, "only held emails have a workflow that is open")
 	require.Empty(t, w.workflows(t, `ExecutionStatus IN ("Failed", "Terminated", "TimedOut", "Canceled")`))

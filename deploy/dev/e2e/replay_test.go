@@ -15,6 +15,7 @@ import (
 
 	"mailroom/deploy/dev/stack"
 	"mailroom/shared/contract"
+	"mailroom/shared/testenv"
 )
 
 // recoveryPatience is for what comes back by itself: the schedule looks every
@@ -51,7 +52,7 @@ func (w *world) replay(request map[string]any) replay {
 func (w *world) replayed(id int64) replay {
 	w.t.Helper()
 	var row replay
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		return w.api(http.MethodGet, fmt.Sprintf("/replays/%d", id), nil, &row) == http.StatusOK &&
 			(row.State == "done" || row.State == "failed" || row.State == "stopped")
 	}, patience, tick, "replay %d does not end; the log of the worker is %s", id, w.LogFile(stack.Worker))
@@ -128,7 +129,7 @@ func TestDiscardOfManyOutlivesItsWorker(t *testing.T) {
 	}, &row))
 	for range 2 {
 		before := w.count(`SELECT count(*) FROM emails WHERE state = 'discarded'`)
-		eventually(t, func() bool {
+		testenv.Eventually(t, func() bool {
 			return w.count(`SELECT count(*) FROM emails WHERE state = 'discarded'`) > min(before+3, len(ids)-1)
 		}, patience, time.Millisecond)
 		require.NoError(t, w.Kill(stack.Worker))
@@ -202,7 +203,7 @@ func TestReplayOfDeliveredMail(t *testing.T) {
 func (w *world) legsOf(id string, replay int64) []string {
 	w.t.Helper()
 	var states []string
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		var e struct {
 			Deliveries []struct {
 				Effect string `json:"effect"`
@@ -229,12 +230,12 @@ func TestReplayAfterTheCauseIsGone(t *testing.T) {
 	ids := w.hold(6, "latecomer", "unroutable")
 	w.script(map[string]any{"path": "/rejecting", "status": 422, "count": 1})
 	half := w.hold(1, "rejecting", "downstream_rejected")[0]
-	eventually(t, func() bool { return w.effects(half)["/tickets"] == 1 }, patience, tick)
+	testenv.Eventually(t, func() bool { return w.effects(half)["/tickets"] == 1 }, patience, tick)
 
 	row := w.replay(map[string]any{"action": "retry", "filter": map[string]any{"reason": "unroutable"}})
 	require.Equal(t, map[string]int64{"decided": 6}, row.Results)
 	for _, id := range ids {
-		eventually(t, func() bool { return len(w.email(id).Decisions) == 1 }, patience, tick)
+		testenv.Eventually(t, func() bool { return len(w.email(id).Decisions) == 1 }, patience, tick)
 		w.until(id, "quarantined")
 	}
 
@@ -272,7 +273,7 @@ func (w *world) tend() {
 func (w *world) cameBack(ids []string, cause string, effects map[string]int) {
 	w.t.Helper()
 	for _, id := range ids {
-		eventually(w.t, func() bool { return w.email(id).State == "delivered" }, recoveryPatience, time.Second,
+		testenv.Eventually(w.t, func() bool { return w.email(id).State == "delivered" }, recoveryPatience, time.Second,
 			"email %s does not come back; the log of the worker is %s", id, w.LogFile(stack.Worker))
 		require.Equal(w.t, effects, w.effects(id))
 		decisions := w.email(id).Decisions
@@ -298,7 +299,7 @@ func TestReplayBringsBackADestination(t *testing.T) {
 	other := w.hold(1, "careful", "manual_hold")[0]
 	w.tend()
 	const inVain = "SELECT count(*) FROM recoveries WHERE failures > 0 AND canary IS NULL"
-	eventually(t, func() bool { return w.count(inVain) == 1 }, patience, tick, "one email is let go to see, and is held again")
+	testenv.Eventually(t, func() bool { return w.count(inVain) == 1 }, patience, tick, "one email is let go to see, and is held again")
 	decided := 0
 	for _, id := range ids {
 		decided += len(w.email(id).Decisions)

@@ -81,13 +81,13 @@ func takeOver(t *testing.T, w *world, g gates, s *stream) {
 			WHERE started_at IS NULL AND event_id LIKE 'orphans%'`)
 	}
 	s.enter("orphans")
-	eventually(t, func() bool { return waiting() >= 15 }, patience, tick, "they are accepted and wait")
+	testenv.Eventually(t, func() bool { return waiting() >= 15 }, patience, tick, "they are accepted and wait")
 	s.enter("after-orphans")
 	s.aim(w.IngressURL())
 	require.NoError(t, second.Kill(stack.Ingress))
 	g.temporal.set(pass)
 	began := time.Now()
-	eventually(t, func() bool { return waiting() == 0 }, patience, tick, "the other one starts them")
+	testenv.Eventually(t, func() bool { return waiting() == 0 }, patience, tick, "the other one starts them")
 	require.Less(t, time.Since(began), 30*time.Second, "progress within 30 s")
 	s.flows(t, 10)
 }
@@ -117,7 +117,7 @@ func rotate(t *testing.T, w *world, s *stream, current, previous string) {
 // until sends emails under a secret, each once, until one gets that status.
 func (s *stream) until(t *testing.T, secret string, status int) {
 	t.Helper()
-	eventually(t, func() bool {
+	testenv.Eventually(t, func() bool {
 		id := "probe_" + newID()
 		s.note(s.journal.write("send %s", id))
 		body := shapeA(id, "support").json()

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/testenv"
 )
 
 // Bounds of a stream. A provider waits longer between its tries.
@@ -284,7 +286,7 @@ func (s *stream) accepted(phase string) int {
 func (s *stream) flows(t *testing.T, n int) {
 	t.Helper()
 	phase := s.phase()
-	eventually(t, func() bool { return s.accepted(phase) >= n }, patience, tick, "phase %s: %d accepted", phase, n)
+	testenv.Eventually(t, func() bool { return s.accepted(phase) >= n }, patience, tick, "phase %s: %d accepted", phase, n)
 }
 
 // stop ends the stream once everything that was begun is sent.

@@ -228,7 +228,7 @@ func (w *world) email(id string) email {
 func (w *world) until(id, state string) email {
 	w.t.Helper()
 	var e email
-	eventually(w.t, func() bool {
+	testenv.Eventually(w.t, func() bool {
 		var now email // the API may be without its database for a moment
 		if w.api(http.MethodGet, "/emails/"+url.PathEscape(id), nil, &now) != http.StatusOK {
 			return false
@@ -237,17 +237,6 @@ func (w *world) until(id, state string) email {
 		return e.State == state
 	}, patience, tick, "email %s does not become %s; the log of the worker is %s", id, state, w.LogFile(stack.Worker))
 	return e
-}
-
-// eventually is require.Eventually in the goroutine of its caller. That one asks from
-// another, whose failing requests end the whole program when the test is over by then.
-func eventually(t testing.TB, condition func() bool, patience, tick time.Duration, says ...any) {
-	t.Helper()
-	for end := time.Now().Add(patience); !condition(); <-time.After(tick) {
-		if time.Now().After(end) {
-			require.Fail(t, "not within "+patience.String(), says...)
-		}
-	}
 }
 
 // effects gives what the destinations did for an event, by path, repeats not counted.

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/shared/signing"
+	"mailroom/shared/testenv"
 )
 
 const body = `{"schema":"mailroom.email.v1","event_id":"evt-1"}`
@@ -189,7 +190,7 @@ func TestHangEndsWithTheCaller(t *testing.T) {
 	require.NoError(t, err)
 	_, err = http.DefaultClient.Do(req)
 	require.ErrorIs(t, err, context.Canceled)
-	require.Eventually(t, func() bool { return b.report("").Refused == 1 }, 30*time.Second, 10*time.Millisecond)
+	testenv.Eventually(t, func() bool { return b.report("").Refused == 1 }, 30*time.Second, 10*time.Millisecond)
 }
 
 func TestBadScriptsAreRefused(t *testing.T) {
