@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,18 +91,40 @@ func start(t testing.TB, path string) {
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.WindowSize(1280, 900),
-		chromedp.WSURLReadTimeout(time.Minute))
+		chromedp.WSURLReadTimeout(time.Minute), chromedp.Env("TMPDIR="+profile))
+	var first *exec.Cmd
+	options = append(options, chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+		first = cmd
+	}))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, end := chromedp.NewContext(allocator, chromedp.WithErrorf(report))
 	shared.ctx, shared.stop = ctx, func() {
 		end()
-		stop() // waits for the process
-		_ = os.RemoveAll(profile)
+		stop() // waits for the first process
+		remove(profile, first)
 	}
 	if err := chromedp.Run(ctx); err != nil {
 		shared.stop()
 		t.Fatalf("start %s: %v", path, err)
 	}
+}
+
+// remove ends the processes that the first one has left behind, which still write,
+// and removes the folder that they write to.
+func remove(profile string, first *exec.Cmd) {
+	if first != nil && first.Process != nil {
+		_ = syscall.Kill(-first.Process.Pid, syscall.SIGKILL)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 250 { // five seconds
+		if os.RemoveAll(profile) == nil {
+			return
+		}
+		<-tick.C
+	}
+	log.Printf("ERROR: %s is still written to", profile)
 }
 
 // leave ends the Chromium with its last page.

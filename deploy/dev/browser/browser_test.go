@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 
@@ -52,6 +53,22 @@ func TestPage(t *testing.T) {
 	strict.Says("Hello")
 	require.Eventually(t, func() bool { return len(strict.Blocked()) > 0 }, waitFor, tick)
 	strict.Serious(axe) // the page's policy does not keep the checker out
+}
+
+// TestNothingIsLeftBehind holds that no folder of a Chromium outlives its last page:
+// its other processes used to write to it after it was removed.
+func TestNothingIsLeftBehind(t *testing.T) { //nolint:paralleltest // it sets the environment of the whole process
+	chromium := testenv.Chromium(t)
+	dir, err := os.MkdirTemp("", "left") // short: Chromium puts a socket there
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Setenv("TMPDIR", dir)
+	for range 2 {
+		t.Run("page", func(t *testing.T) { browser.Open(t, chromium).Go("data:text/html,<p>Hello") })
+	}
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 const (
