@@ -358,6 +358,7 @@ func (d *desk) rows(row rower) {
 	row(fmt.Sprintf("bulk decision over %d held", d.Held), perSecond(d.Bulk), ">= 200/s", d.Bulk >= 200)
 	row("the same, until the last workflow has ended", perSecond(d.Ended), "", true)
 	row("workflows that do nothing, right before, right after", perSecond(d.NothingBefore)+", "+perSecond(d.NothingAfter), "", true)
+	row("the bulk decision, as a share of those", fmt.Sprintf("%.2f", 2*d.Ended/(d.NothingBefore+d.NothingAfter)), "", true)
 	off := d.ReplayMeasured/d.ReplaySet - 1
 	row(fmt.Sprintf("replay at %.0f/s", d.ReplaySet), fmt.Sprintf("%.2f/s", d.ReplayMeasured), "within 10 %", off > -.1 && off < .1)
 	for _, name := range slices.Sorted(maps.Keys(d.Asks)) {
