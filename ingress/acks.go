@@ -12,8 +12,8 @@ import (
 // acks reads how fast senders were answered out of this program's own histogram.
 type acks struct{ seconds prometheus.Metric }
 
-// Acks implements desks.Acks. A quantile is the upper bound of its bucket, and that of
-// the last bucket where it lies beyond.
+// Acks implements desks.Acks. Within its bucket a quantile is taken as if the answers
+// were spread evenly, as Prometheus does; beyond the last it is that one's bound.
 func (a acks) Acks() (*ledger.Ack, error) {
 	var m dto.Metric
 	if err := a.seconds.Write(&m); err != nil {
@@ -25,17 +25,21 @@ func (a acks) Acks() (*ledger.Ack, error) {
 		share float64
 		at    *float64
 	}{{0.5, &out.P50}, {0.95, &out.P95}, {0.99, &out.P99}}
-	var before float64 // how many are in the buckets up to here
+	var before, lower float64 // how many are in the buckets up to here, and where the last of them ends
 	for _, b := range h.GetBucket() {
 		if b.GetUpperBound() <= out.ObjectiveSeconds {
 			out.Within = int64(b.GetCumulativeCount()) //nolint:gosec // a count
 		}
+		upTo, upper := float64(b.GetCumulativeCount()), b.GetUpperBound()
 		for _, q := range quantiles {
-			if before < q.share*float64(out.Count) {
-				*q.at = b.GetUpperBound()
+			switch rank := q.share * float64(out.Count); {
+			case upTo < rank:
+				*q.at = upper
+			case before < rank:
+				*q.at = lower + (upper-lower)*(rank-before)/(upTo-before)
 			}
 		}
-		before = float64(b.GetCumulativeCount())
+		before, lower = upTo, upper
 	}
 	return out, nil
 }

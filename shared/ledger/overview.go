@@ -39,8 +39,8 @@ type Ack struct {
 	Count            int64   `json:"count"`
 	Within           int64   `json:"within"`
 	ObjectiveSeconds float64 `json:"objective_seconds"`
-	// The quantiles are upper bounds, as fine as the buckets of the histogram
-	// mailroom_ack_seconds are, in seconds; 0 where Count is.
+	// The quantiles are estimates, as fine as the buckets of the histogram
+	// mailroom_ack_seconds allow, in seconds; 0 where Count is.
 	P50 float64 `json:"p50_seconds"`
 	P95 float64 `json:"p95_seconds"`
 	P99 float64 `json:"p99_seconds"`
