@@ -122,7 +122,7 @@ func (s *Source) Hold(recipients []string) *contract.Hold {
 	}
 	return &contract.Hold{
 		Reason: contract.RecipientForeign,
-		Detail: fmt.Sprintf("none of the %d recipients belongs to a domain of tenant %s", len(recipients), s.Tenant),
+		Detail: "no recipient belongs to a domain of tenant " + s.Tenant,
 	}
 }
 
