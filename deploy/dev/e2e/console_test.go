@@ -89,6 +89,8 @@ func TestConsole(t *testing.T) {
 		"keyboard alone":             keyboardAlone,
 		"without scripts, by forms":  byForms,
 		"destination paused":         pausedDestination,
+		"opened while it refreshes":  refreshedWhileOpened,
+		"written while it refreshes": refreshedWhileWritten,
 		"routes tried out":           routesTriedOut,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -131,6 +131,22 @@
       toast(retry ? "This page could not be refreshed; what it shows may be old." : "That did not work. Try again in a moment.");
     });
   }
+  // What somebody has begun to use since it was asked for anew stays as it is.
+  document.addEventListener("htmx:beforeSwap", event => {
+    if (event.detail.requestConfig?.triggeringEvent?.type !== "refresh") return;
+    const element = event.detail.target, note = $("form[data-confirm-form] [name=note]", element);
+    if (note ? !note.value.trim() : !busy(element)) return;
+    event.detail.shouldSwap = false;
+    if (note) warn(note.form); else setTimeout(() => refresh(element), 2000);
+  });
+  // warn says above what is being written that it is about something else by now.
+  function warn(form) {
+    if ($(".stale", form)) return;
+    const line = document.createElement("p");
+    line.className = "notice stale";
+    line.textContent = "This email has changed since you began to write; look at its state above before you decide.";
+    form.prepend(line);
+  }
   // A page that was made again keeps what is typed and where one is.
   document.addEventListener("htmx:afterSwap", () => {
     const status = $("#status[data-seen]"), form = $("form[data-confirm-form]");
@@ -140,12 +156,7 @@
     const decision = $("#decision");
     if (!decision || question?.open) return;
     if (form && $("[name=note]", form).value.trim()) {
-      if (!$(".stale", form)) {
-        const line = document.createElement("p");
-        line.className = "notice stale";
-        line.textContent = "This email has changed since you began to write; look at its state above before you decide.";
-        form.prepend(line);
-      }
+      warn(form);
       return;
     }
     if (form || decision.hidden && status.classList.contains("s-quarantined")) window.htmx.trigger(decision, "refresh");
