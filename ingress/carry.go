@@ -33,6 +33,10 @@ const (
 	carriedAtOnce = 32
 	carryFailures = 3
 	carryPause    = time.Second
+	// trialWait is how long an event waits to hear what became of another that tries
+	// whether Temporal is back. It is asked for each trialTick.
+	trialWait = time.Second
+	trialTick = 10 * time.Millisecond
 )
 
 // Sealer makes content fit for Temporal: compressed, and encrypted where a key is configured.
@@ -81,28 +85,30 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 	if len(row.Body) > contract.MaxCarried {
 		return postgres.Accepted{}, fault.Newf(fault.Internal, "a body of %d bytes cannot be carried", len(row.Body))
 	}
+	done, err := c.allow(ctx)
+	if err != nil {
+		return postgres.Accepted{}, err
+	}
 	select {
 	case c.places <- struct{}{}:
 		defer c.places.give()
 	case <-ctx.Done():
+		done(errNoTime)
 		return postgres.Accepted{}, fault.Wrap(fault.Overloaded, "too many events wait for Temporal at the moment", ctx.Err())
 	}
-	left := ackTimeout - answerTime
+	began, left := time.Now(), ackTimeout-answerTime
 	if end, ok := ctx.Deadline(); ok {
 		left = time.Until(end) - answerTime
 	}
 	if left < leastCarry {
+		done(errNoTime)
 		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait for Temporal at the moment")
-	}
-	done, err := c.breaker.Allow()
-	if err != nil {
-		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	err = errors.New("it panicked")
 	defer func() {
-		if err != nil && ctx.Err() != nil && left < fairCarry {
+		if err != nil && ctx.Err() != nil && time.Since(began) < fairCarry {
 			err = errNoTime
 		}
 		done(err)
@@ -119,6 +125,27 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 	}
 	c.metrics.carried.WithLabelValues(row.Source, string(accepted.Outcome)).Inc()
 	return accepted, nil
+}
+
+// allow asks the breaker. After an outage it lets one event try; the others hear of
+// that one's success, so that a Temporal that is long back takes all that come at once.
+func (c *temporalCarrier) allow(ctx context.Context) (func(error), error) {
+	end := time.Now().Add(trialWait)
+	tick := time.NewTicker(trialTick)
+	defer tick.Stop()
+	for {
+		done, err := c.breaker.Allow()
+		switch {
+		case err == nil:
+			return done, nil
+		case !errors.Is(err, gobreaker.ErrTooManyRequests), ctx.Err() != nil, time.Now().After(end):
+			return nil, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // start starts the workflow of the event, or that of a conflicting one.

@@ -203,6 +203,60 @@ func TestLateEventIsCarriedAllTheSame(t *testing.T) {
 	})
 }
 
+// TestTrialSpeaksForAll: after an outage of Temporal that is over, the first events that
+// come side by side while the database is away are all taken, not one of them.
+func TestTrialSpeaksForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := openPiped(t)
+		d.ledger.refuse = func(context.Context, []postgres.Acceptance) error { return errAway }
+		d.workflows.setAnswer(func(context.Context, string) error { return errAway })
+		for i := range carryFailures {
+			require.Equal(t, http.StatusServiceUnavailable, d.send(t, mailOf("evt_away_"+strconv.Itoa(i))).status)
+		}
+		<-time.After(carryPause + time.Millisecond)
+		all := func(prefix string, want int) {
+			var group sync.WaitGroup
+			for i := range 20 {
+				group.Go(func() {
+					require.Equal(t, want, d.send(t, mailOf(prefix+strconv.Itoa(i))).status)
+				})
+			}
+			group.Wait()
+		}
+		began := time.Now()
+		d.workflows.setAnswer(func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
+		all("evt_hung_", http.StatusServiceUnavailable)
+		require.Less(t, time.Since(began), 5*time.Second)
+		<-time.After(carryPause + time.Millisecond)
+		d.workflows.setAnswer(func(context.Context, string) error { <-time.After(200 * time.Millisecond); return nil })
+		all("evt_back_", http.StatusOK)
+	})
+}
+
+// TestWhoLeavesSaysNothing: a sender that gives up soon is not held against Temporal.
+func TestWhoLeavesSaysNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := openPiped(t)
+		d.workflows.setAnswer(func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
+		carry := func(id string) error {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			defer time.AfterFunc(fairCarry/2, cancel).Stop()
+			_, err := d.server.acceptor.carrier.carry(ctx, postgres.Acceptance{
+				Source: "mailparse", WorkflowID: id, EventID: id, Body: []byte(mailOf(id)),
+			})
+			return err
+		}
+		for i := range 2 * carryFailures {
+			require.Error(t, carry("evt_left_"+strconv.Itoa(i)))
+		}
+		d.workflows.setAnswer(nil)
+		require.NoError(t, carry("evt_1"))
+	})
+}
+
 // TestEverythingHangs: five seconds are the bound for any body, also for one that
 // waits for its turn behind larger ones.
 func TestEverythingHangs(t *testing.T) {
