@@ -139,6 +139,9 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_, err := st.Down(context.Background())
+		if t.Failed() {
+			tellWarnings(t, filepath.Join(dir, "log"))
+		}
 		require.NoError(t, err)
 	})
 	require.NoError(t, st.Up(ctx))
@@ -153,6 +156,27 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 	t.Cleanup(tc.Close)
 	return &world{
 		Stack: st, t: t, options: options, infra: direct, bin: bin, tc: tc, http: &http.Client{Timeout: 30 * time.Second},
+	}
+}
+
+// tellWarnings puts the last warnings of the programs beside a failure: their logs are
+// gone when the suite has ended.
+func tellWarnings(t *testing.T, dir string) {
+	t.Helper()
+	const most = 40
+	for _, name := range []string{stack.Ingress, stack.Worker} {
+		text, err := os.ReadFile(filepath.Join(dir, name+".log"))
+		if err != nil {
+			t.Logf("log of %s: %v", name, err)
+			continue
+		}
+		var lines []string
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) {
+				lines = append(lines, line)
+			}
+		}
+		t.Logf("the last of %d warnings of %s:\n%s", len(lines), name, strings.Join(lines[max(0, len(lines)-most):], ""))
 	}
 }
 
