@@ -28,7 +28,7 @@ build: ## compile ingress, worker, mailctl and the sample destination into .dev/
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o .dev/bin/ ./ingress/cmd/ingress ./ingress/cmd/mailctl ./worker/cmd/worker ./deploy/dev/sink
 
 test: ## run every test, beside real services started for it [PKG=./shared/...] [TESTFLAGS=-v]
-	$(DEV) test -- go test -race -ldflags=-w -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(PKG)
+	$(DEV) test -- go test -race -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(PKG)
 	cd deploy/tools/compose && go test -count=1 ./...
 	cd deploy/tools/probe && go test -count=1 ./...
 
