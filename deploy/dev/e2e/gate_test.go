@@ -179,10 +179,11 @@ func (g *gate) admit(p *pair, n int, replies bool) bool {
 		case refuse:
 			return false
 		case drop:
-			if replies {
-				p.replied += n
+			if !replies {
+				return true
 			}
-			return p.replied <= dropAfter || !replies
+			p.replied += n
+			return p.replied <= dropAfter
 		case slow:
 			wait = time.After(slowChunk)
 		case hang:
