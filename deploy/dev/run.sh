@@ -19,7 +19,7 @@ fi
 ticker=$!
 trap 'kill "$ticker" 2>/dev/null || true' EXIT
 mkdir -p .dev/bin
-CGO_ENABLED=0 go build -buildvcs=false -o .dev/bin/dev ./deploy/dev
+CGO_ENABLED=0 go build -trimpath -buildvcs=false -o .dev/bin/dev ./deploy/dev
 kill "$ticker" 2>/dev/null || true
 trap - EXIT
 
