@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -74,13 +75,24 @@ func TestAPortInUseIsNamedWithWhoUsesIt(t *testing.T) {
 	require.NotContains(t, err.Error(), "worker")
 }
 
+// TestFreePortsDiffer: stacks that are started beside each other get other ports, also
+// while none of them listens yet.
 func TestFreePortsDiffer(t *testing.T) {
 	t.Parallel()
-	ports, err := FreePorts()
-	require.NoError(t, err)
+	sets, failures := make([]Ports, 40), make([]error, 40)
+	var group sync.WaitGroup
+	for i := range sets {
+		group.Go(func() {
+			sets[i], failures[i] = FreePorts()
+		})
+	}
+	group.Wait()
 	seen := map[int]bool{}
-	for _, port := range ports.each() {
-		require.False(t, seen[*port])
-		seen[*port] = true
+	for i, ports := range sets {
+		require.NoError(t, failures[i])
+		for _, port := range ports.each() {
+			require.False(t, seen[*port])
+			seen[*port] = true
+		}
 	}
 }

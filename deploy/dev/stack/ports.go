@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Ports are the loopback ports of a stack.
@@ -41,15 +42,23 @@ const (
 	lastFree  = 31999
 )
 
-// FreePorts draws ports on which nothing listens.
+// drawn are the ports that this process has given out: who was given one may not
+// listen yet, or not at this moment.
+var drawn = struct {
+	sync.Mutex
+	ports map[int]bool
+}{ports: map[int]bool{}}
+
+// FreePorts draws ports on which nothing listens, and none twice in one process.
 func FreePorts() (Ports, error) {
+	drawn.Lock()
+	defer drawn.Unlock()
 	var p Ports
-	drawn := map[int]bool{}
 	for _, port := range p.each() {
 		for range 1000 {
 			n := firstFree + rand.IntN(lastFree-firstFree+1) //nolint:gosec // not a secret
-			if !drawn[n] && portFree(n) {
-				drawn[n], *port = true, n
+			if !drawn.ports[n] && portFree(n) {
+				drawn.ports[n], *port = true, n
 				break
 			}
 		}
