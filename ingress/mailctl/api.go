@@ -19,9 +19,16 @@ type refusal struct {
 	status  int
 	Code    string `json:"error"`
 	Message string `json:"message"`
+	token   string // the origin of the token that was refused
 }
 
-func (r *refusal) Error() string { return fmt.Sprintf("%s (%s, HTTP %d)", r.Message, r.Code, r.status) }
+func (r *refusal) Error() string {
+	text := fmt.Sprintf("%s (%s, HTTP %d)", r.Message, r.Code, r.status)
+	if r.status == http.StatusUnauthorized {
+		text += "; the token " + r.token
+	}
+	return text
+}
 
 // call sends a request to the operator API and gives the answer of a success,
 // whose body the caller closes. An error of the API is printed as it came when
@@ -39,7 +46,7 @@ func (s *session) call(method, path string, query url.Values, body []byte) (*htt
 	if err != nil {
 		return nil, usagef("--api: this is no address")
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Authorization", "Bearer "+token.text)
 	req.Header.Set("X-Mailroom-Client", "mailctl") // so that decisions say how they came
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -56,7 +63,7 @@ func (s *session) call(method, path string, query url.Values, body []byte) (*htt
 	if err != nil {
 		return nil, err
 	}
-	refused := &refusal{status: resp.StatusCode}
+	refused := &refusal{status: resp.StatusCode, token: token.origin}
 	if err := json.Unmarshal(text, refused); err != nil || refused.Code == "" {
 		return nil, foreign(resp)
 	}

@@ -38,6 +38,9 @@ type auditExportCommand struct {
 
 // Run writes the document once it has been checked as anybody would check it.
 func (c *auditExportCommand) Run(s *session) error {
+	if c.HTML && s.json() {
+		return usagef("give either --html or -o json")
+	}
 	named := one{EventID: c.Event, Source: c.Source}
 	resp, err := s.call(http.MethodGet, emailPath(c.Event, "/custody"), named.query(), nil)
 	if err != nil {
@@ -70,6 +73,9 @@ func (c *auditExportCommand) Run(s *session) error {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
+	if s.json() {
+		return s.printJSON(map[string]any{"file": c.File, "head": document.Proof.Head})
+	}
 	return s.printf("%s\n", visible(document.Proof.Head.String()))
 }
 
@@ -93,6 +99,11 @@ type audited struct {
 
 // Run checks and says what it found; a chain that does not hold is exit code 1.
 func (c *auditVerifyCommand) Run(s *session) error {
+	if c.File != "" {
+		if err := s.refuseGiven("does not go with a file, which is checked without a server", "api", "token-file"); err != nil {
+			return err
+		}
+	}
 	heads := make([]custody.Head, len(c.Head))
 	for i, text := range c.Head {
 		var err error

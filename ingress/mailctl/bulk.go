@@ -1,7 +1,9 @@
 package mailctl
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -67,6 +69,11 @@ func (b *bulk) run(s *session, request map[string]any) error {
 	filter, err := b.filter(s.now())
 	if err != nil {
 		return err
+	}
+	if b.DryRun {
+		if err := s.refuseGiven("does not go with --dry-run: nothing is begun", "detach", "key"); err != nil {
+			return err
+		}
 	}
 	request["filter"], request["note"] = filter, b.Note
 	if b.Rate != nil {
@@ -136,7 +143,9 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 		return nil, err
 	}
 	var answer string
-	_, _ = fmt.Fscanln(s.stdin, &answer) // no answer is a no
+	if _, err := fmt.Fscanln(s.stdin, &answer); errors.Is(err, io.EOF) {
+		return nil, errors.New("the question was not answered, nothing was done: --yes goes on without one")
+	}
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
 		return nil, s.printf("Nothing was done.\n")
 	}

@@ -2,7 +2,6 @@ package mailctl
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 )
 
@@ -155,54 +153,6 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
-}
-
-// decision is what approve, discard and retry share: about one email, or about all
-// held ones that the filter chooses.
-type decision struct {
-	EventID string `arg:"" optional:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
-	All     bool   `help:"Decide about all held emails that the filter chooses, after a look at how many there are."`
-	bulk
-}
-
-type (
-	approveCommand struct{ decision }
-	discardCommand struct{ decision }
-	retryCommand   struct{ decision }
-)
-
-// Run approves.
-func (c *approveCommand) Run(s *session) error { return c.decide(s, contract.Approve) }
-
-// Run discards.
-func (c *discardCommand) Run(s *session) error { return c.decide(s, contract.Discard) }
-
-// Run retries.
-func (c *retryCommand) Run(s *session) error { return c.decide(s, contract.Retry) }
-
-func (d *decision) decide(s *session, action contract.Action) error {
-	switch {
-	case d.All && d.EventID != "":
-		return usagef("give either an id or --all")
-	case d.All:
-		return d.run(s, map[string]any{"action": action})
-	case d.Key != "":
-		return usagef("--key goes with --all: a decision about one email is made once anyway")
-	case d.EventID == "":
-		return usagef("give the id of an email, or --all and a filter")
-	}
-	body, err := json.Marshal(map[string]string{"action": string(action), "note": d.Note})
-	if err != nil {
-		return fmt.Errorf("decision: %w", err)
-	}
-	var out struct {
-		State string `json:"state"`
-	}
-	err = s.callJSON(http.MethodPost, emailPath(d.EventID, "/decisions"), one{EventID: d.EventID, Source: d.Source}.query(), body, &out)
-	if err != nil || s.json() {
-		return err
-	}
-	return s.printf("%s\t%s\t%s\n", visible(d.EventID), action, visible(out.State))
 }
 
 type rawCommand struct {

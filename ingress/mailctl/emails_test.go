@@ -95,8 +95,16 @@ func TestEmails(t *testing.T) {
 	}
 	env["MAILROOM_TOKEN"] = ""
 	got := call{args: []string{"emails", "list"}, env: env}.run(t)
-	require.Equal(t, outcome{1, "", refused + "(unauthorized, HTTP 401)\n"}, got)
+	require.Equal(t, outcome{1, "", refused + "(unauthorized, HTTP 401); " +
+		"the token was dev-operator-token, development's own: neither --token-file nor MAILROOM_TOKEN is set\n"}, got)
+
 	env["MAILROOM_TOKEN"] = "wrong"
+	got = call{args: []string{"emails", "list"}, env: env}.run(t)
+	require.Equal(t, refused+"(unauthorized, HTTP 401); the token came from the environment variable MAILROOM_TOKEN\n", got.stderr)
+
+	other := file(t, "other", "other\n")
+	got = call{args: []string{"emails", "list", "--token-file", other}, env: env}.run(t)
+	require.Equal(t, refused+"(unauthorized, HTTP 401); the token came from the file "+other+" (--token-file)\n", got.stderr)
 	call{args: []string{"emails", "list", "--token-file", file(t, "token", "t0ken\n")}, env: env}.done(t)
 }
 
@@ -129,4 +137,32 @@ func TestGetIsReadableAndHarmless(t *testing.T) {
 		`decision        2026-11-01T11:00:00Z  retry  by olga  through api  again\x0aplease`,
 		``,
 	}, "\n"), got)
+}
+
+// A dry run of a decision about one email once decided.
+func TestDryRunOfOneDecisionSendsNone(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"} // answers to no other decision
+	const id = "evt/1 +%"
+	for verb, outcome := range map[string]string{
+		"approve": "approve would waive this and let it go on",
+		"discard": "discard would end it without delivering it",
+		"retry":   "retry would run the step that holds it again",
+	} {
+		got := call{args: []string{"emails", verb, id, "--note", "only looking", "--dry-run"}, env: env}.done(t)
+		require.Equal(t, "evt/1 +% is held, infected\n"+outcome+"; nothing was done\n", got)
+	}
+	got := call{args: []string{"emails", "discard", id, "--note", "n", "--dry-run", "-o", "json"}, env: env}.done(t)
+	require.JSONEq(t, `{"dry_run":true,"event_id":"evt/1 +%","action":"discard","would":"decided","state":"quarantined","reason":"infected","detail":""}`, got)
+}
+
+// A filter beside an id was once ignored: an email of another tenant was discarded.
+func TestFilterBesideAnIDIsRefused(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
+	for _, flag := range []string{"--reason=infected", "--tenant=acme", "--state=quarantined", "--since=1h", "--rate=3", "--detach", "--key=k"} {
+		got := call{args: []string{"emails", "discard", "evt/1 +%", "--note", "fine", flag}, env: env}.run(t)
+		require.Equal(t, 2, got.code, flag)
+		require.Contains(t, got.stderr, "goes with --all: an id names one email", flag)
+	}
 }

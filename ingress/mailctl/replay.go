@@ -90,6 +90,9 @@ func (c *replayShowCommand) Run(s *session) error {
 	if c.Items {
 		return c.items(s)
 	}
+	if err := s.refuseGiven("goes with --items", "code", "cursor"); err != nil {
+		return err
+	}
 	var r ledger.ReplayRow
 	if err := s.callJSON(http.MethodGet, "/api/v1/replays/"+strconv.FormatInt(c.ID, 10), nil, nil, &r); err != nil || s.json() {
 		return err

@@ -18,9 +18,10 @@ const replayLook = 500 * time.Millisecond
 const barWidth = 24
 
 // follow shows how far a replay is until its end: a bar on a terminal, else a line
-// whenever something has changed. Whoever stops looking stops nothing.
+// whenever something has changed; with -o json its row at the end alone. To stop
+// following stops no replay.
 func (s *session) follow(id int64) error {
-	bar, last := terminal(s.stdout) && s.getenv("TERM") != "dumb", ""
+	bar, last := terminal(s.stdout) && s.getenv("TERM") != "dumb" && !s.json(), ""
 	for {
 		var r ledger.ReplayRow
 		err := s.getReplay(id, &r)
@@ -30,7 +31,11 @@ func (s *session) follow(id int64) error {
 		if err != nil {
 			return err
 		}
-		if line := progressLine(&r); bar {
+		if s.json() {
+			if r.State.Final() {
+				err = s.printJSON(r)
+			}
+		} else if line := progressLine(&r); bar {
 			err = s.printf("\r\x1b[K%s", progressBar(&r)+line)
 		} else if line != last {
 			err, last = s.printf("%s\n", line), line

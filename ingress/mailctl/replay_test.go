@@ -82,6 +82,17 @@ func TestReplayAsksFirst(t *testing.T) {
 	require.Contains(t, out, "replay 5 done: 12 of 12")
 }
 
+// A question that nothing answers, as in a script without a terminal, is no consent, and
+// no success either.
+func TestReplayUnansweredFails(t *testing.T) {
+	t.Parallel()
+	api := &replayAPI{}
+	code, _, errs := replayCall(t, api, "", "emails", "retry", "--all", "--reason", "unroutable", "--note", "n")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "--yes")
+	require.Empty(t, api.begun)
+}
+
 func TestReplayWithoutAsking(t *testing.T) {
 	t.Parallel()
 	api := &replayAPI{}

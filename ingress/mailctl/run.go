@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -68,6 +67,7 @@ type commands struct {
 type session struct {
 	options
 
+	given  []string        // long names of the flags on the command line
 	ctx    context.Context //nolint:containedctx // the session is one call of Run
 	stdin  io.Reader
 	stdout io.Writer
@@ -125,7 +125,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	s := &session{
 		options: cmd.options, ctx: ctx, stdin: stdin, stdout: stdout, getenv: getenv, now: time.Now,
-		client: newClient(),
+		client: newClient(), given: givenFlags(parsed),
+	}
+	if err := s.checkOptions(parsed.Command()); err != nil {
+		return report(stderr, err)
 	}
 	return report(stderr, parsed.Run(s))
 }
@@ -201,38 +204,6 @@ func (s *session) read(name string) ([]byte, error) {
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	return content, nil
-}
-
-// secret gives the webhook secret.
-func (s *session) secret() (string, error) {
-	return s.credential("WEBHOOK_SECRET", "--secret-file", s.SecretFile, s.URL, "dev-webhook-secret")
-}
-
-// token gives the bearer token of the operator API.
-func (s *session) token() (string, error) {
-	return s.credential("MAILROOM_TOKEN", "--token-file", s.TokenFile, s.API, "dev-operator-token")
-}
-
-// credential reads a file if one is named, else the environment; development's
-// value serves loopback addresses alone.
-func (s *session) credential(variable, flag, file, address, development string) (string, error) {
-	if file != "" {
-		content, err := s.read(file)
-		if err != nil {
-			return "", err
-		}
-		if text := strings.TrimRight(string(content), "\r\n"); text != "" {
-			return text, nil
-		}
-		return "", usagef("%s: the file is empty", flag)
-	}
-	if text := s.getenv(variable); text != "" {
-		return text, nil
-	}
-	if loopback(address) {
-		return development, nil
-	}
-	return "", usagef("set %s or give %s: the host is not loopback", variable, flag)
 }
 
 // loopback reports whether a URL leads to this machine by its host's name alone.

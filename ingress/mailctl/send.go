@@ -75,18 +75,20 @@ func (c *sendCommand) Run(s *session) error {
 	var (
 		mu     sync.Mutex
 		failed int
+		doubt  bool // a signature was refused
 		group  errgroup.Group
 	)
 	group.SetLimit(c.Parallel)
 	for _, make := range templates {
 		for n := 1; n <= c.Count && s.ctx.Err() == nil; n++ {
 			group.Go(func() error {
-				result := c.one(s, secret, make, n)
+				result := c.one(s, secret.text, make, n)
 				mu.Lock()
 				defer mu.Unlock()
 				if result.Error != "" {
 					failed++
 				}
+				doubt = doubt || result.Status == http.StatusUnauthorized
 				return s.printSent(result)
 			})
 		}
@@ -97,6 +99,8 @@ func (c *sendCommand) Run(s *session) error {
 		return err
 	case s.ctx.Err() != nil:
 		return errors.New("interrupted")
+	case doubt:
+		return fmt.Errorf("%d of %d not accepted; the secret %s", failed, total, secret.origin)
 	case failed > 0:
 		return fmt.Errorf("%d of %d not accepted", failed, total)
 	}

@@ -186,7 +186,7 @@ func TestSendRefused(t *testing.T) {
 	c.env["WEBHOOK_SECRET"] = "wrong"
 	require.Equal(t, outcome{
 		1, "evt_1-1\t401\tsignature_invalid: no \\x1b[31m match\nevt_1-2\t401\tsignature_invalid: no \\x1b[31m match\n",
-		"mailctl: 2 of 2 not accepted\n",
+		"mailctl: 2 of 2 not accepted; the secret came from the environment variable WEBHOOK_SECRET\n",
 	}, c.run(t))
 
 	got := d.send(file(t, "bad.json", "{"), file(t, "good.json", `{"event_id":"good"}`), "--parallel", "1", "-o", "json").run(t)

@@ -32,7 +32,7 @@ func (c *signCommand) Run(s *session) error {
 	if visible(timestamp) != timestamp {
 		return usagef("--timestamp: a header holds printable text only")
 	}
-	sum := signing.TimestampHMAC(secret, timestamp, body)
+	sum := signing.TimestampHMAC(secret.text, timestamp, body)
 	if s.json() {
 		return s.printJSON(map[string]string{"timestamp": timestamp, "signature": sum})
 	}
@@ -62,7 +62,7 @@ func (c *verifyCommand) Run(s *session) error {
 	if c.Tolerance == 0 {
 		c.Tolerance = math.MaxInt64
 	}
-	if err := verify(secret, c.Timestamp, c.Signature, body, c.Tolerance, s.now()); err != nil {
+	if err := verify(secret.text, c.Timestamp, c.Signature, body, c.Tolerance, s.now()); err != nil {
 		f := fault.From(err)
 		if s.json() {
 			verdict := map[string]any{"valid": false, "error": f.Code, "message": f.Public}

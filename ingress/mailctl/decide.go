@@ -1,0 +1,129 @@
+package mailctl
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+// decision is what approve, discard and retry share: about one email, or about all
+// held ones that the filter chooses.
+type decision struct {
+	EventID string `arg:"" optional:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
+	All     bool   `help:"Decide about all held emails that the filter chooses, after a look at how many there are."`
+	bulk
+}
+
+type (
+	approveCommand struct{ decision }
+	discardCommand struct{ decision }
+	retryCommand   struct{ decision }
+)
+
+// Run approves.
+func (c *approveCommand) Run(s *session) error { return c.decide(s, contract.Approve) }
+
+// Run discards.
+func (c *discardCommand) Run(s *session) error { return c.decide(s, contract.Discard) }
+
+// Run retries.
+func (c *retryCommand) Run(s *session) error { return c.decide(s, contract.Retry) }
+
+// besideID lists the flags that go with the id of one email. --yes does: nothing is
+// asked about one email anyway.
+var besideID = []string{"note", "source", "dry-run", "yes", "output", "api", "token-file"}
+
+func (d *decision) decide(s *session, action contract.Action) error {
+	switch {
+	case d.All && d.EventID != "":
+		return usagef("give either an id or --all")
+	case d.All:
+		return d.run(s, map[string]any{"action": action})
+	case d.EventID == "":
+		return usagef("give the id of an email, or --all and a filter")
+	}
+	for _, name := range s.given {
+		if !slices.Contains(besideID, name) {
+			return usagef("--%s goes with --all: an id names one email", name)
+		}
+	}
+
+	if d.DryRun {
+		return d.rehearseOne(s, action)
+	}
+	return d.decideOne(s, action)
+}
+
+// decideOne sends the decision about one email.
+func (d *decision) decideOne(s *session, action contract.Action) error {
+	body, err := json.Marshal(map[string]string{"action": string(action), "note": d.Note})
+	if err != nil {
+		return fmt.Errorf("decision: %w", err)
+	}
+
+	var out struct {
+		State string `json:"state"`
+	}
+	named := one{EventID: d.EventID, Source: d.Source}
+	err = s.callJSON(http.MethodPost, emailPath(d.EventID, "/decisions"), named.query(), body, &out)
+	if err != nil || s.json() {
+		return err
+	}
+	return s.printf("%s\t%s\t%s\n", visible(d.EventID), action, visible(out.State))
+}
+
+// rehearsal is what a dry run of a decision about one email prints with -o json.
+type rehearsal struct {
+	DryRun  bool              `json:"dry_run"`
+	EventID string            `json:"event_id"`
+	Action  contract.Action   `json:"action"`
+	Would   ledger.ReplayCode `json:"would"` // decided or not_held
+	State   contract.State    `json:"state"`
+	Reason  contract.Reason   `json:"reason"`
+	Detail  string            `json:"detail"`
+}
+
+// outcomes say what each decision leads to.
+var outcomes = map[contract.Action]string{
+	contract.Approve: "approve would waive this and let it go on",
+	contract.Discard: "discard would end it without delivering it",
+	contract.Retry:   "retry would run the step that holds it again",
+}
+
+// rehearseOne says what a decision about one email would meet, and sends none. An email
+// that is not held is an error, as it is for the decision itself.
+func (d *decision) rehearseOne(s *session, action contract.Action) error {
+	var e ledger.EmailDetail
+	named := one{EventID: d.EventID, Source: d.Source}
+	if _, err := s.fetchJSON(http.MethodGet, emailPath(d.EventID, ""), named.query(), nil, &e); err != nil {
+		return err
+	}
+
+	held := e.State == contract.Quarantined
+	if s.json() {
+		found := rehearsal{
+			DryRun: true, EventID: e.EventID, Action: action, Would: ledger.ItemDecided,
+			State: e.State, Reason: e.Reason, Detail: e.Detail,
+		}
+		if !held {
+			found.Would = ledger.ItemNotHeld
+		}
+		if err := s.printJSON(found); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !held:
+		return errors.New("this email is not held: its state is " + string(e.State))
+	case s.json():
+		return nil
+	}
+	why := strings.TrimSuffix(string(e.Reason)+": "+e.Detail, ": ")
+	return s.printf("%s is held, %s\n%s; nothing was done\n", visible(e.EventID), visible(why), outcomes[action])
+}
