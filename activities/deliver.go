@@ -45,6 +45,7 @@ type DeliverDeps struct {
 	Messages MessageReader
 	Links    Linker
 	Sender   Sender
+	Fast     FastGate
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -53,7 +54,7 @@ type Deliver struct{ deps DeliverDeps }
 
 // NewDeliver checks that nothing is missing.
 func NewDeliver(deps DeliverDeps) (*Deliver, error) {
-	if deps.Ledger == nil || deps.Messages == nil || deps.Links == nil || deps.Sender == nil {
+	if deps.Ledger == nil || deps.Messages == nil || deps.Links == nil || deps.Sender == nil || deps.Fast == nil {
 		return nil, errors.New("deliver: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -70,11 +71,20 @@ func NewDeliver(deps DeliverDeps) (*Deliver, error) {
 // Where the destination does not honour the key, the ledger says attempting
 // before the call. An attempt whose end is unknown, found by a repeat or seen
 // here, is ambiguous_effect and stays so until a person asks for another go.
+//
+// As a local activity it is a fast attempt: it answers NotFast, without a call, where
+// the destination may keep the workflow task for long.
 func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out contract.DeliverResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
 
-	all, err := s.deps.Ledger.Deliveries(ctx, in.Email.ID, in.Destination)
+	if isFast(ctx) && !s.deps.Fast.Quick(in.Destination) {
+		return out, errNotFast
+	}
+
+	reads, cancel := prepare(ctx)
+	defer cancel()
+	all, err := s.deps.Ledger.Deliveries(reads, in.Email.ID, in.Destination)
 	if err != nil {
 		return out, fmt.Errorf("read deliveries: %w", err)
 	}
@@ -83,12 +93,12 @@ func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out co
 		return contract.DeliverResult{Status: d.LastStatus, Attempts: d.Attempts, Skipped: d.State == ledger.Skipped}, nil
 	}
 	if found {
-		if err := s.mayCall(ctx, &d, in.Again); err != nil {
+		if err := s.mayCall(reads, &d, in.Again); err != nil {
 			return out, err
 		}
 	}
 	if in.Replay != 0 && !in.NewEffect {
-		skipped, err := s.skip(ctx, in, &d, all)
+		skipped, err := s.skip(reads, in, &d, all)
 		if err != nil || skipped {
 			return contract.DeliverResult{Attempts: d.Attempts, Skipped: skipped}, err
 		}
@@ -123,11 +133,21 @@ func (s *Deliver) mayCall(ctx context.Context, d *ledger.Delivery, again bool) e
 // d counts it then.
 func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery) (status int, called bool, err error) {
 	var began time.Time
+	done := func() {}
+	defer func() { done() }()
 	status, err = s.deps.Sender.Send(ctx, in.Email, *d, func(ctx context.Context) ([]byte, error) {
-		body, sum, err := s.body(ctx, in, d.IdempotencyKey)
+		reads, cancel := prepare(ctx)
+		defer cancel()
+		body, sum, err := s.body(reads, in, d.IdempotencyKey)
 		if err != nil {
 			return nil, err
 		}
+		place, err := reserve(ctx, s.deps.Fast, in.Destination)
+		if err != nil {
+			return nil, err
+		}
+		done = place
+
 		attempt := *d
 		attempt.Attempts++
 		attempt.ContentSHA256 = sum

@@ -27,9 +27,22 @@ type wire struct {
 	bodies   []string
 	keys     []string
 	calls    int
+	slow     bool // the destination has not shown to be quick
+	full     bool // no place is free for a fast call
+	reserved int  // places that are taken
 }
 
 func (w *wire) HonoursKey(string) bool { return !w.careless }
+
+func (w *wire) Quick(string) bool { return !w.slow }
+
+func (w *wire) Reserve(string) (func(), bool) {
+	if w.full {
+		return nil, false
+	}
+	w.reserved++
+	return func() { w.reserved-- }, true
+}
 
 func (w *wire) Send(ctx context.Context, _ contract.Email, d ledger.Delivery, body func(context.Context) ([]byte, error)) (int, error) {
 	next := w.answers[0]
@@ -96,7 +109,7 @@ func setupDeliver(t *testing.T, answers ...func(func() error) (int, error)) *del
 		now:   time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 	}
 	b.Deliver, err = activities.NewDeliver(activities.DeliverDeps{
-		Ledger: b.books, Messages: b.shelf, Links: b.shelf, Sender: b.wire, Now: func() time.Time { return b.now },
+		Ledger: b.books, Messages: b.shelf, Links: b.shelf, Sender: b.wire, Fast: b.wire, Now: func() time.Time { return b.now },
 	})
 	require.NoError(t, err)
 	return b

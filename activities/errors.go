@@ -123,6 +123,10 @@ func settle(ctx context.Context, email contract.Email, err *error) {
 	if *err == nil {
 		return
 	}
+	if errors.Is(*err, errNotFast) { // no failure: nothing was tried
+		*err = NotFast()
+		return
+	}
 	if errors.Is(*err, context.Canceled) && ctx.Err() == nil {
 		// Something inside was cancelled, the activity was not: a failure like any other.
 		f := *fault.From(*err)

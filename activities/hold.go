@@ -34,12 +34,13 @@ type HoldLedger interface {
 	Attend(ctx context.Context, in contract.RemindInput) error
 }
 
-// HoldsDeps is what Holds needs; all of it is required but Sender.
+// HoldsDeps is what Holds needs; all of it is required but Sender, Fast and To.
 type HoldsDeps struct {
 	Ledger HoldLedger
 	Plans  Planner
 	// Sender posts notices to the destination To, where one is configured.
 	Sender Sender
+	Fast   FastGate
 	To     string
 	// Link is the address below which people find the emails; empty: notices have none.
 	Link string
@@ -53,7 +54,7 @@ func NewHolds(deps HoldsDeps) (*Holds, error) {
 	if deps.Ledger == nil || deps.Plans == nil {
 		return nil, errors.New("holds: a dependency is missing")
 	}
-	if deps.To != "" && deps.Sender == nil {
+	if deps.To != "" && (deps.Sender == nil || deps.Fast == nil) {
 		return nil, errors.New("holds: a sender is missing")
 	}
 	return &Holds{deps: deps}, nil
@@ -94,9 +95,20 @@ func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error)
 	if s.deps.To == "" { // the configuration has changed since the plan was made
 		return nil
 	}
+	if isFast(ctx) && !s.deps.Fast.Quick(s.deps.To) {
+		return errNotFast
+	}
+
 	key := noticeKey(in)
 	d := ledger.Delivery{EmailID: in.Email.ID, Destination: s.deps.To, IdempotencyKey: key}
-	_, err = s.deps.Sender.Send(ctx, in.Email, d, func(context.Context) ([]byte, error) {
+	done := func() {}
+	defer func() { done() }()
+	_, err = s.deps.Sender.Send(ctx, in.Email, d, func(ctx context.Context) ([]byte, error) {
+		place, err := reserve(ctx, s.deps.Fast, s.deps.To)
+		if err != nil {
+			return nil, err
+		}
+		done = place
 		return s.notice(in, key)
 	})
 	if err != nil {

@@ -50,6 +50,10 @@ func (w *holdWorld) Send(ctx context.Context, _ contract.Email, d ledger.Deliver
 
 func (w *holdWorld) HonoursKey(string) bool { return true }
 
+func (w *holdWorld) Quick(string) bool { return true }
+
+func (w *holdWorld) Reserve(string) (func(), bool) { return func() {}, true }
+
 func reminder() contract.RemindInput {
 	return contract.RemindInput{
 		Email: contract.Email{ID: 7, WorkflowID: "wf", EventID: "evt/1", Source: "post mark", Tenant: "acme", CorrelationID: "c-1"},
@@ -62,7 +66,7 @@ func reminder() contract.RemindInput {
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	w := &holdWorld{}
-	h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, To: "ops", Link: "https://mailroom.example/"})
+	h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops", Link: "https://mailroom.example/"})
 	require.NoError(t, err)
 	in := reminder()
 	require.NoError(t, h.Notify(t.Context(), in))
@@ -125,7 +129,7 @@ func TestNoticesFollowTheirSchema(t *testing.T) {
 	} {
 		for _, link := range []string{"", "https://mailroom.example/desk/"} {
 			w := &holdWorld{}
-			h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, To: "ops", Link: link})
+			h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops", Link: link})
 			require.NoError(t, err)
 			in := reminder()
 			change(&in)
@@ -165,7 +169,7 @@ func TestHoldsAsk(t *testing.T) {
 	w.err = errors.New("away")
 	requireCode(t, h.Remind(t.Context(), reminder()), fault.Internal, true)
 
-	told, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, To: "ops"})
+	told, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops"})
 	require.NoError(t, err)
 	plan, err = told.Plan(t.Context(), contract.HoldInput{})
 	require.NoError(t, err)

@@ -42,6 +42,7 @@ const (
 	gcPercent = 200
 	// emailsAtOnce bounds the workflow tasks that run side by side: each carries
 	// one email through its fast tries.
+	// A quarter of them at most may wait for a destination.
 	emailsAtOnce = 96
 	// activitiesAtOnce bounds the durable tries; a hung destination holds at most
 	// its own max_in_flight of them.

@@ -40,6 +40,13 @@ const (
 	recordBudget = 30 * 24 * time.Hour
 )
 
+// destinationAttempt bounds one attempt at a destination, fast or not. The
+// configuration bounds a destination's timeout to two minutes; the rest is for
+// what comes before and after the call. No attempt is cut shorter than its
+// destination's timeout: a destination that has begun to work would get the same
+// email a second time.
+const destinationAttempt = 150 * time.Second
+
 // Every attempt that can take longer than heartbeatTimeout heartbeats, so that
 // work is taken from a killed worker within it.
 const heartbeatTimeout = 15 * time.Second
@@ -60,10 +67,9 @@ var (
 	routeOptions = stepOptions{
 		fast: fastTry(), durable: lasting(15*time.Second, defaultBudget, time.Minute), late: fault.StorageUnavailable,
 	}
-	// An attempt at a destination ends by the destination's own timeout, which
-	// the configuration bounds to two minutes.
 	deliverOptions = stepOptions{
-		fast: fastTry(), durable: lasting(150*time.Second, defaultBudget, maxWait), late: fault.DownstreamUnavailable,
+		fast: fastWithin(destinationAttempt), durable: lasting(destinationAttempt, defaultBudget, maxWait),
+		late: fault.DownstreamUnavailable,
 	}
 	recordOptions = stepOptions{
 		fast: fastTry(), durable: lasting(15*time.Second, recordBudget, time.Minute), late: fault.StorageUnavailable,
@@ -80,15 +86,25 @@ var (
 	// A reminder that does not get through within the hour is old: the next one
 	// tells the same.
 	remindOptions = stepOptions{
-		fast: fastTry(), durable: lasting(150*time.Second, time.Hour, maxWait), late: fault.StorageUnavailable,
+		fast: fastTry(), durable: lasting(15*time.Second, time.Hour, maxWait), late: fault.StorageUnavailable,
+	}
+	// A notice goes to a destination as mail does.
+	notifyOptions = stepOptions{
+		fast: fastWithin(destinationAttempt), durable: lasting(destinationAttempt, time.Hour, maxWait),
+		late: fault.DownstreamUnavailable,
 	}
 )
 
 // fastTry is the budget of a first try: one attempt of two seconds, well within
 // a workflow task.
-func fastTry() workflow.LocalActivityOptions {
+func fastTry() workflow.LocalActivityOptions { return fastWithin(2 * time.Second) }
+
+// fastWithin is the budget of a first try that may take longer. A workflow task
+// that waits for one is renewed before it times out, and holds one of the worker's
+// slots: the activity itself must see to it that few last long.
+func fastWithin(attempt time.Duration) workflow.LocalActivityOptions {
 	return workflow.LocalActivityOptions{
-		StartToCloseTimeout: 2 * time.Second,
+		StartToCloseTimeout: attempt,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	}
 }

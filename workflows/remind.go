@@ -147,10 +147,10 @@ func (e *inboundEmail) tell(ctx workflow.Context, h *held, deadline bool) {
 		in.DeadlineUnixMilli = d.UnixMilli()
 	}
 	if e.in.Email.ID != 0 {
-		e.beside(ctx, func(ctx workflow.Context) { e.insist(ctx, "remind", holds.Remind, in) })
+		e.beside(ctx, func(ctx workflow.Context) { e.insist(ctx, "remind", remindOptions, holds.Remind, in) })
 	}
 	if h.plan.Notify {
-		e.beside(ctx, func(ctx workflow.Context) { e.insist(ctx, "notify", holds.Notify, in) })
+		e.beside(ctx, func(ctx workflow.Context) { e.insist(ctx, "notify", notifyOptions, holds.Notify, in) })
 	}
 }
 
@@ -164,8 +164,8 @@ func (e *inboundEmail) beside(ctx workflow.Context, run func(workflow.Context)) 
 }
 
 // insist tries until the budget is spent; the next reminder is another chance.
-func (e *inboundEmail) insist(ctx workflow.Context, name string, activity, in any) {
-	if err := quietTries(ctx, name, remindOptions, activity, in, nil); err != nil && ctx.Err() == nil {
+func (e *inboundEmail) insist(ctx workflow.Context, name string, o stepOptions, activity, in any) {
+	if err := quietTries(ctx, name, o, activity, in, nil); err != nil && ctx.Err() == nil {
 		workflow.GetLogger(ctx).Error("tell of a long hold", "how", name, "error", err)
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
+	"mailroom/activities"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 )
@@ -84,6 +87,15 @@ func scenarios() []scenario {
 						return contract.DeliverResult{}, failure(fault.BreakerOpen, 2*time.Second)
 					}
 					return contract.DeliverResult{Status: 200, Attempts: 1}, nil
+				}
+			}},
+		{name: "destination_not_quick", end: contract.Delivered, effects: ticketing,
+			script: func(s *script) {
+				s.deliver = func(ctx context.Context, n int, _ contract.DeliverInput) (contract.DeliverResult, error) {
+					if activity.GetInfo(ctx).IsLocalActivity {
+						return contract.DeliverResult{}, activities.NotFast()
+					}
+					return contract.DeliverResult{Status: 200, Attempts: n}, nil
 				}
 			}},
 		{name: "replayed_from_routing", end: contract.Delivered, effects: ticketing,

@@ -16,7 +16,8 @@ import (
 // which on the good path costs Temporal nothing but a marker; then, when that
 // failed for a reason that time may cure, durably, visible in the Web UI with
 // attempt count and last failure. Both are the same function, so it must be
-// idempotent. While it waits the email is in the state retrying. An error is a
+// idempotent. A worker that must not make the first attempt fast says so, and then
+// a regular activity makes it. While it waits the email is in the state retrying. An error is a
 // *stepError.
 func step[I, O any](ctx workflow.Context, e *inboundEmail, name string, o stepOptions,
 	activity func(context.Context, I) (O, error), in I) (O, error) {
@@ -57,16 +58,27 @@ func quietTries(ctx workflow.Context, name string, o stepOptions, activity, in, 
 	return err
 }
 
-// firstTry is the one attempt that nobody sees when it succeeds.
+// firstTry is the one attempt that nobody sees when it succeeds: fast, or by a
+// regular activity where the options or the worker say so.
 func firstTry(ctx workflow.Context, name string, o stepOptions, activity, in, out any) error {
-	if o.neverFast {
-		first := o.once()
-		first.Summary = name
-		return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, first), activity, in).Get(ctx, out)
+	if !o.neverFast {
+		fast := o.fast
+		fast.Summary = name
+		err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, fast), activity, in).Get(ctx, out)
+		if !notFast(err) {
+			return err
+		}
 	}
-	fast := o.fast
-	fast.Summary = name
-	return workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, fast), activity, in).Get(ctx, out)
+	first := o.once()
+	first.Summary = name
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, first), activity, in).Get(ctx, out)
+}
+
+// notFast reports whether the worker answered that a regular activity has to make
+// the attempt. The fast one has done nothing then.
+func notFast(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.Type() == contract.NotFast
 }
 
 // lastingTry is the activity with the whole budget, after the wait that the

@@ -35,7 +35,9 @@ func (d *destination) attempt(parent context.Context, c call, body []byte) outco
 	}
 	// The transport itself, not a client around it: it follows no redirect and
 	// keeps no cookie.
+	end := d.tempo.begin()
 	resp, err := d.transport.RoundTrip(req) //nolint:bodyclose // discard closes it
+	end(err == nil)
 	if err != nil {
 		return d.broken(parent, err, connected.Load())
 	}
@@ -118,11 +120,13 @@ func ambiguous(status int, cause, breaker error) outcome {
 	}
 }
 
-// broken gives the outcome of a call without an answer. When the caller's own
-// time ended, nothing was learnt of the destination.
+// broken returns the outcome of a call without an answer. A call that its caller
+// cancels says nothing of the destination. One that runs into a deadline counts as
+// a failure, whether the deadline is the destination's or the caller's: otherwise a
+// destination that never answers could keep its breaker closed.
 func (d *destination) broken(parent context.Context, err error, connected bool) outcome {
 	breaker, result := errFailed, resultRetry
-	if parent.Err() != nil {
+	if errors.Is(parent.Err(), context.Canceled) {
 		breaker, result = errExcluded, resultCut
 	}
 	if connected && !d.idempotent {
@@ -144,7 +148,7 @@ func reason(parent context.Context, err error) string {
 		unknown x509.UnknownAuthorityError
 	)
 	switch {
-	case parent.Err() != nil:
+	case errors.Is(parent.Err(), context.Canceled):
 		return "the attempt was cut short"
 	case errors.Is(err, netguard.ErrRefused):
 		return "the destination's address may not be called; allow_private opens private ones"

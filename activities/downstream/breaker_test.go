@@ -130,6 +130,27 @@ func TestOwnTimeoutIsAFailure(t *testing.T) {
 	require.True(t, fault.Is(err, fault.BreakerOpen))
 }
 
+// TestHungDestinationOpensTheBreakerWhateverDeadlineEndsTheCalls: callers that give up
+// earlier than the destination's own timeout see a hung destination as well.
+func TestHungDestinationOpensTheBreakerWhateverDeadlineEndsTheCalls(t *testing.T) {
+	t.Parallel()
+	d := setup(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}, breaker(3, time.Hour), timeout(time.Minute))
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		_, called, err := d.try(ctx)
+		cancel()
+		require.True(t, called)
+		require.True(t, fault.Is(err, fault.DownstreamUnavailable))
+		require.Contains(t, fault.From(err).Public, "in time")
+	}
+	_, called, err := d.try(t.Context())
+	require.False(t, called)
+	require.True(t, fault.Is(err, fault.BreakerOpen))
+}
+
 func TestCallsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
 	var now, most atomic.Int32

@@ -45,6 +45,12 @@ func (c *control) obey(said ledger.Control) (resumed bool) {
 	return !said.Paused
 }
 
+func (c *control) isPaused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.paused
+}
+
 // holds reports whether the destination is paused, by whom, and for how long a
 // delivery that asks now had better wait.
 func (c *control) holds(now time.Time) (by string, wait time.Duration, paused bool) {

@@ -46,6 +46,7 @@ type destination struct {
 	gone       atomic.Int64 // until then, in Unix nanoseconds, nothing is sent
 	pause410   time.Duration
 	control    control
+	tempo      tempo
 	seen       seen
 }
 

@@ -23,6 +23,8 @@ type Config struct {
 	// Pause is how long nothing is sent to a destination after it has answered
 	// 410; default and most 1 h. The pause is this process's own: a restart ends it.
 	Pause time.Duration
+	// FastCalls is the most calls of fast attempts under way at a time; default 24.
+	FastCalls int
 }
 
 // Deps are what a Sender needs; both may be nil.
@@ -39,6 +41,7 @@ type Body = func(context.Context) ([]byte, error)
 type Sender struct {
 	destinations map[string]*destination
 	metrics      Metrics
+	fast         chan struct{} // a place for each call of a fast attempt
 }
 
 // New makes a Sender. The error names the destination and what is wrong with it.
@@ -49,13 +52,19 @@ func New(c Config, d Deps) (*Sender, error) {
 	if c.Pause <= 0 || c.Pause > maxRetryAfter {
 		c.Pause = maxRetryAfter
 	}
+	if c.FastCalls <= 0 {
+		c.FastCalls = defaultFastCalls
+	}
 	if d.Metrics == nil {
 		d.Metrics = noMetrics{}
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Sender{destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics}
+	s := &Sender{
+		destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics,
+		fast: make(chan struct{}, c.FastCalls),
+	}
 	for _, to := range c.Destinations {
 		if _, twice := s.destinations[to.Name]; twice {
 			return nil, fmt.Errorf("destination %q: the name is taken", to.Name)

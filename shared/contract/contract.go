@@ -320,6 +320,10 @@ type DeliverInput struct {
 	NewEffect bool  `json:"new_effect,omitempty"`
 }
 
+// NotFast is the type of the error with which a fast attempt answers that it has
+// done nothing, and that a regular activity has to make the attempt, at once.
+const NotFast = "not_fast"
+
 // DeliverResult is the answer that counted as success. Skipped says that nothing
 // was sent: the destination has had the same before, or must not be called twice.
 type DeliverResult struct {

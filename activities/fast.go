@@ -1,0 +1,61 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"mailroom/shared/contract"
+)
+
+// fastPrepare bounds what a fast attempt reads before its call: such an attempt
+// holds a workflow task.
+const fastPrepare = 2 * time.Second
+
+// FastGate decides whether an attempt at a destination may be a fast one.
+type FastGate interface {
+	// Quick reports whether an attempt would be over quickly, as far as is known.
+	Quick(destination string) bool
+	// Reserve takes a place for the call of a fast attempt; false says that none may
+	// be made. done gives the place back.
+	Reserve(destination string) (done func(), ok bool)
+}
+
+// errNotFast ends a fast attempt that must not be one, before it has had any effect.
+var errNotFast = errors.New("a fast attempt is not allowed")
+
+// NotFast returns what a fast attempt answers to its workflow where a regular
+// activity has to make the attempt. The workflow starts that at once. The answer is
+// recorded as any result of a local activity, so a replay takes the same way.
+func NotFast() error {
+	return temporal.NewApplicationErrorWithOptions("a regular activity makes this attempt", contract.NotFast,
+		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
+}
+
+// isFast reports whether ctx is that of a fast attempt.
+func isFast(ctx context.Context) bool {
+	return activity.IsActivity(ctx) && activity.GetInfo(ctx).IsLocalActivity
+}
+
+// reserve takes a place for the call of a fast attempt; other attempts need none.
+func reserve(ctx context.Context, gate FastGate, destination string) (done func(), err error) {
+	if !isFast(ctx) {
+		return func() {}, nil
+	}
+	done, ok := gate.Reserve(destination)
+	if !ok {
+		return nil, errNotFast
+	}
+	return done, nil
+}
+
+// prepare bounds the reads of a fast attempt; to others it adds no bound.
+func prepare(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !isFast(ctx) {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, fastPrepare)
+}

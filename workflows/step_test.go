@@ -1,0 +1,54 @@
+package workflows_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+
+	"mailroom/activities"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/workflows"
+)
+
+// TestAttemptThatIsNotFastIsNoFailure: where the worker answers that a regular activity
+// has to make the attempt, that comes at once, and nobody is told of a wait.
+func TestAttemptThatIsNotFastIsNoFailure(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	s.deliver = func(ctx context.Context, _ int, _ contract.DeliverInput) (contract.DeliverResult, error) {
+		if activity.GetInfo(ctx).IsLocalActivity {
+			return contract.DeliverResult{}, activities.NotFast()
+		}
+		return contract.DeliverResult{Status: 200, Attempts: 1}, nil
+	}
+	e := env(t, s)
+	began := e.Now()
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	require.Equal(t, []contract.State{contract.Delivered}, s.calls.states())
+	require.Equal(t, 2, s.calls.steps["Deliver ticketing"])
+	require.Zero(t, e.Now().Sub(began), "no timer stands between the two")
+}
+
+// TestRegularFirstAttemptThatFailsWaitsVisibly: the attempt after a fast one that was
+// not allowed counts as the first.
+func TestRegularFirstAttemptThatFailsWaitsVisibly(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	s.deliver = func(ctx context.Context, n int, _ contract.DeliverInput) (contract.DeliverResult, error) {
+		switch {
+		case activity.GetInfo(ctx).IsLocalActivity:
+			return contract.DeliverResult{}, activities.NotFast()
+		case n < 3:
+			return contract.DeliverResult{}, failure(fault.DownstreamUnavailable, 0)
+		}
+		return contract.DeliverResult{Status: 200, Attempts: n}, nil
+	}
+	e := env(t, s)
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	require.Equal(t, []contract.State{contract.Retrying, contract.Processing, contract.Delivered}, s.calls.states())
+}
