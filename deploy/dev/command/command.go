@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	}
 	switch {
 	case name == "up" && flags.NArg() == 0:
-		_, err := up(ctx, place, *config, stdout)
+		_, _, err := up(ctx, place, *config, stdout)
 		return exitDone, err
 	case name == "dev" && flags.NArg() == 0:
 		return exitDone, dev(ctx, place, *config, stdout)
@@ -103,6 +103,8 @@ type place struct {
 	dir  string     // .dev
 	vars stack.Vars // the calling environment, then .env, then the defaults of development
 	own  stack.Vars // the calling environment alone
+
+	composeEnv bool // .env is made for Compose and left alone
 }
 
 func here(environ []string) (place, error) {
@@ -118,11 +120,25 @@ func here(environ []string) (place, error) {
 			return place{}, errors.New("this is not inside Mailroom's repository: change to it first")
 		}
 	}
+	return placeAt(dir, environ)
+}
+
+// placeAt returns the place of the repository whose root is dir.
+func placeAt(dir string, environ []string) (place, error) {
+	var err error
 	p := place{root: dir, dir: filepath.Join(dir, ".dev")}
 	if p.own, err = stack.Resolve(environ, "", nil); err != nil {
 		return place{}, err
 	}
-	p.vars, err = stack.Resolve(environ, filepath.Join(dir, ".env"), stack.DevDefaults())
+
+	dotenv := filepath.Join(dir, ".env")
+	if p.composeEnv, err = stack.ForCompose(dotenv); err != nil {
+		return place{}, err
+	}
+	if p.composeEnv {
+		dotenv = ""
+	}
+	p.vars, err = stack.Resolve(environ, dotenv, stack.DevDefaults())
 	return p, err
 }
 

@@ -37,9 +37,31 @@ func TestEveryMistakeOfAConfigurationIsInOneLine(t *testing.T) {
 	broken := strings.NewReplacer("path: /webhooks/email", "pth: /webhooks/email", "to: [ticketing]", "to: [nowhere]").Replace(string(text))
 	path := filepath.Join(t.TempDir(), "broken.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(broken), 0o600))
-	err = checkConfig(path, stack.DevDefaults().Get)
+	_, err = checkConfig(path, stack.DevDefaults().Get)
 	require.ErrorContains(t, err, "sources[0].pth")
 	require.ErrorContains(t, err, `"nowhere"`)
 	require.NotContains(t, err.Error(), "\n")
-	require.NoError(t, checkConfig("../mailroom.yaml", stack.DevDefaults().Get))
+	_, err = checkConfig("../mailroom.yaml", stack.DevDefaults().Get)
+	require.NoError(t, err)
+}
+
+// A .env written for Compose once changed the secrets of the local stack, so that
+// README's commands were answered 401.
+func TestEnvironmentOfComposeLeavesTheLocalStackAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	dotenv := filepath.Join(dir, ".env")
+	require.NoError(t, os.WriteFile(dotenv, []byte("POSTGRES_PASSWORD=p\nWEBHOOK_SECRET=of-compose\nOPERATOR_TOKEN=of-compose\n"), 0o600))
+	p, err := placeAt(dir, []string{"TICKETING_SECRET=of-the-caller"})
+	require.NoError(t, err)
+	require.True(t, p.composeEnv)
+	require.Equal(t, stack.DevDefaults().Get("WEBHOOK_SECRET"), p.vars.Get("WEBHOOK_SECRET"))
+	require.Equal(t, stack.DevDefaults().Get("OPERATOR_TOKEN"), p.vars.Get("OPERATOR_TOKEN"))
+	require.Equal(t, "of-the-caller", p.vars.Get("TICKETING_SECRET"))
+
+	require.NoError(t, os.WriteFile(dotenv, []byte("WEBHOOK_SECRET=my-own\n"), 0o600))
+	p, err = placeAt(dir, nil)
+	require.NoError(t, err)
+	require.False(t, p.composeEnv)
+	require.Equal(t, "my-own", p.vars.Get("WEBHOOK_SECRET"))
 }

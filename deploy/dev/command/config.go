@@ -7,13 +7,15 @@ import (
 	"mailroom/shared/config"
 )
 
-// checkConfig finds what is wrong with a configuration before anything is started.
-func checkConfig(path string, getenv func(string) string) error {
-	_, err := config.Load(path, getenv)
+// checkConfig reads a configuration and finds what is wrong with it before anything is
+// started.
+func checkConfig(path string, getenv func(string) string) (*config.File, error) {
+	file, err := config.Load(path, getenv)
 	var invalid *config.Invalid
 	if err == nil || !errors.As(err, &invalid) || len(invalid.Mistakes) == 0 {
-		return err
+		return file, err
 	}
+
 	var line string
 	for i, m := range invalid.Mistakes {
 		if i > 0 {
@@ -27,5 +29,5 @@ func checkConfig(path string, getenv func(string) string) error {
 		}
 		line += m.Text
 	}
-	return errors.New(line)
+	return nil, errors.New(line)
 }

@@ -19,34 +19,38 @@ import (
 const defaultConfig = "deploy/dev/mailroom.yaml"
 
 // up starts what does not run yet and says where it is.
-func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stack, error) {
+func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stack, tour.Operator, error) {
+	var who tour.Operator
 	console := stack.NewConsole(out)
 	unlock, err := lock(ctx, p, console)
 	if err != nil {
-		return nil, err
+		return nil, who, err
 	}
 	defer unlock()
-	config, err = p.config(config)
+	config, who, err = p.config(config)
 	if err != nil {
-		return nil, err
+		return nil, who, err
+	}
+	if p.composeEnv {
+		console.Say("NOTE: .env sets %s, so it is made for Compose: the local stack leaves it alone", stack.ComposeVariable)
 	}
 	options, err := p.options(ctx, config, console)
 	if err != nil {
-		return nil, err
+		return nil, who, err
 	}
 	s, err := stack.New(options)
 	if err != nil {
-		return nil, err
+		return nil, who, err
 	}
 	if err := sameConfig(s, config, console); err != nil {
-		return nil, err
+		return nil, who, err
 	}
 	console.Say("Mailroom's local stack (logs in %s):", p.show(filepath.Join(p.dir, "log")))
 	if err := s.Up(ctx); err != nil {
-		return nil, err
+		return nil, who, err
 	}
-	tour.Addresses(out, s, p.vars)
-	return s, nil
+	tour.Addresses(out, s, p.vars, who)
+	return s, who, nil
 }
 
 // lock keeps two commands from working on the same stack at once.
@@ -54,9 +58,9 @@ func lock(ctx context.Context, p place, console *stack.Console) (unlock func(), 
 	return stack.Lock(ctx, filepath.Join(p.dir, "lock"), "another up or down of this stack", console)
 }
 
-// config gives the absolute path of the configuration file, of which every
-// reference resolves.
-func (p place) config(path string) (string, error) {
+// config returns the absolute path of the configuration file, of which every
+// reference resolves, and the operator that it lists.
+func (p place) config(path string) (string, tour.Operator, error) {
 	switch {
 	case path != "":
 	case p.vars.Get("MAILROOM_CONFIG") != "":
@@ -66,12 +70,13 @@ func (p place) config(path string) (string, error) {
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return "", fmt.Errorf("find the configuration: %w", err)
+		return "", tour.Operator{}, fmt.Errorf("find the configuration: %w", err)
 	}
-	if err := checkConfig(path, p.vars.Get); err != nil {
-		return "", fmt.Errorf("the configuration %s cannot be used: %w", p.show(path), err)
+	file, err := checkConfig(path, p.vars.Get)
+	if err != nil {
+		return "", tour.Operator{}, fmt.Errorf("the configuration %s cannot be used: %w", p.show(path), err)
 	}
-	return path, nil
+	return path, tour.OperatorOf(file), nil
 }
 
 func (p place) options(ctx context.Context, config string, console *stack.Console) (stack.Options, error) {
@@ -161,11 +166,11 @@ func stop(ctx context.Context, p place, clean bool, console *stack.Console) erro
 func dev(ctx context.Context, p place, config string, out io.Writer) error {
 	ctx, cancel := whileParent(ctx)
 	defer cancel()
-	s, err := up(ctx, p, config, out)
+	s, who, err := up(ctx, p, config, out)
 	if err != nil {
 		return err
 	}
-	tour.Run(ctx, s, p.vars, out)
+	tour.Run(ctx, s, who, out)
 	_, _ = fmt.Fprintln(out)
 	return down(context.WithoutCancel(ctx), p, false, out)
 }

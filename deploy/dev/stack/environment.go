@@ -31,32 +31,56 @@ func DevDefaults() Vars {
 	}
 }
 
-// Resolve layers variables: the calling environment (as os.Environ gives it) is
+// ComposeVariable is what docker-compose.yml cannot do without and the local stack
+// never reads: the mark of a .env that is made for Compose.
+const ComposeVariable = "POSTGRES_PASSWORD"
+
+// ForCompose reports whether the file at dotenv, which need not exist, is made for
+// Compose. Its secrets are not those that README's commands use beside the local stack.
+func ForCompose(dotenv string) (bool, error) {
+	read, err := readDotEnv(dotenv)
+	_, found := read[ComposeVariable]
+	return found, err
+}
+
+// Resolve layers variables: the calling environment (as os.Environ returns it) is
 // asked first, then the file at dotenv, which need not exist, then defaults.
 func Resolve(environ []string, dotenv string, defaults Vars) (Vars, error) {
 	vars := maps.Clone(defaults)
 	if vars == nil {
 		vars = Vars{}
 	}
-	file, err := os.Open(dotenv) //nolint:gosec // the caller's own file
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", dotenv, err)
-	default:
-		defer func() { _ = file.Close() }()
-		read, err := parseDotEnv(file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", dotenv, err)
-		}
-		maps.Copy(vars, read)
+
+	read, err := readDotEnv(dotenv)
+	if err != nil {
+		return nil, err
 	}
+	maps.Copy(vars, read)
+
 	for _, pair := range environ {
 		if name, value, found := strings.Cut(pair, "="); found && name != "" {
 			vars[name] = value
 		}
 	}
 	return vars, nil
+}
+
+// readDotEnv returns what the file at path sets, nothing where there is none.
+func readDotEnv(path string) (Vars, error) {
+	file, err := os.Open(path) //nolint:gosec // the caller's own file
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	defer func() { _ = file.Close() }()
+
+	read, err := parseDotEnv(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return read, nil
 }
 
 // Get gives the variable, "" where it is not set.

@@ -26,11 +26,11 @@ const (
 )
 
 // Addresses says where the parts of a running stack are.
-func Addresses(out io.Writer, s *stack.Stack, vars stack.Vars) {
+func Addresses(out io.Writer, s *stack.Stack, vars stack.Vars, who Operator) {
 	lines := [][2]string{
 		{"webhook", s.IngressURL() + "/webhooks/email"},
-		{"console", s.OperatorURL() + "   token to sign in with: " + secret(vars, "OPERATOR_TOKEN")},
-		{"operator API", s.OperatorURL() + "/api/v1/emails   bearer token: " + secret(vars, "OPERATOR_TOKEN")},
+		{"console", s.OperatorURL() + "   token to sign in with: " + who.shown()},
+		{"operator API", s.OperatorURL() + "/api/v1/emails   bearer token: " + who.shown()},
 		{"Temporal Web UI", s.TemporalUI()},
 		{"MinIO console", s.S3Console() + "   user: " + vars.Get("S3_ACCESS_KEY") + "   password: " + secret(vars, "S3_SECRET_KEY")},
 		{"metrics", s.MetricsURL(stack.Ingress) + "   " + s.MetricsURL(stack.Worker)},
@@ -51,10 +51,10 @@ func secret(vars stack.Vars, name string) string {
 
 // Run sends the samples, shows how they fare and what to do next, and follows the
 // logs until the context ends. It says itself what goes wrong on the way.
-func Run(ctx context.Context, s *stack.Stack, vars stack.Vars, out io.Writer) {
+func Run(ctx context.Context, s *stack.Stack, who Operator, out io.Writer) {
 	sent := samples(time.Now())
 	follower := follow(s)
-	if err := show(ctx, s, vars, sent, out); err != nil && ctx.Err() == nil {
+	if err := show(ctx, s, who, sent, out); err != nil && ctx.Err() == nil {
 		_, _ = fmt.Fprintln(out, "The samples did not go through: "+stack.OneLine(err))
 	}
 	if ctx.Err() != nil {
@@ -64,39 +64,35 @@ func Run(ctx context.Context, s *stack.Stack, vars stack.Vars, out io.Writer) {
 	follower.run(ctx, out)
 }
 
-func show(ctx context.Context, s *stack.Stack, vars stack.Vars, sent []sample, out io.Writer) error {
+func show(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out io.Writer) error {
 	_, _ = fmt.Fprintf(out, "\nThree sample emails:\n  %-10s %-28s %-34s %s\n", "time", "email", "event id", "state")
 	for _, x := range sent {
 		if err := x.send(ctx, s); err != nil {
 			return err
 		}
 	}
-	states, err := watch(ctx, s, vars, sent, out)
+	states, err := watch(ctx, s, who, sent, out)
 	if err != nil {
 		return err
 	}
 	for _, x := range sent {
 		if states[x.id].Reason == contract.Infected {
-			whatNext(out, s, vars, x)
+			whatNext(out, s, who, x)
 		}
 	}
 	return nil
 }
 
 // whatNext says how a person decides about a held email.
-func whatNext(out io.Writer, s *stack.Stack, vars stack.Vars, held sample) {
+func whatNext(out io.Writer, s *stack.Stack, who Operator, held sample) {
 	workflow := contract.WorkflowID(contract.FirstSource, held.id)
-	token := ""
-	if vars.Get("OPERATOR_TOKEN") != stack.DevDefaults().Get("OPERATOR_TOKEN") {
-		token = `MAILROOM_TOKEN="$OPERATOR_TOKEN" `
-	}
 	_, _ = fmt.Fprintf(out, `
 %s is held. See why in the Temporal Web UI:
   %s/namespaces/default/workflows/%s
 Approve it there (Send a Signal: approve), or with either of:
   .dev/bin/temporal workflow signal --address %s --workflow-id %s --name approve --input '{"actor":"you","note":"checked"}'
   %s.dev/bin/mailctl emails approve %s --note "checked"
-`, held.id, s.TemporalUI(), url.PathEscape(workflow), s.Infra().Temporal, workflow, token, held.id)
+`, held.id, s.TemporalUI(), url.PathEscape(workflow), s.Infra().Temporal, workflow, who.prefix(), held.id)
 }
 
 // standing is what the operator API says of an email.
@@ -116,7 +112,7 @@ func (x standing) String() string {
 func (x standing) rests() bool { return x.State.Terminal() || x.State == contract.Quarantined }
 
 // watch prints a row for every change until all samples rest, or patience ends.
-func watch(ctx context.Context, s *stack.Stack, vars stack.Vars, sent []sample, out io.Writer) (map[string]standing, error) {
+func watch(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out io.Writer) (map[string]standing, error) {
 	console := stack.NewConsole(out)
 	defer console.Reassure(ctx)()
 	defer console.Await("the samples")()
@@ -129,7 +125,7 @@ func watch(ctx context.Context, s *stack.Stack, vars stack.Vars, sent []sample, 
 	for {
 		moving := 0
 		for _, x := range sent {
-			now, err := ask(ctx, s, vars, x.id)
+			now, err := ask(ctx, s, who, x.id)
 			if err != nil {
 				last = err
 			} else if now != known[x.id] {
@@ -151,14 +147,14 @@ func watch(ctx context.Context, s *stack.Stack, vars stack.Vars, sent []sample, 
 	}
 }
 
-func ask(ctx context.Context, s *stack.Stack, vars stack.Vars, id string) (standing, error) {
+func ask(ctx context.Context, s *stack.Stack, who Operator, id string) (standing, error) {
 	ctx, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.OperatorURL()+"/api/v1/emails/"+url.PathEscape(id), nil)
 	if err != nil {
 		return standing{}, fmt.Errorf("ask for %s: %w", id, err)
 	}
-	request.Header.Set("Authorization", "Bearer "+vars.Get("OPERATOR_TOKEN"))
+	request.Header.Set("Authorization", "Bearer "+who.token)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return standing{}, fmt.Errorf("ask for %s: %w", id, err)
