@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -187,20 +186,22 @@ func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string
 	return requestBody(ctx, in, key, manifest, message, s.deps.Links, s.deps.Now())
 }
 
-// note writes down how an attempt ended and gives its error. A call that was not
+// note writes down how an attempt ended and returns its error, which carries the wait
+// that the ledger tells of. A call that was not
 // made leaves its mark only as the time of the next attempt.
 func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery, status int, called bool, sendErr error) error {
-	f := fault.From(sendErr)
+	sendErr = delayed(ctx, sendErr)
+	f, next := fault.From(sendErr), s.deps.Now().Add(delayOf(sendErr))
 	if !called {
 		if !withheld(f) {
 			return fmt.Errorf("send to %s: %w", d.Destination, sendErr)
 		}
-		d.State, d.NextAttemptAt = ledger.Retrying, s.next(ctx, f)
+		d.State, d.NextAttemptAt = ledger.Retrying, next
 		if d.LastError == "" {
 			d.LastError = f.Public
 		}
 	} else {
-		s.settled(ctx, d, status, f)
+		s.settled(d, status, f, next)
 		logAttempt(ctx, e, d, f)
 	}
 	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
@@ -215,8 +216,8 @@ func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery
 	return nil
 }
 
-// settled fills d with how a call ended.
-func (s *Deliver) settled(ctx context.Context, d *ledger.Delivery, status int, f *fault.Error) {
+// settled fills d with how a call ended; next is when the next attempt comes, if any.
+func (s *Deliver) settled(d *ledger.Delivery, status int, f *fault.Error, next time.Time) {
 	d.LastStatus, d.LastError, d.NextAttemptAt = status, "", time.Time{}
 	if f == nil {
 		d.State, d.DeliveredAt = ledger.Delivered, s.deps.Now()
@@ -229,7 +230,7 @@ func (s *Deliver) settled(ctx context.Context, d *ledger.Delivery, status int, f
 	case !f.Temporary:
 		d.State = ledger.Rejected
 	default:
-		d.State, d.NextAttemptAt = ledger.Retrying, s.next(ctx, f)
+		d.State, d.NextAttemptAt = ledger.Retrying, next
 	}
 }
 
@@ -237,34 +238,6 @@ func (s *Deliver) settled(ctx context.Context, d *ledger.Delivery, status int, f
 func withheld(f *fault.Error) bool {
 	return f != nil && (f.Code == fault.BreakerOpen || f.Code == fault.Overloaded || f.Code == fault.DownstreamGone ||
 		f.Code == fault.DestinationPaused)
-}
-
-// next says when the next attempt is to be expected: after what f asks for, else
-// as the activity's retry policy has it.
-func (s *Deliver) next(ctx context.Context, f *fault.Error) time.Time {
-	wait := f.RetryAfter
-	if wait <= 0 {
-		wait = policyWait(ctx)
-	}
-	return s.deps.Now().Add(wait)
-}
-
-// policyWait is the retry policy's own wait after this attempt, as far as it is known.
-func policyWait(ctx context.Context) time.Duration {
-	if !activity.IsActivity(ctx) {
-		return time.Second
-	}
-	info := activity.GetInfo(ctx)
-	p := info.RetryPolicy
-	if info.IsLocalActivity || p == nil || p.InitialInterval <= 0 || info.Attempt < 1 {
-		return time.Second
-	}
-	wait := float64(p.InitialInterval) * math.Pow(max(p.BackoffCoefficient, 1), float64(info.Attempt-1))
-	longest := 100 * p.InitialInterval // the server's default
-	if p.MaximumInterval > 0 {
-		longest = p.MaximumInterval
-	}
-	return time.Duration(min(wait, float64(longest)))
 }
 
 // logAttempt writes the one line of an attempt.

@@ -107,7 +107,10 @@ func toTemporal(err error) error {
 		message = string(f.Code)
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !f.Temporary, Category: r.category}
-	if f.Temporary {
+	switch delay := delayOf(err); {
+	case delay > 0:
+		options.NextRetryDelay = delay
+	case f.Temporary:
 		options.NextRetryDelay = min(max(f.RetryAfter, r.delay), maxRetryDelay)
 	}
 	return temporal.NewApplicationErrorWithOptions(message, string(f.Code), options)
@@ -134,7 +137,7 @@ func settle(ctx context.Context, email contract.Email, err *error) {
 		*err = &f
 	}
 	logCause(ctx, email, *err)
-	*err = toTemporal(*err)
+	*err = toTemporal(delayed(ctx, *err))
 }
 
 // panicked makes a fault of a recovered panic: temporary at first, because the

@@ -106,6 +106,7 @@ var _ log.Logger = recorder{}
 type atAttempt struct {
 	interceptor.WorkerInterceptorBase
 	attempt   int32
+	policy    *temporal.RetryPolicy
 	heartbeat time.Duration
 	beats     chan struct{} // gets every heartbeat; nil: nobody asks
 }
@@ -130,7 +131,7 @@ type outbound struct {
 
 func (o *outbound) GetInfo(ctx context.Context) activity.Info {
 	info := o.Next.GetInfo(ctx)
-	info.Attempt, info.HeartbeatTimeout = o.a.attempt, o.a.heartbeat
+	info.Attempt, info.HeartbeatTimeout, info.RetryPolicy = o.a.attempt, o.a.heartbeat, o.a.policy
 	return info
 }
 
@@ -144,11 +145,16 @@ func (o *outbound) RecordHeartbeat(ctx context.Context, details ...any) {
 // runSettled runs body inside an activity and gives its error and the log.
 func runSettled(t *testing.T, attempt int32, body func(ctx context.Context) error) ([]string, error) {
 	t.Helper()
+	return runSettledAs(t, &atAttempt{attempt: attempt}, body)
+}
+
+func runSettledAs(t *testing.T, as *atAttempt, body func(ctx context.Context) error) ([]string, error) {
+	t.Helper()
 	var lines []string
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(recorder{&lines})
 	env := suite.NewTestActivityEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&atAttempt{attempt: attempt}}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{as}})
 	email := contract.Email{EventID: "evt-1", CorrelationID: "cor-1", Tenant: "acme", Source: "mailparse"}
 	run := func(ctx context.Context) (err error) {
 		defer settle(ctx, email, &err)

@@ -60,7 +60,7 @@ func (e *inboundEmail) tryEnrol(ctx workflow.Context, in contract.EnrolInput) (c
 	if err != nil && curable(err) {
 		w := e.wait(ctx, failed(stepEnrol, enrolOptions, err))
 		for err != nil && curable(err) {
-			err = lastingTry(ctx, stepEnrol, enrolOptions, askedWait(err), enrol.Enrol, in, &out)
+			err = lastingTry(ctx, stepEnrol, enrolOptions, askedWait(ctx, err), enrol.Enrol, in, &out)
 		}
 		e.resume(ctx, w)
 	}

@@ -26,9 +26,11 @@ type stepOptions struct {
 // long each time, up to the maximum of its class. A destination or an open
 // breaker may ask for a longer wait.
 const (
-	firstWait  = time.Second
-	maxWait    = 5 * time.Minute
-	longestAsk = time.Hour // the longest wait that a Retry-After may impose
+	firstWait = time.Second
+	maxWait   = 5 * time.Minute
+	// longestAsk is the longest wait that a failed attempt may ask for: an hour of a
+	// Retry-After, and what spreads the attempts.
+	longestAsk = time.Hour + time.Minute
 )
 
 // Budgets: how long a step may wait before a person is asked. They can be set

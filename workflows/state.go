@@ -200,7 +200,7 @@ func (e *inboundEmail) writeLedger(ctx workflow.Context) {
 			e.committing--
 		}
 		for err != nil && curable(err) {
-			err = lastingTry(ctx, "record", recordOptions, askedWait(err), ledger.Record, in.RecordInput, nil)
+			err = lastingTry(ctx, "record", recordOptions, askedWait(ctx, err), ledger.Record, in.RecordInput, nil)
 		}
 		if err != nil { // a bug: the ledger's row is stale, the email itself is not held up by it
 			workflow.GetLogger(ctx).Error("record the state of an email", "state", in.State, "error", err)

@@ -3,6 +3,7 @@ package workflows
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -39,7 +40,7 @@ func (e *inboundEmail) tries(ctx workflow.Context, name string, o stepOptions, a
 	err := firstTry(ctx, name, o, activity, first, out)
 	if err != nil && curable(err) {
 		w := e.wait(ctx, failed(name, o, err))
-		err = lastingTry(ctx, name, o, askedWait(err), activity, later, out)
+		err = lastingTry(ctx, name, o, askedWait(ctx, err), activity, later, out)
 		e.resume(ctx, w)
 	}
 	if err != nil {
@@ -53,7 +54,7 @@ func (e *inboundEmail) tries(ctx workflow.Context, name string, o stepOptions, a
 func quietTries(ctx workflow.Context, name string, o stepOptions, activity, in, out any) error {
 	err := firstTry(ctx, name, o, activity, in, out)
 	if err != nil && curable(err) && ctx.Err() == nil {
-		err = lastingTry(ctx, name, o, askedWait(err), activity, in, out)
+		err = lastingTry(ctx, name, o, askedWait(ctx, err), activity, in, out)
 	}
 	return err
 }
@@ -108,13 +109,17 @@ func curable(err error) bool {
 }
 
 // askedWait is how long the failed attempt asked to wait, at least firstWait and
-// at most longestAsk.
-func askedWait(err error) time.Duration {
+// at most longestAsk. One that asks for nothing has not ended by itself: it timed
+// out, perhaps with all that its worker had under way. Those come again spread over
+// a second, by their IDs.
+func askedWait(ctx workflow.Context, err error) time.Duration {
 	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
+	if errors.As(err, &app) && app.NextRetryDelay() > 0 {
 		return min(max(app.NextRetryDelay(), firstWait), longestAsk)
 	}
-	return firstWait
+	id := fnv.New32a()
+	_, _ = id.Write([]byte(workflow.GetInfo(ctx).WorkflowExecution.ID)) // never fails
+	return firstWait + time.Duration(id.Sum32()%1000)*time.Millisecond
 }
 
 // stepError is the failure of a step in our own words.
