@@ -75,6 +75,7 @@ type InspectDeps struct {
 	Ledger   VerdictLedger
 	Content  AttachmentReader
 	Messages MessageReader
+	Mail     MailOpener
 	Examiner Examiner
 	Scanner  Scanner
 	Now      func() time.Time // nil: time.Now
@@ -85,7 +86,8 @@ type Inspect struct{ deps InspectDeps }
 
 // NewInspect checks that nothing is missing.
 func NewInspect(deps InspectDeps) (*Inspect, error) {
-	if deps.Ledger == nil || deps.Content == nil || deps.Messages == nil || deps.Examiner == nil || deps.Scanner == nil {
+	if deps.Ledger == nil || deps.Content == nil || deps.Messages == nil || deps.Mail == nil ||
+		deps.Examiner == nil || deps.Scanner == nil {
 		return nil, errors.New("inspect: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -94,41 +96,48 @@ func NewInspect(deps InspectDeps) (*Inspect, error) {
 	return &Inspect{deps: deps}, nil
 }
 
-// Inspect gives every attachment a verdict, looks at the text of the mail as
-// well, and says what a person must see. It is idempotent on Email.ID: a repeat
-// looks again and overwrites. The scanner being away is an error, never a
-// verdict, and then no verdict of this mail is saved. An attachment that an edit
-// drops is not looked at any more: it keeps the verdict it has, and holds nothing.
+// Inspect gives every attachment a verdict, looks at the text of the mail and at the
+// raw mail as a whole, and says what a person must see: programs may take a mail
+// apart in different ways, so the worst of all views counts. It is idempotent on
+// Email.ID: a repeat looks again and overwrites. An unavailable scanner is an error,
+// never a verdict, and then no verdict of this mail is saved. An attachment that an
+// edit drops is not looked at any more: it keeps the verdict it has, and holds nothing.
 func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out contract.InspectResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 
 	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
 	if err != nil {
 		return out, fmt.Errorf("read manifest: %w", err)
 	}
-	look := inspection{deps: s.deps, examine: s.deps.Examiner.Begin(), total: len(manifest.Attachments), scanned: map[string]scan{}}
-	seen := make([]mail.Attachment, 0, len(manifest.Attachments))
-	out.Verdicts = make(map[mail.Verdict]int)
-	for i, a := range manifest.Attachments {
-		if manifest.Overlay != nil && overlay.Dropped(a, *manifest.Overlay) {
-			seen = append(seen, unlooked(a))
-			continue
-		}
-		a, err = look.attachment(ctx, i, a)
-		if err != nil {
-			return out, fmt.Errorf("inspect attachment %d: %w", i+1, err)
-		}
-		out.Verdicts[a.Verdict]++
-		seen = append(seen, a)
+	look := inspection{
+		deps: s.deps, examine: s.deps.Examiner.Begin(), total: len(manifest.Attachments), edit: manifest.Overlay,
+		scanned: map[string]scan{},
 	}
-	if err := look.text(ctx, manifest); err != nil {
+	raw := look.scanRaw(ctx, manifest)
+
+	seen, err := look.attachments(ctx, manifest.Attachments)
+	if err != nil {
+		return out, err
+	}
+	message, err := s.deps.Messages.Message(ctx, manifest)
+	if err != nil {
+		return out, fmt.Errorf("read message: %w", err)
+	}
+	if err := look.text(ctx, message); err != nil {
 		return out, fmt.Errorf("inspect text: %w", err)
 	}
+	if out.Inspected.RawView, err = look.raw(raw, manifest, message.Defects); err != nil {
+		return out, err
+	}
+	look.taint(seen)
+
 	if err := s.deps.Ledger.SaveVerdicts(ctx, in.Email.ID, seen); err != nil {
 		return out, fmt.Errorf("save verdicts: %w", err)
 	}
-	out.Holds = look.holds.list()
+	out.Holds, out.Verdicts = look.holds.list(), look.count(seen)
 	if look.used {
 		out.Inspected.Scanner, out.Inspected.Database = s.deps.Scanner.Using(ctx)
 	}
@@ -155,9 +164,44 @@ type inspection struct {
 	deps    InspectDeps
 	examine func(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error)
 	total   int
+	edit    *contract.Edit  // nil: none
 	scanned map[string]scan // by SHA-256: the same bytes are scanned once a mail
 	holds   holds
-	used    bool // the scanner has looked at something
+	used    bool  // the scanner has looked at something
+	tainted *scan // what was found in the raw mail that no part explains; nil: nothing
+}
+
+// attachments gives each attachment its type and verdict.
+func (l *inspection) attachments(ctx context.Context, list []mail.Attachment) ([]mail.Attachment, error) {
+	seen := make([]mail.Attachment, 0, len(list))
+	for i, a := range list {
+		if l.dropped(a) {
+			seen = append(seen, unlooked(a))
+			continue
+		}
+		a, err := l.attachment(ctx, i, a)
+		if err != nil {
+			return nil, fmt.Errorf("inspect attachment %d: %w", i+1, err)
+		}
+		seen = append(seen, a)
+	}
+	return seen, nil
+}
+
+// dropped reports whether an edit drops a.
+func (l *inspection) dropped(a mail.Attachment) bool {
+	return l.edit != nil && overlay.Dropped(a, *l.edit)
+}
+
+// count counts the verdicts on the attachments that were looked at.
+func (l *inspection) count(seen []mail.Attachment) map[mail.Verdict]int {
+	verdicts := make(map[mail.Verdict]int)
+	for _, a := range seen {
+		if !l.dropped(a) {
+			verdicts[a.Verdict]++
+		}
+	}
+	return verdicts
 }
 
 // attachment gives a its type and verdict.
@@ -287,11 +331,7 @@ func verdictOf(found []contract.Hold) mail.Verdict {
 }
 
 // text has the readable parts of the mail scanned, in one go.
-func (l *inspection) text(ctx context.Context, manifest *ledger.Manifest) error {
-	message, err := l.deps.Messages.Message(ctx, manifest)
-	if err != nil {
-		return fmt.Errorf("read message: %w", err)
-	}
+func (l *inspection) text(ctx context.Context, message *mail.Message) error {
 	if message.Text == "" && message.HTML == "" {
 		return nil
 	}
@@ -337,6 +377,11 @@ func (h *holds) add(reason contract.Reason, detail string) {
 	}
 	h.order = append(h.order, reason)
 	h.first[reason] = detail
+}
+
+func (h *holds) has(reason contract.Reason) bool {
+	_, ok := h.first[reason]
+	return ok
 }
 
 func (h *holds) list() []contract.Hold {

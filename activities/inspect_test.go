@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,8 +28,10 @@ type inspected struct {
 	manifest *ledger.Manifest
 	message  mail.Message
 	content  map[string][]byte // by SHA-256
+	mails    map[string][]byte // raw mails by key
 	saved    []mail.Attachment
 	saves    int
+	mu       sync.Mutex
 	scans    [][]byte
 	scanner  activities.Scanner
 	scanErr  error
@@ -42,7 +45,7 @@ func newInspected(t *testing.T) *inspected {
 	examiner, err := inspection.New(inspection.Config{MaxSize: 1 << 20})
 	require.NoError(t, err)
 	return &inspected{
-		manifest: &ledger.Manifest{EmailID: 7}, content: map[string][]byte{},
+		manifest: &ledger.Manifest{EmailID: 7}, content: map[string][]byte{}, mails: map[string][]byte{},
 		scanner: scanner, examiner: examiner,
 	}
 }
@@ -89,7 +92,9 @@ func (m *inspected) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string
 	if err != nil {
 		return "", "", err
 	}
+	m.mu.Lock()
 	m.scans = append(m.scans, content)
+	m.mu.Unlock()
 	if m.scanErr != nil {
 		return "", "", m.scanErr
 	}
@@ -100,7 +105,7 @@ func (*inspected) Using(context.Context) (string, string) { return "ClamAV 1.0.7
 
 func (m *inspected) inspect(t *testing.T) (contract.InspectResult, error) {
 	t.Helper()
-	s, err := activities.NewInspect(activities.InspectDeps{Ledger: m, Content: m, Messages: m, Examiner: m.examiner, Scanner: m, Now: noon})
+	s, err := activities.NewInspect(activities.InspectDeps{Ledger: m, Content: m, Messages: m, Mail: m, Examiner: m.examiner, Scanner: m, Now: noon})
 	require.NoError(t, err)
 	return s.Inspect(t.Context(), contract.InspectInput{Email: contract.Email{ID: m.manifest.EmailID}})
 }
@@ -115,11 +120,11 @@ func TestInspectTellsWhatItUsed(t *testing.T) {
 	m := newInspected(t)
 	got, err := m.inspect(t)
 	require.NoError(t, err)
-	require.Equal(t, contract.Inspected{AtUnixMilli: at}, got.Inspected)
+	require.Equal(t, contract.Inspected{AtUnixMilli: at, RawView: contract.RawAbsent}, got.Inspected)
 	m.message.Text = "text"
 	got, err = m.inspect(t)
 	require.NoError(t, err)
-	want := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500", AtUnixMilli: at}
+	want := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500", AtUnixMilli: at, RawView: contract.RawAbsent}
 	require.Equal(t, want, got.Inspected)
 	m = newInspected(t)
 	m.attach([]byte("minutes"))

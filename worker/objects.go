@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"mailroom/shared/blob"
@@ -26,6 +27,11 @@ func (o objects) Body(ctx context.Context, key string, limit int64, sha256hex st
 // Attachment implements activities.AttachmentReader.
 func (o objects) Attachment(ctx context.Context, a mail.Attachment, limit int64) ([]byte, error) {
 	return o.store.ReadAll(ctx, blob.Attachments, a.Key, limit, a.SHA256)
+}
+
+// OpenMail implements activities.MailOpener.
+func (o objects) OpenMail(ctx context.Context, key string) (io.ReadCloser, error) {
+	return o.store.Get(ctx, blob.Raw, key)
 }
 
 // PutRaw implements activities.ObjectWriter.

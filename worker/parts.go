@@ -81,7 +81,7 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 		return nil, fmt.Errorf("attachments: %w", err)
 	}
 	p.inspect, err = activities.NewInspect(activities.InspectDeps{
-		Ledger: recent, Content: o, Messages: o, Examiner: examiner, Scanner: scan,
+		Ledger: recent, Content: o, Messages: o, Mail: o, Examiner: examiner, Scanner: scan,
 	})
 	if err != nil {
 		return nil, err

@@ -148,7 +148,7 @@ func (c *Client) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, e
 func classify(text string, whole bool) (mail.Verdict, string, error) {
 	if strings.HasSuffix(strings.TrimSuffix(text, " ERROR"), "size limit exceeded.") ||
 		strings.HasSuffix(strings.TrimSuffix(text, " ERROR"), "size limit exceeded") {
-		return mail.Unscannable, "larger than the scanner accepts", nil
+		return mail.Unscannable, mail.TooLargeToScan, nil
 	}
 	said, ok := strings.CutPrefix(text, "stream: ")
 	if !ok {

@@ -65,7 +65,7 @@ func (b *BuiltIn) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, 
 		return "", "", fmt.Errorf("read what to scan: %w", err)
 	}
 	if len(content) > maxBuiltIn {
-		return mail.Unscannable, fmt.Sprintf("larger than %d bytes", maxBuiltIn), nil
+		return mail.Unscannable, mail.TooLargeToScan, nil
 	}
 	if err := b.look(bytes.NewReader(content)); err != nil {
 		return verdict(outcome{}, err)

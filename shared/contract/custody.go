@@ -15,7 +15,19 @@ type Inspected struct {
 	Scanner     string `json:"scanner,omitempty"`
 	Database    string `json:"database,omitempty"`
 	AtUnixMilli int64  `json:"at_unix_milli,omitempty"`
+	// RawView is what came of the raw mail; empty: from before it was scanned.
+	RawView RawView `json:"raw_view,omitempty"`
 }
+
+// RawView says what came of scanning the raw mail as a whole, beside each of its
+// parts: the scanner's verdict on it (mail.Verdict), or why there is none.
+type RawView string
+
+// The raw views without a verdict: the parts alone were scanned.
+const (
+	RawAbsent   RawView = "absent"    // the event came without the raw mail
+	RawTooLarge RawView = "too_large" // it is larger than the scanner takes, and the parser noted no defect
+)
 
 // Routed says by which version of the rules an email was routed, and when.
 type Routed struct {

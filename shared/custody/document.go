@@ -81,6 +81,7 @@ type Inspected struct {
 	At       *time.Time `json:"at"`
 	Scanner  string     `json:"scanner"`
 	Database string     `json:"database"`
+	RawView  string     `json:"raw_view,omitempty"` // what came of the raw mail as a whole; as contract.RawView
 }
 
 // Routed says which rules chose the destinations.

@@ -49,6 +49,7 @@ func (Decoder) Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract
 			e.Message, e.Attachments, received, parsed = mailed.Message, mailed.Attachments, mailed.Received, true
 		} else {
 			holds = append(holds, hold(contract.MIMEMalformed, malformed(err)))
+			e.Message.Defects = append(e.Message.Defects, malformed(err))
 		}
 	}
 	if !parsed {

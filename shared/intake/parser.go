@@ -7,7 +7,7 @@ import (
 
 // behaviour counts the ways in which this package and those behind it have read
 // mail. Whoever changes what is made of the same body counts it up.
-const behaviour = 1
+const behaviour = 2
 
 // library is what takes MIME apart, whose version is part of the parser's name.
 const library = "github.com/jhillyerd/enmime/v2"

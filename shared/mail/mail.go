@@ -50,6 +50,10 @@ type Message struct {
 	Text      string    `json:"text,omitempty"`
 	HTML      string    `json:"html,omitempty"`
 	Headers   []Header  `json:"headers,omitempty"`
+	// Defects are what the parser read in spite of a violation of the standard that
+	// another program may read differently: sentences without mail content, in no
+	// particular order. They tell nothing of a mail that has none.
+	Defects []string `json:"defects,omitempty"`
 }
 
 // Attachment is one part of a mail that is not its text. What the sender
@@ -124,6 +128,10 @@ const (
 	Suspicious  Verdict = "suspicious"
 	Unscannable Verdict = "unscannable"
 )
+
+// TooLargeToScan is the signature beside Unscannable when content is longer than
+// the scanner takes at all, so that it has looked at none of it.
+const TooLargeToScan = "larger than the scanner accepts"
 
 // Recipients lists the addresses the mail was sent to, the most trustworthy
 // source first: the SMTP envelope; else the mailbox named by the provider; else

@@ -154,10 +154,14 @@ func attachment(e *entity, name string, content []byte) mail.Attachment {
 	if content == nil {
 		content = []byte{}
 	}
+	declared := clean(e.mediaType)
+	if e.undeclared { // nothing was claimed that the content could contradict
+		declared = ""
+	}
 	sum := sha256.Sum256(content)
 	return mail.Attachment{
 		Filename:     filename.Clean(name, e.mediaType),
-		ContentType:  clean(e.mediaType),
+		ContentType:  declared,
 		ContentID:    clean(strings.Trim(e.get("content-id"), "<> \t")),
 		DeclaredSize: -1,
 		Content:      content,

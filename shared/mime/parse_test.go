@@ -167,6 +167,24 @@ func TestDelimiterIsAWholeLine(t *testing.T) {
 	require.Equal(t, "see --b\nand --b--\n --b", result(t, []byte(raw)).Message.Text)
 }
 
+// What cannot be read as a media type declares nothing that an archive could contradict.
+func TestAnUnreadableTypeDeclaresNothing(t *testing.T) {
+	t.Parallel()
+	for declared, want := range map[string]string{
+		"Content-Type: ZIP\n": "", "Content-Type: \n": "", "": "", "Content-Type: \"\"; name=a.zip\n": "",
+		"Content-Type: text/plain\n": "text/plain", "Content-Type: Application/Zip\n": "application/zip",
+	} {
+		raw := "Content-Type: multipart/mixed; boundary=b\n\n--b\n" + declared +
+			"Content-Disposition: attachment; filename=a.zip\n\nPK\n--b--\n"
+		got := result(t, []byte(raw))
+		require.Len(t, got.Attachments, 1, declared)
+		require.Equal(t, want, got.Attachments[0].ContentType, declared)
+		require.Equal(t, "a.zip", got.Attachments[0].Filename, declared)
+	}
+	got := result(t, []byte("Content-Type: text\n\nstill text to read"))
+	require.Equal(t, "still text to read", got.Message.Text)
+}
+
 func ExampleParse() {
 	parsed, err := Parse([]byte("From: Jane <jane@sender.example>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nHello\r\n"))
 	if err != nil {

@@ -24,7 +24,8 @@ var boundaryParam = regexp.MustCompile(`(?i)boundary\s*=\s*"?([^";]+)"?`)
 type entity struct {
 	fields      []field
 	body        []byte
-	mediaType   string // lower case, without parameters
+	mediaType   string // lower case, without parameters; implied where it is not declared
+	undeclared  bool   // text/plain stands in for a media type that is missing or cannot be read
 	params      map[string]string
 	disposition string // lower case
 	dispParams  map[string]string
@@ -56,7 +57,7 @@ func (t *tree) read(raw []byte, implied string, level int) (*entity, error) {
 		return nil, err
 	}
 	if !strings.Contains(e.mediaType, "/") {
-		e.mediaType = implied
+		e.mediaType, e.undeclared = implied, implied == "text/plain"
 	}
 	return e, t.descend(e, level)
 }

@@ -84,7 +84,7 @@ func readRecord(ctx context.Context, tx pgx.Tx, emailID int64, r *custody.Record
 		email = `
 SELECT event_id, source, tenant, workflow_id, correlation_id, message_id, received_at, now(), state, reason, closed_at,
        encode(body_sha256, 'hex'), size, mime_key, verified_scheme, verified_key, verified_ref, stored_at, parser,
-       inspected_at, scanner, scanner_database, routed_at, rules_version, routes
+       inspected_at, scanner, scanner_database, raw_view, routed_at, rules_version, routes
   FROM emails WHERE id = @id`
 		attachments = `
 SELECT filename, sha256, size, content_type, detected_type, verdict, signature
@@ -107,7 +107,7 @@ SELECT d.decided_at, d.action, d.actor, d.via, d.note, d.reason, d.state_before,
 		return absent(row.Scan(&r.EventID, &r.Source, &r.Tenant, &r.WorkflowID, &r.CorrelationID, &r.MessageID, &r.ReceivedAt,
 			&r.ExportedAt, &r.State, &r.Reason, &r.ClosedAt, &r.Raw.SHA256, &r.Raw.Size, &mimeKey,
 			&r.Verified.Scheme, &r.Verified.Key, &r.Verified.Ref, &r.Stored.At, &r.Stored.Parser,
-			&r.Inspected.At, &r.Inspected.Scanner, &r.Inspected.Database, &r.Routed.At, &r.Routed.Rules, &r.Routed.Routes))
+			&r.Inspected.At, &r.Inspected.Scanner, &r.Inspected.Database, &r.Inspected.RawView, &r.Routed.At, &r.Routed.Rules, &r.Routed.Routes))
 	})
 	r.Attachments, r.Deliveries = []custody.Attachment{}, []custody.Delivery{}
 	r.Decisions, r.States = []custody.Decision{}, []custody.StateChange{}

@@ -51,7 +51,7 @@ func TestTimeline(t *testing.T) {
 	}))
 	// What the database's own clock wrote is put among the rest.
 	execute(t, url, `UPDATE emails SET stored_at = to_timestamp(1790000000.130)`)
-	inspected := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500 of 2026-11-24", AtUnixMilli: at(10)}
+	inspected := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500 of 2026-11-24", AtUnixMilli: at(10), RawView: "clean"}
 	routed := contract.Routed{Rules: "0a1b2c3d", AtUnixMilli: at(1020)}
 	for _, in := range []contract.RecordInput{
 		{Sequence: 1, State: contract.Quarantined, Reason: contract.Infected, Detail: "attachment 2 of 2 is infected", AtUnixMilli: at(11), Inspected: inspected},
@@ -78,7 +78,7 @@ func TestTimeline(t *testing.T) {
 		"received | Received | 4 bytes, SHA-256 230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5",
 		"verified | Verified | timestamp-hmac with key 2 (env:WEBHOOK_SECRET)",
 		"stored | Stored | 2 attachments; mailroom/1 enmime v2.3.0",
-		"inspected | Inspected | 1 clean, 1 infected; ClamAV 1.0.7; 27500 of 2026-11-24",
+		"inspected | Inspected | 1 clean, 1 infected; raw mail clean; ClamAV 1.0.7; 27500 of 2026-11-24",
 		"held | Held | infected: attachment 2 of 2 is infected",
 		"decision | Decided: approve (infected) | a test file by anna api",
 		"routed | Routed | support; rules 0a1b2c3d",

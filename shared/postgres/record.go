@@ -23,6 +23,7 @@ UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence =
        state_since = @at::timestamptz,
        scanner = CASE WHEN @inspected_at::timestamptz IS NULL THEN scanner ELSE @scanner END,
        scanner_database = CASE WHEN @inspected_at::timestamptz IS NULL THEN scanner_database ELSE @scanner_database END,
+       raw_view = CASE WHEN @inspected_at::timestamptz IS NULL THEN raw_view ELSE @raw_view END,
        inspected_at = coalesce(@inspected_at::timestamptz, inspected_at),
        rules_version = CASE WHEN @routed_at::timestamptz IS NULL THEN rules_version ELSE @rules END,
        routed_at = coalesce(@routed_at::timestamptz, routed_at),
@@ -76,6 +77,7 @@ ON CONFLICT DO NOTHING`
 		"detail": clean(in.Detail), "closed_at": nil,
 		"routes": cleanAll(in.Routes), "at": at, "missing": in.Missing,
 		"scanner": clean(in.Inspected.Scanner), "scanner_database": clean(in.Inspected.Database),
+		"raw_view":     string(in.Inspected.RawView),
 		"inspected_at": milli(in.Inspected.AtUnixMilli), "rules": clean(in.Routed.Rules), "routed_at": milli(in.Routed.AtUnixMilli),
 	}
 	if in.State.Terminal() {

@@ -21,7 +21,7 @@ func (db *DB) Timeline(ctx context.Context, emailID int64) ([]ledger.TimelineEnt
 	const (
 		email = `
 SELECT size, encode(body_sha256, 'hex'), received_at, verified_scheme, verified_key, verified_ref, parser, stored_at,
-       scanner, scanner_database, inspected_at, routes, rules_version, routed_at, state, closed_at
+       scanner, scanner_database, raw_view, inspected_at, routes, rules_version, routed_at, state, closed_at
   FROM emails WHERE id = @id`
 		verdicts = `SELECT verdict, count(*) FROM attachments WHERE email_id = @id GROUP BY verdict ORDER BY verdict`
 		attempts = `
@@ -72,6 +72,7 @@ type steps struct {
 	ref                                     string
 	parser                                  string
 	scanner, database                       string
+	rawView                                 contract.RawView
 	routes                                  []string
 	rules                                   string
 	storedAt, inspectedAt, routedAt, closed *time.Time
@@ -82,7 +83,7 @@ type steps struct {
 
 func (s *steps) scan(row pgx.Row) error {
 	return row.Scan(&s.size, &s.hash, &s.receivedAt, &s.scheme, &s.key, &s.ref, &s.parser, &s.storedAt,
-		&s.scanner, &s.database, &s.inspectedAt, &s.routes, &s.rules, &s.routedAt, &s.state, &s.closed)
+		&s.scanner, &s.database, &s.rawView, &s.inspectedAt, &s.routes, &s.rules, &s.routedAt, &s.state, &s.closed)
 }
 
 func (s *steps) scanVerdicts(rows pgx.Rows) error {
@@ -122,12 +123,26 @@ func (s *steps) entries() []ledger.TimelineEntry {
 		out = append(out, ledger.TimelineEntry{At: *at, Kind: kind, Title: title, Detail: strings.Join(details, "; ")})
 	}
 	add(s.storedAt, ledger.TimeStored, "Stored", amount(s.attachments, "attachment"), s.parser)
-	add(s.inspectedAt, ledger.TimeInspected, "Inspected", strings.Join(s.verdicts, ", "), s.scanner, s.database)
+	add(s.inspectedAt, ledger.TimeInspected, "Inspected", strings.Join(s.verdicts, ", "), rawView(s.rawView), s.scanner, s.database)
 	add(s.routedAt, ledger.TimeRouted, "Routed", strings.Join(s.routes, ", "), prefixed("rules ", s.rules))
 	if s.state == contract.Delivered {
 		add(s.closed, ledger.TimeClosed, "Delivered")
 	}
 	return out
+}
+
+// rawView says what came of the raw mail as a whole.
+func rawView(v contract.RawView) string {
+	switch v {
+	case "":
+		return ""
+	case contract.RawAbsent:
+		return "no raw mail came, the parts were scanned"
+	case contract.RawTooLarge:
+		return "raw mail larger than the scanner takes, its parts were scanned"
+	default:
+		return "raw mail " + string(v)
+	}
 }
 
 func amount(n int, noun string) string {

@@ -169,6 +169,7 @@ func clamdConfig(dir, signatures string, port int) string {
 		"MaxScanSize 256M",
 		"AlertExceedsMax yes",
 		"AlertEncrypted yes",
+		"PhishingScanURLs no",
 		"",
 	}, "\n")
 }
