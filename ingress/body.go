@@ -8,46 +8,61 @@ import (
 	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 
+	"mailroom/ingress/guard"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
 )
 
 // Where a body is kept while it is looked at: up to inlineMax in memory of its own,
 // up to memoryMax in one of memoryBuffers shared buffers, else in one of spoolFiles
-// temporary files.
+// temporary files. The crowd shares buffers and files out by address; strangerBodies
+// is what one stranger may hold of each.
 const (
 	inlineMax     = postgres.MaxInline
 	memoryMax     = 1 << 20
 	memoryBuffers = 24
 	memoryCopies  = 24
 	spoolFiles    = 64
-	chunkSize     = 32 << 10
+
+	strangerBodies = 4
+
+	chunkSize = 32 << 10
 )
 
-// intake reads request bodies and bounds what they take, all together.
+// intake reads request bodies. What they take is counted by the visit that each
+// belongs to.
 type intake struct {
 	dir    string
-	memory slots
-	files  slots
-	copies slots        // bodies that are copied because the object store is away
-	room   atomic.Int64 // bytes that spool files may still take
-	large  sync.Pool    // *[]byte of memoryMax
-	chunks sync.Pool    // *[]byte of chunkSize
+	copies slots     // bodies that are copied because the object store is away
+	large  sync.Pool // *[]byte of memoryMax
+	chunks sync.Pool // *[]byte of chunkSize
 }
 
-func newIntake(dir string, spool int64) *intake {
-	in := &intake{
+func newIntake(dir string) *intake {
+	return &intake{
 		dir:    dir,
-		memory: make(slots, memoryBuffers),
-		files:  make(slots, spoolFiles),
 		copies: make(slots, memoryCopies),
 		large:  sync.Pool{New: func() any { b := make([]byte, memoryMax); return &b }},
 		chunks: sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }},
 	}
-	in.room.Store(spool)
-	return in
+}
+
+// shares says how the requests of the ingress share what it has. spool is what all
+// spool files may hold together, largest the largest body that a source takes: a
+// stranger can send one of that size even where half of the spool is less.
+func shares(spool, largest int64) map[guard.Pool]guard.Share {
+	bytes := guard.Half(spool, max(spool/8, largest))
+	bytes.Strangers = max(bytes.Strangers, largest)
+	connections := guard.Half(guard.MaxConnections, guard.MaxPerStranger)
+	connections.Known = guard.MaxPerAddress
+	return map[guard.Pool]guard.Share{
+		guard.Places:      guard.Half(maxInFlight, guard.MaxStrangers),
+		guard.Buffers:     guard.Half(memoryBuffers, strangerBodies),
+		guard.Files:       guard.Half(spoolFiles, strangerBodies),
+		guard.Spool:       bytes,
+		guard.Connections: connections,
+	}
 }
 
 // slots is a number of things that may be in use at once.
@@ -67,24 +82,25 @@ func (s slots) give() { <-s }
 // body is one request body, read to its end. Close gives back what it holds.
 type body struct {
 	in     *intake
+	visit  *guard.Visit
 	size   int64
 	sum    [sha256.Size]byte
 	inline []byte  // the whole body up to inlineMax; never reused, so that others may keep it
 	buffer *[]byte // the whole body up to memoryMax
 	file   *os.File
-	onDisk int64 // bytes that file takes of the intake's room
+	onDisk int64 // bytes that file takes of the spool
 	copied bool  // takes one of the intake's copies
 	torn   bool  // somebody may still read buffer: it must not be used again
 }
 
-// read takes a body of at most limit bytes and writes every byte to verifier as it
-// comes. declared is the Content-Length, -1 where there is none; it takes no place,
-// because who declares has sent nothing yet.
-func (in *intake) read(r io.Reader, declared, limit int64, verifier io.Writer) (_ *body, err error) {
+// read takes a body of at most limit bytes for visit and writes every byte to
+// verifier as it comes. declared is the Content-Length, -1 where there is none; it
+// takes no place, because a sender that declares has sent nothing yet.
+func (in *intake) read(visit *guard.Visit, r io.Reader, declared, limit int64, verifier io.Writer) (_ *body, err error) {
 	if declared > limit {
 		return nil, tooLarge(limit)
 	}
-	b := &body{in: in}
+	b := &body{in: in, visit: visit}
 	defer func() {
 		if err != nil {
 			b.Close()
@@ -152,7 +168,7 @@ func (b *body) makeRoom(total int64) error {
 	if total <= inlineMax || b.file != nil || (b.buffer != nil && total <= memoryMax) {
 		return nil
 	}
-	if total <= memoryMax && b.in.memory.take() {
+	if total <= memoryMax && b.visit.Take(guard.Buffers, 1) {
 		b.buffer = b.in.large.Get().(*[]byte)
 		copy(*b.buffer, b.inline)
 		b.inline = nil
@@ -164,12 +180,12 @@ func (b *body) makeRoom(total int64) error {
 // spool moves the body to a temporary file that only this process can read and
 // that has no name: whatever happens, it is gone when the process is.
 func (b *body) spool() error {
-	if !b.in.files.take() {
+	if !b.visit.Take(guard.Files, 1) {
 		return fault.New(fault.Overloaded, "too many large bodies are being received at the moment")
 	}
 	file, err := os.CreateTemp(b.in.dir, "mailroom-body-*") // mode 0600
 	if err != nil {
-		b.in.files.give()
+		b.visit.Give(guard.Files, 1)
 		return spoolFault("create", err)
 	}
 	b.file = file
@@ -188,11 +204,10 @@ func (b *body) spool() error {
 	return nil
 }
 
-// write adds to the file what the intake has room for.
+// write adds to the file what the spool has room for.
 func (b *body) write(piece []byte) error {
-	if b.in.room.Add(-int64(len(piece))) < 0 {
-		b.in.room.Add(int64(len(piece)))
-		return spoolFault("write", errors.New("all spool files together are at their bound"))
+	if !b.visit.Take(guard.Spool, int64(len(piece))) {
+		return spoolFault("write", errors.New("the spool files that this sender may use are at their bound"))
 	}
 	b.onDisk += int64(len(piece))
 	if _, err := b.file.Write(piece); err != nil {
@@ -247,8 +262,8 @@ func (b *body) Close() {
 	if b.file != nil {
 		_ = b.file.Close() // it has no name and nothing was promised about its content
 		b.file = nil
-		b.in.room.Add(b.onDisk)
-		b.in.files.give()
+		b.visit.Give(guard.Spool, b.onDisk)
+		b.visit.Give(guard.Files, 1)
 	}
 	if b.copied {
 		b.copied = false
@@ -264,5 +279,5 @@ func (b *body) releaseBuffer() {
 		b.in.large.Put(b.buffer)
 	}
 	b.buffer = nil
-	b.in.memory.give()
+	b.visit.Give(guard.Buffers, 1)
 }

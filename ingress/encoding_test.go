@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/guard"
 	"mailroom/shared/fault"
 )
 
@@ -215,20 +216,20 @@ func TestDecodedBomb(t *testing.T) { //nolint:paralleltest // see above
 		codingGzip:    {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255},
 		codingDeflate: {0x78, 0x9c},
 	} {
-		in := newIntake(t.TempDir(), 1<<30)
+		in := openIntake(t, 1<<30)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		encoded := &counted64{r: bomb(t, header)}
 		d, err := decoded(encoded, coding)
 		require.NoError(t, err)
-		_, err = in.read(d, -1, limit, sha256.New())
+		_, err = in.take(d, -1, limit, sha256.New())
 		runtime.ReadMemStats(&after)
 		require.True(t, fault.Is(err, fault.BodyTooLarge), "%s: %v", coding, err)
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20), "%s", coding)
 		require.Less(t, encoded.n, int64(64<<10), "%s: no more is read than the limit takes", coding)
 		require.NoError(t, d.Close())
-		require.Empty(t, in.files)
-		require.Empty(t, in.memory)
+		require.Zero(t, in.held(guard.Files))
+		require.Zero(t, in.held(guard.Buffers))
 	}
 }
 

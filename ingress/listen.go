@@ -28,18 +28,13 @@ func (p *program) listen(ctx context.Context, env config.Env, group *errgroup.Gr
 		if err != nil {
 			return err
 		}
-		limited, err := guard.LimitListener(ln, guard.MaxConnections, guard.MaxPerAddress, p.server.proxies)
-		if err != nil {
-			return err
-		}
+		limited := guard.LimitListener(ln, p.server.crowd)
 		limits = append(limits, limited)
 		public = append(public, Listener{Listener: limited, TLS: at.tls})
 		p.logger.Info("ingress.listening", slog.String("address", ln.Addr().String()), slog.Bool("tls", at.tls))
 	}
-	for _, c := range newConnectionMetrics(limits) {
-		if err := p.registry.Register(c); err != nil {
-			return fmt.Errorf("register metrics: %w", err)
-		}
+	if err := p.registry.Register(newConnectionMetrics(limits)); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	own, err := listen(ctx, closing, env.OperatorListen)
 	if err != nil {

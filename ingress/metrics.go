@@ -139,27 +139,46 @@ func (m certificateMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.failing, prometheus.GaugeValue, failing)
 }
 
-// newConnectionMetrics shows how many connections the public listeners have, and
-// how many were one too many.
-func newConnectionMetrics(listeners []*guard.LimitedListener) []prometheus.Collector {
-	return []prometheus.Collector{
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "mailroom_connections", Help: "Open connections of the public listeners.",
-		}, func() float64 {
-			n := 0
-			for _, l := range listeners {
-				n += l.Open()
-			}
-			return float64(n)
-		}),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "mailroom_connections_refused_total", Help: "Connections closed at once because there were too many.",
-		}, func() float64 {
-			var n uint64
-			for _, l := range listeners {
-				n += l.Refused()
-			}
-			return float64(n)
-		}),
+// newConnectionMetrics shows how many connections were one too many.
+func newConnectionMetrics(listeners []*guard.LimitedListener) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mailroom_connections_refused_total", Help: "Connections closed at once because there were too many.",
+	}, func() float64 {
+		var n uint64
+		for _, l := range listeners {
+			n += l.Refused()
+		}
+		return float64(n)
+	})
+}
+
+// crowdMetrics shows what requests and connections hold, and how many had to give
+// their place to another stranger.
+type crowdMetrics struct{ crowd *guard.Crowd }
+
+var (
+	heldDesc = prometheus.NewDesc("mailroom_held",
+		"What known addresses and strangers hold of what requests share.", []string{"pool", "holder"}, nil)
+	displacedDesc = prometheus.NewDesc("mailroom_displaced_total",
+		"Requests and connections of strangers that had to give their place to another stranger.", []string{"pool"}, nil)
+	connectionsDesc = prometheus.NewDesc("mailroom_connections", "Open connections of the public listeners.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (m crowdMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- heldDesc
+	ch <- displacedDesc
+	ch <- connectionsDesc
+}
+
+// Collect implements prometheus.Collector.
+func (m crowdMetrics) Collect(ch chan<- prometheus.Metric) {
+	for _, p := range []guard.Pool{guard.Places, guard.Buffers, guard.Files, guard.Spool, guard.Connections} {
+		all, strangers := m.crowd.Held(p)
+		ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, float64(all-strangers), p.String(), "known")
+		ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, float64(strangers), p.String(), "stranger")
+		ch <- prometheus.MustNewConstMetric(displacedDesc, prometheus.CounterValue, float64(m.crowd.Displaced(p)), p.String())
 	}
+	all, _ := m.crowd.Held(guard.Connections)
+	ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(all))
 }

@@ -22,7 +22,7 @@ func TestPaceIsSetForEachChunk(t *testing.T) {
 	} {
 		var set []time.Time
 		end := time.Now().Add(time.Hour)
-		p := &paced{r: r, chunk: time.Minute, end: end, deadline: func(at time.Time) error {
+		p := &paced{visit: openIntake(t, 0).local, r: r, chunk: time.Minute, end: end, deadline: func(at time.Time) error {
 			set = append(set, at)
 			return errors.New("not supported")
 		}}
@@ -36,7 +36,7 @@ func TestPaceIsSetForEachChunk(t *testing.T) {
 		require.Equal(t, end, set[3], name)
 	}
 	var last time.Time
-	p := &paced{r: bytes.NewReader(want), chunk: time.Minute, end: time.Now(), deadline: func(at time.Time) error {
+	p := &paced{visit: openIntake(t, 0).local, r: bytes.NewReader(want), chunk: time.Minute, end: time.Now(), deadline: func(at time.Time) error {
 		last = at
 		return nil
 	}}

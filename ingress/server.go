@@ -129,7 +129,6 @@ type Server struct {
 	keys         KeyUse
 	intake       *intake
 	bodies       Bodies
-	requests     slots
 	uploads      chan struct{}
 	// storeBreaker keeps requests from waiting for an object store that is away.
 	storeBreaker *gobreaker.TwoStepCircuitBreaker[struct{}]
@@ -160,17 +159,24 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ingress: trusted_proxies: %w", err)
 	}
-	throttle := guard.NewThrottle(cfg.Ingress.Throttle)
+	known := guard.NewKnown()
+	crowd, err := guard.NewCrowd(known, proxies, shares(spoolBound(cfg.Ingress), largestBody(cfg.Sources)), now)
+	if err != nil {
+		return nil, fmt.Errorf("ingress: %w", err)
+	}
+	if err := deps.Registry.Register(crowdMetrics{crowd}); err != nil {
+		return nil, fmt.Errorf("ingress: register metrics: %w", err)
+	}
 	s := &Server{
-		proxies: proxies, throttle: throttle, crowd: guard.NewCrowd(throttle, proxies),
+		proxies: proxies, throttle: guard.NewThrottle(cfg.Ingress.Throttle, known), crowd: crowd,
 		backpressure: guard.NewBackpressure(cfg.Ingress.Backpressure), audit: deps.Audit, keys: deps.Keys,
 		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, now),
 		health: &health{
 			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, chain: deps.Chain, metrics: m, now: now,
 		},
-		intake: newIntake(cfg.SpoolDir, spoolBound(cfg.Ingress)), bodies: deps.Bodies,
+		intake: newIntake(cfg.SpoolDir), bodies: deps.Bodies,
 		storeBreaker: newBreaker("blob", storeFailures, awayPause, deps.Logger),
-		requests:     make(slots, maxInFlight), uploads: make(chan struct{}, maxUploads), now: now,
+		uploads:      make(chan struct{}, maxUploads), now: now,
 		chunkTime: chunkTime,
 	}
 	s.starter = newStarter(cfg.Ingress.Starts, deps.Inbox, deps.Workflows, m, deps.Logger, now)
@@ -208,6 +214,15 @@ func spoolBound(c config.Ingress) int64 {
 		return int64(c.Spool)
 	}
 	return math.MaxInt64
+}
+
+// largestBody is the largest body that any source takes.
+func largestBody(sources []*source.Source) int64 {
+	var most int64
+	for _, src := range sources {
+		most = max(most, src.MaxBody)
+	}
+	return most
 }
 
 // route builds the engine. Handlers get request and writer and never the gin

@@ -72,9 +72,9 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request, src *source.Sour
 
 // take verifies, looks inside and makes durable, in this order. Before the
 // signature is verified it reads headers and bytes only, the bytes from content.
-func (s *Server) take(r *http.Request, content io.Reader, src *endpoint, caller netip.Addr, correlation string,
+func (s *Server) take(r *http.Request, content *paced, src *endpoint, caller netip.Addr, correlation string,
 ) (postgres.Accepted, error) {
-	leave, err := s.enter(src, caller)
+	visit, leave, err := s.enter(r, src, caller)
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
@@ -83,7 +83,7 @@ func (s *Server) take(r *http.Request, content io.Reader, src *endpoint, caller 
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
-	b, verified, err := s.verify(r, content, src.Source, caller)
+	b, verified, err := s.verify(r, content.attend(visit), src.Source, caller)
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
@@ -93,7 +93,7 @@ func (s *Server) take(r *http.Request, content io.Reader, src *endpoint, caller 
 		return postgres.Accepted{}, err
 	}
 	if encoding != "" {
-		decoded, err := s.decode(b, encoding, src.MaxBody)
+		decoded, err := s.decode(visit, b, encoding, src.MaxBody)
 		if err != nil {
 			return postgres.Accepted{}, err
 		}
@@ -122,32 +122,27 @@ func (s *Server) take(r *http.Request, content io.Reader, src *endpoint, caller 
 }
 
 // enter decides about a request by nothing but its source and its caller's address.
-func (s *Server) enter(src *endpoint, caller netip.Addr) (leave func(), err error) {
+// leave must be called where there is no error.
+func (s *Server) enter(r *http.Request, src *endpoint, caller netip.Addr) (visit *guard.Visit, leave func(), err error) {
 	now := s.now()
 	if wait, refused := s.throttle.Refused(caller, now); refused {
-		return nil, fault.New(fault.Throttled, "too many requests from this address were not authentic").After(wait)
+		return nil, nil, fault.New(fault.Throttled, "too many requests from this address were not authentic").After(wait)
 	}
 	if err := s.backpressure.Check(now); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	apart, ok := s.crowd.Enter(caller, now)
+	visit, ok := s.crowd.Enter(caller, len(r.Header["X-Forwarded-For"]) > 0)
 	if !ok {
-		return nil, fault.New(fault.Overloaded, "too many requests from this address are being received at the moment")
+		return nil, nil, fault.New(fault.Overloaded, "too many requests are being received at the moment")
 	}
 	out, err := src.gate.Enter(caller)
 	if err != nil {
-		apart()
-		return nil, err
+		visit.Leave()
+		return nil, nil, err
 	}
-	if !s.requests.take() {
+	return visit, func() {
 		out()
-		apart()
-		return nil, fault.New(fault.Overloaded, "too many requests are being received at the moment")
-	}
-	return func() {
-		s.requests.give()
-		out()
-		apart()
+		visit.Leave()
 	}, nil
 }
 
@@ -177,13 +172,13 @@ func (s *Server) look(b *body, src *source.Source) (postgres.Acceptance, error) 
 
 // decode gives an authentic body without its content encoding. What it expands to
 // is bounded like any body.
-func (s *Server) decode(b *body, encoding string, limit int64) (*body, error) {
+func (s *Server) decode(visit *guard.Visit, b *body, encoding string, limit int64) (*body, error) {
 	plain, err := decoded(b.open(), encoding)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = plain.Close() }()
-	return s.intake.read(plain, -1, limit, io.Discard)
+	return s.intake.read(visit, plain, -1, limit, io.Discard)
 }
 
 // place says where a body goes: into the row, or under a key of the object store.
@@ -238,7 +233,7 @@ func isJSON(lines []string) bool {
 
 // verify reads the body from content and checks its signature on the way. Only a body that is
 // complete and authentic is returned, with who vouches for it; the caller closes it.
-func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source, caller netip.Addr,
+func (s *Server) verify(r *http.Request, content *paced, src *source.Source, caller netip.Addr,
 ) (*body, contract.Verified, error) {
 	var nobody contract.Verified
 	scheme, err := signature.Select(src.Schemes, r.Header)
@@ -251,7 +246,7 @@ func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source, 
 		s.verified(src, scheme.Name(), 0, caller, err)
 		return nil, nobody, err
 	}
-	b, err := s.intake.read(content, r.ContentLength, src.MaxBody, mutant.Feed(verifier))
+	b, err := s.intake.read(content.visit, content, r.ContentLength, src.MaxBody, mutant.Feed(verifier))
 	if err != nil {
 		if fault.Is(err, fault.BodyIncomplete) { // to begin and not to end is cheap for a stranger
 			s.throttle.Failed(caller, s.now())
@@ -265,10 +260,11 @@ func (s *Server) verify(r *http.Request, content io.Reader, src *source.Source, 
 		b.Close()
 		return nil, nobody, err
 	}
+	content.visit.Prove()
 	return b, contract.Verified{Scheme: scheme.Name(), Key: key, Ref: src.KeyRef(key)}, nil
 }
 
-// verified counts one check of a signature, and keeps in mind who failed it.
+// verified counts one check of a signature, and remembers the address that failed it.
 func (s *Server) verified(src *source.Source, scheme string, key int, caller netip.Addr, err error) {
 	now := s.now()
 	if err != nil {
@@ -278,7 +274,6 @@ func (s *Server) verified(src *source.Source, scheme string, key int, caller net
 		s.metrics.verifications.WithLabelValues(src.Name, scheme, "none", string(code)).Inc()
 		return
 	}
-	s.throttle.Good(caller, now)
 	s.keys.Used(src.Name, key, now)
 	s.metrics.verifications.WithLabelValues(src.Name, scheme, strconv.Itoa(key), "ok").Inc()
 }

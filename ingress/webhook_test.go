@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/guard"
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -98,8 +100,8 @@ func (d *door) requireNoSpool(t testing.TB) {
 	left, err := os.ReadDir(d.spool)
 	require.NoError(t, err)
 	require.Empty(t, left)
-	require.Empty(t, d.server.intake.files, "spool places in use")
-	require.Empty(t, d.server.intake.memory, "memory places in use")
+	require.Zero(t, d.held(guard.Files), "spool places in use")
+	require.Zero(t, d.held(guard.Buffers), "memory places in use")
 }
 
 func TestGoodContentTypes(t *testing.T) {
@@ -199,7 +201,7 @@ func TestAbortedUpload(t *testing.T) {
 		require.NoError(t, err)
 		_, err = conn.Write(body[:3<<20])
 		require.NoError(t, err)
-		eventually(t, func() bool { return len(d.server.intake.files) == 1 }, "the body is being spooled")
+		eventually(t, func() bool { return d.held(guard.Files) == 1 }, "the body is being spooled")
 		eventually(t, func() bool {
 			left, err := os.ReadDir(d.spool)
 			return err == nil && len(left) == 0
@@ -215,7 +217,7 @@ func TestAbortedUpload(t *testing.T) {
 			require.Contains(t, string(text), string(fault.BodyIncomplete))
 		}
 		require.NoError(t, conn.Close())
-		eventually(t, func() bool { return len(d.server.intake.files) == 0 }, "its place is free again")
+		eventually(t, func() bool { return d.held(guard.Files) == 0 }, "its place is free again")
 	}
 	d.requireNothing(t)
 }
@@ -250,14 +252,17 @@ func TestStorageAway(t *testing.T) {
 func TestOverloadIsTold(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t)
+	var visits []*guard.Visit
 	for range maxInFlight {
-		require.True(t, d.server.requests.take())
+		visit, ok := d.server.crowd.Enter(netip.MustParseAddr("127.0.0.1"), false)
+		require.True(t, ok)
+		visits = append(visits, visit)
 	}
 	got := d.send(t, mailOf("evt_1"))
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.Contains(t, got.body, string(fault.Overloaded))
-	for range maxInFlight {
-		d.server.requests.give()
+	for _, visit := range visits {
+		visit.Leave()
 	}
 	require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_1")).status)
 }

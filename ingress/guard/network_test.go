@@ -36,14 +36,29 @@ func openDoor(t testing.TB, secure bool, most, perAddress int) *door {
 	return openDoorFor(t, secure, most, perAddress, 2*patience)
 }
 
+// connections returns a crowd that shares out most connections, perAddress to one
+// address, whose clock stands still.
+func connections(t testing.TB, most, perAddress int64, proxies *Proxies) *Crowd {
+	t.Helper()
+	crowd, err := NewCrowd(NewKnown(), proxies, map[Pool]Share{
+		Connections: {Size: most, Strangers: most, Stranger: perAddress, Known: perAddress},
+	}, func() time.Time { return start })
+	require.NoError(t, err)
+	return crowd
+}
+
+func open(c *Crowd) int64 {
+	all, _ := c.Held(Connections)
+	return all
+}
+
 // openDoorFor opens a door that cuts off who takes longer than slow over a request.
 func openDoorFor(t testing.TB, secure bool, most, perAddress int, slow time.Duration) *door {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	d := &door{address: ln.Addr().String(), secure: secure, gate: make(chan struct{})}
-	d.limited, err = LimitListener(ln, most, perAddress, nil)
-	require.NoError(t, err)
+	d.limited = LimitListener(ln, connections(t, int64(most), int64(perAddress), &Proxies{}))
 	server := &http.Server{
 		Handler: http.HandlerFunc(d.serve), HTTP2: HTTP2(),
 		ReadHeaderTimeout: slow / 2, ReadTimeout: slow,
@@ -164,7 +179,7 @@ func TestSlowHeadersAndBodies(t *testing.T) {
 			for _, conn := range conns {
 				closedByPeer(t, conn)
 			}
-			require.Eventually(t, func() bool { return d.limited.Open() == 0 }, patience, time.Millisecond, "every place is given back")
+			require.Eventually(t, func() bool { return open(d.limited.crowd) == 0 }, patience, time.Millisecond, "every place is given back")
 		})
 	}
 }
@@ -200,13 +215,13 @@ func TestConnectionsAreBounded(t *testing.T) {
 	for range 5 {
 		held = append(held, d.dial(t))
 	}
-	require.Eventually(t, func() bool { return d.limited.Open() == 5 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return open(d.limited.crowd) == 5 }, patience, time.Millisecond)
 	for range 20 {
 		d.turnsAway(t)
 	}
 	require.Equal(t, uint64(20), d.limited.Refused())
 	held[0].Close()
-	require.Eventually(t, func() bool { return d.limited.Open() < 5 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return open(d.limited.crowd) < 5 }, patience, time.Millisecond)
 	d.works(t)
 }
 
@@ -238,8 +253,8 @@ func TestConnectionsAreBoundedPerAddress(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	from := make(chan string, 1)
-	limited, err := LimitListener(elsewhere{ln, from}, 100, 2, openProxies(t, "10.0.0.0/8"))
-	require.NoError(t, err)
+	crowd := connections(t, 100, 2, openProxies(t, "10.0.0.0/8"))
+	limited := LimitListener(elsewhere{ln, from}, crowd)
 	t.Cleanup(func() { limited.Close() })
 	accepted := make(chan net.Conn, 100)
 	var done sync.WaitGroup
@@ -290,15 +305,7 @@ func TestConnectionsAreBoundedPerAddress(t *testing.T) {
 	first.Close() // the second time gives nothing back
 	taken("203.0.113.9")
 	turnedAway("203.0.113.9")
-	require.Equal(t, 16, limited.Open())
+	require.Equal(t, int64(16), open(crowd))
 	limited.Close()
 	done.Wait()
-}
-
-func TestLimitListenerIsChecked(t *testing.T) {
-	t.Parallel()
-	for _, c := range [][2]int{{0, 1}, {1, 0}, {-1, 1}} {
-		_, err := LimitListener(nil, c[0], c[1], nil)
-		require.ErrorContains(t, err, "must be positive")
-	}
 }

@@ -9,15 +9,6 @@ import (
 	"mailroom/shared/config"
 )
 
-// Bounds of what a Throttle remembers, and for how long an address that has sent
-// something authentic cannot be refused.
-const (
-	goodFor       = 24 * time.Hour
-	throttleParts = 64
-	partSize      = 1024 // addresses of each kind in one part
-	evictSample   = 8
-)
-
 // Throttle refuses addresses that have lately sent more bad signatures than is
 // allowed. It is a leaky bucket per address: each bad signature adds one, and
 // failures leak away per period. IPv6 counts by /64, which is what one
@@ -26,26 +17,23 @@ const (
 // address with a provider, or stands behind a proxy that nobody declared, must not
 // lock the provider out.
 //
-// It remembers 65,536 addresses with bad signatures and as many with good ones,
-// apart from each other, and forgets the least bad and the oldest of a sample.
+// It remembers 65,536 addresses with bad signatures and forgets the least bad of a
+// sample.
 type Throttle struct {
 	off      bool
 	failures float64
 	leak     float64 // failures per nanosecond
+	known    *Known  // nil: no address is spared
 	seed     maphash.Seed
-	parts    [throttleParts]throttlePart
+	parts    [tableParts]throttlePart
 }
 
 // throttlePart holds the addresses of one hash, so that requests do not wait for
 // each other.
 type throttlePart struct {
-	mu   sync.Mutex
-	bad  map[addressKey]badAddress
-	good map[addressKey]int64 // when the last authentic request came
+	mu  sync.Mutex
+	bad map[addressKey]badAddress
 }
-
-// addressKey is an address as the tables know it, without pointers.
-type addressKey [16]byte
 
 // badAddress is the level of a bucket at a time, in Unix nanoseconds.
 type badAddress struct {
@@ -53,10 +41,11 @@ type badAddress struct {
 	at    int64
 }
 
-// NewThrottle makes a throttle that has seen nobody. Without failures or period,
-// or with Off, it refuses nobody.
-func NewThrottle(c config.Throttle) *Throttle {
-	t := &Throttle{off: c.Off || c.Failures <= 0 || c.Per <= 0, seed: maphash.MakeSeed()}
+// NewThrottle returns a throttle that has counted nothing. It spares the addresses
+// in known, which may be nil. Without failures or period, or with Off, it refuses
+// no address.
+func NewThrottle(c config.Throttle, known *Known) *Throttle {
+	t := &Throttle{off: c.Off || c.Failures <= 0 || c.Per <= 0, known: known, seed: maphash.MakeSeed()}
 	if t.off {
 		return t
 	}
@@ -64,7 +53,6 @@ func NewThrottle(c config.Throttle) *Throttle {
 	t.leak = t.failures / float64(c.Per)
 	for i := range t.parts {
 		t.parts[i].bad = map[addressKey]badAddress{}
-		t.parts[i].good = map[addressKey]int64{}
 	}
 	return t
 }
@@ -84,7 +72,7 @@ func (t *Throttle) Refused(addr netip.Addr, now time.Time) (retryAfter time.Dura
 		return 0, false
 	}
 	level := t.levelAt(bad, at)
-	if level <= t.failures-1 || recent(part.good[key], at) { // there is room for one more
+	if level <= t.failures-1 || (t.known != nil && t.known.has(key, at)) { // there is room for one more
 		return 0, false
 	}
 	return max(time.Duration((level-t.failures+1)/t.leak), time.Millisecond), true
@@ -107,56 +95,19 @@ func (t *Throttle) Failed(addr netip.Addr, now time.Time) {
 	part.bad[key] = badAddress{level: min(t.levelAt(bad, at)+1, t.failures), at: at}
 }
 
-// Good notes an authentic request from addr.
-func (t *Throttle) Good(addr netip.Addr, now time.Time) {
-	key, part := t.find(addr)
-	if part == nil {
-		return
-	}
-	at := now.UnixNano()
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	if _, known := part.good[key]; !known && len(part.good) >= partSize {
-		forgetGood(part)
-	}
-	part.good[key] = at
-}
-
-// Knows reports whether an authentic request came from addr lately.
-func (t *Throttle) Knows(addr netip.Addr, now time.Time) bool {
-	key, part := t.find(addr)
-	if part == nil {
-		return false
-	}
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	return recent(part.good[key], now.UnixNano())
-}
-
 // find gives the part that knows addr, nil where there is nothing to know.
 func (t *Throttle) find(addr netip.Addr) (addressKey, *throttlePart) {
 	if t.off || !addr.IsValid() || addr.IsLoopback() {
 		return addressKey{}, nil
 	}
 	key := keyOf(addr)
-	return key, &t.parts[maphash.Bytes(t.seed, key[:])%throttleParts]
-}
-
-// keyOf gives what one subscriber has: an IPv4 address or an IPv6 /64.
-func keyOf(addr netip.Addr) addressKey {
-	key := addressKey(addr.As16())
-	if addr.Is6() && !addr.Is4In6() {
-		clear(key[8:])
-	}
-	return key
+	return key, &t.parts[maphash.Bytes(t.seed, key[:])%tableParts]
 }
 
 // levelAt is what is left of a bucket. A clock that went back leaks nothing.
 func (t *Throttle) levelAt(bad badAddress, at int64) float64 {
 	return max(0, bad.level-float64(max(0, at-bad.at))*t.leak)
 }
-
-func recent(good, at int64) bool { return good != 0 && at-good < int64(goodFor) }
 
 // forgetBad drops the least bad of a few. Maps are walked from a random place, so
 // that nobody can choose whom.
@@ -172,20 +123,4 @@ func (t *Throttle) forgetBad(part *throttlePart, at int64) {
 		}
 	}
 	delete(part.bad, least)
-}
-
-// forgetGood drops the one of a few whose last authentic request is the longest ago.
-func forgetGood(part *throttlePart) {
-	var oldest addressKey
-	var since int64
-	seen := 0
-	for key, at := range part.good {
-		if seen == 0 || at < since {
-			oldest, since = key, at
-		}
-		if seen++; seen == evictSample {
-			break
-		}
-	}
-	delete(part.good, oldest)
 }

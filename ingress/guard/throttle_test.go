@@ -17,7 +17,9 @@ var (
 	start    = time.Unix(1_800_000_000, 0)
 )
 
-func tenAMinute() *Throttle { return NewThrottle(config.Throttle{Failures: 10, Per: time.Minute}) }
+func tenAMinute() *Throttle {
+	return NewThrottle(config.Throttle{Failures: 10, Per: time.Minute}, NewKnown())
+}
 
 func fail(t *Throttle, addr netip.Addr, times int, now time.Time) {
 	for range times {
@@ -61,9 +63,9 @@ func TestThrottleSpares(t *testing.T) {
 		"no failures": {Per: time.Minute},
 		"no period":   {Failures: 1},
 	} {
-		throttle := NewThrottle(off)
+		throttle := NewThrottle(off, NewKnown())
 		fail(throttle, stranger, 100, start)
-		throttle.Good(stranger, start)
+		throttle.known.Note(stranger, start)
 		require.False(t, refused(throttle, stranger, start), name)
 	}
 }
@@ -72,14 +74,14 @@ func TestThrottleSpares(t *testing.T) {
 func TestThrottleSparesWhoIsAuthentic(t *testing.T) {
 	t.Parallel()
 	throttle := tenAMinute()
-	throttle.Good(stranger, start)
+	throttle.known.Note(stranger, start)
 	fail(throttle, stranger, 100, start)
 	require.False(t, refused(throttle, stranger, start))
 	later := start.Add(goodFor)
 	fail(throttle, stranger, 100, later)
 	require.False(t, refused(throttle, stranger, later.Add(-time.Nanosecond)))
 	require.True(t, refused(throttle, stranger, later), "not for ever")
-	throttle.Good(stranger, later)
+	throttle.known.Note(stranger, later)
 	require.False(t, refused(throttle, stranger, later))
 }
 
@@ -107,32 +109,32 @@ func numbered(n int) netip.Addr {
 func TestThrottleForgets(t *testing.T) {
 	t.Parallel()
 	throttle := tenAMinute()
-	throttle.Good(stranger, start)
+	throttle.known.Note(stranger, start)
 	worst := netip.MustParseAddr("198.51.100.7")
 	fail(throttle, worst, 10, start)
-	for i := range 4 * throttleParts * partSize {
+	for i := range 4 * tableParts * partSize {
 		throttle.Failed(numbered(i), start)
 	}
 	bad, good := throttle.size()
-	require.LessOrEqual(t, bad, throttleParts*partSize)
-	require.Greater(t, bad, throttleParts*partSize/2)
+	require.LessOrEqual(t, bad, tableParts*partSize)
+	require.Greater(t, bad, tableParts*partSize/2)
 	require.Equal(t, 1, good)
 	require.True(t, refused(throttle, worst, start), "the worst is remembered")
 	require.False(t, refused(throttle, netip.MustParseAddr("192.0.2.200"), start), "the unknown is not refused")
 	fail(throttle, stranger, 100, start)
 	require.False(t, refused(throttle, stranger, start), "no flood makes it forget who is authentic")
 
-	for i := range 2 * throttleParts * partSize {
-		throttle.Good(numbered(i), start.Add(time.Second))
+	for i := range 2 * tableParts * partSize {
+		throttle.known.Note(numbered(i), start.Add(time.Second))
 	}
 	_, good = throttle.size()
-	require.LessOrEqual(t, good, throttleParts*partSize)
+	require.LessOrEqual(t, good, tableParts*partSize)
 }
 
 func (t *Throttle) size() (bad, good int) {
 	for i := range t.parts {
 		bad += len(t.parts[i].bad)
-		good += len(t.parts[i].good)
+		good += len(t.known.parts[i].last)
 	}
 	return bad, good
 }
@@ -147,7 +149,7 @@ func TestThrottleSideBySide(t *testing.T) {
 				addr := numbered((i + worker) % 50)
 				throttle.Refused(addr, start)
 				throttle.Failed(addr, start)
-				throttle.Good(numbered(i), start)
+				throttle.known.Note(numbered(i), start)
 			}
 		})
 	}
@@ -159,11 +161,11 @@ func TestThrottleSideBySide(t *testing.T) {
 
 func TestThrottleAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts allocations
 	throttle := tenAMinute()
-	throttle.Good(stranger, start)
+	throttle.known.Note(stranger, start)
 	throttle.Failed(stranger, start)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		throttle.Refused(stranger, start)
-		throttle.Good(stranger, start)
+		throttle.known.Note(stranger, start)
 		throttle.Failed(stranger, start)
 	}))
 }
@@ -173,7 +175,7 @@ func BenchmarkThrottleGood(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		throttle.Refused(stranger, start)
-		throttle.Good(stranger, start)
+		throttle.known.Note(stranger, start)
 	}
 }
 
@@ -190,7 +192,7 @@ func BenchmarkThrottleFlood(b *testing.B) {
 // TestThrottleBoundsARate: who goes on for long gets what leaks, and no more.
 func TestThrottleBoundsARate(t *testing.T) {
 	t.Parallel()
-	th, let := NewThrottle(config.Throttle{Failures: 600, Per: time.Minute}), 0
+	th, let := NewThrottle(config.Throttle{Failures: 600, Per: time.Minute}, NewKnown()), 0
 	for now, end := start, start.Add(10*time.Minute); now.Before(end); now = now.Add(time.Millisecond) {
 		if _, no := th.Refused(stranger, now); !no {
 			let++

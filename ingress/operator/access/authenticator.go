@@ -67,7 +67,7 @@ func New(cfg Config, deps Deps) (*Authenticator, error) {
 	a := &Authenticator{
 		access: cfg.Access, configured: list, tokens: deps.Tokens, sessions: deps.Sessions, now: deps.Now,
 		secure: strings.HasPrefix(cfg.Access.PublicURL, "https://"), origin: http.NewCrossOriginProtection(), proxies: proxies,
-		throttle:   guard.NewThrottle(config.Throttle{Failures: badTokens, Per: badTokensPer}),
+		throttle:   guard.NewThrottle(config.Throttle{Failures: badTokens, Per: badTokensPer}, nil),
 		tokenCache: newCache[ledger.Token](), sessionCache: newCache[ledger.Session](),
 	}
 	if a.now == nil {
