@@ -35,8 +35,9 @@ test: ## run every test, beside real services started for it [PKG=./shared/...] 
 	go test -tags failpoints -count=1 ./ingress/failpoint
 	@$(MAKE) --no-print-directory mutants
 
-mutants: ## put known defects into the ingress, one at a time, and see that its tests notice
+mutants: ## put known defects into the code, one at a time, and see that its tests notice
 	$(DEV) test -- env CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 -run TestMutantsAreKilled ./ingress
+	CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 ./deploy/dev/defects
 
 # The packages are compiled as for the programs, not once more; and vet is one of
 # golangci-lint's linters.
