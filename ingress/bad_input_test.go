@@ -84,7 +84,6 @@ func badInputs() map[string]badInput {
 		"invalid json":      {status: 400, code: fault.JSONMalformed, body: `{"event_id":"evt_refused"`},
 		"an array":          {status: 400, code: fault.JSONMalformed, body: `[]`},
 		"duplicate keys":    {status: 400, code: fault.JSONMalformed, body: `{"event_id":"evt_refused","event_id":"evt_other"}`},
-		"too deep":          {status: 400, code: fault.JSONMalformed, body: `{"event_id":"evt_refused","x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`},
 		"not utf-8":         {status: 400, code: fault.JSONMalformed, body: "{\"event_id\":\"evt_refused\",\"subject\":\"\xff\"}"},
 		"missing id":        {status: 400, code: fault.EventIDMissing, body: `{"recipient":["support@yourapp.example"]}`},
 		"empty id":          {status: 400, code: fault.EventIDInvalid, body: `{"event_id":"","recipient":[]}`},

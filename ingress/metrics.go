@@ -43,7 +43,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m.carried = m.counters("events_carried_total",
 		"Events among them that Temporal took because the database was away.", "source", "outcome")
 	m.kept = m.counters("events_kept_unread_total",
-		"Authentic events that cannot be read and were accepted and held, by what is wrong.", "source", "code")
+		"Authentic events that cannot be read, or not wholly, and were accepted to be held, by what is wrong.", "source", "code")
 	m.inlined = m.counters("bodies_inlined_total",
 		"Large bodies that went into their row because the object store was away.").WithLabelValues()
 	m.refused = m.counters("refused_total", "Requests that were not accepted, by code.", "source", "code")

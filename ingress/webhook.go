@@ -158,11 +158,14 @@ func (s *Server) look(b *body, src *source.Source) (postgres.Acceptance, error) 
 	switch {
 	case err == nil:
 		s.metrics.unknownFields.WithLabelValues(src.Name).Add(float64(head.Unknown))
+		if head.Breaches > 0 { // the store step reads it again and holds it
+			s.metrics.kept.WithLabelValues(src.Name, string(fault.FieldInvalid)).Inc()
+		}
 		row.EventID, row.Hold = mutant.Key(head.ID), src.Hold(head.Recipients)
 	case src.Keeps(f.Code):
 		s.metrics.kept.WithLabelValues(src.Name, string(f.Code)).Inc()
 		row.EventID = "sha256:" + hex.EncodeToString(b.sum[:])
-		row.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "the event cannot be read: " + f.Public}
+		row.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "the event cannot be read: " + event.Nameless(err)}
 	default:
 		return row, err
 	}

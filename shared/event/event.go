@@ -2,7 +2,6 @@ package event
 
 import (
 	"bytes"
-	"errors"
 	"hash/maphash"
 	"io"
 	"strings"
@@ -16,8 +15,7 @@ import (
 	"mailroom/shared/mail"
 )
 
-// The bounds of a body. MaxDepth and MaxMembers make it malformed, the others make
-// a field invalid.
+// The bounds of a body. What goes beyond one is a breach.
 const (
 	MaxDepth       = 64     // levels of objects and arrays
 	MaxMembers     = 10_000 // names in one object
@@ -31,9 +29,8 @@ const (
 )
 
 const (
-	maxName   = 1_024    // bytes of a name
-	maxGap    = 64 << 10 // bytes of white space around a name
-	maxNumber = 256      // bytes of a number that is read
+	maxName   = 1_024 // bytes of a name
+	maxNumber = 256   // bytes of a number that is read
 	// peekBuffer is what Peek holds of the text at a time.
 	peekBuffer = 8 << 10
 )
@@ -58,37 +55,49 @@ type Head struct {
 	// Unknown counts the fields that the schema does not have, at the top and in
 	// its own objects.
 	Unknown int
+	// Breaches counts the ways in which the body breaks the schema. Decode gives them
+	// among the problems.
+	Breaches int
 }
 
 // Peek reads a whole body and judges it, without holding it: its memory is bounded
-// by the recipients and names, not by text or attachments. A refusal is a
-// *fault.Error of code json_malformed, event_id_missing, event_id_invalid,
-// field_invalid or field_unknown; when r itself fails, its error comes back wrapped.
+// by the recipients and names and by one bit for each level that is too deep, not by
+// text or attachments. A refusal is a *fault.Error of code json_malformed,
+// event_id_missing or event_id_invalid, with Strict also field_invalid or
+// field_unknown; when r itself fails, its error comes back wrapped.
 // r is read to its end when the body is accepted.
 func Peek(r io.Reader, opt Options) (Head, error) {
 	opt.Rename = nil
-	return peek(r, opt)
+	head, _, err := peek(r, opt)
+	return head, err
 }
 
-func peek(r io.Reader, opt Options) (Head, error) {
+func peek(r io.Reader, opt Options) (Head, bool, error) {
 	src := newSource(r)
 	s := &schema{walker: walker{d: jx.Decode(src, peekBuffer), src: src, seed: maphash.MakeSeed()}}
 	e, err := s.read(opt)
 	if err != nil {
-		return Head{}, err
+		return Head{}, s.deep, err
 	}
-	return Head{ID: e.ID, Shape: e.Shape, Recipients: e.Recipients(), Unknown: e.Unknown}, nil
+	return Head{ID: e.ID, Shape: e.Shape, Recipients: e.Recipients(), Unknown: e.Unknown, Breaches: s.breaches}, s.deep, nil
 }
 
 // Decode reads a body in memory, with the errors of Peek. Strings of the result
 // share no memory with body, nor does any content. Attachments have their names
 // cleaned; those whose content came along and could be decoded have Content (not
 // nil, even of no bytes), Size and SHA256 set, the others have a URL or an entry in
-// Problems.
+// Problems. A body with values that are too deep is copied without them.
 func Decode(body []byte, opt Options) (*mail.Event, error) {
-	opt.Rename = present(opt.Rename, body)
-	if _, err := peek(bytes.NewReader(body), opt); err != nil {
+	if len(opt.Rename) > 0 {
+		body = shallow(body)
+		opt.Rename = present(opt.Rename, body)
+	}
+	_, deep, err := peek(bytes.NewReader(body), opt)
+	if err != nil {
 		return nil, err
+	}
+	if deep && len(opt.Rename) == 0 {
+		body = shallow(body)
 	}
 	s := &schema{walker: walker{d: jx.DecodeBytes(body), seed: maphash.MakeSeed()}, keep: true}
 	return s.read(opt)
@@ -98,24 +107,21 @@ func Decode(body []byte, opt Options) (*mail.Event, error) {
 func (s *schema) read(opt Options) (*mail.Event, error) {
 	s.names(opt.Rename)
 	if err := s.document(s.member); err != nil {
-		if errors.Is(err, errTooLong) && (s.src == nil || s.src.failed == nil) {
-			s.wrong(" must be at most %s bytes", thousands(MaxAddress))
-			return nil, s.fieldFault
-		}
 		return nil, s.failure(err)
 	}
 	id, err := s.chooseID()
 	switch {
 	case err != nil:
 		return nil, err
-	case s.fieldFault != nil:
-		return nil, s.fieldFault
-	case opt.Strict && s.unknown > 0:
-		return nil, fault.New(fault.FieldUnknown, "the schema has no field "+s.stranger)
+	case opt.Strict && s.refusal != nil:
+		return nil, s.refusal
+	case opt.Strict && s.stranger != nil:
+		return nil, s.stranger
 	}
 	e := s.event()
 	e.ID = id
 	e.Unknown = s.unknown
+	e.MoreProblems = max(0, s.breaches-maxProblems)
 	return e, nil
 }
 
@@ -146,13 +152,13 @@ func (s *schema) id(to **string) error {
 		s.wrongID(" must be a string")
 		return s.skip()
 	}
-	b, err := s.bounded(contract.MaxEventID)
-	if errors.Is(err, errTooLong) {
-		s.wrongID(" must be at most 512 bytes")
-		return s.idFault
-	}
+	b, ok, err := s.bounded(contract.MaxEventID)
 	if err != nil {
 		return err
+	}
+	if !ok {
+		s.wrongID(" must be at most 512 bytes")
+		return nil
 	}
 	id := string(b)
 	*to = &id
@@ -171,6 +177,6 @@ func notInID(r rune) bool {
 
 func (s *schema) wrongID(why string) {
 	if s.idFault == nil {
-		s.idFault = fault.New(fault.EventIDInvalid, s.where()+why)
+		s.idFault = fault.New(fault.EventIDInvalid, s.where(true)+why)
 	}
 }

@@ -78,7 +78,7 @@ func resultOf(t *testing.T, body []byte) golden {
 		return golden{Code: f.Code, Public: f.Public}
 	}
 	require.NoError(t, decodeErr)
-	require.Equal(t, Head{ID: e.ID, Shape: e.Shape, Recipients: e.Recipients(), Unknown: e.Unknown}, head)
+	require.Equal(t, headOf(e), head)
 	g := golden{Event: e, Recipients: head.Recipients, MIME: string(e.RawMIME)}
 	for _, a := range e.Attachments {
 		g.Attachments = append(g.Attachments, declared{
@@ -212,9 +212,13 @@ func ExamplePeek() {
 	body := strings.NewReader(`{"event_id": "evt_1", "envelope": {"rcpt_to": ["support@yourapp.example"]}}`)
 	head, err := Peek(body, Options{})
 	fmt.Println(head.ID, head.Shape, head.Recipients, err)
-	_, err = Peek(strings.NewReader(`{"event_id": "evt_1", "attachments": [{"filename": 7}]}`), Options{})
+	wrong := `{"event_id": "evt_1", "attachments": [{"filename": 7}]}`
+	head, err = Peek(strings.NewReader(wrong), Options{})
+	fmt.Println(head.ID, head.Breaches, err)
+	_, err = Peek(strings.NewReader(wrong), Options{Strict: true})
 	fmt.Println(fault.From(err).Code, "-", fault.From(err).Public)
 	// Output:
 	// evt_1 A [support@yourapp.example] <nil>
+	// evt_1 1 <nil>
 	// field_invalid - attachments[0].filename must be a string
 }

@@ -6,22 +6,20 @@ type added int
 const (
 	fresh added = iota
 	repeated
-	tooMany
+	oneTooMany // the first name beyond MaxMembers
 )
 
 // members remembers the names of one object by their hashes, with a seed that is
 // new for each text: names are compared in constant memory each, and nobody can
-// aim at a collision.
+// aim at a collision. Beyond MaxMembers it remembers the names of the schema alone.
 type members struct {
 	few  [24]uint64
 	n    int
 	many map[uint64]struct{}
+	over bool
 }
 
-func (m *members) add(hash uint64) added {
-	if m.n == MaxMembers {
-		return tooMany
-	}
+func (m *members) add(hash uint64, ours bool) added {
 	if m.n < len(m.few) {
 		for _, h := range m.few[:m.n] {
 			if h == hash {
@@ -41,7 +39,15 @@ func (m *members) add(hash uint64) added {
 	if _, there := m.many[hash]; there {
 		return repeated
 	}
-	m.many[hash] = struct{}{}
-	m.n++
+	if m.n < MaxMembers || ours {
+		m.many[hash] = struct{}{}
+	}
+	if m.n <= MaxMembers {
+		m.n++
+	}
+	if m.n == MaxMembers+1 && !m.over {
+		m.over = true
+		return oneTooMany
+	}
 	return fresh
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,12 +44,17 @@ func TestPeekHoldsNothingOfLongBodies(t *testing.T) { // not parallel: it counts
 		"white space":       {`{"event_id":"a","x":[`, " ", `]}`, ""},
 		"white space after": {`{"event_id":"a"}`, "\n", ``, ""},
 		"id":                {`{"event_id":"`, "a", `"}`, "event_id_invalid"},
-		"address":           {`{"event_id":"a","to":[{"address":"`, "a", `"}]}`, "field_invalid"},
-		"name":              {`{"event_id":"a","`, "a", `":1}`, "json_malformed"},
-		"size":              {`{"event_id":"a","attachments":[{"size":1`, "0", `}]}`, "field_invalid"},
+		"address":           {`{"event_id":"a","to":[{"address":"`, "a", `"}]}`, ""},
+		"escaped address":   {`{"event_id":"a","to":[{"address":"`, `\u0061`, `"}]}`, ""},
+		"name":              {`{"event_id":"a","`, "a", `":1}`, ""},
+		"size":              {`{"event_id":"a","attachments":[{"size":1`, "0", `}]}`, ""},
 		"depth":             {`{"event_id":"a","x":`, "[", ``, "json_malformed"},
-		"recipients":        {`{"event_id":"a","to":[`, `"a@b.example",`, `""]}`, "field_invalid"},
-		"headers":           {`{"event_id":"a","headers":{"a":[`, `"",`, `""]}}`, "field_invalid"},
+		"depth of objects":  {`{"event_id":"a","x":`, `{"a":`, ``, "json_malformed"},
+		"recipients":        {`{"event_id":"a","to":[`, `"a@b.example",`, `""]}`, ""},
+		"tiny recipients":   {`{"event_id":"a","to":[`, `"a",`, `""]}`, ""},
+		"wrong recipients":  {`{"event_id":"a","to":[`, `1,`, `""]}`, ""},
+		"headers":           {`{"event_id":"a","headers":{"a":[`, `"",`, `""]}}`, ""},
+		"deep values":       {`{"event_id":"a","x":` + strings.Repeat("[", MaxDepth-1), `[],`, "7" + strings.Repeat("]", MaxDepth-1) + `}`, ""},
 	} {
 		size := 2 << 20
 		if name == "base64" {
@@ -65,10 +71,37 @@ func TestPeekHoldsNothingOfLongBodies(t *testing.T) { // not parallel: it counts
 			require.ErrorContains(t, err, c.refused, name)
 		}
 		limit := uint64(512 << 10)
-		if name == "recipients" {
-			limit = 2 << 20
+		if strings.Contains(name, "recipients") || strings.Contains(name, "depth") {
+			limit = 3 << 20
 		}
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, limit, name)
+	}
+}
+
+// TestHostileBodiesAreReadInOnePass: nothing that a sender nests or repeats makes the
+// door read a large body more than once, or call itself for each level.
+func TestHostileBodiesAreReadInOnePass(t *testing.T) { // not parallel: it measures time
+	const size = 8 << 20
+	for name, c := range map[string]struct{ prefix, filling, suffix string }{
+		"arrays":        {`{"event_id":"a","x":`, "[", ""},
+		"objects":       {`{"event_id":"a","x":`, `{"a":`, ""},
+		"both":          {`{"event_id":"a","x":`, `[{"":`, ""},
+		"recipients":    {`{"event_id":"a","to":[`, `"a",`, `"a"]}`},
+		"wrong ones":    {`{"event_id":"a","to":[`, `{},`, `"a"]}`},
+		"escapes":       {`{"event_id":"a","to":["`, `\"`, `"]}`},
+		"empty objects": {`{"event_id":"a","x":[`, `{},`, `7]}`},
+	} {
+		length := size / len(c.filling) * len(c.filling)
+		began := time.Now()
+		head, err := Peek(long(c.prefix, c.filling, length, c.suffix), Options{})
+		took := time.Since(began)
+		if c.suffix == "" {
+			require.ErrorContains(t, err, "json_malformed", name) // it is never closed
+		} else {
+			require.NoError(t, err, name)
+			require.Equal(t, "a", head.ID, name)
+		}
+		require.Less(t, took, 30*time.Second, name) // on a busy machine; otherwise a tenth of a second
 	}
 }
 

@@ -14,7 +14,8 @@ type SchemaFile struct {
 }
 
 // SchemaFiles lists the schemas of all shapes. Whatever one of them refuses, Peek
-// refuses; Peek also refuses what a schema cannot say, which each file lists.
+// refuses or counts as a breach, as it does with what a schema cannot say, which each
+// file lists.
 func SchemaFiles() []SchemaFile {
 	return []SchemaFile{
 		{Name: "mailroom.inbound.a.v1.json", Title: "Mailroom inbound event, shape A, version 1", Text: schemaA},

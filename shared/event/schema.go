@@ -9,6 +9,17 @@ import (
 	"mailroom/shared/mail"
 )
 
+// isField has every name of the schema, at the top and in its own objects.
+var isField = map[string]bool{
+	"event_id": true, "id": true, "type": true, "timestamp": true, "receivedAt": true, "subject": true, "text": true,
+	"html": true, "messageId": true, "headers": true, "auth": true, "attachments": true, "raw_mime_base64": true,
+	"rawMimeBase64": true, "raw_mime_url": true, "rawMimeUrl": true,
+	"mailbox": true, "envelope": true, "sender": true, "recipient": true, "from": true, "to": true, "cc": true,
+	"mail_from": true, "rcpt_to": true, "spf": true, "dkim": true, "dmarc": true, "address": true, "name": true,
+	"filename": true, "content_type": true, "contentType": true, "size": true, "checksum": true, "content_id": true,
+	"contentId": true, "content_base64": true, "dataBase64": true, "url": true,
+}
+
 // schema reads the fields of both shapes. Every field has one type whichever of the
 // two names it goes by, and a body may mix them; which name counts is settled when
 // all are known, because their order is free. Without keep only what Head needs is
@@ -38,7 +49,6 @@ type schema struct {
 	attachments []mail.Attachment
 	rawMIME     []byte
 	rawMIMEURL  string
-	problems    []mail.Problem
 }
 
 // top reads one field of the body.
@@ -93,10 +103,7 @@ func (s *schema) correspondent(name string) error {
 		return s.addresses(&s.recipient)
 	case "from":
 		s.seenB = true
-		if next := s.d.Next(); next != jx.Object && next != jx.Null {
-			return s.mismatch("an object")
-		}
-		return s.oneAddress(&s.from)
+		return s.author()
 	case "to":
 		s.seenB = true
 		return s.addresses(&s.to)
@@ -113,19 +120,30 @@ func (s *schema) envelopeField(name string) error {
 	case "mail_from":
 		return s.address(&s.envelope.MailFrom)
 	case "rcpt_to":
-		return s.list(MaxRecipients, func() error {
-			var a string
-			if err := s.address(&a); err != nil {
-				return err
-			}
-			if a != "" {
-				s.envelope.RcptTo = append(s.envelope.RcptTo, a)
-			}
-			return nil
-		})
+		return s.recipients(&s.envelope.RcptTo)
 	default:
 		return s.unknownField()
 	}
+}
+
+// recipients reads a list of texts. One that is no list but a text counts as its only
+// element, although it breaks the schema.
+func (s *schema) recipients(to *[]string) error {
+	one := func() error {
+		var a string
+		if err := s.address(&a); err != nil {
+			return err
+		}
+		if a != "" {
+			*to = append(*to, a)
+		}
+		return nil
+	}
+	if s.d.Next() == jx.String {
+		s.wrong("must be an array")
+		return one()
+	}
+	return s.list(MaxRecipients, one)
 }
 
 func (s *schema) authField(name string) error {
@@ -143,7 +161,7 @@ func (s *schema) authField(name string) error {
 
 // headerFields reads {name: value} or {name: [value, …]}. Any name is known there.
 func (s *schema) headerFields() error {
-	return s.record(func(name string) error {
+	err := s.record(func(name string) error {
 		s.foreign()
 		name = clean(name)
 		if s.d.Next() == jx.Array {
@@ -151,13 +169,14 @@ func (s *schema) headerFields() error {
 		}
 		return s.headerField(name)
 	})
+	if err == nil && s.headerCount > MaxHeaders {
+		s.wrong("has %s fields, more than %s", thousands(s.headerCount), thousands(MaxHeaders))
+	}
+	return err
 }
 
 func (s *schema) headerField(name string) error {
 	if s.headerCount++; s.headerCount > MaxHeaders {
-		if s.headerCount == MaxHeaders+1 {
-			s.tooManyHeaders()
-		}
 		return s.skip()
 	}
 	if null, err := s.null(); null || err != nil {
@@ -176,17 +195,32 @@ func (s *schema) headerField(name string) error {
 	return nil
 }
 
-// tooManyHeaders names the whole field, not the header that is one too many.
-func (s *schema) tooManyHeaders() {
-	path := s.path
-	s.path = s.path[:1]
-	s.wrong(" has more than %s fields", thousands(MaxHeaders))
-	s.path = path
+// addresses reads a list whose elements are strings or {address, name}. One such that
+// stands there in place of the list counts as its only element, although it breaks
+// the schema.
+func (s *schema) addresses(to *[]mail.Address) error {
+	if next := s.d.Next(); next == jx.String || next == jx.Object {
+		s.wrong("must be an array")
+		return s.oneAddress(to)
+	}
+	return s.list(MaxRecipients, func() error { return s.oneAddress(to) })
 }
 
-// addresses reads a list whose elements are strings or {address, name}.
-func (s *schema) addresses(to *[]mail.Address) error {
-	return s.list(MaxRecipients, func() error { return s.oneAddress(to) })
+// author reads one {address, name}, and a string or a list of them although those
+// break the schema.
+func (s *schema) author() error {
+	switch s.d.Next() {
+	case jx.Object, jx.Null:
+		return s.oneAddress(&s.from)
+	case jx.String:
+		s.wrong("must be an object")
+		return s.oneAddress(&s.from)
+	case jx.Array:
+		s.wrong("must be an object")
+		return s.array(MaxRecipients, func() error { return s.oneAddress(&s.from) })
+	default:
+		return s.mismatch("an object")
+	}
 }
 
 func (s *schema) oneAddress(to *[]mail.Address) error {
@@ -196,9 +230,13 @@ func (s *schema) oneAddress(to *[]mail.Address) error {
 		_, err := s.null()
 		return err
 	case jx.String:
-		b, err := s.bounded(MaxAddress)
+		b, ok, err := s.bounded(MaxAddress)
 		if err != nil {
 			return err
+		}
+		if !ok {
+			s.tooLong()
+			return nil
 		}
 		a = parseAddress(string(b))
 	case jx.Object:
@@ -228,7 +266,7 @@ func (s *schema) addressObject(a *mail.Address) error {
 		}
 	})
 	if err == nil && !there {
-		s.wrong(".address: missing")
+		s.wrongAt(".address", "is missing")
 	}
 	return err
 }

@@ -7,21 +7,22 @@ import (
 )
 
 var (
-	errTooLong = errors.New("token is longer than its bound")
-	errUTF8    = errors.New("text is not valid UTF-8")
+	errUTF8   = errors.New("text is not valid UTF-8")
+	errSyntax = errors.New("text is not JSON")
 )
 
-// source feeds the tokenizer, which checks no UTF-8 and collects a token of any
-// length: it validates every byte that passes and, while a bound is set, stops
-// after that many.
+// source feeds the tokenizer, which checks no UTF-8, collects a token of any length
+// and does not go deep: it validates every byte that passes and leaves out what would
+// be too much.
 type source struct {
-	r io.Reader
-	// left is how many bytes may still be read; negative means no bound.
-	left int
+	r    io.Reader
+	trim trimmer
 	// failed is the reader's own failure, as opposed to a fault of the text.
 	failed error
 	// broken is set once the text is not UTF-8.
 	broken bool
+	// invalid is set once something that was left out is not JSON.
+	invalid bool
 	// mark counts the bytes of a byte order mark that the text begins with.
 	mark  int
 	seen  int // bytes that have been looked at for one
@@ -30,39 +31,42 @@ type source struct {
 	held  int
 }
 
-func newSource(r io.Reader) *source { return &source{r: r, left: -1} }
+func newSource(r io.Reader) *source { return &source{r: r, trim: trimmer{longest: longString}} }
 
 // Read never returns zero bytes without an error.
 func (s *source) Read(p []byte) (int, error) {
-	if s.broken {
-		return 0, errUTF8
-	}
-	if s.left == 0 {
-		return 0, errTooLong
-	}
-	if s.left > 0 && len(p) > s.left {
-		p = p[:s.left]
-	}
-	n := 0
-	for empty := 0; n == 0; empty++ {
-		if s.ended != nil {
+	for empty := 0; ; {
+		switch {
+		case s.broken:
+			return 0, errUTF8
+		case s.invalid:
+			return 0, errSyntax
+		case s.ended != nil:
 			return 0, s.end()
-		}
-		if empty == 100 {
+		case empty == 100:
 			s.ended = io.ErrNoProgress
 			continue
 		}
+
+		var n int
 		n, s.ended = s.r.Read(p)
+		if n == 0 {
+			empty++
+			continue
+		}
+		empty = 0
+
+		s.lookForMark(p[:n])
+		if !s.valid(p[:n]) {
+			s.broken = true
+			continue
+		}
+		n, ok := s.trim.trim(p[:n])
+		s.invalid = !ok
+		if n > 0 {
+			return n, nil
+		}
 	}
-	if s.left > 0 {
-		s.left -= n
-	}
-	s.lookForMark(p[:n])
-	if !s.valid(p[:n]) {
-		s.broken = true
-		return 0, errUTF8
-	}
-	return n, nil
 }
 
 // byteOrderMark may stand before no JSON (RFC 8259 §8.1).

@@ -22,7 +22,8 @@ const (
 	milliseconds = 1e11
 )
 
-// string reads a text of any length; only with keep it is held.
+// string reads a text of any length; only with keep it is held. Here and in the
+// functions below, a value of another type breaks the schema and is passed over.
 func (s *schema) string(to *string) error {
 	if null, err := s.null(); null || err != nil {
 		return err
@@ -49,15 +50,22 @@ func (s *schema) address(to *string) error {
 	if s.d.Next() != jx.String {
 		return s.mismatch("a string")
 	}
-	b, err := s.bounded(MaxAddress)
+	b, ok, err := s.bounded(MaxAddress)
 	if err != nil {
 		return err
+	}
+	if !ok {
+		s.tooLong()
+		return nil
 	}
 	*to = parseAddress(string(b)).Address
 	return nil
 }
 
-// record reads an object, list an array; null is none.
+func (s *schema) tooLong() { s.wrong("must be at most %s bytes", thousands(MaxAddress)) }
+
+// record reads an object, list an array; null is none. What else stands there is
+// passed over.
 func (s *schema) record(member func(name string) error) error {
 	if null, err := s.null(); null || err != nil {
 		return err
@@ -80,7 +88,7 @@ func (s *schema) list(limit int, element func() error) error {
 
 // problem notes what cannot be read in the value at hand.
 func (s *schema) problem(detail string) {
-	s.problems = append(s.problems, mail.Problem{Field: s.where(), Detail: detail})
+	s.problems = append(s.problems, mail.Problem{Field: s.where(false), Detail: detail})
 }
 
 // time reads RFC 3339 text or a number of seconds or milliseconds since 1970. Text
@@ -91,13 +99,13 @@ func (s *schema) time(to *time.Time) error {
 		_, err := s.null()
 		return err
 	case jx.Number:
-		num, err := s.number()
-		if err != nil {
+		num, ok, err := s.number()
+		if err != nil || !ok {
 			return err
 		}
 		t, ok := unixTime(num)
 		if !ok {
-			s.wrong(" must be a time in seconds or milliseconds since 1970, before the year 10000")
+			s.wrong("must be a time in seconds or milliseconds since 1970, before the year 10000")
 		}
 		*to = t
 		return nil
@@ -152,13 +160,13 @@ func (s *schema) size(to *int64) error {
 	if s.d.Next() != jx.Number {
 		return s.mismatch("a number")
 	}
-	num, err := s.number()
-	if err != nil {
+	num, ok, err := s.number()
+	if err != nil || !ok {
 		return err
 	}
 	n, ok := wholeNumber(num)
 	if !ok {
-		s.wrong(" must be a whole number from 0 to %d", int64(MaxSize))
+		s.wrong("must be a whole number from 0 to %d", int64(MaxSize))
 		return nil
 	}
 	*to = n

@@ -12,10 +12,15 @@ import (
 	"github.com/go-faster/jx"
 
 	"mailroom/shared/fault"
+	"mailroom/shared/mail"
 )
 
-// walker goes through one JSON text, checks what the tokenizer leaves open (depth,
-// repeated names, bounds) and keeps the first thing that is wrong with a field.
+// maxProblems is how many ways in which a body breaks the schema are described; all
+// are counted.
+const maxProblems = 100
+
+// walker goes through one JSON text, checks what the tokenizer leaves open (repeated
+// names, bounds) and keeps what is wrong with its fields.
 type walker struct {
 	d *jx.Decoder
 	// src is the reader under d; nil when the text is in memory.
@@ -24,49 +29,91 @@ type walker struct {
 
 	depth int
 	path  []step
+	place int  // of the name that was read last in its object
+	deep  bool // something lies deeper than MaxDepth
 
-	idFault    *fault.Error
-	fieldFault *fault.Error
-	unknown    int
-	stranger   string // the first unknown field
+	idFault  *fault.Error
+	refusal  *fault.Error // what a strict source answers: the first breach
+	breaches int
+	problems []mail.Problem
+	unknown  int
+	stranger *fault.Error // what a strict source answers to the first unknown field
 }
 
 // step is one element of a path: a name, or an index when that is not negative.
 type step struct {
 	name  string
 	index int
+	// place is which field of its object a name is, from one on, where the sender has
+	// chosen the name; zero for a name of the schema.
+	place int
 }
 
-// where gives the path of the value at hand, such as attachments[3].filename.
-func (w *walker) where() string {
+// where gives the path of the value at hand, such as attachments[3].filename. Names
+// that the sender has chosen are in it for the sender alone; everybody else gets
+// their place, as in "headers, field 4".
+func (w *walker) where(forSender bool) string { return where(w.path, forSender) }
+
+func where(path []step, forSender bool) string {
 	var b strings.Builder
-	for _, s := range w.path {
-		if s.index >= 0 {
+	for _, s := range path {
+		switch {
+		case s.index >= 0:
 			b.WriteString("[" + strconv.Itoa(s.index) + "]")
 			continue
-		}
-		if b.Len() > 0 {
+		case s.place > 0 && !forSender:
+			if b.Len() > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString("field " + strconv.Itoa(s.place))
+			continue
+		case b.Len() > 0:
 			b.WriteByte('.')
 		}
-		b.WriteString(s.name)
+		if s.place > 0 {
+			b.WriteString(printable(s.name))
+		} else {
+			b.WriteString(s.name)
+		}
 	}
 	return b.String()
 }
 
 // wrong notes that the value at hand breaks the schema; reading goes on.
 func (w *walker) wrong(format string, args ...any) {
-	if w.fieldFault == nil {
-		w.fieldFault = fault.New(fault.FieldInvalid, w.where()+fmt.Sprintf(format, args...))
+	w.wrongAt("", format, args...)
+}
+
+// wrongAt does so for a field of the value at hand.
+func (w *walker) wrongAt(field, format string, args ...any) {
+	if w.breaches++; w.breaches > maxProblems {
+		return
 	}
+	detail := fmt.Sprintf(format, args...)
+	if w.refusal == nil {
+		w.refusal = fault.New(fault.FieldInvalid, w.where(true)+field+" "+detail)
+	}
+	w.problems = append(w.problems, mail.Problem{Field: w.where(false) + field, Detail: detail, Breach: true})
 }
 
 // mismatch notes a wrong type and skips the value.
 func (w *walker) mismatch(expected string) error {
-	w.wrong(" must be %s", expected)
+	w.wrong("must be %s", expected)
 	return w.skip()
 }
 
-func malformed(why string) error {
+// tooMuch notes a bound of the JSON itself that the value at hand goes beyond.
+func (w *walker) tooMuch(detail string) {
+	if w.breaches++; w.breaches > maxProblems {
+		return
+	}
+	if w.refusal == nil {
+		w.refusal = malformed("it " + detail + w.inside(true))
+	}
+	w.problems = append(w.problems, mail.Problem{Field: "the body", Detail: detail + w.inside(false), Breach: true})
+}
+
+func malformed(why string) *fault.Error {
 	return fault.New(fault.JSONMalformed, "the body is not acceptable JSON: "+why)
 }
 
@@ -81,6 +128,8 @@ func (w *walker) failure(err error) error {
 		return fmt.Errorf("read body: %w", w.src.failed)
 	case errors.Is(err, errUTF8), w.src != nil && w.src.broken:
 		return malformed("it is not valid UTF-8")
+	case errors.Is(err, errSyntax), w.src != nil && w.src.invalid:
+		return malformed("it has a syntax error")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return malformed("it ends too early")
 	default:
@@ -118,45 +167,46 @@ func (w *walker) document(member func(name string) error) error {
 
 // inside says in which field of the body, and in which element of it, the reading
 // is; at the top it is in none.
-func (w *walker) inside() string {
-	if len(w.path) == 0 {
+func (w *walker) inside(forSender bool) string {
+	path := w.path
+	if len(path) == 0 {
 		return ""
 	}
-	place := printable(w.path[0].name)
-	if len(w.path) > 1 && w.path[1].index >= 0 {
-		place += "[" + strconv.Itoa(w.path[1].index) + "]"
+	if len(path) > 1 && path[1].index >= 0 {
+		return ", in " + where(path[:2], forSender)
 	}
-	return ", in " + place
+	return ", in " + where(path[:1], forSender)
 }
 
-// object calls member for each name, with the decoder before its value.
+// object calls member for each name, with the decoder before its value. A name that
+// is too long has its value skipped; of more names than MaxMembers in one object, the
+// schema's own are still read.
 func (w *walker) object(member func(name string) error) error {
-	if err := w.enter(); err != nil {
-		return err
-	}
+	w.enter()
 	it, err := w.d.ObjIter()
 	if err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}
+
 	var names members
-	for {
-		w.bound(6*maxName + maxGap)
-		more := it.Next()
-		w.bound(-1)
-		if errors.Is(it.Err(), errTooLong) || more && len(it.Key()) > maxName {
-			return malformed("a name is longer than 1,024 bytes or lies in more than 64 KiB of white space" + w.inside())
-		}
-		if !more {
-			break
+	for place := 1; it.Next(); place++ {
+		if len(it.Key()) > maxName {
+			w.tooMuch("has a name that is longer than 1,024 bytes")
+			if err := w.skip(); err != nil {
+				return err
+			}
+			continue
 		}
 		name := string(it.Key())
-		switch names.add(maphash.String(w.seed, name)) {
+		switch names.add(maphash.String(w.seed, name), isField[name]) {
 		case repeated:
-			return malformed("the name " + strconv.Quote(printable(name)) + " occurs twice in one object" + w.inside())
-		case tooMany:
-			return malformed("an object has more than 10,000 names" + w.inside())
+			return w.twice(name)
+		case oneTooMany:
+			w.tooMuch("has an object of more than 10,000 names")
 		}
+
 		w.path = append(w.path, step{name: name, index: -1})
+		w.place = place
 		if err := member(name); err != nil {
 			return err
 		}
@@ -165,45 +215,67 @@ func (w *walker) object(member func(name string) error) error {
 	if err := it.Err(); err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}
+
 	w.depth--
 	return nil
 }
 
-// array calls element for each value. Values from the index limit on are noted as
-// one too many and skipped.
-func (w *walker) array(limit int, element func() error) error {
-	if err := w.enter(); err != nil {
-		return err
+// twice refuses a name that an object has already.
+func (w *walker) twice(name string) error {
+	const why = " occurs twice in one object"
+	f := malformed("the name " + strconv.Quote(printable(name)) + why + w.inside(true))
+	f.Err = nameless("the body is not acceptable JSON: a name" + why + w.inside(false))
+	return f
+}
+
+// nameless says what a refusal says, without a name that the sender has chosen.
+type nameless string
+
+func (n nameless) Error() string { return string(n) }
+
+// Nameless gives the sentence of an error of Peek or Decode for everybody but the
+// sender: without names that the sender has chosen.
+func Nameless(err error) string {
+	var n nameless
+	if errors.As(err, &n) {
+		return string(n)
 	}
-	index := 0
+	return fault.From(err).Public
+}
+
+// array calls element for each value. Values from the index limit on are counted and
+// skipped.
+func (w *walker) array(limit int, element func() error) error {
+	w.enter()
+	count := 0
 	err := w.d.Arr(func(*jx.Decoder) error {
-		if limit > 0 && index >= limit {
-			if index == limit {
-				w.wrong(" has more than %s elements", thousands(limit))
-			}
-			index++
+		if count++; limit > 0 && count > limit {
 			return w.skip()
 		}
-		w.path = append(w.path, step{index: index})
+		w.path = append(w.path, step{index: count - 1})
 		if err := element(); err != nil {
 			return err // with the path to where it happened
 		}
 		w.path = w.path[:len(w.path)-1]
-		index++
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read array: %w", err)
 	}
+	if limit > 0 && count > limit {
+		w.wrong("has %s elements, more than %s", thousands(count), thousands(limit))
+	}
 	w.depth--
 	return nil
 }
 
-func (w *walker) enter() error {
+// enter goes one level down. What lies deeper than MaxDepth has been emptied on the
+// way here.
+func (w *walker) enter() {
 	if w.depth++; w.depth > MaxDepth {
-		return malformed("it is nested more than 64 levels deep" + w.inside())
+		w.deep = true
+		w.tooMuch("is nested more than 64 levels deep")
 	}
-	return nil
 }
 
 // skip passes over any value and still finds what makes it unacceptable.
@@ -223,19 +295,17 @@ func (w *walker) skip() error {
 
 // unknownField counts a name that the schema does not have.
 func (w *walker) unknownField() error {
+	w.foreign()
 	if w.unknown == 0 {
-		w.foreign()
-		w.stranger = w.where()
+		const why = "the schema has no field "
+		w.stranger = fault.Wrap(fault.FieldUnknown, why+w.where(true), nameless(why+"that is given as "+w.where(false)))
 	}
 	w.unknown++
 	return w.skip()
 }
 
-// foreign marks the last name of the path as not ours: it shows cut and cleaned.
-func (w *walker) foreign() {
-	last := &w.path[len(w.path)-1]
-	last.name = printable(last.name)
-}
+// foreign marks the last name of the path as not ours.
+func (w *walker) foreign() { w.path[len(w.path)-1].place = w.place }
 
 // null reports whether the value is null, and passes over it.
 func (w *walker) null() (bool, error) {
@@ -248,41 +318,27 @@ func (w *walker) null() (bool, error) {
 	return true, nil
 }
 
-// bounded reads a string of at most limit bytes; a longer one is errTooLong, after
-// which the text cannot be read further. The result is valid until the next read.
-func (w *walker) bounded(limit int) ([]byte, error) {
-	w.bound(6*limit + 16) // an escape spends six bytes on one
-	b, err := w.d.StrBytes()
-	w.bound(-1)
+// bounded reads a string of at most limit bytes; of a longer one, all that is told is
+// that it is. The result is valid until the next read.
+func (w *walker) bounded(limit int) (b []byte, ok bool, err error) {
+	b, err = w.d.StrBytes()
 	if err != nil {
-		return nil, fmt.Errorf("read string: %w", err)
+		return nil, false, fmt.Errorf("read string: %w", err)
 	}
-	if len(b) > limit {
-		return nil, errTooLong
-	}
-	return b, nil
+	return b, len(b) <= limit, nil
 }
 
-// number reads a number as it is written.
-func (w *walker) number() (string, error) {
-	w.bound(maxNumber + 16)
-	num, err := w.d.Num()
-	w.bound(-1)
-	if errors.Is(err, errTooLong) || len(num) > maxNumber {
-		w.wrong(" is longer than %d digits", maxNumber)
-		return "", w.fieldFault
-	}
+// number reads a number as it is written. ok is false for one that is too long.
+func (w *walker) number() (num string, ok bool, err error) {
+	text, err := w.d.Num()
 	if err != nil {
-		return "", fmt.Errorf("read number: %w", err)
+		return "", false, fmt.Errorf("read number: %w", err)
 	}
-	return string(num), nil
-}
-
-// bound sets how many bytes the tokenizer may fetch from now on; -1 lifts it.
-func (w *walker) bound(n int) {
-	if w.src != nil {
-		w.src.left = n
+	if len(text) > maxNumber {
+		w.wrong("is longer than %d digits", maxNumber)
+		return "", false, nil
 	}
+	return string(text), true, nil
 }
 
 // printable makes a name of somebody else's fit for an error: at most 64
@@ -304,5 +360,5 @@ func thousands(n int) string {
 	if n < 1000 {
 		return strconv.Itoa(n)
 	}
-	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	return thousands(n/1000) + fmt.Sprintf(",%03d", n%1000)
 }

@@ -15,7 +15,6 @@ import (
 
 	"mailroom/shared/contract"
 	"mailroom/shared/event"
-	"mailroom/shared/fault"
 	"mailroom/shared/mail"
 	"mailroom/shared/mime"
 )
@@ -38,7 +37,7 @@ func (Decoder) Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract
 	read := readingOf(edit)
 	e, err := event.Decode(body, event.Options{Rename: read.names})
 	if err != nil {
-		return &mail.Event{}, append(holds, hold(contract.SchemaInvalid, "the event cannot be read: "+fault.From(err).Public))
+		return &mail.Event{}, append(holds, hold(contract.SchemaInvalid, "the event cannot be read: "+event.Nameless(err)))
 	}
 	received := countReceived(e.Message.Headers)
 	parsed := false
@@ -70,7 +69,7 @@ func settle(e *mail.Event) {
 // judge says what of a decoded mail a person must look at.
 func judge(e *mail.Event, received int, parsed bool) []contract.Hold {
 	var holds []contract.Hold
-	if detail := unread(e.Problems, parsed); detail != "" {
+	if detail := unread(e, parsed); detail != "" {
 		holds = append(holds, hold(contract.SchemaInvalid, detail))
 	}
 	if detail := unfetched(e); detail != "" {
@@ -86,20 +85,23 @@ func judge(e *mail.Event, received int, parsed bool) []contract.Hold {
 	return holds
 }
 
-// unread names the first field that could not be read. Once the raw mail is
-// parsed, the provider's own attachments do not matter any more.
-func unread(problems []mail.Problem, parsed bool) string {
-	first, more := "", 0
-	for _, p := range problems {
-		switch {
-		case parsed && strings.HasPrefix(p.Field, "attachments"):
-		case first == "":
-			first = p.Field + " " + p.Detail
-		default:
-			more++
+// unread names the first field that could not be read, one that breaks the schema
+// before the others. Once the raw mail is parsed, what the provider's own attachments
+// hold does not matter any more; that they break the schema still does.
+func unread(e *mail.Event, parsed bool) string {
+	first, count, breach := "", e.MoreProblems, false
+	for _, p := range e.Problems {
+		if parsed && !p.Breach && strings.HasPrefix(p.Field, "attachments") {
+			continue
+		}
+		if count++; first == "" || p.Breach && !breach {
+			first, breach = p.Field+" "+p.Detail, p.Breach
 		}
 	}
-	return andMore(first, more)
+	if count == 0 {
+		return ""
+	}
+	return andMore(first, count-1)
 }
 
 // unfetched names what came as a link in place of bytes.

@@ -137,6 +137,26 @@ func TestHolds(t *testing.T) {
 			map[string]any{"raw_mime_base64": "%%%", "attachments": []any{map[string]any{"filename": "a", "content_base64": "%%%"}}},
 			[]contract.Reason{contract.SchemaInvalid}, "(and 1 more)",
 		},
+		"a breach before what is only bad": {
+			map[string]any{"timestamp": "CANARY", "attachments": []any{map[string]any{"filename": "a", "content_base64": "%%%", "size": "CANARY"}}},
+			[]contract.Reason{contract.SchemaInvalid}, "attachments[0].size must be a number (and 2 more)",
+		},
+		"a breach although the raw mail is read": {
+			map[string]any{"raw_mime_base64": b64(rawMail), "attachments": []any{map[string]any{"size": []any{"CANARY"}}}},
+			[]contract.Reason{contract.SchemaInvalid}, "attachments[0].size must be a number",
+		},
+		"a header by a name of the sender's": {
+			map[string]any{"headers": map[string]any{"a": "b", "x-CANARY": 7}},
+			[]contract.Reason{contract.SchemaInvalid}, "headers, field 2 must be a string or a list of strings",
+		},
+		"too many header fields": {
+			map[string]any{"headers": headers("x", 2000)},
+			[]contract.Reason{contract.SchemaInvalid}, "headers has 2,000 fields, more than 1,000",
+		},
+		"very many breaches": {
+			map[string]any{"to": slices.Repeat([]any{7}, 11_000)},
+			[]contract.Reason{contract.SchemaInvalid}, "to[0] must be an object or a string (and 10000 more)",
+		},
 		"attachment by link": {
 			map[string]any{"attachments": []any{
 				map[string]any{"filename": "a", "content_base64": b64("a")},
@@ -208,10 +228,11 @@ func TestMalformedMailKeepsTheProvidersFields(t *testing.T) {
 
 func TestWhatIsNoEventIsEmpty(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", "{", "[]", `{"id":1}`, "\xff"} {
+	for _, text := range []string{"", "{", "[]", `{"id":1}`, "\xff", `{"id":"a","CANARY":1,"CANARY":2}`} {
 		e, holds := Decoder{}.Decode([]byte(text), nil)
 		require.Equal(t, &mail.Event{}, e)
 		require.Len(t, holds, 1)
 		require.Equal(t, contract.SchemaInvalid, holds[0].Reason)
+		require.NotContains(t, holds[0].Detail, "CANARY")
 	}
 }

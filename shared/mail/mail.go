@@ -97,15 +97,21 @@ type Event struct {
 	// Unknown counts the fields that the shape does not name.
 	Unknown int
 	// Problems lists what could not be read; the event goes on without it only
-	// when a person says so.
+	// when a person says so. Of very many it lists the first.
 	Problems []Problem
+	// MoreProblems counts the breaches that Problems leaves out.
+	MoreProblems int `json:",omitempty"`
 }
 
 // Problem is one field of an authentic event that could not be read. Field is a
-// path such as "attachments[2].content_base64"; Detail holds no mail content.
+// path such as "attachments[2].content_base64", in which names that the sender has
+// chosen are replaced by their place; Detail holds no mail content.
 type Problem struct {
 	Field  string
 	Detail string
+	// Breach says that the field breaks the published schema, which a strict source
+	// refuses.
+	Breach bool `json:",omitempty"`
 }
 
 // Shape is the layout of the provider's JSON.

@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +51,18 @@ func heldEmails() []held {
 	}
 	return []held{
 		{reason: "schema_invalid", event: attach(broken), action: "approve", way: "api", end: "delivered", effects: ticket},
+		{reason: "schema_invalid", event: func(id string) fields {
+			many := map[string]string{}
+			for i := range 2000 {
+				many[fmt.Sprintf("X-%d", i)] = "x"
+			}
+			size := attached("a.txt", "text/plain", []byte("honest"))
+			size["size"] = map[string]any{"bytes": 6}
+			return shapeA(id, "support").with(fields{
+				"headers": many, "sender": 7, "attachments": []any{size}, "x": json.RawMessage(strings.Repeat("[", 200) + strings.Repeat("]", 200)),
+				"envelope": fields{"rcpt_to": slices.Repeat([]string{"support@yourapp.example"}, 11_000)},
+			})
+		}, action: "approve", way: "mailctl", end: "delivered", effects: ticket},
 		{reason: "mime_malformed", event: with(raw("Subject: deep\r\n" + nested.String())), action: "approve", way: "mailctl", end: "delivered", effects: ticket},
 		{reason: "loop_detected", event: with(raw(strings.Repeat("Received: by a\r\n", 101) + "Subject: loop\r\n\r\nx")), action: "discard", way: "signal", end: "discarded", effects: none},
 		{reason: "too_large", event: attach(attached("b.bin", "application/octet-stream", make([]byte, 4<<20+1))), action: "approve", way: "update", end: "delivered", effects: ticket},
