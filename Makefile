@@ -27,13 +27,14 @@ build: ## compile ingress, worker, mailctl and the sample destination into .dev/
 	@mkdir -p .dev/bin
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o .dev/bin/ ./ingress/cmd/ingress ./ingress/cmd/mailctl ./worker/cmd/worker ./deploy/dev/sink
 
-test: ## run every test, beside real services started for it [PKG=./shared/...] [TESTFLAGS=-v]
+test: ## run every test, beside real services started for it; or those of some packages [PKG=./shared/...] [TESTFLAGS=-v]
 	$(DEV) test -- go test -race -vet=off -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(PKG)
+ifeq ($(PKG),./...)
 	cd deploy/tools/compose && go test -count=1 ./...
 	cd deploy/tools/probe && go test -count=1 ./...
-
 	go test -tags failpoints -count=1 ./ingress/failpoint
 	@$(MAKE) --no-print-directory mutants
+endif
 
 mutants: ## put known defects into the code, one at a time, and see that its tests notice
 	$(DEV) test -- env CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 -run TestMutantsAreKilled ./ingress
