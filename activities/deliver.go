@@ -36,6 +36,9 @@ type Sender interface {
 	Send(ctx context.Context, e contract.Email, d ledger.Delivery, body func(context.Context) ([]byte, error)) (int, error)
 	// HonoursKey reports whether a repeat with the same key has no second effect.
 	HonoursKey(destination string) bool
+	// Serves reports whether mail of the tenant may be sent to the destination. Send
+	// refuses other mail.
+	Serves(destination, tenant string) bool
 }
 
 // DeliverDeps is what Deliver needs; all of it is required but Now.

@@ -45,6 +45,8 @@ func (w *wire) Reserve(string) (func(), bool) {
 	return func() { w.reserved-- }, true
 }
 
+func (*wire) Serves(string, string) bool { return true }
+
 func (w *wire) Send(ctx context.Context, _ contract.Email, d ledger.Delivery, body func(context.Context) ([]byte, error)) (int, error) {
 	next := w.answers[0]
 	w.answers = w.answers[1:]

@@ -38,7 +38,8 @@ type HoldLedger interface {
 type HoldsDeps struct {
 	Ledger HoldLedger
 	Plans  Planner
-	// Sender posts notices to the destination To, where one is configured.
+	// Sender posts notices to the destination To, where one is configured, about
+	// emails of the tenants that it serves.
 	Sender Sender
 	Fast   FastGate
 	To     string
@@ -65,7 +66,7 @@ func NewHolds(deps HoldsDeps) (*Holds, error) {
 func (s *Holds) Plan(ctx context.Context, in contract.HoldInput) (out contract.HoldPlan, err error) {
 	defer settle(ctx, in.Email, &err)
 	out = s.deps.Plans.Plan(in)
-	out.Notify = s.deps.To != ""
+	out.Notify = s.notifies(in.Email)
 	return out, nil
 }
 
@@ -92,7 +93,7 @@ func (s *Holds) Remind(ctx context.Context, in contract.RemindInput) (err error)
 // that is a function of Email.WorkflowID, SinceUnixMilli, the step and Number.
 func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error) {
 	defer settle(ctx, in.Email, &err)
-	if s.deps.To == "" { // the configuration has changed since the plan was made
+	if !s.notifies(in.Email) { // the configuration has changed since the plan was made
 		return nil
 	}
 	if isFast(ctx) && !s.deps.Fast.Quick(s.deps.To) {
@@ -115,6 +116,12 @@ func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error)
 		return fmt.Errorf("notify %s: %w", s.deps.To, err)
 	}
 	return nil
+}
+
+// notifies reports whether notices about the email go to a destination: one is
+// configured and serves its tenant.
+func (s *Holds) notifies(email contract.Email) bool {
+	return s.deps.To != "" && s.deps.Sender.Serves(s.deps.To, email.Tenant)
 }
 
 // noticeKey is the same on each attempt at one notice, and no other's.

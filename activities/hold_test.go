@@ -54,6 +54,11 @@ func (w *holdWorld) Quick(string) bool { return true }
 
 func (w *holdWorld) Reserve(string) (func(), bool) { return func() {}, true }
 
+// Serves implements activities.Sender: notices are for two tenants.
+func (w *holdWorld) Serves(to, tenant string) bool {
+	return to == "ops" && (tenant == "acme" || tenant == "default")
+}
+
 func reminder() contract.RemindInput {
 	return contract.RemindInput{
 		Email: contract.Email{ID: 7, WorkflowID: "wf", EventID: "evt/1", Source: "post mark", Tenant: "acme", CorrelationID: "c-1"},
@@ -171,7 +176,7 @@ func TestHoldsAsk(t *testing.T) {
 
 	told, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops"})
 	require.NoError(t, err)
-	plan, err = told.Plan(t.Context(), contract.HoldInput{})
+	plan, err = told.Plan(t.Context(), contract.HoldInput{Email: contract.Email{Tenant: "acme"}})
 	require.NoError(t, err)
 	require.True(t, plan.Notify)
 	_, err = activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, To: "ops"})
@@ -191,4 +196,23 @@ func TestReminderLevels(t *testing.T) {
 	text, err := json.Marshal(activities.ReminderLevels)
 	require.NoError(t, err)
 	require.JSONEq(t, `["reminder","escalation","deadline"]`, string(text))
+}
+
+// TestNoticesAreOfTheTenantsOfTheirDestination: what is held of other tenants is not
+// told there.
+func TestNoticesAreOfTheTenantsOfTheirDestination(t *testing.T) {
+	t.Parallel()
+	w := &holdWorld{}
+	h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops"})
+	require.NoError(t, err)
+	in := reminder()
+	for tenant, want := range map[string]bool{"acme": true, "globex": false} {
+		in.Email.Tenant = tenant
+		plan, err := h.Plan(t.Context(), contract.HoldInput{Email: in.Email})
+		require.NoError(t, err)
+		require.Equal(t, want, plan.Notify, tenant)
+		w.sent = nil
+		require.NoError(t, h.Notify(t.Context(), in))
+		require.Equal(t, want, len(w.sent) == 1, tenant)
+	}
 }

@@ -125,15 +125,16 @@ func (s *Replays) beforeAndAfter(ctx context.Context, from contract.Step, e *led
 			return before, after, err
 		}
 		after.Manifest, after.Message = *today, *mail
+		after.Manifest.Overlay = old.Overlay
 		after.holds = reasonsOf(holds)
 	}
+	result := s.deps.Rules.Route(contract.RouteInput{Email: e.Email()}, &after.Manifest, &after.Message)
 	if edit := old.Overlay; edit != nil {
 		before.Picture, after.Picture = before.Apply(*edit), after.Apply(*edit)
 	}
 	if before.Destinations, err = s.deps.Preview.Destinations(ctx, e.ID); err != nil {
 		return before, after, fmt.Errorf("read destinations: %w", err)
 	}
-	result := s.deps.Rules.Route(contract.RouteInput{Email: e.Email()}, &after.Manifest, after.Message.Headers)
 	after.routes, after.Destinations = result.Routes, slices.Sorted(slices.Values(result.Destinations))
 	after.holds = append(after.holds, reasonsOf(result.Holds)...)
 	if e.State == contract.Quarantined && e.Reason != "" {

@@ -99,7 +99,9 @@ type everybody []string
 
 func (everybody) NeedsHeaders() bool { return false }
 
-func (e everybody) Route(contract.RouteInput, *ledger.Manifest, []mail.Header) contract.RouteResult {
+func (everybody) Foreign(contract.Email, *ledger.Manifest) []string { return nil }
+
+func (e everybody) Route(contract.RouteInput, *ledger.Manifest, *mail.Message) contract.RouteResult {
 	return contract.RouteResult{Routes: []string{"all"}, Destinations: e}
 }
 

@@ -4,26 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/overlay"
 )
 
-// RouteLedger is what Route reads of the ledger.
+// RouteLedger is what Route reads and writes of the ledger.
 type RouteLedger interface {
 	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
+	// SaveForeign records which recipients belong to no domain of the tenant.
+	SaveForeign(ctx context.Context, emailID int64, recipients []string) error
 }
 
-// Router holds the rules. Route is a pure function of its arguments; headers is
-// nil unless NeedsHeaders, which does not change while the process lives. Where
-// manifest.Overlay names destinations, these are the answer, and what the rules
-// hold the mail for beside having no route holds it still.
+// Router holds the rules. Route and Foreign are pure functions of their arguments;
+// message is nil unless NeedsHeaders, which does not change while the process lives.
+// manifest and message are as they came: the edits in manifest.Overlay are laid over
+// them by Route. No answer names a destination that does not serve the tenant.
 type Router interface {
 	NeedsHeaders() bool
-	Route(in contract.RouteInput, manifest *ledger.Manifest, headers []mail.Header) contract.RouteResult
+	Route(in contract.RouteInput, manifest *ledger.Manifest, message *mail.Message) contract.RouteResult
+	// Foreign returns the recipients, edits laid over them, that no rule is asked
+	// about; nil where there are none.
+	Foreign(email contract.Email, manifest *ledger.Manifest) []string
 }
 
 // RouteDeps is what Route needs; all of it is required but Now.
@@ -49,9 +54,10 @@ func NewRoute(deps RouteDeps) (*Route, error) {
 }
 
 // Route names the rules that the mail meets and where they send it. It is
-// idempotent: it writes nothing, and a repeat asks the rules again. The ledger
-// learns the routes, and which version of the rules gave them, with the next change
-// of state. The rules see the mail as its edits make it.
+// idempotent: a repeat asks the rules again. The ledger learns the routes, and which
+// version of the rules gave them, with the next change of state; recipients outside
+// the tenant's domains, which few mails have, are written down here. The rules see
+// the mail as its edits make it.
 func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract.RouteResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
@@ -60,22 +66,20 @@ func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract
 	if err != nil {
 		return out, fmt.Errorf("read manifest: %w", err)
 	}
-	var headers []mail.Header
+	var message *mail.Message
 	if s.deps.Rules.NeedsHeaders() {
-		message, err := s.deps.Messages.Message(ctx, manifest)
-		if err != nil {
+		if message, err = s.deps.Messages.Message(ctx, manifest); err != nil {
 			return out, fmt.Errorf("read message: %w", err)
 		}
-		headers = message.Headers
-		if manifest.Overlay != nil {
-			headers = overlay.Message(*message, *manifest.Overlay).Headers
+	}
+
+	if foreign := s.deps.Rules.Foreign(in.Email, manifest); !slices.Equal(foreign, manifest.Foreign) {
+		if err := s.deps.Ledger.SaveForeign(ctx, in.Email.ID, foreign); err != nil {
+			return out, fmt.Errorf("save foreign recipients: %w", err)
 		}
 	}
-	if manifest.Overlay != nil {
-		edited := overlay.Manifest(*manifest, *manifest.Overlay)
-		manifest = &edited
-	}
-	out = s.deps.Rules.Route(in, manifest, headers)
+
+	out = s.deps.Rules.Route(in, manifest, message)
 	out.Routed.AtUnixMilli = s.deps.Now().UnixMilli()
 	return out, nil
 }

@@ -21,10 +21,19 @@ type routed struct {
 	message  *mail.Message
 	reads    int
 	away     error
+	foreign  [][]string // as they were saved
 }
 
 func (m *routed) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 	return &m.manifest, m.away
+}
+
+func (m *routed) SaveForeign(_ context.Context, id int64, list []string) error {
+	if id != 7 {
+		return fault.New(fault.NotFound, "no such email")
+	}
+	m.foreign, m.manifest.Foreign = append(m.foreign, list), list
+	return nil
 }
 
 func (m *routed) Message(context.Context, *ledger.Manifest) (*mail.Message, error) {
@@ -35,7 +44,9 @@ func (m *routed) Message(context.Context, *ledger.Manifest) (*mail.Message, erro
 func (m *routed) route(t *testing.T, when config.When, in contract.RouteInput) (contract.RouteResult, error) {
 	t.Helper()
 	r, err := rules.New([]config.Route{{Name: "r", When: when, To: []string{"d"}}},
-		[]config.Tenant{{Name: "acme", Domains: []string{"acme.example"}}})
+		[]config.Tenant{{Name: "acme", Domains: []string{"acme.example"}}},
+		[]config.Destination{{Name: "d", Tenants: []string{"acme"}}, {Name: "theirs", Tenants: []string{"globex"}},
+			{Name: "x", Tenants: []string{"acme"}}, {Name: "y", Tenants: []string{"acme"}}})
 	require.NoError(t, err)
 	s, err := activities.NewRoute(activities.RouteDeps{Ledger: m, Messages: m, Rules: r, Now: noon})
 	require.NoError(t, err)
@@ -76,4 +87,51 @@ func TestRoute(t *testing.T) {
 	m.away = fault.New(fault.StorageUnavailable, "away")
 	_, err = m.route(t, config.When{}, contract.RouteInput{Email: email})
 	require.ErrorContains(t, err, string(fault.StorageUnavailable))
+}
+
+// TestForeignRecipientsAreRecordedAndNotMatched: of a mail to several companies those
+// that are not the tenant's are in the record, and no rule takes the mail for them.
+func TestForeignRecipientsAreRecordedAndNotMatched(t *testing.T) {
+	t.Parallel()
+	email := contract.Email{ID: 7, Tenant: "acme", Source: "mailparse"}
+	m := &routed{manifest: ledger.Manifest{Recipients: []string{
+		"bob@acme.example", "<support@globex.example>", "support@globex.example", "support@elsewhere.example",
+	}}}
+	foreign := []string{"support@globex.example", "support@elsewhere.example"}
+	got, err := m.route(t, config.When{Recipient: "support@*"}, contract.RouteInput{Email: email, AnyRecipient: true})
+	require.NoError(t, err)
+	require.Empty(t, got.Destinations, "no foreign recipient is matched beside one of the tenant's own, whatever was waived")
+	require.Equal(t, contract.Unroutable, got.Holds[0].Reason)
+	require.NotContains(t, got.Holds[0].Detail, "@")
+	require.Equal(t, [][]string{foreign}, m.foreign)
+
+	got, err = m.route(t, config.When{Recipient: "bob@*"}, contract.RouteInput{Email: email})
+	require.NoError(t, err)
+	require.Equal(t, []string{"d"}, got.Destinations)
+	require.Len(t, m.foreign, 1, "what is in the record is not written again")
+
+	m.manifest.Overlay = &contract.Edit{Recipients: []string{"bob@acme.example"}}
+	_, err = m.route(t, config.When{Recipient: "bob@*"}, contract.RouteInput{Email: email})
+	require.NoError(t, err)
+	require.Equal(t, [][]string{foreign, nil}, m.foreign, "an edit of the recipients is in the record too")
+}
+
+// TestEditCannotRouteToAnotherTenant: an edit that names another tenant's destination,
+// as one may that was decided on before the configuration changed, holds the mail.
+func TestEditCannotRouteToAnotherTenant(t *testing.T) {
+	t.Parallel()
+	email := contract.Email{ID: 7, Tenant: "acme", Source: "mailparse"}
+	for name, to := range map[string][]string{"theirs": {"theirs"}, "both": {"d", "theirs"}, "no more": {"gone"}} {
+		m := &routed{manifest: ledger.Manifest{
+			Recipients: []string{"support@acme.example"}, Overlay: &contract.Edit{To: to},
+		}}
+		for _, anyone := range []bool{false, true} {
+			got, err := m.route(t, config.When{Recipient: "nobody@*"}, contract.RouteInput{Email: email, AnyRecipient: anyone})
+			require.NoError(t, err)
+			require.NotContains(t, got.Destinations, "theirs", name)
+			require.NotContains(t, got.Destinations, "gone", name)
+			require.Len(t, got.Holds, 1, name)
+			require.Equal(t, contract.Unroutable, got.Holds[0].Reason, name)
+		}
+	}
 }

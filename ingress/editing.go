@@ -10,13 +10,9 @@ import (
 
 // newEditor makes what checks the edits of operators and keeps them.
 func newEditor(file *config.File, d dependencies) (*draft.Editor, error) {
-	compiled, err := rules.New(file.Routes, file.Tenants)
+	compiled, err := rules.New(file.Routes, file.Tenants, file.Destinations)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: routes: %w", err)
 	}
-	names := make([]string, len(file.Destinations))
-	for i, destination := range file.Destinations {
-		names[i] = destination.Name
-	}
-	return draft.New(draft.Config{Destinations: names}, draft.Deps{Ledger: d.reader, Objects: d.bodies, Rules: compiled})
+	return draft.New(draft.Config{Destinations: file.Destinations}, draft.Deps{Ledger: d.reader, Objects: d.bodies, Rules: compiled})
 }

@@ -19,11 +19,7 @@ import (
 
 // newPages makes the console of what the program has opened.
 func newPages(file *config.File, d dependencies, rooms rooms, logger *slog.Logger) (*console.Console, error) {
-	names := make([]string, 0, len(file.Destinations))
-	for _, to := range file.Destinations {
-		names = append(names, to.Name)
-	}
-	return console.New(console.Config{Destinations: names, TemporalUI: file.Operator.TemporalUI}, console.Deps{
+	return console.New(console.Config{TemporalUI: file.Operator.TemporalUI}, console.Deps{
 		Emails: d.reader, Blobs: d.bodies, Decider: byConsole{rooms.decisions}, Changes: d.reader, Logger: logger,
 		Holdings: figures{rooms.whole}, Figures: figures{rooms.whole}, Timelines: timelines{d.reader}, Destinations: destinations{rooms.whole},
 		Edits: previews{rooms.editor}, Rules: routing{rooms.whole}, Replays: manyEmails{rooms.many}, Chain: auditChain{d.reader},

@@ -81,7 +81,8 @@ func (t timelines) Timeline(ctx context.Context, email *ledger.EmailDetail) ([]c
 type destinations struct{ desks *desks.Desks }
 
 func (d destinations) List(ctx context.Context) ([]console.Destination, error) {
-	tenants, _ := access.From(ctx).Tenants(access.Viewer)
+	who := access.From(ctx)
+	tenants, _ := who.Tenants(access.Viewer)
 	list, err := d.desks.Destinations(ctx, tenants)
 	if err != nil {
 		return nil, err
@@ -90,6 +91,7 @@ func (d destinations) List(ctx context.Context) ([]console.Destination, error) {
 	for _, to := range list {
 		row := console.Destination{
 			Name: to.Name, URL: to.Host, Backlog: to.Backlog.Retrying, Failed: to.Backlog.Held, InFlight: to.InFlight, Breaker: to.Breaker,
+			MayPause: d.desks.MayPause(who, to.Name),
 		}
 		if to.Backlog.Oldest != nil {
 			row.Oldest = *to.Backlog.Oldest

@@ -16,8 +16,9 @@ import (
 // routing is the rules as the console lists and tries them.
 type routing struct{ desks *desks.Desks }
 
-func (r routing) List(context.Context) ([]console.Rule, error) {
-	_, rows := r.desks.RouteRows()
+func (r routing) List(ctx context.Context) ([]console.Rule, error) {
+	tenants, _ := access.From(ctx).Tenants(access.Viewer)
+	_, rows := r.desks.RouteRows(tenants)
 	out := make([]console.Rule, 0, len(rows))
 	for _, row := range rows {
 		rule := console.Rule{Name: row.Name, To: row.To, Hold: row.Hold}
@@ -32,15 +33,15 @@ func (r routing) List(context.Context) ([]console.Rule, error) {
 	return out, nil
 }
 
-// Test is about a mail that is made up, which belongs to nobody.
+// Test is about a mail that is made up, of a tenant of the caller.
 func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, error) {
-	e, err := r.desks.Test(ctx, access.Identity{}, desks.Sample{
+	e, err := r.desks.Test(ctx, access.From(ctx), desks.Sample{
 		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: in.Tenant, Headers: in.Headers,
 	})
 	if err != nil {
 		return console.Outcome{}, err
 	}
-	out := console.Outcome{Matched: e.Routes, Destinations: e.Destinations, Held: e.Holds}
+	out := console.Outcome{Matched: e.Routes, Destinations: e.Destinations, Held: e.Holds, Foreign: e.Foreign}
 	for _, v := range e.Rules {
 		out.Steps = append(out.Steps, console.OutcomeStep{Rule: v.Name, Matched: v.Matched, Why: v.Why})
 	}
@@ -49,6 +50,9 @@ func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, 
 
 // previews show what an edit would change.
 type previews struct{ editor *draft.Editor }
+
+// Destinations returns what an edit of an email of the tenant may name.
+func (p previews) Destinations(tenant string) []string { return p.editor.Destinations(tenant) }
 
 func (p previews) Preview(ctx context.Context, _ access.Identity, email *ledger.EmailDetail, e contract.Edit) ([]ledger.Change, error) {
 	preview, err := p.editor.Preview(ctx, email.Email(), e)

@@ -104,7 +104,7 @@ func TestDestinationsShowNoPath(t *testing.T) {
 	require.NoError(t, err)
 	list, err := destinations{whole}.List(access.With(t.Context(), operatorOfAll))
 	require.NoError(t, err)
-	require.Equal(t, []console.Destination{{Name: "crm", URL: "crm.example:8443"}}, list)
+	require.Equal(t, []console.Destination{{Name: "crm", URL: "crm.example:8443", MayPause: true}}, list)
 }
 
 func TestAuditOfTheConsole(t *testing.T) {
@@ -178,22 +178,51 @@ func TestVerifyFindsTheBreak(t *testing.T) {
 func TestRulesOfTheConsole(t *testing.T) {
 	t.Parallel()
 	whole, err := desks.New(desks.Config{
-		Destinations: []config.Destination{{Name: "crm"}},
+		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}},
+		Tenants:      []config.Tenant{{Name: "default"}},
 		Routes: []config.Route{{
 			Name: "cases", When: config.When{Recipient: "support@*", Header: map[string]string{"X-Case": "*"}}, To: []string{"crm"}, Hold: true,
 		}},
 	}, desks.Deps{Ledger: pgtest.New(t)})
 	require.NoError(t, err)
-	list, err := routing{whole}.List(t.Context())
+	ctx := access.With(t.Context(), operatorOfAll)
+	list, err := routing{whole}.List(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []console.Rule{{Name: "cases", When: []string{"recipient: support@*", "header X-Case: *"}, To: []string{"crm"}, Hold: true}}, list)
-	out, err := routing{whole}.Test(t.Context(), console.Sample{Recipients: []string{"support@a.example"}, Headers: map[string]string{"X-Case": "1"}})
+	out, err := routing{whole}.Test(ctx, console.Sample{Recipients: []string{"support@a.example"}, Headers: map[string]string{"X-Case": "1"}})
 	require.NoError(t, err)
 	require.Equal(t, []string{"cases"}, out.Matched)
 	require.Equal(t, contract.ManualHold, out.Held[0].Reason)
 	require.True(t, out.Steps[0].Matched)
-	out, err = routing{whole}.Test(t.Context(), console.Sample{Recipients: []string{"sales@a.example"}})
+	out, err = routing{whole}.Test(ctx, console.Sample{Recipients: []string{"sales@a.example"}})
 	require.NoError(t, err)
 	require.Empty(t, out.Destinations)
 	require.False(t, out.Steps[0].Matched)
+}
+
+// TestConsoleOfATenantShowsNothingOfOthers: neither rules nor destinations, and the
+// tester takes no mail of another tenant.
+func TestConsoleOfATenantShowsNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	whole, err := desks.New(desks.Config{
+		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}, {Name: "theirs", Tenants: []string{"acme"}}},
+		Tenants:      []config.Tenant{{Name: "default"}, {Name: "acme"}},
+		Routes: []config.Route{
+			{Name: "cases", When: config.When{Tenant: "default"}, To: []string{"crm"}},
+			{Name: "board", When: config.When{Tenant: "acme"}, To: []string{"theirs"}},
+		},
+	}, desks.Deps{Ledger: pgtest.New(t)})
+	require.NoError(t, err)
+	ctx := access.With(t.Context(), access.Identity{Name: "olga", Roles: map[string]access.Role{"acme": access.Operator}})
+	rules, err := routing{whole}.List(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []console.Rule{{Name: "board", When: []string{"tenant: acme"}, To: []string{"theirs"}}}, rules)
+	list, err := destinations{whole}.List(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []console.Destination{{Name: "theirs", MayPause: true}}, list)
+	out, err := routing{whole}.Test(ctx, console.Sample{Recipients: []string{"a@b.example"}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"theirs"}, out.Destinations)
+	_, err = routing{whole}.Test(ctx, console.Sample{Recipients: []string{"a@b.example"}, Tenant: "default"})
+	require.True(t, fault.Is(err, fault.Forbidden), "%v", err)
 }

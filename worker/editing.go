@@ -15,15 +15,11 @@ type editKeeper struct {
 }
 
 func newEditKeeper(file *config.File, recent *recentLedger, o objects) (editKeeper, error) {
-	compiled, err := rules.New(file.Routes, file.Tenants)
+	compiled, err := rules.New(file.Routes, file.Tenants, file.Destinations)
 	if err != nil {
 		return editKeeper{}, fmt.Errorf("routes: %w", err)
 	}
-	names := make([]string, len(file.Destinations))
-	for i, d := range file.Destinations {
-		names[i] = d.Name
-	}
 	// The ledger itself: what was just stored is not what an edit is laid over.
-	editor, err := draft.New(draft.Config{Destinations: names}, draft.Deps{Ledger: recent.DB, Objects: o.store, Rules: compiled})
+	editor, err := draft.New(draft.Config{Destinations: file.Destinations}, draft.Deps{Ledger: recent.DB, Objects: o.store, Rules: compiled})
 	return editKeeper{Editor: editor, recentLedger: recent}, err
 }

@@ -86,12 +86,12 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := rules.New(file.Routes, file.Tenants)
+	compiled, err := rules.New(file.Routes, file.Tenants, file.Destinations)
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	p.rules = carefulRules{
-		Rules: compiled, careful: carefulDestinations(file), version: rules.Version(file.Routes, file.Tenants),
+		Rules: compiled, careful: carefulDestinations(file), version: rules.Version(file.Routes, file.Tenants, file.Destinations),
 	}
 	p.route, err = activities.NewRoute(activities.RouteDeps{Ledger: recent, Messages: o, Rules: p.rules})
 	if err != nil {
@@ -173,8 +173,8 @@ func carefulDestinations(file *config.File) map[string]bool {
 }
 
 // Route implements activities.Router.
-func (r carefulRules) Route(in contract.RouteInput, m *ledger.Manifest, headers []mail.Header) contract.RouteResult {
-	out := r.Rules.Route(in, m, headers)
+func (r carefulRules) Route(in contract.RouteInput, m *ledger.Manifest, message *mail.Message) contract.RouteResult {
+	out := r.Rules.Route(in, m, message)
 	out.Routed.Rules = r.version
 	for _, d := range out.Destinations {
 		if r.careful[d] {

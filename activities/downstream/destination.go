@@ -35,6 +35,7 @@ const (
 // destination is one downstream system with what protects it and us.
 type destination struct {
 	url        string
+	tenants    []string
 	timeout    time.Duration
 	maxWait    time.Duration
 	openFor    time.Duration
@@ -81,6 +82,7 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 	}
 	d := &destination{
 		url:        u.String(),
+		tenants:    to.Tenants,
 		timeout:    or(to.Timeout, defaultTimeout),
 		maxWait:    c.MaxWait,
 		openFor:    or(to.Breaker.OpenFor, defaultOpenFor),

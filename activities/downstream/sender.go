@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"mailroom/shared/config"
@@ -92,6 +93,13 @@ func (s *Sender) HonoursKey(name string) bool {
 	return ok && d.idempotent
 }
 
+// Serves reports whether mail of the tenant may be sent to the destination. An
+// unknown destination serves no tenant.
+func (s *Sender) Serves(name, tenant string) bool {
+	d, ok := s.destinations[name]
+	return ok && slices.Contains(d.tenants, tenant)
+}
+
 // Send makes one attempt at a delivery and gives the HTTP status of the answer,
 // 0 where there was none. Success is nil; every failure is a fault, except that
 // an error of body comes back as it is:
@@ -103,13 +111,17 @@ func (s *Sender) HonoursKey(name string) bool {
 //     the key has acted;
 //   - DownstreamGone: the destination answered 410, now (status 410) or lately (0);
 //   - BreakerOpen, DestinationPaused, Overloaded: no call was made, it may be tried again after RetryAfter;
-//   - ConfigInvalid: there is no such destination.
+//   - ConfigInvalid: there is no such destination, or it does not serve the tenant
+//     of the email.
 //
 // A repeat is recognised by the destination, if it honours d.IdempotencyKey.
 func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, body Body) (int, error) {
 	to, ok := s.destinations[d.Destination]
 	if !ok {
 		return 0, fault.New(fault.ConfigInvalid, "the destination is not in the configuration")
+	}
+	if !s.Serves(d.Destination, e.Tenant) { // routing has seen to it, with the configuration of that time
+		return 0, fault.New(fault.ConfigInvalid, "the destination does not serve the tenant of the email")
 	}
 	began := time.Now()
 	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, body: body})

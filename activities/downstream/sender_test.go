@@ -366,7 +366,7 @@ func TestBodyErrorPassesAndCountsForNothing(t *testing.T) {
 	d := setup(t, answer(200), func(to *config.Destination, _ *Config) { to.Breaker.Failures = 1 })
 	mine := errors.New("mine")
 	for range 3 {
-		_, err := d.Send(t.Context(), contract.Email{}, ledger.Delivery{Destination: "to"},
+		_, err := d.Send(t.Context(), contract.Email{Tenant: "default"}, ledger.Delivery{Destination: "to"},
 			func(context.Context) ([]byte, error) { return nil, mine })
 		require.ErrorIs(t, err, mine)
 		require.Equal(t, resultNoBody, d.metrics.last())

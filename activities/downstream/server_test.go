@@ -63,7 +63,7 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*config.Destin
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	d := testDestination{server: server, metrics: &metrics{}}
-	to := config.Destination{Name: "to", URL: server.URL + "/in", AllowPrivate: true, Timeout: 5 * time.Second}
+	to := config.Destination{Name: "to", Tenants: []string{"default"}, URL: server.URL + "/in", AllowPrivate: true, Timeout: 5 * time.Second}
 	to.Secret.Key = config.NewSecret("a secret")
 	var c Config
 	for _, f := range change {
@@ -79,7 +79,7 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*config.Destin
 
 // try makes one attempt with a small body.
 func (d *testDestination) try(ctx context.Context) (status int, called bool, err error) {
-	status, err = d.Send(ctx, contract.Email{CorrelationID: "corr-1"},
+	status, err = d.Send(ctx, contract.Email{Tenant: "default", CorrelationID: "corr-1"},
 		ledger.Delivery{Destination: "to", IdempotencyKey: testKey},
 		func(context.Context) ([]byte, error) {
 			called = true

@@ -116,6 +116,7 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	optional("closed", stamp(e.ClosedAt))
 	line("from", e.From)
 	line("to", strings.Join(e.To, ", "))
+	optional("not ours", strings.Join(e.Foreign, ", "))
 	line("subject", e.Subject)
 	for _, a := range e.Attachments {
 		line("attachment", a.Filename, fallback(string(a.Verdict), "not inspected"), a.Signature,

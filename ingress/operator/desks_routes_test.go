@@ -44,22 +44,25 @@ func (l *deskLedger) SetControl(_ context.Context, c ledger.Control, _ contract.
 // deskRoutes are those of the desks for one destination.
 func deskRoutes(t *testing.T, l *deskLedger) []access.Route {
 	t.Helper()
-	d, err := desks.New(desks.Config{Destinations: []config.Destination{{Name: "crm"}}}, desks.Deps{Ledger: l})
+	d, err := desks.New(desks.Config{
+		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}},
+		Tenants:      []config.Tenant{{Name: "default"}, {Name: "acme"}},
+	}, desks.Deps{Ledger: l})
 	require.NoError(t, err)
 	return d.Routes()
 }
 
 // deskWalks: numbers and samples are for everybody, a stored email for those who may
-// see it, and a destination is shared by every tenant.
+// see it, and a destination belongs to the tenants that it serves.
 func deskWalks() []walk {
 	const one, note = "/api/v1/destinations/:name", `{"note":"n"}`
 	return []walk{
 		{method: http.MethodGet, pattern: "/api/v1/overview", path: "/api/v1/overview", least: access.Viewer, shared: true},
 		{method: http.MethodGet, pattern: "/api/v1/destinations", path: "/api/v1/destinations", least: access.Viewer, shared: true},
 		{method: http.MethodPost, pattern: one + "/pause", path: "/api/v1/destinations/crm/pause", body: note,
-			least: access.Operator, scope: access.EveryTenant},
+			least: access.Operator},
 		{method: http.MethodPost, pattern: one + "/resume", path: "/api/v1/destinations/crm/resume", body: note,
-			least: access.Operator, scope: access.EveryTenant},
+			least: access.Operator},
 		{method: http.MethodGet, pattern: "/api/v1/routes", path: "/api/v1/routes", least: access.Viewer, shared: true},
 		{method: http.MethodPost, pattern: "/api/v1/routes/test", path: "/api/v1/routes/test", body: `{"sender":"a@b"}`,
 			least: access.Viewer, shared: true},

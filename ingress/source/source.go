@@ -12,9 +12,11 @@ package source
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailroom/ingress/signature"
+	"mailroom/shared/address"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -46,7 +48,7 @@ type Source struct {
 	// secrets are live.
 	Config config.Source
 
-	domains map[string]bool
+	domains address.Domains
 	answers Answers
 }
 
@@ -96,15 +98,11 @@ func New(c config.Source, tenant config.Tenant) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	domains := make(map[string]bool, len(tenant.Domains))
-	for _, d := range tenant.Domains {
-		domains[strings.ToLower(d)] = true
-	}
 	return &Source{
 		Name: c.Name, Path: c.Path, Tenant: tenant.Name, Schemes: schemes, MaxBody: int64(c.MaxBody), Strict: c.Strict,
 		Disabled: c.Disabled, Insecure: c.Insecure, AllowFrom: c.AllowFrom, Encodings: c.Encodings, Limit: c.Limit,
 		Answers: name, Config: c,
-		domains: domains, answers: column(family),
+		domains: address.NewDomains(tenant.Domains), answers: column(family),
 	}, nil
 }
 
@@ -112,29 +110,13 @@ func New(c config.Source, tenant config.Tenant) (*Source, error) {
 // recipients and not one of them is in the tenant's domains. A tenant without
 // domains owns every recipient.
 func (s *Source) Hold(recipients []string) *contract.Hold {
-	if len(s.domains) == 0 || len(recipients) == 0 {
+	if len(recipients) == 0 || slices.ContainsFunc(recipients, s.domains.Own) {
 		return nil
-	}
-	for _, r := range recipients {
-		if s.domains[domainOf(r)] {
-			return nil
-		}
 	}
 	return &contract.Hold{
 		Reason: contract.RecipientForeign,
 		Detail: "no recipient belongs to a domain of tenant " + s.Tenant,
 	}
-}
-
-// domainOf gives the domain of an address in lower case. It takes what stands
-// after the last @, because a quoted local part may hold one (RFC 5321 §4.1.2).
-func domainOf(address string) string {
-	address = strings.TrimRight(strings.TrimSpace(address), ">")
-	at := strings.LastIndexByte(address, '@')
-	if at < 0 {
-		return ""
-	}
-	return strings.TrimSuffix(strings.ToLower(address[at+1:]), ".")
 }
 
 // KeyRef is the reference by which the configuration names the secret of a number,

@@ -81,8 +81,9 @@ func (f *File) applyDefaults() {
 	f.Access.ApplyDefaults()
 	f.Holds.applyDefaults()
 	f.Discard.applyDefaults()
-	for i := range f.Destinations {
+	for i, tenants := range f.served() {
 		d := &f.Destinations[i]
+		d.Tenants = tenants
 		orDefault(&d.Timeout, defaultTimeout)
 		orDefault(&d.MaxInFlight, DefaultMaxInFlight)
 		orDefault(&d.Breaker.Failures, defaultFailures)

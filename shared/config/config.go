@@ -105,7 +105,10 @@ const DefaultMaxInFlight = 32
 
 // Destination is one downstream system.
 type Destination struct {
-	Name         string        `yaml:"name"`
+	Name string `yaml:"name"`
+	// Tenants are those whose mail may go there. Default: the tenants whose rules
+	// name the destination, or the only tenant where just one is configured.
+	Tenants      []string      `yaml:"tenants"`
 	URL          string        `yaml:"url"`
 	Secret       KeyRef        `yaml:"secret"`
 	AllowPrivate bool          `yaml:"allow_private"` // loopback and private addresses may be called

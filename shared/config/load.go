@@ -110,6 +110,7 @@ func load(ctx context.Context, path string, text []byte, from Resolver, now time
 	c.checkIngress(file)
 	c.checkAccess(file)
 	c.checkHolds(file)
+	c.checkTenants(file)
 	c.resolve(ctx, file, from, now)
 	if len(c.mistakes) > 0 {
 		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })

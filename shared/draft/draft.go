@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"mailroom/shared/blob"
+	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/intake"
@@ -49,14 +50,15 @@ type Objects interface {
 	ReadAll(ctx context.Context, b blob.Bucket, key string, limit int64, sha256hex string) ([]byte, error)
 }
 
-// Router says where a mail would go: the rules.
+// Router says where a mail would go, its edits in manifest.Overlay laid over it: the rules.
 type Router interface {
-	Route(in contract.RouteInput, manifest *ledger.Manifest, headers []mail.Header) contract.RouteResult
+	Route(in contract.RouteInput, manifest *ledger.Manifest, message *mail.Message) contract.RouteResult
 }
 
-// Config names what an edit may send mail to.
+// Config names what an edit may send mail to: of the destinations, those that serve
+// the tenant of the email.
 type Config struct {
-	Destinations []string
+	Destinations []config.Destination
 }
 
 // Deps is what an Editor needs; all of it is required but Rules.
@@ -105,7 +107,7 @@ func (e *Editor) Preview(ctx context.Context, email contract.Email, edit contrac
 	if err != nil {
 		return Preview{}, fmt.Errorf("read manifest: %w", err)
 	}
-	if err := overlay.Validate(edit, overlay.Known{Destinations: e.config.Destinations, Attachments: manifest.Attachments}); err != nil {
+	if err := overlay.Validate(edit, overlay.Known{Destinations: e.Destinations(email.Tenant), Attachments: manifest.Attachments}); err != nil {
 		return Preview{}, err
 	}
 	message, err := e.message(ctx, manifest)
@@ -254,8 +256,19 @@ func (e *Editor) route(email contract.Email, p overlay.Picture, edit contract.Ed
 	if e.deps.Rules == nil {
 		return edit.To
 	}
-	edited := p.Apply(edit)
-	edited.Manifest.Overlay = &edit
-	out := e.deps.Rules.Route(contract.RouteInput{Email: email}, &edited.Manifest, edited.Message.Headers)
+	p.Manifest.Overlay = &edit
+	out := e.deps.Rules.Route(contract.RouteInput{Email: email}, &p.Manifest, &p.Message)
 	return append([]string{}, out.Destinations...)
+}
+
+// Destinations returns, in the order of the configuration, what an edit of an email
+// of the tenant may name.
+func (e *Editor) Destinations(tenant string) []string {
+	var out []string
+	for _, d := range e.config.Destinations {
+		if d.Serves(tenant) {
+			out = append(out, d.Name)
+		}
+	}
+	return out
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/shared/blob"
+	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/draft"
 	"mailroom/shared/fault"
@@ -53,7 +54,7 @@ func (d *desk) ReadAll(_ context.Context, b blob.Bucket, key string, limit int64
 // rules send everything with a subject to ticketing.
 type rules struct{}
 
-func (rules) Route(_ contract.RouteInput, m *ledger.Manifest, _ []mail.Header) contract.RouteResult {
+func (rules) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Message) contract.RouteResult {
 	switch {
 	case m.Overlay != nil && len(m.Overlay.To) > 0:
 		return contract.RouteResult{Destinations: m.Overlay.To}
@@ -73,9 +74,12 @@ func setup(t *testing.T, body string, with draft.Router) (*desk, *draft.Editor, 
 		EmailID: 7, RawKey: "body/x", Message: message, Subject: event.Message.Subject, Recipients: event.Recipients(),
 		Attachments: event.Attachments,
 	}}
-	e, err := draft.New(draft.Config{Destinations: []string{"ticketing", "accounting"}}, draft.Deps{Ledger: d, Objects: d, Rules: with})
+	e, err := draft.New(draft.Config{Destinations: []config.Destination{
+		{Name: "ticketing", Tenants: []string{"default"}}, {Name: "accounting", Tenants: []string{"acme", "default"}},
+		{Name: "theirs", Tenants: []string{"acme"}},
+	}}, draft.Deps{Ledger: d, Objects: d, Rules: with})
 	require.NoError(t, err)
-	return d, e, contract.Email{ID: 7, Size: int64(len(body))}
+	return d, e, contract.Email{ID: 7, Tenant: "default", Size: int64(len(body))}
 }
 
 func TestPreviewOfTheTarget(t *testing.T) {
@@ -154,4 +158,21 @@ func TestSaveEditKeepsWhatThePreviewShows(t *testing.T) {
 	_, err = e.SaveEdit(t.Context(), contract.SaveEditInput{Email: email})
 	require.True(t, fault.Is(err, fault.RequestInvalid), "%v", err)
 	require.Len(t, d.created, 1, "what is refused is not kept")
+}
+
+// TestEditCannotNameAnotherTenantsDestination: an operator of one tenant must not send
+// forged mail to the systems of another, under their own signing secret.
+func TestEditCannotNameAnotherTenantsDestination(t *testing.T) {
+	t.Parallel()
+	d, e, email := setup(t, `{"event_id":"e","subject":"Hi","recipient":["a@b.example"]}`, nil)
+	_, err := e.Preview(t.Context(), email, contract.Edit{To: []string{"ticketing", "theirs"}})
+	require.True(t, fault.Is(err, fault.RequestInvalid), "%v", err)
+	foreign := fault.From(err).Public
+	_, err = e.Preview(t.Context(), email, contract.Edit{To: []string{"ticketing", "nowhere"}})
+	require.Equal(t, foreign, fault.From(err).Public, "whether another tenant's destination exists is not told")
+	_, err = e.SaveEdit(t.Context(), contract.SaveEditInput{Email: email, Edit: contract.Edit{To: []string{"theirs"}}, Key: "k"})
+	require.True(t, fault.Is(err, fault.RequestInvalid), "an edit that comes with a signal is checked as well: %v", err)
+	require.Empty(t, d.created)
+	require.Equal(t, []string{"ticketing", "accounting"}, e.Destinations("default"))
+	require.Empty(t, e.Destinations("nobody"))
 }

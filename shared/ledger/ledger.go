@@ -44,6 +44,9 @@ type Manifest struct {
 	Recipients  []string
 	Routes      []string
 	Attachments []mail.Attachment
+	// Foreign are the recipients outside the tenant's domains as the last routing
+	// found them, edits laid over; it is read, and written by SaveForeign alone.
+	Foreign []string
 	// Overlay is the edits that were applied to the email, merged; nil: none.
 	// Everything above is as it came: who acts on it lays the overlay over it.
 	// It is read, never written, and so is Edited.

@@ -28,7 +28,10 @@ type EmailRow struct {
 	Subject     string   `json:"subject"`
 	From        string   `json:"from"`
 	To          []string `json:"to"`
-	Routes      []string `json:"routes"`
+	// Foreign are the recipients outside the tenant's domains as the last routing
+	// found them; no rule was asked about them unless a person let them pass.
+	Foreign []string `json:"foreign_recipients"`
+	Routes  []string `json:"routes"`
 	// HeldAt is when the hold began that lasts, null where there is none.
 	HeldAt *time.Time `json:"held_at"`
 	// Attention is one of contract.Attention…, and since when.

@@ -56,7 +56,7 @@ func TestValidateNamesFieldAndBound(t *testing.T) {
 	}{
 		"nothing":             {contract.Edit{}, "edit: it changes nothing"},
 		"empty lists":         {contract.Edit{To: []string{}, Headers: map[string]*string{}}, "changes nothing"},
-		"unknown destination": {contract.Edit{To: []string{"ticketing", "secret-sink"}}, "edit.to[1]: is no configured destination"},
+		"unknown destination": {contract.Edit{To: []string{"ticketing", "secret-sink"}}, "edit.to[1]: is no destination of the tenant of this email"},
 		"destination twice":   {contract.Edit{To: []string{"ticketing", "ticketing"}}, "edit.to[1]: is there twice"},
 		"many recipients":     {contract.Edit{Recipients: many}, "edit.recipients: has 101 entries, at most 100"},
 		"long recipient":      {contract.Edit{Recipients: []string{strings.Repeat("a", 1100) + "@b.example"}}, "at most 1024"},
@@ -88,7 +88,7 @@ func TestValidateNamesFieldAndBound(t *testing.T) {
 		"itself":              {contract.Edit{Fields: map[string]string{"to": "to"}}, "to is to be read as itself"},
 		"two as one":          {contract.Edit{Fields: map[string]string{"a": "to", "b": "to"}}, "two members are to be read as to"},
 		"field name":          {contract.Edit{Fields: map[string]string{"": "to"}}, "edit.fields: a name is not 1 to 1024 bytes"},
-		"each mistake":        {contract.Edit{Charset: "x", To: []string{"y"}}, "edit.to[0]: is no configured destination; edit.charset: is no"},
+		"each mistake":        {contract.Edit{Charset: "x", To: []string{"y"}}, "edit.to[0]: is no destination of the tenant of this email; edit.charset: is no"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

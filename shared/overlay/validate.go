@@ -20,7 +20,7 @@ import (
 
 // Known is what an edit is held against.
 type Known struct {
-	// Destinations are the configured ones.
+	// Destinations are the configured ones that serve the email's tenant.
 	Destinations []string
 	// Attachments are those of the email, dropped ones included.
 	Attachments []mail.Attachment
@@ -95,7 +95,7 @@ func (m *mistakes) to(list, known []string) {
 	for i, name := range list {
 		switch {
 		case !slices.Contains(known, name):
-			m.add(at("to", i), "is no configured destination")
+			m.add(at("to", i), "is no destination of the tenant of this email")
 		case slices.Contains(list[:i], name):
 			m.add(at("to", i), "is there twice")
 		}

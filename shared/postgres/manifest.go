@@ -135,7 +135,8 @@ func scanAttachment(row pgx.CollectableRow) (mail.Attachment, error) {
 // attachments would pass inspection.
 func (db *DB) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
 	const query = `
-SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes,` + appliedEdits + `
+SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes,
+       foreign_recipients,` + appliedEdits + `
   FROM emails e WHERE id = @id`
 
 	m := &ledger.Manifest{EmailID: emailID}
@@ -144,7 +145,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	var batch pgx.Batch
 	batch.Queue(query, args).QueryRow(func(row pgx.Row) error {
 		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
-			&m.Sender, &m.Recipients, &m.Routes, &edits))
+			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &edits))
 	})
 	batch.Queue(selectAttachments, args).Query(func(rows pgx.Rows) (err error) {
 		m.Attachments, err = pgx.CollectRows(rows, scanAttachment)
@@ -159,6 +160,19 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	}
 	m.Overlay, m.Edited = merged(edits)
 	return m, nil
+}
+
+// SaveForeign records the recipients that belong to no domain of the email's tenant, in
+// place of those that were recorded before; an empty list says that there are none. A
+// repeat changes nothing.
+func (db *DB) SaveForeign(ctx context.Context, emailID int64, recipients []string) error {
+	const query = `UPDATE emails SET foreign_recipients = nullif(@list::text[], '{}') WHERE id = @id`
+
+	tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"id": emailID, "list": cleanAll(recipients)})
+	if err == nil && tag.RowsAffected() == 0 {
+		err = fault.New(fault.NotFound, "no such email")
+	}
+	return classify(fmt.Sprintf("save foreign recipients of email %d", emailID), err)
 }
 
 // SaveVerdicts writes what inspection found: DetectedType, Verdict and Signature

@@ -233,3 +233,26 @@ func TestVerdictsBelongToTheirBytes(t *testing.T) {
 	seen[0].SHA256 = "other"
 	require.Error(t, db.SaveVerdicts(ctx, email.ID, seen))
 }
+
+// TestForeignRecipientsAreKept: what the last routing found is what the record says.
+func TestForeignRecipientsAreKept(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := one(t, db)
+	require.NoError(t, db.SaveManifest(ctx, manifest(email.ID)))
+	for _, list := range [][]string{{"a@elsewhere.example", "b@elsewhere.example"}, {"c@elsewhere.example"}, nil} {
+		for range 2 {
+			require.NoError(t, db.SaveForeign(ctx, email.ID, list))
+		}
+		m, err := db.Manifest(ctx, email.ID)
+		require.NoError(t, err)
+		require.Equal(t, list, m.Foreign)
+		detail, err := db.FindEmail(ctx, "", email.EventID)
+		require.NoError(t, err)
+		require.Equal(t, append([]string{}, list...), detail.Foreign)
+		rows, _, err := db.ListEmails(ctx, ledger.Filter{})
+		require.NoError(t, err)
+		require.Equal(t, append([]string{}, list...), rows[0].Foreign)
+	}
+	require.True(t, fault.Is(db.SaveForeign(ctx, email.ID+1, nil), fault.NotFound))
+}

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"strings"
 
 	"mailroom/shared/contract"
@@ -13,6 +12,8 @@ type Explanation struct {
 	Destinations []string        `json:"destinations"`
 	Holds        []contract.Hold `json:"holds"`
 	Rules        []RuleVerdict   `json:"rules"` // every rule, in the order of the configuration
+	// Foreign are the recipients outside the tenant's domains, which no rule was asked about.
+	Foreign []string `json:"foreign_recipients"`
 }
 
 // RuleVerdict is what one rule says. Why names the first condition that does not
@@ -23,25 +24,29 @@ type RuleVerdict struct {
 	Why     string `json:"why"`
 }
 
-// Explain is Match and Route for a person: the same answer, rule by rule. Why
-// quotes the configuration and never the mail.
+// Explain is Decide for a person: the same answer, and rule by rule. Why quotes the
+// configuration and never the mail.
 func (r *Rules) Explain(f Facts) Explanation {
-	met := r.Match(f)
+	said, met := r.Decide(f), r.Match(f)
 	out := Explanation{
-		Routes: append([]string{}, met.Routes...), Destinations: append([]string{}, met.Destinations...),
-		Holds: append([]contract.Hold{}, holds(met)...), Rules: make([]RuleVerdict, 0, len(r.routes)),
+		Routes: append([]string{}, said.Routes...), Destinations: append([]string{}, said.Destinations...),
+		Holds: append([]contract.Hold{}, said.Holds...), Rules: make([]RuleVerdict, 0, len(r.routes)),
+		Foreign: append([]string{}, r.domains[f.Tenant].Foreign(f.Recipients)...),
 	}
 	f.Recipients = r.own(f)
 	for _, rt := range r.routes {
 		v := RuleVerdict{Name: rt.name, Why: rt.unmet(f)}
+		to := r.served(rt.to, f.Tenant)
 		switch {
 		case met.Foreign:
 			v.Why = "not asked: no recipient belongs to a domain of the tenant"
-		case v.Why == "":
-			v.Matched, v.Why = true, "every condition holds: it goes to "+strings.Join(rt.to, ", ")
-			if rt.hold {
-				v.Why = fmt.Sprintf("every condition holds: a person decides whether it goes to %s", strings.Join(rt.to, ", "))
-			}
+		case v.Why != "":
+		case len(to) == 0:
+			v.Why = "none of its destinations serves the tenant"
+		case rt.hold:
+			v.Matched, v.Why = true, "every condition holds: a person decides whether it goes to "+strings.Join(to, ", ")
+		default:
+			v.Matched, v.Why = true, "every condition holds: it goes to "+strings.Join(to, ", ")
 		}
 		out.Rules = append(out.Rules, v)
 	}

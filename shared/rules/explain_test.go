@@ -31,7 +31,7 @@ func TestExplainNamesTheFirstConditionThatFails(t *testing.T) {
 	got := r.Explain(facts)
 	require.Equal(t, []rules.RuleVerdict{
 		{Name: "source", Why: `the source does not match "postmark"`},
-		{Name: "tenant", Why: `the tenant does not match "acme"`},
+		{Name: "tenant", Why: `the tenant is not "acme"`},
 		{Name: "sender", Why: `the sender does not match "*@other.example"`},
 		{Name: "subject", Why: `the subject does not match "*urgent*"`},
 		{Name: "recipient", Why: `no recipient matches "sales@*"`},

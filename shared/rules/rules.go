@@ -3,8 +3,9 @@
 //
 // Invariants: a decision is a pure function of the rules and the facts; matching
 // takes time linear in the pattern and the text, whatever an author of mail
-// writes; only the recipients of the tenant's own domains count, unless a person
-// said otherwise.
+// writes; only the recipients of the tenant's own domains count, unless there are
+// none and a person said otherwise; no answer names a destination that does not
+// serve the tenant of the mail.
 //
 // Patterns are case-insensitive and match the whole text; * stands for any run
 // of characters, also none, and nothing else is special. Addresses are compared
@@ -21,6 +22,7 @@ import (
 	"slices"
 	"strings"
 
+	"mailroom/shared/address"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
@@ -30,29 +32,20 @@ import (
 // Rules are compiled routes. They are immutable and safe for concurrent use.
 type Rules struct {
 	routes  []route
-	domains map[string]map[string]bool // by tenant; an empty set owns every domain
+	domains map[string]address.Domains // by tenant
+	serves  map[string][]string        // tenants by destination
 	headers bool
 }
 
-// route is one compiled rule; a nil pattern is met by everything.
+// route is one compiled rule; a nil pattern is met by everything, and so is an
+// empty tenant.
 type route struct {
-	name                                       string
-	to                                         []string
-	hold                                       bool
-	recipient, sender, subject, source, tenant *pattern
-	headers                                    map[string]pattern // by lower-case name
-}
-
-// Facts are what the rules look at.
-type Facts struct {
-	Recipients []string
-	Sender     string
-	Subject    string
-	Headers    []mail.Header
-	Source     string
-	Tenant     string
-	// AnyRecipient lets recipients outside the tenant's domains count.
-	AnyRecipient bool
+	name                               string
+	to                                 []string
+	hold                               bool
+	tenant                             string
+	recipient, sender, subject, source *pattern
+	headers                            map[string]pattern // by lower-case name
 }
 
 // Match is what the rules say of a mail.
@@ -66,15 +59,19 @@ type Match struct {
 }
 
 // New compiles routes. Domains are those of tenants; a tenant without domains,
-// or one that is not named, owns every recipient.
-func New(routes []config.Route, tenants []config.Tenant) (*Rules, error) {
-	r := &Rules{domains: make(map[string]map[string]bool, len(tenants))}
+// or one that is not named, owns every recipient. A destination serves the tenants
+// that it names, as config.File has them once it is loaded; one that is not among
+// destinations serves none.
+func New(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) (*Rules, error) {
+	r := &Rules{
+		domains: make(map[string]address.Domains, len(tenants)),
+		serves:  make(map[string][]string, len(destinations)),
+	}
 	for _, t := range tenants {
-		set := make(map[string]bool, len(t.Domains))
-		for _, d := range t.Domains {
-			set[domainName(d)] = true
-		}
-		r.domains[t.Name] = set
+		r.domains[t.Name] = address.NewDomains(t.Domains)
+	}
+	for _, d := range destinations {
+		r.serves[d.Name] = d.Tenants
 	}
 	names := make(map[string]bool, len(routes))
 	for i, c := range routes {
@@ -99,9 +96,9 @@ func New(routes []config.Route, tenants []config.Tenant) (*Rules, error) {
 
 func compileRoute(c config.Route) (route, error) {
 	out := route{
-		name: c.Name, to: c.To, hold: c.Hold,
+		name: c.Name, to: c.To, hold: c.Hold, tenant: c.When.Tenant,
 		recipient: optional(c.When.Recipient), sender: optional(c.When.Sender), subject: optional(c.When.Subject),
-		source: optional(c.When.Source), tenant: optional(c.When.Tenant),
+		source:  optional(c.When.Source),
 		headers: make(map[string]pattern, len(c.When.Header)),
 	}
 	for name, value := range c.When.Header {
@@ -143,11 +140,16 @@ func (r *Rules) Match(f Facts) Match {
 		if !rt.meets(f) {
 			continue
 		}
+		to := r.served(rt.to, f.Tenant)
+		if len(to) == 0 { // it is a rule of other tenants
+			continue
+		}
+
 		out.Routes = append(out.Routes, rt.name)
 		if rt.hold {
 			out.Held = append(out.Held, rt.name)
 		}
-		for _, d := range rt.to {
+		for _, d := range to {
 			if !taken[d] {
 				taken[d] = true
 				out.Destinations = append(out.Destinations, d)
@@ -157,19 +159,41 @@ func (r *Rules) Match(f Facts) Match {
 	return out
 }
 
-// own gives the recipients that count, bare and each once.
+// own returns the recipients that count, bare and each once: those in the tenant's
+// domains; where there are none and AnyRecipient is set, all of them.
 func (r *Rules) own(f Facts) []string {
 	domains := r.domains[f.Tenant]
 	seen := make(map[string]bool, len(f.Recipients))
-	out := make([]string, 0, len(f.Recipients))
-	for _, address := range f.Recipients {
-		address = bare(address)
-		if seen[address] {
+	own, all := make([]string, 0, len(f.Recipients)), make([]string, 0, len(f.Recipients))
+	for _, text := range f.Recipients {
+		bare := address.Bare(text)
+		if seen[bare] {
 			continue
 		}
-		seen[address] = true
-		if f.AnyRecipient || len(domains) == 0 || domains[domainName(address[strings.LastIndexByte(address, '@')+1:])] {
-			out = append(out, address)
+		seen[bare] = true
+		all = append(all, bare)
+		if domains.Own(bare) {
+			own = append(own, bare)
+		}
+	}
+	if len(own) == 0 && f.AnyRecipient {
+		return all
+	}
+	return own
+}
+
+// Foreign returns the recipients of a stored email, its edits laid over it, that
+// belong to no domain of its tenant, bare and each once; nil where there are none.
+func (r *Rules) Foreign(email contract.Email, m *ledger.Manifest) []string {
+	return r.domains[email.Tenant].Foreign(FactsOf(email, m, nil).Recipients)
+}
+
+// served returns those of destinations that serve the tenant.
+func (r *Rules) served(destinations []string, tenant string) []string {
+	out := make([]string, 0, len(destinations))
+	for _, d := range destinations {
+		if slices.Contains(r.serves[d], tenant) {
+			out = append(out, d)
 		}
 	}
 	return out
@@ -180,13 +204,15 @@ func (rt *route) meets(f Facts) bool { return rt.unmet(f) == "" }
 // unmet gives the first condition that does not hold, in words for a person; empty
 // where all do.
 func (rt *route) unmet(f Facts) string {
+	if rt.tenant != "" && rt.tenant != f.Tenant {
+		return fmt.Sprintf("the tenant is not %q", rt.tenant)
+	}
 	for _, c := range []struct {
 		name string
 		want *pattern
 		have string
 	}{
-		{"source", rt.source, f.Source}, {"tenant", rt.tenant, f.Tenant},
-		{"sender", rt.sender, bare(f.Sender)}, {"subject", rt.subject, f.Subject},
+		{"source", rt.source, f.Source}, {"sender", rt.sender, address.Bare(f.Sender)}, {"subject", rt.subject, f.Subject},
 	} {
 		if !meets(c.want, c.have) {
 			return fmt.Sprintf("the %s does not match %q", c.name, c.want.text)
@@ -221,58 +247,4 @@ func headerMeets(name string, p pattern, headers []mail.Header) bool {
 		}
 	}
 	return false
-}
-
-// Route is Match for the route step, with its answer in the step's terms: no
-// rule holds the mail as unroutable, a rule with hold as manual_hold, and only
-// foreign recipients as recipient_foreign. The routes stand beside the hold, so
-// that an approval can go on with them. Where an edit names the destinations they
-// are the answer, under contract.RouteEdited; an edit waives no hold, so those for
-// foreign recipients and by a rule stay.
-func (r *Rules) Route(in contract.RouteInput, m *ledger.Manifest, headers []mail.Header) contract.RouteResult {
-	met := r.Match(Facts{
-		Recipients: m.Recipients, Sender: m.Sender, Subject: m.Subject, Headers: headers,
-		Source: in.Email.Source, Tenant: in.Email.Tenant, AnyRecipient: in.AnyRecipient,
-	})
-	out := contract.RouteResult{Routes: met.Routes, Destinations: met.Destinations}
-	edited := m.Overlay != nil && len(m.Overlay.To) > 0
-	if edited {
-		out.Routes, out.Destinations = []string{contract.RouteEdited}, slices.Clone(m.Overlay.To)
-	}
-	if out.Holds = holds(met); edited && !met.Foreign && len(met.Routes) == 0 {
-		out.Holds = nil
-	}
-	return out
-}
-
-// holds says why mail must not go on by itself.
-func holds(met Match) []contract.Hold {
-	switch {
-	case met.Foreign:
-		return []contract.Hold{{
-			Reason: contract.RecipientForeign, Detail: "no recipient belongs to a domain of the tenant",
-		}}
-	case len(met.Routes) == 0:
-		return []contract.Hold{{Reason: contract.Unroutable, Detail: "no route matches this email"}}
-	case len(met.Held) > 0:
-		return []contract.Hold{{
-			Reason: contract.ManualHold,
-			Detail: fmt.Sprintf("route %s holds its mail for a person", strings.Join(met.Held, ", ")),
-		}}
-	}
-	return nil
-}
-
-// bare strips blanks and angle brackets off an address.
-func bare(address string) string {
-	address = strings.TrimSpace(address)
-	if inner, ok := strings.CutPrefix(address, "<"); ok {
-		address = strings.TrimSuffix(inner, ">")
-	}
-	return address
-}
-
-// domainName is a domain to compare by: lower case, without the root's dot.
-func domainName(d string) string {
-	return strings.TrimSuffix(strings.ToLower(strings.TrimSpace(d)), ".")
 }

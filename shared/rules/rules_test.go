@@ -12,9 +12,20 @@ import (
 	"mailroom/shared/rules"
 )
 
+// compile makes rules whose destinations serve the tenants, and "default" and "".
 func compile(t *testing.T, routes []config.Route, tenants ...config.Tenant) *rules.Rules {
 	t.Helper()
-	r, err := rules.New(routes, tenants)
+	served := []string{"", "default"}
+	for _, one := range tenants {
+		served = append(served, one.Name)
+	}
+	var destinations []config.Destination
+	for _, one := range routes {
+		for _, name := range one.To {
+			destinations = append(destinations, config.Destination{Name: name, Tenants: served})
+		}
+	}
+	r, err := rules.New(routes, tenants, destinations)
 	require.NoError(t, err)
 	return r
 }
@@ -36,25 +47,27 @@ func TestMatchConditions(t *testing.T) {
 		when config.When
 		want bool
 	}{
-		"nothing asked":            {config.When{}, true},
-		"recipient":                {config.When{Recipient: "support@*"}, true},
-		"other recipient":          {config.When{Recipient: "sales@*"}, false},
-		"sender":                   {config.When{Sender: "*@partner.example"}, true},
-		"other sender":             {config.When{Sender: "*@partner"}, false},
-		"subject":                  {config.When{Subject: "*invoice*"}, true},
-		"other subject":            {config.When{Subject: "invoice"}, false},
-		"header":                   {config.When{Header: map[string]string{"list-id": "*news*"}}, true},
-		"any value of header":      {config.When{Header: map[string]string{"X-PRIORITY": "1*"}}, true},
-		"absent header":            {config.When{Header: map[string]string{"X-None": "*"}}, false},
-		"one header of two":        {config.When{Header: map[string]string{"List-Id": "*", "X-None": "*"}}, false},
-		"source":                   {config.When{Source: "mailparse"}, true},
-		"other source":             {config.When{Source: "postmark"}, false},
-		"tenant":                   {config.When{Tenant: "DEFAULT"}, true},
-		"other tenant":             {config.When{Tenant: "acme"}, false},
-		"all of it":                {config.When{Recipient: "support@*", Sender: "ann@*", Subject: "*42*", Source: "mail*", Tenant: "*"}, true},
-		"all but one":              {config.When{Recipient: "support@*", Sender: "bob@*", Subject: "*42*"}, false},
-		"recipient is not sender":  {config.When{Recipient: "ann@*"}, false},
-		"two recipients, not both": {config.When{Recipient: "other@*support@*"}, false},
+		"nothing asked":             {config.When{}, true},
+		"recipient":                 {config.When{Recipient: "support@*"}, true},
+		"other recipient":           {config.When{Recipient: "sales@*"}, false},
+		"sender":                    {config.When{Sender: "*@partner.example"}, true},
+		"other sender":              {config.When{Sender: "*@partner"}, false},
+		"subject":                   {config.When{Subject: "*invoice*"}, true},
+		"other subject":             {config.When{Subject: "invoice"}, false},
+		"header":                    {config.When{Header: map[string]string{"list-id": "*news*"}}, true},
+		"any value of header":       {config.When{Header: map[string]string{"X-PRIORITY": "1*"}}, true},
+		"absent header":             {config.When{Header: map[string]string{"X-None": "*"}}, false},
+		"one header of two":         {config.When{Header: map[string]string{"List-Id": "*", "X-None": "*"}}, false},
+		"source":                    {config.When{Source: "mailparse"}, true},
+		"other source":              {config.When{Source: "postmark"}, false},
+		"tenant":                    {config.When{Tenant: "default"}, true},
+		"tenant's name in capitals": {config.When{Tenant: "DEFAULT"}, false},
+		"a star is no tenant":       {config.When{Tenant: "*"}, false},
+		"other tenant":              {config.When{Tenant: "acme"}, false},
+		"all of it":                 {config.When{Recipient: "support@*", Sender: "ann@*", Subject: "*42*", Source: "mail*", Tenant: "default"}, true},
+		"all but one":               {config.When{Recipient: "support@*", Sender: "bob@*", Subject: "*42*"}, false},
+		"recipient is not sender":   {config.When{Recipient: "ann@*"}, false},
+		"two recipients, not both":  {config.When{Recipient: "other@*support@*"}, false},
 	} {
 		r := compile(t, []config.Route{{Name: "r", When: tc.when, To: []string{"d"}}})
 		require.Equal(t, len(tc.when.Header) > 0, r.NeedsHeaders(), name)
@@ -149,7 +162,7 @@ func TestNewRefuses(t *testing.T) {
 		"empty header": {{Name: "r", To: []string{"d"}, When: config.When{Header: map[string]string{"": "x"}}}},
 		"header twice": {{Name: "r", To: []string{"d"}, When: config.When{Header: map[string]string{"A": "x", "a": "y"}}}},
 	} {
-		_, err := rules.New(routes, nil)
+		_, err := rules.New(routes, nil, nil)
 		require.Error(t, err, name)
 	}
 }

@@ -12,10 +12,11 @@ import (
 // installation never share a name.
 const versionLength = 16
 
-// Version names what New makes of routes and tenants: the beginning of the SHA-256
-// of them as JSON, in their order. The same rules have the same version on every
-// machine; whatever could change where mail goes changes it.
-func Version(routes []config.Route, tenants []config.Tenant) string {
+// Version names what New makes of routes, tenants and destinations: the beginning of
+// the SHA-256 of them as JSON, in their order; of a destination its name and tenants
+// count. The same rules have the same version on every machine; whatever could change
+// where mail goes changes it.
+func Version(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) string {
 	type when struct {
 		Recipient, Sender, Subject, Source, Tenant string
 		Header                                     map[string]string
@@ -30,9 +31,14 @@ func Version(routes []config.Route, tenants []config.Tenant) string {
 		Name    string
 		Domains []string
 	}
+	type served struct {
+		Name    string
+		Tenants []string
+	}
 	var all struct {
-		Routes  []rule
-		Tenants []owner
+		Routes       []rule
+		Tenants      []owner
+		Destinations []served
 	}
 	for _, r := range routes {
 		w := r.When
@@ -43,6 +49,9 @@ func Version(routes []config.Route, tenants []config.Tenant) string {
 	}
 	for _, t := range tenants {
 		all.Tenants = append(all.Tenants, owner{t.Name, t.Domains})
+	}
+	for _, d := range destinations {
+		all.Destinations = append(all.Destinations, served{d.Name, d.Tenants})
 	}
 	text, err := json.Marshal(all)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 func TestVersionFollowsEveryField(t *testing.T) {
 	t.Parallel()
+	to := []config.Destination{{Name: "a", Tenants: []string{"acme"}}, {Name: "b", URL: "https://b.example"}}
 	given := func() ([]config.Route, []config.Tenant) {
 		return []config.Route{
 				{Name: "support", When: config.When{Recipient: "support@*", Header: map[string]string{"x-a": "1", "x-b": "2"}}, To: []string{"a", "b"}},
@@ -21,15 +22,16 @@ func TestVersionFollowsEveryField(t *testing.T) {
 			}
 	}
 	routes, tenants := given()
-	want := rules.Version(routes, tenants)
+	want := rules.Version(routes, tenants, to)
 	require.Regexp(t, `^[0-9a-f]{16}$`, want)
 	for range 20 { // maps have no order
 		again, owners := given()
-		require.Equal(t, want, rules.Version(again, owners))
+		require.Equal(t, want, rules.Version(again, owners, to))
 	}
 	seen := map[string]string{want: "nothing"}
 	changed := func(name string, change func(r []config.Route, t []config.Tenant) ([]config.Route, []config.Tenant)) {
-		got := rules.Version(change(given()))
+		routes, tenants := change(given())
+		got := rules.Version(routes, tenants, to)
 		require.NotContains(t, seen, got, "%s, and %s", name, seen[got])
 		seen[got] = name
 	}
@@ -42,6 +44,15 @@ func TestVersionFollowsEveryField(t *testing.T) {
 	changed("to", func(r routed, t owned) (routed, owned) { r[0].To = []string{"b", "a"}; return r, t })
 	changed("header", func(r routed, t owned) (routed, owned) { r[0].When.Header["x-a"] = "2"; return r, t })
 	changed("domain", func(r routed, t owned) (routed, owned) { t[0].Domains = nil; return r, t })
+	for name, other := range map[string][]config.Destination{
+		"no destination": nil, "tenant of one": {{Name: "a", Tenants: []string{"other"}}, to[1]}, "name of one": {to[0], {Name: "c"}},
+	} {
+		got := rules.Version(routes, tenants, other)
+		require.NotContains(t, seen, got, name)
+		seen[got] = name
+	}
+	require.Equal(t, want, rules.Version(routes, tenants, []config.Destination{to[0], {Name: "b", URL: "https://c.example"}}),
+		"where a destination is does not change where mail goes")
 	changed("owner", func(r routed, t owned) (routed, owned) { t[1].Name = "x"; return r, t })
 	for i := range reflect.TypeFor[config.When]().NumField() {
 		field := reflect.TypeFor[config.When]().Field(i)

@@ -20,8 +20,6 @@ type Config struct {
 	TemporalUI string
 	// Namespace is that of the workflows; empty means default.
 	Namespace string
-	// Destinations are the configured ones, which an edit may choose among.
-	Destinations []string
 }
 
 // Deps is what the console needs. Emails, Blobs, Decider and Logger are required;
@@ -108,8 +106,8 @@ func (c *Console) Routes() []access.Route {
 	}
 	if c.deps.Destinations != nil {
 		routes = append(routes,
-			everywhere(http.MethodGet, "/destinations", access.Viewer, c.destinations),
-			everywhere(http.MethodPost, "/destinations/:name/:verb", access.Operator, c.control))
+			page(http.MethodGet, "/destinations", access.Viewer, c.destinations),
+			page(http.MethodPost, "/destinations/:name/:verb", access.Operator, c.control))
 	}
 	if c.deps.Rules != nil {
 		routes = append(routes,

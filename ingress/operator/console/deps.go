@@ -76,6 +76,8 @@ type Moment struct {
 
 // Edits shows what an edit would change, without changing it.
 type Edits interface {
+	// Destinations are those that an edit of an email of the tenant may name.
+	Destinations(tenant string) []string
 	Preview(ctx context.Context, who access.Identity, email *ledger.EmailDetail, e contract.Edit) ([]ledger.Change, error)
 }
 
@@ -100,6 +102,7 @@ type Destination struct {
 	Backlog  int64
 	Oldest   time.Time // of the backlog; zero when there is none
 	Failed   int64     // emails that are held because of it
+	MayPause bool      // the caller may pause and resume it
 }
 
 // Rules are the routes of the configuration.
@@ -132,6 +135,8 @@ type Outcome struct {
 	Destinations []string
 	// Held says why the mail would be held; empty when it would go on.
 	Held []contract.Hold
+	// Foreign are the recipients outside the tenant's domains, which no rule was asked about.
+	Foreign []string
 	// Steps tells, rule by rule, what matched and what did not.
 	Steps []OutcomeStep
 }

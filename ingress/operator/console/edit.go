@@ -73,7 +73,7 @@ func (c *Console) editForm(g *gin.Context) error {
 func (c *Console) showEdit(g *gin.Context, status int, email *ledger.EmailDetail, f editForm, l layout, changes []ledger.Change) error {
 	l.Title, l.Area = "Edit and try again", "inbox"
 	l.Body = editPage{
-		Email: email, Destinations: c.cfg.Destinations, Charsets: charsets, Form: f, Seen: seen(email),
+		Email: email, Destinations: c.deps.Edits.Destinations(email.Tenant), Charsets: charsets, Form: f, Seen: seen(email),
 		Attachments:  email.Attachments[:min(len(email.Attachments), maxDroppable)],
 		MoreAttached: max(0, len(email.Attachments)-maxDroppable),
 		Changes:      changes, Previewed: l.Problem == "" && changes != nil,

@@ -48,7 +48,10 @@ type emailPage struct {
 	Rest      []attachment
 	To        []string
 	MoreTo    int
-	Workflow  string // its page in the Temporal Web UI
+	// Foreign are the recipients outside the tenant's domains, MoreForeign how many more.
+	Foreign     []string
+	MoreForeign int
+	Workflow    string // its page in the Temporal Web UI
 }
 
 // attachment is one row; Link is empty for those that the caller may not have.
@@ -105,6 +108,8 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	}
 	p.To = email.To[:min(len(email.To), maxRecipients)]
 	p.MoreTo = len(email.To) - len(p.To)
+	p.Foreign = email.Foreign[:min(len(email.Foreign), maxRecipients)]
+	p.MoreForeign = len(email.Foreign) - len(p.Foreign)
 	rows := p.attachments()
 	p.First, p.Rest = rows[:min(len(rows), firstAttachments)], rows[min(len(rows), firstAttachments):]
 	if c.deps.Timelines != nil {

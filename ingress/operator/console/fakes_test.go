@@ -141,6 +141,8 @@ func (f *fakes) Held(context.Context, Tenants) ([]Holding, error) {
 
 type fakeEdits struct{ *fakes }
 
+func (f fakeEdits) Destinations(string) []string { return []string{"ticketing", "legacy"} }
+
 func (f fakeEdits) Preview(_ context.Context, _ access.Identity, _ *ledger.EmailDetail, e contract.Edit) ([]ledger.Change, error) {
 	if len(e.Recipients) > 0 && e.Recipients[0] == "bad" {
 		return nil, fault.New(fault.RequestInvalid, "recipients[0] is no address")
@@ -153,24 +155,31 @@ func (f fakeEdits) Preview(_ context.Context, _ access.Identity, _ *ledger.Email
 
 type fakeDestinations struct{ *fakes }
 
-func (f fakeDestinations) List(context.Context) ([]Destination, error) {
+func (f fakeDestinations) List(ctx context.Context) ([]Destination, error) {
 	if f.empty {
 		return nil, f.err
 	}
+	may := access.From(ctx).In(access.Everywhere) >= access.Operator
 	return []Destination{
-		{Name: f.word("ticketing"), URL: f.word("https://tickets.yourapp.example/inbound"), Breaker: "closed", InFlight: 4},
-		{Name: "legacy", URL: "http://10.0.0.5/mail", Breaker: "open", Backlog: 88, Oldest: at.Add(-95 * time.Minute), Failed: 88},
-		{Name: "crm", URL: "https://crm.yourapp.example", Paused: true, PausedBy: f.word("ada"), PausedAt: at.Add(-time.Hour), Note: f.word("they migrate"), Backlog: 14, Oldest: at.Add(-time.Hour)},
+		{Name: f.word("ticketing"), URL: f.word("https://tickets.yourapp.example/inbound"), Breaker: "closed", InFlight: 4, MayPause: may},
+		{Name: "legacy", URL: "http://10.0.0.5/mail", Breaker: "open", Backlog: 88, Oldest: at.Add(-95 * time.Minute), Failed: 88, MayPause: may},
+		{Name: "crm", URL: "https://crm.yourapp.example", Paused: true, PausedBy: f.word("ada"), PausedAt: at.Add(-time.Hour), Note: f.word("they migrate"), Backlog: 14, Oldest: at.Add(-time.Hour), MayPause: may},
 	}, f.err
 }
 
-func (f fakeDestinations) Pause(_ context.Context, _ access.Identity, name, _ string) error {
-	f.paused = append(f.paused, "pause "+name)
-	return f.err
+func (f fakeDestinations) Pause(_ context.Context, who access.Identity, name, _ string) error {
+	return f.said(who, "pause "+name)
 }
 
-func (f fakeDestinations) Resume(_ context.Context, _ access.Identity, name, _ string) error {
-	f.paused = append(f.paused, "resume "+name)
+func (f fakeDestinations) Resume(_ context.Context, who access.Identity, name, _ string) error {
+	return f.said(who, "resume "+name)
+}
+
+func (f fakeDestinations) said(who access.Identity, what string) error {
+	if who.In(access.Everywhere) < access.Operator {
+		return fault.New(fault.Forbidden, "it serves other tenants too")
+	}
+	f.paused = append(f.paused, what)
 	return f.err
 }
 
@@ -345,7 +354,7 @@ type bundle struct {
 func setup(t *testing.T, change ...func(*Config, *Deps)) *bundle {
 	t.Helper()
 	b := &bundle{emails: samples(), decider: &fakeDecider{}, fakes: &fakes{}}
-	cfg := Config{TemporalUI: "http://127.0.0.1:8233", Destinations: []string{"ticketing", "legacy"}}
+	cfg := Config{TemporalUI: "http://127.0.0.1:8233"}
 	b.deps = Deps{
 		Emails: b.emails, Blobs: fakeBlobs{"mime": "From: x\r\n\r\n<script>alert(1)</script>"}, Decider: b.decider, Holdings: b.fakes,
 		Edits: fakeEdits{b.fakes}, Destinations: fakeDestinations{b.fakes}, Rules: fakeRules{b.fakes}, Replays: fakeReplays{b.fakes}, Figures: b.fakes,

@@ -123,7 +123,7 @@ func TestEmptyPages(t *testing.T) {
 	b.fakes.empty, b.fakes.counted, b.emails.emails = true, true, nil
 	for path, says := range map[string]string{
 		"/": "Nothing is held", "/inbox": "Nothing is held", "/inbox?reason=infected": "Nothing is held for this reason", "/emails": "No email has come yet",
-		"/emails?q=zzz": "No email is like this", "/destinations": "No destination is configured", "/routes": "No route is configured",
+		"/emails?q=zzz": "No email is like this", "/destinations": "No destination serves a tenant of yours", "/routes": "No route is configured",
 		"/replays": "Nothing was replayed yet", "/audit": "Nothing was decided yet", "/audit?verify=yes": "broken at entry 2", "/replays/7": "None yet", "/replays/8": "there is nothing to start",
 	} {
 		rec := b.get(t, root, path)

@@ -15,8 +15,7 @@ import (
 // destinationsPage is where mail goes.
 type destinationsPage struct {
 	Destinations []Destination
-	May          access.Role // for the whole installation
-	Name         string      // of the destination whose form was refused
+	Name         string // of the destination whose form was refused
 	Note         string
 }
 
@@ -31,7 +30,7 @@ func (c *Console) showDestinations(g *gin.Context, status int, l layout, name, n
 		return err
 	}
 	l.Title, l.Area, l.Live = "Destinations", "destinations", "/events"
-	l.Body = destinationsPage{Destinations: list, May: access.From(ctx).Roles[access.Everywhere], Name: name, Note: note}
+	l.Body = destinationsPage{Destinations: list, Name: name, Note: note}
 	return c.render(g, status, "destinations", l)
 }
 

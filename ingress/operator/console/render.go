@@ -47,7 +47,7 @@ func (c *Console) areas(who access.Identity) []area {
 		{"inbox", "/inbox", "Inbox", "i"},
 		{"emails", "/emails", "Emails", "m"},
 	}
-	if c.deps.Destinations != nil && who.Roles[access.Everywhere] >= access.Viewer {
+	if c.deps.Destinations != nil {
 		out = append(out, area{"destinations", "/destinations", "Destinations", "t"})
 	}
 	if c.deps.Rules != nil {

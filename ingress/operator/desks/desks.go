@@ -2,10 +2,11 @@
 // destinations do, where the rules would send a mail, and the numbers of the
 // overview.
 //
-// Invariants: a caller learns of no email of a tenant in which it has no role;
-// pausing a destination touches every tenant, so it needs the operator role in all
-// of them, and what was said is in the audit chain; the address of a destination
-// shows as its host alone; the tester sends nothing and changes nothing.
+// Invariants: a caller learns of no email, rule or destination that is not of a tenant
+// in which it has a role; pausing a destination touches every tenant that it serves,
+// so it needs the operator role in all of those, and what was said is in the audit
+// chain; the address of a destination shows as its host alone; the tester sends
+// nothing and changes nothing.
 package desks
 
 import (
@@ -93,12 +94,12 @@ func New(cfg Config, deps Deps) (*Desks, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	compiled, err := rules.New(cfg.Routes, cfg.Tenants)
+	compiled, err := rules.New(cfg.Routes, cfg.Tenants, cfg.Destinations)
 	if err != nil {
 		return nil, err
 	}
 	return &Desks{
-		cfg: cfg, deps: deps, rules: compiled, version: rules.Version(cfg.Routes, cfg.Tenants),
+		cfg: cfg, deps: deps, rules: compiled, version: rules.Version(cfg.Routes, cfg.Tenants, cfg.Destinations),
 		overviews: map[string]*measured{},
 	}, nil
 }
@@ -109,8 +110,8 @@ func (d *Desks) Routes() []access.Route {
 	return []access.Route{
 		{Method: http.MethodGet, Path: "/api/v1/overview", Least: access.Viewer, Handle: d.overview},
 		{Method: http.MethodGet, Path: "/api/v1/destinations", Least: access.Viewer, Handle: d.destinations},
-		{Method: http.MethodPost, Path: one + "/pause", Least: access.Operator, Scope: access.EveryTenant, Handle: d.pause},
-		{Method: http.MethodPost, Path: one + "/resume", Least: access.Operator, Scope: access.EveryTenant, Handle: d.resume},
+		{Method: http.MethodPost, Path: one + "/pause", Least: access.Operator, Handle: d.pause},
+		{Method: http.MethodPost, Path: one + "/resume", Least: access.Operator, Handle: d.resume},
 		{Method: http.MethodGet, Path: "/api/v1/routes", Least: access.Viewer, Handle: d.routes},
 		{Method: http.MethodPost, Path: "/api/v1/routes/test", Least: access.Viewer, Handle: d.test},
 	}

@@ -36,6 +36,7 @@ type fakeLedger struct {
 	tenants  [][]string
 	measured int
 	hold     chan struct{} // where not nil, Overview waits for it
+	edit     *contract.Edit
 	err      error
 }
 
@@ -47,7 +48,9 @@ func (l *fakeLedger) FindEmail(_ context.Context, source, eventID string) (*ledg
 }
 
 func (l *fakeLedger) Manifest(_ context.Context, id int64) (*ledger.Manifest, error) {
-	return &ledger.Manifest{EmailID: id, Sender: "ann@partner.example", Recipients: []string{"sales@yourapp.example"}, Subject: "An order"}, nil
+	return &ledger.Manifest{
+		EmailID: id, Sender: "ann@partner.example", Recipients: []string{"sales@yourapp.example"}, Subject: "An order", Overlay: l.edit,
+	}, nil
 }
 
 func (l *fakeLedger) Controls(context.Context) ([]ledger.Control, error) { return l.controls, l.err }
@@ -108,11 +111,14 @@ func setup(t *testing.T) *testBundle {
 	var err error
 	b.Desks, err = desks.New(desks.Config{
 		Destinations: []config.Destination{
-			{Name: "crm", URL: "https://crm.example:8443/hooks/s3cret?key=s3cret"}, {Name: "a b", URL: "https://b.example/", MaxInFlight: 4},
+			{Name: "crm", Tenants: []string{"default"}, URL: "https://crm.example:8443/hooks/s3cret?key=s3cret"},
+			{Name: "a b", Tenants: []string{"default", "acme"}, URL: "https://b.example/", MaxInFlight: 4},
+			{Name: "theirs", Tenants: []string{"acme"}, URL: "https://theirs.example/"},
 		},
 		Routes: []config.Route{
 			{Name: "urgent", When: config.When{Header: map[string]string{"X-Priority": "1"}}, To: []string{"a b"}, Hold: true},
 			{Name: "sales", When: config.When{Recipient: "sales@*", Tenant: "default"}, To: []string{"crm"}},
+			{Name: "secret", When: config.When{Tenant: "acme", Recipient: "board@*"}, To: []string{"theirs"}},
 			{Name: "all", When: config.When{Sender: "*@partner.example", Subject: "*order*", Source: "mailparse"}, To: []string{"crm"}},
 		},
 		Tenants: []config.Tenant{{Name: "default", Domains: []string{"yourapp.example"}}, {Name: "acme"}},
@@ -128,6 +134,8 @@ func people() map[string]access.Identity {
 		"operator": {Name: "olga", Roles: map[string]access.Role{access.Everywhere: access.Operator}},
 		"local":    {Name: "lena", Roles: map[string]access.Role{"default": access.Admin}},
 		"foreign":  {Name: "fred", Roles: map[string]access.Role{"acme": access.Admin}},
+		"both":     {Name: "bea", Roles: map[string]access.Role{"acme": access.Operator, "default": access.Operator}},
+		"half":     {Name: "hans", Roles: map[string]access.Role{"acme": access.Viewer, "default": access.Operator}},
 	}
 }
 

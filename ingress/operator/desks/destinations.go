@@ -21,7 +21,9 @@ import (
 // Destination is how one destination does. Breaker is the worst of all workers,
 // empty where none has told lately.
 type Destination struct {
-	Name          string                     `json:"name"`
+	Name string `json:"name"`
+	// Tenants are those that it serves, as far as the caller has a role in them.
+	Tenants       []string                   `json:"tenants"`
 	Host          string                     `json:"url"`
 	Breaker       string                     `json:"breaker"`
 	InFlight      int                        `json:"in_flight"`
@@ -35,8 +37,8 @@ type Destination struct {
 	Workers       []ledger.DestinationStatus `json:"workers"`
 }
 
-// Destinations says how each configured destination does; the backlog is that of
-// tenants, nil meaning all.
+// Destinations says how each configured destination does that serves one of tenants,
+// nil meaning every one. The backlog is that of these tenants.
 func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destination, error) {
 	controls, err := d.deps.Ledger.Controls(ctx)
 	if err != nil {
@@ -52,8 +54,11 @@ func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destinati
 	}
 	out := make([]Destination, 0, len(d.cfg.Destinations))
 	for _, to := range d.cfg.Destinations {
+		if !d.shows(to.Name, tenants) {
+			continue
+		}
 		row := Destination{
-			Name: to.Name, Host: hostOf(to), MaxInFlight: to.MaxInFlight, Backlog: backlogs[to.Name],
+			Name: to.Name, Tenants: among(to.Tenants, tenants), Host: hostOf(to), MaxInFlight: to.MaxInFlight, Backlog: backlogs[to.Name],
 			Workers: []ledger.DestinationStatus{},
 		}
 		if row.MaxInFlight <= 0 {
@@ -72,6 +77,17 @@ func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destinati
 		out = append(out, row)
 	}
 	return out, nil
+}
+
+// among returns those of list that are in tenants, nil meaning all; never nil.
+func among(list, tenants []string) []string {
+	out := []string{}
+	for _, t := range list {
+		if tenants == nil || slices.Contains(tenants, t) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // add takes in what one worker knows. What one that is silent saw stays true, but
@@ -106,14 +122,30 @@ func hostOf(to config.Destination) string {
 	return u.Host
 }
 
-// SetPaused pauses a destination or resumes it, for every tenant, which needs the
-// operator role in all of them. Workers obey within a few seconds.
-func (d *Desks) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
-	if who.In(access.Everywhere) < access.Operator {
-		return fault.New(fault.Forbidden, "a destination is paused and resumed for every tenant, which your role does not allow")
+// MayPause reports whether who may pause and resume a destination: with the operator
+// role in every tenant that it serves.
+func (d *Desks) MayPause(who access.Identity, name string) bool {
+	if who.In(access.Everywhere) >= access.Operator {
+		return true
 	}
-	if !slices.ContainsFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name }) {
+	at := slices.IndexFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name })
+	if at < 0 || len(d.cfg.Destinations[at].Tenants) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(d.cfg.Destinations[at].Tenants, func(t string) bool { return who.In(t) < access.Operator })
+}
+
+// SetPaused pauses a destination or resumes it, for every tenant that it serves, which
+// needs the operator role in all of them. A destination of other tenants is not found.
+// Workers obey within a few seconds.
+func (d *Desks) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
+	switch known := slices.ContainsFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name }); {
+	case who.Best() < access.Operator:
+		return fault.New(fault.Forbidden, "your role does not allow to pause and resume destinations")
+	case !known || !d.shows(name, tenantsOf(who)):
 		return fault.New(fault.NotFound, "there is no such destination")
+	case !d.MayPause(who, name):
+		return fault.New(fault.Forbidden, "this destination serves other tenants too: pausing and resuming it needs the operator role in all of them")
 	}
 	if err := desk.CheckNote(note); err != nil {
 		return err

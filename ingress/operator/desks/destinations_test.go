@@ -32,12 +32,12 @@ func TestDestinations(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, [][]string{{"default"}}, b.ledger.tenants)
 	list, _ := out["destinations"].([]any)
-	require.Len(t, list, 2)
+	require.Len(t, list, 2, "that of another tenant is not shown")
 	crm, _ := list[0].(map[string]any)
 	require.Len(t, crm["workers"], 2)
 	delete(crm, "workers")
 	require.Equal(t, map[string]any{
-		"name": "crm", "url": "crm.example:8443", "breaker": "half_open", "in_flight": 3.0, "max_in_flight": 32.0,
+		"name": "crm", "tenants": []any{"default"}, "url": "crm.example:8443", "breaker": "half_open", "in_flight": 3.0, "max_in_flight": 32.0,
 		"backlog":    map[string]any{"retrying": 3.0, "held": 1.0, "oldest_received_at": nil},
 		"paused":     map[string]any{"by": "olga", "note": "they move house", "at": "2026-11-02T10:00:00Z"},
 		"gone_until": "2026-11-02T10:09:00Z", "last_success_at": "2026-11-02T09:58:00Z",
@@ -48,7 +48,9 @@ func TestDestinations(t *testing.T) {
 	require.Equal(t, "", other["breaker"], "no worker has told")
 	require.Equal(t, 4.0, other["max_in_flight"])
 	require.Equal(t, []any{}, other["workers"])
+	require.Equal(t, []any{"default"}, other["tenants"], "nor the name of another tenant that it serves")
 	require.NotContains(t, fmt.Sprint(out), "s3cret")
+	require.NotContains(t, fmt.Sprint(out), "acme")
 }
 
 func TestPauseAndResume(t *testing.T) {
@@ -91,10 +93,27 @@ func TestPauseIsRefused(t *testing.T) {
 	require.Equal(t, "content_type_invalid", code)
 	require.Contains(t, message, "application/json")
 	// The role is asked for here too: the console comes by another way than the table.
-	for _, as := range []string{"viewer", "local", "foreign", "nobody"} {
+	for as, want := range map[string]string{"viewer": "forbidden", "foreign": "not_found", "nobody": "forbidden"} {
 		code, _ := b.refused(t, as, http.MethodPost, crm, `{"note":"x"}`)
+		require.Equal(t, want, code, as)
+	}
+	for _, as := range []string{"local", "half", "foreign"} { // it serves another tenant too
+		code, _ := b.refused(t, as, http.MethodPost, "/api/v1/destinations/a%20b/pause", `{"note":"x"}`)
 		require.Equal(t, "forbidden", code, as)
 	}
 	require.Error(t, b.SetPaused(t.Context(), access.Identity{}, contract.ViaConsole, "crm", true, "x"))
 	require.Empty(t, b.ledger.controls)
+}
+
+// TestPauseNeedsEveryTenantThatIsServed, and no other.
+func TestPauseNeedsEveryTenantThatIsServed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, row := range []struct{ as, name string }{
+		{"local", "crm"}, {"half", "crm"}, {"both", "crm"}, {"both", "a%20b"}, {"foreign", "theirs"}, {"operator", "theirs"},
+	} {
+		status, out := b.ask(t, row.as, http.MethodPost, "/api/v1/destinations/"+row.name+"/pause", `{"note":"x"}`)
+		require.Equal(t, http.StatusOK, status, "%v: %v", row, out)
+	}
+	require.Len(t, b.ledger.controls, 6)
 }

@@ -35,17 +35,34 @@ type RouteRow struct {
 	Hold   bool              `json:"hold"`
 }
 
-// RouteRows gives the rules in their order, and the name of what they are now.
-func (d *Desks) RouteRows() (version string, list []RouteRow) {
+// RouteRows returns the rules in their order, and the name of what they are now. Of
+// tenants, nil meaning all, are the rules that mail of one of them can meet, and of
+// their destinations those that serve one of them.
+func (d *Desks) RouteRows(tenants []string) (version string, list []RouteRow) {
 	list = make([]RouteRow, 0, len(d.cfg.Routes))
 	for _, r := range d.cfg.Routes {
-		row := RouteRow{Name: r.Name, When: conditions(r.When), Header: map[string]string{}, To: r.To, Hold: r.Hold}
+		to := slices.DeleteFunc(slices.Clone(r.To), func(name string) bool { return !d.shows(name, tenants) })
+		if tenants != nil && (r.When.Tenant != "" && !slices.Contains(tenants, r.When.Tenant) || len(to) == 0) {
+			continue
+		}
+
+		row := RouteRow{Name: r.Name, When: conditions(r.When), Header: map[string]string{}, To: to, Hold: r.Hold}
 		for name, want := range r.When.Header {
 			row.Header[name] = want
 		}
 		list = append(list, row)
 	}
 	return d.version, list
+}
+
+// shows reports whether the destination of a name serves one of tenants, nil meaning
+// all of them and every destination.
+func (d *Desks) shows(name string, tenants []string) bool {
+	if tenants == nil {
+		return true
+	}
+	at := slices.IndexFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name })
+	return at >= 0 && slices.ContainsFunc(tenants, d.cfg.Destinations[at].Serves)
 }
 
 func conditions(w config.When) map[string]string {
@@ -73,7 +90,7 @@ type Sample struct {
 }
 
 // validate names the field that makes no sense, and its bound.
-func (in *Sample) validate(tenants []config.Tenant) error {
+func (in *Sample) validate() error {
 	made := in.Sender != "" || in.Subject != "" || in.Tenant != "" || len(in.Recipients) > 0 || len(in.Headers) > 0
 	switch {
 	case in.Email != "" && made:
@@ -86,8 +103,6 @@ func (in *Sample) validate(tenants []config.Tenant) error {
 		return fault.Newf(fault.RequestInvalid, "recipients has at most %d addresses", maxSampleRecipients)
 	case len(in.Headers) > maxSampleHeaders:
 		return fault.Newf(fault.RequestInvalid, "headers has at most %d fields", maxSampleHeaders)
-	case in.Tenant != "" && !slices.ContainsFunc(tenants, func(t config.Tenant) bool { return t.Name == in.Tenant }):
-		return fault.New(fault.RequestInvalid, "tenant must be a configured one")
 	}
 	for name := range in.Headers {
 		if strings.TrimSpace(name) == "" {
@@ -97,50 +112,90 @@ func (in *Sample) validate(tenants []config.Tenant) error {
 	return nil
 }
 
-// Test says where the rules would send a sample and why. An email of a tenant in
-// which who has no role is not found. Without a source and a tenant a sample is of
-// the first ones that are configured.
+// Test says where the rules would send a sample and why, as far as the rules are
+// those of a tenant in which who has a role. An email of another tenant is not found.
+// Without a tenant a sample is of the first one, in the order of the configuration, in
+// which who has a role, and without a source of the first source.
 func (d *Desks) Test(ctx context.Context, who access.Identity, in Sample) (rules.Explanation, error) {
-	if err := in.validate(d.cfg.Tenants); err != nil {
+	if err := in.validate(); err != nil {
 		return rules.Explanation{}, err
 	}
-	if in.Email == "" {
-		facts := rules.Facts{
-			Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: in.Tenant,
-		}
-		if facts.Source == "" {
-			facts.Source = contract.FirstSource
-		}
-		if facts.Tenant == "" && len(d.cfg.Tenants) > 0 {
-			facts.Tenant = d.cfg.Tenants[0].Name
-		}
-		for name, value := range in.Headers {
-			facts.Headers = append(facts.Headers, mail.Header{Name: name, Value: value})
-		}
-		return d.rules.Explain(facts), nil
+	read := d.made
+	if in.Email != "" {
+		read = d.stored
 	}
-	email, err := d.deps.Ledger.FindEmail(ctx, in.Source, in.Email)
+	facts, err := read(ctx, who, in)
 	if err != nil {
 		return rules.Explanation{}, err
 	}
+
+	out := d.rules.Explain(facts)
+	_, shown := d.RouteRows(tenantsOf(who))
+	out.Rules = slices.DeleteFunc(out.Rules, func(v rules.RuleVerdict) bool {
+		return !slices.ContainsFunc(shown, func(r RouteRow) bool { return r.Name == v.Name })
+	})
+	return out, nil
+}
+
+// made returns the facts of a mail that is made up.
+func (d *Desks) made(_ context.Context, who access.Identity, in Sample) (rules.Facts, error) {
+	tenant, err := d.sampleTenant(who, in.Tenant)
+	if err != nil {
+		return rules.Facts{}, err
+	}
+	facts := rules.Facts{
+		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: tenant,
+	}
+	if facts.Source == "" {
+		facts.Source = contract.FirstSource
+	}
+	for name, value := range in.Headers {
+		facts.Headers = append(facts.Headers, mail.Header{Name: name, Value: value})
+	}
+	return facts, nil
+}
+
+// sampleTenant returns the tenant whose mail a sample is: the named one, else the
+// first configured one in which who has a role. One in which who has none is refused
+// in the same words whether it is configured or not.
+func (d *Desks) sampleTenant(who access.Identity, name string) (string, error) {
+	if name == "" {
+		for _, t := range d.cfg.Tenants {
+			if who.In(t.Name) >= access.Viewer {
+				return t.Name, nil
+			}
+		}
+	}
+	switch {
+	case who.In(name) < access.Viewer:
+		return "", fault.New(fault.Forbidden, "rules are tried on mail of your own tenants: name one in which you have a role")
+	case name != "" && !slices.ContainsFunc(d.cfg.Tenants, func(t config.Tenant) bool { return t.Name == name }):
+		return "", fault.New(fault.RequestInvalid, "tenant must be a configured one")
+	}
+	return name, nil
+}
+
+// stored returns the facts of a stored email, its edits laid over it.
+func (d *Desks) stored(ctx context.Context, who access.Identity, in Sample) (rules.Facts, error) {
+	email, err := d.deps.Ledger.FindEmail(ctx, in.Source, in.Email)
+	if err != nil {
+		return rules.Facts{}, err
+	}
 	if who.In(email.Tenant) < access.Viewer {
-		return rules.Explanation{}, fault.New(fault.NotFound, "no email with this id")
+		return rules.Facts{}, fault.New(fault.NotFound, "no email with this id")
 	}
 	m, err := d.deps.Ledger.Manifest(ctx, email.ID)
 	if err != nil {
-		return rules.Explanation{}, err
+		return rules.Facts{}, err
 	}
-	facts := rules.Facts{
-		Recipients: m.Recipients, Sender: m.Sender, Subject: m.Subject, Source: email.Source, Tenant: email.Tenant,
-	}
+
+	var message *mail.Message
 	if d.rules.NeedsHeaders() && d.deps.Messages != nil {
-		message, err := d.deps.Messages.Message(ctx, m)
-		if err != nil {
-			return rules.Explanation{}, err
+		if message, err = d.deps.Messages.Message(ctx, m); err != nil {
+			return rules.Facts{}, err
 		}
-		facts.Headers = message.Headers
 	}
-	return d.rules.Explain(facts), nil
+	return rules.FactsOf(email.Email(), m, message), nil
 }
 
 func (d *Desks) overview(c *gin.Context) error {
@@ -160,7 +215,7 @@ func (d *Desks) routes(c *gin.Context) error {
 	if err := noQuery(c); err != nil {
 		return err
 	}
-	version, list := d.RouteRows()
+	version, list := d.RouteRows(tenantsOf(access.From(c.Request.Context())))
 	c.JSON(http.StatusOK, map[string]any{"version": version, "routes": list})
 	return nil
 }

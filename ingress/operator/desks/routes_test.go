@@ -17,10 +17,10 @@ func TestRoutes(t *testing.T) {
 	b := setup(t)
 	status, out := b.ask(t, "local", http.MethodGet, "/api/v1/routes", "")
 	require.Equal(t, http.StatusOK, status)
-	version, list := b.RouteRows()
+	version, list := b.RouteRows(nil)
 	require.NotEmpty(t, version)
 	require.Equal(t, version, out["version"])
-	require.Len(t, list, 3)
+	require.Len(t, list, 4)
 	text, err := json.Marshal(out["routes"])
 	require.NoError(t, err)
 	require.JSONEq(t, `[
@@ -44,6 +44,7 @@ func TestRulesAreTried(t *testing.T) {
 		{"viewer", `{"headers":{"x-priority":"1"}}`, []any{"urgent"}, []any{"a b"}},
 		{"viewer", `{"sender":"x@partner.example","subject":"my ORDER"}`, []any{"all"}, []any{"crm"}},
 		{"viewer", `{"sender":"x@partner.example","subject":"my ORDER","source":"other"}`, []any{}, []any{}},
+		{"local", `{"recipients":["board@yourapp.example"]}`, []any{}, []any{}},
 		{"viewer", `{"email":"evt_1"}`, []any{"urgent", "sales", "all"}, []any{"a b", "crm"}},
 		{"local", `{"email":"evt_1","source":"mailparse"}`, []any{"urgent", "sales", "all"}, []any{"a b", "crm"}},
 	} {
@@ -52,7 +53,7 @@ func TestRulesAreTried(t *testing.T) {
 		require.Equal(t, row.routes, out["routes"], row.body)
 		require.Equal(t, row.to, out["destinations"], row.body)
 		verdicts, _ := out["rules"].([]any)
-		require.Len(t, verdicts, 3)
+		require.Len(t, verdicts, map[string]int{"viewer": 4, "local": 3}[row.as])
 		for _, v := range verdicts {
 			verdict, _ := v.(map[string]any)
 			require.NotEmpty(t, verdict["why"], row.body)
@@ -80,11 +81,60 @@ func TestTestIsRefused(t *testing.T) {
 		{"viewer", `{"subject":"` + strings.Repeat("x", 256<<10) + `"}`, "body_too_large", "at most 262144 bytes"},
 		{"viewer", `{"email":"evt_2"}`, "not_found", "no email"},
 		{"viewer", `{"email":"evt_1","source":"other"}`, "not_found", "no email"},
+		{"foreign", `{"tenant":"default","sender":"a@b"}`, "forbidden", "your own tenants"},
+		{"foreign", `{"tenant":"nowhere","sender":"a@b"}`, "forbidden", "your own tenants"},
+		{"nobody", `{"sender":"a@b"}`, "forbidden", "your own tenants"},
 		{"foreign", `{"email":"evt_1"}`, "not_found", "no email with this id"},
 		{"nobody", `{"email":"evt_1"}`, "not_found", "no email with this id"},
 	} {
 		code, message := setup(t).refused(t, row.as, http.MethodPost, "/api/v1/routes/test", row.body)
 		require.Equal(t, row.code, code, "%.80s", row.body)
 		require.Contains(t, message, row.message)
+	}
+}
+
+// TestOperatorOfATenantTriesHisOwn: without a tenant the sample is his, of the rules he
+// sees those that his mail can meet, and of destinations those that serve him.
+func TestOperatorOfATenantTriesHisOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	status, out := b.ask(t, "foreign", http.MethodPost, "/api/v1/routes/test", `{"recipients":["board@acme.example"],"headers":{"X-Priority":"1"}}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []any{"a b", "theirs"}, out["destinations"])
+	verdicts, _ := out["rules"].([]any)
+	require.Len(t, verdicts, 2)
+	require.NotContains(t, fmt.Sprint(out), "crm")
+	require.NotContains(t, fmt.Sprint(out), "sales")
+
+	status, out = b.ask(t, "foreign", http.MethodGet, "/api/v1/routes", "")
+	require.Equal(t, http.StatusOK, status)
+	list, _ := out["routes"].([]any)
+	require.Len(t, list, 2)
+	require.NotContains(t, fmt.Sprint(out), "crm")
+
+	status, out = b.ask(t, "foreign", http.MethodGet, "/api/v1/destinations", "")
+	require.Equal(t, http.StatusOK, status)
+	list, _ = out["destinations"].([]any)
+	require.Len(t, list, 2)
+	require.NotContains(t, fmt.Sprint(out), "crm")
+}
+
+// TestStoredEmailIsTriedAsItWasEdited: the tester used to answer for the email as it came.
+func TestStoredEmailIsTriedAsItWasEdited(t *testing.T) {
+	t.Parallel()
+	priority := "5"
+	for name, row := range map[string]struct {
+		edit contract.Edit
+		to   []any
+	}{
+		"recipients": {contract.Edit{Recipients: []string{"bob@yourapp.example"}}, []any{"a b", "crm"}},
+		"header":     {contract.Edit{Headers: map[string]*string{"X-Priority": &priority}}, []any{"crm"}},
+		"to":         {contract.Edit{To: []string{"a b"}}, []any{"a b"}},
+	} {
+		b := setup(t)
+		b.ledger.edit = &row.edit
+		status, out := b.ask(t, "local", http.MethodPost, "/api/v1/routes/test", `{"email":"evt_1"}`)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, row.to, out["destinations"], name)
 	}
 }

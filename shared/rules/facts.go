@@ -1,0 +1,44 @@
+package rules
+
+import (
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+	"mailroom/shared/overlay"
+)
+
+// Facts are what the rules look at.
+type Facts struct {
+	Recipients []string
+	Sender     string
+	Subject    string
+	Headers    []mail.Header
+	Source     string
+	Tenant     string
+	// AnyRecipient lets recipients outside the tenant's domains count where there
+	// are no others.
+	AnyRecipient bool
+	// EditedTo are the destinations that an edit names in place of those of the rules.
+	EditedTo []string
+}
+
+// FactsOf returns the facts of a stored email with its edits, m.Overlay, laid over
+// it: the one reading that routing, previews and the tester share. m and message are
+// as they came; message may be nil where no rule needs headers.
+func FactsOf(email contract.Email, m *ledger.Manifest, message *mail.Message) Facts {
+	manifest, headers := *m, []mail.Header(nil)
+	if message != nil {
+		headers = message.Headers
+	}
+	f := Facts{Source: email.Source, Tenant: email.Tenant}
+	if edit := m.Overlay; edit != nil {
+		manifest = overlay.Manifest(*m, *edit)
+		if message != nil {
+			headers = overlay.Message(*message, *edit).Headers
+		}
+		f.EditedTo = edit.To
+	}
+
+	f.Recipients, f.Sender, f.Subject, f.Headers = manifest.Recipients, manifest.Sender, manifest.Subject, headers
+	return f
+}
