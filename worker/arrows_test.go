@@ -111,7 +111,7 @@ func TestWorkflowsLinkNoAdapter(t *testing.T) {
 	t.Parallel()
 	for _, p := range goList(t, "-deps", "./workflows", "./activities") {
 		for _, adapter := range []string{
-			"github.com/jackc/pgx", "github.com/minio/", "github.com/sony/gobreaker", "github.com/jhillyerd/enmime",
+			"github.com/jackc/pgx", "github.com/minio/", "github.com/sony/gobreaker", "github.com/gogs/chardet",
 			"github.com/gin-gonic/",
 		} {
 			require.False(t, strings.HasPrefix(p.ImportPath, adapter), "links %s", p.ImportPath)

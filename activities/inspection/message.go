@@ -48,6 +48,7 @@ func (w *walker) message(content []byte, depth int) error {
 		w.met.malformed = true // its only error
 		return nil
 	}
+	w.met.malformed = w.met.malformed || parsed.Malformed != nil
 	for _, body := range []string{parsed.Message.Text, parsed.Message.HTML} {
 		if err := w.part([]byte(body), label{declared: "text/plain"}, depth); err != nil {
 			return err

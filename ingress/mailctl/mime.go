@@ -12,7 +12,8 @@ type mimeCommand struct {
 	File string `arg:"" help:"Mail as it came (.eml); - is stdin."`
 }
 
-// parsedMail is what mime prints. Its lists are never null.
+// parsedMail is what mime prints. Its lists are never null; what is wrong with the
+// mail is left out where nothing is.
 type parsedMail struct {
 	Subject     string           `json:"subject"`
 	From        []parsedAddress  `json:"from"`
@@ -21,6 +22,8 @@ type parsedMail struct {
 	Text        string           `json:"text"`
 	HTML        string           `json:"html"`
 	Attachments []parsedDocument `json:"attachments"`
+	Defects     []string         `json:"defects,omitempty"`
+	Malformed   string           `json:"malformed,omitempty"` // the limit that cut the mail
 }
 
 type parsedAddress struct {
@@ -49,7 +52,10 @@ func (c *mimeCommand) Run(s *session) error {
 	out := parsedMail{
 		Subject: parsed.Message.Subject, Text: parsed.Message.Text, HTML: parsed.Message.HTML,
 		From: addresses(parsed.Message.From), To: addresses(parsed.Message.To), Cc: addresses(parsed.Message.Cc),
-		Attachments: make([]parsedDocument, 0, len(parsed.Attachments)),
+		Attachments: make([]parsedDocument, 0, len(parsed.Attachments)), Defects: parsed.Message.Defects,
+	}
+	if parsed.Malformed != nil {
+		out.Malformed = parsed.Malformed.Reason
 	}
 	for _, a := range parsed.Attachments {
 		out.Attachments = append(out.Attachments, parsedDocument{

@@ -3,12 +3,15 @@
 //
 // Invariants: the raw mail is the better witness, so its parse replaces the
 // message and the attachments that the provider took out of it, while the
-// envelope, which no mail carries, and the recipients stay the provider's; what cannot be read
-// is named in a hold and everything else is kept, so that a person can let the
-// mail go on without it; no hold repeats what is in the mail.
+// envelope, which no mail carries, and the recipients stay the provider's; of a raw
+// mail beyond a limit of the parser, what stands before the limit is used, and the
+// provider's own fields and attachments fill the gaps; what cannot be read is named
+// in a hold and everything else is kept, so that a person can let the mail go on
+// without it; no hold repeats what is in the mail.
 package intake
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,25 +43,64 @@ func (Decoder) Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract
 		return &mail.Event{}, append(holds, hold(contract.SchemaInvalid, "the event cannot be read: "+event.Nameless(err)))
 	}
 	received := countReceived(e.Message.Headers)
-	parsed := false
+	parsed, mended := false, false
 	if len(e.RawMIME) > 0 {
 		mailed, err := mime.ParseWith(e.RawMIME, mime.Options{Charset: read.charset})
-		if err == nil {
-			settle(e)
-			e.Message, e.Attachments, received, parsed = mailed.Message, mailed.Attachments, mailed.Received, true
-		} else {
+		switch {
+		case err != nil:
 			holds = append(holds, hold(contract.MIMEMalformed, malformed(err)))
 			e.Message.Defects = append(e.Message.Defects, malformed(err))
+		case mailed.Malformed != nil:
+			settle(e)
+			read.mend(e)
+			holds = append(holds, hold(contract.MIMEMalformed, malformed(mailed.Malformed)+"; what stands before that is kept"))
+			complete(e, mailed)
+			received, mended = max(received, mailed.Received), true
+		default:
+			settle(e)
+			e.Message, e.Attachments, received, parsed = mailed.Message, mailed.Attachments, mailed.Received, true
 		}
 	}
-	if !parsed {
+	if !parsed && !mended {
 		read.mend(e)
 	}
 	return e, append(holds, judge(e, received, parsed)...)
 }
 
+// complete puts what could be read of a raw mail in the place of the provider's
+// fields, and keeps of those what the raw mail lacks: an empty field, an attachment
+// with bytes or a link that is not among the parsed ones.
+func complete(e *mail.Event, mailed *mime.Parsed) {
+	provided, attachments := e.Message, e.Attachments
+	e.Message, e.Attachments = mailed.Message, mailed.Attachments
+	m := &e.Message
+	for _, text := range []struct{ to, from *string }{
+		{&m.MessageID, &provided.MessageID}, {&m.Subject, &provided.Subject}, {&m.Text, &provided.Text}, {&m.HTML, &provided.HTML},
+	} {
+		if strings.TrimSpace(*text.to) == "" {
+			*text.to = *text.from
+		}
+	}
+	for _, list := range []struct{ to, from *[]mail.Address }{
+		{&m.From, &provided.From}, {&m.To, &provided.To}, {&m.Cc, &provided.Cc}, {&m.ReplyTo, &provided.ReplyTo},
+	} {
+		if len(*list.to) == 0 {
+			*list.to = *list.from
+		}
+	}
+	known := map[[sha256.Size]byte]bool{}
+	for _, a := range e.Attachments {
+		known[sha256.Sum256(a.Content)] = true
+	}
+	for _, a := range attachments {
+		if a.Content == nil || !known[sha256.Sum256(a.Content)] {
+			e.Attachments = append(e.Attachments, a)
+		}
+	}
+}
+
 // settle makes the recipients that the provider named an envelope where there is
-// none, before the raw mail's fields replace the provider's: the door looked at
+// none, before the raw mail's fields replace the provider's: the ingress looked at
 // these recipients, and what a sender writes into the mail must not choose a route.
 func settle(e *mail.Event) {
 	if len(e.Envelope.RcptTo) == 0 && e.Mailbox == "" {

@@ -211,19 +211,43 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// What a person approves goes on with what the provider took out of the mail.
-func TestMalformedMailKeepsTheProvidersFields(t *testing.T) {
+// What a person approves goes on with what stands before the limit, and with what
+// the provider took out of the mail beyond it.
+func TestMailBeyondALimitKeepsWhatCanBeRead(t *testing.T) {
 	t.Parallel()
-	raw := strings.Repeat("a", 100)
-	raw = "Subject: x\r\n" + strings.Repeat("X-Field: "+raw+"\r\n", 2000) + "\r\ntext"
+	raw := "Subject: the mail's subject\r\n" + strings.Repeat("X-Field: "+strings.Repeat("a", 100)+"\r\n", 2000) +
+		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nthe mail's text\r\n" +
+		"--b\r\nContent-Type: a/b; name=b.txt\r\n\r\ndef\r\n--b--\r\n"
 	e, holds := Decoder{}.Decode(body(t, map[string]any{
 		"raw_mime_base64": b64(raw),
+		"attachments": []any{
+			map[string]any{"filename": "a.txt", "content_base64": b64("abc")},
+			map[string]any{"filename": "b.txt", "content_base64": b64("def")},
+		},
+	}), nil)
+	require.Len(t, holds, 1)
+	require.Equal(t, contract.MIMEMalformed, holds[0].Reason)
+	require.Equal(t, "the raw mail cannot be parsed: a header has more than 1,000 fields; what stands before that is kept", holds[0].Detail)
+	require.Equal(t, "the mail's subject", e.Message.Subject)
+	require.Equal(t, "the mail's text", e.Message.Text)
+	require.Equal(t, "ann@sender.example", e.Message.From[0].Address, "the mail has none")
+	require.Equal(t, []string{"support@x.example"}, e.Recipients())
+	require.Contains(t, e.Message.Defects, "bound_exceeded")
+	require.Len(t, e.Attachments, 2)
+	require.Equal(t, "def", string(e.Attachments[0].Content))
+	require.Equal(t, "abc", string(e.Attachments[1].Content))
+	require.Equal(t, raw, string(e.RawMIME))
+}
+
+func TestUnreadableRawMailKeepsTheProvidersFields(t *testing.T) {
+	t.Parallel()
+	e, holds := Decoder{}.Decode(body(t, map[string]any{
+		"raw_mime_base64": b64("\r\n\r\n"),
 		"attachments":     []any{map[string]any{"filename": "a.txt", "content_base64": b64("abc")}},
 	}), nil)
 	require.Equal(t, contract.MIMEMalformed, holds[0].Reason)
 	require.Equal(t, "the provider's subject", e.Message.Subject)
 	require.Len(t, e.Attachments, 1)
-	require.Equal(t, raw, string(e.RawMIME))
 }
 
 func TestWhatIsNoEventIsEmpty(t *testing.T) {

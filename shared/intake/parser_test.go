@@ -11,7 +11,7 @@ import (
 // The library that the name speaks of is the one that is linked.
 func TestParserNamesItsLibrary(t *testing.T) {
 	t.Parallel()
-	require.Regexp(t, `^mailroom/\d+( enmime v\d+\.\d+\.\d+)?$`, Parser())
+	require.Regexp(t, `^mailroom/\d+( text v\d+\.\d+\.\d+)?$`, Parser())
 	mod, err := os.ReadFile("../../go.mod")
 	require.NoError(t, err)
 	require.Regexp(t, regexp.QuoteMeta(library)+` v`, string(mod))

@@ -51,8 +51,8 @@ type Message struct {
 	HTML      string    `json:"html,omitempty"`
 	Headers   []Header  `json:"headers,omitempty"`
 	// Defects are what the parser read in spite of a violation of the standard that
-	// another program may read differently: sentences without mail content, in no
-	// particular order. They tell nothing of a mail that has none.
+	// another program may read differently: codes of package mime, or sentences
+	// without mail content, in no particular order. A mail without any has none.
 	Defects []string `json:"defects,omitempty"`
 }
 

@@ -2,6 +2,7 @@ package mime
 
 import (
 	netmail "net/mail"
+	"strconv"
 	"strings"
 
 	"mailroom/shared/mail"
@@ -10,7 +11,7 @@ import (
 // addresses lists the mailboxes of every field of that name, together no longer
 // than MaxAddressField. What RFC 5322 §3.4 cannot read is read as mail programs do:
 // between the angle brackets, or the word with the at sign.
-func addresses(fields []field, name string) []mail.Address {
+func (c *collector) addresses(fields []field, name string) []mail.Address {
 	out := []mail.Address{}
 	left := MaxAddressField
 	for _, f := range fields {
@@ -18,47 +19,100 @@ func addresses(fields []field, name string) []mail.Address {
 			continue
 		}
 		if left -= len(f.value); left < 0 {
+			c.t.exceed("the address fields of one name are longer than 1024 KiB")
 			break
 		}
-		out = append(out, addressList(f.value)...)
+		out = append(out, c.addressList(c.fieldText(f.value))...)
 	}
 	return out
 }
 
-func addressList(value string) []mail.Address {
+func (c *collector) addressList(value string) []mail.Address {
 	if strings.TrimSpace(value) == "" {
 		return nil
 	}
-	parser := netmail.AddressParser{WordDecoder: wordDecoder()}
+	value, h := hideWords(clean(value))
 	var out []mail.Address
-	if list, err := parser.ParseList(value); err == nil {
+	if list, err := (&netmail.AddressParser{}).ParseList(value); err == nil {
 		for _, a := range list {
-			out = append(out, mail.Address{Name: decodeWords(a.Name), Address: clean(a.Address)})
+			out = append(out, mail.Address{Name: decodeWordsBy(h.show(a.Name), c.charset), Address: clean(h.show(a.Address))})
 		}
 		return out
 	}
-	for _, piece := range splitList(value) {
+	for _, piece := range mergeNames(splitList(value)) {
 		if a, ok := looseAddress(piece); ok {
+			a.Name = decodeWordsBy(h.show(a.Name), c.charset)
+			a.Address = clean(h.show(a.Address))
 			out = append(out, a)
 		}
 	}
 	return out
 }
 
-// splitList cuts an address list at the commas and semicolons outside of quotes
-// and angle brackets.
+// hidden are the encoded words of an address list while it is taken apart: commas
+// and brackets in them mean nothing.
+type hidden []string
+
+// The characters around the number of a hidden word. Both are none of Unicode, so
+// that no sender's text has them.
+const hideOpen, hideClose = "\uFDD0", "\uFDD1"
+
+// hideWords replaces each encoded word by its number.
+func hideWords(value string) (string, hidden) {
+	value = strings.NewReplacer(hideOpen, "\uFFFD", hideClose, "\uFFFD").Replace(value)
+	var words hidden
+	var out strings.Builder
+	at := 0
+	for w, ok := nextWord(value, 0); ok; w, ok = nextWord(value, w.end) {
+		out.WriteString(value[at:w.start])
+		out.WriteString(hideOpen + strconv.Itoa(len(words)) + hideClose)
+		words = append(words, value[w.start:w.end])
+		at = w.end
+	}
+	out.WriteString(value[at:])
+	return out.String(), words
+}
+
+// show puts the words back.
+func (h hidden) show(text string) string {
+	if !strings.Contains(text, hideOpen) {
+		return text
+	}
+	var out strings.Builder
+	for {
+		before, rest, ok := strings.Cut(text, hideOpen)
+		out.WriteString(before)
+		if !ok {
+			return out.String()
+		}
+		number, after, _ := strings.Cut(rest, hideClose)
+		if i, err := strconv.Atoi(number); err == nil && i >= 0 && i < len(h) {
+			out.WriteString(h[i])
+		}
+		text = after
+	}
+}
+
+// splitList cuts an address list at the commas and semicolons outside of quotes,
+// comments and angle brackets. A quote, comment or bracket that is never closed is none.
 func splitList(value string) []string {
 	var pieces []string
-	start, quoted, angled := 0, false, false
+	lastQuote, lastParen := strings.LastIndexByte(value, '"'), strings.LastIndexByte(value, ')')
+	start, quoted, angled, depth := 0, false, false, 0
 	for i := 0; i < len(value); i++ {
 		switch c := value[i]; {
 		case c == '\\' && quoted:
 			i++
-		case c == '"':
+		case c == '"' && (quoted || i < lastQuote):
 			quoted = !quoted
 		case quoted:
+		case c == '(' && i < lastParen:
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case depth > 0:
 		case c == '<':
-			angled = true
+			angled = strings.IndexByte(value[i:min(len(value), i+1000)], '>') > 0
 		case c == '>':
 			angled = false
 		case (c == ',' || c == ';') && !angled:
@@ -69,14 +123,40 @@ func splitList(value string) []string {
 	return append(pieces, value[start:])
 }
 
+// mergeNames joins the pieces that a comma in a name without quotes has made: what
+// has no address itself belongs to the name of the next address in brackets.
+func mergeNames(pieces []string) []string {
+	const most = 4 // commas in one name
+	var out, waiting []string
+	for _, piece := range pieces {
+		named := strings.IndexByte(piece, '<')
+		switch {
+		case !strings.Contains(piece, "@") && named < 0 && strings.TrimSpace(piece) != "" && !strings.Contains(piece, ":"):
+			waiting = append(waiting, piece)
+			continue
+		case named > 0 && strings.TrimSpace(piece[:named]) != "" && len(waiting) > 0 && len(waiting) <= most &&
+			!strings.Contains(piece[:named], `"`):
+			piece = strings.Join(append(waiting, piece), ",")
+			waiting = nil
+		}
+		out = append(append(out, waiting...), piece)
+		waiting = nil
+	}
+	return append(out, waiting...)
+}
+
 // looseAddress reads one entry of a list that breaks the rules.
 func looseAddress(piece string) (mail.Address, bool) {
 	piece = strings.TrimSpace(piece)
 	if open := strings.LastIndexByte(piece, '<'); open >= 0 {
 		address, _, _ := strings.Cut(piece[open+1:], ">")
-		name := strings.Trim(strings.TrimSpace(piece[:open]), `"`)
-		address = clean(strings.TrimSpace(address))
-		return mail.Address{Name: decodeWords(name), Address: address}, address != ""
+		name := strings.Trim(strings.TrimSpace(strings.TrimRight(piece[:open], "< \t")), `"`)
+		if i := strings.LastIndexByte(name, ':'); i >= 0 { // the name of a group
+			name = strings.TrimSpace(name[i+1:])
+		}
+		address = strings.Trim(strings.TrimSpace(address), `"'`)
+		address = strings.TrimPrefix(address, "mailto:")
+		return mail.Address{Name: strings.ReplaceAll(name, `"`, ""), Address: address}, address != ""
 	}
 	words := strings.Fields(strings.ReplaceAll(stripComments(piece), `"`, " "))
 	if len(words) > 0 && strings.HasSuffix(words[0], ":") { // the name of a group
@@ -85,11 +165,11 @@ func looseAddress(piece string) (mail.Address, bool) {
 	for i, w := range words {
 		if strings.Contains(w, "@") {
 			name := strings.Join(append(words[:i:i], words[i+1:]...), " ")
-			return mail.Address{Name: decodeWords(name), Address: clean(w)}, true
+			return mail.Address{Name: name, Address: strings.TrimPrefix(w, "mailto:")}, true
 		}
 	}
 	if len(words) == 1 {
-		return mail.Address{Address: clean(words[0])}, true
+		return mail.Address{Address: words[0]}, true
 	}
 	return mail.Address{}, false
 }

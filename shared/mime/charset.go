@@ -2,29 +2,151 @@ package mime
 
 import (
 	"bytes"
-	stdmime "mime"
 	"regexp"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gogs/chardet"
 	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/ianaindex"
+	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/traditionalchinese"
+	"golang.org/x/text/encoding/unicode/utf32"
 )
 
-// read gives a text body as toText does, unless the character set is given.
-func (c *collector) read(b []byte, declared string, html bool) string {
-	if c.charset == nil {
-		return toText(b, declared, html)
-	}
-	switch charsetLabel(declared) {
-	case "utf-8", "utf8", "unicode-1-1-utf-8", "utf8mb4":
-		if utf8.Valid(b) && !ascii(b) {
-			return toText(b, declared, html)
-		}
-	}
-	return strings.ReplaceAll(decode(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), c.charset), "\r\n", "\n")
+var metaCharset = regexp.MustCompile(`(?i)<meta[^>]{0,200}charset\s*=\s*["']?\s*([a-z0-9_.:-]{1,64})`)
+
+// detectLen is how many bytes of a text its character set is detected by.
+const detectLen = 64 << 10
+
+// aliases are names that mail uses and no registry has.
+var aliases = map[string]encoding.Encoding{
+	"cp932": japanese.ShiftJIS, "ms932": japanese.ShiftJIS, "x-ms-cp932": japanese.ShiftJIS, "shiftjis": japanese.ShiftJIS, "windows-932": japanese.ShiftJIS,
+	"cp949": korean.EUCKR, "ms949": korean.EUCKR, "uhc": korean.EUCKR, "x-windows-949": korean.EUCKR, "ks_c_5601": korean.EUCKR, "euckr": korean.EUCKR,
+	"ansi_x3.4": charmap.Windows1252, "latin-1": charmap.Windows1252, "8859-1": charmap.Windows1252, "iso-8859-8-e": charmap.ISO8859_8,
+	"cp936": simplifiedchinese.GBK, "ms936": simplifiedchinese.GBK, "windows-936": simplifiedchinese.GBK, "gb_18030": simplifiedchinese.GB18030,
+	"cp950": traditionalchinese.Big5, "windows-950": traditionalchinese.Big5, "hz-gb-2312": simplifiedchinese.HZGB2312, "hz": simplifiedchinese.HZGB2312,
+	"macroman": charmap.Macintosh, "mac-roman": charmap.Macintosh, "koi8": charmap.KOI8R, "eucjp": japanese.EUCJP,
+	"iso2022jp": japanese.ISO2022JP, "iso-2022-jp-1": japanese.ISO2022JP, "iso-2022-jp-2": japanese.ISO2022JP, "iso-2022-jp-3": japanese.ISO2022JP,
+	"iso-2022-jp-ms": japanese.ISO2022JP, "cp50220": japanese.ISO2022JP, "cp50221": japanese.ISO2022JP,
+	"cp858": charmap.CodePage858, "cp1047": charmap.CodePage1047, "cp037": charmap.CodePage037,
 }
 
-// decode gives bytes of a character set as UTF-8 without NUL.
+// charsetLabel returns a character set's name in lower case, empty when it is none.
+func charsetLabel(charset string) string {
+	charset, _, _ = strings.Cut(charset, "(") // a comment
+	charset = strings.ToLower(strings.Trim(charset, " \t\"';,"))
+	charset, _, _ = strings.Cut(charset, "*") // RFC 2231 §5: a language may follow
+	charset = strings.Trim(strings.TrimPrefix(charset, "charset="), "\"'")
+	if len(charset) > 64 {
+		return ""
+	}
+	if strings.Trim(charset, "abcdefghijklmnopqrstuvwxyz0123456789-_.:+") != "" {
+		return ""
+	}
+	return charset
+}
+
+// convert turns bytes of a character set into UTF-8 and reports whether it could:
+// an unknown or empty label cannot be converted. Bytes that the character set does
+// not have become U+FFFD.
+func convert(label string, b []byte) (string, bool) {
+	switch {
+	case label == "":
+		return "", false
+	case isUTF8(label):
+		return strings.ToValidUTF8(string(b), "\uFFFD"), true
+	case isASCII(label) && utf8.Valid(b):
+		return string(b), true
+	case isUTF7(label):
+		return decodeUTF7(b), true
+	case strings.HasPrefix(label, "utf-16"), strings.HasPrefix(label, "utf16"), label == "ucs-2", label == "iso-10646-ucs-2", label == "unicode":
+		return decodeUTF16(b, strings.HasSuffix(label, "be"), strings.HasSuffix(label, "le")), true
+	case label == "utf-32" || label == "utf32":
+		return decode(b, utf32.UTF32(utf32.BigEndian, utf32.UseBOM)), true
+	}
+	e := charsetOf(label)
+	if e == nil {
+		return "", false
+	}
+	return decode(b, e), true
+}
+
+func isUTF8(label string) bool {
+	switch label {
+	case "utf-8", "utf8", "unicode-1-1-utf-8", "utf8mb4", "utf_8", "utf-8n", "x-utf-8":
+		return true
+	}
+	return false
+}
+
+func isASCII(label string) bool {
+	switch label {
+	case "us-ascii", "ascii", "ansi_x3.4-1968", "usascii", "iso646-us", "7bit", "646":
+		return true
+	}
+	return false
+}
+
+func isUTF7(label string) bool {
+	switch label {
+	case "utf-7", "utf7", "unicode-1-1-utf-7", "x-unicode-1-1-utf-7", "csunicode11utf7", "unicode-2-0-utf-7", "x-unicode-2-0-utf-7", "x-utf-7":
+		return true
+	}
+	return false
+}
+
+// charsetOf finds an encoding by its name in the registries and by the names that
+// mail uses beside them; nil when there is none.
+func charsetOf(label string) encoding.Encoding {
+	for _, name := range spellings(label) {
+		if e, ok := aliases[name]; ok {
+			return e
+		}
+		// What browsers refuse (replacement) is one character for a whole text.
+		if e, err := htmlindex.Get(name); err == nil && e != encoding.Replacement {
+			return e
+		}
+		for _, index := range []*ianaindex.Index{ianaindex.MIME, ianaindex.IANA} {
+			if e, err := index.Encoding(name); err == nil && e != nil {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// spellings lists a name and how the same character set is called elsewhere.
+func spellings(label string) []string {
+	names := []string{label}
+	add := func(name string) {
+		if name != label {
+			names = append(names, name)
+		}
+	}
+	plain := strings.ReplaceAll(strings.TrimPrefix(label, "x-"), "_", "-")
+	add(plain)
+	if number, ok := strings.CutPrefix(plain, "cp"); ok {
+		add("windows-" + strings.TrimPrefix(number, "-"))
+		add("ibm" + strings.TrimPrefix(number, "-"))
+	}
+	if number, ok := strings.CutPrefix(plain, "windows"); ok && !strings.HasPrefix(number, "-") {
+		add("windows-" + number)
+	}
+	if number, ok := strings.CutPrefix(plain, "iso8859"); ok {
+		add("iso-8859-" + strings.TrimPrefix(number, "-"))
+	}
+	if number, ok := strings.CutPrefix(plain, "iso-8859"); ok && !strings.HasPrefix(number, "-") {
+		add("iso-8859-" + number)
+	}
+	return names
+}
+
+// decode returns bytes of a character set as UTF-8 without NUL.
 func decode(b []byte, charset encoding.Encoding) string {
 	out, err := charset.NewDecoder().Bytes(b)
 	if err != nil { // decoders replace what they cannot read; this is one more way to say so
@@ -33,35 +155,74 @@ func decode(b []byte, charset encoding.Encoding) string {
 	return clean(string(out))
 }
 
-func ascii(b []byte) bool {
-	return bytes.IndexFunc(b, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+// toText returns a text body in UTF-8 with LF line ends, and the character set it
+// was read by: that of its byte order mark; the declared one; UTF-8 if it is that;
+// what the HTML says or detection finds; else Windows-1252, of which every byte
+// means something.
+func toText(b []byte, charset string, html bool) (text, label string) {
+	text, label = unicodeText(b, charsetLabel(charset), html)
+	return strings.ReplaceAll(clean(text), "\r\n", "\n"), label
 }
 
-// encodedWord is one of RFC 2047 §2.
-var encodedWord = regexp.MustCompile(`=\?[^?=\s]{1,64}\?[bBqQ]\?[^?\s]*\?=`)
-
-// reread gives the value of a field with its bytes above ASCII read by charset, and
-// the encoded words as well whose own character set is unknown or not theirs.
-func reread(value []byte, charset encoding.Encoding) string {
-	text := string(value)
-	if !utf8.Valid(value) {
-		text = decode(value, charset)
+func unicodeText(b []byte, label string, html bool) (text, used string) {
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	if markedUTF16(b) || !strings.HasPrefix(label, "utf-") && likeUTF16(b) {
+		return decodeUTF16(b, false, false), "utf-16"
 	}
-	return encodedWord.ReplaceAllStringFunc(text, func(word string) string {
-		if decoded, err := wordDecoder().Decode(word); err == nil && utf8.ValidString(decoded) && !strings.Contains(decoded, "\uFFFD") {
-			return word
+	switch {
+	case isUTF8(label):
+		return string(b), label
+	case label == "" || isASCII(label):
+		if utf8.Valid(b) && !bytes.Contains(b, []byte("\x1b$")) { // ISO-2022 looks like ASCII
+			return string(b), ""
 		}
-		kind := word[2:]
-		_, kind, _ = strings.Cut(kind, "?")
-		// Latin-1 gives each byte as the character of the same number.
-		latin, err := wordDecoder().Decode("=?iso-8859-1?" + kind)
-		if err != nil {
-			return word
+	default:
+		if s, ok := convert(label, b); ok {
+			return s, label
 		}
-		b := make([]byte, 0, len(latin))
-		for _, r := range latin {
-			b = append(b, byte(r)) //nolint:gosec // at most 0xff
+		if utf8.Valid(b) {
+			return string(b), ""
 		}
-		return stdmime.BEncoding.Encode("utf-8", decode(b, charset))
-	})
+	}
+	if html {
+		if m := metaCharset.FindSubmatch(b[:min(len(b), 4096)]); m != nil {
+			found := charsetLabel(string(m[1]))
+			if s, ok := convert(found, b); ok && utf8.ValidString(s) {
+				return s, found
+			}
+		}
+	}
+	if found := detect(b, html); found != "" {
+		if s, ok := convert(found, b); ok {
+			return s, found
+		}
+	}
+	return decode(b, charmap.Windows1252), "windows-1252"
+}
+
+// detect guesses the character set of a text; empty where it is not sure enough.
+func detect(b []byte, html bool) string {
+	const sure, enough = 85, 100 // of 100; characters
+	b = b[:min(len(b), detectLen)]
+	if bytes.Contains(b, []byte("\x1b$")) {
+		return "iso-2022-jp"
+	}
+	detector := chardet.NewTextDetector()
+	if html {
+		detector = chardet.NewHtmlDetector()
+	}
+	found, err := detector.DetectBest(b)
+	if err != nil || found == nil || found.Confidence < sure || utf8.RuneCount(b) < enough {
+		return ""
+	}
+	return charsetLabel(found.Charset)
+}
+
+// clean makes s valid UTF-8 without NUL, the invariant of package mail.
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+func ascii(b []byte) bool {
+	return bytes.IndexFunc(b, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }

@@ -62,14 +62,20 @@ func TestCharsetChangesNoAttachment(t *testing.T) {
 	require.Equal(t, "caf\xe9", string(parsed.Attachments[0].Content))
 }
 
-func FuzzReread(f *testing.F) {
-	f.Add([]byte("=?utf-8?q?caf=E9?= \xe9 =?x?b?"+strings.Repeat("A", 100)+"?="), uint8(0))
+// FuzzEncodedWords decodes with and without a character set of the reader's.
+func FuzzEncodedWords(f *testing.F) {
+	f.Add("=?utf-8?q?caf=E9?= \xe9 =?x?b?"+strings.Repeat("A", 100)+"?=", uint8(0))
+	f.Add("=?utf-8?B?UsO8Y2tydWY?=\t=?UTF-8?b?IGJpdHRl=?=", uint8(1))
+	f.Add("=?utf-8?Q?a=?==?utf-8?Q?C3=A9?=", uint8(2))
+	f.Add("=?unicode-1-1-utf-7?Q?+ANw-ber (x)?= =?utf-7?Q?+2D3?=", uint8(3))
 	charsets := []encoding.Encoding{charmap.ISO8859_1, charmap.KOI8R, japanese.ISO2022JP, japanese.ShiftJIS, unicode.UTF8}
-	f.Fuzz(func(t *testing.T, value []byte, which uint8) {
-		got := reread(value, charsets[int(which)%len(charsets)])
-		if !utf8.ValidString(got) {
-			t.Fatalf("not UTF-8: %q", got)
+	f.Fuzz(func(t *testing.T, value string, which uint8) {
+		for _, got := range []string{decodeWords(value), decodeWordsBy(value, charsets[int(which)%len(charsets)])} {
+			require.True(t, utf8.ValidString(got))
+			require.NotContains(t, got, "\x00")
 		}
-		require.True(t, utf8.ValidString(decodeWords(got)))
+		if utf8.ValidString(value) && !strings.Contains(value, "=?") && !strings.Contains(value, "\x00") {
+			require.Equal(t, value, decodeWords(value))
+		}
 	})
 }

@@ -2,15 +2,17 @@
 // mail.Message and its attachments.
 //
 // Invariants: whatever the bytes, Parse returns, in time linear in their number
-// and at most MaxDepth times it; it never panics; what it returns is valid UTF-8
-// without NUL. Mail beyond the limits below is Malformed and not half-parsed.
+// and at most MaxDepth times it, with memory of a few times the mail; it never
+// panics; what it returns is valid UTF-8 without NUL. Of mail beyond the limits,
+// what stands before the limit is returned with Parsed.Malformed.
 //
-// The tree of parts is cut here, along delimiter lines and in sub-slices of the
-// mail, because the depth and part limits must hold for the very structure that is
-// read: there is no second reading that an odd boundary could lead astray. The
-// transfer encodings, a few lines each, are undone here as well. enmime, which takes
-// exponential time on nested multiparts that are not closed, quadratic time on many
-// parts and text bodies, and an allocation for each stray byte of base64, sees one
-// text at a time under a header that this package wrote: it converts character sets,
-// declared or detected, and parses the parameters of media types.
+// Senders break the rules, and programs repair it in different ways, which is used
+// to hide attachments from scanners. So every repair is one that mail programs make
+// (RFC 7103 names most), and where they make different ones, the attachments of
+// each are extracted and the message carries a defect (defect.go). A reading is made
+// again at most as often as a budget in bytes allows.
+//
+// To follow one mail, read parse.go (the order), tree.go (parts), header.go
+// (fields), boundary.go (delimiters), encoding.go (transfer encodings), collect.go
+// (bodies, attachments, names), words.go and charset.go (text).
 package mime

@@ -3,53 +3,232 @@ package mime
 import (
 	"bytes"
 	"fmt"
-	stdmime "mime"
-	netmail "net/mail"
+	"regexp"
 	"strings"
-	"time"
 	"unicode/utf8"
-
-	"golang.org/x/text/encoding"
-
-	"mailroom/shared/mail"
 )
 
-// field is one header field, unfolded, in valid UTF-8, not yet decoded.
+// field is one header field, unfolded. Its value is as it came: in no character set
+// that is known yet, with encoded words.
 type field struct {
-	name  string // as written
+	name  string // as written, without NUL
 	value string
 }
 
-// readHeader reads the fields up to the first empty line. A line that is no field
-// ends the header as well and belongs to the body, so that nothing of a mail that
-// lost its empty line is lost.
-func readHeader(raw []byte, charset encoding.Encoding) ([]field, []byte, error) {
-	var fields []field
-	whole := len(raw)
-	for len(raw) > 0 {
-		if whole-len(raw) > MaxHeader {
-			return nil, nil, &Malformed{Reason: "a header is longer than 2 MiB"}
+// maxBeyond is how many structural fields are kept beyond a bound.
+const maxBeyond = 16
+
+// paramLine is how a line begins that continues the parameters of a field.
+var paramLine = regexp.MustCompile(`^;?\s*[A-Za-z][A-Za-z0-9_-]{0,40}(\*\d{0,4}\*?)?\s*=`)
+
+// structural reports fields that decide how a part is read.
+func structural(name string) bool {
+	return len(name) > 8 && strings.EqualFold(name[:8], "content-")
+}
+
+// knownFields are fields by which a line is told from text that has a colon, beside
+// those that begin with Content-, X-, List-, Resent-, ARC- and the like.
+var knownFields = map[string]bool{
+	"from": true, "to": true, "cc": true, "bcc": true, "subject": true, "date": true, "sender": true, "reply-to": true,
+	"message-id": true, "in-reply-to": true, "references": true, "mime-version": true, "received": true, "return-path": true,
+	"delivered-to": true, "dkim-signature": true, "authentication-results": true, "received-spf": true, "thread-topic": true,
+	"thread-index": true, "importance": true, "priority": true, "precedence": true, "user-agent": true, "organization": true,
+	"auto-submitted": true, "keywords": true, "comments": true, "envelope-to": true, "feedback-id": true, "autocrypt": true,
+	"accept-language": true, "errors-to": true, "return-receipt-to": true, "disposition-notification-to": true,
+}
+
+func knownField(name string) bool {
+	name = strings.ToLower(name)
+	for _, prefix := range []string{"content-", "x-", "list-", "resent-", "arc-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
 		}
-		line, rest := cutLine(raw)
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		if len(line) == 0 {
-			return fields, rest, nil
-		}
-		name, value, ok := fieldLine(line)
-		if !ok {
-			return fields, raw, nil
-		}
-		if len(fields) == MaxFields {
-			return nil, nil, &Malformed{Reason: "a header has more than 1,000 fields"}
-		}
-		value, rest = unfold(value, rest)
-		if limit := maxValue(name); len(value) > limit {
-			return nil, nil, &Malformed{Reason: fmt.Sprintf("a header field is longer than %d KiB", limit>>10)}
-		}
-		fields = append(fields, field{name: name, value: fieldText(value, charset)})
-		raw = rest
 	}
-	return fields, nil, nil
+	return knownFields[name]
+}
+
+// header reads one header. Lines that are no fields are repaired as RFC 7103 §7
+// prefers: a continuation that lost its blank is joined, another line is left out,
+// as long as fields of mail follow before the first empty line. Where none follow,
+// the body begins: nothing of a mail that lost its empty line is lost.
+type header struct {
+	t      *tree
+	root   bool // of a mail, not of a part
+	raw    []byte
+	fields []field
+	value  []byte // of the last field, as far as it is read
+	name   string // of the last field; empty: left out
+	count  int
+	quotes int // quotation marks in value
+	beyond int // fields kept beyond a bound
+	last   int // where the last known field before the empty line begins; -1: none; -2: not looked for
+}
+
+// readHeader returns the fields up to the first empty line and what follows it. Of
+// what exceeds a bound only the structural fields are kept.
+func (t *tree) readHeader(raw []byte, root bool) ([]field, []byte) {
+	h := &header{t: t, root: root, raw: raw, last: -2}
+	body := h.read()
+	h.finish()
+	return h.fields, body
+}
+
+func (h *header) read() []byte {
+	rest := h.raw
+	for len(rest) > 0 {
+		at := len(h.raw) - len(rest)
+		line, after, odd := cutHeaderLine(rest)
+		if odd {
+			h.t.note(DefectBareCR)
+		}
+		switch name, value, ok := fieldLine(line); {
+		case len(line) == 0:
+			return after
+		case blank(line):
+			h.t.note(DefectBlankLine)
+			if !h.goesOn(at, after) {
+				return after
+			}
+		case (line[0] == ' ' || line[0] == '\t') && h.count > 0:
+			h.extend(bytes.TrimSpace(line))
+		case ok:
+			h.odd(name, line)
+			h.begin(name, value, at)
+		case h.joins(line, at):
+			h.t.note(DefectJoinedLine)
+			h.extend(bytes.TrimSpace(line))
+		case at < h.lastKnown():
+			h.t.note(DefectStrayLine)
+		default:
+			if h.count > 0 {
+				h.t.note(DefectNoEmptyLine)
+			}
+			return rest
+		}
+		rest = after
+	}
+	return nil
+}
+
+// odd notes how a structural field is written where programs may not take it for one.
+func (h *header) odd(name string, line []byte) {
+	if !structural(name) {
+		return
+	}
+	if bytes.IndexByte(line, 0) >= 0 {
+		h.t.note(DefectNUL)
+	}
+	if before := line[bytes.IndexByte(line, ':')-1]; before == ' ' || before == '\t' {
+		h.t.note(DefectFieldName)
+	}
+}
+
+// begin starts a field.
+func (h *header) begin(name string, value []byte, at int) {
+	h.finish()
+	h.count++
+	h.name, h.value, h.quotes = name, nil, 0
+	kept := structural(name) && h.beyond < maxBeyond
+	switch {
+	case h.count > MaxFields:
+		h.t.exceed("a header has more than 1,000 fields")
+	case at > MaxHeader:
+		h.t.exceed("a header is longer than 2 MiB")
+	default:
+		kept = true
+	}
+	if !kept {
+		h.name = ""
+		return
+	}
+	if h.count > MaxFields || at > MaxHeader {
+		h.beyond++
+	}
+	h.extend(value)
+}
+
+// extend adds a line to the last field, with one blank between lines (RFC 5322 §2.2.3).
+func (h *header) extend(line []byte) {
+	if h.name == "" || len(line) == 0 {
+		return
+	}
+	limit := maxValue(h.name)
+	if len(h.value) > 0 {
+		h.value = append(h.value, ' ')
+	}
+	if len(h.value)+len(line) > limit {
+		h.t.exceed(fmt.Sprintf("a header field is longer than %d KiB", limit>>10))
+		line = wholeRunes(line[:max(0, limit-len(h.value))])
+	}
+	h.value = append(h.value, line...)
+	h.quotes += bytes.Count(line, []byte{'"'})
+}
+
+// wholeRunes drops a character of UTF-8 that the end of b cuts.
+func wholeRunes(b []byte) []byte {
+	for i := 1; i <= min(utf8.UTFMax, len(b)); i++ {
+		if c := b[len(b)-i]; utf8.RuneStart(c) {
+			if c >= utf8.RuneSelf && !utf8.FullRune(b[len(b)-i:]) {
+				return b[:len(b)-i]
+			}
+			break
+		}
+	}
+	return b
+}
+
+func (h *header) finish() {
+	if h.name != "" {
+		h.fields = append(h.fields, field{name: h.name, value: string(bytes.TrimSpace(h.value))})
+	}
+	h.name, h.value = "", nil
+}
+
+// goesOn reports whether the header goes on behind a line of blanks at the place.
+func (h *header) goesOn(at int, after []byte) bool {
+	if at < h.lastKnown() {
+		return true
+	}
+	line, _, _ := cutHeaderLine(after)
+	return structural(h.name) && !blank(line) && (line[0] == ' ' || line[0] == '\t')
+}
+
+// joins reports whether a line that is no field continues the last one.
+func (h *header) joins(line []byte, at int) bool {
+	open := bytes.HasSuffix(h.value, []byte(",")) || bytes.HasSuffix(h.value, []byte(";"))
+	switch strings.ToLower(h.name) {
+	case "content-type", "content-disposition":
+		return paramLine.Match(line) || h.quotes%2 == 1 && at < h.lastKnown()
+	case "from", "to", "cc", "bcc", "reply-to", "sender":
+		return open && bytes.IndexByte(line, '@') >= 0
+	case "references", "in-reply-to", "message-id", "content-id":
+		return line[0] == '<'
+	case "":
+		return false
+	default:
+		return bytes.HasPrefix(line, []byte("=?")) && at < h.lastKnown()
+	}
+}
+
+// lastKnown is where the last known field before the first empty line begins. Of a
+// part, only fields about its content are known.
+func (h *header) lastKnown() int {
+	if h.last != -2 {
+		return h.last
+	}
+	h.last = -1
+	rest := h.raw
+	for len(rest) > 0 && len(h.raw)-len(rest) <= MaxHeader {
+		line, after, _ := cutHeaderLine(rest)
+		if len(line) == 0 {
+			break
+		}
+		if name, _, ok := fieldLine(line); ok && (structural(name) || h.root && knownField(name)) {
+			h.last = len(h.raw) - len(rest)
+		}
+		rest = after
+	}
+	return h.last
 }
 
 // maxValue is the bound of a field: a mail to thousands has a long To.
@@ -63,61 +242,46 @@ func maxValue(name string) int {
 }
 
 // fieldLine splits the first line of a field at its colon. Blanks before the colon
-// are tolerated (RFC 5322 §4.5).
+// are tolerated (RFC 5322 §4.5), NUL in the name as well.
 func fieldLine(line []byte) (name string, value []byte, ok bool) {
-	head, value, found := bytes.Cut(line, []byte(":"))
-	head = bytes.TrimRight(head, " \t")
-	if !found || len(head) == 0 || len(head) > 256 {
+	i := bytes.IndexByte(line[:min(len(line), 300)], ':')
+	if i < 0 {
+		return "", nil, false
+	}
+	head := bytes.TrimRight(line[:i], " \t")
+	if bytes.IndexByte(head, 0) >= 0 {
+		head = bytes.ReplaceAll(head, []byte{0}, nil)
+	}
+	if len(head) == 0 || len(head) > 256 {
 		return "", nil, false
 	}
 	for _, c := range head {
-		if c <= ' ' || c >= 0x7f {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`()<>@,;\"[]?=/`, c) >= 0 {
 			return "", nil, false
 		}
 	}
-	return string(head), bytes.TrimSpace(value), true
+	return string(head), bytes.TrimSpace(line[i+1:]), true
 }
 
-// unfold appends the continuation lines (RFC 5322 §2.2.3), each with one blank for
-// the white space at its start.
-func unfold(value, rest []byte) ([]byte, []byte) {
-	own := false
-	for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') {
-		line, after := cutLine(rest)
-		more := bytes.TrimSpace(line)
-		rest = after
-		if len(more) == 0 {
+// get returns the first value of a field, empty when there is none.
+func (e *entity) get(name string) string { return first(e.fields, name) }
+
+// all returns the different values of a structural field in their order, without NUL.
+func (e *entity) all(name string) []string {
+	var values []string
+	seen := map[string]bool{}
+	for _, f := range e.fields {
+		if !strings.EqualFold(f.name, name) {
 			continue
 		}
-		if !own {
-			value = append(make([]byte, 0, 2*len(value)+len(more)), value...)
-			own = true
+		value := strings.ReplaceAll(f.value, "\x00", "")
+		if value != "" && !seen[value] {
+			seen[value] = true
+			values = append(values, value)
 		}
-		if len(value) > 0 {
-			value = append(value, ' ')
-		}
-		value = append(value, more...)
 	}
-	return value, rest
+	return values
 }
-
-// fieldText gives a field's bytes as text: UTF-8 (RFC 6532) or, for senders that
-// break the rules, Windows-1252.
-func fieldText(value []byte, charset encoding.Encoding) string {
-	if charset != nil {
-		return reread(value, charset)
-	}
-	if utf8.Valid(value) {
-		return string(value)
-	}
-	if s, ok := convert("windows-1252", value); ok {
-		return s
-	}
-	return strings.ToValidUTF8(string(value), "\uFFFD")
-}
-
-// get gives the first value of a field, empty when there is none.
-func (e *entity) get(name string) string { return first(e.fields, name) }
 
 func first(fields []field, name string) string {
 	for _, f := range fields {
@@ -126,69 +290,4 @@ func first(fields []field, name string) string {
 		}
 	}
 	return ""
-}
-
-// decodeWords decodes the encoded words of RFC 2047; text that has none, or of an
-// unknown character set, stays as it is.
-func decodeWords(s string) string {
-	if !strings.Contains(s, "=?") {
-		return clean(s)
-	}
-	if decoded, err := wordDecoder().DecodeHeader(s); err == nil {
-		s = decoded
-	}
-	return clean(s)
-}
-
-func wordDecoder() *stdmime.WordDecoder {
-	return &stdmime.WordDecoder{CharsetReader: charsetReader}
-}
-
-// message reads the mail's own header.
-func message(fields []field) (mail.Message, int) {
-	m := mail.Message{
-		MessageID: messageID(first(fields, "message-id")),
-		Subject:   decodeWords(first(fields, "subject")),
-		From:      addresses(fields, "from"),
-		To:        addresses(fields, "to"),
-		Cc:        addresses(fields, "cc"),
-		ReplyTo:   addresses(fields, "reply-to"),
-		Date:      date(first(fields, "date")),
-		Headers:   make([]mail.Header, 0, len(fields)),
-	}
-	received := 0
-	for _, f := range fields {
-		if strings.EqualFold(f.name, "received") {
-			received++
-		}
-		m.Headers = append(m.Headers, mail.Header{Name: f.name, Value: decodeWords(f.value)})
-	}
-	return m, received
-}
-
-// messageID gives the identifier with its angle brackets (RFC 5322 §3.6.4), or
-// what stands there when it has none.
-func messageID(value string) string {
-	if open := strings.IndexByte(value, '<'); open >= 0 {
-		if length := strings.IndexByte(value[open:], '>'); length > 0 {
-			return clean(value[open : open+length+1])
-		}
-	}
-	return clean(strings.TrimSpace(value))
-}
-
-func date(value string) time.Time {
-	if value == "" {
-		return time.Time{}
-	}
-	t, err := netmail.ParseDate(value)
-	if err != nil {
-		if t, err = netmail.ParseDate(strings.TrimSpace(stripComments(value))); err != nil {
-			return time.Time{}
-		}
-	}
-	if t.Year() < 1 || t.Year() > 9999 {
-		return time.Time{}
-	}
-	return t.UTC()
 }

@@ -2,9 +2,6 @@ package mime
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
 
 	"golang.org/x/text/encoding"
 
@@ -12,30 +9,15 @@ import (
 	"mailroom/shared/mime/filename"
 )
 
-// The limits of a mail. What exceeds one is Malformed.
-const (
-	MaxDepth        = 16       // multiparts and attached messages inside one another
-	MaxParts        = 1000     // parts, those of attached messages included
-	MaxFields       = 1000     // header fields of the mail or of one part
-	MaxField        = 64 << 10 // bytes of one unfolded header field
-	MaxAddressField = 1 << 20  // the same for fields that list addresses
-	MaxHeader       = 2 << 20  // bytes of the header of the mail or of one part
-)
-
-// Malformed says why a mail cannot be parsed, in a sentence without mail content.
-type Malformed struct {
-	Reason string
-}
-
-// Error gives the sentence.
-func (m *Malformed) Error() string { return "mail is malformed: " + m.Reason }
-
 // Parsed is one mail. Content of attachments may share memory with the raw mail.
 type Parsed struct {
 	Message     mail.Message
 	Attachments []mail.Attachment
 	// Received counts the Received fields: the hosts that the mail has passed.
 	Received int
+	// Malformed names the first limit that the mail exceeds: what stands before it is
+	// here, the rest is not. It is nil where the whole mail is here.
+	Malformed *Malformed
 }
 
 // Parse reads raw. Line ends may be CRLF, LF or CR alone; a byte order mark, empty
@@ -43,9 +25,11 @@ type Parsed struct {
 // LF line ends; of several text parts all are kept, one after the other. Every
 // part that is not text to read is an attachment: with its own bytes decoded, its
 // file name cleaned, its size and hash filled in; an attached message is one
-// attachment ending in ".eml".
+// attachment ending in ".eml". Where programs read a mail differently, the
+// attachments of every reading are there, and Message.Defects names the reason.
 //
-// The only error is *Malformed: the same bytes give it again.
+// The only error is *Malformed, for a mail of which nothing can be read: the same
+// bytes return it again.
 func Parse(raw []byte) (*Parsed, error) { return ParseWith(raw, Options{}) }
 
 // Options say how a mail is read that does not say it right itself.
@@ -72,100 +56,44 @@ func guard(read func() (*Parsed, error)) (parsed *Parsed, err error) {
 }
 
 func parse(raw []byte, o Options) (*Parsed, error) {
-	raw = prepare(raw)
+	t := newTree(len(raw), o.Charset)
+	raw = prepare(t, raw)
 	if len(raw) == 0 {
 		return nil, &Malformed{Reason: "it is empty"}
 	}
-	root, err := (&tree{charset: o.Charset}).read(raw, "text/plain", 1)
-	if err != nil {
-		return nil, err
-	}
-	out := &Parsed{}
-	out.Message, out.Received = message(root.fields)
-	c := collector{charset: o.Charset}
-	c.walk(root, true)
+	root := t.readMail(raw)
+
+	c := collector{t: t, charset: o.Charset}
+	c.collect(root)
+	out := &Parsed{Attachments: c.attachments}
+	out.Message, out.Received = c.message(root.fields)
 	out.Message.Text = c.text.String()
 	out.Message.HTML = c.html.String()
-	out.Attachments = c.attachments
+	out.Message.Defects = t.defects
+	out.Malformed = t.malformed
 	return out, nil
 }
 
 // CleanFilename makes a file name of the sender's safe: see package filename.
 func CleanFilename(name string) string { return filename.Clean(name, "") }
 
-// prepare drops what may stand before the header and turns the line ends of a mail
-// that has CR alone into LF.
-func prepare(raw []byte) []byte {
+// prepare drops what may stand before the header, makes one-byte characters of a
+// mail in UTF-16, and turns line ends of CR alone into LF.
+func prepare(t *tree, raw []byte) []byte {
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
-	raw = bytes.TrimLeft(raw, "\r\n")
-	if bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') >= 0 {
-		raw = bytes.ReplaceAll(raw, []byte{'\r'}, []byte{'\n'})
+	if markedUTF16(raw) || likeUTF16(raw) {
+		t.note(DefectUTF16)
+		raw = []byte(decodeUTF16(raw, false, false))
 	}
-	if bytes.HasPrefix(raw, []byte("From ")) || bytes.HasPrefix(raw, []byte(">From ")) {
+	raw = bytes.TrimLeft(raw, "\r\n")
+	if loneCR(raw) {
+		if bytes.IndexByte(raw, '\n') >= 0 {
+			t.note(DefectBareCR)
+		}
+		raw = unifyCR(raw)
+	}
+	for bytes.HasPrefix(raw, []byte("From ")) || bytes.HasPrefix(raw, []byte(">From ")) {
 		_, raw = cutLine(raw)
 	}
 	return raw
-}
-
-// collector gathers the leaves of a mail.
-type collector struct {
-	charset     encoding.Encoding // nil: what the mail says
-	text, html  strings.Builder
-	attachments []mail.Attachment
-}
-
-func (c *collector) walk(e *entity, root bool) {
-	if len(e.children) > 0 {
-		for _, child := range e.children {
-			c.walk(child, false)
-		}
-		return
-	}
-	content := e.content()
-	name := e.name()
-	body := e.disposition != "attachment" && (name == "" || root && e.disposition == "")
-	switch {
-	case body && (e.mediaType == "text/plain" || strings.HasPrefix(e.mediaType, "multipart/")):
-		// A multipart without any part is text that lost its boundary.
-		add(&c.text, c.read(content, e.params["charset"], false))
-	case body && e.mediaType == "text/html":
-		add(&c.html, c.read(content, e.params["charset"], true))
-	default:
-		c.attachments = append(c.attachments, attachment(e, name, content))
-	}
-}
-
-// add appends one body to those before it.
-func add(to *strings.Builder, text string) {
-	if text == "" {
-		return
-	}
-	if to.Len() > 0 {
-		to.WriteByte('\n')
-	}
-	to.WriteString(text)
-}
-
-func attachment(e *entity, name string, content []byte) mail.Attachment {
-	if name != "" && strings.HasPrefix(e.mediaType, "message/") &&
-		filename.Extension(e.mediaType) == ".eml" && !strings.HasSuffix(strings.ToLower(name), ".eml") {
-		name += ".eml"
-	}
-	if content == nil {
-		content = []byte{}
-	}
-	declared := clean(e.mediaType)
-	if e.undeclared { // nothing was claimed that the content could contradict
-		declared = ""
-	}
-	sum := sha256.Sum256(content)
-	return mail.Attachment{
-		Filename:     filename.Clean(name, e.mediaType),
-		ContentType:  declared,
-		ContentID:    clean(strings.Trim(e.get("content-id"), "<> \t")),
-		DeclaredSize: -1,
-		Content:      content,
-		Size:         int64(len(content)),
-		SHA256:       hex.EncodeToString(sum[:]),
-	}
 }

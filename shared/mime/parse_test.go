@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,11 @@ func result(t testing.TB, raw []byte) golden {
 		require.Nil(t, parsed)
 		return golden{Malformed: malformed.Reason}
 	}
-	return golden{Received: parsed.Received, Message: &parsed.Message, Attachments: parsed.Attachments}
+	out := golden{Received: parsed.Received, Message: &parsed.Message, Attachments: parsed.Attachments}
+	if parsed.Malformed != nil {
+		out.Malformed = parsed.Malformed.Reason
+	}
+	return out
 }
 
 func TestParseGivesTheGoldenResult(t *testing.T) {
@@ -111,21 +116,41 @@ func TestLongRecipientListIsRead(t *testing.T) {
 	require.Len(t, got.Message.To, 10_001)
 }
 
-func TestLimitsOfTheHeader(t *testing.T) {
+// What exceeds a limit is left out; what stands before it, and the body, is there.
+func TestHeaderBeyondALimitKeepsTheRestOfTheMail(t *testing.T) {
 	t.Parallel()
-	fields := func(n int) string { return strings.Repeat("X-A: b\n", n) + "\nbody" }
-	require.Empty(t, result(t, []byte(fields(MaxFields))).Malformed)
-	require.Contains(t, result(t, []byte(fields(MaxFields+1))).Malformed, "1,000 fields")
+	const around = "Subject: kept\nFrom: a@sender.example\n%sContent-Type: text/plain; charset=koi8-r\n\n\xf0\xd2\xc9\xd7\xc5\xd4"
+	within := func(fields string) golden {
+		got := result(t, fmt.Appendf(nil, around, fields))
+		require.Equal(t, "Привет", got.Message.Text, "the fields behind decide how the body is read")
+		require.Equal(t, "kept", got.Message.Subject)
+		require.LessOrEqual(t, len(got.Message.Headers), MaxFields+1)
+		require.Equal(t, got.Malformed != "", slices.Contains(got.Message.Defects, DefectBound))
+		return got
+	}
+	require.Empty(t, within(strings.Repeat("X-A: b\n", MaxFields-3)).Malformed)
+	require.Contains(t, within(strings.Repeat("X-A: b\n", MaxFields-2)).Malformed, "1,000 fields")
+	require.Contains(t, within(strings.Repeat("X-A: b\n", 100*MaxFields)).Malformed, "1,000 fields")
 
-	long := func(name string, n int) string { return name + ": " + strings.Repeat("x", n) + "\n\nbody" }
-	require.Empty(t, result(t, []byte(long("Subject", MaxField))).Malformed)
-	require.Contains(t, result(t, []byte(long("Subject", MaxField+1))).Malformed, "64 KiB")
-	require.Contains(t, result(t, []byte(long("To", MaxAddressField+1))).Malformed, "1024 KiB")
-	folded := "Subject: " + strings.Repeat("x\n ", MaxField/2+1) + "\n\nbody"
-	require.Contains(t, result(t, []byte(folded)).Malformed, "64 KiB")
-	heavy := strings.Repeat("X-A: "+strings.Repeat("x", MaxField-8)+"\n", MaxHeader/MaxField+2)
-	require.Contains(t, result(t, []byte(heavy+"\nbody")).Malformed, "2 MiB")
-	require.Contains(t, result(t, []byte(long("Content-Type", maxMediaType+1))).Malformed, "Content-Type")
+	long := func(name string, n int) string { return name + ": " + strings.Repeat("x", n) + "\n" }
+	require.Empty(t, within(long("References", MaxField)).Malformed)
+	require.Contains(t, within(long("References", MaxField+1)).Malformed, "256 KiB")
+	require.Contains(t, within(long("To", MaxAddressField+1)).Malformed, "1024 KiB")
+	folded := "X-A: " + strings.Repeat("x\n ", MaxField/2+1) + "\n"
+	require.Contains(t, within(folded).Malformed, "256 KiB")
+	require.Contains(t, within(strings.Repeat(long("X-A", MaxField-8), MaxHeader/MaxField+2)).Malformed, "2 MiB")
+	require.Empty(t, within(long("References", 70<<10)).Malformed)
+}
+
+func TestParametersBeyondALimitKeepTheRestOfTheMail(t *testing.T) {
+	t.Parallel()
+	raw := func(n int) []byte {
+		return []byte("Content-Type: multipart/mixed; boundary=b" + strings.Repeat("; a=b", n) + "\n\n--b\n\nhello\n--b--\n")
+	}
+	require.Empty(t, result(t, raw(MaxParams-1)).Malformed)
+	got := result(t, raw(MaxParams))
+	require.Contains(t, got.Malformed, "1,000 parameters")
+	require.Equal(t, "hello", got.Message.Text)
 }
 
 func TestMalformedIsFoundByType(t *testing.T) {

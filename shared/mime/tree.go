@@ -2,214 +2,264 @@ package mime
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 
-	"github.com/jhillyerd/enmime/v2/mediatype"
 	"golang.org/x/text/encoding"
 )
-
-// Bounds of a Content-Type or Content-Disposition field, whose parsing is
-// quadratic in the number of parameters, and of a boundary (RFC 2046 §5.1.1 says 70).
-const (
-	maxMediaType = 8 << 10
-	maxParams    = 64
-	maxBoundary  = 256
-)
-
-var boundaryParam = regexp.MustCompile(`(?i)boundary\s*=\s*"?([^";]+)"?`)
 
 // entity is one node of the mail: the mail itself or a part. Its slices share
 // memory with the mail.
 type entity struct {
-	fields      []field
-	body        []byte
-	mediaType   string // lower case, without parameters; implied where it is not declared
-	undeclared  bool   // text/plain stands in for a media type that is missing or cannot be read
-	params      map[string]string
-	disposition string // lower case
-	dispParams  map[string]string
-	children    []*entity
+	fields       []field
+	body         []byte
+	types        []media // of the Content-Type fields, those that can be read first
+	mediaType    string  // of the first of them, or what the place implies
+	declared     string  // the same where the sender said it, else empty
+	disposition  string  // lower case
+	dispositions []media
+	children     []*entity
+	contents     []content // of a leaf; more than one where readers differ
+	read         bool      // contents are decoded
+	cut          bool      // a multipart beyond the limit of depth
 }
 
 // tree reads entities and counts them.
 type tree struct {
-	charset encoding.Encoding // of bytes in headers that are not UTF-8; nil: Windows-1252
-	parts   int
+	charset   encoding.Encoding // of bytes in headers that are not UTF-8; nil: what the mail says
+	parts     int
+	attached  int // attached messages around the current place
+	defects   []string
+	malformed *Malformed
+	declared  map[string]bool // the boundaries of the mail
+	others    []*entity       // other readings of its parts
+	later     []func()        // reads them, once the mail is read in the first way
+	budget    int             // bytes that may be read once more for them
+}
+
+// newTree makes a tree for a mail of size bytes.
+func newTree(size int, charset encoding.Encoding) *tree {
+	return &tree{charset: charset, declared: map[string]bool{}, budget: 4*size + 64<<10}
+}
+
+// readMail reads a whole mail and then what else may be found in it.
+func (t *tree) readMail(raw []byte) *entity {
+	root := t.read(raw, "text/plain", 1, true)
+	for len(t.later) > 0 {
+		next := t.later[0]
+		t.later = t.later[1:]
+		next()
+	}
+	return root
 }
 
 // read cuts raw into header and body and goes on into its parts. implied is the
 // media type of an entity that names none. level is how deep a container at this
-// place would be.
-func (t *tree) read(raw []byte, implied string, level int) (*entity, error) {
+// place would be. It returns nil beyond the limit of parts.
+func (t *tree) read(raw []byte, implied string, level int, mail bool) *entity {
 	if t.parts++; t.parts > MaxParts {
-		return nil, &Malformed{Reason: "it has more than 1,000 parts"}
+		t.exceed("it has more than 1,000 parts")
+		return nil
 	}
 	e := &entity{}
-	var err error
-	if e.fields, e.body, err = readHeader(raw, t.charset); err != nil {
-		return nil, err
+	e.fields, e.body = t.readHeader(raw, mail)
+	t.readTypes(e, implied)
+	t.descend(e, level)
+	return e
+}
+
+// readTypes reads what the entity says of itself.
+func (t *tree) readTypes(e *entity, implied string) {
+	for _, f := range e.fields {
+		if structural(f.name) && strings.IndexByte(f.value, 0) >= 0 {
+			t.note(DefectNUL)
+		}
 	}
-	if e.mediaType, e.params, err = parseMediaType(e.get("content-type")); err != nil {
-		return nil, err
+	var unreadable []media
+	for _, value := range e.all("content-type") {
+		m := t.media(value)
+		if major, minor, _ := strings.Cut(m.kind, "/"); major == "" || minor == "" && major != "multipart" {
+			unreadable = append(unreadable, m)
+			continue
+		}
+		e.types = append(e.types, m)
 	}
-	if e.disposition, e.dispParams, err = parseMediaType(e.get("content-disposition")); err != nil {
-		return nil, err
+	if len(e.types)+len(unreadable) > 1 {
+		t.note(DefectTypeTwice)
 	}
-	if !strings.Contains(e.mediaType, "/") {
-		e.mediaType, e.undeclared = implied, implied == "text/plain"
+	e.mediaType = implied
+	if len(e.types) > 0 {
+		e.mediaType = e.types[0].kind
+		e.declared = e.mediaType
+	} else if len(unreadable) == 0 && implied != "text/plain" {
+		e.declared = implied
 	}
-	return e, t.descend(e, level)
+	e.types = append(e.types, unreadable...)
+	for _, value := range e.all("content-disposition") {
+		e.dispositions = append(e.dispositions, t.media(value))
+	}
+	if len(e.dispositions) > 0 {
+		e.disposition = e.dispositions[0].kind
+	}
+}
+
+func (t *tree) media(value string) media {
+	m, whole := readMedia(value)
+	if !whole {
+		t.exceed("a Content-Type or Content-Disposition field has more than 1,000 parameters")
+	}
+	return m
+}
+
+// multipart reports whether any Content-Type says so.
+func (e *entity) multipart() bool {
+	for _, m := range e.types {
+		if strings.HasPrefix(m.kind, "multipart") {
+			return true
+		}
+	}
+	return false
 }
 
 // descend reads the parts of a multipart. Attached messages stay whole; they are
-// read all the same so that nesting hidden in them counts.
-func (t *tree) descend(e *entity, level int) error {
-	multipart := strings.HasPrefix(e.mediaType, "multipart/")
-	attached := e.mediaType == "message/rfc822" && identity(e.encoding())
-	if !multipart && !attached {
-		return nil
+// read all the same so that nesting hidden in them counts and their defects are known.
+func (t *tree) descend(e *entity, level int) {
+	multipart := e.multipart()
+	message := e.mediaType == "message/rfc822" || e.mediaType == "message/global"
+	switch e.mediaType {
+	case "message/partial":
+		t.note(DefectPartial)
+		t.malformed = cmpMalformed(t.malformed, "it is one piece of a mail that was sent in several (message/partial)")
+	case "message/external-body":
+		t.note(DefectExternal)
+	}
+	if !multipart && !message {
+		return
 	}
 	if level > MaxDepth {
-		return &Malformed{Reason: "its parts are nested more than 16 levels deep"}
+		t.exceed("its parts are nested more than 16 levels deep")
+		e.cut = multipart
+		return
 	}
-	if attached {
-		_, err := t.read(prepare(e.body), "text/plain", level+1)
-		return err
+	if multipart && t.readParts(e, level) || !message {
+		return
 	}
-	boundary := strings.TrimRight(e.params["boundary"], " \t")
-	if len(boundary) > maxBoundary {
-		return &Malformed{Reason: "a boundary is longer than 256 bytes"}
+	t.attached++
+	t.read(prepare(t, t.contentsOf(e)[0].bytes), "text/plain", level+1, true)
+	t.attached--
+}
+
+func cmpMalformed(known *Malformed, reason string) *Malformed {
+	if known != nil {
+		return known
 	}
-	if boundary == "" {
-		return nil
+	return &Malformed{Reason: reason}
+}
+
+// readParts cuts a multipart by the first of its boundaries that occurs, and
+// reports whether one does. What other readers may find is read later.
+func (t *tree) readParts(e *entity, level int) bool {
+	body := e.body
+	boundaries := t.occurring(e, body)
+	if e.encoded() {
+		t.note(DefectEncodedContainer)
+		if len(boundaries) == 0 {
+			body = t.contentsOf(e)[0].bytes
+			boundaries = t.occurring(e, body)
+		} else {
+			t.again(len(body), func() {
+				decoded := t.contentsOf(e)[0].bytes
+				t.cutAll(e, decoded, t.occurring(e, decoded), level)
+			})
+		}
 	}
+	if len(boundaries) == 0 {
+		t.note(DefectBoundaryMissing)
+		if guessed, ok := guessBoundary(body); ok {
+			t.again(len(body), func() { t.cutAll(e, body, []string{guessed}, level) })
+		}
+		return false
+	}
+	e.children = t.cut(e, body, boundaries[0], level)
+	if others := boundaries[1:]; len(others) > 0 {
+		t.note(DefectBoundary)
+		for _, other := range others {
+			t.again(len(body), func() { t.cutAll(e, body, []string{other}, level) })
+		}
+	}
+	return true
+}
+
+// again plans another reading of a part that costs size bytes. Within attached
+// messages none is made: inspection reads those as mails of their own.
+func (t *tree) again(size int, read func()) {
+	if t.attached > 0 {
+		return
+	}
+	t.later = append(t.later, func() {
+		if t.budget -= size; t.budget < 0 {
+			t.exceed("it can be read in more ways than are looked at")
+			return
+		}
+		read()
+	})
+}
+
+// cutAll adds the parts by each of boundaries to the other readings.
+func (t *tree) cutAll(e *entity, body []byte, boundaries []string, level int) {
+	for _, boundary := range boundaries {
+		t.others = append(t.others, t.cut(e, body, boundary, level)...)
+	}
+}
+
+// cut reads the parts of a body by a boundary.
+func (t *tree) cut(e *entity, body []byte, boundary string, level int) []*entity {
+	t.declared[boundary] = true
 	implied := "text/plain"
 	if e.mediaType == "multipart/digest" { // RFC 2046 §5.1.5
 		implied = "message/rfc822"
 	}
-	for _, part := range split(e.body, boundary, MaxParts+1) {
-		child, err := t.read(part, implied, level+1)
-		if err != nil {
-			return err
-		}
-		e.children = append(e.children, child)
+	s := split(body, boundary, MaxParts+1)
+	if s.bareCR {
+		t.note(DefectBareCR)
 	}
-	return nil
+	children := t.readAll(s.parts, implied, level)
+	if rest := s.epilogue; occurs(rest, boundary) {
+		t.note(DefectAfterEnd)
+		t.again(len(rest), func() { t.cutAll(e, rest, []string{boundary}, level) })
+	}
+	if len(s.near) > 0 {
+		t.again(len(body), func() { t.cutNear(body, boundary, s.near, implied, level) })
+	}
+	return children
 }
 
-// split cuts the body of a multipart along its delimiter lines (RFC 2046 §5.1.1),
-// without preamble and epilogue, into at most limit parts. The line break before a
-// delimiter belongs to it. A body that is not closed ends with its last byte.
-func split(body []byte, boundary string, limit int) [][]byte {
-	var parts [][]byte
-	delimiter := []byte("--" + boundary)
-	start, at := -1, 0
-	for len(parts) < limit {
-		i := bytes.Index(body[at:], delimiter)
-		if i < 0 {
-			break
+func (t *tree) readAll(parts [][]byte, implied string, level int) []*entity {
+	var out []*entity
+	for _, part := range parts {
+		if child := t.read(part, implied, level+1, false); child != nil {
+			out = append(out, child)
 		}
-		line := at + i
-		at = line + 1
-		if line > 0 && body[line-1] != '\n' {
-			continue
-		}
-		rest := body[line+len(delimiter):]
-		closing := bytes.HasPrefix(rest, []byte("--"))
-		tail, _ := cutLine(rest)
-		if !closing && len(bytes.TrimRight(tail, " \t\r")) > 0 {
-			continue
-		}
-		if start >= 0 {
-			parts = append(parts, trimBreak(body[start:line]))
-		}
-		if closing {
-			return parts
-		}
-		at = min(line+len(delimiter)+len(tail)+1, len(body))
-		start = at
 	}
-	if start >= 0 && len(parts) < limit && len(bytes.TrimSpace(body[start:])) > 0 {
-		parts = append(parts, body[start:])
-	}
-	return parts
+	return out
 }
 
-// trimBreak removes one line break from the end.
-func trimBreak(b []byte) []byte {
-	b = bytes.TrimSuffix(b, []byte("\n"))
-	return bytes.TrimSuffix(b, []byte("\r"))
-}
-
-// cutLine gives the first line without its LF and what follows it.
-func cutLine(b []byte) (line, rest []byte) {
-	line, rest, _ = bytes.Cut(b, []byte("\n"))
-	return line, rest
-}
-
-// parseMediaType reads a Content-Type or Content-Disposition value, tolerantly:
-// what cannot be read at all gives an empty type. Only a value beyond its bounds is
-// an error.
-func parseMediaType(value string) (string, map[string]string, error) {
-	if value == "" {
-		return "", nil, nil
+// cutNear reads the parts of a body as readers do that take every line for a
+// delimiter which begins with one (RFC 2046 §5.1.1), where such a line is not the
+// delimiter of another multipart.
+func (t *tree) cutNear(body []byte, boundary string, near []string, implied string, level int) {
+	foreign := false
+	for _, line := range near {
+		name := boundary + line
+		foreign = foreign || !t.declared[name] && !t.declared[strings.TrimSuffix(name, "--")]
 	}
-	if len(value) > maxMediaType || strings.Count(value, ";") > maxParams {
-		return "", nil, &Malformed{Reason: "a Content-Type or Content-Disposition field is longer than 8 KiB or has more than 64 parameters"}
+	if !foreign {
+		return
 	}
-	kind, params, _, err := mediatype.Parse(value)
-	multipart := strings.HasPrefix(strings.ToLower(strings.TrimSpace(value)), "multipart/")
-	if err != nil || multipart {
-		// Comments are rare (RFC 2045 §5.1) and would become part of a boundary;
-		// elsewhere a parenthesis is more likely part of an unquoted file name.
-		kind, params, _, err = mediatype.Parse(stripComments(value))
-	}
-	if err != nil {
-		kind, _, _ = strings.Cut(value, ";")
-		params = map[string]string{}
-		if m := boundaryParam.FindStringSubmatch(value); multipart && m != nil {
-			params["boundary"] = m[1]
-		}
-	}
-	return strings.ToLower(strings.TrimSpace(kind)), params, nil
-}
-
-// stripComments removes what stands in parentheses outside of quotes (RFC 5322 §3.2.2).
-func stripComments(s string) string {
-	var out strings.Builder
-	depth, quoted, escaped := 0, false, false
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		keep := depth == 0
-		switch {
-		case escaped:
-			escaped = false
-		case c == '\\':
-			escaped = true
-		case c == '"' && depth == 0:
-			quoted = !quoted
-		case c == '(' && !quoted:
-			depth++
-			keep = false
-		case c == ')' && depth > 0:
-			depth--
-			keep = false
-		}
-		if keep {
-			out.WriteByte(c)
-		}
-	}
-	return out.String()
-}
-
-// name is the file name that the sender gave, RFC 2047 words decoded (which RFC
-// 2231 forbids and every mail program writes); empty when there is none.
-func (e *entity) name() string {
-	for _, name := range []string{e.dispParams["filename"], e.params["name"], e.params["file"]} {
-		if name = strings.TrimSpace(decodeWords(name)); name != "" {
-			return name
-		}
-	}
-	return ""
+	t.note(DefectBoundaryLine)
+	parts := splitBy(body, boundary, MaxParts+1, func(tail []byte) bool {
+		name := boundary + string(bytes.TrimRight(tail, " \t\r"))
+		open := strings.TrimSuffix(name, "--")
+		return name == boundary || open == boundary || !t.declared[name] && !t.declared[open]
+	})
+	t.others = append(t.others, t.readAll(parts, implied, level)...)
 }

@@ -1,0 +1,163 @@
+package mime
+
+import "bytes"
+
+// base64Value is what a character stands for: below 64 a value, else padByte, a
+// blank or nothing of base64.
+var base64Value = func() (table [256]byte) {
+	for i := range table {
+		table[i] = otherByte
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for i := range len(alphabet) {
+		table[alphabet[i]] = byte(i)
+	}
+	table['='] = padByte
+	for _, c := range " \t\r\n" {
+		table[c] = blankByte
+	}
+	return table
+}()
+
+const (
+	padByte   = 64
+	blankByte = 65
+	otherByte = 66
+)
+
+// decodeBase64 decodes groups one by one: padding ends a group and not the content,
+// because senders encode in pieces, each padded; what is not in the alphabet is
+// left out (RFC 2045 §6.8); a last group needs no padding. Behind padding, the first
+// line that is no base64 ends the content: mailing lists add lines there.
+func decodeBase64(body []byte) (content []byte, decoded base64Result) {
+	out := make([]byte, 0, len(body)/4*3+3)
+	var group uint32
+	var count int
+	padded, pad, junk, sane := false, false, false, 0 // up to sane, a line was looked at
+	for i := 0; i < len(body); i++ {
+		v := base64Value[body[i]]
+		switch {
+		case v < 64:
+			if padded && count == 0 && i >= sane {
+				length, ok := plausible(body[i:])
+				if !ok {
+					decoded.rest = body[i:]
+					return out, decoded
+				}
+				sane = i + length
+			}
+			decoded.pieces = decoded.pieces || pad || junk
+			group = group<<6 | uint32(v)
+			if count++; count == 4 {
+				out = append(out, byte(group>>16), byte(group>>8), byte(group)) //nolint:gosec // the low bytes
+				group, count = 0, 0
+				padded = false
+			}
+		case v == padByte:
+			out = flush(out, group, count)
+			pad = true
+			padded = padded || count > 0
+			group, count = 0, 0
+		case v == otherByte && padded && count == 0:
+			decoded.rest = body[i:]
+			return out, decoded
+		case v == otherByte:
+			junk = true
+		}
+	}
+	return flush(out, group, count), decoded
+}
+
+// base64Result is what decodeBase64 met.
+type base64Result struct {
+	pieces bool   // something was decoded behind padding, or behind what is no base64
+	rest   []byte // what was not looked at
+}
+
+// flush writes the bytes of a group of less than four characters.
+func flush(out []byte, group uint32, count int) []byte {
+	switch count {
+	case 2:
+		return append(out, byte(group>>4)) //nolint:gosec // the low byte
+	case 3:
+		return append(out, byte(group>>10), byte(group>>2)) //nolint:gosec // the low bytes
+	}
+	return out
+}
+
+// plausible reports whether the line that b begins with is base64 and nothing else:
+// whole groups, or so much of it that it is no word. It returns the line's length.
+func plausible(b []byte) (length int, ok bool) {
+	chars, blanks := 0, false
+	for i, c := range b {
+		switch v := base64Value[c]; {
+		case c == '\n' || c == '\r':
+			return i, chars%4 == 0 || chars >= 60
+		case v == otherByte, v != blankByte && blanks:
+			return i, false
+		case v == blankByte:
+			blanks = true
+		default:
+			chars++
+		}
+	}
+	return len(b), chars%4 == 0 || chars >= 60
+}
+
+// decodeBase64All decodes everything that is in the alphabet, whatever stands between.
+func decodeBase64All(body []byte) []byte {
+	var out []byte
+	for {
+		content, decoded := decodeBase64(body)
+		out = append(out, content...)
+		if len(decoded.rest) == 0 {
+			return out
+		}
+		_, body = cutLine(decoded.rest)
+	}
+}
+
+// moreBase64 reports whether what follows the end of base64 content looks as if it
+// went on: enough of it stands in lines that are base64 and nothing else.
+func moreBase64(rest []byte) bool {
+	chars := 0
+	for len(rest) > 0 && chars < 64 {
+		line, after := cutLine(rest)
+		line = bytes.TrimSpace(line)
+		if len(line) >= 4 && alphabetic(line) {
+			chars += len(line)
+		}
+		rest = after
+	}
+	return chars >= 64
+}
+
+// alphabetic reports whether a line has no character that base64 does not have.
+func alphabetic(line []byte) bool {
+	for _, c := range line {
+		if base64Value[c] > padByte {
+			return false
+		}
+	}
+	return true
+}
+
+// looksBase64 reports whether a body is base64 by its first lines.
+func looksBase64(body []byte) bool {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	lines, chars := 0, 0
+	for len(body) > 0 && lines < 3 {
+		line, after := cutLine(body)
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			break
+		}
+		if !alphabetic(line) {
+			return false
+		}
+		lines++
+		chars += len(line)
+		body = after
+	}
+	return chars >= 16 || chars >= 4 && chars%4 == 0 && len(bytes.TrimSpace(body)) == 0
+}

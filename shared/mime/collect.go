@@ -1,0 +1,338 @@
+package mime
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+
+	"mailroom/shared/mail"
+	"mailroom/shared/mime/filename"
+)
+
+// collector gathers the leaves of a mail.
+type collector struct {
+	t           *tree
+	charset     encoding.Encoding // nil: what the mail says
+	hint        string            // the character set of the first text; empty: none that helps
+	text, html  strings.Builder
+	named       []*entity // texts with a name, which may be the body
+	attachments []mail.Attachment
+	seen        map[string]bool // SHA-256 of attachments
+	other       bool            // what is read is another reading of the mail
+}
+
+// collect gathers what the mail is by its first reading, then what it is by others.
+func (c *collector) collect(root *entity) {
+	c.seen = map[string]bool{}
+	c.hint = c.hintOf(root)
+	c.chooseBody(root)
+	c.walk(root, true)
+	c.other = true
+	for _, e := range c.t.others {
+		c.walk(e, false)
+	}
+}
+
+// textKind is "plain", "html" or, for a part that is no text to read, empty. A
+// multipart without any part is text that lost its boundary.
+func (c *collector) textKind(e *entity) string {
+	kind := ""
+	for _, m := range e.types {
+		switch {
+		case m.kind == "text/html":
+			kind = "html"
+		case m.kind == "text/plain" || strings.HasPrefix(m.kind, "multipart"):
+		case m.kind == e.mediaType, strings.Contains(m.kind, "/"):
+			return ""
+		}
+	}
+	switch {
+	case kind == "html" && (e.mediaType == "text/html" || e.mediaType == "text/plain"):
+		return "html"
+	case e.mediaType == "text/plain", strings.HasPrefix(e.mediaType, "multipart"):
+		return "plain"
+	}
+	return ""
+}
+
+// chooseBody finds the texts with a name that are the body all the same: where no
+// text is without a name, the only one of its kind that is to be shown (RFC 2183 §2.1).
+func (c *collector) chooseBody(root *entity) {
+	plain, html, nameless := []*entity{}, []*entity{}, false
+	var look func(e *entity, top bool)
+	look = func(e *entity, top bool) {
+		for _, child := range e.children {
+			look(child, false)
+		}
+		if len(e.children) > 0 || e.cut {
+			return
+		}
+		kind := c.textKind(e)
+		switch {
+		case kind == "" || e.disposition == "attachment":
+		case e.name(c) == "" || top && e.disposition == "":
+			nameless = nameless || len(bytes.TrimSpace(c.t.contentsOf(e)[0].bytes)) > 0
+		case kind == "html":
+			html = append(html, e)
+		default:
+			plain = append(plain, e)
+		}
+	}
+	look(root, true)
+	if nameless {
+		return
+	}
+	for _, list := range [][]*entity{plain, html} {
+		if len(list) == 1 {
+			c.named = append(c.named, list[0])
+		}
+	}
+}
+
+func (c *collector) isNamedBody(e *entity) bool {
+	for _, n := range c.named {
+		if n == e {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *collector) walk(e *entity, root bool) {
+	if len(e.children) > 0 {
+		for _, child := range e.children {
+			c.walk(child, false)
+		}
+		return
+	}
+	if e.cut {
+		return
+	}
+	contents := c.t.contentsOf(e)
+	name := e.name(c)
+	kind := c.textKind(e)
+	body := kind != "" && (e.disposition != "attachment" && (name == "" || root && e.disposition == "") || c.isNamedBody(e))
+	if body && magic(contents[0].bytes) {
+		c.t.note(DefectTextTypes)
+		body = false
+	}
+	if body {
+		c.body(e, kind, contents[0].bytes)
+		contents = contents[1:]
+	}
+	for _, content := range contents {
+		given := name
+		if given == "" {
+			given = content.name
+		}
+		c.attach(attachment(e, given, content.bytes))
+	}
+}
+
+// body adds a text to those before it. Files in uuencode inside a plain text are
+// attachments.
+func (c *collector) body(e *entity, kind string, content []byte) {
+	if kind == "plain" {
+		left, files := takeUU(content)
+		content = left
+		for _, f := range files {
+			if f.damaged {
+				c.t.note(DefectUuencode)
+			}
+			c.attach(attachment(&entity{}, c.decodeName(f.name, ""), f.content))
+		}
+	}
+	if c.other {
+		return
+	}
+	charset := e.charset()
+	if kind == "html" {
+		add(&c.html, c.read(content, charset, true))
+		return
+	}
+	add(&c.text, c.read(content, charset, false))
+}
+
+// attach adds an attachment; of another reading, only what is not there yet.
+func (c *collector) attach(a mail.Attachment) {
+	if c.other && c.seen[a.SHA256] {
+		return
+	}
+	c.seen[a.SHA256] = true
+	if len(c.attachments) == MaxParts {
+		c.t.exceed("it has more than 1,000 attachments")
+		return
+	}
+	c.attachments = append(c.attachments, a)
+}
+
+// add appends one body to those before it.
+func add(to *strings.Builder, text string) {
+	if text == "" {
+		return
+	}
+	if to.Len() > 0 {
+		to.WriteByte('\n')
+	}
+	to.WriteString(text)
+}
+
+// hintOf finds the character set of the mail: that of its first text that has one
+// and is not ASCII.
+func (c *collector) hintOf(e *entity) string {
+	for _, child := range e.children {
+		if hint := c.hintOf(child); hint != "" {
+			return hint
+		}
+	}
+	kind := c.textKind(e)
+	if len(e.children) > 0 || kind == "" || e.disposition == "attachment" || e.cut {
+		return ""
+	}
+	declared := charsetLabel(e.charset())
+	if declared == "" {
+		content := c.t.contentsOf(e)[0].bytes
+		if ascii(content) && !bytes.Contains(content, []byte("\x1b$")) {
+			return ""
+		}
+		_, declared = toText(content[:min(len(content), detectLen)], "", kind == "html")
+	}
+	if isUTF8(declared) || isASCII(declared) || isUTF7(declared) || strings.HasPrefix(declared, "utf") || charsetOf(declared) == nil {
+		return ""
+	}
+	return declared
+}
+
+// fieldText returns bytes of a header as text: UTF-8 (RFC 6532) or, for senders that
+// break the rules, in the character set of the body, else Windows-1252.
+func (c *collector) fieldText(value string) string {
+	if c.charset != nil {
+		if !utf8.ValidString(value) {
+			return decode([]byte(value), c.charset)
+		}
+		return value
+	}
+	escapes := strings.HasPrefix(c.hint, "iso-2022") && strings.Contains(value, "\x1b")
+	if utf8.ValidString(value) && !escapes {
+		return value
+	}
+	for _, label := range []string{c.hint, "windows-1252"} {
+		if text, ok := convert(label, []byte(value)); ok && (whole(text) || label != c.hint) {
+			return text
+		}
+	}
+	return strings.ToValidUTF8(value, "\uFFFD")
+}
+
+// words decodes a field for reading: its bytes, then its encoded words.
+func (c *collector) words(value string) string {
+	return decodeWordsBy(c.fieldText(value), c.charset)
+}
+
+// read returns a text body as toText does, unless the character set is given.
+func (c *collector) read(b []byte, declared string, html bool) string {
+	if c.charset == nil {
+		text, _ := toText(b, declared, html)
+		return text
+	}
+	if isUTF8(charsetLabel(declared)) && utf8.Valid(b) && !ascii(b) {
+		text, _ := toText(b, declared, html)
+		return text
+	}
+	return strings.ReplaceAll(decode(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), c.charset), "\r\n", "\n")
+}
+
+// charset is the character set that a part declares.
+func (e *entity) charset() string {
+	for _, m := range e.types {
+		if value, _, ok := m.get("charset"); ok && value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// name is the file name that the sender gave, encoded words decoded (which RFC 2231
+// forbids and every mail program writes); empty when there is none.
+func (e *entity) name(c *collector) string {
+	for _, where := range []struct {
+		in   []media
+		name string
+	}{{e.dispositions, "filename"}, {e.types, "name"}, {e.dispositions, "name"}, {e.types, "filename"}, {e.types, "file"}} {
+		for _, m := range where.in {
+			if text := c.fieldText(m.source); text != m.source { // bytes of other character sets have other meanings
+				m, _ = readMedia(text)
+			}
+			if value, charset, ok := m.get(where.name); ok {
+				if name := strings.TrimSpace(c.decodeName(m.path(where.name, value), charset)); name != "" {
+					return name
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// path returns a value with its backslashes where it is a path of Windows, whose
+// sender did not mean quoted pairs.
+func (m media) path(name, value string) string {
+	for _, p := range m.params {
+		if p.name == name && p.quoted && p.raw != p.value && windowsPath(p.raw) {
+			return p.raw
+		}
+	}
+	return value
+}
+
+func windowsPath(raw string) bool {
+	drive := len(raw) > 3 && raw[1] == ':' && raw[2] == '\\' && raw[3] != '\\'
+	share := len(raw) > 4 && strings.HasPrefix(raw, `\\`) && raw[2] != '\\' && strings.Contains(raw[2:], `\`)
+	return drive || share
+}
+
+// decodeName decodes a file name by the character set that it names, if any.
+func (c *collector) decodeName(value, charset string) string {
+	if charset = charsetLabel(charset); charset != "" {
+		if text, ok := convert(charset, []byte(value)); ok {
+			return decodeWordsBy(clean(text), c.charset)
+		}
+	}
+	return c.words(value)
+}
+
+func attachment(e *entity, name string, content []byte) mail.Attachment {
+	if name != "" && strings.HasPrefix(e.declared, "message/") &&
+		filename.Extension(e.declared) == ".eml" && !strings.HasSuffix(strings.ToLower(name), ".eml") {
+		name += ".eml"
+	}
+	if content == nil {
+		content = []byte{}
+	}
+	sum := sha256.Sum256(content)
+	return mail.Attachment{
+		Filename:     filename.Clean(name, e.mediaType),
+		ContentType:  clean(e.declared),
+		ContentID:    clean(strings.Trim(e.get("content-id"), "<> \t")),
+		DeclaredSize: -1,
+		Content:      content,
+		Size:         int64(len(content)),
+		SHA256:       hex.EncodeToString(sum[:]),
+	}
+}
+
+// magic reports the first bytes of files that are no text, whatever they are called.
+func magic(b []byte) bool {
+	for _, prefix := range []string{
+		"PK\x03\x04", "PK\x05\x06", "%PDF-", "MZ\x90\x00", "\x7fELF", "Rar!\x1a\x07", "7z\xbc\xaf\x27\x1c", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+		"\x1f\x8b\x08", "BZh", "\xfd7zXZ\x00", "MSCF\x00\x00", "\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF87a", "GIF89a", "\x28\xb5\x2f\xfd",
+	} {
+		if strings.HasPrefix(string(b[:min(len(b), 8)]), prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,166 @@
+package mime
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+)
+
+// uuBegin is the line before uuencoded content, with mode and name, as POSIX
+// uuencode writes it.
+var uuBegin = regexp.MustCompile(`^begin(-base64)? [0-7]{3,4} (\S.{0,300})$`)
+
+// uuBlock is one uuencoded file in a text.
+type uuBlock struct {
+	name       string
+	content    []byte
+	start, end int // in the text, its last line included
+	damaged    bool
+}
+
+// nextUU finds the first uuencoded file of b at or behind from, which begins a line.
+// A begin line without a line of content behind it is text.
+func nextUU(b []byte, from int) (uuBlock, bool) {
+	for at := from; at < len(b); {
+		i := bytes.Index(b[at:], []byte("begin"))
+		if i < 0 {
+			return uuBlock{}, false
+		}
+		at += i
+		if at > 0 && b[at-1] != '\n' && b[at-1] != '\r' {
+			at += len("begin")
+			continue
+		}
+		line, rest, _ := cutHeaderLine(b[at:])
+		if m := uuBegin.FindSubmatch(line); m != nil {
+			block := uuBlock{name: string(bytes.TrimSpace(m[2])), start: at}
+			block.read(rest, len(m[1]) > 0)
+			block.end += len(b) - len(rest)
+			if len(block.content) > 0 {
+				return block, true
+			}
+		}
+		at += len("begin")
+	}
+	return uuBlock{}, false
+}
+
+// read decodes lines up to the end line, or up to a line that is no content.
+func (u *uuBlock) read(b []byte, base64 bool) {
+	rest := b
+	var text []byte
+	for len(rest) > 0 {
+		line, after, _ := cutHeaderLine(rest)
+		trimmed := bytes.TrimRight(line, " \t")
+		if string(trimmed) == "end" && !base64 || base64 && string(trimmed) == "====" {
+			rest = after
+			break
+		}
+		if base64 {
+			if !alphabetic(trimmed) {
+				u.damaged = true
+				break
+			}
+			text = append(text, trimmed...)
+		} else if len(trimmed) > 0 {
+			decoded, ok := uuLine(line)
+			if !ok {
+				u.damaged = true
+				break
+			}
+			u.content = append(u.content, decoded...)
+		}
+		rest = after
+	}
+	if base64 {
+		u.content, _ = decodeBase64(text)
+	}
+	u.end = len(b) - len(rest)
+}
+
+// uuLine decodes one line. Blanks at its end may have been lost, and a checksum
+// character may follow.
+func uuLine(line []byte) ([]byte, bool) {
+	if line[0] < ' ' || line[0] > '`' {
+		return nil, false
+	}
+	n := int(line[0]-' ') & 0x3f
+	want := (n + 2) / 3 * 4
+	chars := line[1:]
+	if len(chars) > want+3 || want == 0 && len(bytes.TrimRight(chars, " `")) > 0 {
+		return nil, false
+	}
+	chars = chars[:min(len(chars), want)]
+	out := make([]byte, 0, want/4*3)
+	var group uint32
+	for i := range want {
+		var v byte
+		if i < len(chars) {
+			if chars[i] < ' ' || chars[i] > '`' {
+				return nil, false
+			}
+			v = (chars[i] - ' ') & 0x3f
+		}
+		if group = group<<6 | uint32(v); i%4 == 3 {
+			out = append(out, byte(group>>16), byte(group>>8), byte(group)) //nolint:gosec // the low bytes
+			group = 0
+		}
+	}
+	return out[:n], true
+}
+
+// decodeUU undoes uuencode as a transfer encoding: the first file of the body, or,
+// without a begin line, whatever lines of content there are.
+func decodeUU(body []byte) (content []byte, name string, damaged bool) {
+	if block, ok := nextUU(body, 0); ok {
+		return block.content, block.name, block.damaged
+	}
+	if m := uuBegin.FindSubmatch(firstLine(body)); m != nil { // an empty file
+		return []byte{}, string(bytes.TrimSpace(m[2])), false
+	}
+	for rest := body; len(rest) > 0; {
+		line, after, _ := cutHeaderLine(rest)
+		if len(line) > 0 {
+			if decoded, ok := uuLine(line); ok {
+				content = append(content, decoded...)
+			}
+		}
+		rest = after
+	}
+	return content, "", true
+}
+
+func firstLine(b []byte) []byte {
+	line, _, _ := cutHeaderLine(bytes.TrimLeft(b, "\r\n"))
+	return line
+}
+
+// isUU reports the names of uuencode as a transfer encoding.
+func isUU(encoding string) bool {
+	switch strings.TrimPrefix(encoding, "x-") {
+	case "uuencode", "uue", "uu", "uuencoded":
+		return true
+	}
+	return false
+}
+
+// takeUU cuts the uuencoded files out of a text.
+func takeUU(text []byte) (left []byte, files []uuBlock) {
+	if !bytes.Contains(text, []byte("begin")) {
+		return text, nil
+	}
+	at := 0
+	for len(files) < MaxParts {
+		block, ok := nextUU(text, at)
+		if !ok {
+			break
+		}
+		left = append(left, text[at:block.start]...)
+		at = block.end
+		files = append(files, block)
+	}
+	if files == nil {
+		return text, nil
+	}
+	return append(left, text[at:]...), files
+}

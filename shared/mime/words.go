@@ -1,0 +1,195 @@
+package mime
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+)
+
+// word is an encoded word (RFC 2047 §2) and where it stands in its text.
+type word struct {
+	start, end int
+	charset    string // lower case, without its language
+	base64     bool
+	text       string
+}
+
+// nextWord finds the first encoded word of s at or behind from. It takes what mail
+// programs write: blanks and brackets in the text, characters glued to the word.
+func nextWord(s string, from int) (word, bool) {
+	for {
+		i := strings.Index(s[from:], "=?")
+		if i < 0 {
+			return word{}, false
+		}
+		start := from + i
+		if w, ok := wordAt(s, start); ok {
+			return w, true
+		}
+		from = start + 2
+	}
+}
+
+func wordAt(s string, start int) (word, bool) {
+	const maxCharset = 80 // bytes, with a language
+	head := s[start+2 : min(len(s), start+2+maxCharset+3)]
+	i := strings.IndexByte(head, '?')
+	if i <= 0 || i+2 >= len(head) || head[i+2] != '?' || strings.ContainsAny(head[:i], " \t=") {
+		return word{}, false
+	}
+	w := word{start: start, charset: charsetLabel(head[:i])}
+	switch head[i+1] {
+	case 'b', 'B':
+		w.base64 = true
+	case 'q', 'Q':
+	default:
+		return word{}, false
+	}
+	text := start + 2 + i + 3
+	length := closing(s[text:], w.base64)
+	if length < 0 {
+		return word{}, false
+	}
+	w.text = s[text : text+length]
+	w.end = text + length + 2
+	return w, true
+}
+
+// closing finds the ?= that ends a word, no further than where none can be.
+func closing(s string, base64 bool) int {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '?':
+			if i+1 < len(s) && s[i+1] == '=' {
+				return i
+			}
+			if base64 {
+				return -1
+			}
+		case c == '=' && !base64 && i+2 < len(s) && s[i+1] == '?' && s[i+2] != '=':
+			return -1 // another word begins
+		}
+	}
+	return -1
+}
+
+// bytes undoes the encoding of a word.
+func (w word) bytes() []byte {
+	if w.base64 {
+		out, _ := decodeBase64([]byte(w.text))
+		return out
+	}
+	return appendUnquoted(nil, []byte(strings.ReplaceAll(w.text, "_", " ")))
+}
+
+// decodeWords decodes the encoded words of s; what is of an unknown character set
+// stays as it is.
+func decodeWords(s string) string { return decodeWordsBy(s, nil) }
+
+// decodeWordsBy is decodeWords with a character set for words whose own is unknown
+// or not theirs. Words with nothing but blanks between them are one text: those of
+// one character set are joined before they are decoded, because senders cut them
+// inside a character or inside a group of base64.
+func decodeWordsBy(s string, fallback encoding.Encoding) string {
+	if !strings.Contains(s, "=?") {
+		return clean(s)
+	}
+	var out strings.Builder
+	at := 0
+	w, ok := nextWord(s, 0)
+	for ok {
+		run := []word{w}
+		next, more := nextWord(s, w.end)
+		for more && next.charset == w.charset && strings.Trim(s[run[len(run)-1].end:next.start], " \t") == "" {
+			run = append(run, next)
+			next, more = nextWord(s, next.end)
+		}
+		between := s[at:w.start]
+		if at == 0 || strings.Trim(between, " \t") != "" {
+			out.WriteString(between)
+		}
+		last := run[len(run)-1]
+		if text, done := decodeRun(run, fallback); done {
+			out.WriteString(text)
+		} else {
+			if at > 0 && strings.Trim(between, " \t") == "" {
+				out.WriteString(between)
+			}
+			out.WriteString(s[w.start:last.end])
+		}
+		at = last.end
+		w, ok = next, more
+	}
+	out.WriteString(s[at:])
+	return clean(out.String())
+}
+
+// decodeRun decodes words of one character set as one text.
+func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
+	label := run[0].charset
+	apart := joinWords(run)
+	text, ok := convert(label, apart)
+	if ok && whole(text) {
+		return text, true
+	}
+	if together := glueWords(run); together != nil {
+		if glued, known := convert(label, together); known && whole(glued) {
+			return glued, true
+		}
+	}
+	if fallback == nil {
+		return text, ok
+	}
+	var out strings.Builder
+	for _, w := range run {
+		single, known := convert(label, w.bytes())
+		if !known || !whole(single) {
+			single = decode(w.bytes(), fallback)
+		}
+		out.WriteString(single)
+	}
+	return out.String(), true
+}
+
+// whole reports whether nothing of a text was lost in its decoding.
+func whole(text string) bool {
+	return utf8.ValidString(text) && !strings.Contains(text, "\uFFFD")
+}
+
+// joinWords decodes each word and joins the bytes.
+func joinWords(run []word) []byte {
+	var out []byte
+	for _, w := range run {
+		out = append(out, w.bytes()...)
+	}
+	return out
+}
+
+// glueWords joins the text of words before decoding, where one of them ends inside a
+// group of base64 or inside an encoded byte; nil where that makes no difference.
+func glueWords(run []word) []byte {
+	var text strings.Builder
+	cut := false
+	for i, w := range run {
+		if w.base64 != run[0].base64 {
+			return nil
+		}
+		text.WriteString(w.text)
+		if i+1 == len(run) {
+			break
+		}
+		if w.base64 {
+			if strings.Contains(w.text, "=") {
+				return nil
+			}
+			cut = cut || len(w.text)%4 != 0
+		} else {
+			cut = cut || strings.Contains(w.text[max(0, len(w.text)-2):], "=")
+		}
+	}
+	if !cut {
+		return nil
+	}
+	return word{text: text.String(), base64: run[0].base64}.bytes()
+}
