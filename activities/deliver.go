@@ -48,6 +48,7 @@ type DeliverDeps struct {
 	Links    Linker
 	Sender   Sender
 	Fast     FastGate
+	Rests    Rests
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -56,7 +57,8 @@ type Deliver struct{ deps DeliverDeps }
 
 // NewDeliver checks that nothing is missing.
 func NewDeliver(deps DeliverDeps) (*Deliver, error) {
-	if deps.Ledger == nil || deps.Messages == nil || deps.Links == nil || deps.Sender == nil || deps.Fast == nil {
+	if deps.Ledger == nil || deps.Messages == nil || deps.Links == nil || deps.Sender == nil ||
+		deps.Fast == nil || deps.Rests == nil {
 		return nil, errors.New("deliver: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -96,6 +98,9 @@ func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out co
 	}
 	if found {
 		if err := s.mayCall(reads, &d, in.Again); err != nil {
+			return out, err
+		}
+		if err := s.rest(in, &d); err != nil {
 			return out, err
 		}
 	}
@@ -212,6 +217,9 @@ func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery
 	saveErr := s.deps.Ledger.SaveDelivery(save, *d)
 	switch {
 	case sendErr != nil: // the failure of the call is the one that counts
+		if saveErr == nil { // the ledger knows how long the delivery rests
+			sendErr = s.interrupted(d, sendErr)
+		}
 		return fmt.Errorf("send to %s: %w", d.Destination, errors.Join(sendErr, saveErr))
 	case saveErr != nil:
 		return fmt.Errorf("save delivery: %w", saveErr)

@@ -31,11 +31,16 @@ type wire struct {
 	slow     bool // the destination has not shown to be quick
 	full     bool // no place is free for a fast call
 	reserved int  // places that are taken
+	resumed  time.Time
 }
 
 func (w *wire) HonoursKey(string) bool { return !w.careless }
 
 func (w *wire) Quick(string) bool { return !w.slow }
+
+func (w *wire) ResumedAt(string) time.Time { return w.resumed }
+
+func (w *wire) AskAgain(string) time.Duration { return askAgain }
 
 func (w *wire) Reserve(string) (func(), bool) {
 	if w.full {
@@ -80,6 +85,9 @@ func withheld(f *fault.Error) func(func() error) (int, error) {
 	return func(func() error) (int, error) { return 0, f }
 }
 
+// askAgain is how long deliveries rest before they ask for a resume.
+const askAgain = 15 * time.Second
+
 type deliverBench struct {
 	*activities.Deliver
 	books *books
@@ -111,8 +119,9 @@ func setupDeliver(t *testing.T, answers ...func(func() error) (int, error)) *del
 		wire:  &wire{answers: answers},
 		now:   time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 	}
+	b.books.now = func() time.Time { return b.now }
 	b.Deliver, err = activities.NewDeliver(activities.DeliverDeps{
-		Ledger: b.books, Messages: b.shelf, Links: b.shelf, Sender: b.wire, Fast: b.wire, Now: func() time.Time { return b.now },
+		Ledger: b.books, Messages: b.shelf, Links: b.shelf, Sender: b.wire, Fast: b.wire, Rests: b.wire, Now: func() time.Time { return b.now },
 	})
 	require.NoError(t, err)
 	return b
@@ -140,7 +149,12 @@ func (b *deliverBench) requireNext(t *testing.T, least time.Duration, err error)
 	require.LessOrEqual(t, app.NextRetryDelay(), 2*least)
 }
 
-func (b *deliverBench) row() ledger.Delivery { return b.books.deliveries["ticketing"] }
+// row is the delivery but for when it was written.
+func (b *deliverBench) row() ledger.Delivery {
+	d := b.books.deliveries["ticketing"]
+	d.UpdatedAt = time.Time{}
+	return d
+}
 
 func schemaOf(t *testing.T) *jsonschema.Schema {
 	t.Helper()
@@ -278,7 +292,7 @@ func TestDeliverFailures(t *testing.T) {
 	}{
 		"again":     {fault.New(fault.DownstreamUnavailable, "a sentence"), ledger.Retrying, time.Second},
 		"later":     {fault.New(fault.DownstreamUnavailable, "a sentence").After(time.Minute), ledger.Retrying, time.Minute},
-		"gone":      {fault.New(fault.DownstreamGone, "a sentence").After(time.Hour), ledger.Retrying, time.Hour},
+		"gone":      {fault.New(fault.DownstreamGone, "a sentence").After(12 * time.Second), ledger.Retrying, 12 * time.Second},
 		"rejected":  {fault.New(fault.DownstreamRejected, "a sentence"), ledger.Rejected, 0},
 		"ambiguous": {fault.New(fault.AmbiguousEffect, "a sentence"), ledger.Ambiguous, 0},
 	} {

@@ -82,7 +82,7 @@ func rows() map[fault.Code]row {
 		fault.Internal:          {category: loud},
 
 		fault.DownstreamRejected: {category: quiet},
-		fault.DownstreamGone:     {category: quiet, delay: time.Minute},
+		fault.DownstreamGone:     {category: quiet, delay: time.Second}, // as a pause
 		fault.AmbiguousEffect:    {category: quiet},
 		fault.ContentLost:        {category: loud},
 		fault.ConfigInvalid:      {category: loud},

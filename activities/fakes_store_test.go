@@ -34,6 +34,7 @@ type books struct {
 	saved      []ledger.DeliveryState     // in order
 	calls      []ledger.Call              // as they were saved
 	saveAway   bool
+	now        func() time.Time // when deliveries are written; nil: never
 }
 
 var errAway = fault.New(fault.StorageUnavailable, "the database is away")
@@ -96,6 +97,9 @@ func (b *books) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
 	}
 	if b.saveAway {
 		return errAway
+	}
+	if b.now != nil {
+		d.UpdatedAt = b.now()
 	}
 	if b.deliveries == nil {
 		b.deliveries = map[string]ledger.Delivery{}

@@ -96,6 +96,9 @@ func (d destinations) List(ctx context.Context) ([]console.Destination, error) {
 		if to.Backlog.Oldest != nil {
 			row.Oldest = *to.Backlog.Oldest
 		}
+		if to.GoneUntil != nil {
+			row.GoneUntil = *to.GoneUntil
+		}
 		if p := to.Paused; p != nil {
 			row.Paused, row.PausedBy, row.PausedAt, row.Note = true, p.Actor, p.At, p.Note
 		}

@@ -78,8 +78,9 @@ func (d *destination) judge(resp *http.Response) outcome {
 	case status >= 300 && status <= 399:
 		return rejected(status, ": redirects are not followed")
 	case status == http.StatusGone:
-		d.gone.Store(time.Now().Add(d.pause410).UnixNano())
-		return gone(status, d.pause410)
+		until := time.Now().Add(d.pause410)
+		d.gone.Store(until.UnixNano())
+		return d.goneFor(status, until)
 	case status == http.StatusRequestTimeout, status == http.StatusConflict,
 		status == http.StatusTooEarly, status == http.StatusTooManyRequests:
 		return d.again(resp, nil)

@@ -10,12 +10,12 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// How often a delivery asks again while its destination is paused: soon, so that a
-// resume is felt within seconds, and less often the more there are that ask.
+// How often a delivery asks again while its destination is paused or gone: soon, so
+// that a resume is felt within seconds, and less often the more there are that ask.
 const (
 	pausedWait    = 10 * time.Second
 	maxPausedWait = 5 * time.Minute
-	// askedPerSecond is how many deliveries of a paused destination may ask this
+	// askedPerSecond is how many deliveries that wait for a destination may ask this
 	// process again in a second before they are told to wait for longer.
 	askedPerSecond = 50
 )
@@ -26,6 +26,8 @@ type control struct {
 	paused bool
 	by     string
 	at     time.Time // of what was said, by the database's clock
+
+	resumed time.Time // when a person last said so, by the same clock
 
 	wait   time.Duration
 	window time.Time // when the count began
@@ -42,6 +44,9 @@ func (c *control) obey(said ledger.Control) (resumed bool) {
 	}
 	c.paused, c.by, c.at = said.Paused, said.Actor, said.At
 	c.wait, c.asked = pausedWait, 0
+	if !said.Paused {
+		c.resumed = said.At
+	}
 	return !said.Paused
 }
 
@@ -59,6 +64,20 @@ func (c *control) holds(now time.Time) (by string, wait time.Duration, paused bo
 	if !c.paused {
 		return "", 0, false
 	}
+	return c.by, c.ask(now), true
+}
+
+// asksAgain returns for how long a delivery that waits for another reason had better
+// wait before it looks whether the destination was resumed.
+func (c *control) asksAgain(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ask(now)
+}
+
+// ask counts a delivery that asks and returns its wait; c.mu is held.
+func (c *control) ask(now time.Time) time.Duration {
+	c.wait = max(c.wait, pausedWait)
 	if passed := now.Sub(c.window); passed >= pausedWait {
 		switch rate := float64(c.asked) / passed.Seconds(); {
 		case rate > askedPerSecond:
@@ -69,7 +88,7 @@ func (c *control) holds(now time.Time) (by string, wait time.Duration, paused bo
 		c.window, c.asked = now, 0
 	}
 	c.asked++
-	return c.by, c.wait + jitter(c.wait/2), true
+	return c.wait + jitter(c.wait/2)
 }
 
 // pausedBy is what becomes of a call while a person has paused the destination.
@@ -104,15 +123,44 @@ func (s *seen) note(o outcome, at time.Time) {
 	}
 }
 
-// Obey takes over what people said of destinations. A resume that is new ends a
-// pause after 410 as well. What is said of a destination that is not configured
-// changes nothing.
+// Obey takes over what people said of destinations, and what other workers have
+// learnt. A resume that is new ends a stop after 410 as well. What is said of a
+// destination that is not configured changes nothing.
 func (s *Sender) Obey(controls []ledger.Control) {
 	for _, c := range controls {
-		if d, ok := s.destinations[c.Destination]; ok && d.control.obey(c) {
+		d, ok := s.destinations[c.Destination]
+		if !ok {
+			continue
+		}
+		if d.control.obey(c) {
 			d.gone.Store(0)
 		}
+		if !c.GoneUntil.IsZero() {
+			d.gone.Store(c.GoneUntil.UnixNano())
+		}
 	}
+}
+
+// ResumedAt returns when a person last resumed a destination, by the ledger's clock;
+// zero where none has, as far as this process knows.
+func (s *Sender) ResumedAt(name string) time.Time {
+	d, ok := s.destinations[name]
+	if !ok {
+		return time.Time{}
+	}
+	d.control.mu.Lock()
+	defer d.control.mu.Unlock()
+	return d.control.resumed
+}
+
+// AskAgain returns how long a delivery that waits for a destination had better rest
+// before it asks whether a person has resumed it.
+func (s *Sender) AskAgain(name string) time.Duration {
+	d, ok := s.destinations[name]
+	if !ok {
+		return pausedWait
+	}
+	return d.control.asksAgain(time.Now())
 }
 
 // Status says how each destination does, as this process sees it.

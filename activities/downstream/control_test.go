@@ -1,7 +1,10 @@
 package downstream
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -65,6 +68,61 @@ func TestResumeEndsThePauseAfter410(t *testing.T) {
 	_, _, err = d.try(t.Context())
 	require.NoError(t, err)
 	require.Nil(t, d.Status()[0].GoneUntil)
+}
+
+// goneBook is where a worker keeps that destinations are gone.
+type goneBook struct {
+	mu    sync.Mutex
+	saved map[string]time.Duration
+	err   error
+}
+
+func (b *goneBook) SaveGone(_ context.Context, destination string, lasts time.Duration) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.saved[destination] = lasts
+	return b.err
+}
+
+// TestStopAfter410IsEveryWorkers: one worker that is told 410 tells the others, and
+// one that is started later knows it as well.
+func TestStopAfter410IsEveryWorkers(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	var back atomic.Bool
+	handler := func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		if !back.Load() {
+			w.WriteHeader(http.StatusGone)
+		}
+	}
+	first, book := setup(t, handler), &goneBook{saved: map[string]time.Duration{}, err: errors.New("away")}
+	first.gone = book
+	_, _, err := first.try(t.Context())
+	f := fault.From(err)
+	require.Equal(t, fault.DownstreamGone, f.Code)
+	require.LessOrEqual(t, f.RetryAfter, 15*time.Second, "a resume is felt within seconds")
+	require.Contains(t, f.Public, "or a resume")
+	require.Equal(t, map[string]time.Duration{"to": time.Hour}, book.saved)
+	_, called, err := first.try(t.Context())
+	require.True(t, fault.Is(err, fault.DownstreamGone), "also where it could not be kept")
+	require.False(t, called)
+
+	back.Store(true)
+	second, told := setup(t, handler), calls.Load()
+	gone := ledger.Control{Destination: "to", Actor: "olga", At: time.Now(), GoneUntil: time.Now().Add(time.Hour)}
+	second.Obey([]ledger.Control{gone})
+	_, called, err = second.try(t.Context())
+	require.True(t, fault.Is(err, fault.DownstreamGone))
+	require.False(t, called)
+	require.Equal(t, told, calls.Load())
+	require.True(t, second.Quick("to"), "nothing is sent, so nothing takes long")
+	resume := ledger.Control{Destination: "to", Actor: "olga", At: gone.At.Add(time.Minute)}
+	second.Obey([]ledger.Control{resume})
+	require.Equal(t, resume.At, second.ResumedAt("to"))
+	_, called, err = second.try(t.Context())
+	require.NoError(t, err)
+	require.True(t, called)
 }
 
 // TestPauseOfManyIsAskedForSlowly: ten thousand waiting deliveries must not ask

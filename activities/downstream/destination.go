@@ -138,8 +138,8 @@ func (d *destination) send(ctx context.Context, c call) outcome {
 	if by, wait, paused := d.control.holds(time.Now()); paused {
 		return pausedBy(by, wait)
 	}
-	if left := time.Until(time.Unix(0, d.gone.Load())); left > 0 {
-		return gone(0, left)
+	if until := time.Unix(0, d.gone.Load()); time.Until(until) > 0 {
+		return d.goneFor(0, until)
 	}
 	if !d.idempotent && !d.timeFor(ctx) {
 		return busy("there is too little time for an attempt that must not be cut short", 0)
@@ -205,11 +205,15 @@ func busy(why string, wait time.Duration) outcome {
 	return outcome{result: resultBusy, err: fault.New(fault.Overloaded, why).After(wait)}
 }
 
-func gone(status int, wait time.Duration) outcome {
+// goneFor is what becomes of a call to a destination that answered 410. It asks again
+// long before the stop is over, because a person may end that.
+func (d *destination) goneFor(status int, until time.Time) outcome {
+	wait := min(time.Until(until), d.control.asksAgain(time.Now()))
 	return outcome{
 		status: status,
 		result: resultGone,
-		err:    fault.New(fault.DownstreamGone, "the destination says that it is gone (410); it is paused").After(wait),
+		err: fault.Newf(fault.DownstreamGone, "the destination says that it is gone (410); nothing is sent there until %s or a resume",
+			until.UTC().Format("15:04 UTC")).After(wait),
 	}
 }
 

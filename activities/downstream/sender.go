@@ -14,6 +14,9 @@ import (
 	"mailroom/shared/ledger"
 )
 
+// keepWithin bounds the write that follows an answer 410.
+const keepWithin = 3 * time.Second
+
 // Config is what a Sender is made of.
 type Config struct {
 	// Destinations as they are configured; names are unique, secrets resolved.
@@ -22,16 +25,25 @@ type Config struct {
 	// default 250 ms.
 	MaxWait time.Duration
 	// Pause is how long nothing is sent to a destination after it has answered
-	// 410; default and most 1 h. The pause is this process's own: a restart ends it.
+	// 410; default and most 1 h.
 	Pause time.Duration
 	// FastCalls is the most calls of fast attempts under way at a time; default 24.
 	FastCalls int
 }
 
-// Deps are what a Sender needs; both may be nil.
+// Deps are what a Sender needs; all may be nil.
 type Deps struct {
 	Metrics Metrics
 	Logger  *slog.Logger
+	// Gone keeps that a destination has answered 410, so that every worker learns of it
+	// by what Obey is given; without it the stop is this process's own.
+	Gone GoneKeeper
+}
+
+// GoneKeeper writes down that nothing is sent to a destination for a while, because
+// it has just answered 410.
+type GoneKeeper interface {
+	SaveGone(ctx context.Context, destination string, lasts time.Duration) error
 }
 
 // Body gives the request body. It is called at most once, when a breaker and a
@@ -42,6 +54,8 @@ type Body = func(context.Context) ([]byte, error)
 type Sender struct {
 	destinations map[string]*destination
 	metrics      Metrics
+	logger       *slog.Logger
+	gone         GoneKeeper
 	fast         chan struct{} // a place for each call of a fast attempt
 }
 
@@ -63,7 +77,7 @@ func New(c Config, d Deps) (*Sender, error) {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Sender{
-		destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics,
+		destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics, logger: d.Logger, gone: d.Gone,
 		fast: make(chan struct{}, c.FastCalls),
 	}
 	for _, to := range c.Destinations {
@@ -127,7 +141,23 @@ func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, 
 	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, body: body})
 	s.metrics.Attempt(d.Destination, o.result, time.Since(began))
 	to.seen.note(o, time.Now())
+	if o.result == resultGone && o.status != 0 {
+		s.keepGone(ctx, d.Destination, to.pause410)
+	}
 	return o.status, o.err
+}
+
+// keepGone tells the other workers of an answer 410. Where that fails the stop is
+// this process's own.
+func (s *Sender) keepGone(ctx context.Context, destination string, lasts time.Duration) {
+	if s.gone == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
+	defer cancel()
+	if err := s.gone.SaveGone(ctx, destination, lasts); err != nil {
+		s.logger.Warn("destination.gone_not_kept", "destination", destination, "error", err)
+	}
 }
 
 // Metrics takes what a Sender measures. Results and states are from fixed lists:

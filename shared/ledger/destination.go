@@ -2,13 +2,17 @@ package ledger
 
 import "time"
 
-// Control is what people last told the workers about a destination.
+// Control is what people last told the workers about a destination, and the stop
+// that the destination itself has asked for.
 type Control struct {
 	Destination string    `json:"-"`
 	Paused      bool      `json:"-"`
 	Actor       string    `json:"by"`
 	Note        string    `json:"note"`
-	At          time.Time `json:"at"`
+	At          time.Time `json:"at"` // zero where no person ever said anything
+	// GoneUntil is set while nothing is sent because the destination answered 410. A
+	// resume after that answer ends it.
+	GoneUntil time.Time `json:"-"`
 }
 
 // The states of a breaker, from good to bad.

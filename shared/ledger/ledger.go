@@ -89,6 +89,9 @@ type Delivery struct {
 	// ContentSHA256 is over what is sent, but for what differs on each attempt; nil
 	// where it is not known.
 	ContentSHA256 []byte
+	// UpdatedAt is when it was last written, by the ledger's clock; it is read, never
+	// written.
+	UpdatedAt time.Time
 	// Call is the call that led here, where one was made; it is written, never read.
 	Call *Call
 }

@@ -15,7 +15,8 @@ import (
 // of replays; there may be none yet.
 func (db *DB) Deliveries(ctx context.Context, emailID int64, destination string) ([]ledger.Delivery, error) {
 	const query = `
-SELECT effect, state, idempotency_key, attempts, last_status, last_error, next_attempt_at, delivered_at, content_sha256
+SELECT effect, state, idempotency_key, attempts, last_status, last_error, next_attempt_at, delivered_at, content_sha256,
+       updated_at
   FROM deliveries WHERE email_id = @id AND destination = @destination ORDER BY updated_at, effect`
 
 	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID, "destination": destination}) // its error comes with the rows
@@ -23,7 +24,7 @@ SELECT effect, state, idempotency_key, attempts, last_status, last_error, next_a
 		d := ledger.Delivery{EmailID: emailID, Destination: destination}
 		var next, delivered *time.Time
 		err := row.Scan(&d.Effect, &d.State, &d.IdempotencyKey, &d.Attempts, &d.LastStatus, &d.LastError, &next, &delivered,
-			&d.ContentSHA256)
+			&d.ContentSHA256, &d.UpdatedAt)
 		if next != nil {
 			d.NextAttemptAt = *next
 		}

@@ -19,14 +19,26 @@ const (
 	statusKept = 24 * time.Hour
 )
 
-// Controls gives what people last told about destinations, of those that anybody
-// ever paused.
+// Controls returns what people last told about destinations, and which of them
+// answered 410, ordered by name. Destinations of which there is nothing to say are
+// not in it.
 func (db *DB) Controls(ctx context.Context) ([]ledger.Control, error) {
-	const query = `SELECT destination, paused, actor, note, at FROM destination_controls ORDER BY destination`
+	const query = `
+SELECT destination, coalesce(c.paused, false), coalesce(c.actor, ''), coalesce(c.note, ''), c.at,
+       CASE WHEN g.until > now() AND (c.at IS NULL OR c.paused OR g.at > c.at) THEN g.until END
+  FROM destination_controls c FULL JOIN gone_destinations g USING (destination)
+ ORDER BY destination`
 
 	rows, _ := db.pool.Query(ctx, query) // its error comes with the rows
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c ledger.Control, err error) {
-		err = row.Scan(&c.Destination, &c.Paused, &c.Actor, &c.Note, &c.At)
+		var at, gone *time.Time
+		err = row.Scan(&c.Destination, &c.Paused, &c.Actor, &c.Note, &at, &gone)
+		if at != nil {
+			c.At = *at
+		}
+		if gone != nil {
+			c.GoneUntil = *gone
+		}
 		return c, err
 	})
 	return list, classify("read destination controls", err)
@@ -60,6 +72,18 @@ ON CONFLICT (destination) DO UPDATE SET paused = excluded.paused, actor = exclud
 		return err
 	})
 	return classify("control destination "+c.Destination, err)
+}
+
+// SaveGone writes that a destination has just answered 410, and that nothing is sent
+// to it for a while. A repeat begins that time anew.
+func (db *DB) SaveGone(ctx context.Context, destination string, lasts time.Duration) error {
+	const query = `
+INSERT INTO gone_destinations (destination, at, until)
+VALUES (@destination, clock_timestamp(), clock_timestamp() + @lasts::interval)
+ON CONFLICT (destination) DO UPDATE SET at = excluded.at, until = excluded.until`
+
+	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"destination": clean(destination), "lasts": lasts})
+	return classify("save that destination "+destination+" is gone", err)
 }
 
 // SaveDestinationStatus writes what a worker knows of its destinations, in one

@@ -47,6 +47,37 @@ func TestSetControl(t *testing.T) {
 	require.Equal(t, map[string]string{"action": "pause", "destination": "crm", "note": "they move house"}, body)
 }
 
+// TestGoneDestinations: a stop after 410 outlives every worker, and what a person said
+// after it ends it.
+func TestGoneDestinations(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	control := func() ledger.Control {
+		t.Helper()
+		list, err := db.Controls(ctx)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		require.Equal(t, "crm", list[0].Destination)
+		return list[0]
+	}
+	require.NoError(t, db.SaveGone(ctx, "crm", time.Hour))
+	c := control()
+	require.WithinDuration(t, time.Now().Add(time.Hour), c.GoneUntil, time.Minute)
+	require.Zero(t, c.At, "no person said anything")
+	require.False(t, c.Paused)
+
+	require.NoError(t, db.SetControl(ctx, ledger.Control{Destination: "crm", Paused: true, Actor: "olga", Note: "x"}, contract.ViaAPI))
+	require.False(t, control().GoneUntil.IsZero(), "a pause ends no other stop")
+	require.NoError(t, db.SetControl(ctx, ledger.Control{Destination: "crm", Actor: "olga", Note: "x"}, contract.ViaAPI))
+	require.True(t, control().GoneUntil.IsZero())
+	require.False(t, control().Paused)
+
+	require.NoError(t, db.SaveGone(ctx, "crm", time.Hour))
+	require.False(t, control().GoneUntil.IsZero(), "it has answered 410 once more")
+	require.NoError(t, db.SaveGone(ctx, "crm", -time.Second))
+	require.True(t, control().GoneUntil.IsZero(), "the time is over")
+}
+
 func TestDestinationStatus(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

@@ -171,7 +171,7 @@ func TestSaveDelivery(t *testing.T) {
 	require.NoError(t, db.SaveDelivery(ctx, d))
 	list, err = db.Deliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
-	require.Equal(t, []ledger.Delivery{d}, list)
+	require.Equal(t, []ledger.Delivery{d}, unstamped(t, list))
 
 	done := d
 	done.State, done.Attempts, done.LastStatus, done.LastError = ledger.Delivered, 3, 200, ""
@@ -184,7 +184,7 @@ func TestSaveDelivery(t *testing.T) {
 	}
 	list, err = db.Deliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
-	require.Equal(t, []ledger.Delivery{done}, list, "delivered is the end")
+	require.Equal(t, []ledger.Delivery{done}, unstamped(t, list), "delivered is the end")
 
 	// A replay's is a row of its own, and keeps the hash of what was sent.
 	second := d
@@ -197,7 +197,17 @@ func TestSaveDelivery(t *testing.T) {
 	skipped.ContentSHA256 = second.ContentSHA256
 	list, err = db.Deliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
-	require.Equal(t, []ledger.Delivery{done, skipped}, list)
+	require.Equal(t, []ledger.Delivery{done, skipped}, unstamped(t, list))
+}
+
+// unstamped takes the times out that the database has set, which are of now.
+func unstamped(t *testing.T, list []ledger.Delivery) []ledger.Delivery {
+	t.Helper()
+	for i := range list {
+		require.WithinDuration(t, time.Now(), list[i].UpdatedAt, time.Minute)
+		list[i].UpdatedAt = time.Time{}
+	}
+	return list
 }
 
 // TestOvertakenAttemptMakesNoCall: to announce an attempt at what is delivered fails.

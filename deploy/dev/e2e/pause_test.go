@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/deploy/dev/stack"
 	"mailroom/shared/testenv"
 )
 
@@ -71,8 +72,43 @@ func TestPause(t *testing.T) {
 	require.Equal(t, 2, w.count(`SELECT count(*) FROM audit WHERE kind = 'destination' AND actor = 'ada'`))
 }
 
+// TestGoneDestination: a destination that answers 410 gets nothing more from any
+// worker, also from one that is started later; people see why, and mail that waits
+// follows their resume. So does mail that a destination has put off for long.
+func TestGoneDestination(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.script(map[string]any{"path": "/invoices", "status": 410, "count": 1})
+	w.script(map[string]any{"path": "/tickets", "status": 503, "retry_after": "1800", "count": 1})
+	refused, putOff := newID(), newID()
+	w.accept(shapeA(refused, "invoices").json())
+	w.accept(shapeA(putOff, "support").json())
+	require.Contains(t, w.until(refused, "retrying").Detail, "gone (410)")
+	w.until(putOff, "retrying")
+	require.NotEmpty(t, w.destination("accounting").GoneUntil)
+	require.Contains(t, w.run("mailctl", "destinations", "list"), "accounting: it answered HTTP 410")
+
+	require.NoError(t, w.Restart(t.Context(), stack.Worker))
+	later := newID()
+	w.accept(shapeA(later, "invoices").json())
+	require.Contains(t, w.until(later, "retrying").Detail, "gone (410)")
+	require.Equal(t, 1, w.calls("/invoices"), "a restart changes nothing")
+	require.Equal(t, 1, w.calls("/tickets"))
+
+	w.run("mailctl", "destinations", "resume", "accounting", "--note", "they are there")
+	w.run("mailctl", "destinations", "resume", "ticketing", "--note", "they are there")
+	for _, id := range []string{refused, later, putOff} {
+		w.until(id, "delivered")
+	}
+	require.Empty(t, w.destination("accounting").GoneUntil)
+	require.Equal(t, 3, w.calls("/invoices"))
+	require.Equal(t, 2, w.calls("/tickets"))
+}
+
 // destination is what the operator API says of one.
 type destination struct {
+	GoneUntil string `json:"gone_until"`
+
 	Name   string `json:"name"`
 	Paused *struct {
 		By   string `json:"by"`

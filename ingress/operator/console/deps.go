@@ -98,11 +98,14 @@ type Destination struct {
 	PausedBy string
 	PausedAt time.Time
 	Note     string
-	InFlight int
-	Backlog  int64
-	Oldest   time.Time // of the backlog; zero when there is none
-	Failed   int64     // emails that are held because of it
-	MayPause bool      // the caller may pause and resume it
+	// GoneUntil is until when nothing is sent because it answered 410; zero where it
+	// has not, or a person has resumed it since.
+	GoneUntil time.Time
+	InFlight  int
+	Backlog   int64
+	Oldest    time.Time // of the backlog; zero when there is none
+	Failed    int64     // emails that are held because of it
+	MayPause  bool      // the caller may pause and resume it
 }
 
 // Rules are the routes of the configuration.

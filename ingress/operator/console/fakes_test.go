@@ -164,6 +164,7 @@ func (f fakeDestinations) List(ctx context.Context) ([]Destination, error) {
 		{Name: f.word("ticketing"), URL: f.word("https://tickets.yourapp.example/inbound"), Breaker: "closed", InFlight: 4, MayPause: may},
 		{Name: "legacy", URL: "http://10.0.0.5/mail", Breaker: "open", Backlog: 88, Oldest: at.Add(-95 * time.Minute), Failed: 88, MayPause: may},
 		{Name: "crm", URL: "https://crm.yourapp.example", Paused: true, PausedBy: f.word("ada"), PausedAt: at.Add(-time.Hour), Note: f.word("they migrate"), Backlog: 14, Oldest: at.Add(-time.Hour), MayPause: may},
+		{Name: "moved", GoneUntil: at.Add(time.Hour), Breaker: "closed", MayPause: may},
 	}, f.err
 }
 

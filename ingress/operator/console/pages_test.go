@@ -196,7 +196,9 @@ func TestWhoSeesWhat(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, b.get(t, vera, path).Code, path)
 	}
 	require.Equal(t, http.StatusForbidden, b.post(t, vera, "/emails/evt_0001/decisions", url.Values{"action": {"approve"}}).Code)
-	require.NotContains(t, b.get(t, vera, "/destinations").Body.String(), "/pause")
+	destinations := b.get(t, vera, "/destinations").Body.String()
+	require.NotContains(t, destinations, "/pause")
+	require.Contains(t, destinations, "It answered HTTP 410 (gone). Nothing is sent there until")
 
 	require.Equal(t, http.StatusForbidden, b.get(t, ada, "/audit").Code, "the chain is for admins, as in the API")
 	require.NotContains(t, b.get(t, ada, "/").Body.String(), `href="/audit"`)

@@ -65,8 +65,14 @@ func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destinati
 			row.MaxInFlight = config.DefaultMaxInFlight
 		}
 		for _, c := range controls {
-			if c.Destination == to.Name && c.Paused {
+			if c.Destination != to.Name {
+				continue
+			}
+			if c.Paused {
 				row.Paused = &c
+			}
+			if !c.GoneUntil.IsZero() {
+				row.GoneUntil = &c.GoneUntil
 			}
 		}
 		for _, s := range statuses {

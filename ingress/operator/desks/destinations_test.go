@@ -19,7 +19,7 @@ func TestDestinations(t *testing.T) {
 	b := setup(t)
 	at := func(minutes int) *time.Time { out := b.now.Add(time.Duration(minutes) * time.Minute); return &out }
 	b.ledger.controls = []ledger.Control{
-		{Destination: "crm", Paused: true, Actor: "olga", Note: "they move house", At: b.now}, {Destination: "a b", Actor: "olga"},
+		{Destination: "crm", Paused: true, Actor: "olga", Note: "they move house", At: b.now}, {Destination: "a b", Actor: "olga", GoneUntil: b.now.Add(time.Hour)},
 	}
 	b.ledger.statuses = []ledger.DestinationStatus{
 		{Destination: "crm", Worker: "w1", Breaker: ledger.BreakerClosed, InFlight: 2, Fresh: true, LastSuccessAt: at(-5)},
@@ -45,6 +45,7 @@ func TestDestinations(t *testing.T) {
 	}, crm)
 	other, _ := list[1].(map[string]any)
 	require.Nil(t, other["paused"], "it was resumed")
+	require.Equal(t, "2026-11-02T11:00:00Z", other["gone_until"], "kept in the ledger, though no worker has told")
 	require.Equal(t, "", other["breaker"], "no worker has told")
 	require.Equal(t, 4.0, other["max_in_flight"])
 	require.Equal(t, []any{}, other["workers"])

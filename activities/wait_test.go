@@ -1,0 +1,78 @@
+package activities_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+func delay(t *testing.T, err error) time.Duration {
+	t.Helper()
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	return app.NextRetryDelay()
+}
+
+// TestResumeEndsALongRest: a destination that asks for half an hour is left alone for
+// that long, and a person who resumes it need not wait for it.
+func TestResumeEndsALongRest(t *testing.T) {
+	t.Parallel()
+	later := fault.New(fault.DownstreamUnavailable, "the destination answered 503").After(30 * time.Minute)
+	b := setupDeliver(t, answers(503, later), answers(200, nil))
+	answered := b.now
+	_, err := b.run(t.Context())
+	requireCode(t, err, fault.DownstreamUnavailable, true)
+	require.Equal(t, askAgain, delay(t, err), "Temporal wakes the delivery long before")
+	due := b.row().NextAttemptAt
+	require.WithinRange(t, due, b.now.Add(30*time.Minute), b.now.Add(31*time.Minute), "the ledger tells the whole wait")
+
+	for b.now = b.now.Add(askAgain); b.now.Before(due.Add(-20 * time.Second)); b.now = b.now.Add(time.Minute) {
+		_, err = b.run(t.Context())
+		requireCode(t, err, fault.DownstreamUnavailable, true)
+		require.ErrorContains(t, err, "answered 503")
+		require.Equal(t, askAgain, delay(t, err))
+	}
+	b.now = due.Add(-5 * time.Second)
+	_, err = b.run(t.Context())
+	require.Equal(t, 5*time.Second, delay(t, err))
+	require.Equal(t, 1, b.wire.calls, "it is left alone")
+	require.Equal(t, due, b.row().NextAttemptAt)
+
+	b.now = due.Add(-25 * time.Minute)
+	b.wire.resumed = answered.Add(-time.Minute)
+	_, err = b.run(t.Context())
+	require.Error(t, err, "a resume from before the answer is about something else")
+	b.wire.resumed = answered.Add(time.Minute)
+	out, err := b.run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, out.Attempts)
+	require.Equal(t, ledger.Delivered, b.row().State)
+}
+
+func TestLongRestEndsByItselfOrByAPerson(t *testing.T) {
+	t.Parallel()
+	later := func() *fault.Error {
+		return fault.New(fault.DownstreamUnavailable, "the destination answered 503").After(30 * time.Minute)
+	}
+	b := setupDeliver(t, answers(503, later()), answers(503, later()), answers(200, nil))
+	_, err := b.run(t.Context())
+	require.Error(t, err)
+	_, err = b.run(t.Context(), again)
+	require.Error(t, err)
+	require.Equal(t, 2, b.wire.calls, "a person asked for another go")
+	b.now = b.row().NextAttemptAt
+	_, err = b.run(t.Context())
+	require.NoError(t, err)
+}
+
+func TestShortWaitsAreNotInterrupted(t *testing.T) {
+	t.Parallel()
+	b := setupDeliver(t, answers(503, fault.New(fault.DownstreamUnavailable, "x").After(90*time.Second)))
+	_, err := b.run(t.Context())
+	b.requireNext(t, 90*time.Second, err)
+}
