@@ -26,6 +26,9 @@ type ReplayLedger interface {
 	SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error
 	// TookIntent reports whether an email's decision of this intent is written down.
 	TookIntent(ctx context.Context, emailID, intent int64) (bool, error)
+	// DecideRefused carries an intent out about an email whose workflow cannot be
+	// started. It is decision_refused where the email does not wait for it (any more).
+	DecideRefused(ctx context.Context, emailID, intent int64) (contract.DecisionResult, error)
 }
 
 // EndRecorder writes the ends of several emails. It is idempotent as a StateRecorder
@@ -48,6 +51,9 @@ type Course struct {
 	// Running, Ended and Forced say whether it is under way, has come to its own end,
 	// or was ended in another way; none of them: Temporal does not know it (any more).
 	Running, Ended, Forced bool
+	// Foreign says that something else than an email's workflow has the ID: nothing of
+	// the above is known of the email.
+	Foreign bool
 	// Replay is the replay that started the latest run, 0 for none.
 	Replay int64
 }

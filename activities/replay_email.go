@@ -59,6 +59,8 @@ func (c *chunk) treat(ctx context.Context, e *ledger.ReplayEmail) (ledger.Replay
 	return passedOver(code, sentences[code]), nil
 }
 
+const foreignSentence = "another workflow has its workflow ID: look at that in the Temporal Web UI"
+
 var sentences = map[ledger.ReplayCode]string{
 	ledger.ItemBusy:           "it is on its way by itself",
 	ledger.ItemNotHeld:        "it is not held: there is nothing to decide",
@@ -103,6 +105,10 @@ func (c *chunk) know(ctx context.Context, e *ledger.ReplayEmail) (result ledger.
 // ledger hears of it from here: an attempt that is killed in between leaves a claim,
 // and the next one is given the same answer.
 func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+	if e.StartRefused { // no workflow can be asked
+		_, err := c.s.deps.Ledger.DecideRefused(ctx, e.ID, c.intent)
+		return decidedNow(), err
+	}
 	out, err := c.s.deps.Courses.Decide(ctx, e.WorkflowID, contract.Decision{
 		Intent: c.intent, Records: c.row.Action == contract.Discard,
 	})
@@ -132,6 +138,8 @@ func (c *chunk) start(ctx context.Context, e *ledger.ReplayEmail) (ledger.Replay
 		return ledger.ReplayResult{}, err
 	case course.Replay == c.row.ID:
 		return startedNow(), nil
+	case course.Foreign:
+		return passedOver(ledger.ItemRefused, foreignSentence), nil
 	case course.Running && e.State.Terminal() && !e.Again:
 		return ledger.ReplayResult{}, fault.New(fault.TemporalUnavailable, "its workflow is about to end")
 	}
@@ -146,6 +154,8 @@ func (c *chunk) orphan(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 	switch {
 	case err != nil:
 		return ledger.ReplayResult{}, err
+	case course.Foreign:
+		return passedOver(ledger.ItemRefused, foreignSentence), nil
 	case course.Running, !course.Forced && (course.Ended || !e.Stored):
 		return passedOver(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
 	case c.row.Action != ledger.ActionReplay:

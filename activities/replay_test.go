@@ -29,6 +29,7 @@ type reach struct {
 	gone    map[string]bool // no workflow runs
 	refuse  map[string]bool
 	away    bool
+	foreign bool                               // other workflows have the IDs
 	lost    int                                // how many answers are lost after the deed
 	ends    map[string]contract.DecisionResult // of those who said that they tell the ledger
 	end     func(workflowID string, intent int64) *contract.RecordInput
@@ -89,6 +90,9 @@ func (r *reach) Start(_ context.Context, e *ledger.ReplayEmail, again contract.R
 func (r *reach) Course(_ context.Context, id string) (activities.Course, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.foreign {
+		return activities.Course{Foreign: true}, nil
+	}
 	return activities.Course{Ended: !r.gone[id], Forced: r.gone[id], Replay: r.replays[id]}, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -45,6 +47,8 @@ type TendLedger interface {
 	// their emails, where both the claim and the end of the replay are older than age.
 	UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error)
 	SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error
+	// ControlReplay moves a replay that has not ended to another state.
+	ControlReplay(ctx context.Context, in contract.ReplayControlInput) (*ledger.ReplayRow, error)
 }
 
 // PurgeLedger is what Tending reads and writes about content that goes.
@@ -65,7 +69,8 @@ type ObjectRemover interface {
 	PutBack(ctx context.Context, o ledger.UnwantedObject, content []byte) error
 }
 
-// ReplayStarter starts the workflow of a replay; one that runs is success.
+// ReplayStarter starts the workflow of a replay; one that runs is success. It is
+// decision_refused where another workflow has its ID or it was ended by force.
 type ReplayStarter interface {
 	StartReplay(ctx context.Context, id int64, dryRun bool) error
 }
@@ -108,8 +113,11 @@ func NewTending(c TendConfig, deps TendDeps) (*Tending, error) {
 }
 
 // StartReplays starts the workflows of replays that should run and do not: Temporal
-// was away when they were asked for. And it tells the ledger which emails have ended
-// in replays that came to no proper end themselves. It is idempotent.
+// was away when they were asked for. A replay whose workflow cannot be started, because
+// another one has its ID or it was ended by force, fails in the ledger: it would seem
+// to run for ever, and keep the recovery of its cause from beginning again. And it tells
+// the ledger which emails have ended in replays that came to no proper end themselves.
+// It is idempotent.
 func (s *Tending) StartReplays(ctx context.Context, _ contract.TendInput) (out contract.TendResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 	defer beat(ctx, 0)()
@@ -118,13 +126,32 @@ func (s *Tending) StartReplays(ctx context.Context, _ contract.TendInput) (out c
 	if err != nil {
 		return out, fmt.Errorf("list idle replays: %w", err)
 	}
+	var failures []error
 	for _, r := range rows {
-		if err := s.deps.Replays.StartReplay(ctx, r.ID, r.DryRun); err != nil {
+		err := s.deps.Replays.StartReplay(ctx, r.ID, r.DryRun)
+		switch {
+		case err == nil:
+			out.Started++
+		case fault.Is(err, fault.DecisionRefused):
+			failures = append(failures, s.failReplay(ctx, r.ID, err))
+		default:
 			return out, fmt.Errorf("start replay: %w", err)
 		}
-		out.Started++
 	}
-	return out, s.tellEnds(ctx)
+	return out, errors.Join(append(failures, s.tellEnds(ctx))...)
+}
+
+// failReplay ends a replay in the ledger whose workflow cannot be started. One that has
+// ended meanwhile stays as it is.
+func (s *Tending) failReplay(ctx context.Context, id int64, cause error) error {
+	_, err := s.deps.Ledger.ControlReplay(ctx, contract.ReplayControlInput{ID: id, State: contract.ReplayFailed})
+	if err != nil && !fault.Is(err, fault.DecisionRefused) {
+		return fmt.Errorf("end replay %d: %w", id, err)
+	}
+	if activity.IsActivity(ctx) {
+		activity.GetLogger(ctx).Error("replay failed: its workflow cannot be started", "replay", id, "error", cause)
+	}
+	return nil
 }
 
 // BringBack lets emails go that are held because something was away, once it is

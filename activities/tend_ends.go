@@ -71,7 +71,7 @@ func (s *Tending) outcome(ctx context.Context, u ledger.UntoldEnd) (result ledge
 		return result, false, nil
 	}
 	course, err := s.deps.Courses.Course(ctx, u.WorkflowID)
-	if err != nil || course == (Course{}) { // Temporal, which knew it, could have forgotten its answer
+	if err != nil || course == (Course{}) || course.Foreign { // Temporal, which knew it, could have forgotten its answer
 		return result, false, err
 	}
 	return passedOver(ledger.ItemRefused, "the replay was over before its workflow took the decision"), true, nil

@@ -2,22 +2,20 @@ package ingress
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
-	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
 
 	"mailroom/ingress/failpoint"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
+	"mailroom/shared/temporal"
 )
 
 // Bounds of carrying. Each event is a workflow start of its own while somebody
@@ -45,18 +43,17 @@ type Sealer interface {
 }
 
 // WorkflowReader looks at a workflow that is there already; a client.Client is one.
-type WorkflowReader interface {
-	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
-}
+type WorkflowReader interface{ temporal.Describer }
 
 // temporalCarrier starts the workflow of an event with the event itself in its
 // input, while the database is away. Temporal's acknowledgement makes it durable;
 // the workflow writes the row before it does anything else.
 //
-// Dedup is the workflow ID's. A workflow that is there already for the same body,
-// as its memo tells, makes the event a repeat. For another body, or where nobody
-// can tell, the event gets the workflow of a conflicting one: that finds out from
-// the ledger whether it is one, and has nothing to do if it is not.
+// Dedup is the workflow ID's. A workflow of an email that is there already for the same
+// body, as its memo tells, makes the event a repeat. For another body, another kind of
+// workflow, or where nobody can tell, the event gets the workflow of a conflicting one:
+// that finds out from the ledger whether it is one, and has nothing to do if it is not.
+// Where that ID is taken by anything but the workflow of this body, nothing is accepted.
 type temporalCarrier struct {
 	workflows Workflows
 	reader    WorkflowReader
@@ -69,15 +66,11 @@ type temporalCarrier struct {
 }
 
 func newTemporalCarrier(deps Deps, m *metrics) *temporalCarrier {
-	c := &temporalCarrier{
-		workflows: deps.Workflows, reader: deps.Reader, memos: deps.Memos, sealer: deps.Sealer, metrics: m, logger: deps.Logger,
+	return &temporalCarrier{
+		workflows: deps.Workflows, reader: deps.Reader, memos: deps.memos(), sealer: deps.Sealer, metrics: m, logger: deps.Logger,
 		breaker: newBreaker("temporal_carry", carryFailures, carryPause, deps.Logger),
 		places:  make(slots, carriedAtOnce),
 	}
-	if c.memos == nil {
-		c.memos = converter.GetDefaultDataConverter()
-	}
-	return c
 }
 
 // carry implements carrier. On an error nothing is known of the event.
@@ -114,17 +107,33 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 		done(err)
 	}()
 	accepted, err := c.start(ctx, row)
-	if errors.Is(err, errEnded) { // Temporal is well
+	if named, sentence := c.blame(err); named != "" { // Temporal is well: the event alone cannot be carried
+		c.logger.Error(named, slog.String("event_id", row.EventID), slog.String("correlation_id", row.CorrelationID),
+			slog.String("tenant", row.Tenant), slog.String("source", row.Source), slog.Any("error", err))
+		refused := fault.Wrap(fault.TemporalUnavailable, sentence, err)
 		err = nil
-		c.logger.Error("workflow.ended_early", slog.String("event_id", row.EventID),
-			slog.String("correlation_id", row.CorrelationID), slog.String("tenant", row.Tenant), slog.String("source", row.Source))
-		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "the event's workflow was ended and must be reset", errEnded)
+		return postgres.Accepted{}, refused
 	}
 	if err != nil {
 		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not take the event", err)
 	}
 	c.metrics.carried.WithLabelValues(row.Source, string(accepted.Outcome)).Inc()
 	return accepted, nil
+}
+
+// blame names what keeps one event from being carried while Temporal is well, and says
+// it to the sender, who comes again; empty for other errors.
+func (c *temporalCarrier) blame(err error) (name, sentence string) {
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case errors.Is(err, errEnded):
+		return "workflow.ended_early", "the event's workflow was ended and must be reset"
+	case errors.Is(err, errOccupied):
+		return "workflow.occupied", "another workflow has the event's workflow ID"
+	case errors.As(err, &invalid):
+		return "workflow.refused", "Temporal refuses to start the event's workflow"
+	}
+	return "", ""
 }
 
 // allow asks the breaker. After an outage it lets one event try; the others hear of
@@ -169,16 +178,21 @@ func (c *temporalCarrier) start(ctx context.Context, row postgres.Acceptance) (p
 	if err != nil || !taken {
 		return accepted(input, postgres.Inserted), err
 	}
-	same, err := c.sameBody(ctx, row)
+	same, err := c.sameBody(ctx, row.WorkflowID, row.BodySHA256)
 	if err != nil || same {
 		return accepted(input, postgres.Duplicate), err
 	}
+
 	input.Email.WorkflowID = contract.ConflictWorkflowID(row.Source, row.EventID, row.BodySHA256)
 	taken, err = c.execute(ctx, input)
-	if taken {
-		return accepted(input, postgres.Duplicate), err
+	if err != nil || !taken {
+		return accepted(input, postgres.Conflict), err
 	}
-	return accepted(input, postgres.Conflict), err
+	same, err = c.sameBody(ctx, input.Email.WorkflowID, row.BodySHA256)
+	if err == nil && !same {
+		err = fmt.Errorf("workflow %s: %w", input.Email.WorkflowID, errOccupied)
+	}
+	return accepted(input, postgres.Duplicate), err
 }
 
 // execute starts one workflow; taken says that its ID is or was in use.
@@ -199,31 +213,18 @@ func (c *temporalCarrier) execute(ctx context.Context, input contract.InboundEma
 // own: nobody can say whether it did anything, and nothing may be answered for it.
 var errEnded = errors.New("the workflow of the event has not come to its own end")
 
-// sameBody reports whether the workflow that has the event's ID came with the same
-// body. One that was ended by force is errEnded.
-func (c *temporalCarrier) sameBody(ctx context.Context, row postgres.Acceptance) (bool, error) {
-	got, err := c.reader.DescribeWorkflowExecution(ctx, row.WorkflowID, "")
-	var gone *serviceerror.NotFound
-	if errors.As(err, &gone) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("describe workflow: %w", err)
-	}
-	switch got.GetWorkflowExecutionInfo().GetStatus() {
-	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
-		enums.WORKFLOW_EXECUTION_STATUS_FAILED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+// sameBody reports whether a workflow ID is that of an email's workflow that came with
+// this body. One of an email that was ended by force is errEnded; one that Temporal does
+// not know any more is none.
+func (c *temporalCarrier) sameBody(ctx context.Context, workflowID string, bodySHA256 [32]byte) (bool, error) {
+	o, found, err := temporal.Look(ctx, c.reader, c.memos, workflowID)
+	switch {
+	case err != nil || !found:
+		return false, err
+	case o.IsEmail() && o.Forced():
 		return false, errEnded
 	}
-	field, ok := got.GetWorkflowExecutionInfo().GetMemo().GetFields()[contract.MemoBodySHA256]
-	if !ok {
-		return false, nil
-	}
-	var sum string
-	if err := c.memos.FromPayload(field, &sum); err != nil {
-		return false, nil //nolint:nilerr // a memo that cannot be read tells nothing
-	}
-	return sum == hex.EncodeToString(row.BodySHA256[:]), nil
+	return o.CameWith(bodySHA256), nil
 }
 
 func accepted(input contract.InboundEmailInput, outcome postgres.Outcome) postgres.Accepted {

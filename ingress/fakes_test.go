@@ -97,6 +97,27 @@ type fakeWorkflows struct {
 	answer  func(ctx context.Context, id string) error
 	started chan string
 	ended   bool // every workflow was terminated
+	// occupants have IDs without having been started here; lost fails each look.
+	occupants map[string]*workflowpb.WorkflowExecutionInfo
+	lost      error
+}
+
+// occupy lets a workflow have an ID that nobody here has started: of this type, for a
+// body where it is not empty.
+func (w *fakeWorkflows) occupy(t *testing.T, id, workflowType, body string, status enums.WorkflowExecutionStatus) {
+	t.Helper()
+	info := &workflowpb.WorkflowExecutionInfo{Type: &commonpb.WorkflowType{Name: workflowType}, Status: status}
+	if body != "" {
+		payload, err := testMemos.ToPayload(sumOf([]byte(body)))
+		require.NoError(t, err)
+		info.Memo = &commonpb.Memo{Fields: map[string]*commonpb.Payload{contract.MemoBodySHA256: payload}}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.occupants == nil {
+		w.occupants = map[string]*workflowpb.WorkflowExecutionInfo{}
+	}
+	w.occupants[id] = info
 }
 
 func (w *fakeWorkflows) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
@@ -110,6 +131,7 @@ func (w *fakeWorkflows) ExecuteWorkflow(ctx context.Context, o client.StartWorkf
 	w.now++
 	w.most = max(w.most, w.now)
 	answer, started := w.answer, w.started
+	_, occupied := w.occupants[o.ID]
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
@@ -118,6 +140,9 @@ func (w *fakeWorkflows) ExecuteWorkflow(ctx context.Context, o client.StartWorkf
 	}()
 	if started != nil {
 		started <- o.ID
+	}
+	if occupied {
+		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("it is there", "request", "run")
 	}
 	if answer != nil {
 		return nil, answer(ctx, o.ID)
@@ -138,6 +163,12 @@ var testMemos = func() converter.DataConverter {
 func (w *fakeWorkflows) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.lost != nil {
+		return nil, w.lost
+	}
+	if info, ok := w.occupants[id]; ok {
+		return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: info}, nil
+	}
 	for _, o := range w.starts {
 		if o.ID != id {
 			continue
@@ -150,7 +181,10 @@ func (w *fakeWorkflows) DescribeWorkflowExecution(_ context.Context, id, _ strin
 			}
 			fields[name] = payload
 		}
-		info := &workflowpb.WorkflowExecutionInfo{Memo: &commonpb.Memo{Fields: fields}}
+		info := &workflowpb.WorkflowExecutionInfo{
+			Memo: &commonpb.Memo{Fields: fields}, Type: &commonpb.WorkflowType{Name: contract.InboundEmailWorkflow},
+			Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING,
+		}
 		if w.ended {
 			info.Status = enums.WORKFLOW_EXECUTION_STATUS_TERMINATED
 		}

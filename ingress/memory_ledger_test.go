@@ -40,6 +40,7 @@ type memoryRow struct {
 	until   time.Time // of the claim
 	started bool
 	marks   int
+	refusal *postgres.Refusal // the last one
 }
 
 func (l *memoryLedger) Accept(ctx context.Context, batch []postgres.Acceptance, lease time.Duration) ([]postgres.Accepted, error) {
@@ -98,9 +99,11 @@ func (l *memoryLedger) ClaimWaiting(_ context.Context, limit int, lease time.Dur
 	var out []postgres.Waiting
 	l.tallied.claims++
 	for _, r := range l.rows {
-		if len(out) < limit && !r.started && time.Now().After(r.until) {
+		if len(out) < limit && !r.started && !r.parked() && time.Now().After(r.until) {
 			r.until = time.Now().Add(lease)
-			out = append(out, r.waiting)
+			waiting := r.waiting
+			waiting.Refused = r.refusal != nil
+			out = append(out, waiting)
 			l.tallied.claimed++
 		}
 	}
@@ -127,6 +130,24 @@ func (l *memoryLedger) ReleaseClaims(_ context.Context, ids []int64, after time.
 	for _, id := range ids {
 		l.rows[id-1].until = time.Now().Add(after)
 	}
+	return nil
+}
+
+// parked reports whether the row waits for a person.
+func (r *memoryRow) parked() bool { return r.refusal != nil && r.refusal.Final }
+
+func (l *memoryLedger) RefuseStart(_ context.Context, r postgres.Refusal) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row := l.rows[r.EmailID-1]
+	row.refusal, row.until = &r, time.Now().Add(r.Rest)
+	return nil
+}
+
+func (l *memoryLedger) ClearRefusal(_ context.Context, id int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows[id-1].refusal = nil
 	return nil
 }
 

@@ -68,7 +68,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	for _, r := range []startResult{startDone, startAlready, startRefused, startFailed} {
+	for _, r := range []startResult{startDone, startAlready, startRefused, startOccupied, startFailed} {
 		m.starts.WithLabelValues(string(r))
 	}
 	return m, nil

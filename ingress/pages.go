@@ -45,7 +45,7 @@ func newRooms(file *config.File, d dependencies, measured desks.Acks, logger *sl
 	if r.whole, err = newDesks(file, d, measured); err != nil {
 		return r, fmt.Errorf("configuration: %w", err)
 	}
-	r.many, err = replays.New(replays.Deps{Ledger: d.reader, Runner: temporal.NewReplays(d.temporal), Logger: logger})
+	r.many, err = replays.New(replays.Deps{Ledger: d.reader, Runner: temporal.NewReplays(d.temporal, temporal.Converter(d.keys)), Logger: logger})
 	return r, err
 }
 

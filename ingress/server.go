@@ -96,6 +96,14 @@ type Deps struct {
 	Now      func() time.Time // nil: time.Now
 }
 
+// memos returns what reads the memos of workflows.
+func (d Deps) memos() converter.DataConverter {
+	if d.Memos == nil {
+		return converter.GetDefaultDataConverter()
+	}
+	return d.Memos
+}
+
 func (d Deps) validate() error {
 	var missing []error
 	for name, absent := range map[string]bool{
@@ -179,7 +187,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		uploads:      make(chan struct{}, maxUploads), now: now,
 		chunkTime: chunkTime,
 	}
-	s.starter = newStarter(cfg.Ingress.Starts, deps.Inbox, deps.Workflows, m, deps.Logger, now)
+	s.starter = newStarter(cfg.Ingress.Starts, deps.Inbox, deps.Workflows, deps.Reader, deps.memos(), m, deps.Logger, now)
 	s.health.starts, s.health.backpressure = s.starter.stats, s.backpressure
 	carrier := newTemporalCarrier(deps, m)
 	s.acceptor = newAcceptor(deps.Ledger, carrier, s.starter, deps.Logger, now)

@@ -23,6 +23,8 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 	began := s.now()
 	mutant.Do(mutant.MarkedFirst, func() { s.marks.add(row.Email.ID) })
 	result, err := s.execute(row)
+	var why *unstartable
+	refused := errors.As(err, &why)
 	took := s.now().Sub(began)
 	s.metrics.starts.WithLabelValues(string(result)).Inc()
 	s.metrics.startSeconds.Observe(took.Seconds())
@@ -31,20 +33,22 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 	if err == nil {
 		s.marks.add(row.Email.ID)
 	}
-	if result == startRefused { // Temporal is well: the row alone is to blame
+	if refused { // Temporal is well: the row alone is to blame
 		s.limiter.release(took, false, s.now())
 		done(nil)
 	} else {
 		s.limiter.release(took, err != nil, s.now())
 		done(err)
 	}
-	switch result {
-	case startRefused:
-		s.logger.Error("workflow.refused", slog.String("event_id", row.Email.EventID),
-			slog.String("correlation_id", row.Email.CorrelationID), slog.String("tenant", row.Email.Tenant),
-			slog.String("source", row.Email.Source), slog.Any("error", err))
-		s.release([]int64{row.Email.ID}, refusedPause)
-	case startFailed:
+	switch {
+	case err == nil:
+		if result == startDone {
+			s.refusedRows.success()
+		}
+		s.cleared(row)
+	case refused:
+		s.refuse(row, result, why)
+	default:
 		s.logger.Debug("workflow.waits", slog.Any("error", err))
 		s.giveBack(row.Email.ID)
 	}
@@ -54,14 +58,15 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 type startResult string
 
 const (
-	startDone    startResult = "started"
-	startAlready startResult = "already_started" // by an earlier try whose answer was lost
-	startRefused startResult = "refused"         // Temporal takes no start that says this
-	startFailed  startResult = "failed"
+	startDone     startResult = "started"
+	startAlready  startResult = "already_started" // by an earlier try whose answer was lost
+	startRefused  startResult = "refused"         // Temporal takes no start that says this
+	startOccupied startResult = "occupied"        // another workflow has the row's workflow ID
+	startFailed   startResult = "failed"
 )
 
-// execute starts the workflow of row. That it runs already, or has run, is success:
-// its id is the event's.
+// execute starts the workflow of row. That it runs already, or has run, is success if
+// it is this row's. The error of a row that cannot be started is an *unstartable.
 func (s *starter) execute(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -76,9 +81,9 @@ func (s *starter) execute(row postgres.Waiting) (startResult, error) {
 		failpoint.Hit(failpoint.AfterStart)
 		return startDone, nil
 	case errors.As(err, &already):
-		return startAlready, nil
+		return s.occupied(row)
 	case errors.As(err, &invalid):
-		return startRefused, err
+		return startRefused, refused(err)
 	}
 	return startFailed, err
 }

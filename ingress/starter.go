@@ -9,6 +9,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"mailroom/shared/config"
 	"mailroom/shared/postgres"
@@ -30,8 +31,6 @@ const (
 	breakerPause    = time.Second
 	failedPause     = 3 * breakerPause
 	failedSpread    = 5 * time.Second
-	// refusedPause is how long a row rests that Temporal refuses for what it says.
-	refusedPause = 30 * time.Second
 )
 
 // Inbox hands out the rows that wait for their start. A claim ends by itself.
@@ -39,6 +38,11 @@ type Inbox interface {
 	ClaimWaiting(ctx context.Context, limit int, lease time.Duration) ([]postgres.Waiting, error)
 	MarkStarted(ctx context.Context, ids []int64) error
 	ReleaseClaims(ctx context.Context, ids []int64, after time.Duration) error
+	// RefuseStart shows that the workflow of a row cannot be started, and keeps the row
+	// from being claimed for a while or, where it is final, until a person retries it.
+	RefuseStart(ctx context.Context, r postgres.Refusal) error
+	// ClearRefusal takes that back.
+	ClearRefusal(ctx context.Context, id int64) error
 	// CountAhead counts the rows that were started lately and that no worker has
 	// stored yet, among the oldest limit rows and ids.
 	CountAhead(ctx context.Context, limit int, ids []int64) (int, error)
@@ -57,12 +61,15 @@ type Workflows interface {
 // No more rows are claimed than can be started before their claims end, at the
 // pace of the moment.
 type starter struct {
-	inbox     Inbox
-	workflows Workflows
-	metrics   *metrics
-	logger    *slog.Logger
-	now       func() time.Time
-	crowded   func() bool // accepting needs the machine
+	inbox       Inbox
+	workflows   Workflows
+	reader      WorkflowReader
+	memos       converter.DataConverter
+	refusedRows *refusedRows
+	metrics     *metrics
+	logger      *slog.Logger
+	now         func() time.Time
+	crowded     func() bool // accepting needs the machine
 
 	lanes   *lanes
 	places  slots // one for each reserved or queued row of the fresh lane
@@ -84,8 +91,11 @@ type starter struct {
 	inFlight  sync.WaitGroup
 }
 
-// newStarter makes a starter; zero bounds are mostStarts and mostAhead.
-func newStarter(bounds config.Starts, inbox Inbox, workflows Workflows, m *metrics, logger *slog.Logger, now func() time.Time) *starter {
+// newStarter makes a starter; zero bounds are mostStarts and mostAhead. reader and memos
+// look at a workflow that has the ID of a row already.
+func newStarter(bounds config.Starts, inbox Inbox, workflows Workflows, reader WorkflowReader, memos converter.DataConverter,
+	m *metrics, logger *slog.Logger, now func() time.Time,
+) *starter {
 	if bounds.InFlight <= 0 {
 		bounds.InFlight = mostStarts
 	}
@@ -94,7 +104,7 @@ func newStarter(bounds config.Starts, inbox Inbox, workflows Workflows, m *metri
 	}
 	recent := newLately()
 	s := &starter{
-		inbox: inbox, workflows: workflows, metrics: m, logger: logger, now: now,
+		inbox: inbox, workflows: workflows, reader: reader, memos: memos, refusedRows: newRefusedRows(), metrics: m, logger: logger, now: now,
 		crowded: func() bool { return false },
 		lanes:   newLanes(), places: make(slots, startQueue), wake: make(chan struct{}, 1),
 		limiter: newLimiter(bounds.InFlight), tempo: newTempo(), lately: recent,

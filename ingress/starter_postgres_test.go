@@ -38,7 +38,7 @@ func openStarter(t testing.TB, inbox Inbox, workflows Workflows) *starter {
 	t.Helper()
 	m, err := newMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
-	return newStarter(config.Starts{Ahead: -1}, inbox, workflows, m, (&lines{}).logger(), time.Now)
+	return newStarter(config.Starts{Ahead: -1}, inbox, workflows, workflows.(WorkflowReader), testMemos, m, (&lines{}).logger(), time.Now)
 }
 
 // TestStartersShareTheInbox: two processes start each row once.

@@ -27,7 +27,7 @@ func newTestStarter(t *testing.T, ledger *memoryLedger, workflows *fakeWorkflows
 	m, err := newMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	log := &lines{}
-	return newStarter(config.Starts{}, ledger, workflows, m, log.logger(), time.Now), log
+	return newStarter(config.Starts{}, ledger, workflows, workflows, testMemos, m, log.logger(), time.Now), log
 }
 
 func fill(ledger *memoryLedger, rows int) {

@@ -77,29 +77,19 @@ func (c courses) Start(ctx context.Context, e *ledger.ReplayEmail, again contrac
 func (c courses) Course(ctx context.Context, workflowID string) (activities.Course, error) {
 	ctx, cancel := context.WithTimeout(ctx, courseTimeout)
 	defer cancel()
-	got, err := c.client.DescribeWorkflowExecution(ctx, workflowID, "")
-	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
+	o, found, err := temporal.Look(ctx, c.client, c.memo, workflowID)
+	switch {
+	case err != nil:
+		return activities.Course{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
+	case !found:
 		return activities.Course{}, nil
+	case !o.IsEmail():
+		return activities.Course{Foreign: true}, nil
 	}
-	if err != nil {
-		return activities.Course{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", fmt.Errorf("describe workflow: %w", err))
-	}
-	info := got.GetWorkflowExecutionInfo()
-	var out activities.Course
-	switch info.GetStatus() {
-	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING:
-		out.Running = true
-	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:
-		out.Ended = true
-	default:
-		out.Forced = true
-	}
-	if field, ok := info.GetMemo().GetFields()[contract.MemoReplay]; ok {
-		var text string
-		if c.memo.FromPayload(field, &text) == nil {
-			out.Replay, _ = strconv.ParseInt(text, 10, 64) // somebody else's memo names no replay
-		}
+
+	out := activities.Course{Running: o.Running(), Ended: o.Completed(), Forced: !o.Running() && !o.Completed()}
+	if text, ok := o.Memo(contract.MemoReplay); ok {
+		out.Replay, _ = strconv.ParseInt(text, 10, 64) // another program's memo names no replay
 	}
 	return out, nil
 }

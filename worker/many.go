@@ -28,7 +28,7 @@ func (p *parts) many(file *config.File, db *postgres.DB, o objects, scan scanner
 		return err
 	}
 	p.tending, err = activities.NewTending(tendConfig(file), activities.TendDeps{
-		Ledger: db, Purge: db, Ends: p.recorder, Objects: o, Courses: reach, Replays: temporal.NewReplays(tc),
+		Ledger: db, Purge: db, Ends: p.recorder, Objects: o, Courses: reach, Replays: temporal.NewReplays(tc, temporal.Converter(keys)),
 		Ready: map[contract.Reason]func(context.Context) error{
 			contract.ScannerUnavailable: scan.Ready,
 			contract.StorageUnavailable: o.store.Ready,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -21,30 +22,35 @@ const (
 	// tendCatchUp is how late one may be started after an outage of Temporal: one of
 	// them is enough.
 	tendCatchUp = 10 * time.Second
+	// oldSchedule is what the schedule was called while its runs had IDs that events
+	// can have.
+	oldSchedule = "mailroom-tend"
 )
 
 // scheduleTending makes the schedule that starts Tend, as soon as Temporal takes it
-// and unless it is there already: whoever paused or changed it in the Web UI is
-// obeyed. It returns when that is done or ctx ends.
+// and unless it is there already: what somebody paused or changed in the Web UI stays
+// so. The one of older programs is removed. It returns when that is done or ctx ends.
 func scheduleTending(ctx context.Context, tc client.Client, logger *slog.Logger) {
 	err := patiently(ctx, logger, "schedule", func(ctx context.Context) (bool, error) {
 		_, err := tc.ScheduleClient().Create(ctx, client.ScheduleOptions{
-			ID:            contract.TendSchedule,
+			ID:            contract.MaintenanceSchedule,
 			Spec:          client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: tendEvery}}},
 			Overlap:       enums.SCHEDULE_OVERLAP_POLICY_SKIP,
 			CatchupWindow: tendCatchUp,
 			Action: &client.ScheduleWorkflowAction{
-				ID: contract.TendSchedule, Workflow: contract.TendWorkflow, Args: []any{contract.TendInput{}},
+				ID: contract.MaintenanceWorkflowID, Workflow: contract.TendWorkflow, Args: []any{contract.TendInput{}},
 				TaskQueue: contract.TaskQueue, WorkflowExecutionTimeout: tendTimeout,
 				StaticSummary: "brings back what was away, removes what has to go",
 			},
 			TriggerImmediately: true,
 		})
-		if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
-			return false, nil
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
 			return true, fmt.Errorf("create schedule: %w", err)
+		}
+		err = tc.ScheduleClient().GetHandle(ctx, oldSchedule).Delete(ctx)
+		var gone *serviceerror.NotFound
+		if err != nil && !errors.As(err, &gone) {
+			return true, fmt.Errorf("delete schedule %s: %w", oldSchedule, err)
 		}
 		return false, nil
 	})

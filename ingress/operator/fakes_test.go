@@ -131,6 +131,10 @@ func (d *fakeDecider) Decide(_ context.Context, workflowID string, decision cont
 	return d.result, d.err
 }
 
+func (d *fakeDecider) DecideRefused(context.Context, int64, int64) (contract.DecisionResult, error) {
+	return d.result, d.err
+}
+
 func (d *fakeDecider) CreateIntent(_ context.Context, in ledger.Intent) (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,11 +8,10 @@ import (
 
 // The workflows that work on many emails. Replay carries one replay or one
 // decision about many; Tend looks after what nobody asks for and is started by
-// the schedule TendSchedule.
+// the schedule MaintenanceSchedule.
 const (
 	ReplayWorkflow = "Replay"
 	TendWorkflow   = "Tend"
-	TendSchedule   = "mailroom-tend"
 )
 
 // Handlers of Replay. Each update has a signal of the same name that does the
@@ -25,14 +24,13 @@ const (
 	QueryProgress = "progress"
 )
 
-// MemoReplay is the memo of an InboundEmail that a replay has started: its number
-// in decimal. It tells who comes again that this email was started already.
+// MemoReplay is the memo of a Replay, and of an InboundEmail that a replay has
+// started: the number of the replay in decimal. It tells a repeat of a start that the
+// first one succeeded.
 const MemoReplay = "replay"
 
-// ReplayWorkflowID is the workflow ID of a replay.
-func ReplayWorkflowID(id int64) string { return ReplayEffect(id) }
-
-// ReplayEffect is what the deliveries of a replay are told apart by.
+// ReplayEffect is what the deliveries of a replay are told apart by in the ledger and
+// in their idempotency keys. It is no workflow ID.
 func ReplayEffect(id int64) string { return "replay-" + strconv.FormatInt(id, 10) }
 
 // EffectKey is the idempotency key of a delivery that must count as another one

@@ -40,6 +40,9 @@ type EmailRow struct {
 	// ApprovalsMissing is how many more people have to approve a held email that
 	// needs more than one.
 	ApprovalsMissing int `json:"approvals_missing"`
+	// StartRefused says that Temporal cannot start the email's workflow, for the reason
+	// in Detail: it is held by the ledger alone, until it is retried or discarded.
+	StartRefused bool `json:"start_refused,omitempty"`
 }
 
 // Email is the key under which the steps know the row.

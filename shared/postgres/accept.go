@@ -58,12 +58,14 @@ type Accepted struct {
 }
 
 // Waiting is an inbox row as a starter needs it. Hold is set for rows that are
-// to be started, not for duplicates.
+// to be started, not for duplicates. Refused says that the ledger shows the row as one
+// whose workflow could not be started.
 type Waiting struct {
 	Email      contract.Email
 	ReceivedAt time.Time
 	BodySHA256 [32]byte
 	Hold       *contract.Hold
+	Refused    bool
 }
 
 // eventKey is what the first row of an event is unique on; bodyKey is what any

@@ -25,7 +25,7 @@ WITH next AS MATERIALIZED (
     RETURNING i.email_id, i.hold_reason, i.hold_detail
 )
 SELECT e.id, e.workflow_id, e.source, e.event_id, e.tenant, e.correlation_id, e.size, e.received_at, e.body_sha256,
-       c.hold_reason, c.hold_detail
+       c.hold_reason, c.hold_detail, e.state = 'retrying' AND e.reason = 'internal'
   FROM claimed c JOIN emails e ON e.id = c.email_id
  ORDER BY e.id`
 
@@ -37,10 +37,11 @@ UPDATE inbox SET started_at = now()
 	releaseClaims = `
 UPDATE inbox SET claimed_until = now() + @after::interval
   FROM (SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
- WHERE email_id = ANY(@ids::bigint[]) AND started_at IS NULL`
+ WHERE email_id = ANY(@ids::bigint[]) AND started_at IS NULL AND claimed_until IS DISTINCT FROM 'infinity'`
 
 	inboxDepth = `
-SELECT count(*), coalesce(clock_timestamp() - min(accepted_at), interval '0') FROM inbox WHERE started_at IS NULL`
+SELECT count(*), coalesce(clock_timestamp() - min(accepted_at), interval '0')
+  FROM inbox i WHERE i.started_at IS NULL AND NOT (` + refusedRow + `)`
 
 	countAhead = `
 SELECT count(*) FROM (
@@ -64,7 +65,7 @@ func (db *DB) ClaimWaiting(ctx context.Context, limit int, lease time.Duration) 
 		var w Waiting
 		var hold contract.Hold
 		err := row.Scan(&w.Email.ID, &w.Email.WorkflowID, &w.Email.Source, &w.Email.EventID, &w.Email.Tenant,
-			&w.Email.CorrelationID, &w.Email.Size, &w.ReceivedAt, &hash, &hold.Reason, &hold.Detail)
+			&w.Email.CorrelationID, &w.Email.Size, &w.ReceivedAt, &hash, &hold.Reason, &hold.Detail, &w.Refused)
 		copy(w.BodySHA256[:], hash)
 		if hold.Reason != "" {
 			w.Hold = &hold
@@ -82,14 +83,15 @@ func (db *DB) MarkStarted(ctx context.Context, ids []int64) error {
 }
 
 // ReleaseClaims gives rows back that could not be started: sweeps may take them
-// once after has passed. Rows that are started or gone stay as they are.
+// once after has passed. Rows that are started, gone or refused for good stay as they are.
 func (db *DB) ReleaseClaims(ctx context.Context, ids []int64, after time.Duration) error {
 	_, err := db.pool.Exec(ctx, releaseClaims, pgx.NamedArgs{"ids": ids, "after": after})
 	return classify("release claims", err)
 }
 
-// InboxDepth counts the rows that nobody has started, claimed ones included, and
-// says how long the oldest has been waiting (0 when there is none).
+// InboxDepth counts the rows that nobody has started, claimed ones included and those
+// not that wait for a person (RefuseStart), and says how long the oldest has been
+// waiting (0 when there is none).
 func (db *DB) InboxDepth(ctx context.Context) (waiting int64, oldest time.Duration, err error) {
 	err = db.pool.QueryRow(ctx, inboxDepth).Scan(&waiting, &oldest)
 	return waiting, max(oldest, 0), classify("measure inbox", err)

@@ -103,13 +103,13 @@ ON CONFLICT (replay_id, email_id) DO NOTHING`
 
 const selectReplayEmail = `
 SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.size, e.received_at,
-       e.body_sha256, e.content_removed_at IS NOT NULL, e.raw_key <> ''
+       e.body_sha256, e.content_removed_at IS NOT NULL, e.raw_key <> '', ` + refusedEmail + `
   FROM emails e`
 
 func scanReplayEmail(row pgx.CollectableRow) (e ledger.ReplayEmail, err error) {
 	var hash []byte
 	err = row.Scan(&e.ID, &e.EventID, &e.WorkflowID, &e.CorrelationID, &e.Source, &e.Tenant, &e.State, &e.Reason, &e.Size,
-		&e.ReceivedAt, &hash, &e.ContentRemoved, &e.Stored)
+		&e.ReceivedAt, &hash, &e.ContentRemoved, &e.Stored, &e.StartRefused)
 	copy(e.BodySHA256[:], hash)
 	return e, err
 }

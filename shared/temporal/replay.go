@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"mailroom/shared/contract"
@@ -23,17 +25,26 @@ const (
 
 // ReplayClient is the part of Temporal's client that Replays needs.
 type ReplayClient interface {
+	Describer
 	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	UpdateWorkflow(ctx context.Context, options client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error)
 }
 
 // Replays starts and controls the workflows of replays. Its errors are faults.
-type Replays struct{ client ReplayClient }
+type Replays struct {
+	client ReplayClient
+	memos  converter.DataConverter
+}
 
-// NewReplays works on a Temporal client, which stays the caller's.
-func NewReplays(c ReplayClient) *Replays { return &Replays{client: c} }
+// NewReplays works on a Temporal client, which stays the caller's. memos is what the
+// client writes memos with.
+func NewReplays(c ReplayClient, memos converter.DataConverter) *Replays {
+	return &Replays{client: c, memos: memos}
+}
 
-// StartReplay starts the workflow of a replay. That it was started already is success.
+// StartReplay starts the workflow of a replay. That it was started already is success
+// where the workflow found is this replay's and was not ended by force; otherwise it
+// is workflow_lost, which no repeat cures.
 func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error {
 	ctx, cancel := context.WithTimeout(ctx, replayStartTimeout)
 	defer cancel()
@@ -45,14 +56,34 @@ func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error 
 		ID: contract.ReplayWorkflowID(id), TaskQueue: contract.TaskQueue,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		Memo:                                     map[string]any{contract.MemoReplay: strconv.FormatInt(id, 10)},
 		StaticSummary:                            summary,
 	}, contract.ReplayWorkflow, contract.ReplayInput{ID: id, DryRun: dryRun})
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
-	if err == nil || errors.As(err, &already) {
+	switch {
+	case err == nil:
 		return nil
+	case errors.As(err, &already):
+		return r.started(ctx, id)
 	}
 	return fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer; the replay is written down and begins when it does",
 		fmt.Errorf("start replay %d: %w", id, err))
+}
+
+// started finds out what has the workflow ID of a replay.
+func (r *Replays) started(ctx context.Context, id int64) error {
+	o, found, err := Look(ctx, r.client, r.memos, contract.ReplayWorkflowID(id))
+	switch number, _ := o.Memo(contract.MemoReplay); {
+	case err != nil:
+		return fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer; the replay is written down and begins when it does", err)
+	case !found:
+		return fault.Newf(fault.TemporalUnavailable, "the workflow of replay %d is gone at this moment; it is started again", id)
+	case o.Type != contract.ReplayWorkflow || number != strconv.FormatInt(id, 10):
+		return fault.Newf(fault.DecisionRefused, "the workflow ID of replay %d is taken by another workflow", id)
+	case o.Forced():
+		return fault.Newf(fault.DecisionRefused, "the workflow of replay %d was ended by force", id)
+	}
+	return nil
 }
 
 // ControlReplay sends one of contract.ReplayPause, ReplayResume, ReplayStop and

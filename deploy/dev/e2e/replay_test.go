@@ -265,7 +265,7 @@ func TestReplayAfterTheCauseIsGone(t *testing.T) {
 // tend asks the schedule for a look now.
 func (w *world) tend() {
 	w.t.Helper()
-	err := w.tc.ScheduleClient().GetHandle(w.t.Context(), contract.TendSchedule).Trigger(w.t.Context(), client.ScheduleTriggerOptions{})
+	err := w.tc.ScheduleClient().GetHandle(w.t.Context(), contract.MaintenanceSchedule).Trigger(w.t.Context(), client.ScheduleTriggerOptions{})
 	require.NoError(w.t, err)
 }
 

@@ -78,6 +78,14 @@ func (c *Console) email(g *gin.Context) error {
 	return c.showEmail(g, http.StatusOK, email, layout{Notice: notices[g.Query("done")]}, "")
 }
 
+// unstartable explains the hold of an email whose workflow cannot be started.
+var unstartable = &reason.Explanation{
+	What:    "It was accepted and is safe, but Temporal cannot start its workflow.",
+	Retry:   "starts its workflow again",
+	Discard: "ends it without its ever having been processed",
+	Next:    "Look at what is said above, mend it in Temporal, then retry.",
+}
+
 // notices is what is said after something was done, by what stands in ?done=.
 var notices = map[string]string{
 	"approve": "Approved. The email goes on from the step that held it.",
@@ -125,7 +133,11 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	}
 	if p.Held && p.May >= access.Operator {
 		p.Choices = choices(p.Explained)
-		p.CanEdit = c.deps.Edits != nil
+		p.CanEdit = c.deps.Edits != nil && !email.StartRefused
+		if email.StartRefused { // there is nothing yet that could be approved
+			p.Choices = slices.DeleteFunc(p.Choices, func(c choice) bool { return c.Action == contract.Approve })
+			p.Explained = unstartable
+		}
 	}
 	p.Waiting = waiting(email)
 	p.Seen = seen(email)

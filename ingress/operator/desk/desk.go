@@ -19,6 +19,10 @@ type Intents interface {
 	CreateIntent(ctx context.Context, in ledger.Intent) (int64, error)
 	// LastDecision gives the newest decision about an email, false for none.
 	LastDecision(ctx context.Context, emailID int64) (ledger.DecisionRow, bool, error)
+	// DecideRefused carries an intent out about an email whose workflow cannot be
+	// started: retry starts it again, discard ends it. It is decision_refused for other
+	// actions, and where the email does not wait for that any more.
+	DecideRefused(ctx context.Context, emailID, intent int64) (contract.DecisionResult, error)
 }
 
 // Decider carries a decision to the workflow of an email and waits for its answer.
@@ -86,7 +90,7 @@ func (d *Desk) Decide(ctx context.Context, who access.Identity, via contract.Via
 	if err != nil {
 		return contract.DecisionResult{}, fmt.Errorf("write down decision: %w", err)
 	}
-	result, err := d.deps.Decider.Decide(ctx, email.WorkflowID, contract.Decision{Intent: id})
+	result, err := d.carryOut(ctx, email, id)
 	if errors.Is(err, temporal.ErrNotOpen) {
 		return result, d.ended(ctx, email, err)
 	}
@@ -98,6 +102,15 @@ func (d *Desk) Decide(ctx context.Context, who access.Identity, via contract.Via
 		slog.String("via", string(via)), slog.Int64("intent", id), slog.String("state", string(result.State)),
 		slog.Int("missing", result.Missing))
 	return result, nil
+}
+
+// carryOut sends an intent to the email's workflow, or to the ledger where there can be
+// no workflow: whatever has its workflow ID is not asked.
+func (d *Desk) carryOut(ctx context.Context, email *ledger.EmailRow, intent int64) (contract.DecisionResult, error) {
+	if email.StartRefused {
+		return d.deps.Intents.DecideRefused(ctx, email.ID, intent)
+	}
+	return d.deps.Decider.Decide(ctx, email.WorkflowID, contract.Decision{Intent: intent})
 }
 
 // Intend writes down one decision for every email of a replay and gives the

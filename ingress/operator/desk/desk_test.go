@@ -30,6 +30,7 @@ type world struct {
 	intents []ledger.Intent
 	edits   []contract.SaveEditInput
 	sent    []contract.Decision
+	refused [][2]int64 // decisions about emails whose workflow cannot be started
 	last    *ledger.DecisionRow
 	result  contract.DecisionResult
 	err     error // of the workflow
@@ -41,6 +42,11 @@ type world struct {
 func (w *world) CreateIntent(_ context.Context, in ledger.Intent) (int64, error) {
 	w.intents = append(w.intents, in)
 	return int64(40 + len(w.intents)), nil
+}
+
+func (w *world) DecideRefused(_ context.Context, emailID, intent int64) (contract.DecisionResult, error) {
+	w.refused = append(w.refused, [2]int64{emailID, intent})
+	return w.result, w.err
 }
 
 func (w *world) LastDecision(context.Context, int64) (ledger.DecisionRow, bool, error) {
@@ -101,6 +107,25 @@ func TestDecide(t *testing.T) {
 		require.NotContains(t, w.logs.String(), row.request.Note)
 		require.Len(t, w.edits, len(w.intents)-1+map[bool]int{true: 1}[row.request.Edit != nil])
 	}
+}
+
+// TestDecideAboutAnEmailWithoutAWorkflow: what has its workflow ID is not its workflow
+// and is not asked.
+func TestDecideAboutAnEmailWithoutAWorkflow(t *testing.T) {
+	t.Parallel()
+	email := held()
+	email.StartRefused = true
+	w := &world{result: contract.DecisionResult{State: contract.Processing}}
+	got, err := w.desk(t).Decide(t.Context(), olga(), contract.ViaConsole, email, desk.Request{Action: contract.Retry, Note: "mended"})
+	require.NoError(t, err)
+	require.Equal(t, contract.Processing, got.State)
+	require.Equal(t, [][2]int64{{7, 41}}, w.refused)
+	require.Empty(t, w.sent)
+
+	otto := access.Identity{Name: "otto", Roles: map[string]access.Role{"other": access.Admin}}
+	_, err = w.desk(t).Decide(t.Context(), otto, contract.ViaConsole, email, desk.Request{Action: contract.Discard, Note: "no"})
+	require.True(t, fault.Is(err, fault.Forbidden), err)
+	require.Len(t, w.refused, 1)
 }
 
 func TestDecideRefuses(t *testing.T) {
