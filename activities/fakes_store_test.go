@@ -26,8 +26,9 @@ type books struct {
 	mu        sync.Mutex
 	body      ledger.Body
 	manifest  *ledger.Manifest
-	manifests int // how often one was saved
-	lost      int // how many saves succeed and answer with an error
+	manifests int                 // how often one was saved
+	earlier   map[string][]string // event ids, and rows as "%x7", by tenant
+	lost      int                 // how many saves succeed and answer with an error
 	away      bool
 
 	deliveries map[string]ledger.Delivery // by destination, and "#" and the effect of a replay's
@@ -46,6 +47,18 @@ func (b *books) Body(context.Context, int64) (ledger.Body, error) {
 		return ledger.Body{}, errAway
 	}
 	return b.body, nil
+}
+
+func (b *books) Carried(_ context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.away {
+		return false, errAway
+	}
+	for _, row := range rows {
+		events = append(events, fmt.Sprintf("%%x%d", row))
+	}
+	return slices.ContainsFunc(b.earlier[e.Tenant], func(id string) bool { return slices.Contains(events, id) }), nil
 }
 
 // SaveManifest removes the inbox row as well: from then on the body is elsewhere.

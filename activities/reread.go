@@ -25,7 +25,10 @@ func (s *Store) reread(ctx context.Context, email contract.Email) (*ledger.Manif
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	event, holds := s.deps.Decoder.Decode(raw, body.Overlay)
+	event, holds, err := s.decode(ctx, email, raw, body.Overlay)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	m := ledger.Manifest{EmailID: email.ID, ReceivedAt: body.ReceivedAt, RawKey: body.Key}
 	var unwritten objects
 	m.Attachments = unwritten.attachments(event.Attachments)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -27,6 +28,8 @@ const (
 	// maxColumn bounds the texts that are kept for lists and rules, the longest
 	// line of RFC 5322 §2.1.1. The whole text is in the message.
 	maxColumn = 998
+	// maxMarks is how many loop marks of one mail are looked up.
+	maxMarks = 32
 	// putsAtOnce is how many objects of one mail are written side by side.
 	putsAtOnce = 4
 
@@ -43,6 +46,9 @@ const (
 // the inbox row in the same transaction; a repeat of it keeps verdicts.
 type StoreLedger interface {
 	Body(ctx context.Context, emailID int64) (ledger.Body, error)
+	// Carried reports whether one of the events or rows is an email that the tenant of e
+	// had before e.
+	Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error)
 	SaveManifest(ctx context.Context, m ledger.Manifest) error
 }
 
@@ -160,7 +166,10 @@ func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body
 	if err != nil {
 		return m, nil, err
 	}
-	event, holds := s.deps.Decoder.Decode(raw, body.Overlay)
+	event, holds, err := s.decode(ctx, email, raw, body.Overlay)
+	if err != nil {
+		return m, nil, err
+	}
 
 	var puts objects
 	if body.Key == "" {
@@ -181,6 +190,52 @@ func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body
 		return m, nil, err
 	}
 	return m, holds, nil
+}
+
+// decode makes a mail of a raw body and says what a person must look at, which
+// includes a mail that has come back.
+func (s *Store) decode(ctx context.Context, email contract.Email, raw []byte, edit *contract.Edit) (*mail.Event, []contract.Hold, error) {
+	event, holds := s.deps.Decoder.Decode(raw, edit)
+	if slices.ContainsFunc(holds, func(h contract.Hold) bool { return h.Reason == contract.LoopDetected }) {
+		return event, holds, nil
+	}
+	back, err := s.comesBack(ctx, email, event.Message.Headers)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look up loop marks: %w", err)
+	}
+	if back {
+		holds = append(holds, contract.Hold{
+			Reason: contract.LoopDetected, Detail: "the mail carries the mark of an email that was here before: it comes back",
+		})
+	}
+	return event, holds, nil
+}
+
+// comesBack reports whether a mail carries the mark of an earlier email of its tenant.
+// Marks are in header fields that any sender may write: one that names nothing of the
+// tenant's, such as that of another Mailroom, says nothing, and one that does holds the
+// mail that carries it and no other.
+func (s *Store) comesBack(ctx context.Context, email contract.Email, headers []mail.Header) (bool, error) {
+	var (
+		events []string
+		rows   []int64
+	)
+	for _, h := range headers {
+		if !strings.EqualFold(h.Name, contract.LoopHeader) || len(events)+len(rows) == maxMarks {
+			continue
+		}
+		event, row, ok := contract.ReadLoopMark(h.Value)
+		switch {
+		case ok && event != "":
+			events = append(events, event)
+		case ok:
+			rows = append(rows, row)
+		}
+	}
+	if len(events)+len(rows) == 0 {
+		return false, nil
+	}
+	return s.deps.Ledger.Carried(ctx, email, events, rows)
 }
 
 // raw gives the body's bytes, which are those that the ingress hashed.

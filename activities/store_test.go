@@ -208,6 +208,61 @@ func TestStoreLongTexts(t *testing.T) {
 	require.Equal(t, 997, len(m.MessageID))
 }
 
+// TestStoreHoldsMailThatComesBack: a destination copies the header that Mailroom sent
+// it into mail of its own. The mark was read and never written, and held any mail that
+// a stranger wrote it into.
+func TestStoreHoldsMailThatComesBack(t *testing.T) {
+	t.Parallel()
+	sent := email(0)
+	back := contract.Hold{
+		Reason: contract.LoopDetected, Detail: "the mail carries the mark of an email that was here before: it comes back",
+	}
+	for name, c := range map[string]struct {
+		headers []mail.Header
+		earlier map[string][]string
+		holds   []contract.Hold
+		want    []contract.Hold
+	}{
+		"what was sent": {
+			headers: []mail.Header{{Name: "x-mailroom-EVENT-id", Value: " " + contract.LoopMark(sent)}},
+			earlier: map[string][]string{sent.Tenant: {sent.EventID}}, want: []contract.Hold{back},
+		},
+		"an id that was encoded": {
+			headers: []mail.Header{{Name: contract.LoopHeader, Value: contract.LoopMark(contract.Email{EventID: "grün =?x?="})}},
+			earlier: map[string][]string{sent.Tenant: {"grün =?x?="}}, want: []contract.Hold{back},
+		},
+		"an id that is too long": {
+			headers: []mail.Header{{Name: contract.LoopHeader, Value: contract.LoopMark(contract.Email{EventID: strings.Repeat("é", 256), ID: 3})}},
+			earlier: map[string][]string{sent.Tenant: {"%x3"}}, want: []contract.Hold{back},
+		},
+		"one of several": {
+			headers: []mail.Header{{Name: contract.LoopHeader, Value: "%"}, {Name: contract.LoopHeader, Value: "x"}, {Name: contract.LoopHeader, Value: "y"}},
+			earlier: map[string][]string{sent.Tenant: {"y"}}, want: []contract.Hold{back},
+		},
+		"an email of nobody": {headers: []mail.Header{{Name: contract.LoopHeader, Value: "evt_guessed"}}},
+		"an email of another tenant": {
+			headers: []mail.Header{{Name: contract.LoopHeader, Value: "theirs"}}, earlier: map[string][]string{"other": {"theirs"}},
+		},
+		"another header": {headers: []mail.Header{{Name: "X-Event-Id", Value: "y"}}, earlier: map[string][]string{sent.Tenant: {"y"}}},
+		"a circle already": {
+			headers: []mail.Header{{Name: contract.LoopHeader, Value: "y"}}, earlier: map[string][]string{sent.Tenant: {"y"}},
+			holds: []contract.Hold{{Reason: contract.LoopDetected, Detail: "101"}}, want: []contract.Hold{{Reason: contract.LoopDetected, Detail: "101"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupStore(t, rawBody, func([]byte) (*mail.Event, []contract.Hold) {
+				return &mail.Event{Message: mail.Message{Headers: c.headers}}, c.holds
+			}, activities.StoreConfig{})
+			b.books.earlier = c.earlier
+			out, err := b.run(t, rawBody)
+			require.NoError(t, err)
+			require.Equal(t, c.want, out.Holds)
+			require.Equal(t, 1, b.books.manifests)
+		})
+	}
+}
+
 func TestStoreSenderFallsBackToFrom(t *testing.T) {
 	t.Parallel()
 	b := setupStore(t, rawBody, func([]byte) (*mail.Event, []contract.Hold) {

@@ -55,6 +55,7 @@ type destination struct {
 type call struct {
 	key           string
 	correlationID string
+	mark          string
 	body          Body
 }
 

@@ -16,6 +16,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"mailroom/shared/config"
+	"mailroom/shared/contract"
 	"mailroom/shared/signing"
 )
 
@@ -115,6 +116,7 @@ func setHeaders(h http.Header, c call) {
 	h.Set("Content-Type", "application/json")
 	h.Set("User-Agent", "mailroom")
 	h.Set("Idempotency-Key", c.key)
+	h.Set(contract.LoopHeader, c.mark)
 	h.Set("Traceparent", traceparent(c.correlationID))
 	if id := headerText(c.correlationID); id != "" {
 		h.Set("X-Correlation-Id", id)

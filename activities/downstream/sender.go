@@ -138,7 +138,7 @@ func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, 
 		return 0, fault.New(fault.ConfigInvalid, "the destination does not serve the tenant of the email")
 	}
 	began := time.Now()
-	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, body: body})
+	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, mark: contract.LoopMark(e), body: body})
 	s.metrics.Attempt(d.Destination, o.result, time.Since(began))
 	to.seen.note(o, time.Now())
 	if o.result == resultGone && o.status != 0 {

@@ -85,6 +85,7 @@ func TestSendSignsAndNames(t *testing.T) {
 		require.Equal(t, signing.TimestampHMAC(secret, header.Get(signing.TimestampHeader), body), header.Get(signing.SignatureHeader))
 		require.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$`, header.Get("Traceparent"))
 		require.Equal(t, "corr-1", header.Get("X-Correlation-Id"))
+		require.Equal(t, "evt%20%C3%BC", header.Get("X-Mailroom-Event-Id"))
 		require.Equal(t, "mailroom", header.Get("User-Agent"))
 		require.Equal(t, "application/json", header.Get("Content-Type"))
 		require.Empty(t, header.Get("Accept-Encoding"))

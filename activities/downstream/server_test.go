@@ -79,7 +79,7 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*config.Destin
 
 // try makes one attempt with a small body.
 func (d *testDestination) try(ctx context.Context) (status int, called bool, err error) {
-	status, err = d.Send(ctx, contract.Email{Tenant: "default", CorrelationID: "corr-1"},
+	status, err = d.Send(ctx, contract.Email{EventID: "evt ü", Tenant: "default", CorrelationID: "corr-1"},
 		ledger.Delivery{Destination: "to", IdempotencyKey: testKey},
 		func(context.Context) ([]byte, error) {
 			called = true

@@ -25,9 +25,6 @@ import (
 // maxReceived is how many hosts a mail may have passed (RFC 5321 §6.3).
 const maxReceived = 100
 
-// loopHeader marks mail that Mailroom has carried before.
-const loopHeader = "X-Mailroom-Event-Id"
-
 // Decoder decodes raw bodies. Its zero value is ready.
 type Decoder struct{}
 
@@ -117,12 +114,9 @@ func judge(e *mail.Event, received int, parsed bool) []contract.Hold {
 	if detail := unfetched(e); detail != "" {
 		holds = append(holds, hold(contract.AttachmentUnfetchable, detail))
 	}
-	switch {
-	case received > maxReceived:
+	if received > maxReceived {
 		holds = append(holds, hold(contract.LoopDetected,
 			fmt.Sprintf("the mail has passed %d hosts, more than %d: it runs in a circle", received, maxReceived)))
-	case carriedBefore(e.Message.Headers):
-		holds = append(holds, hold(contract.LoopDetected, "the mail carries the mark of Mailroom itself: it comes back"))
 	}
 	return holds
 }
@@ -172,15 +166,6 @@ func countReceived(headers []mail.Header) int {
 		}
 	}
 	return n
-}
-
-func carriedBefore(headers []mail.Header) bool {
-	for _, h := range headers {
-		if strings.EqualFold(h.Name, loopHeader) {
-			return true
-		}
-	}
-	return false
 }
 
 func malformed(err error) string {

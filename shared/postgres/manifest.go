@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
@@ -35,6 +36,21 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body,
 	b.SHA256 = [32]byte(hash)
 	b.Overlay, _ = merged(edits)
 	return b, nil
+}
+
+// Carried reports whether one of the events or rows is an email that the tenant of e
+// had before e. It reads one row for each source and event, however many conflicting
+// bodies came under an id.
+func (db *DB) Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
+	const query = `
+SELECT EXISTS (SELECT FROM emails WHERE event_id = ANY (@events) AND conflict_of IS NULL AND tenant = @tenant AND id < @id)
+    OR EXISTS (SELECT FROM emails WHERE id = ANY (@rows) AND tenant = @tenant AND id < @id)`
+
+	var found bool
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{
+		"events": cleanAll(events), "rows": rows, "tenant": e.Tenant, "id": e.ID,
+	}).Scan(&found)
+	return found, classify(fmt.Sprintf("look for earlier emails of email %d", e.ID), err)
 }
 
 // absent turns no rows into not_found.

@@ -32,6 +32,37 @@ func one(t *testing.T, db *postgres.DB) contract.Email {
 	return accept(t, db, event("e", "body"))[0].Row.Email
 }
 
+// TestCarriedKnowsTheTenantsOwn: a mark of another tenant's email, of a later one or of
+// the email itself says nothing.
+func TestCarriedKnowsTheTenantsOwn(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	theirs := event("theirs", "x")
+	theirs.Tenant = "other"
+	first := accept(t, db, event("first", "x"))[0].Row.Email
+	other := accept(t, db, theirs)[0].Row.Email
+	back := accept(t, db, event("back", "x"))[0].Row.Email
+	accept(t, db, event("back", "another body"))
+	later := accept(t, db, event("later", "x"))[0].Row.Email
+	for name, c := range map[string]struct {
+		events []string
+		rows   []int64
+		want   bool
+	}{
+		"an event":          {events: []string{"nothing", "first"}, want: true},
+		"a row":             {rows: []int64{first.ID}, want: true},
+		"of another tenant": {events: []string{"theirs"}, rows: []int64{other.ID}},
+		"itself":            {events: []string{"back"}, rows: []int64{back.ID}},
+		"a later one":       {events: []string{"later"}, rows: []int64{later.ID}},
+		"nothing":           {},
+		"what no id can be": {events: []string{"\x00\xff", ""}, rows: []int64{-1, 1 << 62}},
+	} {
+		got, err := db.Carried(ctx, back, c.events, c.rows)
+		require.NoError(t, err, name)
+		require.Equal(t, c.want, got, name)
+	}
+}
+
 func TestSaveManifest(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()

@@ -175,9 +175,9 @@ var texts = map[contract.Reason]text{
 		next:  "Look into the destination. If it has the email, discard; if not, retry.",
 	},
 	contract.LoopDetected: {
-		what:    "The email seems to go in circles: it has passed too many servers, or Mailroom itself.",
+		what:    "The email seems to go in circles: it has passed too many servers, or carries the mark of an email that was here before.",
 		approve: "lets it go on, one more time round if it is a circle",
-		retry:   "counts again, with the same result",
+		retry:   "looks again, with the same result",
 		next:    "Find out who forwards to whom before you approve.",
 	},
 	contract.Internal: {
