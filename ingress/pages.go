@@ -19,11 +19,19 @@ import (
 
 // newPages makes the console of what the program has opened.
 func newPages(file *config.File, d dependencies, rooms rooms, logger *slog.Logger) (*console.Console, error) {
-	return console.New(console.Config{TemporalUI: file.Operator.TemporalUI}, console.Deps{
+	return console.New(console.Config{TemporalUI: file.Operator.TemporalUI, Warning: scannerWarning(file.Scanner)}, console.Deps{
 		Emails: d.reader, Blobs: d.bodies, Decider: byConsole{rooms.decisions}, Changes: d.reader, Logger: logger,
 		Holdings: figures{rooms.whole}, Figures: figures{rooms.whole}, Timelines: timelines{d.reader}, Destinations: destinations{rooms.whole},
 		Edits: previews{rooms.editor}, Rules: routing{rooms.whole}, Replays: manyEmails{rooms.many}, Chain: auditChain{d.reader},
 	})
+}
+
+// scannerWarning is what every page says while the built-in scanner is configured.
+func scannerWarning(s config.Scanner) string {
+	if !s.BuiltIn {
+		return ""
+	}
+	return "The built-in scanner is configured (scanner: builtin). It knows the EICAR test file and little else: for development only."
 }
 
 // rooms is what both the API and the pages lead to.

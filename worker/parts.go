@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -10,7 +9,6 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"mailroom/activities"
-	"mailroom/activities/clamav"
 	"mailroom/activities/downstream"
 	"mailroom/activities/inspection"
 	"mailroom/shared/config"
@@ -23,24 +21,6 @@ import (
 	"mailroom/shared/seal"
 	"mailroom/workflows"
 )
-
-// scanner is what the two scanners have in common.
-type scanner interface {
-	activities.Scanner
-	Development() bool
-	Ready(ctx context.Context) error
-}
-
-// newScanner gives the clamd client, or the built-in scanner where no clamd is
-// configured; that one says so loudly.
-func newScanner(address string, logger *slog.Logger) (scanner, error) {
-	if address != "" {
-		return clamav.New(clamav.Config{Address: address})
-	}
-	logger.Warn("scanner.development", "detail",
-		"CLAMD_ADDRESS is not set: the built-in scanner knows the EICAR test file and little else, it is for development only")
-	return inspection.NewBuiltIn(inspection.Limits{}, nil)
-}
 
 // parts are the activities of one worker.
 type parts struct {

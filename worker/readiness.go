@@ -55,8 +55,8 @@ func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			answer[f.part], answer["ready"] = "unavailable", false
 		}
 	}
-	if r.scanner.Development() && answer["scanner"] == "ok" {
-		answer["scanner"] = "built-in, development only"
+	if note := r.scanner.Note(); note != "" && answer["scanner"] == "ok" {
+		answer["scanner"] = note
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if answer["ready"] == false {

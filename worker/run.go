@@ -127,10 +127,11 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 	if err != nil {
 		return err
 	}
-	scan, err := newScanner(env.ClamdAddress, logger)
+	scan, err := newScanner(env.ClamdAddress, file.Scanner, logger)
 	if err != nil {
 		return err
 	}
+	c.background(ctx, scan.Watch)
 	p, err := newParts(file, db, objects{store}, scan, logger, reg)
 	if err != nil {
 		return err

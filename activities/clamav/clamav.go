@@ -78,9 +78,6 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Development is false: clamd is a scanner for the world.
-func (*Client) Development() bool { return false }
-
 // Ready asks clamd for a sign of life.
 func (c *Client) Ready(ctx context.Context) error {
 	answer, err := c.ask(ctx, "PING")
@@ -102,6 +99,9 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return printable(answer), nil
 }
 
+// errNoPlace is the end of a wait for one of Config.Parallel scans to end.
+var errNoPlace = errors.New("no free place before the deadline")
+
 // Scan sends r to clamd and gives its verdict; the string names what was found
 // or why clamd did not look. An error is fault.ScannerUnavailable, or r's own
 // when r cannot be read, or the context's when it was cancelled: in each case
@@ -113,7 +113,7 @@ func (c *Client) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, e
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return "", "", failed(ctx, errors.New("no free place before the deadline"))
+		return "", "", failed(ctx, errNoPlace)
 	}
 	conn, err := c.dial(ctx)
 	if err != nil {
@@ -164,7 +164,7 @@ func classify(text string, whole bool) (mail.Verdict, string, error) {
 	if name = printable(name); !ok || name == "" {
 		return "", "", errors.New("clamd answered with an error")
 	}
-	for _, prefix := range []string{"Heuristics.Limits.Exceeded", "Heuristics.Encrypted"} {
+	for _, prefix := range []string{limitAlert, "Heuristics.Encrypted"} {
 		if strings.HasPrefix(name, prefix) {
 			return mail.Unscannable, name, nil
 		}

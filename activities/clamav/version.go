@@ -90,3 +90,14 @@ func parseVersion(answer string) (scanner, database string, ok bool) {
 	}
 	return scanner, number + " of " + made, true
 }
+
+// signaturesMade is when the database that an answer to VERSION names was made. clamd
+// says it in the time zone of its machine, which is taken for UTC.
+func signaturesMade(answer string) (time.Time, bool) {
+	parts := strings.Split(answer, "/")
+	if len(parts) != 3 || !strings.HasPrefix(parts[0], "ClamAV ") {
+		return time.Time{}, false
+	}
+	made, err := time.Parse(time.ANSIC, strings.TrimSpace(parts[2]))
+	return made, err == nil
+}

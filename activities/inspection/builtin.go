@@ -38,8 +38,11 @@ func NewBuiltIn(limits Limits, hashes map[string]string) (*BuiltIn, error) {
 	return &BuiltIn{limits: limits, hashes: hashes, eicar: eicar}, nil
 }
 
-// Development is true: this scanner is for development alone.
-func (*BuiltIn) Development() bool { return true }
+// Note says that this scanner is for development alone.
+func (*BuiltIn) Note() string { return "built-in, development only" }
+
+// Watch does nothing: there is nothing that could change.
+func (*BuiltIn) Watch(context.Context) {}
 
 // Ready is always nil.
 func (*BuiltIn) Ready(context.Context) error { return nil }

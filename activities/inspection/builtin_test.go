@@ -19,7 +19,7 @@ func TestBuiltInConforms(t *testing.T) {
 	t.Parallel()
 	s, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
 	require.NoError(t, err)
-	require.True(t, s.Development())
+	require.Equal(t, "built-in, development only", s.Note())
 	scantest.Run(t, s)
 }
 

@@ -234,6 +234,7 @@ encryption: {keys: [{id: k1, ref: "env:MAILROOM_ENCRYPTION_KEY"}]}
 routes:
   - {name: support, when: {recipient: "support@*"}, to: [ticketing]}
   - {name: careful, when: {recipient: "careful@*"}, to: [ticketing], hold: true}
+scanner: {max_signature_age: off}
 operators: [{name: bench, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}]
 `
 

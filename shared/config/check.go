@@ -81,6 +81,7 @@ func (f *File) applyDefaults() {
 	f.Access.ApplyDefaults()
 	f.Holds.applyDefaults()
 	f.Discard.applyDefaults()
+	f.Scanner.applyDefaults()
 	for i, tenants := range f.served() {
 		d := &f.Destinations[i]
 		d.Tenants = tenants

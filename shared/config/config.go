@@ -26,6 +26,7 @@ type File struct {
 	Destinations []Destination `yaml:"destinations"`
 	Routes       []Route       `yaml:"routes"`
 	Attachments  Attachments   `yaml:"attachments"`
+	Scanner      Scanner       `yaml:"scanner"`
 	Operators    []Operator    `yaml:"operators"`
 	Operator     OperatorPages `yaml:"operator"`
 	Retry        Retry         `yaml:"retry"`

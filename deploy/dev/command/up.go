@@ -13,6 +13,7 @@ import (
 
 	"mailroom/deploy/dev/stack"
 	"mailroom/deploy/dev/tour"
+	"mailroom/shared/config"
 )
 
 // defaultConfig is the configuration of development, from the repository's root.
@@ -27,14 +28,19 @@ func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stac
 		return nil, who, err
 	}
 	defer unlock()
-	config, who, err = p.config(config)
+	config, file, err := p.config(config)
 	if err != nil {
 		return nil, who, err
 	}
+	who = tour.OperatorOf(file)
 	if p.composeEnv {
 		console.Say("NOTE: .env sets %s, so it is made for Compose: the local stack leaves it alone", stack.ComposeVariable)
 	}
-	options, err := p.options(ctx, config, console)
+	made, err := p.scannerConfig(config, file, scanningHere(), console)
+	if err != nil {
+		return nil, who, err
+	}
+	options, err := p.options(ctx, made.path, console)
 	if err != nil {
 		return nil, who, err
 	}
@@ -43,6 +49,9 @@ func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stac
 		return nil, who, err
 	}
 	if err := sameConfig(s, config, console); err != nil {
+		return nil, who, err
+	}
+	if err := made.write(); err != nil {
 		return nil, who, err
 	}
 	console.Say("Mailroom's local stack (logs in %s):", p.show(filepath.Join(p.dir, "log")))
@@ -59,8 +68,8 @@ func lock(ctx context.Context, p place, console *stack.Console) (unlock func(), 
 }
 
 // config returns the absolute path of the configuration file, of which every
-// reference resolves, and the operator that it lists.
-func (p place) config(path string) (string, tour.Operator, error) {
+// reference resolves, and what it says.
+func (p place) config(path string) (string, *config.File, error) {
 	switch {
 	case path != "":
 	case p.vars.Get("MAILROOM_CONFIG") != "":
@@ -70,13 +79,13 @@ func (p place) config(path string) (string, tour.Operator, error) {
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return "", tour.Operator{}, fmt.Errorf("find the configuration: %w", err)
+		return "", nil, fmt.Errorf("find the configuration: %w", err)
 	}
 	file, err := checkConfig(path, p.vars.Get)
 	if err != nil {
-		return "", tour.Operator{}, fmt.Errorf("the configuration %s cannot be used: %w", p.show(path), err)
+		return "", nil, fmt.Errorf("the configuration %s cannot be used: %w", p.show(path), err)
 	}
-	return path, tour.OperatorOf(file), nil
+	return path, file, nil
 }
 
 func (p place) options(ctx context.Context, config string, console *stack.Console) (stack.Options, error) {
@@ -93,8 +102,6 @@ func (p place) options(ctx context.Context, config string, console *stack.Consol
 		options.Services = without(options.Services, stack.Postgres)
 	}
 	if stack.FindClamd() == "" {
-		console.Say("WARNING: clamd is not installed. The built-in scanner serves, which knows the EICAR test file and little more: " +
-			"for development alone. For real scans: apt-get install clamav-daemon")
 		options.Services = without(options.Services, stack.Clamd)
 	}
 	return options, nil

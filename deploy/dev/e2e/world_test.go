@@ -55,6 +55,7 @@ type settings struct {
 	Deliver string // budget of a delivery
 	Scan    string
 	MaxSize string
+	Scanner string
 	Secrets string // of the source, as a YAML list
 	Extra   string // more routes, as YAML lines
 	People  string // more operators, as YAML lines
@@ -91,6 +92,7 @@ routes:
 attachments:
   allowed_types: ["image/*", "text/*", application/zip, application/pdf, application/octet-stream]
   max_size: {{.MaxSize}}
+scanner: {{.Scanner}}
 operator: {ui_origins: ["http://127.0.0.1:8233"]}
 operators:
   - {name: ada, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}{{.People}}
@@ -120,7 +122,7 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 	reach(&infra)
 	ports, err := stack.FreePorts()
 	require.NoError(t, err)
-	s := settings{Sink: fmt.Sprintf("http://127.0.0.1:%d", ports.Sink), Deliver: "24h", Scan: "24h", MaxSize: "4MiB", Secrets: `{ref: "env:WEBHOOK_SECRET"}`}
+	s := settings{Sink: fmt.Sprintf("http://127.0.0.1:%d", ports.Sink), Deliver: "24h", Scan: "24h", MaxSize: "4MiB", Scanner: "{max_signature_age: off}", Secrets: `{ref: "env:WEBHOOK_SECRET"}`}
 	if edit != nil {
 		edit(&s)
 	}

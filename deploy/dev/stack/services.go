@@ -103,6 +103,16 @@ func FindClamd() string {
 	return ""
 }
 
+// HasSignatures reports whether freshclam has downloaded any signatures here.
+func HasSignatures() bool {
+	for _, pattern := range []string{"*.cvd", "*.cld"} {
+		if found, _ := filepath.Glob(filepath.Join(systemSignatures, pattern)); len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Stack) clamd() *service {
 	port := s.opt.Ports.Clamd
 	dir := filepath.Join(s.opt.Dir, "clamav")
@@ -130,10 +140,8 @@ func (s *Stack) clamd() *service {
 // the same everywhere and loads at once.
 func (s *Stack) signatures(dir string) (string, error) {
 	if !s.opt.Throwaway {
-		for _, pattern := range []string{"*.cvd", "*.cld"} {
-			if found, _ := filepath.Glob(filepath.Join(systemSignatures, pattern)); len(found) > 0 {
-				return systemSignatures, nil
-			}
+		if HasSignatures() {
+			return systemSignatures, nil
 		}
 		s.opt.Console.Say("  clamd       has no signatures in %s and finds the EICAR test file alone: run freshclam for real ones", systemSignatures)
 	}

@@ -20,6 +20,8 @@ type Config struct {
 	TemporalUI string
 	// Namespace is that of the workflows; empty means default.
 	Namespace string
+	// Warning stands on every page; empty: none.
+	Warning string
 }
 
 // Deps is what the console needs. Emails, Blobs, Decider and Logger are required;

@@ -272,6 +272,19 @@ func TestAreasThatAreNotThere(t *testing.T) {
 	}
 }
 
+// Whoever works here knows that mail is hardly scanned.
+func TestEveryPageWarns(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *Config, _ *Deps) { c.Warning = "The built-in scanner is configured." })
+	b.fakes.replayed, b.fakes.counted = ledger.Filter{Reason: contract.Unroutable}, true
+	for _, path := range everyPage {
+		rec := b.get(t, root, path)
+		require.Contains(t, rec.Body.String(), `role="note">The built-in scanner is configured.</p>`, path)
+		check(t, path, rec.Body.String())
+	}
+	require.NotContains(t, setup(t).get(t, root, "/").Body.String(), `role="note"`)
+}
+
 func TestThousandAttachments(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

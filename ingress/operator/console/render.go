@@ -89,14 +89,15 @@ func (c *Console) parse() (map[string]*template.Template, error) {
 // funcs is what templates may call.
 func (c *Console) funcs() template.FuncMap {
 	return template.FuncMap{
-		"asset": c.assets.url,
-		"show":  show,
-		"lines": showLines,
-		"cut":   cut,
-		"size":  size,
-		"count": count,
-		"words": func(s any) string { return words(fmt.Sprint(s)) },
-		"span":  span,
+		"asset":   c.assets.url,
+		"warning": func() string { return c.cfg.Warning },
+		"show":    show,
+		"lines":   showLines,
+		"cut":     cut,
+		"size":    size,
+		"count":   count,
+		"words":   func(s any) string { return words(fmt.Sprint(s)) },
+		"span":    span,
 		"age": func(t time.Time) string {
 			if t.IsZero() {
 				return "–"

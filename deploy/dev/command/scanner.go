@@ -1,0 +1,142 @@
+package command
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v3"
+
+	"mailroom/deploy/dev/stack"
+	"mailroom/shared/config"
+)
+
+// copiedConfig is the copy of a configuration, in .dev, that says more about the
+// scanner than the file itself.
+const copiedConfig = "mailroom.yaml"
+
+// scanning is what this machine has to scan with.
+type scanning struct {
+	clamd      bool // it is installed
+	signatures bool // it has signatures whose age can be known
+}
+
+func scanningHere() scanning {
+	return scanning{clamd: stack.FindClamd() != "", signatures: stack.HasSignatures()}
+}
+
+// missing returns what a configuration has to say about the scanner of this machine
+// beyond what it says, and the sentence that tells people; nil: nothing. The built-in
+// scanner is chosen for the configuration of development alone.
+func (h scanning) missing(file *config.File, development bool, path string) (say map[string]string, note string, err error) {
+	switch {
+	case h.clamd && h.signatures:
+		return nil, "", nil
+	case h.clamd:
+		return map[string]string{"max_signature_age": "off"}, "", nil
+	case file.Scanner.BuiltIn:
+	case development:
+		say = map[string]string{"builtin": "true"}
+	default:
+		return nil, "", fmt.Errorf("clamd is not installed and %s has no `scanner: builtin`: "+
+			"apt-get install --no-install-recommends clamav-daemon, or write that key, for development alone", path)
+	}
+	return say, "WARNING: clamd is not installed. The built-in scanner serves, which knows the EICAR test file and little more: " +
+		"for development alone. For real scans: apt-get install clamav-daemon", nil
+}
+
+// madeConfig is the configuration that the programs get: a file as it is, or a copy of
+// it in .dev that is yet to be written.
+type madeConfig struct {
+	path string
+	text []byte // of the copy
+}
+
+func (m madeConfig) write() error {
+	if m.text == nil {
+		return nil
+	}
+	if err := os.WriteFile(m.path, m.text, 0o600); err != nil {
+		return fmt.Errorf("copy the configuration: %w", err)
+	}
+	return nil
+}
+
+// scannerConfig returns the file at path, or a copy in which more is said for this
+// machine's scanner. Neither a tracked file nor the caller's own is written to.
+func (p place) scannerConfig(path string, file *config.File, here scanning, console *stack.Console) (madeConfig, error) {
+	made := madeConfig{path: path}
+	say, note, err := here.missing(file, path == filepath.Join(p.root, defaultConfig), p.show(path))
+	if err != nil {
+		return made, err
+	}
+	if note != "" {
+		console.Say("%s", note)
+	}
+	if len(say) == 0 {
+		return made, nil
+	}
+
+	text, err := os.ReadFile(path) //nolint:gosec // the caller's own file
+	if err != nil {
+		return made, fmt.Errorf("read the configuration: %w", err)
+	}
+	changed, err := withScanner(text, say)
+	if err != nil {
+		return made, fmt.Errorf("copy the configuration %s: %w", p.show(path), err)
+	}
+	if changed == nil {
+		return made, nil
+	}
+	head := fmt.Sprintf("# Made from %s by `make dev` or `make up`, which write it anew.\n", p.show(path))
+	return madeConfig{path: filepath.Join(p.dir, copiedConfig), text: append([]byte(head), changed...)}, nil
+}
+
+// withScanner returns a configuration in which scanner says more; what it says already
+// stays. nil: it says all of it.
+func withScanner(text []byte, say map[string]string) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, err //nolint:wrapcheck // says "yaml: line N: …"
+	}
+	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, errors.New("it is no mapping")
+	}
+	scanner := member(doc.Content[0], "scanner", &yaml.Node{Kind: yaml.MappingNode})
+	if scanner.Kind != yaml.MappingNode { // the word builtin, or nothing
+		word := scanner.Value
+		*scanner = yaml.Node{Kind: yaml.MappingNode}
+		if word == "builtin" {
+			member(scanner, word, &yaml.Node{Kind: yaml.ScalarNode, Value: "true"})
+		}
+	}
+	added := false
+	for key, value := range say {
+		before := len(scanner.Content)
+		member(scanner, key, &yaml.Node{Kind: yaml.ScalarNode, Value: value})
+		added = added || len(scanner.Content) > before
+	}
+	if !added {
+		return nil, nil
+	}
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return nil, err //nolint:wrapcheck // says "yaml: …"
+	}
+	return out.Bytes(), nil
+}
+
+// member returns the value under key, which is fallback where there was none.
+func member(mapping *yaml.Node, key string, fallback *yaml.Node) *yaml.Node {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	mapping.Content = append(mapping.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, fallback)
+	return fallback
+}
