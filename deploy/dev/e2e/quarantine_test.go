@@ -43,7 +43,7 @@ func heldEmails() []held {
 	broken["content_base64"] = "!!! not base64"
 	elf := append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 512)...)
 	nested := strings.Builder{}
-	for i := range 30 {
+	for i := range 17 { // one more than is read, and fewer than clamd reads
 		fmt.Fprintf(&nested, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
 	}
 	raw := func(mail string) fields {
@@ -72,6 +72,8 @@ func heldEmails() []held {
 		{reason: "attachment_unfetchable", event: attach(fields{"filename": "a.txt", "content_type": "text/plain", "url": "https://cdn.example/a"}), action: "approve", way: "api", end: "delivered", effects: ticket},
 		{reason: "infected", event: attach(attached("a.com", "text/plain", eicar())), action: "approve", way: "mailctl", end: "delivered", effects: ticket},
 		{reason: "infected", event: with(fields{"text": string(eicar())}), action: "discard", way: "update", end: "discarded", effects: none},
+		// Before the first part: no part has it, the raw mail does.
+		{reason: "infected", event: with(raw("Subject: preamble\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + string(eicar()) + "\r\n--b\r\n\r\nx\r\n--b--\r\n")), action: "discard", way: "api", end: "discarded", effects: none},
 		{reason: "unscannable", event: attach(attached("a.zip", "application/zip", zipped("a.txt", []byte("secret"), true))), action: "discard", way: "signal", end: "discarded", effects: none},
 		{reason: "unroutable", event: func(id string) fields { return shapeA(id, "nobody") }, action: "discard", way: "api", end: "discarded", effects: none},
 		{reason: "recipient_foreign", event: func(id string) fields {
