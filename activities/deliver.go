@@ -72,6 +72,9 @@ func NewDeliver(deps DeliverDeps) (*Deliver, error) {
 // the same key. A replay sends again what has changed since it was delivered, under
 // the key of the first delivery, and skips the rest; see NewEffect.
 //
+// Nothing is sent that was not inspected as it is now, or while a finding of the email
+// is open in the ledger, whatever the workflow believes: that is not_released.
+//
 // Where the destination does not honour the key, the ledger says attempting
 // before the call. An attempt whose end is unknown, found by a repeat or seen
 // here, is ambiguous_effect and stays so until a person asks for another go.
@@ -177,11 +180,15 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 }
 
 // body makes the request out of what the ledger and the object store hold, with
-// the email's edits laid over it, and gives the hash of its content.
+// the email's edits laid over it, and gives the hash of its content. An email that
+// must not leave is not_released.
 func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string) (body, sum []byte, err error) {
 	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read manifest: %w", err)
+	}
+	if err := released(in, manifest); err != nil {
+		return nil, nil, err
 	}
 	message, err := s.deps.Messages.Message(ctx, manifest)
 	if err != nil {

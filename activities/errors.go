@@ -85,6 +85,7 @@ func rows() map[fault.Code]row {
 		fault.DownstreamGone:     {category: quiet, delay: time.Second}, // as a pause
 		fault.AmbiguousEffect:    {category: quiet},
 		fault.ContentLost:        {category: loud},
+		fault.NotReleased:        {category: quiet},
 		fault.ConfigInvalid:      {category: loud},
 	}
 }

@@ -32,6 +32,9 @@ type HoldLedger interface {
 	Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error)
 	// Attend notes that people were told. It does nothing to an email that has gone on.
 	Attend(ctx context.Context, in contract.RemindInput) error
+	// Standing reads how far an email is known to have come.
+	Standing(ctx context.Context, emailID int64) (ledger.Standing, error)
+	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
 }
 
 // HoldsDeps is what Holds needs; all of it is required but Sender, Fast and To.

@@ -24,6 +24,8 @@ type holdWorld struct {
 	sent     []ledger.Delivery
 	bodies   [][]byte
 	err      error
+	standing ledger.Standing
+	manifest *ledger.Manifest
 }
 
 func (w *holdWorld) Plan(in contract.HoldInput) contract.HoldPlan {
@@ -37,6 +39,14 @@ func (w *holdWorld) Intent(context.Context, contract.IntentInput) (contract.Inte
 func (w *holdWorld) Attend(_ context.Context, in contract.RemindInput) error {
 	w.attended = append(w.attended, in)
 	return w.err
+}
+
+func (w *holdWorld) Standing(context.Context, int64) (ledger.Standing, error) {
+	return w.standing, w.err
+}
+
+func (w *holdWorld) Manifest(context.Context, int64) (*ledger.Manifest, error) {
+	return w.manifest, w.err
 }
 
 func (w *holdWorld) Send(ctx context.Context, _ contract.Email, d ledger.Delivery, body func(context.Context) ([]byte, error)) (int, error) {

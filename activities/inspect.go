@@ -141,7 +141,7 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 	if look.used {
 		out.Inspected.Scanner, out.Inspected.Database = s.deps.Scanner.Using(ctx)
 	}
-	out.Inspected.AtUnixMilli = s.deps.Now().UnixMilli()
+	out.Inspected.AtUnixMilli, out.Inspected.Content = s.deps.Now().UnixMilli(), overlay.Judged(manifest)
 	return out, nil
 }
 

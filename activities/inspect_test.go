@@ -120,16 +120,20 @@ func TestInspectTellsWhatItUsed(t *testing.T) {
 	m := newInspected(t)
 	got, err := m.inspect(t)
 	require.NoError(t, err)
-	require.Equal(t, contract.Inspected{AtUnixMilli: at, RawView: contract.RawAbsent}, got.Inspected)
+	content := got.Inspected.Content
+	require.Len(t, content, 64)
+	require.Equal(t, contract.Inspected{AtUnixMilli: at, RawView: contract.RawAbsent, Content: content}, got.Inspected)
 	m.message.Text = "text"
 	got, err = m.inspect(t)
 	require.NoError(t, err)
-	want := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500", AtUnixMilli: at, RawView: contract.RawAbsent}
+	want := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500", AtUnixMilli: at, RawView: contract.RawAbsent, Content: content}
 	require.Equal(t, want, got.Inspected)
 	m = newInspected(t)
 	m.attach([]byte("minutes"))
 	got, err = m.inspect(t)
 	require.NoError(t, err)
+	require.NotEqual(t, content, got.Inspected.Content)
+	want.Content = got.Inspected.Content
 	require.Equal(t, want, got.Inspected)
 }
 

@@ -2,6 +2,8 @@ package activities
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"mailroom/shared/contract"
@@ -121,23 +123,26 @@ func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 	return decidedNow(), err
 }
 
-// start carries an email once more. Where a workflow runs under its ID the email has
+// start carries an email once more. It hands on what was asked for: the run itself asks
+// the ledger where its way begins (Holds.Standing), and the result says so. Where a workflow runs under its ID the email has
 // not quite come to its end, or somebody else was faster.
 func (c *chunk) start(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	from := c.row.FromStep()
 	if !e.Stored || from == "" {
 		from = contract.StepStore
 	}
+	started := startedNow()
+	started.Detail = outlook(from, e)
 	err := c.s.deps.Courses.Start(ctx, e, contract.Replayed{ID: c.row.ID, From: from, NewEffect: c.row.NewEffect})
 	if !fault.Is(err, fault.DecisionRefused) {
-		return startedNow(), err
+		return started, err
 	}
 	course, err := c.s.deps.Courses.Course(ctx, e.WorkflowID)
 	switch {
 	case err != nil:
 		return ledger.ReplayResult{}, err
 	case course.Replay == c.row.ID:
-		return startedNow(), nil
+		return started, nil
 	case course.Foreign:
 		return passedOver(ledger.ItemRefused, foreignSentence), nil
 	case course.Running && e.State.Terminal() && !e.Again:
@@ -164,4 +169,49 @@ func (c *chunk) orphan(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 		return passedOver(ledger.ItemContentRemoved, sentences[ledger.ItemContentRemoved]), nil
 	}
 	return c.start(ctx, e)
+}
+
+// begins returns where an email begins that a replay takes up at the step asked: there,
+// or at the earliest step that is not known to be passed.
+func begins(asked, earliest contract.Step) contract.Step {
+	if asked == "" || asked == contract.StepStore || earliest == "" {
+		return contract.StepStore
+	}
+	return contract.Steps[min(slices.Index(contract.Steps, asked), slices.Index(contract.Steps, earliest))]
+}
+
+// heldAgain lists what holds an email again once it comes to the step that found it.
+func heldAgain(list []contract.Finding) []contract.Reason {
+	var out []contract.Reason
+	for _, f := range list {
+		if f.Restored() && !slices.Contains(out, f.Reason) {
+			out = append(out, f.Reason)
+		}
+	}
+	return out
+}
+
+// outlook says where the way of an email begins if that is not where it was asked to,
+// and what holds it again; empty where neither is so.
+func outlook(asked contract.Step, e *ledger.ReplayEmail) string {
+	var parts []string
+	if from := begins(asked, e.Earliest); from != asked {
+		parts = append(parts, "begins earlier than asked, from "+places[from]+", which is not known to be passed")
+	}
+	if held := heldAgain(e.Open); len(held) > 0 {
+		names := make([]string, len(held))
+		for i, r := range held {
+			names[i] = string(r)
+		}
+		parts = append(parts, "is held again as "+strings.Join(names, ", ")+", which has not been approved")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "it " + strings.Join(parts, "; it ")
+}
+
+// places names the steps that a replay may begin at, for people.
+var places = map[contract.Step]string{
+	contract.StepStore: "the raw mail", contract.StepInspect: "its inspection", contract.StepRoute: "routing",
 }

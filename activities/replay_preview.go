@@ -71,6 +71,7 @@ func (s *Replays) ReplayPreview(ctx context.Context, in contract.ReplayChunkInpu
 func counted(row *ledger.ReplayRow, groups []ledger.ReplayGroup) *ledger.ReplayPreview {
 	p := &ledger.ReplayPreview{
 		ByState: map[string]int64{}, ByReason: map[string]int64{}, Would: map[ledger.ReplayCode]int64{}, Sample: []ledger.ReplaySample{},
+		Begins: map[string]int64{}, HeldAgain: map[string]int64{},
 	}
 	for _, g := range groups {
 		p.Total += g.Count
@@ -78,7 +79,17 @@ func counted(row *ledger.ReplayRow, groups []ledger.ReplayGroup) *ledger.ReplayP
 		if g.Reason != "" {
 			p.ByReason[string(g.Reason)] += g.Count
 		}
-		p.Would[would(row, g.State, g.ContentRemoved)] += g.Count
+		code := would(row, g.State, g.ContentRemoved)
+		p.Would[code] += g.Count
+		if code != ledger.ItemStarted {
+			continue
+		}
+		p.Begins[ledger.ReplayFrom(begins(row.FromStep(), g.Earliest))] += g.Count
+		for _, r := range g.Open {
+			if r.Judged() {
+				p.HeldAgain[string(r)] += g.Count
+			}
+		}
 	}
 	return p
 }
@@ -88,6 +99,9 @@ func (s *Replays) look(ctx context.Context, row *ledger.ReplayRow, e *ledger.Rep
 	one = ledger.ReplaySample{
 		EventID: e.EventID, Source: e.Source, State: e.State, Reason: e.Reason,
 		Would: would(row, e.State, e.ContentRemoved), Changes: []ledger.Change{},
+	}
+	if one.Would == ledger.ItemStarted {
+		one.Begins, one.HeldAgain = ledger.ReplayFrom(begins(row.FromStep(), e.Earliest)), heldAgain(e.Open)
 	}
 	acts := one.Would == ledger.ItemDecided || one.Would == ledger.ItemStarted
 	if row.Action != ledger.ActionReplay || row.FromStep() == "" || !acts || e.ContentRemoved {

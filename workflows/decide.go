@@ -316,6 +316,9 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 			missing = e.approve(r)
 		}
 		if missing > 0 {
+			for _, h := range e.held {
+				e.noteHold(h, contract.FindingOpen, h.approvals)
+			}
 			e.announce(ctx, &r, e.state)
 			return
 		}
@@ -329,14 +332,16 @@ func (e *inboundEmail) carryOut(ctx workflow.Context, r ruling) {
 	e.last = &contract.Decided{
 		Action: r.Action, Actor: r.Actor, Via: r.Via, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Intent: r.Intent,
 	}
+	e.noteRuling(r)
 	if r.editID != 0 {
 		e.edits = append(e.edits, r.editID)
-		e.unwaive(r.From)
+		e.unwaive(ctx, r.From)
+		e.judgeAgain(r.From)
 	}
 	if r.replay != nil {
 		e.in.Replay, e.resend = r.replay, true
 	}
-	e.decided = nil
+	e.decided, e.refusals = nil, 0
 	for _, h := range e.held {
 		h.action, h.from = r.Action, r.From
 		for _, one := range h.holds {

@@ -65,11 +65,14 @@ func (e *inboundEmail) pass(ctx workflow.Context, at contract.Step, l *leg,
 				return ended
 			case ctx.Err() != nil: // another leg took the email back
 				return backed
+			case err != nil && l != nil && e.refusedToLeave(ctx, err):
+				return backed
 			case err != nil:
 				holds = []contract.Hold{{Reason: reasonOf(err, holdReasons), Detail: sentenceOf(err)}}
 			}
 			holds = slices.DeleteFunc(holds, func(h contract.Hold) bool { return e.waived[h.Reason] })
-			if len(holds) == 0 {
+			if holds = e.restored(at, holds); len(holds) == 0 {
+				e.passedAt(at)
 				return passed
 			}
 			h = &held{at: at, name: name, leg: l, holds: holds}
@@ -82,6 +85,7 @@ func (e *inboundEmail) pass(ctx workflow.Context, at contract.Step, l *leg,
 			e.back = h.from
 			return backed
 		case h.action == contract.Approve && e.waive(at, h.holds):
+			e.passedAt(at)
 			return passed
 		}
 		h = nil
@@ -142,6 +146,7 @@ func (e *inboundEmail) hold(ctx workflow.Context, h *held) outcome {
 		}
 		h.since = workflow.Now(ctx)
 		e.held = append(e.held, h)
+		e.noteHold(h, contract.FindingOpen, nil)
 		if h.leg != nil {
 			h.leg.held = h
 		}
@@ -233,13 +238,29 @@ var raisedBy = map[contract.Reason]contract.Step{
 
 // unwaive takes back what people let pass of an email that an edit changes from
 // the step from on: they let pass what they saw.
-func (e *inboundEmail) unwaive(from contract.Step) {
+func (e *inboundEmail) unwaive(ctx workflow.Context, from contract.Step) {
 	for _, r := range contract.Reasons {
 		if at, ok := raisedBy[r]; ok && !earlier(at, from) {
 			delete(e.waived, r)
 		}
 	}
+	parsed := func(r contract.Reason) bool { return e.waived[r] && (e.in.Hold == nil || e.in.Hold.Reason != r) }
+	if from == contract.StepStore && slices.ContainsFunc(parserReasons, parsed) &&
+		workflow.GetVersion(ctx, changeUnwaive, workflow.DefaultVersion, 1) >= 1 {
+		for _, r := range parserReasons {
+			if parsed(r) {
+				delete(e.waived, r)
+			}
+		}
+	}
 }
+
+// changeUnwaive guards that an edit of how the mail is read takes back what people let
+// pass of how it was read before.
+const changeUnwaive = "unwaive-parsed"
+
+// parserReasons are what the store step finds when it reads the mail.
+var parserReasons = []contract.Reason{contract.SchemaInvalid, contract.MIMEMalformed, contract.AttachmentUnfetchable}
 
 // released reports whether a person let content go that inspection had held.
 func (e *inboundEmail) released() bool {

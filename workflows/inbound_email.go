@@ -7,6 +7,7 @@ import (
 
 	"mailroom/activities"
 	"mailroom/shared/contract"
+	"mailroom/shared/fault"
 )
 
 // The activities by reference: the worker registers them under the names of
@@ -74,6 +75,9 @@ type inboundEmail struct {
 	inspected contract.Inspected
 	routed    contract.Routed
 	legs      []*leg
+	findings  findings
+	refusals  int  // how often in a row the ledger said that it must not leave
+	reopened  bool // it had come to an end, and is carried once more
 
 	ledger ledgerQueue
 }
@@ -122,6 +126,9 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 
 // run is the way of one email.
 func (e *inboundEmail) run(ctx workflow.Context) (contract.InboundEmailResult, error) {
+	if e.reopened && workflow.GetVersion(ctx, changeReview, workflow.DefaultVersion, 1) >= 1 {
+		e.from = e.review(ctx, e.from)
+	}
 	if e.enrolled(ctx) && e.walk(ctx) == anew {
 		return contract.InboundEmailResult{}, e.renew(ctx)
 	}
@@ -162,6 +169,7 @@ func (e *inboundEmail) reopen(ctx workflow.Context) {
 	if e.from == contract.StepDeliver { // where to has to be found out first
 		e.from = contract.StepRoute
 	}
+	e.reopened = true
 	e.announce(ctx, nil, "")
 }
 
@@ -172,10 +180,8 @@ func (e *inboundEmail) store(ctx workflow.Context) ([]contract.Hold, error) {
 		return nil, err
 	}
 	e.budgets = out.Budgets
-	if e.in.Hold != nil { // known at the door, held once its content can be looked at
-		return append([]contract.Hold{*e.in.Hold}, out.Holds...), nil
-	}
-	return out.Holds, nil
+	// What the ingress found holds it once its content can be looked at.
+	return append(e.ingressHolds(), out.Holds...), nil
 }
 
 // inspect gets a verdict on every attachment.
@@ -183,6 +189,7 @@ func (e *inboundEmail) inspect(ctx workflow.Context) ([]contract.Hold, error) {
 	out, err := step(ctx, e, "inspect", inspectOptions.within(e.budgets.ScanSeconds), inspect.Inspect,
 		contract.InspectInput{Email: e.in.Email})
 	if err == nil {
+		e.keepsWhatWasSeen(out)
 		e.inspected = out.Inspected
 	}
 	return out.Holds, err
@@ -234,6 +241,7 @@ func (e *inboundEmail) keepLegs(before []*leg) {
 // deliver sends the mail to every destination that does not have it, side by side.
 // It returns when every leg is done, or none goes on.
 func (e *inboundEmail) deliver(ctx workflow.Context) outcome {
+	e.tellFindings(ctx)
 	var open []*leg
 	for _, l := range e.legs {
 		if !l.done {
@@ -276,6 +284,7 @@ func (e *inboundEmail) send(ctx workflow.Context, l *leg) error {
 		Destination: l.destination,
 		Again:       l.again,
 		Released:    e.released(),
+		Inspected:   e.inspected.Content,
 	}
 	if r := e.in.Replay; r != nil {
 		first.Replay, first.NewEffect = r.ID, r.NewEffect
@@ -284,7 +293,7 @@ func (e *inboundEmail) send(ctx workflow.Context, l *leg) error {
 	later.Again = false // a person asked for one more attempt, not for as many as it takes
 	out, err := stepThen(ctx, e, "deliver to "+l.destination, l.options, deliver.Deliver, first, later)
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && codeOf(err) != fault.NotReleased {
 			l.again = true // whoever lets the leg go on asks for another attempt
 		}
 		return err

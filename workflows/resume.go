@@ -58,7 +58,7 @@ func (e *inboundEmail) renew(ctx workflow.Context) error {
 	r := &contract.Resumed{
 		Step: e.held[0].at, Routes: e.routes, Budgets: e.budgets, Decisions: e.decisions, Reviewed: e.decided,
 		Last: e.last, Sequence: e.ledger.sequence, Trouble: e.trouble, Resend: e.resend,
-		Inspected: e.inspected, Routed: e.routed,
+		Inspected: e.inspected, Routed: e.routed, Findings: e.findings.all(), Pending: e.findings.pending,
 	}
 	for _, reason := range contract.Reasons {
 		if e.waived[reason] {
@@ -88,7 +88,10 @@ func (e *inboundEmail) renew(ctx workflow.Context) error {
 func (e *inboundEmail) takeUp(r *contract.Resumed) {
 	e.from, e.routes, e.budgets, e.decisions, e.decided = r.Step, r.Routes, r.Budgets, r.Decisions, r.Reviewed
 	e.last, e.ledger.sequence, e.trouble, e.resend = r.Last, r.Sequence, r.Trouble, r.Resend
-	e.inspected, e.routed = r.Inspected, r.Routed
+	e.inspected, e.routed, e.findings.pending = r.Inspected, r.Routed, r.Pending
+	for _, f := range r.Findings {
+		e.findings.list = append(e.findings.list, finding{Finding: f, told: true})
+	}
 	for _, reason := range r.Waived {
 		e.waived[reason] = true
 	}

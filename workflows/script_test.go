@@ -30,6 +30,8 @@ type script struct {
 	apply   func(n int) error
 	notify  func(n int) error
 
+	standing func() (contract.StandingResult, error)
+
 	calls *calls
 }
 
@@ -191,6 +193,16 @@ func (s *script) Intent(_ context.Context, in contract.IntentInput) (contract.In
 		out.Taken = out.Taken || r.Decision != nil && r.Decision.Intent == in.Intent
 	}
 	return out, nil
+}
+
+// Standing gives what the ledger would have of what was recorded; where nothing was,
+// that every step is passed.
+func (s *script) Standing(context.Context, contract.StandingInput) (contract.StandingResult, error) {
+	s.calls.next("Standing")
+	if s.standing != nil {
+		return s.standing()
+	}
+	return contract.StandingResult{From: contract.StepRoute, Inspected: contract.Inspected{AtUnixMilli: 1, Content: "c"}, Content: "c"}, nil
 }
 
 func (s *script) Remind(_ context.Context, in contract.RemindInput) error {

@@ -96,6 +96,7 @@ func (e *inboundEmail) record(ctx workflow.Context, by *ruling, before contract.
 		Routes:              e.routes,
 		Inspected:           e.inspected,
 		Routed:              e.routed,
+		Findings:            e.findings.untold(),
 	}
 	if e.state == contract.Quarantined {
 		in.Missing = e.missing()

@@ -173,6 +173,15 @@ var holdReasons = map[fault.Code]contract.Reason{
 	fault.Overloaded:            contract.DownstreamExhausted,
 }
 
+// codeOf returns the code of the failure of a step.
+func codeOf(err error) fault.Code {
+	var failure *stepError
+	if errors.As(err, &failure) {
+		return failure.code
+	}
+	return fault.Internal
+}
+
 // reasonOf looks the code of a failure up; a code without a row is internal.
 func reasonOf(err error, table map[fault.Code]contract.Reason) contract.Reason {
 	var failure *stepError

@@ -92,7 +92,7 @@ var table = []row{
 	{of(fault.Internal), [columns]int{500, 500, 500, 500, 500, 500, 500}},
 
 	// Not met at the door; should one come up, the provider sends again:
-	{of(fault.DownstreamRejected, fault.DownstreamGone, fault.AmbiguousEffect, fault.ContentLost, fault.ConfigInvalid),
+	{of(fault.DownstreamRejected, fault.DownstreamGone, fault.AmbiguousEffect, fault.ContentLost, fault.NotReleased, fault.ConfigInvalid),
 		[columns]int{500, 500, 500, 500, 500, 500, 500}},
 }
 

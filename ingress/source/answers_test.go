@@ -46,7 +46,7 @@ func TestAnswers(t *testing.T) {
 			fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable, fault.DownstreamUnavailable, fault.BreakerOpen, fault.DestinationPaused)},
 		"internal": {"500 500 500 500 500 500 500", of(fault.Internal)},
 		"never met": {"500 500 500 500 500 500 500", of(
-			fault.DownstreamRejected, fault.DownstreamGone, fault.AmbiguousEffect, fault.ContentLost, fault.ConfigInvalid)},
+			fault.DownstreamRejected, fault.DownstreamGone, fault.AmbiguousEffect, fault.ContentLost, fault.NotReleased, fault.ConfigInvalid)},
 	} {
 		for _, code := range c.codes {
 			require.False(t, seen[code], "%s has two rows", code)

@@ -318,6 +318,9 @@ type DeliverInput struct {
 	// before is sent again only where its content has changed, or with NewEffect.
 	Replay    int64 `json:"replay,omitempty"`
 	NewEffect bool  `json:"new_effect,omitempty"`
+	// Inspected is Inspected.Content of the inspection that the workflow knows of.
+	// Deliver sends nothing but exactly that.
+	Inspected string `json:"inspected,omitempty"`
 }
 
 // NotFast is the type of the error with which a fast attempt answers that it has
@@ -363,4 +366,6 @@ type RecordInput struct {
 	Verified bool `json:"verified,omitempty"`
 	// Missing is how many more people have to approve before a held email goes on.
 	Missing int `json:"missing,omitempty"`
+	// Findings are those of the steps that have changed since the record before.
+	Findings []Finding `json:"findings,omitempty"`
 }

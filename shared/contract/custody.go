@@ -17,6 +17,9 @@ type Inspected struct {
 	AtUnixMilli int64  `json:"at_unix_milli,omitempty"`
 	// RawView is what came of the raw mail; empty: from before it was scanned.
 	RawView RawView `json:"raw_view,omitempty"`
+	// Content is the hex SHA-256 of what the inspection looked at (overlay.Judged). A
+	// delivery of anything else is refused. Empty: not known, of an older release.
+	Content string `json:"content,omitempty"`
 }
 
 // RawView says what came of scanning the raw mail as a whole, beside each of its

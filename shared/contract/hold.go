@@ -126,6 +126,10 @@ type Resumed struct {
 	Resend bool `json:"resend,omitempty"`
 	// Trouble says why the last signal was not carried out, for people to read.
 	Trouble string `json:"trouble,omitempty"`
+	// Findings are those of the steps so far, and Pending those that an earlier run
+	// left open and whose step has not been run yet.
+	Findings []Finding `json:"findings,omitempty"`
+	Pending  []Finding `json:"pending,omitempty"`
 }
 
 // ResumedHold is one step, or one leg, that waits for a person.

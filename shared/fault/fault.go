@@ -66,6 +66,7 @@ const (
 	DownstreamGone     Code = "downstream_gone"
 	AmbiguousEffect    Code = "ambiguous_effect"
 	ContentLost        Code = "content_lost"
+	NotReleased        Code = "not_released" // the ledger says that the email must not leave yet
 	ConfigInvalid      Code = "config_invalid"
 )
 
@@ -78,7 +79,8 @@ var Codes = []Code{
 	CredentialsMissing, CredentialsInvalid, AddressRefused, SourceDisabled, TLSRequired, Throttled, RateLimited, InboxFull,
 	Unauthorized, Forbidden, RequestInvalid, DecisionRefused,
 	Overloaded, StorageUnavailable, TemporalUnavailable, ScannerUnavailable, DownstreamUnavailable,
-	BreakerOpen, DestinationPaused, Internal, DownstreamRejected, DownstreamGone, AmbiguousEffect, ContentLost, ConfigInvalid,
+	BreakerOpen, DestinationPaused, Internal, DownstreamRejected, DownstreamGone, AmbiguousEffect, ContentLost, NotReleased,
+	ConfigInvalid,
 }
 
 // temporary are the codes that time may cure.

@@ -52,6 +52,9 @@ type Manifest struct {
 	// It is read, never written, and so is Edited.
 	Overlay *contract.Edit
 	Edited  Edited
+	// Open are the findings that keep the email from leaving; nil: none. They are
+	// read, never written.
+	Open []contract.Finding
 }
 
 // DeliveryState is where one delivery is.

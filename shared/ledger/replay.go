@@ -94,9 +94,10 @@ func (r *ReplayRow) FromStep() contract.Step {
 
 // Where a replay takes emails up, in words for people.
 const (
-	FromHeld  = "held"
-	FromRoute = "route"
-	FromRaw   = "raw"
+	FromHeld    = "held"
+	FromRoute   = "route"
+	FromInspect = "inspect" // is never asked for: where an email that was not inspected begins
+	FromRaw     = "raw"
 )
 
 // ReplayFrom names a step in those words.
@@ -104,6 +105,8 @@ func ReplayFrom(s contract.Step) string {
 	switch s {
 	case contract.StepStore:
 		return FromRaw
+	case contract.StepInspect:
+		return FromInspect
 	case contract.StepRoute:
 		return FromRoute
 	}
@@ -182,6 +185,10 @@ type ReplayEmail struct {
 	ContentRemoved bool
 	// Stored reports that the store step has run.
 	Stored bool
+	// Earliest is the first step that is not known to be passed, as far as the rows
+	// tell, and Open what is found and not closed.
+	Earliest contract.Step
+	Open     []contract.Finding
 	// Again reports that it was claimed before, and that nobody wrote down what
 	// became of it.
 	Again bool
@@ -195,6 +202,11 @@ type ReplayPreview struct {
 	ByReason map[string]int64 `json:"by_reason"`
 	// Would counts by the code of the result.
 	Would map[ReplayCode]int64 `json:"would"`
+	// Begins counts the emails that would be carried once more by where they would
+	// begin (raw, inspect or route), which may be earlier than was asked; HeldAgain
+	// those of them that would be held again, by reason.
+	Begins    map[string]int64 `json:"begins"`
+	HeldAgain map[string]int64 `json:"held_again"`
 	// Evaluated is how many emails were read with today's parser and rules, Changed
 	// how many of them would be different; Sample shows some of the changed first.
 	Evaluated int            `json:"evaluated"`
@@ -207,6 +219,8 @@ type ReplayGroup struct {
 	State          contract.State
 	Reason         contract.Reason
 	ContentRemoved bool
+	Earliest       contract.Step     // as in ReplayEmail
+	Open           []contract.Reason // of findings that are open
 	Count          int64
 }
 
@@ -217,7 +231,10 @@ type ReplaySample struct {
 	State   contract.State  `json:"state"`
 	Reason  contract.Reason `json:"reason"`
 	Would   ReplayCode      `json:"would"`
-	Changes []Change        `json:"changes"`
+	// Begins is where it would begin, HeldAgain for what it would be held again.
+	Begins    string            `json:"begins,omitempty"`
+	HeldAgain []contract.Reason `json:"held_again,omitempty"`
+	Changes   []Change          `json:"changes"`
 	// Error is a sentence where it could not be read.
 	Error string `json:"error"`
 }

@@ -152,7 +152,7 @@ func scanAttachment(row pgx.CollectableRow) (mail.Attachment, error) {
 func (db *DB) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
 	const query = `
 SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes,
-       foreign_recipients,` + appliedEdits + `
+       foreign_recipients,` + appliedEdits + `,` + openFindings + `
   FROM emails e WHERE id = @id`
 
 	m := &ledger.Manifest{EmailID: emailID}
@@ -161,7 +161,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	var batch pgx.Batch
 	batch.Queue(query, args).QueryRow(func(row pgx.Row) error {
 		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
-			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &edits))
+			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &edits, &m.Open))
 	})
 	batch.Queue(selectAttachments, args).Query(func(rows pgx.Rows) (err error) {
 		m.Attachments, err = pgx.CollectRows(rows, scanAttachment)

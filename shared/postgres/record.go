@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +26,7 @@ UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence =
        scanner_database = CASE WHEN @inspected_at::timestamptz IS NULL THEN scanner_database ELSE @scanner_database END,
        raw_view = CASE WHEN @inspected_at::timestamptz IS NULL THEN raw_view ELSE @raw_view END,
        inspected_at = coalesce(@inspected_at::timestamptz, inspected_at),
+       inspected_content = CASE WHEN @inspected_at::timestamptz IS NULL THEN inspected_content ELSE @inspected_content END,
        rules_version = CASE WHEN @routed_at::timestamptz IS NULL THEN rules_version ELSE @rules END,
        routed_at = coalesce(@routed_at::timestamptz, routed_at),
        routes = CASE WHEN cardinality(@routes::text[]) > 0 THEN @routes::text[] ELSE routes END
@@ -34,10 +36,13 @@ UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence =
 // ledger has; the first of a workflow is 1, the row begins with 0. A Decision
 // becomes a row of its own, once per sequence and intent and however late it
 // comes, with the reason that the email was held for until then, and with the note
-// of its intent where it has one. An email that the ledger does not know is no error.
+// of its intent where it has one. Findings are written with it, see saveFindings. An
+// email that the ledger does not know is no error.
 func (db *DB) Record(ctx context.Context, in contract.RecordInput) error {
-	query, args := record(in)
-	_, err := db.pool.Exec(ctx, query, args)
+	query, args, err := record(in)
+	if err == nil {
+		_, err = db.pool.Exec(ctx, query, args)
+	}
 	return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
 }
 
@@ -52,18 +57,20 @@ func (db *DB) RecordAll(ctx context.Context, list []contract.RecordInput) error 
 	// decisions keeps all others from it until the end of the transaction.
 	batch.Queue("SELECT FROM emails WHERE id = ANY(@ids) ORDER BY id FOR NO KEY UPDATE", pgx.NamedArgs{"ids": ids})
 	for _, in := range list {
-		query, args := record(in)
+		query, args, err := record(in)
+		if err != nil {
+			return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
+		}
 		batch.Queue(query, args)
 	}
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &batch).Close() })
 	return classify(fmt.Sprintf("record states of %d emails", len(list)), err)
 }
 
-// record gives the statement that writes a state.
-func record(in contract.RecordInput) (string, pgx.NamedArgs) {
-	// Both parts see the row as it was before the statement.
-	const withDecision = `
-WITH moved AS (` + updateState + `)
+// record returns the statement that writes a state.
+func record(in contract.RecordInput) (string, pgx.NamedArgs, error) {
+	// All parts see the row as it was before the statement.
+	const insertDecision = `
 INSERT INTO decisions (email_id, sequence, action, actor, via, note, reason, state_before, state_after, decided_at,
                        intent_id, edit_id, verified, missing)
 SELECT e.id, @sequence, @action, @actor, @via, coalesce(i.note, @note), e.reason, @before, @state, @at::timestamptz,
@@ -78,19 +85,29 @@ ON CONFLICT DO NOTHING`
 		"routes": cleanAll(in.Routes), "at": at, "missing": in.Missing,
 		"scanner": clean(in.Inspected.Scanner), "scanner_database": clean(in.Inspected.Database),
 		"raw_view":     string(in.Inspected.RawView),
-		"inspected_at": milli(in.Inspected.AtUnixMilli), "rules": clean(in.Routed.Rules), "routed_at": milli(in.Routed.AtUnixMilli),
+		"inspected_at": milli(in.Inspected.AtUnixMilli), "inspected_content": in.Inspected.Content,
+		"rules": clean(in.Routed.Rules), "routed_at": milli(in.Routed.AtUnixMilli),
 	}
 	if in.State.Terminal() {
 		args["closed_at"] = at
 	}
-	query := updateState
+	before, query := []string{}, updateState
 	if d := in.Decision; d != nil {
-		query = withDecision
+		before, query = append(before, "moved AS ("+updateState+")"), insertDecision
 		args["action"], args["actor"], args["via"] = string(d.Action), clean(d.Actor), clean(string(d.Via))
 		args["note"], args["before"], args["intent"] = clean(d.Note), string(in.Before), d.Intent
 		args["edit"], args["verified"] = in.EditID, in.Verified
 	}
-	return query, args
+	if len(in.Findings) > 0 {
+		before = append(before, saveFindings)
+		if err := findingColumns(in.Findings, args); err != nil {
+			return "", nil, err
+		}
+	}
+	if len(before) > 0 {
+		query = "WITH " + strings.Join(before, ", ") + query
+	}
+	return query, args, nil
 }
 
 // milli gives NULL for 0, which stands for no time.

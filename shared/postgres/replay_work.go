@@ -103,13 +103,13 @@ ON CONFLICT (replay_id, email_id) DO NOTHING`
 
 const selectReplayEmail = `
 SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.size, e.received_at,
-       e.body_sha256, e.content_removed_at IS NOT NULL, e.raw_key <> '', ` + refusedEmail + `
+       e.body_sha256, e.content_removed_at IS NOT NULL, e.raw_key <> '', ` + refusedEmail + `,` + earliest + `,` + openFindings + `
   FROM emails e`
 
 func scanReplayEmail(row pgx.CollectableRow) (e ledger.ReplayEmail, err error) {
 	var hash []byte
 	err = row.Scan(&e.ID, &e.EventID, &e.WorkflowID, &e.CorrelationID, &e.Source, &e.Tenant, &e.State, &e.Reason, &e.Size,
-		&e.ReceivedAt, &hash, &e.ContentRemoved, &e.Stored, &e.StartRefused)
+		&e.ReceivedAt, &hash, &e.ContentRemoved, &e.Stored, &e.StartRefused, &e.Earliest, &e.Open)
 	copy(e.BodySHA256[:], hash)
 	return e, err
 }
@@ -175,8 +175,9 @@ func (db *DB) PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int)
 		`e.sequence <= (SELECT last_sequence FROM replays WHERE id = @id)`)
 	args := c.with(pgx.NamedArgs{"id": r.ID, "limit": limit})
 	groups := `
-SELECT e.state, e.reason, e.content_removed_at IS NOT NULL, count(*)
-  FROM emails e` + bound + "\n GROUP BY 1, 2, 3"
+SELECT e.state, e.reason, e.content_removed_at IS NOT NULL,` + earliest + `,
+       ARRAY(SELECT f.reason FROM findings f WHERE f.email_id = e.id AND f.state = 'open' ORDER BY f.reason), count(*)
+  FROM emails e` + bound + "\n GROUP BY 1, 2, 3, 4, 5"
 	// Hashes of ids are as good as a draw of lots, and the same each time.
 	sample := selectReplayEmail + bound + "\n ORDER BY hashint8(e.id), e.id LIMIT @limit"
 

@@ -1,0 +1,70 @@
+package contract
+
+// Finding is one reason that a step found to hold an email for, and what became of
+// it. The ledger keeps one for each email, step and reason, for the steps before
+// StepDeliver; what holds a delivery is in its row of deliveries. Findings outlive
+// the workflow that made them: a later run has to pass what is not closed.
+type Finding struct {
+	Step   Step   `json:"step"`
+	Reason Reason `json:"reason"`
+	Detail string `json:"detail,omitempty"`
+	// Ingress reports that the ingress found it: no step looks for it again.
+	Ingress bool         `json:"ingress,omitempty"`
+	State   FindingState `json:"state"`
+	// Needed is how many people have to approve, Approvals are those given so far.
+	Needed    int        `json:"needed,omitempty"`
+	Approvals []Approval `json:"approvals,omitempty"`
+}
+
+// FindingState is what became of a finding.
+type FindingState string
+
+// The states of a finding. Nothing is delivered while one is open or to be repeated.
+const (
+	FindingOpen FindingState = "open" // holds the email, or held it when the email was discarded
+	// FindingRepeat follows a decision to run the step again, which has not passed since.
+	FindingRepeat   FindingState = "repeat"
+	FindingPassed   FindingState = "passed"   // the step was run again and did not find it
+	FindingApproved FindingState = "approved" // by as many people as it needs, or by a policy
+)
+
+// FindingStates lists every state once.
+var FindingStates = []FindingState{FindingOpen, FindingRepeat, FindingPassed, FindingApproved}
+
+// Closed reports whether the email may go on as far as this finding is concerned.
+func (f Finding) Closed() bool { return f.State == FindingPassed || f.State == FindingApproved }
+
+// Restored reports whether a new run holds the email for it: somebody has to judge
+// it, and nobody has. A finding of what was away, or of a rule that was missing, is
+// none: there it is enough that the step passes.
+func (f Finding) Restored() bool { return f.State == FindingOpen && f.Reason.Judged() }
+
+// Judged reports whether a person lets the email pass, or does not. For the other
+// reasons to approve is to run the step once more.
+func (r Reason) Judged() bool {
+	switch r {
+	case Unroutable, DownstreamRejected, DownstreamExhausted, DownstreamUnavailable, AmbiguousEffect,
+		StorageUnavailable, ScannerUnavailable, Internal:
+		return false
+	}
+	return true
+}
+
+// StandingInput asks what the ledger knows of an email that is carried once more.
+// Standing is idempotent: it writes nothing.
+type StandingInput struct {
+	Email Email `json:"email"`
+}
+
+// StandingResult is what a new run has to respect.
+type StandingResult struct {
+	// From is the earliest step that is not known to be passed: StepStore, StepInspect
+	// or StepRoute.
+	From Step `json:"from"`
+	// Findings are all of the email's, closed ones as well.
+	Findings []Finding `json:"findings,omitempty"`
+	// Inspected is the last inspection, zero where From is before StepRoute.
+	Inspected Inspected `json:"inspected,omitzero"`
+	// Content is what is stored now, as Inspected.Content has it; empty before StepStore.
+	Content string `json:"content,omitempty"`
+}

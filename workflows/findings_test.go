@@ -1,0 +1,420 @@
+package workflows_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+)
+
+// ledgerBook is what the real ledger would have of what a script's workflows recorded,
+// and answers as the activities do that read it.
+type ledgerBook struct {
+	*script
+	ingress []contract.Finding
+	content string // of what is stored now; empty before that
+	found   map[contract.Step][]contract.Hold
+	applied func() // what an edit does to the content
+}
+
+func newLedgerBook() *ledgerBook {
+	b := &ledgerBook{script: newScript(), found: map[contract.Step][]contract.Hold{}}
+	b.plan = func(contract.HoldInput) contract.HoldPlan { return plan(2) }
+	b.store = func(int) (contract.StoreResult, error) {
+		if b.content == "" {
+			b.content = "as it came"
+		}
+		return contract.StoreResult{Holds: slices.Clone(b.found[contract.StepStore])}, nil
+	}
+	b.inspect = func(int) (contract.InspectResult, error) {
+		return contract.InspectResult{
+			Holds: slices.Clone(b.found[contract.StepInspect]), Inspected: contract.Inspected{AtUnixMilli: 1, Content: b.content},
+		}, nil
+	}
+	b.route = func(_ int, in contract.RouteInput) (contract.RouteResult, error) {
+		out := contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"ticketing"}, Holds: slices.Clone(b.found[contract.StepRoute])}
+		if in.AnyRecipient {
+			out.Holds = slices.DeleteFunc(out.Holds, func(h contract.Hold) bool { return h.Reason == contract.RecipientForeign })
+		}
+		return out, nil
+	}
+	b.deliver = func(_ context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error) {
+		open := slices.ContainsFunc(b.findings(), func(f contract.Finding) bool { return !f.Closed() })
+		if open || in.Inspected != b.content {
+			return contract.DeliverResult{}, failure(fault.NotReleased, 0)
+		}
+		return contract.DeliverResult{Status: 200, Attempts: n + 1}, nil
+	}
+	b.standing = b.stands
+	b.apply = func(int) error {
+		if b.applied != nil {
+			b.applied()
+		}
+		return nil
+	}
+	return b
+}
+
+func (b *ledgerBook) findings() []contract.Finding {
+	b.calls.Lock()
+	defer b.calls.Unlock()
+	out := slices.Clone(b.ingress)
+	for _, r := range b.calls.records {
+		for _, f := range r.Findings {
+			i := slices.IndexFunc(out, func(o contract.Finding) bool { return o.Step == f.Step && o.Reason == f.Reason })
+			if i < 0 {
+				out = append(out, f)
+				continue
+			}
+			f.Ingress = f.Ingress || out[i].Ingress
+			out[i] = f
+		}
+	}
+	return out
+}
+
+func (b *ledgerBook) stands() (contract.StandingResult, error) {
+	var seen contract.Inspected
+	b.calls.Lock()
+	for _, r := range b.calls.records {
+		if r.Inspected.AtUnixMilli != 0 {
+			seen = r.Inspected
+		}
+	}
+	b.calls.Unlock()
+	out := contract.StandingResult{From: contract.StepRoute, Findings: b.findings(), Content: b.content}
+	open := func(at contract.Step) bool {
+		return slices.ContainsFunc(out.Findings, func(f contract.Finding) bool { return f.Step == at && !f.Closed() })
+	}
+	switch {
+	case b.content == "" || open(contract.StepStore):
+		out.From = contract.StepStore
+	case seen.Content != b.content || open(contract.StepInspect):
+		out.From = contract.StepInspect
+	default:
+		out.Inspected = seen
+	}
+	return out, nil
+}
+
+// forget drops the last records, as if the workflow had been terminated before them.
+func (b *ledgerBook) forget(keep func(contract.RecordInput) bool) {
+	b.calls.Lock()
+	defer b.calls.Unlock()
+	b.calls.records = slices.DeleteFunc(b.calls.records, func(r contract.RecordInput) bool { return !keep(r) })
+}
+
+// kindOfHold is a hold that people have to let pass, and how an email comes to it.
+type kindOfHold struct {
+	at      contract.Step
+	reason  contract.Reason
+	ingress bool
+}
+
+func kindsOfHold() []kindOfHold {
+	return []kindOfHold{
+		{contract.StepStore, contract.IDConflict, true},
+		{contract.StepStore, contract.RecipientForeign, true},
+		{contract.StepStore, contract.LoopDetected, true},
+		{contract.StepStore, contract.SchemaInvalid, false},
+		{contract.StepStore, contract.MIMEMalformed, false},
+		{contract.StepStore, contract.AttachmentUnfetchable, false},
+		{contract.StepInspect, contract.TooLarge, false},
+		{contract.StepInspect, contract.TypeDenied, false},
+		{contract.StepInspect, contract.AttachmentMismatch, false},
+		{contract.StepInspect, contract.Infected, false},
+		{contract.StepInspect, contract.Unscannable, false},
+		{contract.StepRoute, contract.RecipientForeign, false},
+		{contract.StepRoute, contract.ManualHold, false},
+	}
+}
+
+// held prepares an email that is held so.
+func (k kindOfHold) held() (*ledgerBook, contract.InboundEmailInput) {
+	b, in := newLedgerBook(), input()
+	if k.ingress {
+		in.Hold = &contract.Hold{Reason: k.reason, Detail: "found by the ingress"}
+		b.ingress = []contract.Finding{{Step: k.at, Reason: k.reason, Detail: in.Hold.Detail, Ingress: true, State: contract.FindingOpen}}
+		return b, in
+	}
+	b.found[k.at] = holding(k.reason)
+	return b, in
+}
+
+// wayToRunAgain is a way in which a held email is run again. It returns the input of the new run.
+type wayToRunAgain struct {
+	name string
+	// first is what happens to the first run.
+	first func(t *testing.T, b *ledgerBook, in contract.InboundEmailInput)
+	again func(in contract.InboundEmailInput) contract.InboundEmailInput
+}
+
+func waysToRunAgain() []wayToRunAgain {
+	discarded := func(t *testing.T, b *ledgerBook, in contract.InboundEmailInput) {
+		t.Helper()
+		c := newChain(t, b.script)
+		c.update(time.Hour, b.intend(1, contract.IntentResult{Action: contract.Approve, Actor: "olga"})) // one of two
+		c.update(2*time.Hour, b.intend(2, contract.IntentResult{Action: contract.Discard, Actor: "olga"}))
+		require.Equal(t, contract.Discarded, c.run(in).State)
+	}
+	terminated := func(t *testing.T, b *ledgerBook, in contract.InboundEmailInput) {
+		t.Helper()
+		discarded(t, b, in)
+		b.forget(func(r contract.RecordInput) bool { return r.State != contract.Discarded })
+	}
+	replay := func(from contract.Step) func(contract.InboundEmailInput) contract.InboundEmailInput {
+		return func(in contract.InboundEmailInput) contract.InboundEmailInput {
+			in.Hold, in.Replay = nil, &contract.Replayed{ID: 3, From: from, NewEffect: true}
+			return in
+		}
+	}
+	reset := func(in contract.InboundEmailInput) contract.InboundEmailInput { return in }
+	return []wayToRunAgain{
+		{"discarded, replayed from the raw mail", discarded, replay(contract.StepStore)},
+		{"discarded, replayed from its inspection", discarded, replay(contract.StepInspect)},
+		{"discarded, replayed from routing", discarded, replay(contract.StepRoute)},
+		{"discarded, replayed from delivery", discarded, replay(contract.StepDeliver)},
+		{"terminated, replayed from the raw mail", terminated, replay("")},
+		{"terminated, replayed from routing", terminated, replay(contract.StepRoute)},
+		{"discarded, reset to its begin", discarded, reset},
+		{"terminated, reset to its begin", terminated, reset},
+	}
+}
+
+// TestHeldAgainHoweverItIsRunAgain: each kind of hold, each way to run the email again,
+// and whether or not the steps find today what they found then: it is held again, and
+// leaves once two people have let it pass.
+func TestHeldAgainHoweverItIsRunAgain(t *testing.T) {
+	t.Parallel()
+	for _, k := range kindsOfHold() {
+		for _, w := range waysToRunAgain() {
+			for _, gone := range []bool{false, true} {
+				name := string(k.at) + " " + string(k.reason) + ", " + w.name
+				if gone {
+					name += ", no longer found"
+				}
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					b, in := k.held()
+					w.first(t, b, in)
+					require.Empty(t, b.calls.effects)
+					if gone {
+						clear(b.found)
+					}
+					c := newChain(t, b.script)
+					c.at(30*time.Minute, func(e *testsuite.TestWorkflowEnvironment) {
+						st := status(t, e)
+						require.Equal(t, contract.Quarantined, st.State)
+						require.Equal(t, k.reason, st.Reason)
+						require.Equal(t, 2, st.Missing, "who approved before the discard does not count again")
+					})
+					first := c.update(time.Hour, b.intend(11, contract.IntentResult{Action: contract.Approve, Actor: "olga"}))
+					c.at(90*time.Minute, func(*testsuite.TestWorkflowEnvironment) { require.Empty(t, b.calls.effects) })
+					c.update(2*time.Hour, b.intend(12, contract.IntentResult{Action: contract.Approve, Actor: "pia"}))
+					require.Equal(t, contract.Delivered, c.run(w.again(in)).State)
+					require.Equal(t, 1, first.state(t).Missing)
+					require.Equal(t, ticketing, b.calls.effects)
+					for _, f := range b.findings() {
+						require.True(t, f.Closed(), f)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestHeldMailIsNotTakenPastItsHold: a batch decision, a replay of held mail, a retry
+// from a later step and an edit each run the step again that holds it.
+func TestHeldMailIsNotTakenPastItsHold(t *testing.T) {
+	t.Parallel()
+	ways := map[string]contract.IntentResult{
+		"a batch that approves":      {Action: contract.Approve, Actor: "olga", Via: contract.ViaReplay},
+		"a replay from routing":      {Action: contract.Retry, Actor: "olga", Via: contract.ViaReplay, From: contract.StepRoute, Replay: &contract.Replayed{ID: 4, From: contract.StepRoute}},
+		"a replay from the raw mail": {Action: contract.Retry, Actor: "olga", Via: contract.ViaReplay, From: contract.StepStore, Replay: &contract.Replayed{ID: 4, From: contract.StepStore}},
+		"a retry from delivery":      {Action: contract.Retry, Actor: "olga", From: contract.StepDeliver},
+		"an edit of destinations":    {Action: contract.Edited, Actor: "olga", EditID: 5, From: contract.StepRoute},
+		"an edit of what is dropped": {Action: contract.Edited, Actor: "olga", EditID: 5, From: contract.StepInspect},
+		"an edit of how it is read":  {Action: contract.Edited, Actor: "olga", EditID: 5, From: contract.StepStore},
+	}
+	for _, k := range kindsOfHold() {
+		for name, r := range ways {
+			t.Run(string(k.at)+" "+string(k.reason)+", "+name, func(t *testing.T) {
+				t.Parallel()
+				b, in := k.held()
+				c := newChain(t, b.script)
+				c.update(time.Hour, b.intend(1, r))
+				c.at(2*time.Hour, func(e *testsuite.TestWorkflowEnvironment) {
+					require.Equal(t, k.reason, status(t, e).Reason)
+					require.Positive(t, status(t, e).Missing)
+				})
+				c.signal(3*time.Hour, contract.SignalDiscard, nil)
+				require.Equal(t, contract.Discarded, c.run(in).State)
+				require.Empty(t, b.calls.delivers)
+			})
+		}
+	}
+}
+
+// TestTerminatedBeforeItsScanIsInspected: whatever step is asked for.
+func TestTerminatedBeforeItsScanIsInspected(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string][]int{"as it came": {0, 1, 1}, "": {1, 1, 1}} {
+		b, in := newLedgerBook(), input()
+		b.content = content
+		in.Replay = &contract.Replayed{ID: 3, From: contract.StepRoute}
+		require.Equal(t, contract.Delivered, newChain(t, b.script).run(in).State)
+		require.Equal(t, want, []int{b.calls.steps["Store"], b.calls.steps["Inspect"], b.calls.steps["Route"]})
+		require.Equal(t, "as it came", b.calls.delivers[0].Inspected)
+	}
+}
+
+// TestApprovedStaysApproved: a replay does not ask again about what enough people have
+// let pass, unless its step is run again and finds it once more.
+func TestApprovedStaysApproved(t *testing.T) {
+	t.Parallel()
+	for _, k := range kindsOfHold() {
+		b, in := k.held()
+		c := newChain(t, b.script)
+		c.update(time.Hour, b.intend(1, contract.IntentResult{Action: contract.Approve, Actor: "olga"}))
+		c.update(2*time.Hour, b.intend(2, contract.IntentResult{Action: contract.Approve, Actor: "pia"}))
+		require.Equal(t, contract.Delivered, c.run(in).State)
+		i := slices.IndexFunc(b.findings(), func(f contract.Finding) bool { return f.State == contract.FindingApproved })
+		require.Len(t, b.findings()[i].Approvals, 2, k)
+		for from, held := range map[contract.Step]bool{
+			contract.StepStore: !k.ingress, contract.StepRoute: k.at == contract.StepRoute,
+		} {
+			in := input()
+			in.Replay = &contract.Replayed{ID: 3, From: from, NewEffect: true}
+			c := newChain(t, b.script)
+			if held {
+				c.signal(time.Hour, contract.SignalDiscard, nil)
+			}
+			require.Equal(t, held, c.run(in).State == contract.Discarded, "%v from %s", k, from)
+			if k.at == contract.StepInspect && from == contract.StepRoute {
+				require.True(t, b.calls.delivers[len(b.calls.delivers)-1].Released)
+			}
+			b.forget(func(r contract.RecordInput) bool { return r.Decision == nil || r.Decision.Intent != 0 })
+			if held {
+				break // what was open then is open now
+			}
+		}
+	}
+}
+
+// TestWhatAStepNoLongerFindsIsPassed: a rule that was missing and a scanner that was
+// away are no judgement: it is enough that their step passes.
+func TestWhatAStepNoLongerFindsIsPassed(t *testing.T) {
+	t.Parallel()
+	for r, at := range map[contract.Reason]contract.Step{
+		contract.Unroutable: contract.StepRoute, contract.ScannerUnavailable: contract.StepInspect, contract.Internal: contract.StepStore,
+	} {
+		b, in := newLedgerBook(), input()
+		b.found[at] = holding(r)
+		c := newChain(t, b.script)
+		c.signal(time.Hour, contract.SignalDiscard, nil)
+		require.Equal(t, contract.Discarded, c.run(in).State)
+		clear(b.found)
+		in.Replay = &contract.Replayed{ID: 3, From: contract.StepRoute}
+		inspections := b.calls.steps["Inspect"]
+		require.Equal(t, contract.Delivered, newChain(t, b.script).run(in).State)
+		require.Equal(t, at != contract.StepRoute, b.calls.steps["Inspect"] > inspections, r)
+	}
+}
+
+// TestScannerAwayAndLetGo: who approves mail that the scanner could not look at lets it go as it is.
+func TestScannerAwayAndLetGo(t *testing.T) {
+	t.Parallel()
+	b := newLedgerBook()
+	stored := b.store
+	b.store = func(n int) (contract.StoreResult, error) {
+		out, err := stored(n)
+		out.Budgets.ScanSeconds = 2
+		return out, err
+	}
+	b.inspect = func(int) (contract.InspectResult, error) {
+		return contract.InspectResult{}, failure(fault.ScannerUnavailable, 0)
+	}
+	c := newChain(t, b.script)
+	c.update(time.Hour, b.intend(1, contract.IntentResult{Action: contract.Approve, Actor: "olga"}))
+	c.at(90*time.Minute, func(*testsuite.TestWorkflowEnvironment) { require.Empty(t, b.calls.effects) })
+	c.update(2*time.Hour, b.intend(2, contract.IntentResult{Action: contract.Approve, Actor: "pia"}))
+	require.Equal(t, contract.Delivered, c.run(input()).State)
+	require.Equal(t, ticketing, b.calls.effects)
+}
+
+// TestLetPassIsWhatWasSeen: a later inspection that looks at something else, or finds
+// something else, is a new question.
+func TestLetPassIsWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*ledgerBook){
+		"the same":      func(*ledgerBook) {},
+		"other content": func(b *ledgerBook) { b.content = "read by a newer parser" },
+		"another find": func(b *ledgerBook) {
+			b.found[contract.StepInspect] = []contract.Hold{{Reason: contract.Infected, Detail: "attachment 2 of 2"}}
+		},
+	} {
+		b := newLedgerBook()
+		b.found[contract.StepInspect], b.found[contract.StepRoute] = holding(contract.Infected), holding(contract.Unroutable)
+		c := newChain(t, b.script)
+		c.update(time.Hour, b.intend(1, contract.IntentResult{Action: contract.Approve, Actor: "olga"}))
+		c.update(2*time.Hour, b.intend(2, contract.IntentResult{Action: contract.Approve, Actor: "pia"}))
+		c.at(3*time.Hour-time.Minute, func(e *testsuite.TestWorkflowEnvironment) {
+			require.Equal(t, contract.Unroutable, status(t, e).Reason)
+			change(b)
+			b.found[contract.StepRoute] = nil
+		})
+		c.update(3*time.Hour, b.intend(3, contract.IntentResult{Action: contract.Retry, Actor: "olga", From: contract.StepStore}))
+		held := name != "the same"
+		if held {
+			c.at(4*time.Hour, func(e *testsuite.TestWorkflowEnvironment) {
+				require.Equal(t, contract.Infected, status(t, e).Reason, name)
+				require.Equal(t, 2, status(t, e).Missing)
+			})
+			c.signal(5*time.Hour, contract.SignalDiscard, nil)
+		}
+		require.Equal(t, held, c.run(input()).State == contract.Discarded, name)
+	}
+}
+
+// TestContentThatChangesBesideTheWorkflow: an edit that the ledger has and a run that
+// was reset does not know of.
+func TestContentThatChangesBesideTheWorkflow(t *testing.T) {
+	t.Parallel()
+	b := newLedgerBook()
+	route := b.route
+	b.route = func(n int, in contract.RouteInput) (contract.RouteResult, error) {
+		if n == 0 {
+			b.content = "changed behind its back"
+			b.found[contract.StepInspect] = holding(contract.Infected)
+		}
+		return route(n, in)
+	}
+	c := newChain(t, b.script)
+	c.at(time.Hour, func(e *testsuite.TestWorkflowEnvironment) {
+		require.Equal(t, contract.Infected, status(t, e).Reason)
+	})
+	c.signal(2*time.Hour, contract.SignalDiscard, nil)
+	require.Equal(t, contract.Discarded, c.run(input()).State)
+	require.Empty(t, b.calls.effects)
+	require.Equal(t, 2, b.calls.steps["Inspect"])
+}
+
+// TestLedgerThatNeverReleases asks a person in the end.
+func TestLedgerThatNeverReleases(t *testing.T) {
+	t.Parallel()
+	b := newLedgerBook()
+	b.deliver = func(context.Context, int, contract.DeliverInput) (contract.DeliverResult, error) {
+		return contract.DeliverResult{}, failure(fault.NotReleased, 0)
+	}
+	c := newChain(t, b.script)
+	c.at(time.Hour, func(e *testsuite.TestWorkflowEnvironment) { require.Equal(t, contract.Internal, status(t, e).Reason) })
+	c.signal(2*time.Hour, contract.SignalDiscard, nil)
+	require.Equal(t, contract.Discarded, c.run(input()).State)
+	require.Equal(t, 4, b.calls.steps["Inspect"])
+}
