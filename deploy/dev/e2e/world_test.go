@@ -60,6 +60,7 @@ type settings struct {
 	Extra   string // more routes, as YAML lines
 	People  string // more operators, as YAML lines
 	Tenants string // more tenants, as the rest of a YAML list
+	Systems string // more destinations, as YAML lines
 	More    string // more of the configuration, as YAML lines
 }
 
@@ -73,12 +74,13 @@ sources:
     tenant: default
 tenants: [{name: default, domains: [yourapp.example]}{{.Tenants}}]
 destinations:
-  - {name: ticketing, url: "{{.Sink}}/tickets", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
-  - {name: accounting, url: "{{.Sink}}/invoices", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
-  - {name: rejecting, url: "{{.Sink}}/rejecting", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
-  - {name: away, url: "{{.Sink}}/away", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true, breaker: {failures: 3, open_for: 2s}}
-  - {name: reset, url: "{{.Sink}}/reset", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
-  - {name: legacy, url: "{{.Sink}}/legacy", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true, idempotent: false}
+  - {name: ticketing, tenants: [default], url: "{{.Sink}}/tickets", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
+  - {name: accounting, tenants: [default], url: "{{.Sink}}/invoices", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
+  - {name: rejecting, tenants: [default], url: "{{.Sink}}/rejecting", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
+  - {name: away, tenants: [default], url: "{{.Sink}}/away", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true, breaker: {failures: 3, open_for: 2s}}
+  - {name: reset, tenants: [default], url: "{{.Sink}}/reset", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}
+  - {name: legacy, tenants: [default], url: "{{.Sink}}/legacy", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true, idempotent: false}
+{{.Systems}}
 routes:
   - {name: support, when: {recipient: "support@*"}, to: [ticketing]}
   - {name: invoices, when: {recipient: "invoices@*"}, to: [accounting]}
@@ -222,6 +224,7 @@ type email struct {
 	Subject     string   `json:"subject"`
 	ClosedAt    string   `json:"closed_at"`
 	To          []string `json:"to"`
+	Foreign     []string `json:"foreign_recipients"`
 	Attachments []struct {
 		Filename  string `json:"filename"`
 		SHA256    string `json:"sha256"`
