@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -198,4 +199,30 @@ func TestDeliverSendsTheEditedMail(t *testing.T) {
 		"by": "olga", "at": "2026-11-22T12:00:00Z", "fields": []any{"recipients", "headers", "drop"},
 	}, got.Edited)
 	require.Len(t, b.books.manifest.Attachments, 3, "the manifest stays as it came")
+}
+
+// TestDestinationsReceiveTheTag: how each recipient is read is in the request, in their
+// order, and is no content that a replay would send again for.
+func TestDestinationsReceiveTheTag(t *testing.T) {
+	t.Parallel()
+	b := setupDeliver(t, answers(200, nil))
+	b.books.manifest.Recipients = []string{"Support+VIP@y.example", `"the desk+a+b"@y.example`, "bob@y.example"}
+	_, err := b.run(t.Context())
+	require.NoError(t, err)
+	details := requireSchema(t, b.wire.bodies[0])["recipient_details"]
+	require.Equal(t, []any{
+		map[string]any{"address": "Support+VIP@y.example", "mailbox": "Support@y.example", "tag": "VIP"},
+		map[string]any{"address": `"the desk+a+b"@y.example`, "mailbox": `"the desk"@y.example`, "tag": "a+b"},
+		map[string]any{"address": "bob@y.example", "mailbox": "bob@y.example", "tag": ""},
+	}, details)
+}
+
+// TestHashOfContentOutlivesNewFields: a field that follows from others, added by a newer
+// program, must not make a replay send all old mail again.
+func TestHashOfContentOutlivesNewFields(t *testing.T) {
+	t.Parallel()
+	b := setupDeliver(t, answers(200, nil))
+	_, err := b.run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "2570ec40211255b4911290b42ce51b6142f2087e305cf44481042e7a7db2ff7c", hex.EncodeToString(b.row().ContentSHA256))
 }

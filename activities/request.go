@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"mailroom/shared/address"
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
@@ -45,9 +46,17 @@ type request struct {
 	ReceivedAt     time.Time           `json:"received_at"`
 	Sender         string              `json:"sender"`
 	Recipients     []string            `json:"recipients"`
+	RecipientParts []requestRecipient  `json:"recipient_details,omitempty"`
 	Message        requestMessage      `json:"message"`
 	Attachments    []requestAttachment `json:"attachments"`
 	Edited         *requestEdited      `json:"edited,omitempty"`
+}
+
+// requestRecipient is how Mailroom reads the recipient of the same place.
+type requestRecipient struct {
+	Address string `json:"address"`
+	Mailbox string `json:"mailbox"`
+	Tag     string `json:"tag"`
 }
 
 // requestEdited tells that the request is not the mail as it came.
@@ -101,6 +110,7 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 		ReceivedAt:     m.ReceivedAt.UTC(),
 		Sender:         m.Sender,
 		Recipients:     list(m.Recipients),
+		RecipientParts: recipientParts(m.Recipients),
 		Message:        newRequestMessage(message),
 		Attachments:    make([]requestAttachment, 0, len(m.Attachments)),
 	}
@@ -133,6 +143,7 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 // between two requests of the same content. That there is a link, or none, is content.
 func (r request) contentHash() ([]byte, error) {
 	r.IdempotencyKey, r.Edited = "", nil
+	r.RecipientParts = nil // they follow from Recipients
 	r.Attachments = slices.Clone(r.Attachments)
 	for i := range r.Attachments {
 		a := &r.Attachments[i]
@@ -173,6 +184,16 @@ func newRequestMessage(m *mail.Message) requestMessage {
 		}
 	}
 	out.Headers = list(m.Headers)
+	return out
+}
+
+// recipientParts returns how each recipient is read, in their order.
+func recipientParts(recipients []string) []requestRecipient {
+	out := make([]requestRecipient, len(recipients))
+	for i, text := range recipients {
+		a := address.Parse(text)
+		out[i] = requestRecipient{Address: text, Mailbox: a.Mailbox(), Tag: a.Tag}
+	}
 	return out
 }
 

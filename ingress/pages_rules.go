@@ -42,6 +42,11 @@ func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, 
 		return console.Outcome{}, err
 	}
 	out := console.Outcome{Matched: e.Routes, Destinations: e.Destinations, Held: e.Holds, Foreign: e.Foreign}
+	for _, one := range e.Recipients {
+		if one.Tag != "" {
+			out.Tagged = append(out.Tagged, "The rules read a recipient as "+one.Mailbox+" with the tag "+one.Tag+".")
+		}
+	}
 	for _, v := range e.Rules {
 		out.Steps = append(out.Steps, console.OutcomeStep{Rule: v.Name, Matched: v.Matched, Why: v.Why})
 	}

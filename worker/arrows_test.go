@@ -35,7 +35,7 @@ func arrows() []arrow {
 		{"shared", []string{"shared"}},
 		{"ingress", []string{"ingress", "shared"}},
 		{"workflows", []string{"activities$", "shared/mail$", "shared/contract$", "shared/fault$", "shared/reason$"}},
-		{"activities$", []string{"shared/mail$", "shared/contract$", "shared/fault$", "shared/ledger$", "shared/overlay$"}},
+		{"activities$", []string{"shared/mail$", "shared/contract$", "shared/fault$", "shared/ledger$", "shared/overlay$", "shared/address$"}},
 		{"activities", []string{"shared"}},
 		{"worker", []string{"worker", "workflows", "activities", "shared"}},
 		{"deploy", []string{"deploy", "worker", "workflows", "activities", "ingress", "shared"}},

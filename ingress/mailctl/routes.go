@@ -63,7 +63,7 @@ type routesTestCommand struct {
 	Subject string   `help:"The subject."`
 	Header  []string `placeholder:"\"NAME: VALUE\"" sep:"none" help:"A header field; may be repeated."`
 	Source  string   `help:"The source. Default: the first one; of an email its own."`
-	Tenant  string   `help:"The tenant. Default: the first one."`
+	Tenant  string   `help:"The tenant. Default: the first one in which you have a role."`
 }
 
 // sample is what the API takes.
@@ -90,7 +90,12 @@ func (c *routesTestCommand) Run(s *session) error {
 	var out struct {
 		Destinations []string        `json:"destinations"`
 		Holds        []contract.Hold `json:"holds"`
-		Rules        []struct {
+		Foreign      []string        `json:"foreign_recipients"`
+		Recipients   []struct {
+			Mailbox string `json:"mailbox"`
+			Tag     string `json:"tag"`
+		} `json:"recipients"`
+		Rules []struct {
 			Name    string `json:"name"`
 			Matched bool   `json:"matched"`
 			Why     string `json:"why"`
@@ -111,6 +116,14 @@ func (c *routesTestCommand) Run(s *session) error {
 	text := "\nIt goes to " + strings.Join(out.Destinations, ", ") + ".\n"
 	if len(out.Destinations) == 0 {
 		text = "\nIt goes nowhere.\n"
+	}
+	for _, r := range out.Recipients {
+		if r.Tag != "" {
+			text += "The rules read a recipient as " + r.Mailbox + " with the tag " + r.Tag + ".\n"
+		}
+	}
+	if len(out.Foreign) > 0 {
+		text += "Outside the tenant's domains, and matched by no rule: " + strings.Join(out.Foreign, ", ") + "\n"
 	}
 	for _, h := range out.Holds {
 		text += "It is held first: " + strings.TrimSuffix(string(h.Reason)+": "+h.Detail, ": ") + "\n"

@@ -1,5 +1,6 @@
 // Package address reads mail addresses in the one form that they are compared in:
-// by the rules, and by the check whose domains they belong to.
+// by the rules, by the check whose domains they belong to, and for the sub-addresses
+// that destinations are told of.
 //
 // Invariants: no input is an error; equal domains have equal forms, whatever their
 // case, their root's dot and the form of their labels (RFC 5890); the part after the
@@ -16,20 +17,80 @@ import (
 // A-labels (RFC 1035 §2.3.4) are no more than this in any script.
 const maxDomain = 1024
 
-// Address is an address in two parts. Without an @ all of it is the local part.
+// Address is an address in its parts. Without an @ all of it is the local part.
 type Address struct {
-	Local  string // as it stands in the mail
-	Domain string // as Domain returns it
+	// Local is the local part without its quotes (RFC 5321 §4.1.2), in its own case.
+	Local string
+	// Base and Tag are what stands before and after the first + of Local (RFC 5233);
+	// where nothing stands on one side of it, Base is Local and there is no tag.
+	Base, Tag string
+	Domain    string // as the function Domain returns it
+	host      string // the @ and the domain as they stand in the mail
 }
 
 // Parse reads a bare address, or one in angle brackets.
 func Parse(text string) Address {
 	text = Bare(text)
-	at := strings.LastIndexByte(text, '@')
-	if at < 0 {
-		return Address{Local: text}
+	a := Address{}
+	local := text
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		local, a.host = text[:at], text[at:]
+		a.Domain = Domain(a.host[1:])
 	}
-	return Address{Local: text[:at], Domain: Domain(text[at+1:])}
+
+	a.Local = unquote(local)
+	a.Base = a.Local
+	if base, tag, ok := strings.Cut(a.Local, "+"); ok && base != "" && tag != "" {
+		a.Base, a.Tag = base, tag
+	}
+	return a
+}
+
+// Mailbox returns the address without its tag.
+func (a Address) Mailbox() string {
+	return quote(a.Base) + a.host
+}
+
+// HasDomain reports whether there is an @.
+func (a Address) HasDomain() bool { return a.host != "" }
+
+// Unicode returns the domain with U-labels, as a person writes it, in lower case.
+func (a Address) Unicode() string {
+	if !strings.Contains(a.Domain, "xn--") || len(a.Domain) > maxDomain {
+		return a.Domain
+	}
+	text, err := idna.Lookup.ToUnicode(a.Domain)
+	if err != nil {
+		return a.Domain
+	}
+	return text
+}
+
+// unquote returns the content of a quoted local part; another one as it is.
+func unquote(local string) string {
+	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
+		return local
+	}
+	var out strings.Builder
+	for inner := local[1 : len(local)-1]; inner != ""; inner = inner[1:] {
+		if inner[0] == '\\' && len(inner) > 1 {
+			inner = inner[1:]
+		}
+		out.WriteByte(inner[0])
+	}
+	return out.String()
+}
+
+// quote returns a local part as it stands in an address: quoted where it is no
+// dot-atom (RFC 5321 §4.1.2).
+func quote(local string) string {
+	plain := local != "" && strings.IndexFunc(local, func(r rune) bool {
+		return r <= ' ' || strings.ContainsRune(`"(),:;<>@[\]`, r) || r == 0x7f
+	}) < 0
+	if plain {
+		return local
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
 }
 
 // Bare returns text without surrounding blanks and angle brackets.
@@ -70,9 +131,10 @@ func NewDomains(list []string) Domains {
 
 // Own reports whether the address belongs to one of the domains, label for label: a
 // domain does not cover its subdomains.
-func (d Domains) Own(text string) bool {
-	return len(d) == 0 || d[Parse(text).Domain]
-}
+func (d Domains) Own(text string) bool { return len(d) == 0 || d.Covers(Parse(text)) }
+
+// Covers is Own for an address that has been parsed.
+func (d Domains) Covers(a Address) bool { return len(d) == 0 || d[a.Domain] }
 
 // Foreign returns those of list that belong to none of the domains, bare and each
 // once, in their order; nil where there are none.

@@ -1,7 +1,9 @@
 package address_test
 
 import (
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,4 +57,58 @@ func TestForeignRecipientsAreThoseOfNoDomain(t *testing.T) {
 	}))
 	require.Nil(t, own.Foreign([]string{"x@acme.example"}))
 	require.Nil(t, address.NewDomains(nil).Foreign([]string{"x@anywhere.example"}))
+}
+
+func TestSubAddresses(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]struct{ local, base, tag, mailbox string }{
+		"support+vip@acme.example":        {"support+vip", "support", "vip", "support@acme.example"},
+		"Support+VIP@Acme.Example":        {"Support+VIP", "Support", "VIP", "Support@Acme.Example"},
+		"support@acme.example":            {"support", "support", "", "support@acme.example"},
+		"a+b+c@acme.example":              {"a+b+c", "a", "b+c", "a@acme.example"},
+		"a++b@acme.example":               {"a++b", "a", "+b", "a@acme.example"},
+		"+tag@acme.example":               {"+tag", "+tag", "", "+tag@acme.example"},
+		"support+@acme.example":           {"support+", "support+", "", "support+@acme.example"},
+		"+@acme.example":                  {"+", "+", "", "+@acme.example"},
+		`"support+vip"@acme.example`:      {"support+vip", "support", "vip", "support@acme.example"},
+		`"the desk+vip one"@acme.example`: {"the desk+vip one", "the desk", "vip one", `"the desk"@acme.example`},
+		`"a\"b\\+c"@acme.example`:         {`a"b\+c`, `a"b\`, "c", `"a\"b\\"@acme.example`},
+		`"a+b@c"@acme.example`:            {"a+b@c", "a", "b@c", "a@acme.example"},
+		`"unclosed+x@acme.example`:        {`"unclosed+x`, `"unclosed`, "x", `"\"unclosed"@acme.example`},
+		`""@acme.example`:                 {"", "", "", `""@acme.example`},
+		"<sales+x@bücher.example>":        {"sales+x", "sales", "x", "sales@bücher.example"},
+		"üser+täg@acme.example":           {"üser+täg", "üser", "täg", "üser@acme.example"},
+		"no at+x":                         {"no at+x", "no at", "x", `"no at"`},
+		"x@acme.example+y":                {"x", "x", "", "x@acme.example+y"},
+	} {
+		got := address.Parse(text)
+		require.Equal(t, want.local, got.Local, text)
+		require.Equal(t, want.base, got.Base, text)
+		require.Equal(t, want.tag, got.Tag, text)
+		require.Equal(t, want.mailbox, got.Mailbox(), text)
+	}
+	require.Equal(t, "bücher.example", address.Parse("a@XN--BCHER-kva.example").Unicode())
+	require.Equal(t, "xn--a.example", address.Parse("a@xn--a.example").Unicode())
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"support+vip@acme.example", `"a b+c"@x.example`, "<a@b>", "@", "+@+", `"\"@x`, "a@xn--bcher-kva.example", "a@ｂücher。example", "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		a := address.Parse(text)
+		name := !strings.HasSuffix(a.Domain, ".") && strings.IndexFunc(a.Domain, unicode.IsSpace) < 0
+		if name && address.Domain(a.Domain) != a.Domain {
+			t.Fatalf("Domain(%q) = %q", a.Domain, address.Domain(a.Domain))
+		}
+		if a.Tag == "" && a.Base != a.Local || a.Tag != "" && a.Base+"+"+a.Tag != a.Local {
+			t.Fatalf("%q: local part %q, base %q, tag %q", text, a.Local, a.Base, a.Tag)
+		}
+		again := address.Parse(a.Mailbox())
+		if strings.Contains(text, "@") && (again.Domain != a.Domain || again.Local != a.Base) {
+			t.Fatalf("%q: the mailbox %q is %q at %q", text, a.Mailbox(), again.Local, again.Domain)
+		}
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mailroom/shared/address"
 )
 
 // reserved are the paths that the ingress answers itself, beside everything
@@ -175,7 +177,7 @@ func (c *checker) checkDomains(f *File) {
 	owner := map[string]int{}
 	for i, t := range f.Tenants {
 		for j, domain := range t.Domains {
-			key := strings.ToLower(domain)
+			key := address.Domain(domain)
 			if first, taken := owner[key]; taken && first != i {
 				c.add(fmt.Sprintf("%q belongs to tenants[%d]", domain, first), "tenants", i, "domains", j)
 				continue

@@ -98,6 +98,9 @@ func (s Source) KeyNumber(i int) int {
 type Tenant struct {
 	Name    string   `yaml:"name"`
 	Domains []string `yaml:"domains"`
+	// CaseSensitive makes rules compare the local parts of its recipients, and their
+	// tags, in their own case.
+	CaseSensitive bool `yaml:"case_sensitive"`
 }
 
 // DefaultMaxInFlight is how many calls of one worker a destination has at once where
@@ -142,7 +145,8 @@ type Route struct {
 // When lists what a mail must meet; empty fields are met by all. Patterns are
 // case-insensitive and know one wildcard, *, for any run of characters.
 type When struct {
-	Recipient string            `yaml:"recipient"`
+	Recipient string            `yaml:"recipient"` // also matches sub-addresses, unless it has a plus itself
+	Tag       string            `yaml:"tag"`       // of the sub-address of that recipient: what stands after its first plus
 	Sender    string            `yaml:"sender"`
 	Subject   string            `yaml:"subject"`
 	Header    map[string]string `yaml:"header"`

@@ -94,3 +94,20 @@ func TestWhoseMailADestinationGetsIsNotLeftOpen(t *testing.T) {
 		require.Equal(t, row.want, got, name)
 	}
 }
+
+// TestOneDomainHasOneTenant in whatever form its name is written.
+func TestOneDomainHasOneTenant(t *testing.T) {
+	t.Parallel()
+	routes := "  - {name: a, when: {tenant: acme, recipient: \"support@*\", tag: \"vip*\"}, to: [one]}\n"
+	require.Equal(t, []string{`tenants[1].domains[0]: "XN--bcher-kva.example" belongs to tenants[0]`},
+		mistakes(t, tenantsExample(routes, "domains: [acme.example]", "domains: [Bücher.example]", "domains: [globex.example]", "domains: [XN--bcher-kva.example]"), nil))
+	for _, wrong := range []string{"a b.example", "-a.example", "a..example", "*.example", "a.example/"} {
+		got := mistakes(t, tenantsExample(routes, "domains: [acme.example]", `domains: ["`+wrong+`"]`), nil)
+		require.Equal(t, []string{"tenants[0].domains[0]: must be a domain such as yourapp.example or bücher.example"}, got, wrong)
+	}
+	f, err := load(t.Context(), "m.yaml", []byte(tenantsExample(routes, "domains: [acme.example]", "domains: [acme.example], case_sensitive: true")),
+		resolver(environment(nil)), now())
+	require.NoError(t, err)
+	require.True(t, f.Tenants[0].CaseSensitive)
+	require.Equal(t, "vip*", f.Routes[0].When.Tag)
+}

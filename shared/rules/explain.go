@@ -14,6 +14,15 @@ type Explanation struct {
 	Rules        []RuleVerdict   `json:"rules"` // every rule, in the order of the configuration
 	// Foreign are the recipients outside the tenant's domains, which no rule was asked about.
 	Foreign []string `json:"foreign_recipients"`
+	// Recipients are those that the rules were asked about, each once.
+	Recipients []Recipient `json:"recipients"`
+}
+
+// Recipient is an address as the rules read it. Mailbox is the address without the tag
+// of its sub-address; Tag is empty where it has none.
+type Recipient struct {
+	Mailbox string `json:"mailbox"`
+	Tag     string `json:"tag"`
 }
 
 // RuleVerdict is what one rule says. Why names the first condition that does not
@@ -33,9 +42,13 @@ func (r *Rules) Explain(f Facts) Explanation {
 		Holds: append([]contract.Hold{}, said.Holds...), Rules: make([]RuleVerdict, 0, len(r.routes)),
 		Foreign: append([]string{}, r.domains[f.Tenant].Foreign(f.Recipients)...),
 	}
-	f.Recipients = r.own(f)
+	own := r.own(f)
+	out.Recipients = make([]Recipient, len(own))
+	for i, a := range own {
+		out.Recipients[i] = Recipient{Mailbox: a.Mailbox(), Tag: a.Tag}
+	}
 	for _, rt := range r.routes {
-		v := RuleVerdict{Name: rt.name, Why: rt.unmet(f)}
+		v := RuleVerdict{Name: rt.name, Why: rt.unmet(f, own, r.ownCase[f.Tenant])}
 		to := r.served(rt.to, f.Tenant)
 		switch {
 		case met.Foreign:

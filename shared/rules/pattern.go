@@ -6,16 +6,30 @@ import "strings"
 type pattern struct {
 	text        string // as it is configured
 	exact       bool   // no star: first is all
+	exactCase   bool
 	first, last string
 	middle      []string
 }
 
-func compile(text string) pattern {
-	pieces := strings.Split(fold(text), "*")
-	if len(pieces) == 1 {
-		return pattern{text: text, exact: true, first: pieces[0]}
+// compile makes a pattern that is matched in any case.
+func compile(text string) pattern { return compileAs(text, false) }
+
+// compileAs makes a pattern that is matched in its own case, or in any.
+func compileAs(text string, exactCase bool) pattern {
+	p := pieces(text, exactCase)
+	p.text, p.exactCase = text, exactCase
+	return p
+}
+
+func pieces(text string, exactCase bool) pattern {
+	if !exactCase {
+		text = fold(text)
 	}
-	p := pattern{text: text, first: pieces[0], last: pieces[len(pieces)-1]}
+	pieces := strings.Split(text, "*")
+	if len(pieces) == 1 {
+		return pattern{exact: true, first: pieces[0]}
+	}
+	p := pattern{first: pieces[0], last: pieces[len(pieces)-1]}
 	for _, piece := range pieces[1 : len(pieces)-1] {
 		if piece != "" {
 			p.middle = append(p.middle, piece)
@@ -28,7 +42,9 @@ func compile(text string) pattern {
 // nothing but stars between them an earlier place is never the worse one, so
 // that no step is ever taken back.
 func (p pattern) match(text string) bool {
-	text = fold(text)
+	if !p.exactCase {
+		text = fold(text)
+	}
 	if p.exact {
 		return text == p.first
 	}

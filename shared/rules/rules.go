@@ -7,12 +7,12 @@
 // none and a person said otherwise; no answer names a destination that does not
 // serve the tenant of the mail.
 //
-// Patterns are case-insensitive and match the whole text; * stands for any run
-// of characters, also none, and nothing else is special. Addresses are compared
-// as they are, local part and domain alike without regard to case: a sub-address
-// (RFC 5233) is not folded away, so that "support@*" does not match
-// support+urgent@yourapp.example and "support+*@*" does. Domains are compared
-// label for label; a domain of a tenant does not cover its subdomains.
+// Patterns match the whole text; * stands for any run of characters, also none, and
+// nothing else is special. They are case-insensitive, but for the local parts of
+// recipients where the tenant wants its own in their case. Domains are compared label
+// for label, in either form of an internationalised name. The pattern of a recipient
+// takes sub-addresses (RFC 5233): "support@*" matches support+urgent@yourapp.example,
+// and one with a plus, "support+vip@*", the local part as it is.
 package rules
 
 import (
@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mailroom/shared/address"
@@ -33,6 +34,7 @@ import (
 type Rules struct {
 	routes  []route
 	domains map[string]address.Domains // by tenant
+	ownCase map[string]bool            // tenants whose local parts are compared in their case
 	serves  map[string][]string        // tenants by destination
 	headers bool
 }
@@ -40,12 +42,14 @@ type Rules struct {
 // route is one compiled rule; a nil pattern is met by everything, and so is an
 // empty tenant.
 type route struct {
-	name                               string
-	to                                 []string
-	hold                               bool
-	tenant                             string
-	recipient, sender, subject, source *pattern
-	headers                            map[string]pattern // by lower-case name
+	name              string
+	to                []string
+	hold              bool
+	tenant            string
+	recipient, sender *mailbox
+	tag               *byCase
+	subject, source   *pattern
+	headers           map[string]pattern // by lower-case name
 }
 
 // Match is what the rules say of a mail.
@@ -65,10 +69,11 @@ type Match struct {
 func New(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) (*Rules, error) {
 	r := &Rules{
 		domains: make(map[string]address.Domains, len(tenants)),
+		ownCase: make(map[string]bool, len(tenants)),
 		serves:  make(map[string][]string, len(destinations)),
 	}
 	for _, t := range tenants {
-		r.domains[t.Name] = address.NewDomains(t.Domains)
+		r.domains[t.Name], r.ownCase[t.Name] = address.NewDomains(t.Domains), t.CaseSensitive
 	}
 	for _, d := range destinations {
 		r.serves[d.Name] = d.Tenants
@@ -97,9 +102,13 @@ func New(routes []config.Route, tenants []config.Tenant, destinations []config.D
 func compileRoute(c config.Route) (route, error) {
 	out := route{
 		name: c.Name, to: c.To, hold: c.Hold, tenant: c.When.Tenant,
-		recipient: optional(c.When.Recipient), sender: optional(c.When.Sender), subject: optional(c.When.Subject),
-		source:  optional(c.When.Source),
+		recipient: compileRecipient(c.When.Recipient), sender: compileSender(c.When.Sender),
+		subject: optional(c.When.Subject), source: optional(c.When.Source),
 		headers: make(map[string]pattern, len(c.When.Header)),
+	}
+	if c.When.Tag != "" {
+		tag := compileByCase(c.When.Tag)
+		out.tag = &tag
 	}
 	for name, value := range c.When.Header {
 		key := strings.ToLower(name)
@@ -134,10 +143,9 @@ func (r *Rules) Match(f Facts) Match {
 		out.Foreign = true
 		return out
 	}
-	f.Recipients = recipients
 	taken := make(map[string]bool)
 	for _, rt := range r.routes {
-		if !rt.meets(f) {
+		if rt.unmet(f, recipients, r.ownCase[f.Tenant]) != "" {
 			continue
 		}
 		to := r.served(rt.to, f.Tenant)
@@ -159,21 +167,22 @@ func (r *Rules) Match(f Facts) Match {
 	return out
 }
 
-// own returns the recipients that count, bare and each once: those in the tenant's
-// domains; where there are none and AnyRecipient is set, all of them.
-func (r *Rules) own(f Facts) []string {
+// own returns the recipients that count, each once: those in the tenant's domains;
+// where there are none and AnyRecipient is set, all of them.
+func (r *Rules) own(f Facts) []address.Address {
 	domains := r.domains[f.Tenant]
 	seen := make(map[string]bool, len(f.Recipients))
-	own, all := make([]string, 0, len(f.Recipients)), make([]string, 0, len(f.Recipients))
+	own, all := make([]address.Address, 0, len(f.Recipients)), make([]address.Address, 0, len(f.Recipients))
 	for _, text := range f.Recipients {
 		bare := address.Bare(text)
 		if seen[bare] {
 			continue
 		}
 		seen[bare] = true
-		all = append(all, bare)
-		if domains.Own(bare) {
-			own = append(own, bare)
+		parsed := address.Parse(bare)
+		all = append(all, parsed)
+		if domains.Covers(parsed) {
+			own = append(own, parsed)
 		}
 	}
 	if len(own) == 0 && f.AnyRecipient {
@@ -199,46 +208,31 @@ func (r *Rules) served(destinations []string, tenant string) []string {
 	return out
 }
 
-func (rt *route) meets(f Facts) bool { return rt.unmet(f) == "" }
-
-// unmet gives the first condition that does not hold, in words for a person; empty
+// unmet returns the first condition that does not hold, in words for a person; empty
 // where all do.
-func (rt *route) unmet(f Facts) string {
-	if rt.tenant != "" && rt.tenant != f.Tenant {
-		return fmt.Sprintf("the tenant is not %q", rt.tenant)
+func (rt *route) unmet(f Facts, recipients []address.Address, ownCase bool) string {
+	switch {
+	case rt.source != nil && !rt.source.match(f.Source):
+		return "the source does not match " + quoted(rt.source.text)
+	case rt.tenant != "" && rt.tenant != f.Tenant:
+		return "the tenant is not " + quoted(rt.tenant)
+	case rt.sender != nil && !rt.sender.match(address.Parse(f.Sender), false):
+		return "the sender does not match " + quoted(rt.sender.text)
+	case rt.subject != nil && !rt.subject.match(f.Subject):
+		return "the subject does not match " + quoted(rt.subject.text)
 	}
-	for _, c := range []struct {
-		name string
-		want *pattern
-		have string
-	}{
-		{"source", rt.source, f.Source}, {"sender", rt.sender, address.Bare(f.Sender)}, {"subject", rt.subject, f.Subject},
-	} {
-		if !meets(c.want, c.have) {
-			return fmt.Sprintf("the %s does not match %q", c.name, c.want.text)
-		}
-	}
-	if rt.recipient != nil && !anyMeets(*rt.recipient, f.Recipients) {
-		return fmt.Sprintf("no recipient matches %q", rt.recipient.text)
+	if why := rt.unmetBy(recipients, ownCase); why != "" {
+		return why
 	}
 	for _, name := range slices.Sorted(maps.Keys(rt.headers)) {
 		if p := rt.headers[name]; !headerMeets(name, p, f.Headers) {
-			return fmt.Sprintf("no header %s matches %q", name, p.text)
+			return "no header " + name + " matches " + quoted(p.text)
 		}
 	}
 	return ""
 }
 
-func meets(p *pattern, text string) bool { return p == nil || p.match(text) }
-
-func anyMeets(p pattern, texts []string) bool {
-	for _, t := range texts {
-		if p.match(t) {
-			return true
-		}
-	}
-	return false
-}
+func quoted(text string) string { return strconv.Quote(text) }
 
 func headerMeets(name string, p pattern, headers []mail.Header) bool {
 	for _, h := range headers {

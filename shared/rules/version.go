@@ -18,8 +18,8 @@ const versionLength = 16
 // where mail goes changes it.
 func Version(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) string {
 	type when struct {
-		Recipient, Sender, Subject, Source, Tenant string
-		Header                                     map[string]string
+		Recipient, Tag, Sender, Subject, Source, Tenant string
+		Header                                          map[string]string
 	}
 	type rule struct {
 		Name string
@@ -28,8 +28,9 @@ func Version(routes []config.Route, tenants []config.Tenant, destinations []conf
 		Hold bool
 	}
 	type owner struct {
-		Name    string
-		Domains []string
+		Name          string
+		Domains       []string
+		CaseSensitive bool
 	}
 	type served struct {
 		Name    string
@@ -44,11 +45,11 @@ func Version(routes []config.Route, tenants []config.Tenant, destinations []conf
 		w := r.When
 		all.Routes = append(all.Routes, rule{
 			Name: r.Name, To: r.To, Hold: r.Hold,
-			When: when{w.Recipient, w.Sender, w.Subject, w.Source, w.Tenant, w.Header},
+			When: when{w.Recipient, w.Tag, w.Sender, w.Subject, w.Source, w.Tenant, w.Header},
 		})
 	}
 	for _, t := range tenants {
-		all.Tenants = append(all.Tenants, owner{t.Name, t.Domains})
+		all.Tenants = append(all.Tenants, owner{t.Name, t.Domains, t.CaseSensitive})
 	}
 	for _, d := range destinations {
 		all.Destinations = append(all.Destinations, served{d.Name, d.Tenants})

@@ -53,6 +53,7 @@ func TestVersionFollowsEveryField(t *testing.T) {
 	}
 	require.Equal(t, want, rules.Version(routes, tenants, []config.Destination{to[0], {Name: "b", URL: "https://c.example"}}),
 		"where a destination is does not change where mail goes")
+	changed("case", func(r routed, t owned) (routed, owned) { t[0].CaseSensitive = true; return r, t })
 	changed("owner", func(r routed, t owned) (routed, owned) { t[1].Name = "x"; return r, t })
 	for i := range reflect.TypeFor[config.When]().NumField() {
 		field := reflect.TypeFor[config.When]().Field(i)
@@ -66,6 +67,6 @@ func TestVersionFollowsEveryField(t *testing.T) {
 	}
 	// Whoever adds a field sees that it is part of the version.
 	require.Equal(t, 4, reflect.TypeFor[config.Route]().NumField())
-	require.Equal(t, 6, reflect.TypeFor[config.When]().NumField())
-	require.Equal(t, 2, reflect.TypeFor[config.Tenant]().NumField())
+	require.Equal(t, 7, reflect.TypeFor[config.When]().NumField())
+	require.Equal(t, 3, reflect.TypeFor[config.Tenant]().NumField())
 }

@@ -140,6 +140,8 @@ type Outcome struct {
 	Held []contract.Hold
 	// Foreign are the recipients outside the tenant's domains, which no rule was asked about.
 	Foreign []string
+	// Tagged says how recipients with a tag are read.
+	Tagged []string
 	// Steps tells, rule by rule, what matched and what did not.
 	Steps []OutcomeStep
 }

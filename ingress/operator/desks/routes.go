@@ -68,7 +68,7 @@ func (d *Desks) shows(name string, tenants []string) bool {
 func conditions(w config.When) map[string]string {
 	out := map[string]string{}
 	for name, want := range map[string]string{
-		"recipient": w.Recipient, "sender": w.Sender, "subject": w.Subject, "source": w.Source, "tenant": w.Tenant,
+		"recipient": w.Recipient, "tag": w.Tag, "sender": w.Sender, "subject": w.Subject, "source": w.Source, "tenant": w.Tenant,
 	} {
 		if want != "" {
 			out[name] = want

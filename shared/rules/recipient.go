@@ -1,0 +1,103 @@
+package rules
+
+import (
+	"strings"
+
+	"mailroom/shared/address"
+)
+
+// mailbox is a compiled pattern of addresses. Its domain is compared in any case and in
+// both forms of an internationalised name; its local part in any case, unless the
+// tenant wants it in its own. The local part of a recipient is compared without the
+// tag of a sub-address (RFC 5233) too; what is left has no plus, so a pattern with one
+// is compared with the local part as it is.
+type mailbox struct {
+	text   string
+	whole  bool // it has no @ and is compared with the whole address
+	tags   bool // it is compared without the tag too
+	local  byCase
+	domain pattern
+}
+
+// byCase is a pattern for either kind of tenant.
+type byCase struct{ anyCase, ownCase pattern }
+
+func compileByCase(text string) byCase { return byCase{compileAs(text, false), compileAs(text, true)} }
+
+func (b byCase) match(text string, ownCase bool) bool {
+	if ownCase {
+		return b.ownCase.match(text)
+	}
+	return b.anyCase.match(text)
+}
+
+// compileSender makes a pattern that is compared with the address as it is.
+func compileSender(text string) *mailbox {
+	if text == "" {
+		return nil
+	}
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return &mailbox{text: text, whole: true, local: compileByCase(text)}
+	}
+
+	domain := text[at+1:]
+	if !strings.Contains(domain, "*") {
+		domain = address.Domain(domain)
+	}
+	return &mailbox{text: text, local: compileByCase(address.Parse(text[:at+1]).Local), domain: compile(domain)}
+}
+
+// compileRecipient makes a pattern that takes sub-addresses.
+func compileRecipient(text string) *mailbox {
+	p := compileSender(text)
+	if p != nil {
+		p.tags = true
+	}
+	return p
+}
+
+func (p *mailbox) match(a address.Address, ownCase bool) bool {
+	if !p.whole && (!a.HasDomain() || !p.domain.match(a.Domain) && !p.domain.match(a.Unicode())) {
+		return false
+	}
+	if p.local.match(p.subject(a.Local, a), ownCase) {
+		return true
+	}
+	return p.tags && a.Tag != "" && p.local.match(p.subject(a.Base, a), ownCase)
+}
+
+// subject returns what the local pattern is compared with: the local part, or the
+// whole address of it.
+func (p *mailbox) subject(local string, a address.Address) string {
+	if p.whole && a.HasDomain() {
+		return local + "@" + a.Domain
+	}
+	return local
+}
+
+// unmetBy returns why no recipient meets the conditions about recipients, in words for
+// a person; empty where one meets both.
+func (rt *route) unmetBy(recipients []address.Address, ownCase bool) string {
+	if rt.recipient == nil && rt.tag == nil {
+		return ""
+	}
+	named := false
+	for _, a := range recipients {
+		if rt.recipient != nil && !rt.recipient.match(a, ownCase) {
+			continue
+		}
+		if rt.tag == nil || a.Tag != "" && rt.tag.match(a.Tag, ownCase) {
+			return ""
+		}
+		named = true
+	}
+
+	switch {
+	case rt.recipient == nil:
+		return "no recipient has a tag that matches " + quoted(rt.tag.anyCase.text)
+	case named:
+		return "no recipient that matches " + quoted(rt.recipient.text) + " has a tag that matches " + quoted(rt.tag.anyCase.text)
+	}
+	return "no recipient matches " + quoted(rt.recipient.text)
+}
