@@ -28,7 +28,8 @@ const (
 // decodeBase64 decodes groups one by one: padding ends a group and not the content,
 // because senders encode in pieces, each padded; what is not in the alphabet is
 // left out (RFC 2045 §6.8); a last group needs no padding. Behind padding, the first
-// line that is no base64 ends the content: mailing lists add lines there.
+// line that is no base64 ends the content: mailing lists add lines there, mostly
+// under a ruler, which ends the content without padding as well.
 func decodeBase64(body []byte) (content []byte, decoded base64Result) {
 	out := make([]byte, 0, len(body)/4*3+3)
 	var group uint32
@@ -58,7 +59,7 @@ func decodeBase64(body []byte) (content []byte, decoded base64Result) {
 			pad = true
 			padded = padded || count > 0
 			group, count = 0, 0
-		case v == otherByte && padded && count == 0:
+		case v == otherByte && count == 0 && (padded || ruler(body, i)):
 			decoded.rest = body[i:]
 			return out, decoded
 		case v == otherByte:
@@ -66,6 +67,11 @@ func decodeBase64(body []byte) (content []byte, decoded base64Result) {
 		}
 	}
 	return flush(out, group, count), decoded
+}
+
+// ruler reports whether a line begins at i with two dashes or underscores.
+func ruler(body []byte, i int) bool {
+	return (i == 0 || body[i-1] == '\n' || body[i-1] == '\r') && i+1 < len(body) && body[i] == body[i+1] && (body[i] == '-' || body[i] == '_')
 }
 
 // base64Result is what decodeBase64 met.

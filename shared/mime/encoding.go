@@ -17,7 +17,7 @@ type content struct {
 func (e *entity) encodings() []string {
 	var list []string
 	for _, value := range e.all("content-transfer-encoding") {
-		words := strings.FieldsFunc(strings.ToLower(stripComments(value)), func(r rune) bool {
+		words := strings.FieldsFunc(strings.ToLower(stripComments(decodeWords(value))), func(r rune) bool {
 			return strings.ContainsRune(" \t,;:\"'<>()", r)
 		})
 		for _, w := range words {

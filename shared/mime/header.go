@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -60,6 +61,7 @@ type header struct {
 	name   string // of the last field; empty: left out
 	count  int
 	quotes int // quotation marks in value
+	looked int // lines that were compared with delimiters
 	beyond int // fields kept beyond a bound
 	last   int // where the last known field before the empty line begins; -1: none; -2: not looked for
 }
@@ -97,6 +99,11 @@ func (h *header) read() []byte {
 		case h.joins(line, at):
 			h.t.note(DefectJoinedLine)
 			h.extend(bytes.TrimSpace(line))
+		case h.delimits(line):
+			h.t.note(DefectNoEmptyLine)
+			return rest
+		case h.count == 0 && h.indented(line, at):
+			h.t.note(DefectStrayLine)
 		case at < h.lastKnown():
 			h.t.note(DefectStrayLine)
 		default:
@@ -182,6 +189,38 @@ func (h *header) finish() {
 		h.fields = append(h.fields, field{name: h.name, value: string(bytes.TrimSpace(h.value))})
 	}
 	h.name, h.value = "", nil
+}
+
+// indented begins a field whose first line is the first of the header and has blanks
+// before it, so that it can continue none.
+func (h *header) indented(line []byte, at int) bool {
+	name, value, ok := fieldLine(bytes.TrimLeft(line, " \t"))
+	if ok && (structural(name) || h.root && knownField(name)) {
+		h.begin(name, value, at)
+		return true
+	}
+	return false
+}
+
+// delimits reports whether a line is the first delimiter of the multipart that the
+// header declares: the empty line before it is missing.
+func (h *header) delimits(line []byte) bool {
+	if !bytes.HasPrefix(line, []byte("--")) || h.looked == maxBoundaries {
+		return false
+	}
+	h.looked++
+	fields := append(slices.Clone(h.fields), field{name: h.name, value: string(h.value)})
+	for _, f := range fields {
+		if !strings.EqualFold(f.name, "content-type") {
+			continue
+		}
+		m, _ := readMedia(f.value)
+		e := entity{types: []media{m}, fields: []field{f}}
+		if e.multipart() && slices.Contains(e.boundaries(), string(bytes.TrimRight(line[2:], " \t"))) {
+			return true
+		}
+	}
+	return false
 }
 
 // goesOn reports whether the header goes on behind a line of blanks at the place.

@@ -124,7 +124,7 @@ func TestPartLimit(t *testing.T) {
 }
 
 func TestHostileMailOfOneMegabyteIsReadInTime(t *testing.T) {
-	for _, mails := range []map[string]string{hostileStructure(), hostileHeaders(), hostileContent()} {
+	for _, mails := range []map[string]string{hostileStructure(), hostileReadings(), hostileHeaders(), hostileLines(), hostileContent()} {
 		for name, raw := range mails {
 			t.Run(name, func(t *testing.T) {
 				took := spent(t, func() { result(t, []byte(raw)) })
@@ -161,6 +161,58 @@ func hostileStructure() map[string]string {
 	}
 }
 
+// hostileReadings strains what is read more than once.
+func hostileReadings() map[string]string {
+	types := strings.Builder{}
+	for i := range 900 {
+		fmt.Fprintf(&types, "Content-Type: multipart/mixed; boundary=b%d\n", i)
+	}
+	const top = "Content-Type: multipart/mixed; boundary=b\n\n"
+	return map[string]string{
+		"ends":                     top + fill("--b--\n"),
+		"ends and parts":           top + fill("--b\nContent-Type: a/b\n\nx\n--b--\n"),
+		"delimiters with more":     top + "--b\n\n" + fill("--b x\nContent-Type: a/b\n\nx\n"),
+		"guessed":                  "Content-Type: multipart/mixed\n\n" + fill("--c\nContent-Type: multipart/mixed\n\nx\n"),
+		"no guess":                 "Content-Type: multipart/mixed\n\n" + fill("--c\nx\n"),
+		"nine hundred types":       types.String() + "\n" + fill("--b1\n\nx\n--b2\n\nx\n"),
+		"many boundaries":          "Content-Type: multipart/mixed" + strings.Repeat("; boundary=\"b\\x\"", 900) + "\n\n" + fill("--bx\n--b\\x\n"),
+		"encoded multiparts":       nested(16, func(i int) string { return plainDeclaration(i) + "\nContent-Transfer-Encoding: base64" }) + fill("QUJD\n"),
+		"unknown encoding":         onePart("Content-Type: a/b\nContent-Transfer-Encoding: x, base64, y", fill("QUJD\n")),
+		"sixteen that are guessed": nested(16, func(int) string { return "Content-Type: multipart/mixed" }) + fill("--b1-\nContent-Type: multipart/mixed\n\n"),
+		"attached messages":        "Subject: x\n" + strings.Repeat("Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n", 1) + fill("QUJD\n"),
+	}
+}
+
+// hostileLines strains the repair of headers and the reading of parameters.
+func hostileLines() map[string]string {
+	in := func(field, text string) string { return field + text[:MaxField-len(field)-2] + "\nX-A: b\n\nbody" }
+	return map[string]string{
+		"stray lines":          "A: b\n" + fill("x\n") + "Subject: x\n\n",
+		"lines of blanks":      "A: b\n" + fill(" \n") + "Subject: x\n\n",
+		"carriage returns":     "A: b\n" + fill("\r") + "Subject: x\n\n",
+		"joined lines":         "Content-Type: a/b;\n" + fill("a=b\n") + "X-A: b\n\n",
+		"dashed stray lines":   "Content-Type: multipart/mixed; boundary=b\n" + fill("--x\n") + "X-A: b\n\n",
+		"escapes":              in("Content-Type: ", fill("\\\"")),
+		"open comments":        in("Content-Type: a/b;", fill("(")),
+		"comments":             in("Content-Type: a/b;", fill("(a(b)c)")),
+		"open quotes":          in("Content-Type: a/b;", fill("a=\"b;")),
+		"quotes":               in("Content-Type: a/b;", fill("a=\"b\"c")),
+		"blanks":               in("Content-Type: a/b; a=", fill("a ")),
+		"equals signs":         in("Content-Type: a/b; ", fill("=")),
+		"slashes":              in("Content-Type: ", fill("a/")),
+		"pieces":               in("Content-Type: a/b", fill("; name*7=a")),
+		"boundaries":           in("Content-Type: multipart/mixed", fill(";boundary=")),
+		"percent signs":        in("Content-Type: a/b; name*=utf-8''", fill("%C3")),
+		"words in a parameter": in("Content-Type: a/b; name=\"", fill("=?utf-8?b?w?= ")),
+		"words that are cut":   in("Subject: ", fill("=?utf-8?b?w7w?= ")),
+		"half words":           in("Subject: ", fill("=?utf-8?q?")),
+		"words of nothing":     in("Subject: ", fill("=??q??=")),
+		"unquoted commas":      "To: " + fill("a, ")[:MaxAddressField-20] + "\n\nbody",
+		"commas and brackets":  "To: " + fill("a, b <c@d>, ")[:MaxAddressField-20] + "\n\nbody",
+		"words in a list":      "To: " + fill("=?utf-8?q?a,?= <c@d>, ")[:MaxAddressField-20] + "\n\nbody",
+	}
+}
+
 // hostileHeaders strains the reading of fields.
 func hostileHeaders() map[string]string {
 	parameters := strings.Builder{}
@@ -189,6 +241,13 @@ func hostileContent() map[string]string {
 	return map[string]string{
 		"base64":             onePart("Content-Type: a/b\nContent-Transfer-Encoding: base64", fill("QUJD")),
 		"junk in base64":     onePart("Content-Type: a/b\nContent-Transfer-Encoding: base64", fill("\x01 !Q")),
+		"padded pieces":      onePart("Content-Type: a/b\nContent-Transfer-Encoding: base64", fill("QQ==")),
+		"pads and letters":   onePart("Content-Type: a/b\nContent-Transfer-Encoding: base64", fill("A=")),
+		"lines after a pad":  onePart("Content-Type: a/b\nContent-Transfer-Encoding: base64", "QQ==\n"+fill("x y\n")),
+		"uuencode":           onePart("Content-Type: a/b\nContent-Transfer-Encoding: uuencode", "begin 644 x\n"+fill("M\n")),
+		"begin lines":        onePart("Content-Type: text/plain", fill("begin 644 x\n")),
+		"small files":        onePart("Content-Type: text/plain", fill("begin 644 x\n#0V%T\nend\n")),
+		"shifts":             onePart("Content-Type: text/plain; charset=utf-7", fill("+")),
 		"quoted-printable":   onePart("Content-Type: a/b\nContent-Transfer-Encoding: quoted-printable", fill("=")),
 		"soft line breaks":   onePart("Content-Type: a/b\nContent-Transfer-Encoding: quoted-printable", fill("=\n")),
 		"eight bits quoted":  onePart("Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable", fill("\xe9")),
@@ -197,5 +256,23 @@ func hostileContent() map[string]string {
 		"utf-7":              onePart("Content-Type: text/plain; charset=utf-7", fill("+AAA-")),
 		"utf-16":             onePart("Content-Type: text/plain; charset=utf-16", fill("\x00\xd8")),
 		"meta charset":       onePart("Content-Type: text/html", "\xe9"+fill("<meta charset=")),
+	}
+}
+
+// What is taken is counted over the whole of Parse, freed or not: an upper bound of
+// what is held at a time.
+func TestHostileMailOfOneMegabyteTakesBoundedMemory(t *testing.T) {
+	for _, mails := range []map[string]string{hostileStructure(), hostileReadings(), hostileHeaders(), hostileLines(), hostileContent()} {
+		for name, text := range mails {
+			raw := []byte(text)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Parse(raw)
+			runtime.ReadMemStats(&after)
+			require.True(t, err == nil || name == "line ends", name)
+			took := int64(after.TotalAlloc-before.TotalAlloc) / int64(len(raw))
+			t.Log(name, took)
+			require.Less(t, took, int64(150), name)
+		}
 	}
 }

@@ -1,204 +1,31 @@
 package mime
 
 import (
-	"encoding/base64"
-	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/mime/mimetest"
 )
 
 // file is the attachment of the mails below: bytes that are no text.
 const file = "PK\x03\x04 not really an archive \x00\xff\xfe but bytes that must come out as they went in: 0123456789"
 
-var encodedFile = wrap(base64.StdEncoding.EncodeToString([]byte(file)))
-
 func wrap(s string) string {
 	var out strings.Builder
-	for len(s) > 40 {
-		out.WriteString(s[:40] + "\r\n")
-		s = s[40:]
+	for line := range slices.Chunk([]byte(s), 40) {
+		out.Write(append(line, "\r\n"...))
 	}
-	return out.String() + s + "\r\n"
-}
-
-// uuencoded is content as POSIX uuencode writes it.
-func uuencoded(name string, content []byte) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "begin 644 %s\r\n", name)
-	for len(content) > 0 {
-		line := content[:min(45, len(content))]
-		content = content[len(line):]
-		out.WriteByte(byte(' ' + len(line)))
-		for len(line) > 0 {
-			var group [3]byte
-			line = line[copy(group[:], line):]
-			for _, v := range []byte{group[0] >> 2, group[0]<<4&0x30 | group[1]>>4, group[1]<<2&0x3c | group[2]>>6, group[2] & 0x3f} {
-				if v == 0 {
-					v = '`' - ' '
-				}
-				out.WriteByte(' ' + v)
-			}
-		}
-		out.WriteString("\r\n")
-	}
-	return out.String() + "`\r\nend\r\n"
-}
-
-// disguise is a mail with one attachment, written so that programs may miss it.
-type disguise struct {
-	top    string // in place of the Content-Type field of the mail
-	part   string // in place of the header of the attachment
-	body   string // in place of its encoded content
-	before string // lines among the fields of the mail
-	open   string // in place of the delimiters
-	end    string // in place of the last one
-}
-
-const (
-	plainTop  = "Content-Type: multipart/mixed; boundary=\"b1\"\r\n"
-	plainPart = "Content-Type: application/zip\r\nContent-Disposition: attachment; filename=\"report.zip\"\r\n" +
-		"Content-Transfer-Encoding: base64\r\n"
-)
-
-func (d disguise) mail() string {
-	or := func(s, usual string) string {
-		if s == "" {
-			return usual
-		}
-		return s
-	}
-	open := or(d.open, "--b1\r\n")
-	return "From: Pat <pat@sender.example>\r\nTo: support@yourapp.example\r\nSubject: case\r\n" + d.before + "MIME-Version: 1.0\r\n" +
-		or(d.top, plainTop) + "\r\n" + open + "Content-Type: text/plain; charset=utf-8\r\n\r\nPlease see the attachment.\r\n" +
-		open + or(d.part, plainPart) + "\r\n" + or(d.body, encodedFile) + or(d.end, "--b1--\r\n")
-}
-
-// disguises are the tricks by which an attachment is hidden from one reader or
-// another. All of them leave the same file.
-func disguises() map[string]disguise {
-	twoPieces := base64.StdEncoding.EncodeToString([]byte(file[:40])) + "\r\n" + base64.StdEncoding.EncodeToString([]byte(file[40:])) + "\r\n"
-	var quads strings.Builder
-	for _, c := range []byte(file) {
-		quads.WriteString(base64.StdEncoding.EncodeToString([]byte{c}))
-	}
-	encoding := func(value string) string {
-		return strings.Replace(plainPart, "base64", value, 1)
-	}
-	fromType := func(value string) string {
-		return "Content-Type: " + value + "\r\nContent-Transfer-Encoding: base64\r\n"
-	}
-	return map[string]disguise{
-		"none": {},
-
-		"parameter on a line without indentation":            {part: "Content-Type: application/zip;\r\nname=\"report.zip\"\r\nContent-Transfer-Encoding: base64\r\n"},
-		"boundary on a line without indentation":             {top: "Content-Type: multipart/mixed;\r\nboundary=\"b1\"\r\n"},
-		"extended parameter on a line without indentation":   {part: "Content-Type: application/zip;\r\nname*0*=''report;\r\nname*1=.zip\r\nContent-Transfer-Encoding: base64\r\n"},
-		"parameter with a colon without indentation":         {part: "Content-Type: application/zip;\r\nx=\"a:b\"; name=\"report.zip\"\r\nContent-Transfer-Encoding: base64\r\n"},
-		"several lines without indentation":                  {part: "Content-Type: application/zip;\r\nx-unix-mode=0644;\r\nname=report.zip\r\nContent-Transfer-Encoding: base64\r\n"},
-		"last parameter of the header without indentation":   {part: "Content-Transfer-Encoding: base64\r\nContent-Type: application/zip;\r\nname=report.zip\r\n"},
-		"banner among the fields":                            {before: "*** this mail was scanned and is safe ***\r\n"},
-		"banner with a colon":                                {before: "Warning from the gateway: not scanned\r\n"},
-		"mbox line among the fields":                         {before: ">From pat@sender.example Mon Nov 30 09:00:00 2026\r\n"},
-		"banner in the header of the part":                   {part: "Content-Type: application/zip; name=report.zip\r\nclean, says the gateway\r\nContent-Transfer-Encoding: base64\r\n"},
-		"banner before the fields of the part":               {part: "--- scanned ---\r\n" + plainPart},
-		"line of blanks among the fields":                    {before: " \t \r\n"},
-		"line of blanks in the header of the part":           {part: "Content-Type: application/zip; name=report.zip\r\n \r\nContent-Transfer-Encoding: base64\r\n"},
-		"folding with tabs":                                  {part: "Content-Type:\r\n\tapplication/zip;\r\n\t\tname=\"report.zip\"\r\nContent-Transfer-Encoding:\r\n\tbase64\r\n"},
-		"carriage returns alone in the header":               {part: "Content-Type: application/zip; name=report.zip\rContent-Transfer-Encoding: base64\r\n"},
-		"carriage return doubled":                            {part: strings.ReplaceAll(plainPart, "\r\n", "\r\r\n")},
-		"NUL in a field's name":                              {part: strings.Replace(plainPart, "Content-Tr", "Content\x00-Tr", 1)},
-		"NUL in a field's value":                             {part: strings.Replace(plainPart, "base64", "ba\x00se64", 1)},
-		"blank before the colon":                             {part: strings.ReplaceAll(plainPart, ":", " \t:")},
-		"upper case":                                         {top: "CONTENT-TYPE: MULTIPART/MIXED; BOUNDARY=b1\r\n", part: encoding("BASE64")},
-		"no MIME-Version and comments":                       {top: "Content-Type: (a) multipart (b) / mixed (c) ; (d) boundary (e) = (f) b1 (g \\) h)\r\n"},
-		"boundary with a quoted pair":                        {top: "Content-Type: multipart/mixed; boundary=\"\\b\\1\"\r\n"},
-		"boundary with blanks behind it":                     {top: "Content-Type: multipart/mixed; boundary=\"b1  \"\r\n", open: "--b1 \t\r\n"},
-		"boundary in an extended value":                      {top: "Content-Type: multipart/mixed; boundary*=us-ascii''b%31\r\n"},
-		"boundary in pieces":                                 {top: "Content-Type: multipart/mixed; boundary*0=b; boundary*1=\"1\"\r\n"},
-		"boundary in single quotes":                          {top: "Content-Type: multipart/mixed; boundary='b1'\r\n"},
-		"boundary with text behind its quote":                {top: "Content-Type: multipart/mixed; boundary=\"b1\" junk; a=b\r\n"},
-		"boundary without its closing quote":                 {top: "Content-Type: multipart/mixed; boundary=\"b1; a=b\r\n"},
-		"boundary as an encoded word":                        {top: "Content-Type: multipart/mixed; boundary=\"=?us-ascii?Q?b=31?=\"\r\n"},
-		"boundary twice in one field":                        {top: "Content-Type: multipart/mixed; boundary=unused; boundary=b1\r\n"},
-		"boundary twice, the other way":                      {top: "Content-Type: multipart/mixed; boundary=b1; boundary=unused\r\n"},
-		"missing semicolon":                                  {top: "Content-Type: multipart/mixed boundary=b1\r\n"},
-		"semicolons and blanks":                              {top: "Content-Type: multipart/mixed;; ;boundary = b1 ;;\r\n"},
-		"type without its second half":                       {top: "Content-Type: multipart; boundary=b1\r\n"},
-		"two content types":                                  {top: "Content-Type: multipart/mixed; boundary=unused\r\nContent-Type: multipart/mixed; boundary=b1\r\n"},
-		"two content types, the other way":                   {top: "Content-Type: multipart/mixed; boundary=b1\r\nContent-Type: multipart/mixed; boundary=unused\r\n"},
-		"two content types, the first a text":                {top: "Content-Type: text/plain\r\nContent-Type: multipart/mixed; boundary=b1\r\n"},
-		"two content types, the second a text":               {top: "Content-Type: multipart/mixed; boundary=b1\r\nContent-Type: text/html\r\n"},
-		"two content types of the part":                      {part: "Content-Type: text/plain\r\nContent-Type: application/zip; name=report.zip\r\nContent-Transfer-Encoding: base64\r\n"},
-		"no last delimiter":                                  {end: "\r\n"},
-		"a last delimiter before the attachment":             {open: "--b1\r\n", part: "\r\n\r\n--b1--\r\n--b1\r\n" + plainPart},
-		"delimiter that goes on":                             {part: "\r\n\r\n--b1 part\r\n" + plainPart},
-		"boundary that is not the one declared":              {top: "Content-Type: multipart/mixed; boundary=declared\r\n"},
-		"no boundary at all":                                 {top: "Content-Type: multipart/mixed\r\n"},
-		"empty boundary":                                     {top: "Content-Type: multipart/mixed; boundary=\"\"\r\n", open: "--\r\n", end: "----\r\n"},
-		"carriage returns alone around the delimiter":        {open: "\r--b1\r"},
-		"text that is a file":                                {part: "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n"},
-		"inline text that is a file":                         {part: "Content-Disposition: inline\r\nContent-Transfer-Encoding: base64\r\n"},
-		"type that is none":                                  {part: fromType("zip; name=report.zip")},
-		"type in quotes":                                     {part: fromType("\"application/zip\"; name=report.zip")},
-		"name behind text behind a quote":                    {part: fromType("application/zip; x=\"y\" junk; name=\"report.zip\"")},
-		"parameters without semicolons":                      {part: fromType("application/zip; x=\"y\" name=\"report.zip\" z=a")},
-		"name with many semicolons":                          {part: fromType("application/zip; name=\"" + strings.Repeat("&#1056;", 100) + ".zip\"")},
-		"thousand parameters":                                {part: fromType("application/zip; name=report.zip" + strings.Repeat("; a=b", 900))},
-		"transfer encoding with a comment":                   {part: encoding("base64 (as it should be)")},
-		"transfer encoding in quotes":                        {part: encoding("\"base64\"")},
-		"transfer encoding with more":                        {part: encoding("base64; x=y")},
-		"transfer encoding in a list":                        {part: encoding("7bit, base64")},
-		"transfer encoding twice":                            {part: "Content-Transfer-Encoding: 7bit\r\n" + plainPart},
-		"transfer encoding twice, the other way":             {part: plainPart + "Content-Transfer-Encoding: 8bit\r\n"},
-		"transfer encoding twice, one unknown":               {part: "Content-Transfer-Encoding: x-none\r\n" + plainPart},
-		"transfer encoding that is unknown":                  {part: encoding("base-64")},
-		"transfer encoding of the multipart":                 {top: plainTop + "Content-Transfer-Encoding: base64\r\n"},
-		"base64 in two padded pieces":                        {body: twoPieces},
-		"base64 in padded pieces on one line":                {body: quads.String() + "\r\n"},
-		"base64 in many short padded pieces":                 {body: wrap(quads.String())},
-		"base64 without padding":                             {body: strings.ReplaceAll(encodedFile, "=", "")},
-		"base64 with too much padding":                       {body: strings.TrimRight(encodedFile, "=\r\n") + "======\r\n"},
-		"base64 behind an equals sign":                       {body: "=\r\n" + encodedFile},
-		"base64 with equals signs before its lines":          {body: "=" + strings.ReplaceAll(strings.TrimRight(encodedFile, "\r\n"), "\r\n", "\r\n=") + "\r\n"},
-		"base64 with other characters in it":                 {body: strings.ReplaceAll(encodedFile, "A", "!A\x01 ")},
-		"base64 in lines of one character":                   {body: strings.Join(strings.Split(strings.ReplaceAll(encodedFile, "\r\n", ""), ""), "\r\n") + "\r\n"},
-		"base64 in lines that carriage returns end":          {body: strings.ReplaceAll(encodedFile, "\r\n", "\r") + "\r\n"},
-		"base64 that goes on behind a footer":                {body: twoPieces[:strings.Index(twoPieces, "\r\n")+2] + "__ a footer __\r\n" + twoPieces[strings.Index(twoPieces, "\r\n")+2:]},
-		"uuencode":                                           {part: encoding("uuencode"), body: uuencoded("report.zip", []byte(file))},
-		"x-uuencode":                                         {part: encoding("x-uuencode"), body: uuencoded("report.zip", []byte(file))},
-		"x-uue with text before it":                          {part: encoding("X-UUE"), body: "here it is:\r\n\r\n" + uuencoded("report.zip", []byte(file))},
-		"uuencode that lost its blanks":                      {part: encoding("uuencode"), body: strings.ReplaceAll(uuencoded("report.zip", []byte(file)), "`", " ")},
-		"uuencode without its end":                           {part: encoding("uuencode"), body: strings.TrimSuffix(uuencoded("report.zip", []byte(file)), "`\r\nend\r\n")},
-		"uuencode without its begin line":                    {part: encoding("uuencode"), body: uuencoded("", []byte(file))[len("begin 644 \r\n"):]},
-		"uuencode in base64":                                 {part: encoding("x-uuencode"), body: "begin-base64 644 report.zip\r\n" + encodedFile + "====\r\n"},
-		"uuencode in the text":                               {part: "Content-Type: text/plain\r\n", body: "see below\r\n" + uuencoded("report.zip", []byte(file)) + "regards\r\n"},
-		"quoted-printable":                                   {part: encoding("Quoted-Printable"), body: quotedFile("=\r\n")},
-		"quoted-printable with blanks behind soft breaks":    {part: encoding("quoted-printable"), body: quotedFile("=  \t\r\n")},
-		"quoted-printable with soft breaks of CR alone":      {part: encoding("quoted-printable"), body: quotedFile("=\r")},
-		"quoted-printable in lower case":                     {part: encoding("quoted-printable"), body: strings.ToLower(quotedFile("=\r\n"))},
-		"a part of 8 bits with a name in a foreign alphabet": {part: fromType("application/zip; name=\"\xcf\xd4\xde\xc5\xd4.zip\"")},
-	}
-}
-
-// quotedFile is the file in quoted-printable, every byte encoded.
-func quotedFile(soft string) string {
-	var out strings.Builder
-	for i, c := range []byte(file) {
-		if i%20 == 19 {
-			out.WriteString(soft)
-		}
-		fmt.Fprintf(&out, "=%02X", c)
-	}
-	return out.String() + "\r\n"
+	return out.String()
 }
 
 func TestDisguisedAttachmentIsFound(t *testing.T) {
 	t.Parallel()
-	for name, d := range disguises() {
+	for name, d := range mimetest.Disguises([]byte(file)) {
 		for _, end := range []string{"\r\n", "\n"} {
-			raw := strings.ReplaceAll(d.mail(), "\r\n", end)
+			raw := strings.ReplaceAll(d, "\r\n", end)
 			parsed, err := Parse([]byte(raw))
 			require.NoError(t, err, name)
 			require.Nil(t, parsed.Malformed, name)

@@ -173,6 +173,7 @@ func TestCommonFaultsAreNoDefects(t *testing.T) {
 		"nothing in a part":        mixed("\r\nx", "", "\r\n"),
 		"base64 without padding":   mixed("Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\nQUI"),
 		"a list's footer":          mixed("Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\nQUI=\r\n\r\n____\r\nThe list\r\nhttps://lists.example/"),
+		"a footer without padding": mixed("Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\nQUJD\r\n____\r\nThe list\r\nhttps://lists.example/"),
 		"boundaries that begin alike": mixed("Content-Type: multipart/alternative; boundary=b1\r\n\r\n--b1\r\n\r\nx\r\n--b1\r\nContent-Type: text/html\r\n\r\n<p>x\r\n--b1--\r\n",
 			"Content-Type: a/b; name=c\r\n\r\ny"),
 		"a signature":          mixed("\r\nx\r\n-- \r\nPat\r\n--\r\nmore"),

@@ -38,7 +38,7 @@ type tree struct {
 
 // newTree makes a tree for a mail of size bytes.
 func newTree(size int, charset encoding.Encoding) *tree {
-	return &tree{charset: charset, declared: map[string]bool{}, budget: 4*size + 64<<10}
+	return &tree{charset: charset, declared: map[string]bool{}, budget: 2*size + 256<<10}
 }
 
 // readMail reads a whole mail and then what else may be found in it.

@@ -64,7 +64,7 @@ func (u *uuBlock) read(b []byte, base64 bool) {
 			text = append(text, trimmed...)
 		} else if len(trimmed) > 0 {
 			decoded, ok := uuLine(line)
-			if !ok {
+			if !ok || len(u.content) > uuBound(len(b)-len(rest)) {
 				u.damaged = true
 				break
 			}
@@ -77,6 +77,10 @@ func (u *uuBlock) read(b []byte, base64 bool) {
 	}
 	u.end = len(b) - len(rest)
 }
+
+// uuBound is how many bytes size bytes of uuencode may decode to: blanks that were
+// lost at the ends of lines make more of them than there should be.
+func uuBound(size int) int { return 2*size + 4<<10 }
 
 // uuLine decodes one line. Blanks at its end may have been lost, and a checksum
 // character may follow.
@@ -120,7 +124,7 @@ func decodeUU(body []byte) (content []byte, name string, damaged bool) {
 	}
 	for rest := body; len(rest) > 0; {
 		line, after, _ := cutHeaderLine(rest)
-		if len(line) > 0 {
+		if len(line) > 0 && len(content) <= uuBound(len(body)-len(rest)) {
 			if decoded, ok := uuLine(line); ok {
 				content = append(content, decoded...)
 			}
