@@ -69,6 +69,7 @@ func rows() map[fault.Code]row {
 		fault.Forbidden:          {category: loud},
 		fault.RequestInvalid:     {category: loud},
 		fault.DecisionRefused:    {category: loud},
+		fault.QueryTimeout:       {category: loud},
 
 		fault.Overloaded:            {category: quiet, delay: time.Second},
 		fault.StorageUnavailable:    {category: loud},

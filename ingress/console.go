@@ -24,7 +24,7 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	logger *slog.Logger) (handler http.Handler, stop func(), err error) {
 	who, err := access.New(access.Config{
 		Operators: file.Operators, Access: file.Access, TrustedProxies: file.Ingress.TrustedProxies,
-	}, access.Deps{Tokens: d.reader, Sessions: d.reader})
+	}, access.Deps{Tokens: d.logins, Sessions: d.logins})
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
@@ -36,7 +36,7 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, err
 	}
-	login, err := access.NewLogin(access.LoginDeps{Access: who, Pages: pages, Logins: d.reader, Logger: logger, Registry: reg})
+	login, err := access.NewLogin(access.LoginDeps{Access: who, Pages: pages, Logins: d.logins, Logger: logger, Registry: reg})
 	if err != nil {
 		return nil, nil, err
 	}

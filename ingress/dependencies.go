@@ -22,9 +22,15 @@ import (
 
 const (
 	// The operator API has connections of its own, so that a slow question there
-	// never keeps an event waiting.
+	// never keeps an event waiting; and logins have theirs, so that it keeps no
+	// operator out.
 	acceptConns   = 8
 	operatorConns = 4
+	loginConns    = 4
+	// What an operator asks may take the database operatorLimit, what finds out
+	// which operator it is loginLimit.
+	operatorLimit = 5 * time.Second
+	loginLimit    = 3 * time.Second
 	// What is away at the start is looked for again and again.
 	checkTimeout  = 3 * time.Second
 	startUpPause  = time.Second
@@ -36,6 +42,7 @@ const (
 type dependencies struct {
 	ledger   *database
 	reader   *postgres.DB
+	logins   *postgres.DB
 	bodies   *blob.Store
 	temporal client.Client
 	keys     seal.Keyring
@@ -56,10 +63,15 @@ func open(ctx context.Context, env config.Env, keys seal.Keyring, reg prometheus
 	}
 	d.ledger = &database{DB: db}
 	closing.addPlain(d.ledger.Close)
-	if d.reader, err = postgres.Open(ctx, env.DatabaseURL.Reveal(), postgres.Config{MaxConns: operatorConns}); err != nil {
-		return d, err
+	for into, c := range map[**postgres.DB]postgres.Config{
+		&d.reader: {MaxConns: operatorConns, StatementTimeout: operatorLimit},
+		&d.logins: {MaxConns: loginConns, StatementTimeout: loginLimit},
+	} {
+		if *into, err = postgres.Open(ctx, env.DatabaseURL.Reveal(), c); err != nil {
+			return d, err
+		}
+		closing.addPlain((*into).Close)
 	}
-	closing.addPlain(d.reader.Close)
 	d.bodies, err = blob.New(blob.Config{
 		Endpoint: env.S3Endpoint, PublicEndpoint: env.S3Public, Region: env.S3Region,
 		AccessKey: env.S3AccessKey, SecretKey: env.S3SecretKey,

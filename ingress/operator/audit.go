@@ -60,6 +60,14 @@ func (h *handler) custody(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.exports.allow(caller(c).Name, email.ID, h.now()); err != nil {
+		return err
+	}
+	leave, err := enter(h.exports.turns)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	document, err := auditor.ExportCustody(c.Request.Context(), email.ID, caller(c).Name, string(access.Via(c)))
 	if err != nil {
 		return err
@@ -133,6 +141,11 @@ func (h *handler) auditDecisions(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	leave, err := enter(h.exports.checks)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	var out auditCheck
 	if out.Checked, out.Wrong, err = auditor.CheckDecisions(c.Request.Context(), maxDifferences); err != nil {
 		return err

@@ -101,6 +101,7 @@ type handler struct {
 	keyUse     KeyUse
 	secrets    Secrets
 
+	exports   *exports
 	strangers strangers
 }
 
@@ -129,7 +130,7 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 		reader: deps.Reader, blobs: deps.Blobs, desk: deps.Desk, editor: deps.Editor,
 		replays: deps.Replays,
 		auditor: deps.Auditor, logger: deps.Logger, now: deps.Now,
-		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets,
+		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets, exports: newExports(),
 	}
 	if h.now == nil {
 		h.now = time.Now

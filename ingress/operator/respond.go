@@ -12,6 +12,7 @@ import (
 
 	"mailroom/ingress/operator/access"
 	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
 )
 
 // refusal is the body of every error.
@@ -26,6 +27,10 @@ const retryAfter = 5 * time.Second
 
 // refuse ends the request with err. The cause goes to the log and never out.
 func (h *handler) refuse(c *gin.Context, err error) {
+	if postgres.Stopped(err) {
+		err = fault.Wrap(fault.QueryTimeout, "the database took too long over this and was stopped; if it is a search or a list, "+
+			"narrow it: a shorter period, one tenant, one state, or a longer text to look for", err)
+	}
 	f := fault.From(err)
 	code := access.Status(f)
 	switch code {

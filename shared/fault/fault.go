@@ -49,6 +49,7 @@ const (
 	Forbidden       Code = "forbidden"
 	RequestInvalid  Code = "request_invalid"
 	DecisionRefused Code = "decision_refused"
+	QueryTimeout    Code = "query_timeout" // an operator's question took the database too long
 )
 
 // What the steps of an email meet. The first group passes with time.
@@ -77,7 +78,7 @@ var Codes = []Code{
 	BodyTooLarge, BodyIncomplete, ContentTypeInvalid, EncodingRefused, MethodNotAllowed, NotFound,
 	JSONMalformed, EventIDMissing, EventIDInvalid, FieldInvalid, FieldUnknown,
 	CredentialsMissing, CredentialsInvalid, AddressRefused, SourceDisabled, TLSRequired, Throttled, RateLimited, InboxFull,
-	Unauthorized, Forbidden, RequestInvalid, DecisionRefused,
+	Unauthorized, Forbidden, RequestInvalid, DecisionRefused, QueryTimeout,
 	Overloaded, StorageUnavailable, TemporalUnavailable, ScannerUnavailable, DownstreamUnavailable,
 	BreakerOpen, DestinationPaused, Internal, DownstreamRejected, DownstreamGone, AmbiguousEffect, ContentLost, NotReleased,
 	ConfigInvalid,
@@ -87,7 +88,7 @@ var Codes = []Code{
 var temporary = map[Code]bool{
 	Overloaded: true, StorageUnavailable: true, TemporalUnavailable: true, ScannerUnavailable: true,
 	DownstreamUnavailable: true, BreakerOpen: true, DestinationPaused: true, Internal: true, DownstreamGone: true,
-	Throttled: true, RateLimited: true, InboxFull: true,
+	Throttled: true, RateLimited: true, InboxFull: true, QueryTimeout: true,
 }
 
 // Error is a classified failure. Public is the only text that a caller outside

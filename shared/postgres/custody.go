@@ -16,6 +16,9 @@ import (
 // maxLinks bounds the part of the chain that one document carries.
 const maxLinks = 400_000
 
+// checkLimit bounds how long CheckDecisions may take.
+const checkLimit = "'2min'"
+
 // ExportCustody gives an email's chain of custody, and appends to the chain that
 // actor had it, with the hash of the record. While the record is read no decision
 // is recorded: it has all of them up to its own entry.
@@ -189,6 +192,12 @@ SELECT coalesce(e.seq, 0), coalesce(d.email_id, e.email_id), coalesce(d.sequence
 		err = row.Scan(&w.Seq, &w.EmailID, &w.Sequence, &w.What)
 		return w, err
 	})
-	err = db.pool.SendBatch(ctx, &batch).Close()
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		// It reads every decision that ever was.
+		if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = "+checkLimit); err != nil {
+			return err //nolint:wrapcheck // classified below
+		}
+		return tx.SendBatch(ctx, &batch).Close()
+	})
 	return checked, wrong, classify("compare decisions with audit", err)
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,9 @@ type Config struct {
 	// MaxConns bounds the connections; 0 means DefaultMaxConns. A call that finds
 	// none free waits for one until its context ends.
 	MaxConns int32
+	// StatementTimeout is how long the server works on one statement before it stops
+	// it, see Stopped; 0: the server's own setting holds.
+	StatementTimeout time.Duration
 }
 
 // DB is a pool of connections. It is safe for concurrent use.
@@ -50,6 +54,14 @@ func Open(ctx context.Context, url string, cfg Config) (*DB, error) {
 		conf.ConnConfig.RuntimeParams["application_name"] = "mailroom"
 	}
 	conf.AfterConnect = prepare
+	if cfg.StatementTimeout > 0 {
+		conf.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			if err := prepare(ctx, conn); err != nil {
+				return err
+			}
+			return limitStatements(ctx, conn, cfg.StatementTimeout)
+		}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
 		return nil, classify("open database", err)
@@ -67,6 +79,12 @@ func prepare(ctx context.Context, conn *pgx.Conn) error {
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
 	_, err := conn.Exec(ctx, "SET max_parallel_workers_per_gather = 0; SET jit = off", pgx.QueryExecModeSimpleProtocol)
+	return err //nolint:wrapcheck // classified where the connection is used
+}
+
+// limitStatements has the server end what takes longer than limit.
+func limitStatements(ctx context.Context, conn *pgx.Conn, limit time.Duration) error {
+	_, err := conn.Exec(ctx, "SET statement_timeout = "+strconv.FormatInt(limit.Milliseconds(), 10), pgx.QueryExecModeSimpleProtocol)
 	return err //nolint:wrapcheck // classified where the connection is used
 }
 

@@ -21,6 +21,16 @@ const unavailable = "08 53 57 58 28 3D " + // connection, resources, shutdown an
 	"25006 " + // read-only: a failover is under way
 	"40001 40P01 55P03" // serialisation, deadlock, lock not available
 
+// queryCanceled is what PostgreSQL says of a statement that it stopped.
+const queryCanceled = "57014"
+
+// Stopped reports whether err comes from a statement that the server stopped, as it
+// does after Config.StatementTimeout, or because a person cancelled it there.
+func Stopped(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == queryCanceled
+}
+
 // classify wraps err with what was being done and turns what the driver says of
 // an absent or overloaded server into storage_unavailable. An error of the
 // caller's own cancellation stays what it is. classify(_, nil) is nil.

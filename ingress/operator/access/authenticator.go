@@ -13,13 +13,6 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// An address may try so many tokens that nobody has, each with a question to the
-// database, before it is put off.
-const (
-	badTokens    = 60
-	badTokensPer = time.Minute
-)
-
 // Config says who may come in.
 type Config struct {
 	// Operators are the tokens of the configuration.
@@ -45,9 +38,9 @@ type Authenticator struct {
 	secure     bool // cookies are for TLS alone
 	now        func() time.Time
 
-	origin   *http.CrossOriginProtection
-	proxies  *guard.Proxies
-	throttle *guard.Throttle
+	origin  *http.CrossOriginProtection
+	proxies *guard.Proxies
+	lookups *lookups
 
 	tokenCache   *cache[ledger.Token]
 	sessionCache *cache[ledger.Session]
@@ -67,7 +60,7 @@ func New(cfg Config, deps Deps) (*Authenticator, error) {
 	a := &Authenticator{
 		access: cfg.Access, configured: list, tokens: deps.Tokens, sessions: deps.Sessions, now: deps.Now,
 		secure: strings.HasPrefix(cfg.Access.PublicURL, "https://"), origin: http.NewCrossOriginProtection(), proxies: proxies,
-		throttle:   guard.NewThrottle(config.Throttle{Failures: badTokens, Per: badTokensPer}, nil),
+		lookups:    newLookups(proxies),
 		tokenCache: newCache[ledger.Token](), sessionCache: newCache[ledger.Session](),
 	}
 	if a.now == nil {

@@ -139,19 +139,23 @@ func (l *Login) withToken(c *gin.Context) error {
 	if !l.trusts(r) || !l.access.AllowsToken() {
 		return fault.New(fault.Forbidden, "nobody can log in here with a token")
 	}
-	if done, err := l.limited(c); done {
-		return err
-	}
 	r.Body = http.MaxBytesReader(c.Writer, r.Body, maxLoginForm)
 	text, next := strings.TrimSpace(r.PostFormValue("token")), localPath(r.PostFormValue("next"))
 	who, err := l.byToken(r, text)
 	switch {
 	case fault.Is(err, fault.Unauthorized):
+		// Looked up first: a neighbour's wrong tokens keep no valid one out.
+		if done, err := l.limited(c); done {
+			return err
+		}
 		l.note(c, ResultRefused, "", "token")
 		return l.render(c, http.StatusUnauthorized, next, "This token is not valid.")
 	case err != nil:
 		l.note(c, ResultFailed, "", "token")
 		return err
+	}
+	if wait := l.limiter.waitName(who.Name, l.now()); wait > 0 {
+		return l.putOff(c, wait)
 	}
 	sum := sha256.Sum256([]byte(text))
 	if err := l.startSession(c.Writer, r, ledger.Session{Name: who.Name, Token: &sum}); err != nil {
@@ -181,10 +185,14 @@ func (l *Login) limited(c *gin.Context) (done bool, err error) {
 	if wait <= 0 {
 		return false, nil
 	}
+	return true, l.putOff(c, wait)
+}
+
+func (l *Login) putOff(c *gin.Context, wait time.Duration) error {
 	l.note(c, ResultLimited, "", "")
 	seconds := int(math.Ceil(wait.Seconds()))
 	c.Header("Retry-After", strconv.Itoa(seconds))
-	return true, l.render(c, http.StatusTooManyRequests, "/", fmt.Sprintf("Too many attempts. Try again in %d seconds.", seconds))
+	return l.render(c, http.StatusTooManyRequests, "/", fmt.Sprintf("Too many attempts. Try again in %d seconds.", seconds))
 }
 
 // note counts a login and logs it, by name alone. What strangers do is a number, and a

@@ -45,12 +45,18 @@ func TestLimiter(t *testing.T) {
 	t.Parallel()
 	l, now := newLimiter(), time.Unix(1_800_000_000, 0)
 	one, neighbour := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
-	for range loginsPerAddress {
+	// An address that tries too often is put off once half of what all may try is used up.
+	for range loginBurst/2 + 1 {
 		require.Zero(t, l.wait(one, now))
 	}
 	require.Equal(t, 6*time.Second, l.wait(neighbour, now).Round(time.Second), "one /64 is one subscriber")
 	require.Zero(t, l.wait(netip.MustParseAddr("192.0.2.1"), now))
 	require.Zero(t, l.wait(one, now.Add(6*time.Second)))
+	for range loginsPerAddress {
+		require.Zero(t, l.waitName("ada", now))
+	}
+	require.Positive(t, l.waitName("ada", now))
+	require.Zero(t, l.waitName("adam", now))
 	// Many addresses at once: all together are bounded, and so is what is kept of them.
 	l, refused := newLimiter(), 0
 	addr := netip.MustParseAddr("10.0.0.0")
@@ -61,7 +67,7 @@ func TestLimiter(t *testing.T) {
 		}
 	}
 	require.Equal(t, limitedAddresses+10-loginBurst, refused)
-	require.LessOrEqual(t, len(l.addresses), limitedAddresses)
+	require.LessOrEqual(t, len(l.own), limitedAddresses)
 }
 
 // open gives an authenticator on memory with one token of the database.

@@ -98,24 +98,19 @@ func (a *Authenticator) holder(ctx context.Context, s ledger.Session, now time.T
 	return Identity{Name: s.Name, Display: s.Display, Roles: roles}, nil
 }
 
-// findSession finds a session in the cache or the database, whose questions an
-// address that has tried too many cookies is not given.
-func (a *Authenticator) findSession(r *http.Request, sum [32]byte, now time.Time) (ledger.Session, error) {
+// findSession finds a session in the cache or the database.
+func (a *Authenticator) findSession(r *http.Request, sum [32]byte, now time.Time) (s ledger.Session, err error) {
 	if found, ok := a.sessionCache.get(sum, now); ok {
 		return found.row, found.err
 	}
-	client := a.proxies.Client(r)
-	if wait, refused := a.throttle.Refused(client, now); refused {
-		return ledger.Session{}, tooMany(wait)
-	}
-	s, err := a.sessions.FindSession(r.Context(), sum)
-	switch {
-	case err == nil:
-		a.sessionCache.put(sum, s, nil, now)
-	case fault.Is(err, fault.NotFound):
-		a.throttle.Failed(client, now)
-		a.sessionCache.put(sum, s, err, now)
-	}
+	err = a.lookups.ask(r, sum, now, func(ctx context.Context) error {
+		var err error
+		s, err = a.sessions.FindSession(ctx, sum)
+		if err == nil || fault.Is(err, fault.NotFound) {
+			a.sessionCache.put(sum, s, err, now)
+		}
+		return err
+	})
 	return s, err
 }
 

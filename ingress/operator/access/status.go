@@ -30,6 +30,8 @@ func Status(err error) int {
 		return http.StatusUnsupportedMediaType
 	case fault.RateLimited:
 		return http.StatusTooManyRequests
+	case fault.QueryTimeout:
+		return http.StatusGatewayTimeout
 	case fault.Overloaded, fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable,
 		fault.DownstreamUnavailable, fault.BreakerOpen, fault.DestinationPaused:
 		return http.StatusServiceUnavailable

@@ -64,9 +64,8 @@ func tooMany(wait time.Duration) error {
 	return fault.New(fault.RateLimited, "too many attempts that were not valid came from this address").After(wait)
 }
 
-// byToken gives whose token text is. A token of the configuration is found while
-// the database is away; whether another is good cannot be said then. An address
-// that has tried too many tokens is put off.
+// byToken returns whose token text is. A token of the configuration is found while
+// the database is away; whether another is good cannot be said then.
 func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) {
 	sum := sha256.Sum256([]byte(text))
 	now := a.now()
@@ -77,12 +76,12 @@ func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) 
 		return Identity{}, errNoToken
 	}
 	if _, known := a.tokenCache.get(sum, now); !known {
-		client := a.proxies.Client(r)
-		if wait, refused := a.throttle.Refused(client, now); refused {
-			return Identity{}, tooMany(wait)
-		}
-		if _, err := a.lookUp(r.Context(), sum, now); fault.Is(err, fault.NotFound) {
-			a.throttle.Failed(client, now)
+		err := a.lookups.ask(r, sum, now, func(ctx context.Context) error {
+			_, err := a.lookUp(ctx, sum, now)
+			return err
+		})
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return Identity{}, err
 		}
 	}
 	return a.bySum(r.Context(), sum, now)

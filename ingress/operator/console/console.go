@@ -52,6 +52,8 @@ type Console struct {
 	frame  frame
 	live   *hub
 	now    func() time.Time
+	// readers are the parsed mails that are being read.
+	readers chan struct{}
 }
 
 // New reads the templates. Nothing runs until somebody looks.
@@ -67,7 +69,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 			return nil, fmt.Errorf("console: %q is no URL of a Temporal Web UI", cfg.TemporalUI)
 		}
 	}
-	c := &Console{cfg: cfg, deps: deps, now: deps.Now}
+	c := &Console{cfg: cfg, deps: deps, now: deps.Now, readers: make(chan struct{}, readers)}
 	if c.now == nil {
 		c.now = time.Now
 	}

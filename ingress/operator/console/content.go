@@ -9,13 +9,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
+	"mailroom/shared/excerpt"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
@@ -23,10 +26,16 @@ import (
 
 // Bounds of what is read for a page, in bytes.
 const (
-	maxMessage = 16 << 20 // of a parsed mail
+	maxMessage = 4 << 20 // of a parsed mail, its texts cut
 	maxText    = 256 << 10
 	maxSource  = 256 << 10 // of the raw source that is shown
 	maxHeaders = 200       // header fields
+
+	// maxReads is how many objects are read for one view of a mail with images,
+	// readers how many parsed mails are read at a time.
+	maxReads   = 64
+	readers    = 4
+	readerWait = 5 * time.Second
 )
 
 // find gives the email that the path and ?source= name. One whose tenant the
@@ -81,30 +90,46 @@ func (c *Console) content(ctx context.Context, email *ledger.EmailDetail) (conte
 		return content{}, err
 	}
 	out := content{MIMEKey: manifest.MIMEKey}
-	text := manifest.Message
-	if len(text) == 0 && manifest.MessageKey != "" {
-		var more bool
-		text, more, err = c.read(ctx, blob.Raw, manifest.MessageKey, maxMessage)
-		switch {
-		case fault.Is(err, fault.ContentLost), fault.Is(err, fault.NotFound):
-			out.Notice = "The content of this email is not kept any more."
-			return out, nil
-		case err != nil:
-			return content{}, err
-		case more:
-			out.Notice = "This email is too large to be shown. The raw source is there."
-			return out, nil
-		}
-	}
-	if len(text) == 0 {
+	if len(manifest.Message) == 0 && manifest.MessageKey == "" {
 		out.Notice = "This email has no text that could be read."
 		return out, nil
 	}
-	out.Message = &mail.Message{}
-	if err := json.Unmarshal(text, out.Message); err != nil {
+	out.Message, err = c.message(ctx, manifest)
+	switch {
+	case fault.Is(err, fault.ContentLost), fault.Is(err, fault.NotFound):
+		out.Notice = "The content of this email is not kept any more."
+	case fault.Is(err, fault.BodyTooLarge):
+		out.Notice = "This email is too large to be shown. The raw source is there."
+	case errors.As(err, new(*fault.Error)):
+		return content{}, err
+	case err != nil:
 		return content{}, fault.Wrap(fault.Internal, "the stored mail cannot be read", fmt.Errorf("read message of email %d: %w", email.ID, err))
 	}
 	return out, nil
+}
+
+// message reads the parsed mail, its texts cut to a little more than is shown. A few
+// are read at a time, so that many views of large mails stay small.
+func (c *Console) message(ctx context.Context, manifest *ledger.Manifest) (*mail.Message, error) {
+	wait, cancel := context.WithTimeout(ctx, readerWait)
+	defer cancel()
+	select {
+	case c.readers <- struct{}{}:
+		defer func() { <-c.readers }()
+	case <-wait.Done():
+		return nil, fault.New(fault.Overloaded, "too many emails are being read at the moment; try again").After(readerWait)
+	}
+
+	var encoded io.Reader = bytes.NewReader(manifest.Message)
+	if len(manifest.Message) == 0 {
+		object, err := c.deps.Blobs.Get(ctx, blob.Raw, manifest.MessageKey)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = object.Close() }() // it was only read
+		encoded = object
+	}
+	return excerpt.Message(encoded, excerpt.Limits{Text: max(maxText, maxHTML) + 1, Total: maxMessage})
 }
 
 // read gives at most limit bytes of an object and whether it has more.
@@ -117,7 +142,7 @@ func (c *Console) read(ctx context.Context, bucket blob.Bucket, key string, limi
 	content, err = io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		if errors.As(err, new(*fault.Error)) {
-			return nil, false, err //nolint:wrapcheck // the object store's own fault
+			return nil, false, err
 		}
 		return nil, false, fault.Wrap(fault.StorageUnavailable, "the object store did not give the content", err)
 	}
@@ -127,23 +152,30 @@ func (c *Console) read(ctx context.Context, bucket blob.Bucket, key string, limi
 	return content, false, nil
 }
 
-// pictures gives the images inside a mail that inspection found clean.
+// pictures returns the images inside a mail that inspection found clean. For all of
+// them together at most maxReads objects are read; what cannot be shown by what the
+// ledger says of it is not read at all.
 func (c *Console) pictures(ctx context.Context, email *ledger.EmailDetail) picture {
+	named := map[string]mail.Attachment{}
+	for _, a := range email.Attachments {
+		if _, known := named[a.ContentID]; !known && a.ContentID != "" && a.Key != "" {
+			named[a.ContentID] = a
+		}
+	}
+	reads, spent := 0, int64(0)
 	return func(contentID string) ([]byte, string, bool) {
 		if decoded, err := url.PathUnescape(contentID); err == nil {
 			contentID = decoded
 		}
-		for _, a := range email.Attachments {
-			if a.ContentID != contentID || contentID == "" || a.Key == "" {
-				continue
-			}
-			if a.Verdict != mail.Clean || a.Size > maxImage {
-				return nil, "", false
-			}
-			content, more, err := c.read(ctx, blob.Attachments, a.Key, maxImage)
-			return content, a.DetectedType, err == nil && !more
+		a, ok := named[contentID]
+		if !ok || a.Verdict != mail.Clean || a.Size > maxImage || !slices.Contains(shown, a.DetectedType) ||
+			reads >= maxReads || spent+a.Size > maxImages {
+			return nil, "", false
 		}
-		return nil, "", false
+		reads++
+		spent += a.Size
+		content, more, err := c.read(ctx, blob.Attachments, a.Key, maxImage)
+		return content, a.DetectedType, err == nil && !more
 	}
 }
 

@@ -36,6 +36,7 @@ type fakeEmails struct {
 	filter   ledger.Filter
 	next     string
 	err      error
+	manifest *ledger.Manifest // nil: made of messages
 }
 
 func (f *fakeEmails) ListEmails(_ context.Context, filter ledger.Filter) ([]ledger.EmailRow, string, error) {
@@ -72,6 +73,9 @@ func (f *fakeEmails) Body(_ context.Context, id int64) (ledger.Body, error) {
 }
 
 func (f *fakeEmails) Manifest(_ context.Context, id int64) (*ledger.Manifest, error) {
+	if f.manifest != nil {
+		return f.manifest, nil
+	}
 	text, err := json.Marshal(f.messages[id])
 	return &ledger.Manifest{EmailID: id, Message: text, MIMEKey: "mime"}, err
 }

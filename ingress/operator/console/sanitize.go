@@ -84,9 +84,30 @@ func mailPolicy() *bluemonday.Policy {
 func (f frame) clean(mail string, images picture) cleaned {
 	var out cleaned
 	mail, out.Cut = shorten(mail, maxHTML)
-	f2 := flattener{images: images, out: &out, dropped: map[string]int{}}
+	f2 := flattener{images: remembered(images), out: &out, dropped: map[string]int{}}
 	out.HTML = f.policy.Sanitize(f2.run(strings.ToValidUTF8(mail, "\ufffd")))
 	return out
+}
+
+// remembered asks images once for each Content-ID.
+func remembered(images picture) picture {
+	type answer struct {
+		content   []byte
+		mediaType string
+		ok        bool
+	}
+	if images == nil {
+		return nil
+	}
+	answers := map[string]answer{}
+	return func(contentID string) ([]byte, string, bool) {
+		a, known := answers[contentID]
+		if !known {
+			a.content, a.mediaType, a.ok = images(contentID)
+			answers[contentID] = a
+		}
+		return a.content, a.mediaType, a.ok
+	}
 }
 
 // flattener writes HTML again with bounded depth, every element closed, images

@@ -1,0 +1,147 @@
+// Package excerpt reads stored mail into bounded memory: each text of it is cut
+// while it is read, so that a page or a test of rules costs no more for a mail of
+// 100 MiB than for a small one.
+//
+// Invariant: what is held at any time is at most a few times Limits.Total.
+package excerpt
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/mail"
+)
+
+// Limits bound what is read, in bytes. A text longer than Text is cut there or a few
+// bytes later; with Total bytes or more after that, nothing can be read.
+type Limits struct {
+	Text  int
+	Total int64
+}
+
+// Message reads a parsed mail as the store step wrote it. What is longer than l
+// allows in all is fault.BodyTooLarge.
+func Message(r io.Reader, l Limits) (*mail.Message, error) {
+	short := &io.LimitedReader{R: &cutter{in: bufio.NewReaderSize(r, 32<<10), limit: l.Text}, N: l.Total}
+	var message mail.Message
+	err := json.NewDecoder(short).Decode(&message)
+	switch {
+	case err == nil:
+		return &message, nil
+	case short.N <= 0:
+		return nil, fault.Newf(fault.BodyTooLarge, "the headers of this email are longer than the %d bytes that are read", l.Total)
+	}
+	return nil, fmt.Errorf("decode message: %w", err)
+}
+
+// cutter passes JSON on with every string cut to limit bytes of text, at the end of
+// a character.
+type cutter struct {
+	in    *bufio.Reader
+	limit int
+	err   error
+
+	inside bool   // a string
+	size   int    // bytes of its text so far
+	over   bool   // the string is at its limit: the rest is dropped
+	ready  []byte // read and not passed on yet; part of in's buffer, or escape
+	escape [6]byte
+}
+
+// Read implements io.Reader.
+func (c *cutter) Read(p []byte) (int, error) {
+	for len(c.ready) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		c.err = c.next()
+	}
+	n := copy(p, c.ready)
+	c.ready = c.ready[n:]
+	return n, nil
+}
+
+// next reads one run of bytes that are treated alike, or one escape, into ready
+// unless it is cut.
+func (c *cutter) next() error {
+	if _, err := c.in.Peek(1); err != nil {
+		return err //nolint:wrapcheck // io.EOF stays bare, others are the object store's faults
+	}
+	run, _ := c.in.Peek(c.in.Buffered())
+	if !c.inside {
+		if end := bytes.IndexByte(run, '"'); end >= 0 {
+			run, c.inside, c.size, c.over = run[:end+1], true, 0, false
+		}
+		return c.pass(run)
+	}
+	end := bytes.IndexByte(run, '"')
+	if escape := bytes.IndexByte(run[:max(end, 0)], '\\'); escape >= 0 {
+		end = escape
+	} else if end < 0 {
+		end = bytes.IndexByte(run, '\\')
+	}
+	switch {
+	case end == 0 && run[0] == '"':
+		c.inside = false
+		return c.pass(run[:1])
+	case end == 0:
+		return c.readEscape()
+	case end > 0:
+		run = run[:end]
+	}
+	if c.over {
+		_, err := c.in.Discard(len(run))
+		return err //nolint:wrapcheck // it is buffered
+	}
+	// A character that begins before the limit is passed on whole.
+	keep := min(len(run), max(c.limit-c.size, 0))
+	for keep < len(run) && run[keep]&0xc0 == 0x80 {
+		keep++
+	}
+	c.over = keep < len(run)
+	if keep == 0 {
+		return nil
+	}
+	c.size += keep
+	return c.pass(run[:keep])
+}
+
+// pass takes run, which is buffered, out of the input. It stays valid until the
+// next reading.
+func (c *cutter) pass(run []byte) error {
+	c.ready = run
+	_, err := c.in.Discard(len(run))
+	return err //nolint:wrapcheck // it is buffered
+}
+
+// readEscape reads an escape, two bytes or, of \u, six.
+func (c *cutter) readEscape() error {
+	length, text := 2, 1
+	if _, err := io.ReadFull(c.in, c.escape[:2]); err != nil {
+		return unfinished(err)
+	}
+	if c.escape[1] == 'u' {
+		length, text = 6, 3
+		if _, err := io.ReadFull(c.in, c.escape[2:]); err != nil {
+			return unfinished(err)
+		}
+	}
+	c.over = c.over || c.size >= c.limit
+	if !c.over {
+		c.size += text
+		c.ready = c.escape[:length]
+	}
+	return nil
+}
+
+func unfinished(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
