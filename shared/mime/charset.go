@@ -166,6 +166,9 @@ func toText(b []byte, charset string, html bool) (text, label string) {
 
 func unicodeText(b []byte, label string, html bool) (text, used string) {
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	if markedUTF32(b) {
+		return decode(b, utf32.UTF32(utf32.BigEndian, utf32.UseBOM)), "utf-32"
+	}
 	if markedUTF16(b) || !strings.HasPrefix(label, "utf-") && likeUTF16(b) {
 		return decodeUTF16(b, false, false), "utf-16"
 	}
@@ -200,7 +203,9 @@ func unicodeText(b []byte, label string, html bool) (text, used string) {
 	return decode(b, charmap.Windows1252), "windows-1252"
 }
 
-// detect guesses the character set of a text; empty where it is not sure enough.
+// detect guesses the character set of a text; empty where it is not sure enough. The
+// detector is sure of character sets of two bytes in short text already; where most
+// letters are beyond ASCII, its best guess is better than a Western character set.
 func detect(b []byte, html bool) string {
 	const sure, enough = 85, 100 // of 100; characters
 	b = b[:min(len(b), detectLen)]
@@ -212,10 +217,34 @@ func detect(b []byte, html bool) string {
 		detector = chardet.NewHtmlDetector()
 	}
 	found, err := detector.DetectBest(b)
-	if err != nil || found == nil || found.Confidence < sure || utf8.RuneCount(b) < enough {
+	if err != nil || found == nil {
 		return ""
 	}
+	switch found.Charset {
+	case "Shift_JIS", "EUC-JP", "EUC-KR", "Big5", "GB18030", "GB-18030":
+		if found.Confidence < sure {
+			return ""
+		}
+	default:
+		if !mostlyHigh(b) && (found.Confidence < sure || utf8.RuneCount(b) < enough) {
+			return ""
+		}
+	}
 	return charsetLabel(found.Charset)
+}
+
+// mostlyHigh reports whether more letters are beyond ASCII than in it.
+func mostlyHigh(b []byte) bool {
+	high, letters := 0, 0
+	for _, c := range b {
+		switch {
+		case c >= 0xa0:
+			high++
+		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
+			letters++
+		}
+	}
+	return high >= 8 && high > letters
 }
 
 // clean makes s valid UTF-8 without NUL, the invariant of package mail.

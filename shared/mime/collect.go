@@ -60,7 +60,8 @@ func (c *collector) textKind(e *entity) string {
 }
 
 // chooseBody finds the texts with a name that are the body all the same: where no
-// text is without a name, the only one of its kind that is to be shown (RFC 2183 §2.1).
+// text is without a name, the only one of its kind that is to be shown (RFC 2183
+// §2.1), and those that are alternatives of one another (RFC 2046 §5.1.4).
 func (c *collector) chooseBody(root *entity) {
 	plain, html, nameless := []*entity{}, []*entity{}, false
 	var look func(e *entity, top bool)
@@ -68,6 +69,7 @@ func (c *collector) chooseBody(root *entity) {
 		for _, child := range e.children {
 			look(child, false)
 		}
+		c.alternatives(e)
 		if len(e.children) > 0 || e.cut {
 			return
 		}
@@ -87,6 +89,25 @@ func (c *collector) chooseBody(root *entity) {
 		return
 	}
 	for _, list := range [][]*entity{plain, html} {
+		if len(list) == 1 {
+			c.named = append(c.named, list[0])
+		}
+	}
+}
+
+// alternatives finds the texts with a name that are the only ones of their kind in a
+// multipart/alternative: all of it is the body in one form or another.
+func (c *collector) alternatives(e *entity) {
+	if e.mediaType != "multipart/alternative" {
+		return
+	}
+	kinds := map[string][]*entity{}
+	for _, child := range e.children {
+		if kind := c.textKind(child); kind != "" && len(child.children) == 0 && child.disposition != "attachment" && !child.cut {
+			kinds[kind] = append(kinds[kind], child)
+		}
+	}
+	for _, list := range kinds {
 		if len(list) == 1 {
 			c.named = append(c.named, list[0])
 		}

@@ -36,10 +36,17 @@ func TestTextWithANameIsTheBodyWhereItIsTheOnlyOne(t *testing.T) {
 		raw, text, html string
 		files           []string
 	}{
-		"the only text":             {mixed(named, pdf), "words", "", []string{"a.pdf=X"}},
-		"behind the file":           {mixed(pdf, named), "words", "", []string{"a.pdf=X"}},
-		"beside an empty text":      {mixed(empty, named, pdf), "\n\nwords", "", []string{"a.pdf=X"}},
-		"one of each kind":          {mixed(named, html), "words", "<p>words", []string{}},
+		"the only text":        {mixed(named, pdf), "words", "", []string{"a.pdf=X"}},
+		"behind the file":      {mixed(pdf, named), "words", "", []string{"a.pdf=X"}},
+		"beside an empty text": {mixed(empty, named, pdf), "\n\nwords", "", []string{"a.pdf=X"}},
+		"one of each kind":     {mixed(named, html), "words", "<p>words", []string{}},
+		"an alternative": {
+			strings.ReplaceAll(mixed(named, "Content-Type: text/html\r\n\r\n<p>words"), "mixed", "alternative"), "words", "<p>words", []string{},
+		},
+		"two alternatives": {
+			strings.ReplaceAll(mixed(plain, named, "Content-Type: text/html\r\n\r\n<p>words"), "mixed", "alternative"),
+			"hello", "<p>words", []string{"message.txt=words"},
+		},
 		"beside a text":             {mixed(plain, named), "hello", "", []string{"message.txt=words"}},
 		"two of them":               {mixed(named, second), "", "", []string{"message.txt=words", "second.txt=more"}},
 		"marked as an attachment":   {mixed(kept, pdf), "", "", []string{"notes.txt=notes", "a.pdf=X"}},

@@ -115,6 +115,11 @@ func nuls(b []byte) (even, odd, units int) {
 	return even, odd, units
 }
 
+// markedUTF32 reports whether b begins with a byte order mark of UTF-32.
+func markedUTF32(b []byte) bool {
+	return len(b)%4 == 0 && (bytes.HasPrefix(b, []byte("\xff\xfe\x00\x00")) || bytes.HasPrefix(b, []byte("\x00\x00\xfe\xff")))
+}
+
 // decodeUTF16 decodes UTF-16. Without a byte order mark and a declared order, the
 // order is that in which blanks, line ends and ASCII appear, else big-endian (RFC
 // 2781 §4.3). A byte that is left over becomes U+FFFD.
