@@ -27,6 +27,7 @@ func (c *collector) addresses(fields []field, name string) []mail.Address {
 	return out
 }
 
+// addressList reads one field that is text already.
 func (c *collector) addressList(value string) []mail.Address {
 	if strings.TrimSpace(value) == "" {
 		return nil
@@ -40,7 +41,10 @@ func (c *collector) addressList(value string) []mail.Address {
 		return out
 	}
 	for _, piece := range mergeNames(splitList(value)) {
-		if a, ok := looseAddress(piece); ok {
+		if !strings.Contains(piece, "@") && strings.Contains(piece, hideOpen) { // all of it is encoded
+			piece = strings.ReplaceAll(decodeWordsBy(h.show(piece), c.charset), "=?", "")
+		}
+		for _, a := range looseAddresses(piece) {
 			a.Name = decodeWordsBy(h.show(a.Name), c.charset)
 			a.Address = clean(h.show(a.Address))
 			out = append(out, a)
@@ -115,6 +119,10 @@ func splitList(value string) []string {
 			angled = strings.IndexByte(value[i:min(len(value), i+1000)], '>') > 0
 		case c == '>':
 			angled = false
+			if missesComma(value[i+1 : min(len(value), i+1000)]) {
+				pieces = append(pieces, value[start:i+1])
+				start = i + 1
+			}
 		case (c == ',' || c == ';') && !angled:
 			pieces = append(pieces, value[start:i])
 			start = i + 1
@@ -123,19 +131,27 @@ func splitList(value string) []string {
 	return append(pieces, value[start:])
 }
 
+// missesComma reports whether another address in brackets follows one without a
+// comma between them.
+func missesComma(rest string) bool {
+	if i := strings.IndexAny(rest, ",;"); i >= 0 {
+		rest = rest[:i]
+	}
+	rest = strings.TrimLeft(rest, "> \t")
+	return rest != "" && rest[0] != '(' && strings.Contains(rest, "<") && strings.Contains(rest, "@")
+}
+
 // mergeNames joins the pieces that a comma in a name without quotes has made: what
-// has no address itself belongs to the name of the next address in brackets.
+// has no address itself belongs to the name of the next address that has a name.
 func mergeNames(pieces []string) []string {
 	const most = 4 // commas in one name
 	var out, waiting []string
 	for _, piece := range pieces {
-		named := strings.IndexByte(piece, '<')
-		switch {
-		case !strings.Contains(piece, "@") && named < 0 && strings.TrimSpace(piece) != "" && !strings.Contains(piece, ":"):
+		if strings.TrimSpace(piece) != "" && !strings.ContainsAny(piece, "@<:") {
 			waiting = append(waiting, piece)
 			continue
-		case named > 0 && strings.TrimSpace(piece[:named]) != "" && len(waiting) > 0 && len(waiting) <= most &&
-			!strings.Contains(piece[:named], `"`):
+		}
+		if n := len(waiting); n > 0 && n <= most && hasName(piece) {
 			piece = strings.Join(append(waiting, piece), ",")
 			waiting = nil
 		}
@@ -145,8 +161,20 @@ func mergeNames(pieces []string) []string {
 	return append(out, waiting...)
 }
 
-// looseAddress reads one entry of a list that breaks the rules.
-func looseAddress(piece string) (mail.Address, bool) {
+// hasName reports whether text without quotes stands before an address.
+func hasName(piece string) bool {
+	name, _, ok := strings.Cut(piece, "<")
+	if !ok {
+		at := strings.IndexByte(piece, '@')
+		name = strings.TrimLeft(piece[:max(at, 0)], " \t")
+		name = name[:max(0, strings.LastIndexAny(name, " \t"))]
+	}
+	return strings.TrimSpace(name) != "" && !strings.ContainsAny(name, `":`)
+}
+
+// looseAddresses reads one entry of a list that breaks the rules; several addresses
+// may stand in it with nothing but blanks between them.
+func looseAddresses(piece string) []mail.Address {
 	piece = strings.TrimSpace(piece)
 	if open := strings.LastIndexByte(piece, '<'); open >= 0 {
 		address, _, _ := strings.Cut(piece[open+1:], ">")
@@ -154,22 +182,35 @@ func looseAddress(piece string) (mail.Address, bool) {
 		if i := strings.LastIndexByte(name, ':'); i >= 0 { // the name of a group
 			name = strings.TrimSpace(name[i+1:])
 		}
-		address = strings.Trim(strings.TrimSpace(address), `"'`)
-		address = strings.TrimPrefix(address, "mailto:")
-		return mail.Address{Name: strings.ReplaceAll(name, `"`, ""), Address: address}, address != ""
+		if address = bare(address); address == "" {
+			return nil
+		}
+		return []mail.Address{{Name: strings.ReplaceAll(name, `"`, ""), Address: address}}
 	}
 	words := strings.Fields(strings.ReplaceAll(stripComments(piece), `"`, " "))
 	if len(words) > 0 && strings.HasSuffix(words[0], ":") { // the name of a group
 		words = words[1:]
 	}
-	for i, w := range words {
+	var found []mail.Address
+	var name []string
+	for _, w := range words {
 		if strings.Contains(w, "@") {
-			name := strings.Join(append(words[:i:i], words[i+1:]...), " ")
-			return mail.Address{Name: name, Address: strings.TrimPrefix(w, "mailto:")}, true
+			found = append(found, mail.Address{Address: bare(w)})
+		} else {
+			name = append(name, w)
 		}
 	}
-	if len(words) == 1 {
-		return mail.Address{Address: words[0]}, true
+	switch {
+	case len(found) > 0:
+		found[0].Name = strings.Join(name, " ")
+	case len(words) == 1 && !strings.HasPrefix(strings.ToLower(words[0]), "undisclosed"):
+		return []mail.Address{{Address: words[0]}}
 	}
-	return mail.Address{}, false
+	return found
+}
+
+// bare strips what is no part of an address.
+func bare(address string) string {
+	address = strings.Trim(strings.TrimSpace(address), `"'`)
+	return strings.TrimRight(strings.TrimPrefix(address, "mailto:"), ".,;")
 }

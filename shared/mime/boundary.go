@@ -21,7 +21,7 @@ var boundaryParam = regexp.MustCompile(`(?i)boundary\s*=\s*"?([^";]+)"?`)
 func (e *entity) boundaries() []string {
 	var list []string
 	add := func(b string) {
-		b = strings.TrimRight(strings.TrimLeft(b, " \t"), " \t")
+		b = strings.TrimRight(b, " \t")
 		if b != "" && !slices.Contains(list, b) {
 			list = append(list, b)
 		}
@@ -36,6 +36,7 @@ func (e *entity) boundaries() []string {
 			if p.name == "boundary" || strings.HasPrefix(p.name, "boundary*") {
 				add(p.value)
 				add(p.raw)
+				add(strings.TrimLeft(p.value, " \t"))
 				add(stripComments(p.value))
 				add(strings.Trim(p.value, "'"))
 				add(decodeWords(p.value))
@@ -44,8 +45,8 @@ func (e *entity) boundaries() []string {
 	}
 	for _, value := range e.all("content-type") {
 		for _, match := range boundaryParam.FindAllStringSubmatch(value, maxBoundaries) {
-			add(match[1])
-			add(stripComments(match[1]))
+			add(strings.TrimLeft(match[1], " \t"))
+			add(strings.TrimLeft(stripComments(match[1]), " \t"))
 		}
 	}
 	return list

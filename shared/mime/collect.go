@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
 
 	"mailroom/shared/mail"
 	"mailroom/shared/mime/filename"
@@ -229,7 +230,8 @@ func (c *collector) hintOf(e *entity) string {
 }
 
 // fieldText returns bytes of a header as text: UTF-8 (RFC 6532) or, for senders that
-// break the rules, in the character set of the body, else Windows-1252.
+// break the rules, in the character set of the body, else in one that is detected,
+// else Windows-1252.
 func (c *collector) fieldText(value string) string {
 	if c.charset != nil {
 		if !utf8.ValidString(value) {
@@ -241,12 +243,13 @@ func (c *collector) fieldText(value string) string {
 	if utf8.ValidString(value) && !escapes {
 		return value
 	}
-	for _, label := range []string{c.hint, "windows-1252"} {
-		if text, ok := convert(label, []byte(value)); ok && (whole(text) || label != c.hint) {
-			return text
-		}
+	if text, ok := convert(c.hint, []byte(value)); ok && whole(text) {
+		return text
 	}
-	return strings.ToValidUTF8(value, "\uFFFD")
+	if text, ok := convert(detect([]byte(value), false), []byte(value)); ok && whole(text) {
+		return text
+	}
+	return decode([]byte(value), charmap.Windows1252)
 }
 
 // words decodes a field for reading: its bytes, then its encoded words.

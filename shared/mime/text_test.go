@@ -54,6 +54,10 @@ func TestSubjectIsReadHoweverItsWordsAreCut(t *testing.T) {
 		"=?us-ascii?Q?caf=E9?=":                                      "café",
 		"=?x-none?Q?kept?= =?utf-8?Q?=C3=BC?=":                       "=?x-none?Q?kept?=ü",
 		"=?utf-8?B?not base64 at all!?":                              "=?utf-8?B?not base64 at all!?",
+		"=?utf-8?B?UsO8Y2tydWY":                                      "Rückruf",
+		"=?utf-8?Q?R=C3=BCckruf?":                                    "Rückruf",
+		"=?utf-8?B?UsO8Y2ty\r\n dWY=?=":                              "Rückruf",
+		"=?\"utf-8\"?Q?R=C3=BCckruf?=":                               "Rückruf",
 		"=?utf-8?X?abc?=":                                            "=?utf-8?X?abc?=",
 		"=?":                                                         "=?",
 	} {
@@ -168,6 +172,8 @@ func TestRawBytesOfTheHeaderAreReadByTheCharacterSetOfTheBody(t *testing.T) {
 	}
 	got := result(t, []byte("Subject: caf\xe9\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nx"))
 	require.Equal(t, "café", got.Message.Subject)
+	got = result(t, []byte("Subject: "+encodeBy(t, charmap.KOI8R, "Привет, друзья")+"\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nx"))
+	require.Equal(t, "Привет, друзья", got.Message.Subject)
 	got = result(t, []byte("Subject: caf\xc3\xa9\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx"))
 	require.Equal(t, "café", got.Message.Subject, "UTF-8 is that")
 }

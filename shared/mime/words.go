@@ -49,7 +49,11 @@ func wordAt(s string, start int) (word, bool) {
 	text := start + 2 + i + 3
 	length := closing(s[text:], w.base64)
 	if length < 0 {
-		return word{}, false
+		if w.text = strings.TrimSuffix(s[text:], "?"); len(w.text) < 4 || strings.ContainsAny(w.text, " \t?") {
+			return word{}, false
+		}
+		w.end = len(s) // the end was cut off
+		return w, true
 	}
 	w.text = s[text : text+length]
 	w.end = text + length + 2

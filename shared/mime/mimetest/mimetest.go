@@ -159,6 +159,8 @@ func inBoundaries() map[string]disguise {
 		"boundary with a quoted pair":                 {top: "Content-Type: multipart/mixed; boundary=\"\\b\\1\"\r\n"},
 		"boundary with blanks behind it":              {top: "Content-Type: multipart/mixed; boundary=\"b1  \"\r\n", open: "--b1 \t\r\n"},
 		"boundary in an extended value":               {top: "Content-Type: multipart/mixed; boundary*=us-ascii''b%31\r\n"},
+		"boundary with blanks before it":              {top: "Content-Type: multipart/mixed; boundary=\" b1\"\r\n", open: "-- b1\r\n", end: "-- b1--\r\n"},
+		"boundary with blanks in it":                  {top: "Content-Type: multipart/mixed; boundary=\"b 1\"\r\n", open: "--b 1\r\n", end: "--b 1--\r\n"},
 		"boundary in pieces":                          {top: "Content-Type: multipart/mixed; boundary*0=b; boundary*1=\"1\"\r\n"},
 		"boundary in single quotes":                   {top: "Content-Type: multipart/mixed; boundary='b1'\r\n"},
 		"boundary with text behind its quote":         {top: "Content-Type: multipart/mixed; boundary=\"b1\" junk; a=b\r\n"},
