@@ -93,10 +93,10 @@ var texts = map[contract.Reason]text{
 		kind:    fix,
 	},
 	contract.MIMEMalformed: {
-		what:    "The raw mail is too deeply nested or too broken to be parsed safely.",
-		approve: "goes on with the fields that the provider parsed",
+		what:    "The raw mail exceeds a limit of the parser, is one piece of a larger mail, or cannot be parsed at all.",
+		approve: "goes on with what could be read of it, and the provider's own fields where it has none",
 		retry:   "parses the mail again, which helps after an update",
-		next:    "Look at the raw mail. Approve if the provider's own fields are enough.",
+		next:    "Look at the raw mail and at what was read of it. Approve if nothing that matters is missing.",
 	},
 	contract.TooLarge: {
 		what:    "An attachment is larger than the configured limit.",
