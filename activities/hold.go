@@ -173,6 +173,9 @@ func (s *Holds) notice(in contract.RemindInput, key string) ([]byte, error) {
 	if s.deps.Link != "" {
 		n.Link = strings.TrimRight(s.deps.Link, "/") + "/emails/" + url.PathEscape(in.Email.EventID) +
 			"?source=" + url.QueryEscape(in.Email.Source)
+		if in.Email.WorkflowID != contract.WorkflowID(in.Email.Source, in.Email.EventID) { // it came under a taken id
+			n.Link += "&number=" + strconv.FormatInt(in.Email.ID, 10)
+		}
 	}
 	text, err := json.Marshal(n)
 	if err != nil {

@@ -162,6 +162,26 @@ func TestNoticesFollowTheirSchema(t *testing.T) {
 	}
 }
 
+// TestReminderOfAConflictLeadsToIt: the link of one that came under a taken id led to the
+// email that has the id.
+func TestReminderOfAConflictLeadsToIt(t *testing.T) {
+	t.Parallel()
+	for workflow, want := range map[string]string{
+		"evt_1":    "https://mailroom.example/emails/evt_1?source=mailparse",
+		"evt_1~00": "https://mailroom.example/emails/evt_1?source=mailparse&number=9",
+	} {
+		w := &holdWorld{}
+		h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops", Link: "https://mailroom.example/"})
+		require.NoError(t, err)
+		in := reminder()
+		in.Email.ID, in.Email.Source, in.Email.EventID, in.Email.WorkflowID = 9, contract.FirstSource, "evt_1", workflow
+		require.NoError(t, h.Notify(t.Context(), in))
+		var got struct{ Link string }
+		require.NoError(t, json.Unmarshal(w.bodies[0], &got))
+		require.Equal(t, want, got.Link)
+	}
+}
+
 func TestHoldsAsk(t *testing.T) {
 	t.Parallel()
 	w := &holdWorld{}

@@ -45,7 +45,7 @@ func (b *replayBench) held(t *testing.T, n int) {
 	t.Helper()
 	b.emails(t, "held", n, contract.Quarantined, contract.Unroutable)
 	b.reach.end = func(id string, intent int64) *contract.RecordInput {
-		row, err := b.db.FindEmail(context.Background(), contract.FirstSource, id)
+		row, err := b.db.FindEmail(context.Background(), ledger.Lookup{Source: contract.FirstSource, EventID: id})
 		require.NoError(t, err)
 		return &contract.RecordInput{
 			Email: row.Email(), Sequence: time.Now().UnixMilli(), AtUnixMilli: time.Now().UnixMilli(),
@@ -60,7 +60,7 @@ func (b *replayBench) held(t *testing.T, n int) {
 func (b *replayBench) ended(t *testing.T, n int) {
 	t.Helper()
 	for i := range n {
-		row, err := b.db.FindEmail(t.Context(), contract.FirstSource, fmt.Sprintf("held-%d", i))
+		row, err := b.db.FindEmail(t.Context(), ledger.Lookup{Source: contract.FirstSource, EventID: fmt.Sprintf("held-%d", i)})
 		require.NoError(t, err)
 		require.Equal(t, contract.Discarded, row.State, i)
 		require.Len(t, row.Decisions, 1, i)

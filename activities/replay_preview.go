@@ -97,6 +97,7 @@ func counted(row *ledger.ReplayRow, groups []ledger.ReplayGroup) *ledger.ReplayP
 // look reads one email as it would be read today.
 func (s *Replays) look(ctx context.Context, row *ledger.ReplayRow, e *ledger.ReplayEmail) (one ledger.ReplaySample, read bool) {
 	one = ledger.ReplaySample{
+		Number:  e.ID,
 		EventID: e.EventID, Source: e.Source, State: e.State, Reason: e.Reason,
 		Would: would(row, e.State, e.ContentRemoved), Changes: []ledger.Change{},
 	}

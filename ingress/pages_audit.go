@@ -52,7 +52,7 @@ func (a auditChain) Entries(ctx context.Context, before int64) ([]console.ChainE
 	for i := range list {
 		if e := &list[i]; e.Seq <= last {
 			out = append(out, console.ChainEntry{
-				Number: e.Seq, At: e.At(), Kind: e.Kind, Actor: e.Actor, Via: e.Via, EventID: e.EventID, Source: e.Source, Tenant: e.Tenant,
+				Number: e.Seq, Email: e.EmailID, At: e.At(), Kind: e.Kind, Actor: e.Actor, Via: e.Via, EventID: e.EventID, Source: e.Source, Tenant: e.Tenant,
 				Hash: hex.EncodeToString(e.Hash[:]), Text: entryText(e),
 			})
 		}

@@ -55,7 +55,7 @@ func (m manyEmails) Items(ctx context.Context, id int64) ([]console.ReplayItem, 
 		if i.Code == ledger.ItemDuplicate {
 			id = i.WorkflowID
 		}
-		row := console.ReplayItem{EventID: id, Source: i.Source, Result: string(i.State), Detail: i.Detail, At: i.At}
+		row := console.ReplayItem{Number: i.Number, EventID: id, Source: i.Source, Result: string(i.State), Detail: i.Detail, At: i.At}
 		if row.Detail == "" {
 			row.Detail = strings.ReplaceAll(string(i.Code), "_", " ")
 		}
@@ -123,7 +123,7 @@ func planOf(p *ledger.ReplayPreview) *console.Plan {
 		out.Would = append(out.Would, console.Would{What: string(code), Count: p.Would[code]})
 	}
 	for _, s := range p.Sample {
-		out.Sample = append(out.Sample, console.PlanItem{EventID: s.EventID, Source: s.Source, Effect: effectOf(s)})
+		out.Sample = append(out.Sample, console.PlanItem{Number: s.Number, EventID: s.EventID, Source: s.Source, Effect: effectOf(s)})
 	}
 	return out
 }

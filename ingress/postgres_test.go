@@ -71,7 +71,7 @@ func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
 	for id, n := range ids {
 		require.LessOrEqual(t, n, 1+byWay, id)
 	}
-	mail, err := db.FindEmail(t.Context(), "mailparse", "evt_7")
+	mail, err := db.FindEmail(t.Context(), ledger.Lookup{Source: "mailparse", EventID: "evt_7"})
 	require.NoError(t, err)
 	body, err := db.Body(t.Context(), mail.ID)
 	require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestDatabaseNamesLargeBodies(t *testing.T) {
 	d := openRealDoor(t, db)
 	large := padded("evt_large", inlineMax+1)
 	require.Equal(t, http.StatusOK, d.post(t, sign(large), bytes.NewReader(large), -1).status)
-	mail, err := db.FindEmail(t.Context(), "mailparse", "evt_large")
+	mail, err := db.FindEmail(t.Context(), ledger.Lookup{Source: "mailparse", EventID: "evt_large"})
 	require.NoError(t, err)
 	body, err := db.Body(t.Context(), mail.ID)
 	require.NoError(t, err)

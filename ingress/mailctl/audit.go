@@ -30,8 +30,9 @@ func (*auditHeadCommand) Run(s *session) error {
 }
 
 type auditExportCommand struct {
-	Event  string `required:"" placeholder:"ID" help:"Event id; of an email that came under a taken id, the workflow id."`
+	Event  string `placeholder:"ID" help:"Event id; of an email that came under a taken id, the workflow id."`
 	Source string `help:"Its source, where two sources use the same id."`
+	Number int64  `placeholder:"N" help:"The email with this number in the ledger, in place of --event: it means exactly one."`
 	HTML   bool   `name:"html" help:"A page for people in place of JSON."`
 	File   string `short:"f" placeholder:"FILE" help:"Write to a new file."`
 }
@@ -41,8 +42,11 @@ func (c *auditExportCommand) Run(s *session) error {
 	if c.HTML && s.json() {
 		return usagef("give either --html or -o json")
 	}
-	named := one{EventID: c.Event, Source: c.Source}
-	resp, err := s.call(http.MethodGet, emailPath(c.Event, "/custody"), named.query(), nil)
+	named := one{EventID: c.Event, Source: c.Source, Number: c.Number}
+	if err := named.check(); err != nil {
+		return err
+	}
+	resp, err := s.call(http.MethodGet, named.path("/custody"), named.query(), nil)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 // held ones that the filter chooses.
 type decision struct {
 	EventID string `arg:"" optional:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
+	Number  int64  `placeholder:"N" help:"The email with this number in the ledger, in place of an id: it means exactly one."`
 	All     bool   `help:"Decide about all held emails that the filter chooses, after a look at how many there are."`
 	bulk
 }
@@ -37,16 +38,19 @@ func (c *retryCommand) Run(s *session) error { return c.decide(s, contract.Retry
 
 // besideID lists the flags that go with the id of one email. --yes does: nothing is
 // asked about one email anyway.
-var besideID = []string{"note", "source", "dry-run", "yes", "output", "api", "token-file"}
+var besideID = []string{"note", "source", "number", "dry-run", "yes", "output", "api", "token-file"}
 
 func (d *decision) decide(s *session, action contract.Action) error {
 	switch {
-	case d.All && d.EventID != "":
-		return usagef("give either an id or --all")
+	case d.All && (d.EventID != "" || d.Number != 0):
+		return usagef("give either an id, --number or --all")
 	case d.All:
 		return d.run(s, map[string]any{"action": action})
-	case d.EventID == "":
-		return usagef("give the id of an email, or --all and a filter")
+	case d.EventID == "" && d.Number == 0:
+		return usagef("give the id of an email, --number, or --all and a filter")
+	}
+	if err := d.one().check(); err != nil {
+		return err
 	}
 	for _, name := range s.given {
 		if !slices.Contains(besideID, name) {
@@ -60,6 +64,9 @@ func (d *decision) decide(s *session, action contract.Action) error {
 	return d.decideOne(s, action)
 }
 
+// one is the email that the decision is about.
+func (d *decision) one() one { return one{EventID: d.EventID, Source: d.Source, Number: d.Number} }
+
 // decideOne sends the decision about one email.
 func (d *decision) decideOne(s *session, action contract.Action) error {
 	body, err := json.Marshal(map[string]string{"action": string(action), "note": d.Note})
@@ -70,12 +77,12 @@ func (d *decision) decideOne(s *session, action contract.Action) error {
 	var out struct {
 		State string `json:"state"`
 	}
-	named := one{EventID: d.EventID, Source: d.Source}
-	err = s.callJSON(http.MethodPost, emailPath(d.EventID, "/decisions"), named.query(), body, &out)
+	named := d.one()
+	err = s.callJSON(http.MethodPost, named.path("/decisions"), named.query(), body, &out)
 	if err != nil || s.json() {
 		return err
 	}
-	return s.printf("%s\t%s\t%s\n", visible(d.EventID), action, visible(out.State))
+	return s.printf("%s\t%s\t%s\n", visible(named.name()), action, visible(out.State))
 }
 
 // rehearsal is what a dry run of a decision about one email prints with -o json.
@@ -100,8 +107,8 @@ var outcomes = map[contract.Action]string{
 // that is not held is an error, as it is for the decision itself.
 func (d *decision) rehearseOne(s *session, action contract.Action) error {
 	var e ledger.EmailDetail
-	named := one{EventID: d.EventID, Source: d.Source}
-	if _, err := s.fetchJSON(http.MethodGet, emailPath(d.EventID, ""), named.query(), nil, &e); err != nil {
+	named := d.one()
+	if _, err := s.fetchJSON(http.MethodGet, named.path(""), named.query(), nil, &e); err != nil {
 		return err
 	}
 

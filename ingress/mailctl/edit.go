@@ -34,6 +34,9 @@ type preview struct {
 // Run shows what the edit changes, and decides unless it is a dry run. With -o json
 // it prints the preview, or the decision's answer.
 func (c *editCommand) Run(s *session) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	if !c.DryRun && strings.TrimSpace(c.Note) == "" {
 		return usagef("--note: say why")
 	}
@@ -56,11 +59,11 @@ func (c *editCommand) Run(s *session) error {
 	var out struct {
 		State string `json:"state"`
 	}
-	err = s.callJSON(http.MethodPost, emailPath(c.EventID, "/decisions"), c.query(), body, &out)
+	err = s.callJSON(http.MethodPost, c.path("/decisions"), c.query(), body, &out)
 	if err != nil || s.json() {
 		return err
 	}
-	return s.printf("%s\t%s\t%s\n", visible(c.EventID), contract.Edited, visible(out.State))
+	return s.printf("%s\t%s\t%s\n", visible(c.name()), contract.Edited, visible(out.State))
 }
 
 // edit reads the flags but --drop.
@@ -111,7 +114,7 @@ func (c *editCommand) dropped(s *session) ([]string, error) {
 		}
 		if email == nil {
 			email = &ledger.EmailDetail{}
-			if _, err := s.fetchJSON(http.MethodGet, emailPath(c.EventID, ""), c.query(), nil, email); err != nil {
+			if _, err := s.fetchJSON(http.MethodGet, c.path(""), c.query(), nil, email); err != nil {
 				return nil, err
 			}
 		}
@@ -136,7 +139,7 @@ func (c *editCommand) show(s *session, edit contract.Edit) error {
 		return fmt.Errorf("edit: %w", err)
 	}
 	var p preview
-	err = s.callJSON(http.MethodPost, emailPath(c.EventID, "/edits/preview"), c.query(), body, &p)
+	err = s.callJSON(http.MethodPost, c.path("/edits/preview"), c.query(), body, &p)
 	if err != nil || s.json() {
 		return err
 	}

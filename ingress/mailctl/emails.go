@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -57,22 +58,52 @@ func (c *listCommand) Run(s *session) error {
 		return err
 	}
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ID\tSTATE\tREASON\tAGE\tSOURCE") // Flush reports what goes wrong
+	_, _ = fmt.Fprintln(table, "ID\tSTATE\tREASON\tAGE\tSOURCE\tNUMBER") // Flush reports what goes wrong
 	for _, e := range page.Emails {
 		id := e.EventID
 		if e.DuplicateOf != "" { // its event id leads to the email that had it first
 			id = e.WorkflowID
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", visible(id), visible(string(e.State)),
-			visible(fallback(string(e.Reason), "-")), age(s.now().Sub(e.ReceivedAt)), visible(e.Source))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\n", visible(id), visible(string(e.State)),
+			visible(fallback(string(e.Reason), "-")), age(s.now().Sub(e.ReceivedAt)), visible(e.Source), e.ID)
 	}
 	return s.endPage(table, page.NextCursor)
 }
 
-// one names an email.
+// one names an email, by its id or by its number.
 type one struct {
-	EventID string `arg:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
+	EventID string `arg:"" optional:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
 	Source  string `help:"Its source, where two sources use the same id."`
+	Number  int64  `placeholder:"N" help:"The email with this number in the ledger, in place of an id: it means exactly one."`
+}
+
+// check refuses what names no email, or names it twice.
+func (o one) check() error {
+	switch {
+	case o.Number < 0:
+		return usagef("--number is a number from 1 on")
+	case o.Number == 0 && o.EventID == "":
+		return usagef("give the id of an email, or --number")
+	case o.Number != 0 && (o.EventID != "" || o.Source != ""):
+		return usagef("give either an id or --number, and --source with an id alone")
+	}
+	return nil
+}
+
+// path returns the path of the email in the operator API.
+func (o one) path(rest string) string {
+	if o.Number != 0 {
+		return "/api/v1/emails-by-number/" + strconv.FormatInt(o.Number, 10) + rest
+	}
+	return emailPath(o.EventID, rest)
+}
+
+// name is what the caller named the email by.
+func (o one) name() string {
+	if o.Number != 0 {
+		return "number " + strconv.FormatInt(o.Number, 10)
+	}
+	return o.EventID
 }
 
 func (o one) query() url.Values {
@@ -86,8 +117,11 @@ type getCommand struct{ one }
 
 // Run prints the email.
 func (c *getCommand) Run(s *session) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	var e ledger.EmailDetail
-	if err := s.callJSON(http.MethodGet, emailPath(c.EventID, ""), c.query(), nil, &e); err != nil || s.json() {
+	if err := s.callJSON(http.MethodGet, c.path(""), c.query(), nil, &e); err != nil || s.json() {
 		return err
 	}
 	return s.printEmail(&e)
@@ -107,6 +141,7 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 		}
 	}
 	line("id", e.EventID)
+	optional("number", strings.TrimPrefix(strconv.FormatInt(e.ID, 10), "0"))
 	line("workflow", e.WorkflowID)
 	line("source", e.Source, "tenant "+e.Tenant)
 	line("state", string(e.State), string(e.Reason))
@@ -164,11 +199,14 @@ type rawCommand struct {
 // Run writes the bytes as they are, or as base64 with -o json. A terminal gets
 // them escaped.
 func (c *rawCommand) Run(s *session) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	query := c.query()
 	if c.Part == "mime" {
 		query.Set("part", "mime")
 	}
-	resp, err := s.call(http.MethodGet, emailPath(c.EventID, "/raw"), query, nil)
+	resp, err := s.call(http.MethodGet, c.path("/raw"), query, nil)
 	if err != nil {
 		return err
 	}
@@ -186,10 +224,15 @@ func (c *rawCommand) Run(s *session) error {
 	if !s.json() {
 		return s.printf("%s", visibleLines(string(content)))
 	}
-	return s.printJSON(map[string]any{
-		"event_id": c.EventID, "part": c.Part, "size": len(content),
+	named := map[string]any{"event_id": c.EventID}
+	if c.Number != 0 {
+		named = map[string]any{"number": c.Number}
+	}
+	maps.Copy(named, map[string]any{
+		"part": c.Part, "size": len(content),
 		"content_base64": base64.StdEncoding.EncodeToString(content),
 	})
+	return s.printJSON(named)
 }
 
 // terminal reports whether w is one.

@@ -17,15 +17,15 @@ const (
 		`"attachments":[{"filename":"ev\u001bil.exe","size":3,"sha256":"abc","content_type":"x/y","detected_type":"a/b","verdict":"infected","signature":"Eicar"}],` +
 		`"deliveries":[{"destination":"ticketing","state":"retrying","attempts":3,"last_error":"HTTP 500","next_attempt_at":"2026-11-01T10:05:00Z","idempotency_key":"mr_1"}],` +
 		`"decisions":[{"action":"retry","actor":"olga","via":"api","note":"again\nplease","at":"2026-11-01T11:00:00Z"}]}`
-	listJSON = `{"emails":[{"event_id":"evt_2","source":"mailparse","state":"delivered","reason":"","received_at":"2000-01-01T00:00:00Z"},` +
-		`{"event_id":"evt_1\u001b","workflow_id":"evt_1~ab","duplicate_of":"evt_1","source":"other","state":"quarantined","reason":"id_conflict","received_at":"2999-01-01T00:00:00Z"}],"next_cursor":"abc"}`
+	listJSON = `{"emails":[{"number":5,"event_id":"evt_2","source":"mailparse","state":"delivered","reason":"","received_at":"2000-01-01T00:00:00Z"},` +
+		`{"number":7,"event_id":"evt_1\u001b","workflow_id":"evt_1~ab","duplicate_of":"evt_1","source":"other","state":"quarantined","reason":"id_conflict","received_at":"2999-01-01T00:00:00Z"}],"next_cursor":"abc"}`
 	rawBytes = "{\"x\":\"\x1b[31m\"}\x00"
 )
 
 // api stands in for the operator API: it answers canned text to exact requests.
 func api(t *testing.T) *httptest.Server {
 	t.Helper()
-	const id = "/api/v1/emails/evt%2F1%20+%25"
+	const id, number = "/api/v1/emails/evt%2F1%20+%25", "/api/v1/emails-by-number/7"
 	refused := func(code string) string { return `{"ok":false,"error":"` + code + `","message":"no \u001b good"}` }
 	answers := map[string]struct {
 		status int
@@ -42,6 +42,10 @@ func api(t *testing.T) *httptest.Server {
 		"GET /api/v1/emails/shapeless ":                                       {500, "application/json", "{}"},
 		"GET " + id + "/raw ":                                                 {200, "application/octet-stream", rawBytes},
 		"GET " + id + "/raw?part=mime&source=s ":                              {200, "application/octet-stream", "Subject: x"},
+		"POST " + number + `/decisions {"action":"approve","note":"fine"}`:    {200, "application/json", `{"ok":true,"state":"delivered"}`},
+		"GET " + number + "/raw ":                                             {200, "application/octet-stream", "seven"},
+		"GET " + number + " ":                                                 {404, "application/json", refused("not_found")},
+		"GET " + number + "/custody ":                                         {404, "application/json", refused("not_found")},
 		"GET /api/v1/emails/none/raw ":                                        {404, "application/json", refused("not_found")},
 		"POST " + id + `/decisions {"action":"approve","note":"fine"}`:        {200, "application/json", `{"ok":true,"state":"processing"}`},
 		"POST " + id + `/decisions {"action":"discard","note":"fine"}`:        {200, "application/json", `{"ok":true,"state":"discarded"}`},
@@ -74,7 +78,7 @@ func TestEmails(t *testing.T) {
 		want outcome
 	}{
 		{[]string{"list", "--state", "quarantined", "--reason", "infected", "--source", "s", "--tenant", "t", "-q", "a b", "--limit", "2", "--cursor", "c"},
-			outcome{0, "ID  STATE  REASON  AGE  SOURCE\n", ""}},
+			outcome{0, "ID  STATE  REASON  AGE  SOURCE  NUMBER\n", ""}},
 		{[]string{"list", "-o", "json"}, outcome{0, strings.ReplaceAll(listJSON, " ", "") + "\n", ""}},
 		{[]string{"get", id, "-o", "json"}, outcome{0, emailJSON + "\n", ""}},
 		{[]string{"get", id, "--source", "s"}, outcome{1, "", refused + "(not_found, HTTP 404)\n"}},
@@ -108,13 +112,40 @@ func TestEmails(t *testing.T) {
 	call{args: []string{"emails", "list", "--token-file", file(t, "token", "t0ken\n")}, env: env}.done(t)
 }
 
+// TestEmailByNumber: a number means exactly one email, whatever ids others have.
+func TestEmailByNumber(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
+	for _, row := range []struct {
+		args []string
+		want outcome
+	}{
+		{[]string{"emails", "approve", "--number", "7", "--note", "fine"}, outcome{0, "number 7\tapprove\tdelivered\n", ""}},
+		{[]string{"emails", "raw", "--number", "7"}, outcome{0, "seven", ""}},
+		{[]string{"emails", "raw", "--number", "7", "-o", "json"}, outcome{0, `{"content_base64":"c2V2ZW4=","number":7,"part":"event","size":5}` + "\n", ""}},
+	} {
+		require.Equal(t, row.want, call{args: row.args, env: env}.run(t), "%v", row.args)
+	}
+	for _, args := range [][]string{{"emails", "get", "--number", "7"}, {"audit", "export", "--number", "7"}} {
+		require.Equal(t, 1, call{args: args, env: env}.run(t).code, "%v", args)
+	}
+	for _, args := range [][]string{
+		{"emails", "get"}, {"emails", "get", "evt_1", "--number", "7"}, {"emails", "get", "--number", "7", "--source", "s"},
+		{"emails", "get", "--number=-7"}, {"emails", "raw"}, {"emails", "edit", "--note", "n", "--to", "x"}, {"audit", "export"},
+		{"emails", "approve", "--note", "n"}, {"emails", "approve", "--all", "--number", "7", "--note", "n"},
+		{"emails", "approve", "evt_1", "--number", "7", "--note", "n"}, {"emails", "discard", "--number", "7", "--tenant", "acme", "--note", "n"},
+	} {
+		require.Equal(t, 2, call{args: args, env: env}.run(t).code, "%v", args)
+	}
+}
+
 func TestListTable(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
 	lines := strings.Split(call{args: []string{"emails", "list"}, env: env}.done(t), "\n")
-	require.Equal(t, []string{"ID", "STATE", "REASON", "AGE", "SOURCE"}, strings.Fields(lines[0]))
-	require.Regexp(t, `^evt_2 +delivered +- +\d+d\d+h +mailparse$`, lines[1])
-	require.Regexp(t, `^evt_1~ab +quarantined +id_conflict +0s +other$`, lines[2])
+	require.Equal(t, []string{"ID", "STATE", "REASON", "AGE", "SOURCE", "NUMBER"}, strings.Fields(lines[0]))
+	require.Regexp(t, `^evt_2 +delivered +- +\d+d\d+h +mailparse +5$`, lines[1])
+	require.Regexp(t, `^evt_1~ab +quarantined +id_conflict +0s +other +7$`, lines[2])
 	require.Equal(t, "More: --cursor abc", lines[4])
 }
 

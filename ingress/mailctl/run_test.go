@@ -87,7 +87,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"send", "--frm", "x"}, "unknown flag --frm"},
 		{[]string{"-o", "yaml", "migrate"}, `--output must be one of "text","json"`},
 		{[]string{"emails", "approve", "evt_1"}, "missing flags: --note"},
-		{[]string{"emails", "get"}, "expected"},
+		{[]string{"emails", "get"}, "give the id of an email, or --number"},
 		{[]string{"emails", "raw", "evt_1", "--part", "head"}, "--part must be one of"},
 		{[]string{"sign"}, "expected"},
 		{[]string{"sign", body, "--timestamp", "1\r\nX-Evil: 1"}, "--timestamp"},

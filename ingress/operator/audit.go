@@ -32,11 +32,10 @@ type Auditor interface {
 	CheckDecisions(ctx context.Context, limit int) (checked int64, wrong []ledger.AuditDifference, err error)
 }
 
-// auditRoutes are about what can be proved. The chain as a whole is about every
-// tenant; one email's part of it is its tenant's.
+// auditRoutes are about what can be proved: the chain as a whole, which is about every
+// tenant. One email's part of it is its tenant's, and among the routes of emails.
 func (h *handler) auditRoutes() []access.Route {
 	return []access.Route{
-		{Method: http.MethodGet, Path: "/api/v1/emails/:event_id/custody", Least: access.Operator, Handle: h.custody},
 		{Method: http.MethodGet, Path: "/api/v1/audit", Least: access.Admin, Scope: access.EveryTenant, Handle: h.auditPage},
 		{Method: http.MethodGet, Path: "/api/v1/audit/head", Least: access.Admin, Scope: access.EveryTenant, Handle: h.auditHead},
 		{Method: http.MethodGet, Path: "/api/v1/audit/decisions", Least: access.Admin, Scope: access.EveryTenant, Handle: h.auditDecisions},

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/body"
 	"mailroom/shared/contract"
 	"mailroom/shared/draft"
@@ -20,13 +19,6 @@ const maxEdit = 256 << 10
 // sense for it with fault.RequestInvalid.
 type Editor interface {
 	Preview(ctx context.Context, email contract.Email, edit contract.Edit) (draft.Preview, error)
-}
-
-// editRoutes are about what people lay over emails. An edit takes effect by a decision.
-func (h *handler) editRoutes() []access.Route {
-	return []access.Route{
-		{Method: http.MethodPost, Path: "/api/v1/emails/:event_id/edits/preview", Least: access.Operator, Handle: h.previewEdit},
-	}
 }
 
 // editRequest is the body of a preview.

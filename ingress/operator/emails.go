@@ -1,10 +1,12 @@
 package operator
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -111,26 +113,18 @@ func newDetail(email *ledger.EmailDetail) detail {
 // anySource lets find choose among sources that use the same event id.
 const anySource fault.Code = ""
 
-// find gives the email that the path names, with the other parameters of the
-// query, of which only those listed may be there. An id that several sources use
-// is refused with the code ambiguous unless the query names one of them; with
-// anySource the newest of them is taken, which is good enough to look at.
+// find returns the email that the path names, by its event id or by its number, with
+// the other parameters of the query, of which only those listed may be there. Only
+// emails of tenants in which the caller has a role are found. An id that means several
+// of them is refused with the code ambiguous unless the query names a source that has
+// just one; with anySource the newest of them is taken, which is good enough to look at.
 func (h *handler) find(c *gin.Context, ambiguous fault.Code, allowed ...string) (*ledger.EmailDetail, map[string]string, error) {
-	eventID, err := pathValue(c, "event_id")
+	look, q, err := h.lookup(c, ambiguous, allowed...)
 	if err != nil {
 		return nil, nil, err
 	}
-	q, err := parameters(c, append(allowed, "source")...)
-	if err != nil {
-		return nil, nil, err
-	}
-	source := q["source"]
-	if source == "" {
-		if source, err = h.chooseSource(c, ambiguous, eventID); err != nil {
-			return nil, nil, err
-		}
-	}
-	email, err := h.reader.FindEmail(c.Request.Context(), source, eventID)
+
+	email, err := h.reader.FindEmail(c.Request.Context(), look)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,55 +140,52 @@ func (h *handler) find(c *gin.Context, ambiguous fault.Code, allowed ...string) 
 // noEmail is said of an email that is not there and of one of another tenant.
 const noEmail = "no email with this id"
 
-// chooseSource gives the one source that has an email of this id which the caller
-// may see. The email is then looked for in that source, so that another that comes
-// meanwhile is not met. An empty source is the newest of all.
-func (h *handler) chooseSource(c *gin.Context, ambiguous fault.Code, eventID string) (string, error) {
-	_, all := caller(c).Tenants(access.Viewer)
-	if all && ambiguous == anySource {
-		return "", nil
+// lookup reads what the path and the query name, within the caller's tenants.
+func (h *handler) lookup(c *gin.Context, ambiguous fault.Code, allowed ...string) (l ledger.Lookup, q map[string]string, err error) {
+	if tenants, all := caller(c).Tenants(access.Viewer); !all {
+		l.Tenants = append([]string{}, tenants...)
 	}
-	sources, err := h.reader.Sources(c.Request.Context(), eventID)
-	if err != nil {
-		return "", err
-	}
-	var newest int
-	if !all {
-		if sources, newest, err = h.seen(c, sources, eventID); err != nil {
-			return "", err
+	if text := c.Param("number"); text != "" {
+		if q, err = parameters(c, allowed...); err != nil {
+			return l, nil, err
 		}
+		if l.Number, err = strconv.ParseInt(text, 10, 64); err != nil || l.Number < 1 {
+			return l, nil, fault.New(fault.NotFound, noEmail)
+		}
+		return l, q, nil
 	}
-	switch {
-	case len(sources) == 0:
-		return "", fault.New(fault.NotFound, noEmail)
-	case ambiguous == anySource:
-		return sources[newest], nil
-	case len(sources) > 1:
-		return "", fault.New(ambiguous, "more than one source has an email of this id: name one with ?source=")
+
+	if l.EventID, err = pathValue(c, "event_id"); err != nil {
+		return l, nil, err
 	}
-	return sources[0], nil
+	if q, err = parameters(c, append(allowed, "source")...); err != nil {
+		return l, nil, err
+	}
+	l.Source = q["source"]
+	if ambiguous != anySource {
+		l, err = h.only(c, ambiguous, l)
+	}
+	return l, q, err
 }
 
-// seen gives those of sources whose email of this id the caller may see, and the
-// place of the newest.
-func (h *handler) seen(c *gin.Context, sources []string, eventID string) (list []string, newest int, err error) {
-	var last int64
-	for _, source := range sources {
-		email, err := h.reader.FindEmail(c.Request.Context(), source, eventID)
-		switch {
-		case fault.Is(err, fault.NotFound):
-			continue
-		case err != nil:
-			return nil, 0, err
-		case visible(c, email.Tenant, noEmail) != nil:
-			continue
-		}
-		if email.ID > last {
-			last, newest = email.ID, len(list)
-		}
-		list = append(list, source)
+// only turns a lookup into one of the single email that it means, by its number: another
+// one that comes meanwhile is not met.
+func (h *handler) only(c *gin.Context, ambiguous fault.Code, l ledger.Lookup) (ledger.Lookup, error) {
+	matches, err := h.reader.Matches(c.Request.Context(), l)
+	switch {
+	case err != nil:
+		return l, err
+	case len(matches) == 0:
+		return l, fault.New(fault.NotFound, noEmail)
+	case len(matches) == 1:
+		return ledger.Lookup{Number: matches[0].Number, Tenants: l.Tenants}, nil
 	}
-	return list, newest, nil
+
+	names := make([]string, len(matches))
+	for i, m := range matches {
+		names[i] = fmt.Sprintf("%d (%s)", m.Number, m.Source)
+	}
+	return l, fault.New(ambiguous, "this id means more than one email: name one with ?source= or by its number: "+strings.Join(names, ", "))
 }
 
 // parameters reads the query. A parameter that is unknown, repeated, overlong or

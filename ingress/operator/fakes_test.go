@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,36 +45,54 @@ func (r *fakeReader) ListEmails(_ context.Context, f ledger.Filter) ([]ledger.Em
 	return []ledger.EmailRow{r.email.EmailRow}, "next", r.err
 }
 
-func (r *fakeReader) FindEmail(_ context.Context, source, eventID string) (*ledger.EmailDetail, error) {
+// all are the emails, and one without anything but its id for each of others.
+func (r *fakeReader) all() []*ledger.EmailDetail {
+	list := append([]*ledger.EmailDetail{r.email}, r.more...)
+	for i, source := range r.others {
+		e := *r.email
+		e.ID, e.Source = int64(100+i), source
+		list = append(list, &e)
+	}
+	return list
+}
+
+func (r *fakeReader) find(l ledger.Lookup) (list []*ledger.EmailDetail) {
+	for _, e := range r.all() {
+		named := e.EventID == l.EventID || e.DuplicateOf != "" && e.WorkflowID == l.EventID
+		if l.Number != 0 && l.Number != e.ID || l.Number == 0 && (!named || l.Source != "" && l.Source != e.Source) ||
+			l.Tenants != nil && !slices.Contains(l.Tenants, e.Tenant) {
+			continue
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+func (r *fakeReader) FindEmail(_ context.Context, l ledger.Lookup) (*ledger.EmailDetail, error) {
 	if r.panics != "" {
 		panic(r.panics)
 	}
 	if r.err != nil {
 		return nil, r.err
 	}
-	for _, e := range r.more {
-		if eventID == e.EventID && source == e.Source {
-			return e, nil
-		}
+	if list := r.find(l); len(list) > 0 {
+		return list[0], nil
 	}
-	if eventID != r.email.EventID || source != "" && source != r.email.Source {
-		return nil, fault.New(fault.NotFound, "no email with this id")
-	}
-	return r.email, nil
+	return nil, fault.New(fault.NotFound, "no email with this id")
 }
 
-func (r *fakeReader) Sources(_ context.Context, eventID string) ([]string, error) {
+func (r *fakeReader) Matches(_ context.Context, l ledger.Lookup) ([]ledger.Match, error) {
 	if r.panics != "" {
 		panic(r.panics)
 	}
-	if r.err != nil || eventID != r.email.EventID {
+	if r.err != nil {
 		return nil, r.err
 	}
-	sources := append([]string{r.email.Source}, r.others...)
-	for _, e := range r.more {
-		sources = append(sources, e.Source)
+	var out []ledger.Match
+	for _, e := range r.find(l) {
+		out = append(out, ledger.Match{Number: e.ID, Source: e.Source})
 	}
-	return sources, nil
+	return out, nil
 }
 
 func (r *fakeReader) Body(_ context.Context, emailID int64) (ledger.Body, error) {

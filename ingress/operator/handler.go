@@ -28,11 +28,11 @@ type Reader interface {
 	// ListEmails gives one page, newest first, and the cursor of the next one;
 	// an empty cursor means that there is none.
 	ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error)
-	// FindEmail gives the email of an event id; an empty source means any. It
+	// FindEmail returns the email of a lookup, the newest where it means several. It
 	// is fault.NotFound when there is none.
-	FindEmail(ctx context.Context, source, eventID string) (*ledger.EmailDetail, error)
-	// Sources gives the sources that have an email of an event id.
-	Sources(ctx context.Context, eventID string) ([]string, error)
+	FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDetail, error)
+	// Matches lists the emails that a lookup by event id means.
+	Matches(ctx context.Context, l ledger.Lookup) ([]ledger.Match, error)
 	// Body says where the raw body of an email is, stored or not yet.
 	Body(ctx context.Context, emailID int64) (ledger.Body, error)
 	// Manifest says what the store step put where; before that it fails.

@@ -180,6 +180,7 @@ func requireRefused(t *testing.T, resp *http.Response, body string, status int, 
 
 const (
 	emailURL    = "/api/v1/emails/evt%2F1+2%20%2541"
+	numberURL   = "/api/v1/emails-by-number/7"
 	approveBody = `{"action":"approve","note":"looked at it"}`
 )
 

@@ -17,7 +17,6 @@ import (
 func (h *handler) routes() []access.Route {
 	return slices.Concat(
 		h.emailRoutes(),
-		h.editRoutes(),
 		h.sourceRoutes(),
 		h.replayRoutes(),
 		h.tokenRoutes(),
@@ -26,16 +25,31 @@ func (h *handler) routes() []access.Route {
 	)
 }
 
-// emailRoutes are about emails. An attachment that is not clean asks for the
-// operator role on top.
+// An email is named by its event id or, exactly, by its number in the ledger. The latter
+// has a path of its own, because an event id may be anything.
+const (
+	emailByID     = "/api/v1/emails/:event_id"
+	emailByNumber = "/api/v1/emails-by-number/:number"
+)
+
+// emailRoutes are about emails.
 func (h *handler) emailRoutes() []access.Route {
-	const email = "/api/v1/emails/:event_id"
+	return slices.Concat(
+		[]access.Route{{Method: http.MethodGet, Path: "/api/v1/emails", Least: access.Viewer, Handle: h.list}},
+		h.routesOf(emailByID), h.routesOf(emailByNumber),
+	)
+}
+
+// routesOf are about one email, whose path begins with email. An attachment that is not
+// clean asks for the operator role on top. An edit takes effect by a decision.
+func (h *handler) routesOf(email string) []access.Route {
 	return []access.Route{
-		{Method: http.MethodGet, Path: "/api/v1/emails", Least: access.Viewer, Handle: h.list},
 		{Method: http.MethodGet, Path: email, Least: access.Viewer, Handle: h.show},
 		{Method: http.MethodGet, Path: email + "/raw", Least: access.Operator, Handle: h.raw},
 		{Method: http.MethodGet, Path: email + "/attachments/:sha256", Least: access.Viewer, Handle: h.attachment},
 		{Method: http.MethodPost, Path: email + "/decisions", Least: access.Operator, Handle: h.decide},
+		{Method: http.MethodPost, Path: email + "/edits/preview", Least: access.Operator, Handle: h.previewEdit},
+		{Method: http.MethodGet, Path: email + "/custody", Least: access.Operator, Handle: h.custody},
 	}
 }
 

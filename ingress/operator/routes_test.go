@@ -41,6 +41,7 @@ func walks() []walk {
 	return slices.Concat(
 		emailWalks(),
 		editWalks(),
+		numberWalks(),
 		sourceWalks(),
 		replayWalks(),
 		codecWalks(),
@@ -60,7 +61,22 @@ func emailWalks() []walk {
 		{method: "GET", pattern: email + "/raw", path: emailURL + "/raw?part=mime", least: access.Operator},
 		{method: "GET", pattern: email + "/attachments/:sha256", path: emailURL + "/attachments/" + sum(cleanContent), least: access.Viewer},
 		{method: "POST", pattern: email + "/decisions", path: emailURL + "/decisions", body: approveBody, least: access.Operator},
+		{method: "GET", pattern: email + "/custody", path: emailURL + "/custody", least: access.Operator},
 	}
+}
+
+// numberWalks are those of an email that is named by its number, which answers alike.
+func numberWalks() []walk {
+	var out []walk
+	for _, w := range slices.Concat(emailWalks(), editWalks()) {
+		if w.path == "/api/v1/emails" {
+			continue
+		}
+		w.pattern = strings.Replace(w.pattern, "/emails/:event_id", "/emails-by-number/:number", 1)
+		w.path = strings.Replace(w.path, emailURL, numberURL, 1)
+		out = append(out, w)
+	}
+	return out
 }
 
 func sourceWalks() []walk {
@@ -98,7 +114,6 @@ func loginWalks() []walk {
 func auditWalks() []walk {
 	const audit = "/api/v1/audit"
 	return []walk{
-		{method: "GET", pattern: "/api/v1/emails/:event_id/custody", path: emailURL + "/custody", least: access.Operator},
 		{method: "GET", pattern: audit, path: audit + "?after=0&limit=10", least: access.Admin, scope: access.EveryTenant},
 		{method: "GET", pattern: audit + "/head", path: audit + "/head", least: access.Admin, scope: access.EveryTenant},
 		{method: "GET", pattern: audit + "/decisions", path: audit + "/decisions", least: access.Admin, scope: access.EveryTenant},
@@ -330,6 +345,39 @@ func TestListsAreNarrowed(t *testing.T) {
 	b := setup(t)
 	_, body := b.do(t, "GET", "/api/v1/sources", "foreign", "")
 	require.JSONEq(t, `{"sources":[]}`, body)
+}
+
+// TestADecisionByNumberReachesThatEmail: a decision about a conflicting email, named by
+// its workflow, went to another email whose event id looks like that.
+func TestADecisionByNumberReachesThatEmail(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	conflict, mimic := *b.reader.email, *b.reader.email
+	conflict.ID, conflict.WorkflowID, conflict.DuplicateOf = 8, "evt_1~00", "wf-1"
+	mimic.ID, mimic.WorkflowID, mimic.EventID, mimic.Tenant = 9, "wf-9", "evt_1~00", "default"
+	b.reader.more = []*ledger.EmailDetail{&conflict, &mimic}
+
+	resp, body := b.do(t, "POST", "/api/v1/emails/evt_1~00/decisions", "operator", approveBody)
+	requireRefused(t, resp, body, http.StatusConflict, fault.DecisionRefused)
+	require.Contains(t, body, "by its number: 8 (mailparse), 9 (mailparse)")
+	require.Empty(t, b.decider.seen())
+
+	for number, workflow := range map[string]string{"8": "evt_1~00", "9": "wf-9"} {
+		before := len(b.decider.seen())
+		resp, body = b.do(t, "POST", "/api/v1/emails-by-number/"+number+"/decisions", "operator", approveBody)
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+		require.Equal(t, workflow, b.decider.seen()[before].workflowID)
+	}
+	resp, body = b.do(t, "POST", "/api/v1/emails-by-number/8/decisions", "foreign", approveBody)
+	requireRefused(t, resp, body, http.StatusNotFound, fault.NotFound)
+	for _, number := range []string{"10", "0", "-8", "8x", "99999999999999999999", "%2B8"} {
+		resp, body = b.do(t, "GET", "/api/v1/emails-by-number/"+number, "operator", "")
+		requireRefused(t, resp, body, http.StatusNotFound, fault.NotFound)
+	}
+	resp, body = b.do(t, "GET", "/api/v1/emails-by-number/8?source=mailparse", "operator", "")
+	requireRefused(t, resp, body, http.StatusBadRequest, fault.RequestInvalid)
+	_, body = b.do(t, "GET", "/api/v1/emails-by-number/8", "operator", "")
+	require.Contains(t, body, `"number":8`)
 }
 
 // TestAnIDThatAnotherTenantUses: what others have under the same id is neither

@@ -7,9 +7,25 @@ import (
 	"mailroom/shared/mail"
 )
 
+// Lookup names an email: by its Number alone, which is exact, or by EventID and, where
+// it is not empty, Source. EventID is the event id, for the first email that came with
+// it, or the workflow ID of one that came with the same id and another body.
+type Lookup struct {
+	Number          int64 // EmailRow.ID; 0: by EventID
+	Source, EventID string
+	// Tenants are those whose emails may be found; nil means all.
+	Tenants []string
+}
+
+// Match is one of the emails that a Lookup means.
+type Match struct {
+	Number int64
+	Source string
+}
+
 // EmailRow is one email as a list shows it. Unset times are null in JSON.
 type EmailRow struct {
-	ID            int64           `json:"-"`
+	ID            int64           `json:"number"`
 	EventID       string          `json:"event_id"`
 	WorkflowID    string          `json:"workflow_id"`
 	CorrelationID string          `json:"correlation_id"`

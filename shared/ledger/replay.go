@@ -152,6 +152,7 @@ type ReplayResult struct {
 
 // ReplayItem is one email that a replay has come to, as an operator reads it.
 type ReplayItem struct {
+	Number     int64           `json:"number"` // of the email
 	EventID    string          `json:"event_id"`
 	WorkflowID string          `json:"workflow_id"`
 	Source     string          `json:"source"`
@@ -226,6 +227,7 @@ type ReplayGroup struct {
 
 // ReplaySample is one email of a preview.
 type ReplaySample struct {
+	Number  int64           `json:"number,omitempty"` // of the email; 0 in a dry run of an older program
 	EventID string          `json:"event_id"`
 	Source  string          `json:"source"`
 	State   contract.State  `json:"state"`

@@ -67,7 +67,7 @@ func TestEdits(t *testing.T) {
 	require.Equal(t, "typo", rows[0].Note)
 	require.NotNil(t, rows[0].AppliedAt)
 	require.Equal(t, []ledger.Change{}, rows[1].Changes)
-	detail, err := db.FindEmail(ctx, "", email.EventID)
+	detail, err := db.FindEmail(ctx, ledger.Lookup{EventID: email.EventID})
 	require.NoError(t, err)
 	require.Equal(t, rows, detail.Edits)
 }

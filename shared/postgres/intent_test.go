@@ -61,7 +61,7 @@ func TestIntents(t *testing.T) {
 		Before: contract.Quarantined, After: contract.Processing, Verified: true, EditID: 7,
 	}
 	require.Equal(t, want, last)
-	d, err := db.FindEmail(ctx, "", "e")
+	d, err := db.FindEmail(ctx, ledger.Lookup{EventID: "e"})
 	require.NoError(t, err)
 	require.Equal(t, []ledger.DecisionRow{want}, d.Decisions)
 
@@ -188,7 +188,7 @@ func TestAttention(t *testing.T) {
 	}
 	check := func(level, missing int, since int64) {
 		t.Helper()
-		d, err := db.FindEmail(ctx, "", "e")
+		d, err := db.FindEmail(ctx, ledger.Lookup{EventID: "e"})
 		require.NoError(t, err)
 		require.Equal(t, level, d.Attention)
 		require.Equal(t, missing, d.ApprovalsMissing)

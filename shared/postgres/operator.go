@@ -52,28 +52,45 @@ func parseCursor(cursor string) (int64, error) {
 	return id, nil
 }
 
-// FindEmail gives all that the ledger says of an email. eventID is the event id,
-// for the first email that came with it, or the workflow ID of one that came
-// with the same id and another body. An empty source looks in all of them and
-// takes the newest. What is not there is not_found.
-func (db *DB) FindEmail(ctx context.Context, source, eventID string) (*ledger.EmailDetail, error) {
-	// The first row of an id wins over a conflicting one named by its workflow.
+// meant is the emails that a lookup by event id means, the first row of an id before a
+// conflicting one that is named by its workflow, newest first.
+const meant = `
+SELECT id, source FROM (
+    SELECT id, source, 0 AS rank FROM emails
+     WHERE event_id = @event_id AND conflict_of IS NULL AND (@source::text = '' OR source = @source)
+       AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants::text[]))
+    UNION ALL
+    SELECT id, source, 1 FROM emails
+     WHERE workflow_id = @event_id AND conflict_of IS NOT NULL AND (@source::text = '' OR source = @source)
+       AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants::text[]))
+) found ORDER BY rank, id DESC`
+
+func lookupArgs(l ledger.Lookup) pgx.NamedArgs {
+	args := pgx.NamedArgs{"number": l.Number, "source": clean(l.Source), "event_id": clean(l.EventID), "tenants": nil}
+	if l.Tenants != nil {
+		args["tenants"] = cleanAll(l.Tenants)
+	}
+	return args
+}
+
+// FindEmail returns all that the ledger says of an email. Where the lookup means more
+// than one it is the first of Matches. What is not there, or not in the lookup's
+// tenants, is not_found.
+func (db *DB) FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDetail, error) {
 	const (
-		query = selectRow + ` WHERE e.id = (
-    SELECT id FROM (
-        SELECT id, 0 AS rank FROM emails
-         WHERE event_id = @event_id AND conflict_of IS NULL AND (@source::text = '' OR source = @source)
-        UNION ALL
-        SELECT id, 1 FROM emails
-         WHERE workflow_id = @event_id AND conflict_of IS NOT NULL AND (@source::text = '' OR source = @source)
-    ) found ORDER BY rank, id DESC LIMIT 1)`
+		byNumber   = selectRow + ` WHERE e.id = @number AND (@tenants::text[] IS NULL OR e.tenant = ANY(@tenants::text[]))`
+		byID       = selectRow + ` WHERE e.id = (SELECT id FROM (` + meant + ` LIMIT 1) one)`
 		deliveries = `
 SELECT destination, effect, state, attempts, last_status, last_error, next_attempt_at, delivered_at, idempotency_key
   FROM deliveries WHERE email_id = @id ORDER BY destination, updated_at, effect`
 		decisions = selectDecision + ` WHERE email_id = @id ORDER BY sequence`
 	)
+	query := byID
+	if l.Number != 0 {
+		query = byNumber
+	}
 	d := &ledger.EmailDetail{}
-	err := scanRow(db.pool.QueryRow(ctx, query, pgx.NamedArgs{"source": clean(source), "event_id": clean(eventID)}), &d.EmailRow)
+	err := scanRow(db.pool.QueryRow(ctx, query, lookupArgs(l)), &d.EmailRow)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fault.New(fault.NotFound, "no email with this id")
 	}
@@ -104,20 +121,21 @@ SELECT destination, effect, state, attempts, last_status, last_error, next_attem
 	return d, nil
 }
 
-// Sources gives the sources that have an email which FindEmail knows by eventID,
-// sorted; the result is empty when there is none.
-func (db *DB) Sources(ctx context.Context, eventID string) ([]string, error) {
-	const query = `
-SELECT source FROM emails WHERE event_id = @event_id AND conflict_of IS NULL
-UNION
-SELECT source FROM emails WHERE workflow_id = @event_id AND conflict_of IS NOT NULL
- ORDER BY source`
-	rows, err := db.pool.Query(ctx, query, pgx.NamedArgs{"event_id": clean(eventID)})
+// maxMatches bounds what Matches lists: enough to see that a lookup is not exact.
+const maxMatches = 20
+
+// Matches lists the emails that a lookup by event id means, at most 20: first those that
+// came with it as their event id, then those whose workflow it names, each newest first.
+// It is empty when there is none. Of a lookup by number nothing is asked.
+func (db *DB) Matches(ctx context.Context, l ledger.Lookup) ([]ledger.Match, error) {
+	args := lookupArgs(l)
+	args["limit"] = maxMatches
+	rows, err := db.pool.Query(ctx, meant+` LIMIT @limit`, args)
 	if err != nil {
-		return nil, classify("find sources", err)
+		return nil, classify("find emails", err)
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return list, classify("find sources", err)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.Match])
+	return list, classify("find emails", err)
 }
 
 func scanDelivery(row pgx.CollectableRow) (r ledger.DeliveryRow, err error) {

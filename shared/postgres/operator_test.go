@@ -104,20 +104,20 @@ func TestFindEmail(t *testing.T) {
 	other.Source, other.WorkflowID = "postmark", "postmark/e"
 	newest := accept(t, db, other)[0].Row.Email
 
-	got, err := db.FindEmail(ctx, contract.FirstSource, "e")
+	got, err := db.FindEmail(ctx, ledger.Lookup{Source: contract.FirstSource, EventID: "e"})
 	require.NoError(t, err)
 	require.Equal(t, first, got.Email())
 	require.Empty(t, got.DuplicateOf)
-	got, err = db.FindEmail(ctx, "", "e")
+	got, err = db.FindEmail(ctx, ledger.Lookup{EventID: "e"})
 	require.NoError(t, err)
 	require.Equal(t, newest, got.Email())
-	got, err = db.FindEmail(ctx, "", conflict.WorkflowID)
+	got, err = db.FindEmail(ctx, ledger.Lookup{EventID: conflict.WorkflowID})
 	require.NoError(t, err)
 	require.Equal(t, conflict, got.Email())
 	require.Equal(t, "e", got.DuplicateOf)
 
 	for _, missing := range [][2]string{{"", "nothing"}, {"nowhere", "e"}, {"", ""}, {"", "\x00\xff"}} {
-		_, err = db.FindEmail(ctx, missing[0], missing[1])
+		_, err = db.FindEmail(ctx, ledger.Lookup{Source: missing[0], EventID: missing[1]})
 		require.True(t, fault.Is(err, fault.NotFound), "%q: %v", missing, err)
 	}
 
@@ -134,7 +134,7 @@ func TestFindEmail(t *testing.T) {
 	require.NoError(t, db.SaveDelivery(ctx, ledger.Delivery{
 		EmailID: first.ID, Destination: "ticketing", State: ledger.Rejected, IdempotencyKey: "mr_1", Attempts: 1, LastStatus: 400,
 	}))
-	got, err = db.FindEmail(ctx, contract.FirstSource, "e")
+	got, err = db.FindEmail(ctx, ledger.Lookup{Source: contract.FirstSource, EventID: "e"})
 	require.NoError(t, err)
 	require.Equal(t, "a@x.example", got.From)
 	require.Len(t, got.Attachments, 2)
@@ -145,7 +145,7 @@ func TestFindEmail(t *testing.T) {
 	}}, got.Deliveries)
 }
 
-func TestSourcesOfAnID(t *testing.T) {
+func TestMatches(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
 	accept(t, db, event("e", "one"))
@@ -154,21 +154,76 @@ func TestSourcesOfAnID(t *testing.T) {
 	other := event("e", "four")
 	other.Source, other.WorkflowID = "postmark", "postmark/e"
 	accept(t, db, other)
+	sources := func(id string) []string {
+		got, err := db.Matches(ctx, ledger.Lookup{EventID: id})
+		require.NoError(t, err)
+		list := make([]string, len(got))
+		for i := range got {
+			list[i] = got[i].Source
+		}
+		return list
+	}
 	for id, want := range map[string][]string{
-		"e": {contract.FirstSource, "postmark"}, conflict.WorkflowID: {contract.FirstSource},
+		"e": {"postmark", contract.FirstSource}, conflict.WorkflowID: {contract.FirstSource},
 		"alone": {contract.FirstSource}, "nothing": {}, "": {}, "\x00\xff": {},
 	} {
-		got, err := db.Sources(ctx, id)
-		require.NoError(t, err)
-		require.Equal(t, want, got, "%q", id)
+		require.Equal(t, want, sources(id), "%q", id)
 	}
 	// Another source may choose an id that looks like a conflicting email's.
 	mimic := event(conflict.WorkflowID, "five")
 	mimic.Source, mimic.WorkflowID = "postmark", "postmark/mimic"
 	accept(t, db, mimic)
-	got, err := db.Sources(ctx, conflict.WorkflowID)
+	require.Equal(t, []string{"postmark", contract.FirstSource}, sources(conflict.WorkflowID))
+}
+
+// TestConflictIsFoundByItsNumber: an event whose own id is the workflow ID of a
+// conflicting email was found in its place, so that a decision went to the wrong one.
+func TestConflictIsFoundByItsNumber(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	first := accept(t, db, event("e", "one"))[0].Row.Email
+	conflict := accept(t, db, event("e", "two"))[0].Row.Email
+	mimic := accept(t, db, event(conflict.WorkflowID, "three"))[0].Row.Email
+	got, err := db.FindEmail(ctx, ledger.Lookup{EventID: conflict.WorkflowID})
 	require.NoError(t, err)
-	require.Equal(t, []string{contract.FirstSource, "postmark"}, got)
+	require.Equal(t, mimic.ID, got.ID)
+	matches, err := db.Matches(ctx, ledger.Lookup{EventID: conflict.WorkflowID, Source: contract.FirstSource})
+	require.NoError(t, err)
+	require.Equal(t, []ledger.Match{{Number: mimic.ID, Source: contract.FirstSource}, {Number: conflict.ID, Source: contract.FirstSource}}, matches)
+
+	for _, e := range []contract.Email{first, conflict, mimic} {
+		got, err := db.FindEmail(ctx, ledger.Lookup{Number: e.ID, Tenants: []string{e.Tenant}})
+		require.NoError(t, err)
+		require.Equal(t, e, got.Email())
+		_, err = db.FindEmail(ctx, ledger.Lookup{Number: e.ID, Tenants: []string{"another"}})
+		require.True(t, fault.Is(err, fault.NotFound), err)
+	}
+	_, err = db.FindEmail(ctx, ledger.Lookup{Number: -1})
+	require.True(t, fault.Is(err, fault.NotFound), err)
+}
+
+// TestLookupStaysWithinItsTenants: without a source the newest email of any tenant was
+// taken, and then not shown, although the caller's own tenant has one of that id.
+func TestLookupStaysWithinItsTenants(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	mine := accept(t, db, event("e", "one"))[0].Row.Email
+	theirs := event("e", "two")
+	theirs.Source, theirs.WorkflowID, theirs.Tenant = "postmark", "postmark/e", "theirs"
+	other := accept(t, db, theirs)[0].Row.Email
+
+	for id, tenants := range map[int64][]string{mine.ID: {mine.Tenant}, other.ID: nil} {
+		got, err := db.FindEmail(ctx, ledger.Lookup{EventID: "e", Tenants: tenants})
+		require.NoError(t, err)
+		require.Equal(t, id, got.ID)
+	}
+	matches, err := db.Matches(ctx, ledger.Lookup{EventID: "e", Tenants: []string{mine.Tenant}})
+	require.NoError(t, err)
+	require.Equal(t, []ledger.Match{{Number: mine.ID, Source: mine.Source}}, matches)
+	_, err = db.FindEmail(ctx, ledger.Lookup{EventID: "e", Tenants: []string{}})
+	require.True(t, fault.Is(err, fault.NotFound), "no tenant is not every tenant: %v", err)
+	_, err = db.FindEmail(ctx, ledger.Lookup{EventID: "e", Source: "postmark", Tenants: []string{mine.Tenant}})
+	require.True(t, fault.Is(err, fault.NotFound), err)
 }
 
 // Messages of the driver may quote the URL, which holds the password.

@@ -63,7 +63,7 @@ func TestOverview(t *testing.T) {
 	require.Nil(t, o.Ack)
 
 	for id, level := range map[string]int{"h1": contract.AttentionReminded, "h2": contract.AttentionReminded, "h3": contract.AttentionEscalated} {
-		email, err := db.FindEmail(ctx, "", id)
+		email, err := db.FindEmail(ctx, ledger.Lookup{EventID: id})
 		require.NoError(t, err)
 		require.NoError(t, db.Attend(ctx, contract.RemindInput{
 			Email: contract.Email{ID: email.ID}, Level: level, Sequence: 1, AtUnixMilli: now.UnixMilli(),

@@ -48,7 +48,7 @@ func TestRecordAll(t *testing.T) {
 		require.Equal(t, slices.Repeat([]contract.State{contract.Discarded}, 5), states())
 	}
 	for _, in := range list {
-		row, err := db.FindEmail(t.Context(), in.Email.Source, in.Email.EventID)
+		row, err := db.FindEmail(t.Context(), ledger.Lookup{Source: in.Email.Source, EventID: in.Email.EventID})
 		require.NoError(t, err)
 		require.Len(t, row.Decisions, 1)
 		require.Equal(t, contract.Unroutable, row.Decisions[0].Reason)

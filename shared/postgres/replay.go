@@ -193,19 +193,16 @@ SELECT i.email_id, e.event_id, e.workflow_id, e.source, i.state, i.code, i.detai
 		"id": f.ReplayID, "effect": contract.ReplayEffect(f.ReplayID), "after": after, "state": string(f.State),
 		"code": string(f.Code), "limit": f.Limit + 1,
 	})
-	var ids []int64
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (i ledger.ReplayItem, err error) {
-		var id int64
-		err = row.Scan(&id, &i.EventID, &i.WorkflowID, &i.Source, &i.State, &i.Code, &i.Detail, &i.At, &i.EmailState,
+		err = row.Scan(&i.Number, &i.EventID, &i.WorkflowID, &i.Source, &i.State, &i.Code, &i.Detail, &i.At, &i.EmailState,
 			&i.EmailReason, &i.Sent, &i.Same)
-		ids = append(ids, id)
 		return i, err
 	})
 	if err != nil || len(list) <= f.Limit {
 		return list, "", classify(fmt.Sprintf("list emails of replay %d", f.ReplayID), err)
 	}
 	return list[:f.Limit], base64.RawURLEncoding.EncodeToString(
-		binary.BigEndian.AppendUint64(nil, uint64(ids[f.Limit-1]))), nil //nolint:gosec // ids are positive
+		binary.BigEndian.AppendUint64(nil, uint64(list[f.Limit-1].Number))), nil //nolint:gosec // ids are positive
 }
 
 // ControlReplay moves a replay that is not at its end to another state, or gives it

@@ -154,7 +154,7 @@ func TestRecord(t *testing.T) {
 	}
 	read := func() *ledger.EmailDetail {
 		t.Helper()
-		d, err := db.FindEmail(ctx, "", "e")
+		d, err := db.FindEmail(ctx, ledger.Lookup{EventID: "e"})
 		require.NoError(t, err)
 		return d
 	}
@@ -288,7 +288,7 @@ func TestForeignRecipientsAreKept(t *testing.T) {
 		m, err := db.Manifest(ctx, email.ID)
 		require.NoError(t, err)
 		require.Equal(t, list, m.Foreign)
-		detail, err := db.FindEmail(ctx, "", email.EventID)
+		detail, err := db.FindEmail(ctx, ledger.Lookup{EventID: email.EventID})
 		require.NoError(t, err)
 		require.Equal(t, append([]string{}, list...), detail.Foreign)
 		rows, _, err := db.ListEmails(ctx, ledger.Filter{})

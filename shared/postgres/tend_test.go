@@ -85,7 +85,7 @@ func TestRemoveContent(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n, "a repeat finds nothing")
 
-	d, err := db.FindEmail(ctx, "", old.EventID)
+	d, err := db.FindEmail(ctx, ledger.Lookup{EventID: old.EventID})
 	require.NoError(t, err)
 	require.Equal(t, contract.Discarded, d.State)
 	require.Empty(t, d.Subject)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,8 +39,9 @@ const (
 	readerWait = 5 * time.Second
 )
 
-// find gives the email that the path and ?source= name. One whose tenant the
-// caller has no role for is not found.
+// find returns the email that the path, ?source= and, exactly, ?number= name, among those
+// of tenants in which the caller has a role. A number whose email has another id than
+// the path says is not found.
 func (c *Console) find(g *gin.Context) (*ledger.EmailDetail, error) {
 	missing := fault.New(fault.NotFound, "there is no email with this id")
 	id, err := url.PathUnescape(g.Param("event_id"))
@@ -49,11 +51,23 @@ func (c *Console) find(g *gin.Context) (*ledger.EmailDetail, error) {
 	if id == noID && g.Query("id") != "" {
 		id = g.Query("id")
 	}
-	source := g.Query("source")
-	if id == "" || len(id) > contract.MaxEventID || !access.Plain(id) || len(source) > maxField || !access.Plain(source) {
+	look := ledger.Lookup{Source: g.Query("source"), EventID: id}
+	if id == "" || len(id) > contract.MaxEventID || !access.Plain(id) || len(look.Source) > maxField || !access.Plain(look.Source) {
 		return nil, missing
 	}
-	email, err := c.deps.Emails.FindEmail(g.Request.Context(), source, id)
+	if text := g.Query("number"); text != "" {
+		if look.Number, err = strconv.ParseInt(text, 10, 64); err != nil || look.Number < 1 {
+			return nil, missing
+		}
+	}
+	if tenants, all := access.From(g.Request.Context()).Tenants(access.Viewer); !all {
+		look.Tenants = append([]string{}, tenants...)
+	}
+
+	email, err := c.deps.Emails.FindEmail(g.Request.Context(), look)
+	if err == nil && look.Number != 0 && id != email.EventID && id != email.WorkflowID {
+		return nil, missing
+	}
 	if err != nil {
 		if fault.Is(err, fault.NotFound) {
 			return nil, missing

@@ -15,9 +15,9 @@ import (
 type Emails interface {
 	// ListEmails gives one page, newest first, and the cursor of the next one.
 	ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error)
-	// FindEmail gives the email of an event id; an empty source means any. It is
+	// FindEmail returns the email of a lookup, the newest where it means several. It is
 	// fault.NotFound when there is none.
-	FindEmail(ctx context.Context, source, eventID string) (*ledger.EmailDetail, error)
+	FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDetail, error)
 	// Body says where the raw body of an email is, stored or not yet.
 	Body(ctx context.Context, emailID int64) (ledger.Body, error)
 	// Manifest says what the store step put where; before that it fails.
@@ -200,6 +200,7 @@ type Would struct {
 
 // PlanItem is one of the emails that a replay would touch.
 type PlanItem struct {
+	Number                  int64 // of the email
 	EventID, Source, Effect string
 }
 
@@ -222,6 +223,7 @@ type Replay struct {
 
 // ReplayItem is what came of one email.
 type ReplayItem struct {
+	Number                          int64 // of the email
 	EventID, Source, Result, Detail string
 	At                              time.Time
 }
@@ -274,6 +276,7 @@ type Chain interface {
 // ChainEntry is one link, newest first.
 type ChainEntry struct {
 	Number             int64
+	Email              int64 // its number, 0 where the entry is about none
 	At                 time.Time
 	Kind, Actor, Via   string
 	EventID, Source    string

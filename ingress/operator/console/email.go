@@ -149,7 +149,11 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	if p.Held {
 		l.Area = "inbox"
 	}
-	l.Live = "/events?" + url.Values{"email": {strconv.FormatInt(email.ID, 10)}, "id": {eventID(&email.EmailRow)}, "source": {email.Source}}.Encode()
+	live := url.Values{"email": {strconv.FormatInt(email.ID, 10)}, "id": {eventID(&email.EmailRow)}, "source": {email.Source}}
+	if email.DuplicateOf != "" {
+		live.Set("number", strconv.FormatInt(email.ID, 10))
+	}
+	l.Live = "/events?" + live.Encode()
 	l.Body = p
 	return c.render(g, status, "email", l)
 }
@@ -195,6 +199,9 @@ func (p sourcePage) Download() string {
 func api(e *ledger.EmailRow, under string, query url.Values) string {
 	if query == nil {
 		query = url.Values{}
+	}
+	if e.DuplicateOf != "" {
+		return strings.TrimSuffix("/api/v1/emails-by-number/"+strconv.FormatInt(e.ID, 10)+under+"?"+query.Encode(), "?")
 	}
 	query.Set("source", e.Source)
 	return "/api/v1/emails/" + url.PathEscape(eventID(e)) + under + "?" + query.Encode()

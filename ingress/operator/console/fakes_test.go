@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,14 +54,18 @@ func (f *fakeEmails) ListEmails(_ context.Context, filter ledger.Filter) ([]ledg
 	return out, f.next, f.err
 }
 
-func (f *fakeEmails) FindEmail(_ context.Context, source, eventID string) (*ledger.EmailDetail, error) {
+func (f *fakeEmails) FindEmail(_ context.Context, l ledger.Lookup) (*ledger.EmailDetail, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil {
 		return nil, f.err
 	}
 	for _, e := range f.emails {
-		if e.EventID == eventID && (source == "" || e.Source == source) {
+		if l.Tenants != nil && !slices.Contains(l.Tenants, e.Tenant) {
+			continue
+		}
+		named := e.EventID == l.EventID && (l.Source == "" || e.Source == l.Source)
+		if l.Number == e.ID || l.Number == 0 && named {
 			return e, nil
 		}
 	}
@@ -91,16 +96,18 @@ func (f fakeBlobs) Get(_ context.Context, _ blob.Bucket, key string) (io.ReadClo
 }
 
 type fakeDecider struct {
-	mu     sync.Mutex
-	calls  []Request
-	who    []string
-	result contract.DecisionResult
-	err    error
+	mu      sync.Mutex
+	calls   []Request
+	who     []string
+	numbers []int64 // of the emails
+	result  contract.DecisionResult
+	err     error
 }
 
-func (f *fakeDecider) Decide(_ context.Context, who access.Identity, _ *ledger.EmailRow, in Request) (contract.DecisionResult, error) {
+func (f *fakeDecider) Decide(_ context.Context, who access.Identity, e *ledger.EmailRow, in Request) (contract.DecisionResult, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.numbers = append(f.numbers, e.ID)
 	f.calls, f.who = append(f.calls, in), append(f.who, who.Name)
 	return f.result, f.err
 }
@@ -226,7 +233,7 @@ func (f fakeReplays) dry() Replay {
 	r.ID, r.DryRun, r.State, r.Total = 8, true, "running", -1
 	if f.counted {
 		r.State = "done"
-		r.Plan = &Plan{Count: 431, Would: []Would{{f.word("decided"), 431}}, Evaluated: 20, Changed: 1, Sample: []PlanItem{{f.word("evt_1"), "mailparse", f.word("goes to ticketing")}}}
+		r.Plan = &Plan{Count: 431, Would: []Would{{f.word("decided"), 431}}, Evaluated: 20, Changed: 1, Sample: []PlanItem{{0, f.word("evt_1"), "mailparse", f.word("goes to ticketing")}}}
 	}
 	if f.counted && f.empty {
 		r.Plan = &Plan{}
@@ -255,7 +262,7 @@ func (f fakeReplays) Items(context.Context, int64) ([]ReplayItem, error) {
 	if f.empty {
 		return nil, nil
 	}
-	return []ReplayItem{{f.word("evt_1"), "mailparse", "done", f.word("delivered"), at}, {"evt_2", "mailparse", "failed", f.word("somebody was first"), at}}, nil
+	return []ReplayItem{{0, f.word("evt_1"), "mailparse", "done", f.word("delivered"), at}, {0, "evt_2", "mailparse", "failed", f.word("somebody was first"), at}}, nil
 }
 
 func (f fakeReplays) Plan(_ context.Context, _ access.Identity, in ReplayRequest) (int64, error) {

@@ -184,6 +184,67 @@ func TestLinksLeadBack(t *testing.T) {
 	}
 }
 
+// TestPageOfAConflict: the page of an email that came under a taken id, and a decision on
+// it, were those of another email whose event id looks like its workflow.
+func TestPageOfAConflict(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	mimic, conflict := *b.emails.emails[0], *b.emails.emails[0]
+	conflict.ID, conflict.EventID, conflict.WorkflowID, conflict.DuplicateOf, conflict.Subject = 901, "evt_1", "evt_1~00", "evt_1", "the other body"
+	mimic.ID, mimic.EventID, mimic.Subject = 902, "evt_1~00", "a mimic"
+	b.emails.emails = append(b.emails.emails, &mimic, &conflict)
+
+	link := emailURL(conflict.EmailRow)
+	require.Equal(t, "/emails/evt_1~00?number=901&source=mailparse", link)
+	rec := b.get(t, ada, link)
+	require.Equal(t, http.StatusOK, rec.Code)
+	page := rec.Body.String()
+	require.Contains(t, page, "the other body")
+	require.Contains(t, page, "/emails/evt_1~00/decisions?number=901")
+	require.Contains(t, page, "/api/v1/emails-by-number/901/raw")
+
+	form := b.decision("action", "discard", "seen", seen(&conflict))
+	rec = b.post(t, ada, "/emails/evt_1~00/decisions?number=901&source=mailparse", form)
+	require.Equal(t, http.StatusSeeOther, rec.Code, rec.Body)
+	require.Equal(t, []int64{901}, b.decider.numbers)
+	require.Contains(t, rec.Header().Get("Location"), "number=901")
+
+	for _, path := range []string{
+		"/emails/evt_9?number=901", "/emails/evt_1~00?number=903", "/emails/evt_1~00?number=x", "/emails/evt_1~00?number=-901",
+	} {
+		require.Equal(t, http.StatusNotFound, b.get(t, ada, path).Code, path)
+	}
+	require.Equal(t, http.StatusNotFound, b.get(t, olga, link).Code, "a number opens no other tenant")
+}
+
+// TestIDThatAnotherTenantUses: the newest email of any tenant was taken, and then not
+// shown, although the caller's own tenant has one of that id.
+func TestIDThatAnotherTenantUses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	mine := *b.emails.emails[0]
+	mine.ID, mine.Tenant, mine.Source, mine.Subject = 901, "other", "postmark", "for the other tenant"
+	b.emails.emails = append(b.emails.emails, &mine)
+	rec := b.get(t, olga, "/emails/"+mine.EventID)
+	require.Equal(t, http.StatusOK, rec.Code)
+	require.Contains(t, rec.Body.String(), "for the other tenant")
+}
+
+// TestPageOfAnEmailThatCannotBeStarted offers what can be decided, and no more.
+func TestPageOfAnEmailThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	e := b.emails.emails[0]
+	e.State, e.Reason, e.Detail, e.StartRefused = contract.Quarantined, contract.Internal, "its workflow ID is taken", true
+	page := b.get(t, ada, emailURL(e.EmailRow)).Body.String()
+	require.Contains(t, page, "Temporal cannot start its workflow")
+	require.Contains(t, page, "its workflow ID is taken")
+	require.Contains(t, page, `value="retry"`)
+	require.Contains(t, page, `value="discard"`)
+	require.NotContains(t, page, `value="approve"`)
+	require.NotContains(t, page, "/edit?")
+}
+
 func TestWhoSeesWhat(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

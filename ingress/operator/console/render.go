@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -166,13 +167,26 @@ func eventID(e *ledger.EmailRow) string {
 // emailURL gives the page of an email.
 func emailURL(e ledger.EmailRow) string { return emailPath(e, "") }
 
-// emailPath gives a path under the page of an email, such as "/html".
+// emailPath returns a path under the page of an email, such as "/html". One that came
+// under a taken id is named by its number: any event may have the id of its workflow.
 func emailPath(e ledger.EmailRow, under string) string {
-	return pathOf(e.Source, eventID(&e), under)
+	query := url.Values{"source": {e.Source}}
+	if e.DuplicateOf != "" {
+		query.Set("number", strconv.FormatInt(e.ID, 10))
+	}
+	return pathWith(query, eventID(&e), under)
 }
 
-func pathOf(source, id, under string) string {
+// exactPath returns the page of the email with this number, 0 where it is not known.
+func exactPath(number int64, source, id string) string {
 	query := url.Values{"source": {source}}
+	if number != 0 {
+		query.Set("number", strconv.FormatInt(number, 10))
+	}
+	return pathWith(query, id, "")
+}
+
+func pathWith(query url.Values, id, under string) string {
 	segment := url.PathEscape(id)
 	if id == "." || id == ".." || id == noID {
 		query.Set("id", id)

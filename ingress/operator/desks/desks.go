@@ -31,7 +31,7 @@ const overviewKept = 2 * time.Second
 
 // Ledger is what the desks read and write.
 type Ledger interface {
-	FindEmail(ctx context.Context, source, eventID string) (*ledger.EmailDetail, error)
+	FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDetail, error)
 	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
 	Controls(ctx context.Context) ([]ledger.Control, error)
 	SetControl(ctx context.Context, c ledger.Control, via contract.Via) error

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,14 +38,16 @@ type fakeLedger struct {
 	measured int
 	hold     chan struct{} // where not nil, Overview waits for it
 	edit     *contract.Edit
+	looked   ledger.Lookup // the last one
 	err      error
 }
 
-func (l *fakeLedger) FindEmail(_ context.Context, source, eventID string) (*ledger.EmailDetail, error) {
-	if eventID != "evt_1" || source != "" && source != "mailparse" {
+func (l *fakeLedger) FindEmail(_ context.Context, look ledger.Lookup) (*ledger.EmailDetail, error) {
+	l.looked = look
+	if look.EventID != "evt_1" || look.Source != "" && look.Source != "mailparse" || look.Tenants != nil && !slices.Contains(look.Tenants, "default") {
 		return nil, fault.New(fault.NotFound, "no email with this id")
 	}
-	return &ledger.EmailDetail{EmailRow: ledger.EmailRow{ID: 7, EventID: eventID, Source: "mailparse", Tenant: "default"}}, nil
+	return &ledger.EmailDetail{EmailRow: ledger.EmailRow{ID: 7, EventID: look.EventID, Source: "mailparse", Tenant: "default"}}, nil
 }
 
 func (l *fakeLedger) Manifest(_ context.Context, id int64) (*ledger.Manifest, error) {

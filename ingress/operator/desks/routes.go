@@ -13,6 +13,7 @@ import (
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 	"mailroom/shared/rules"
 )
@@ -177,7 +178,7 @@ func (d *Desks) sampleTenant(who access.Identity, name string) (string, error) {
 
 // stored returns the facts of a stored email, its edits laid over it.
 func (d *Desks) stored(ctx context.Context, who access.Identity, in Sample) (rules.Facts, error) {
-	email, err := d.deps.Ledger.FindEmail(ctx, in.Source, in.Email)
+	email, err := d.deps.Ledger.FindEmail(ctx, ledger.Lookup{Source: in.Source, EventID: in.Email, Tenants: tenantsOf(who)})
 	if err != nil {
 		return rules.Facts{}, err
 	}

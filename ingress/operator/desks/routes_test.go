@@ -93,6 +93,17 @@ func TestTestIsRefused(t *testing.T) {
 	}
 }
 
+// TestStoredSampleStaysWithinTheCallersTenants: the newest email of any tenant was taken
+// and then not found, although the caller's own tenant has one of that id.
+func TestStoredSampleStaysWithinTheCallersTenants(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for as, want := range map[string][]string{"viewer": nil, "foreign": {"acme"}} {
+		b.ask(t, as, http.MethodPost, "/api/v1/routes/test", `{"email":"evt_1"}`)
+		require.Equal(t, want, b.ledger.looked.Tenants, as)
+	}
+}
+
 // TestOperatorOfATenantTriesHisOwn: without a tenant the sample is his, of the rules he
 // sees those that his mail can meet, and of destinations those that serve him.
 func TestOperatorOfATenantTriesHisOwn(t *testing.T) {
