@@ -15,8 +15,6 @@ import (
 
 // How what was away is brought back.
 const (
-	// tendName is who decides where nobody asked.
-	tendName = "mailroom"
 	// recoveryRate is how many emails per second are let go once a canary is through.
 	recoveryRate = 20
 	// canaryWait is how long one look waits for the canary; the next look goes on.
@@ -223,7 +221,7 @@ func (s *Tending) sendCanary(ctx context.Context, h ledger.Held, r *ledger.Recov
 		return false, err
 	}
 	intent, err := s.deps.Ledger.CreateIntent(ctx, ledger.Intent{
-		EmailID: e.ID, Action: contract.Retry, Actor: tendName, Via: contract.ViaSystem, Note: "to see whether it is back: " + h.Cause,
+		EmailID: e.ID, Action: contract.Retry, Actor: contract.ActorSystem, Via: contract.ViaSystem, Note: "to see whether it is back: " + h.Cause,
 	})
 	if err != nil {
 		return false, fmt.Errorf("write intent: %w", err)
@@ -268,7 +266,7 @@ func (s *Tending) release(ctx context.Context, h ledger.Held, r *ledger.Recovery
 	id, _, err := s.deps.Ledger.CreateReplay(ctx, ledger.NewReplay{
 		Action: contract.Retry, Cause: h.Cause, Rate: recoveryRate,
 		Filter: ledger.Filter{State: contract.Quarantined, Reason: h.Reason, Destination: h.Destination},
-		Note:   "it is back: " + h.Cause, Actor: tendName, Via: contract.ViaSystem,
+		Note:   "it is back: " + h.Cause, Actor: contract.ActorSystem, Via: contract.ViaSystem,
 	})
 	if err != nil && !fault.Is(err, fault.DecisionRefused) {
 		return fmt.Errorf("create replay: %w", err)

@@ -27,17 +27,7 @@ type ruling struct {
 	replay   *contract.Replayed
 	record   *contract.RecordInput // where it is not for the workflow to tell the ledger
 	verified bool                  // Actor is who it was, and not what a sender claims
-}
-
-// unnamed is the actor of a decision whose sender claims no name.
-const unnamed = "unnamed"
-
-// claimed marks a name that came past our authentication.
-func claimed(name string) string {
-	if strings.TrimSpace(name) == "" {
-		name = unnamed
-	}
-	return name + " (claimed)"
+	person   string                // whom a verified Actor acts for; empty: Actor
 }
 
 // handleDecisions registers the update and the signals, which do the same.
@@ -95,7 +85,7 @@ func (e *inboundEmail) heard(ctx workflow.Context, s signal, d contract.Decision
 		e.ignore(ctx, s, err.Error())
 		return
 	}
-	d.Actor = claimed(d.Actor)
+	d.Actor = contract.Claimed(d.Actor)
 	if d.Action != contract.Edited {
 		e.take(ctx, ruling{Decision: d})
 		return
@@ -126,16 +116,20 @@ func (e *inboundEmail) decideUpdate(ctx workflow.Context, d contract.Decision) (
 	case d.Intent != 0:
 		missing, record, err = e.decideIntent(ctx, d)
 	case d.Action == contract.Edited:
-		d.Via, d.Actor = contract.ViaUpdate, claimed(d.Actor)
+		d.Via, d.Actor = contract.ViaUpdate, contract.Claimed(d.Actor)
 		missing, err = e.decideEdit(ctx, d)
 	default:
-		d.Via, d.Actor = contract.ViaUpdate, claimed(d.Actor)
+		d.Via, d.Actor = contract.ViaUpdate, contract.Claimed(d.Actor)
 		missing = e.take(ctx, ruling{Decision: d})
 	}
 	if err != nil {
 		return contract.DecisionResult{}, err
 	}
-	return contract.DecisionResult{State: e.state, Missing: missing, Record: record}, e.kept(ctx)
+	out := contract.DecisionResult{State: e.state, Missing: missing, Record: record}
+	if missing > 0 && d.Intent == 0 {
+		out.Note = e.trouble
+	}
+	return out, e.kept(ctx)
 }
 
 // decideIntent carries out what one of our own programs has written down. Once
@@ -153,7 +147,7 @@ func (e *inboundEmail) decideIntent(ctx workflow.Context, d contract.Decision) (
 	if out.Taken || e.taken[d.Intent] {
 		return e.missing(), nil, nil
 	}
-	r := ruling{verified: true, editID: out.EditID, replay: out.Replay, Decision: contract.Decision{
+	r := ruling{verified: true, person: out.Person, editID: out.EditID, replay: out.Replay, Decision: contract.Decision{
 		Intent: d.Intent, Action: out.Action, Actor: out.Actor, Via: out.Via, From: out.From,
 	}}
 	if err := e.rule(ctx, r); err != nil { // somebody else may have decided in the meantime
@@ -258,7 +252,7 @@ func (e *inboundEmail) admit(ctx workflow.Context, d contract.Decision) error {
 	case d.From != "" && (d.Action != contract.Retry || !slices.Contains(contract.Steps, d.From)):
 		return errors.New("from goes with the action " + string(contract.Retry) + " and is a step")
 	}
-	d.Actor = claimed(d.Actor)
+	d.Actor = contract.Claimed(d.Actor)
 	return e.rule(ctx, ruling{Decision: d})
 }
 
@@ -272,7 +266,7 @@ func (e *inboundEmail) rule(ctx workflow.Context, r ruling) error {
 	case r.Via == contract.ViaSystem && !e.awayOnly():
 		return errors.New("it is held for something that time does not cure: a person has to decide")
 	case r.Action == contract.Approve && e.approvedBy(r):
-		return errors.New(r.Actor + " has approved it already; " + morePeople(e.missing()) + " to approve")
+		return errors.New(e.approvedAlready(r))
 	}
 	return nil
 }
@@ -313,7 +307,7 @@ func (e *inboundEmail) take(ctx workflow.Context, r ruling) (missing int) {
 	}
 	e.commit(ctx, commitVersion(ctx), func() {
 		if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
-			missing = e.approve(r)
+			missing = e.approve(ctx, r)
 		}
 		if missing > 0 {
 			for _, h := range e.held {

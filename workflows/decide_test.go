@@ -31,7 +31,8 @@ func (a *answer) state(t *testing.T) contract.DecisionResult {
 	return a.result.(contract.DecisionResult)
 }
 
-// TestASecondPerson: two people have to approve, whatever one of them does twice.
+// TestASecondPerson: three people have to approve, whatever one of them does twice, and
+// whoever is only claimed is none of them.
 func TestASecondPerson(t *testing.T) {
 	t.Parallel()
 	s := infectedScript()
@@ -49,18 +50,20 @@ func TestASecondPerson(t *testing.T) {
 	c.at(2*day, func(e *testsuite.TestWorkflowEnvironment) {
 		st := status(t, e)
 		require.Equal(t, []contract.Approval{{Actor: "olga", Verified: true}, {Actor: "otto (claimed)"}}, st.Approvals)
-		require.Equal(t, 1, st.Missing)
-		require.Contains(t, st.Trouble, "has approved it already")
+		require.Equal(t, 2, st.Missing)
+		require.Contains(t, st.Trouble, "does not count: more than one person has to approve")
 	})
-	last := c.update(2*day+time.Hour, approve(3, "pia"))
+	c.update(2*day+time.Hour, approve(3, "pia"))
+	last := c.update(2*day+2*time.Hour, approve(4, "quinn"))
 	out := c.run(input())
 	require.Equal(t, contract.Delivered, out.State)
-	require.Equal(t, 3, out.Decisions)
+	require.Equal(t, 4, out.Decisions)
 
 	require.Equal(t, contract.DecisionResult{State: contract.Quarantined, Missing: 2}, first.state(t))
 	require.ErrorContains(t, again.err, "olga has approved it already; 2 more people have to approve")
 	require.Equal(t, contract.DecisionResult{State: contract.Quarantined, Missing: 2}, repeat.state(t), "a repeat is no other person")
-	require.ErrorContains(t, claims.rejected, "has approved it already; one more person has to approve")
+	require.ErrorContains(t, claims.rejected, "does not count")
+	require.ErrorContains(t, claims.rejected, "approve in the console, with mailctl or through the API; 2 more people have to approve")
 	require.Equal(t, contract.DecisionResult{State: contract.Processing}, last.state(t))
 	var missing []int
 	for _, r := range s.calls.records {
@@ -69,8 +72,63 @@ func TestASecondPerson(t *testing.T) {
 			require.Equal(t, r.Missing == 0, r.State == contract.Processing)
 		}
 	}
-	require.Equal(t, []int{2, 1, 0}, missing, "each approval is a row of its own")
+	require.Equal(t, []int{2, 2, 1, 0}, missing, "each approval is a row of its own")
 	require.Equal(t, 3, s.calls.records[0].Missing, "the ledger knows at once that one is not enough")
+}
+
+// TestOneWhoIsTwo: one operator approves in the console, and once more past our
+// authentication: with a signal, with an update, under another name. It is recorded,
+// answered with why it does not count, and releases nothing, in later runs as well.
+func TestOneWhoIsTwo(t *testing.T) {
+	t.Parallel()
+	for _, claimedFirst := range []bool{false, true} {
+		s := infectedScript()
+		s.plan = func(contract.HoldInput) contract.HoldPlan { return plan(2) }
+		c := newChain(t, s)
+		verified, claimed := time.Hour, 2*time.Hour
+		if claimedFirst {
+			verified, claimed = claimed, verified
+		}
+		c.update(verified, s.intend(1, contract.IntentResult{Action: contract.Approve, Actor: "olga"}))
+		other := c.update(claimed, contract.Decision{Action: contract.Approve, Actor: "somebody else", Note: "n"})
+		c.signal(2*day, contract.SignalApprove, contract.Decision{Actor: "and another"}) // the third run
+		c.at(3*day, func(e *testsuite.TestWorkflowEnvironment) {
+			require.Equal(t, contract.Quarantined, status(t, e).State)
+			require.Equal(t, 1, status(t, e).Missing)
+			require.Empty(t, s.calls.effects)
+		})
+		c.signal(4*day, contract.SignalDiscard, nil)
+		require.Equal(t, contract.Discarded, c.run(input()).State)
+		got := other.state(t)
+		require.Equal(t, contract.Quarantined, got.State)
+		require.Contains(t, got.Note, "does not count")
+		require.Greater(t, len(c.inputs), 1)
+		var recorded []string
+		for _, r := range s.calls.records {
+			if r.Decision != nil && r.Decision.Action == contract.Approve && !r.Verified {
+				recorded = append(recorded, r.Decision.Actor)
+			}
+		}
+		require.Equal(t, []string{"somebody else (claimed)"}, recorded, "once: a flood of them is no flood of records")
+	}
+}
+
+// TestTwoTokensOfOnePerson: what counts is who owns them.
+func TestTwoTokensOfOnePerson(t *testing.T) {
+	t.Parallel()
+	s := infectedScript()
+	s.plan = func(contract.HoldInput) contract.HoldPlan { return plan(2) }
+	approve := func(id int64, actor, person string) contract.Decision {
+		return s.intend(id, contract.IntentResult{Action: contract.Approve, Actor: actor, Person: person})
+	}
+	c := newChain(t, s)
+	c.update(time.Hour, approve(1, "ann-laptop", "ann@x.example"))
+	login := c.update(2*time.Hour, approve(2, "ann@x.example", ""))
+	token := c.update(3*time.Hour, approve(3, "ann-script", "ann@x.example"))
+	c.update(4*time.Hour, approve(4, "bob", ""))
+	require.Equal(t, contract.Delivered, c.run(input()).State)
+	require.ErrorContains(t, login.err, "ann@x.example has approved it already")
+	require.ErrorContains(t, token.err, "ann-script (ann@x.example) has approved it already")
 }
 
 // TestRetryTakesNoApprovalsAlong: who approved, approved what was found then.

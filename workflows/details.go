@@ -60,8 +60,8 @@ func (e *inboundEmail) heldDetails(b *strings.Builder) {
 		}
 		b.WriteString("\n- " + h.times())
 		if text := h.approvalsText(); text != "" {
-			b.WriteString("\n- **" + text + ".** Everybody who decides here, and not through the console, the API or `mailctl`, " +
-				"counts as one and the same person.")
+			b.WriteString("\n- **" + text + ".** An approval that is sent from here is recorded and does not count, " +
+				"because its sender is only claimed: approve in the console, through the API or with `mailctl`.")
 		}
 	}
 	b.WriteString("\n\n**What to do:** the console, `mailctl emails`, or here: *More Actions*, *Send a Signal*:\n")

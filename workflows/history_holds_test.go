@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,13 +38,18 @@ type course struct {
 
 func newCourse(t *testing.T, name string, s *script) *course {
 	t.Helper()
+	return newCourseOf(t, name, s, input())
+}
+
+func newCourseOf(t *testing.T, name string, s *script, in contract.InboundEmailInput) *course {
+	t.Helper()
 	c, err := client.Dial(client.Options{HostPort: testenv.Temporal(t)})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	o := &course{t: t, c: c, id: "history-" + name + "-" + time.Now().Format("150405.000000000"), script: s}
 	o.work()
 	t.Cleanup(func() { o.worker.Stop() })
-	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: o.id, TaskQueue: o.id}, contract.InboundEmailWorkflow, input())
+	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: o.id, TaskQueue: o.id}, contract.InboundEmailWorkflow, in)
 	require.NoError(t, err)
 	return o
 }
@@ -163,7 +169,8 @@ func TestServerSecondPerson(t *testing.T) {
 	s.plan = func(contract.HoldInput) contract.HoldPlan { return plan(2) }
 	first := s.intend(1, contract.IntentResult{Action: contract.Approve, Actor: "olga"})
 	again := s.intend(2, contract.IntentResult{Action: contract.Approve, Actor: "olga"})
-	o := newCourse(t, "hold_second_person", s)
+	second := s.intend(3, contract.IntentResult{Action: contract.Approve, Actor: "ann-laptop", Person: "ann"})
+	o := newCourse(t, "hold_second_person_verified", s)
 	o.until(func(st contract.Status) bool { return st.State == contract.Quarantined })
 	got, err := o.decide(first)
 	require.NoError(t, err)
@@ -171,9 +178,44 @@ func TestServerSecondPerson(t *testing.T) {
 	_, err = o.decide(again)
 	require.ErrorContains(t, err, "olga has approved it already")
 	require.NoError(t, o.c.SignalWorkflow(t.Context(), o.id, "", contract.SignalApprove, nil))
-	out, _ := o.finish("hold_second_person")
+	o.until(func(st contract.Status) bool { return strings.Contains(st.Trouble, "does not count") })
+	_, err = o.decide(second)
+	require.NoError(t, err)
+	out, _ := o.finish("hold_second_person_verified")
 	require.Equal(t, contract.Delivered, out.State)
-	require.Equal(t, 2, out.Decisions)
+	require.Equal(t, 3, out.Decisions)
+}
+
+// TestServerHeldAgain: an email that was discarded while it was held is replayed from
+// routing: it is inspected, held again, let pass, refused once by its delivery because
+// the content has changed meanwhile, and inspected again.
+func TestServerHeldAgain(t *testing.T) {
+	t.Parallel()
+	b := newLedgerBook()
+	b.plan = func(contract.HoldInput) contract.HoldPlan { return plan(1) }
+	b.content = "as it came"
+	b.ingress = []contract.Finding{
+		{Step: contract.StepInspect, Reason: contract.Infected, Detail: "attachment 1 of 1", State: contract.FindingOpen},
+	}
+	route := b.route
+	b.route = func(n int, in contract.RouteInput) (contract.RouteResult, error) {
+		if n == 0 {
+			b.content = "changed behind its back"
+		}
+		return route(n, in)
+	}
+	in := input()
+	in.Replay = &contract.Replayed{ID: 3, From: contract.StepRoute}
+	o := newCourseOf(t, "held_again", b.script, in)
+	o.until(func(st contract.Status) bool {
+		return st.State == contract.Quarantined && st.Reason == contract.Infected
+	})
+	_, err := o.decide(b.intend(1, contract.IntentResult{Action: contract.Retry, Actor: "olga"}))
+	require.NoError(t, err)
+	out, _ := o.finish("held_again")
+	require.Equal(t, contract.Delivered, out.State)
+	require.Equal(t, ticketing, b.calls.effects)
+	require.Equal(t, 3, b.calls.steps["Inspect"])
 }
 
 // TestServerEditBackToRoute: one leg is done, one refused, one waits; an edit names

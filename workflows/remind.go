@@ -20,9 +20,6 @@ var fallback = contract.HoldPlan{
 // maxApprovals is the largest number of people that the configuration may ask for.
 const maxApprovals = 5
 
-// policyActor is who decides at a deadline.
-const policyActor = "policy"
-
 // planOf asks what the configuration wants of a hold.
 func (e *inboundEmail) planOf(ctx workflow.Context, h *held) *contract.HoldPlan {
 	in := contract.HoldInput{Email: e.in.Email}
@@ -129,7 +126,7 @@ func (e *inboundEmail) carryOutPolicy(ctx workflow.Context, h *held) bool {
 	}
 	waited := time.Duration(h.plan.DeadlineSeconds) * time.Second
 	e.take(ctx, ruling{verified: true, Decision: contract.Decision{
-		Action: action, Actor: policyActor, Via: contract.ViaPolicy,
+		Action: action, Actor: contract.ActorPolicy, Via: contract.ViaPolicy,
 		Note: "nobody decided within " + waited.String() + ", after which the configuration says " + h.plan.AtDeadline,
 	}})
 	return true

@@ -24,6 +24,7 @@ type tokensCreateCommand struct {
 	Name    string        `arg:"" help:"What decisions record; it is given once and never again."`
 	Role    string        `required:"" enum:"viewer,operator,admin" help:"viewer, operator or admin."`
 	Tenant  []string      `help:"Only for this tenant; may be repeated. Default: every tenant."`
+	Owner   string        `help:"The person that it counts as where several have to approve: the name of a login, such as ann@example.com, or of a configured operator. Default: whoever makes it."`
 	Expires time.Duration `help:"How long it is good for, such as 720h. Default: for ever."`
 }
 
@@ -41,6 +42,9 @@ func (c *tokensCreateCommand) Run(s *session) error {
 		roles["*"] = c.Role
 	}
 	in["roles"] = roles
+	if c.Owner != "" {
+		in["owner"] = c.Owner
+	}
 	if c.Expires > 0 {
 		in["expires_at"] = s.now().Add(c.Expires).UTC().Truncate(time.Second)
 	}
@@ -69,7 +73,7 @@ func (c *tokensListCommand) Run(s *session) error {
 	}
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
-	line("NAME", "ROLES", "STATE", "MADE BY", "MADE", "EXPIRES", "LAST USED")
+	line("NAME", "ROLES", "STATE", "OWNER", "MADE BY", "MADE", "EXPIRES", "LAST USED")
 	for _, t := range list.Tokens {
 		var roles []string
 		for _, tenant := range slices.Sorted(maps.Keys(t.Roles)) {
@@ -82,7 +86,7 @@ func (c *tokensListCommand) Run(s *session) error {
 		case t.ExpiresAt != nil && !s.now().Before(*t.ExpiresAt):
 			state = "expired"
 		}
-		line(t.Name, strings.Join(roles, ","), state, t.CreatedBy, stamp(&t.CreatedAt),
+		line(t.Name, strings.Join(roles, ","), state, t.Owner, t.CreatedBy, stamp(&t.CreatedAt),
 			fallback(stamp(t.ExpiresAt), "never"), fallback(stamp(t.LastUsedAt), "-"))
 	}
 	if err := table.Flush(); err != nil {

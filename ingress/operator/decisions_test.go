@@ -19,7 +19,7 @@ func TestDecide(t *testing.T) {
 	for _, action := range contract.Actions {
 		b := setup(t)
 		b.decider.result = contract.DecisionResult{State: contract.Quarantined, Missing: 1}
-		body, intent := `{"action":"`+string(action)+`","note":"two\nlines"`, ledger.Intent{EmailID: 7, Action: action, Note: "two\nlines", Actor: "olga"}
+		body, intent := `{"action":"`+string(action)+`","note":"two\nlines"`, ledger.Intent{EmailID: 7, Action: action, Note: "two\nlines", Actor: "olga", Person: "olga"}
 		switch action {
 		case contract.Edited:
 			body += `,"edit":{"to":["crm"]}`

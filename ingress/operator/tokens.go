@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/body"
+	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
@@ -47,6 +49,9 @@ func (h *handler) tokenRoutes() []access.Route {
 // tokenRequest is the body of a request for a token.
 type tokenRequest struct {
 	Name string `json:"name"`
+	// Owner is the person that it counts as where several have to approve; empty: the
+	// caller's own.
+	Owner string `json:"owner"`
 	// Roles by tenant; "*" holds for every tenant.
 	Roles     map[string]string `json:"roles"`
 	ExpiresAt *time.Time        `json:"expires_at"` // null: never
@@ -84,13 +89,13 @@ func (h *handler) createToken(c *gin.Context) error {
 	}
 	text, sum := access.NewToken()
 	t := ledger.Token{
-		Name: in.Name, SHA256: sum, Roles: in.Roles, CreatedBy: caller(c).Name, CreatedAt: h.now().UTC().Truncate(time.Microsecond),
+		Name: in.Name, SHA256: sum, Roles: in.Roles, CreatedBy: caller(c).Name, Owner: in.Owner, CreatedAt: h.now().UTC().Truncate(time.Microsecond),
 		ExpiresAt: in.ExpiresAt,
 	}
 	if err := h.made.CreateToken(c.Request.Context(), t, string(access.Via(c))); err != nil {
 		return err
 	}
-	h.logger.Info("token.created", slog.String("name", t.Name), slog.String("actor", t.CreatedBy))
+	h.logger.Info("token.created", slog.String("name", t.Name), slog.String("owner", t.Owner), slog.String("actor", t.CreatedBy))
 	c.JSON(http.StatusCreated, createdToken{Text: text, Token: t})
 	return nil
 }
@@ -133,12 +138,20 @@ func (h *handler) readToken(c *gin.Context) (tokenRequest, error) {
 	case !tokenName.MatchString(in.Name):
 		return in, fault.New(fault.RequestInvalid,
 			"name must be 1 to 63 letters, digits, dots, hyphens or underscores, the first a letter or digit")
+	case contract.ReservedActor(in.Name):
+		return in, fault.New(fault.RequestInvalid, "name is one that Mailroom itself acts under; choose another")
+	case len(in.Owner) > contract.MaxActor || !access.Plain(in.Owner) || contract.ReservedActor(in.Owner):
+		return in, fault.Newf(fault.RequestInvalid,
+			"owner must be at most %d bytes of printable text, and none that Mailroom itself acts under", contract.MaxActor)
 	case h.access.Configured(in.Name):
 		return in, fault.New(fault.RequestInvalid, "there is a token of this name in the configuration")
 	case len(in.Roles) == 0:
 		return in, fault.New(fault.RequestInvalid, `roles must give a role by tenant; "*" is every tenant`)
 	case in.ExpiresAt != nil && !h.now().Before(*in.ExpiresAt):
 		return in, fault.New(fault.RequestInvalid, "expires_at is past")
+	}
+	if in.Owner = strings.TrimSpace(in.Owner); in.Owner == "" {
+		in.Owner = caller(c).Person
 	}
 	for tenant, role := range in.Roles {
 		if access.ParseRole(role) == access.Nobody {

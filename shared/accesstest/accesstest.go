@@ -44,10 +44,10 @@ func tokens(t *testing.T, s Store) {
 	expires := at.Add(time.Hour)
 	one := ledger.Token{
 		Name: "ci", SHA256: [32]byte{1}, Roles: map[string]string{"*": "viewer", "acme": "operator"},
-		CreatedBy: "adam", CreatedAt: at, ExpiresAt: &expires,
+		CreatedBy: "adam", Owner: "ann@id.example", CreatedAt: at, ExpiresAt: &expires,
 	}
 	require.NoError(t, s.CreateToken(ctx, one, "api"))
-	other := ledger.Token{Name: "a", SHA256: [32]byte{2}, Roles: map[string]string{"*": "admin"}, CreatedBy: "adam", CreatedAt: at}
+	other := ledger.Token{Name: "a", SHA256: [32]byte{2}, Roles: map[string]string{"*": "admin"}, CreatedBy: "adam", Owner: "adam", CreatedAt: at}
 	require.NoError(t, s.CreateToken(ctx, other, "api"))
 	again := other
 	again.SHA256 = [32]byte{3}

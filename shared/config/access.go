@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"mailroom/shared/contract"
 )
 
 // The defaults of how people log in.
@@ -79,6 +81,11 @@ func (a *Access) ApplyDefaults() {
 // checkAccess sees that what is said of tokens and people makes sense.
 func (c *checker) checkAccess(f *File) {
 	for i, o := range f.Operators {
+		for key, name := range map[string]string{"name": o.Name, "owner": o.Owner} {
+			if contract.ReservedActor(name) {
+				c.add("is a name that Mailroom itself acts under; choose another", "operators", i, key)
+			}
+		}
 		if o.Role == "" && len(o.Roles) == 0 {
 			c.add("is missing; give role, for every tenant, or roles, by tenant", "operators", i, "role")
 		}

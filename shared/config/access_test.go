@@ -74,6 +74,12 @@ operators:
   - {name: y, roles: {c: viewer}, token: {ref: "env:U"}}`, []string{
 			"operators[0].role: is missing", `operators[1].roles.c: no tenant is named "c"`,
 		}},
+		"reserved": {`
+operators:
+  - {name: policy, role: admin, token: {ref: "env:T"}}
+  - {name: y, owner: Mailroom, role: viewer, token: {ref: "env:U"}}`, []string{
+			"operators[0].name: is a name that Mailroom itself acts under", "operators[1].owner: is a name that Mailroom itself acts under",
+		}},
 		"plain http":  {"access: {public_url: 'http://mailroom.example.com'}", []string{"access.public_url: must begin with https://"}},
 		"with a path": {"access: {public_url: 'https://x.example/'}", []string{"access.public_url: must be an origin without a path"}},
 		"no way in":   {"access: {token_login: false}", []string{"access.token_login: must be true"}},

@@ -165,6 +165,7 @@ type Attachments struct {
 // both; the higher one counts.
 type Operator struct {
 	Name  string            `yaml:"name"`
+	Owner string            `yaml:"owner"` // the person that the token counts as where several have to approve; default name
 	Role  string            `yaml:"role"`  // for every tenant: viewer, operator or admin
 	Roles map[string]string `yaml:"roles"` // by tenant
 	Token KeyRef            `yaml:"token"`

@@ -95,6 +95,8 @@ type DecisionResult struct {
 	State State `json:"state"`
 	// Missing is how many more people have to approve before the email goes on.
 	Missing int `json:"missing,omitempty"`
+	// Note says why a decision that was recorded changed nothing, and what to do.
+	Note string `json:"note,omitempty"`
 	// Record is what the sender has to write to the ledger, where it said that it
 	// would: the email has come to its end, and nobody else writes that down.
 	Record *RecordInput `json:"record,omitempty"`

@@ -1,6 +1,9 @@
 package contract
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // IntentInput asks what an intent says: a decision that one of our own programs
 // wrote down, under an authenticated name, before it sent the update.
@@ -14,6 +17,8 @@ type IntentInput struct {
 type IntentResult struct {
 	Action Action `json:"action"`
 	Actor  string `json:"actor"`
+	// Person is who Actor acts for, as the owner of a token; empty: Actor.
+	Person string `json:"person,omitempty"`
 	Via    Via    `json:"via"`
 	EditID int64  `json:"edit_id,omitempty"`
 	From   Step   `json:"from,omitempty"`
@@ -144,13 +149,22 @@ type ResumedHold struct {
 	Due bool `json:"due,omitempty"`
 	// Approvals are those given so far.
 	Approvals []Approval `json:"approvals,omitempty"`
+	// VerifiedOnly is set once an approval that is not verified did not count.
+	VerifiedOnly bool `json:"verified_only,omitempty"`
 }
 
-// Approval is one of several that a hold needs. Everybody who is not verified is
-// one and the same person.
+// Approval is one of several that a hold needs. One that is not verified is kept and
+// does not count where more than one is needed.
 type Approval struct {
 	Actor    string `json:"actor"`
 	Verified bool   `json:"verified"`
+	// Person is who owns the token under whose name the approval came; empty: Actor.
+	Person string `json:"person,omitempty"`
+}
+
+// Who names the person behind a verified approval, by which two are told apart.
+func (a Approval) Who() string {
+	return PersonOf(cmp.Or(a.Person, a.Actor))
 }
 
 // ResumedLeg is one destination of an email.

@@ -7,13 +7,15 @@ type Token struct {
 	Name   string   `json:"name"`
 	SHA256 [32]byte `json:"-"`
 	// Roles are the names of roles by tenant; "*" holds for every tenant.
-	Roles      map[string]string `json:"roles"`
-	CreatedBy  string            `json:"created_by"`
-	CreatedAt  time.Time         `json:"created_at"`
-	ExpiresAt  *time.Time        `json:"expires_at"` // null: never
-	RevokedBy  string            `json:"revoked_by"`
-	RevokedAt  *time.Time        `json:"revoked_at"`
-	LastUsedAt *time.Time        `json:"last_used_at"` // to about a minute
+	Roles map[string]string `json:"roles"`
+	// Owner is the person that it counts as where several have to approve.
+	Owner      string     `json:"owner"`
+	CreatedBy  string     `json:"created_by"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"` // null: never
+	RevokedBy  string     `json:"revoked_by"`
+	RevokedAt  *time.Time `json:"revoked_at"`
+	LastUsedAt *time.Time `json:"last_used_at"` // to about a minute
 }
 
 // Session is somebody who is logged in with a browser.

@@ -10,6 +10,7 @@ type Intent struct {
 	ReplayID int64
 	Action   contract.Action
 	Actor    string
+	Person   string // whom Actor acts for; empty: Actor
 	Via      contract.Via
 	Note     string
 	EditID   int64 // set where Action is edit, and only there

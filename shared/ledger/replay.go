@@ -23,6 +23,7 @@ type NewReplay struct {
 	NewEffect bool
 	Note      string
 	Actor     string
+	Person    string // whom Actor acts for; empty: Actor
 	Via       contract.Via
 	// Cause names what was away, where nobody asked; one cause has one replay at a time.
 	Cause string

@@ -15,11 +15,12 @@ import (
 
 //nolint:gosec // a query
 const selectToken = `
-SELECT name, sha256, roles, created_by, created_at, expires_at, revoked_by, revoked_at, last_used_at FROM tokens`
+SELECT name, sha256, roles, created_by, coalesce(nullif(owner, ''), created_by), created_at, expires_at, revoked_by, revoked_at,
+       last_used_at FROM tokens`
 
 func scanToken(row pgx.CollectableRow) (t ledger.Token, err error) {
 	var sum, roles []byte
-	err = row.Scan(&t.Name, &sum, &roles, &t.CreatedBy, &t.CreatedAt, &t.ExpiresAt, &t.RevokedBy, &t.RevokedAt, &t.LastUsedAt)
+	err = row.Scan(&t.Name, &sum, &roles, &t.CreatedBy, &t.Owner, &t.CreatedAt, &t.ExpiresAt, &t.RevokedBy, &t.RevokedAt, &t.LastUsedAt)
 	if err != nil {
 		return t, err
 	}
@@ -34,8 +35,8 @@ func scanToken(row pgx.CollectableRow) (t ledger.Token, err error) {
 // name that a token has or had is request_invalid.
 func (db *DB) CreateToken(ctx context.Context, t ledger.Token, via string) error {
 	const query = `
-INSERT INTO tokens (name, sha256, roles, created_by, created_at, expires_at)
-VALUES (@name, @sha256, @roles, @created_by, @created_at, @expires_at)
+INSERT INTO tokens (name, sha256, roles, created_by, owner, created_at, expires_at)
+VALUES (@name, @sha256, @roles, @created_by, @owner, @created_at, @expires_at)
 ON CONFLICT (name) DO NOTHING`
 	roles, err := json.Marshal(t.Roles)
 	if err != nil {
@@ -43,7 +44,7 @@ ON CONFLICT (name) DO NOTHING`
 	}
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, query, pgx.NamedArgs{
-			"name": t.Name, "sha256": t.SHA256[:], "roles": roles, "created_by": clean(t.CreatedBy),
+			"name": t.Name, "sha256": t.SHA256[:], "roles": roles, "created_by": clean(t.CreatedBy), "owner": clean(t.Owner),
 			"created_at": t.CreatedAt, "expires_at": t.ExpiresAt,
 		})
 		if err != nil {
@@ -53,7 +54,7 @@ ON CONFLICT (name) DO NOTHING`
 			return fault.New(fault.RequestInvalid, "there is or was a token of this name")
 		}
 		return auditToken(ctx, tx, t.CreatedBy, via, map[string]any{
-			"action": "create", "name": t.Name, "roles": t.Roles, "expires_at": t.ExpiresAt,
+			"action": "create", "name": t.Name, "owner": t.Owner, "roles": t.Roles, "expires_at": t.ExpiresAt,
 		})
 	})
 	return classify("create token", err)

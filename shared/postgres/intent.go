@@ -21,13 +21,13 @@ const intentAge = time.Hour
 // CreateIntent writes an intent down and gives its id. A repeat is another intent.
 func (db *DB) CreateIntent(ctx context.Context, in ledger.Intent) (int64, error) {
 	const insert = `
-INSERT INTO intents (email_id, replay_id, action, actor, via, note, edit_id, from_step)
-VALUES (nullif(@email::bigint, 0), nullif(@replay::bigint, 0), @action, @actor, @via, @note, nullif(@edit::bigint, 0), @from)
+INSERT INTO intents (email_id, replay_id, action, actor, person, via, note, edit_id, from_step)
+VALUES (nullif(@email::bigint, 0), nullif(@replay::bigint, 0), @action, @actor, @person, @via, @note, nullif(@edit::bigint, 0), @from)
 RETURNING id`
 
 	var id int64
 	err := db.pool.QueryRow(ctx, insert, pgx.NamedArgs{
-		"email": in.EmailID, "replay": in.ReplayID, "action": string(in.Action), "actor": clean(in.Actor), "via": string(in.Via),
+		"email": in.EmailID, "replay": in.ReplayID, "action": string(in.Action), "actor": clean(in.Actor), "person": clean(in.Person), "via": string(in.Via),
 		"note": clean(in.Note), "edit": in.EditID, "from": string(in.From),
 	}).Scan(&id)
 	return id, classify(fmt.Sprintf("create intent about email %d", in.EmailID), err)
@@ -38,7 +38,7 @@ RETURNING id`
 // there is none for that email, or one that nobody waits for any more.
 func (db *DB) Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error) {
 	const query = `
-SELECT i.action, i.actor, i.via, coalesce(i.edit_id, 0), i.from_step, coalesce(y.id, 0), coalesce(y.new_effect, false),
+SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0), i.from_step, coalesce(y.id, 0), coalesce(y.new_effect, false),
        EXISTS (SELECT FROM decisions d WHERE d.email_id = @email AND d.intent_id = i.id),
        i.replay_id IS NULL AND i.created_at < now() - @age::interval
   FROM intents i LEFT JOIN replays y ON y.id = i.replay_id AND y.action = 'replay' AND i.from_step <> ''
@@ -49,7 +49,7 @@ SELECT i.action, i.actor, i.via, coalesce(i.edit_id, 0), i.from_step, coalesce(y
 	var old bool
 	var replay contract.Replayed
 	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"intent": in.Intent, "email": in.Email.ID, "age": intentAge}).
-		Scan(&out.Action, &out.Actor, &out.Via, &out.EditID, &out.From, &replay.ID, &replay.NewEffect,
+		Scan(&out.Action, &out.Actor, &out.Person, &out.Via, &out.EditID, &out.From, &replay.ID, &replay.NewEffect,
 			&out.Taken, &old)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

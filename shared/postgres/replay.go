@@ -64,9 +64,9 @@ func (db *DB) CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, 
 	// Emails that were accepted in transactions still open get ids that are taken:
 	// they may be chosen or not, as if they had come a moment earlier or later.
 	const insert = `
-INSERT INTO replays (action, from_step, filter, dry_run, new_effect, note, actor, via, cause, rate, at_once,
+INSERT INTO replays (action, from_step, filter, dry_run, new_effect, note, actor, person, via, cause, rate, at_once,
        started_from, request_key, last_id, last_sequence)
-SELECT @action, @from, @filter, @dry_run, @new_effect, @note, @actor, @via, @cause, @rate, @at_once,
+SELECT @action, @from, @filter, @dry_run, @new_effect, @note, @actor, @person, @via, @cause, @rate, @at_once,
        nullif(@started_from::bigint, 0), @key, coalesce((SELECT max(id) FROM emails), 0), (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 RETURNING id`
 
@@ -80,7 +80,7 @@ RETURNING id`
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, insert, pgx.NamedArgs{
 			"action": string(in.Action), "from": string(in.From), "filter": string(filter), "dry_run": in.DryRun,
-			"new_effect": in.NewEffect, "note": clean(in.Note), "actor": clean(in.Actor), "via": string(in.Via),
+			"new_effect": in.NewEffect, "note": clean(in.Note), "actor": clean(in.Actor), "person": clean(in.Person), "via": string(in.Via),
 			"cause": in.Cause, "rate": in.Rate, "at_once": in.AtOnce, "started_from": in.StartedFrom, "key": in.Key,
 		}).Scan(&id)
 		if err != nil || in.DryRun {

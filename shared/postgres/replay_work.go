@@ -256,8 +256,8 @@ func (db *DB) ReplayIntent(ctx context.Context, id int64) (int64, error) {
 	const (
 		lock   = `SELECT intent_id FROM replays WHERE id = @id FOR UPDATE`
 		insert = `
-INSERT INTO intents (replay_id, action, actor, via, note, from_step)
-SELECT id, CASE WHEN action = 'replay' THEN 'retry' ELSE action END, actor,
+INSERT INTO intents (replay_id, action, actor, person, via, note, from_step)
+SELECT id, CASE WHEN action = 'replay' THEN 'retry' ELSE action END, actor, person,
        CASE WHEN via = 'system' THEN via ELSE 'replay' END, note, from_step FROM replays WHERE id = @id
 RETURNING id`
 		keep = `UPDATE replays SET intent_id = @intent WHERE id = @id`

@@ -134,7 +134,7 @@ RETURNING id`
 				return err
 			}
 			_, err := AppendAudit(ctx, tx, ledger.AuditRecord{
-				Kind: ledger.AuditDiscardContent, EmailID: id, Actor: "mailroom", Via: string(contract.ViaPolicy),
+				Kind: ledger.AuditDiscardContent, EmailID: id, Actor: contract.ActorSystem, Via: string(contract.ViaPolicy),
 			})
 			return err
 		})

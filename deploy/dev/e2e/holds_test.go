@@ -232,10 +232,14 @@ func (w *world) try(id string, d *tried) {
 	}
 }
 
-// TestTwoPeople: one name is one person, on every way together.
+// TestTwoPeople: one person is one, on every way together: with two tokens, and with a
+// signal that only claims to be from somebody else.
 func TestTwoPeople(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *settings) { s.Extra = "approvals: {infected: 2}\n" })
+	w := newWorld(t, func(s *settings) {
+		s.Extra = "approvals: {infected: 2}\n"
+		s.People = "\n  - {name: bob, role: operator, token: {ref: \"env:BOB_TOKEN\"}}"
+	})
 	id := newID()
 	w.accept(shapeA(id, "support").with(fields{"text": string(eicar())}).json())
 	w.until(id, "quarantined")
@@ -262,11 +266,22 @@ func TestTwoPeople(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status)
 	require.Contains(t, out["message"], "ada has approved it already; one more person has to approve")
 	require.Empty(t, w.effects(id))
+	own := strings.TrimSpace(w.run("mailctl", "tokens", "create", "second-of-ada", "--role", "operator"))
+	status, out = approve(own)
+	require.Equal(t, http.StatusConflict, status, "her own second token is she herself: %v", out)
+	require.Contains(t, w.fail("mailctl", "tokens", "create", "policy", "--role", "operator"), "Mailroom itself acts under")
 
-	w.run("temporal", "workflow", "signal", "--workflow-id", id, "--name", "approve", "--input", `{"actor":"ada"}`)
+	w.run("temporal", "workflow", "signal", "--workflow-id", id, "--name", "approve", "--input", `{"actor":"eve"}`)
+	testenv.Eventually(t, func() bool { return len(w.email(id).Decisions) == 2 }, patience, tick)
+	require.Equal(t, "quarantined", w.email(id).State)
+	require.Empty(t, w.effects(id))
+
+	bobs := strings.TrimSpace(w.run("mailctl", "tokens", "create", "laptop-of-bob", "--role", "operator", "--owner", "Bob"))
+	status, out = approve(bobs)
+	require.Equal(t, http.StatusOK, status, "%v", out)
 	e := w.until(id, "delivered")
-	require.Len(t, e.Decisions, 2)
-	require.Equal(t, []string{"ada", "ada (claimed)"}, []string{e.Decisions[0].Actor, e.Decisions[1].Actor})
-	require.Equal(t, []string{"api", "signal"}, []string{e.Decisions[0].Via, e.Decisions[1].Via})
+	require.Len(t, e.Decisions, 3)
+	require.Equal(t, []string{"ada", "eve (claimed)", "laptop-of-bob"}, []string{e.Decisions[0].Actor, e.Decisions[1].Actor, e.Decisions[2].Actor})
+	require.Equal(t, []string{"api", "signal", "api"}, []string{e.Decisions[0].Via, e.Decisions[1].Via, e.Decisions[2].Via})
 	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(id))
 }

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -40,6 +41,10 @@ func newConfigured(operators []config.Operator) ([]configured, error) {
 		switch {
 		case o.Name == "" || len(o.Name) > contract.MaxActor || !Plain(o.Name):
 			bad("name must be 1 to %d bytes of printable text", contract.MaxActor)
+		case contract.ReservedActor(o.Name) || contract.ReservedActor(o.Owner):
+			bad("name and owner of %s must be none that Mailroom itself acts under", o.Name)
+		case len(o.Owner) > contract.MaxActor || !Plain(o.Owner):
+			bad("owner of %s must be at most %d bytes of printable text", o.Name, contract.MaxActor)
 		case names[o.Name]:
 			bad("name %s is there twice", o.Name)
 		case !ok:
@@ -50,7 +55,7 @@ func newConfigured(operators []config.Operator) ([]configured, error) {
 			bad("token of %s is the same as that of %s", o.Name, sums[sum])
 		default:
 			names[o.Name], sums[sum] = true, o.Name
-			out = append(out, configured{Identity{Name: o.Name, Roles: roles}, o.Token.Key, o.Token.Expires})
+			out = append(out, configured{Identity{Name: o.Name, Person: contract.PersonOf(cmp.Or(o.Owner, o.Name)), Roles: roles}, o.Token.Key, o.Token.Expires})
 		}
 	}
 	return out, errors.Join(mistakes...)

@@ -105,12 +105,17 @@ func TestTokensAreChecked(t *testing.T) {
 		{Name: "g", Token: key("a5")},
 		{Name: "h", Role: "viewer", Roles: map[string]string{"acme": "boss"}, Token: key("a6")},
 		{Name: "i", Roles: map[string]string{"acme": "admin"}, Token: key("a7")},
+		{Name: "Policy", Role: "admin", Token: key("a8")},
+		{Name: "k", Owner: "mailroom", Role: "admin", Token: key("a9")},
+		{Name: "l", Owner: "a\nb", Role: "admin", Token: key("b1")},
 	})
 	for _, want := range []string{
 		"operators[0]: name must be", "operators[1]: name must be", "operators[2]: role of c must be",
 		"operators[3]: token of d is empty", "operators[5]: name e is there twice",
 		"operators[6]: token of f is the same as that of e",
 		"operators[7]: role of g must be", "operators[8]: role of h must be",
+		"operators[10]: name and owner of Policy must be none that Mailroom itself acts under",
+		"operators[11]: name and owner of k must be none", "operators[12]: owner of l must be",
 	} {
 		require.ErrorContains(t, err, want)
 	}

@@ -45,6 +45,9 @@ type Identity struct {
 	// Name is what decisions record: the name of a token, or the subject that the
 	// OpenID provider vouches for.
 	Name string
+	// Person is whom approvals count as, where more than one is needed: the owner of a
+	// token, or who logged in. Two names of one person are one person.
+	Person string
 	// Display is what people see; it may be empty.
 	Display string
 	// Roles gives the role by tenant; Everywhere holds for all of them.

@@ -78,7 +78,7 @@ func open(t *testing.T, publicURL string) (*Authenticator, *accesstest.Memory, s
 	require.NoError(t, err)
 	text, sum := NewToken()
 	require.NoError(t, store.CreateToken(t.Context(), ledger.Token{
-		Name: "ci", SHA256: sum, Roles: map[string]string{"acme": "operator"}, CreatedAt: now,
+		Name: "ci", SHA256: sum, Roles: map[string]string{"acme": "operator"}, Owner: "Ann@id.example", CreatedBy: "adam", CreatedAt: now,
 	}, "api"))
 	return a, store, text, &now
 }
@@ -89,7 +89,7 @@ func TestRevocationIsSoon(t *testing.T) {
 	a, store, text, now := open(t, "")
 	who, err := identify(t, a, "Bearer "+text)
 	require.NoError(t, err)
-	require.Equal(t, Identity{Name: "ci", Roles: map[string]Role{"acme": Operator}}, who)
+	require.Equal(t, Identity{Name: "ci", Person: "ann@id.example", Roles: map[string]Role{"acme": Operator}}, who)
 	require.NoError(t, store.RevokeToken(t.Context(), "ci", "adam", "api", *now))
 	*now = now.Add(5 * time.Second)
 	_, err = identify(t, a, "Bearer "+text)
@@ -187,6 +187,9 @@ func TestNamesOfPeople(t *testing.T) {
 		{map[string]any{"email": "a\nb@x"}, "sub-1@id.example.com"},
 		{map[string]any{"email": strings.Repeat("x", 10000)}, "sub-1@id.example.com"},
 		{map[string]any{}, "sub-1@id.example.com"},
+		{map[string]any{"email": "policy"}, ""},
+		{map[string]any{"email": "Mailroom@example.com"}, ""},
+		{map[string]any{"email": "ada@example.com (claimed)"}, ""},
 	} {
 		require.Equal(t, row.want, p.nameOf(row.claims, "sub-1"))
 	}

@@ -179,6 +179,9 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 	if u, err := url.Parse(host); err == nil {
 		host = u.Hostname()
 	}
+	if contract.ReservedActor(name) || contract.ReservedActor(subject) { // nobody passes for the system
+		return ""
+	}
 	for _, candidate := range []string{name, subject} {
 		if !strings.Contains(candidate, "@") {
 			candidate += "@" + host

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
@@ -95,7 +96,7 @@ func (a *Authenticator) holder(ctx context.Context, s ledger.Session, now time.T
 	if len(roles) == 0 {
 		return Identity{}, errNoSession
 	}
-	return Identity{Name: s.Name, Display: s.Display, Roles: roles}, nil
+	return Identity{Name: s.Name, Person: contract.PersonOf(s.Name), Display: s.Display, Roles: roles}, nil
 }
 
 // findSession finds a session in the cache or the database.

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
@@ -111,7 +113,7 @@ func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) 
 			a.tokenCache.put(sum, t, nil, now)
 		}
 	}
-	who := Identity{Name: t.Name, Roles: map[string]Role{}}
+	who := Identity{Name: t.Name, Person: contract.PersonOf(cmp.Or(t.Owner, t.CreatedBy, t.Name)), Roles: map[string]Role{}}
 	for tenant, name := range t.Roles {
 		who.Roles[tenant] = ParseRole(name)
 	}

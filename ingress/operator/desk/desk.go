@@ -77,7 +77,7 @@ func (d *Desk) Decide(ctx context.Context, who access.Identity, via contract.Via
 		return contract.DecisionResult{}, d.ended(ctx, email, nil)
 	}
 	in := ledger.Intent{
-		EmailID: email.ID, Action: r.Action, Actor: who.Name, Via: via, Note: r.Note, From: r.From,
+		EmailID: email.ID, Action: r.Action, Actor: who.Name, Person: who.Person, Via: via, Note: r.Note, From: r.From,
 	}
 	if r.Action == contract.Edited {
 		saved, err := d.edit(ctx, who, email, r)
@@ -127,7 +127,7 @@ func (d *Desk) Intend(ctx context.Context, who access.Identity, replayID int64, 
 		return 0, err
 	}
 	id, err := d.deps.Intents.CreateIntent(ctx, ledger.Intent{
-		ReplayID: replayID, Action: r.Action, Actor: who.Name, Via: contract.ViaReplay, Note: r.Note, From: r.From,
+		ReplayID: replayID, Action: r.Action, Actor: who.Name, Person: who.Person, Via: contract.ViaReplay, Note: r.Note, From: r.From,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("write down decision of replay %d: %w", replayID, err)

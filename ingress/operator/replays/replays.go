@@ -92,7 +92,7 @@ func (d *Desk) Create(ctx context.Context, who access.Identity, via contract.Via
 }
 
 func (d *Desk) begin(ctx context.Context, who access.Identity, via contract.Via, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
-	asked.Actor, asked.Via = who.Name, via
+	asked.Actor, asked.Person, asked.Via = who.Name, who.Person, via
 	id, created, err := d.deps.Ledger.CreateReplay(ctx, asked)
 	if err != nil {
 		return nil, err
