@@ -47,7 +47,7 @@ type DeliverDeps struct {
 	Messages MessageReader
 	Links    Linker
 	Sender   Sender
-	Fast     FastGate
+	Gate     Gate
 	Rests    Rests
 	Now      func() time.Time // nil: time.Now
 }
@@ -58,7 +58,7 @@ type Deliver struct{ deps DeliverDeps }
 // NewDeliver checks that nothing is missing.
 func NewDeliver(deps DeliverDeps) (*Deliver, error) {
 	if deps.Ledger == nil || deps.Messages == nil || deps.Links == nil || deps.Sender == nil ||
-		deps.Fast == nil || deps.Rests == nil {
+		deps.Gate == nil || deps.Rests == nil {
 		return nil, errors.New("deliver: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -85,7 +85,7 @@ func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out co
 	defer settle(ctx, in.Email, &err)
 	defer beat(ctx, in.Email.Size)()
 
-	if isFast(ctx) && !s.deps.Fast.Quick(in.Destination) {
+	if isFast(ctx) && !s.deps.Gate.Quick(in.Destination) {
 		return out, errNotFast
 	}
 
@@ -152,11 +152,11 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 		if err != nil {
 			return nil, err
 		}
-		place, err := reserve(ctx, s.deps.Fast, in.Destination)
+		leave, err := place(ctx, s.deps.Gate, in.Destination)
 		if err != nil {
 			return nil, err
 		}
-		done = place
+		done = leave
 
 		attempt := *d
 		attempt.Attempts++

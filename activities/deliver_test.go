@@ -43,6 +43,14 @@ func (w *wire) ResumedAt(string) time.Time { return w.resumed }
 
 func (w *wire) AskAgain(string) time.Duration { return askAgain }
 
+func (w *wire) Admit(string) (func(), error) {
+	if w.full {
+		return nil, fault.New(fault.Overloaded, "full").After(time.Second)
+	}
+	w.reserved++
+	return func() { w.reserved-- }, nil
+}
+
 func (w *wire) Reserve(string) (func(), bool) {
 	if w.full {
 		return nil, false
@@ -122,7 +130,7 @@ func setupDeliver(t *testing.T, answers ...func(func() error) (int, error)) *del
 	}
 	b.books.now = func() time.Time { return b.now }
 	b.Deliver, err = activities.NewDeliver(activities.DeliverDeps{
-		Ledger: b.books, Messages: b.shelf, Links: b.shelf, Sender: b.wire, Fast: b.wire, Rests: b.wire, Now: func() time.Time { return b.now },
+		Ledger: b.books, Messages: b.shelf, Links: b.shelf, Sender: b.wire, Gate: b.wire, Rests: b.wire, Now: func() time.Time { return b.now },
 	})
 	require.NoError(t, err)
 	return b

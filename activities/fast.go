@@ -15,13 +15,17 @@ import (
 // holds a workflow task.
 const fastPrepare = 2 * time.Second
 
-// FastGate decides whether an attempt at a destination may be a fast one.
-type FastGate interface {
+// Gate decides whether an attempt at a destination may be a fast one, and whether its
+// call may be made now.
+type Gate interface {
 	// Quick reports whether an attempt would be over quickly, as far as is known.
 	Quick(destination string) bool
 	// Reserve takes a place for the call of a fast attempt; false says that none may
 	// be made. done gives the place back.
 	Reserve(destination string) (done func(), ok bool)
+	// Admit takes a place for the call of a regular attempt; the error is a fault that
+	// says when to come again.
+	Admit(destination string) (done func(), err error)
 }
 
 // errNotFast ends a fast attempt that must not be one, before it has had any effect.
@@ -35,15 +39,21 @@ func NotFast() error {
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 }
 
+// NeverFast is NotFast for the rest of the run.
+func NeverFast() error {
+	return temporal.NewApplicationErrorWithOptions("regular activities make all attempts of this run", contract.NeverFast,
+		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
+}
+
 // isFast reports whether ctx is that of a fast attempt.
 func isFast(ctx context.Context) bool {
 	return activity.IsActivity(ctx) && activity.GetInfo(ctx).IsLocalActivity
 }
 
-// reserve takes a place for the call of a fast attempt; other attempts need none.
-func reserve(ctx context.Context, gate FastGate, destination string) (done func(), err error) {
+// place takes a place for the call of an attempt.
+func place(ctx context.Context, gate Gate, destination string) (done func(), err error) {
 	if !isFast(ctx) {
-		return func() {}, nil
+		return gate.Admit(destination)
 	}
 	done, ok := gate.Reserve(destination)
 	if !ok {

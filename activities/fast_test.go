@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
@@ -65,6 +66,21 @@ func TestFastCallsHavePlaces(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, contract.DeliverResult{Status: 200, Attempts: 1}, out)
 	require.Zero(t, b.wire.reserved, "the place is given back")
+}
+
+func TestRegularCallsHavePlaces(t *testing.T) {
+	t.Parallel()
+	b := setupDeliver(t, answers(200, nil), answers(200, nil))
+	b.wire.full = true
+	_, err := b.run(t.Context())
+	requireCode(t, err, fault.Overloaded, true)
+	b.requireNext(t, time.Second, err)
+	require.Zero(t, b.wire.calls)
+	require.Zero(t, b.row().Attempts)
+	b.wire.full = false
+	_, err = b.run(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, b.wire.reserved)
 }
 
 func TestFastAttemptSaysWhyNothingIsSent(t *testing.T) {

@@ -37,14 +37,14 @@ type HoldLedger interface {
 	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
 }
 
-// HoldsDeps is what Holds needs; all of it is required but Sender, Fast and To.
+// HoldsDeps is what Holds needs; all of it is required but Sender, Gate and To.
 type HoldsDeps struct {
 	Ledger HoldLedger
 	Plans  Planner
 	// Sender posts notices to the destination To, where one is configured, about
 	// emails of the tenants that it serves.
 	Sender Sender
-	Fast   FastGate
+	Gate   Gate
 	To     string
 	// Link is the address below which people find the emails; empty: notices have none.
 	Link string
@@ -58,7 +58,7 @@ func NewHolds(deps HoldsDeps) (*Holds, error) {
 	if deps.Ledger == nil || deps.Plans == nil {
 		return nil, errors.New("holds: a dependency is missing")
 	}
-	if deps.To != "" && (deps.Sender == nil || deps.Fast == nil) {
+	if deps.To != "" && (deps.Sender == nil || deps.Gate == nil) {
 		return nil, errors.New("holds: a sender is missing")
 	}
 	return &Holds{deps: deps}, nil
@@ -99,7 +99,7 @@ func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error)
 	if !s.notifies(in.Email) { // the configuration has changed since the plan was made
 		return nil
 	}
-	if isFast(ctx) && !s.deps.Fast.Quick(s.deps.To) {
+	if isFast(ctx) && !s.deps.Gate.Quick(s.deps.To) {
 		return errNotFast
 	}
 
@@ -108,11 +108,11 @@ func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error)
 	done := func() {}
 	defer func() { done() }()
 	_, err = s.deps.Sender.Send(ctx, in.Email, d, func(ctx context.Context) ([]byte, error) {
-		place, err := reserve(ctx, s.deps.Fast, s.deps.To)
+		leave, err := place(ctx, s.deps.Gate, s.deps.To)
 		if err != nil {
 			return nil, err
 		}
-		done = place
+		done = leave
 		return s.notice(in, key)
 	})
 	if err != nil {

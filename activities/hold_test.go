@@ -62,6 +62,8 @@ func (w *holdWorld) HonoursKey(string) bool { return true }
 
 func (w *holdWorld) Quick(string) bool { return true }
 
+func (w *holdWorld) Admit(string) (func(), error) { return func() {}, nil }
+
 func (w *holdWorld) Reserve(string) (func(), bool) { return func() {}, true }
 
 // Serves implements activities.Sender: notices are for two tenants.
@@ -81,7 +83,7 @@ func reminder() contract.RemindInput {
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	w := &holdWorld{}
-	h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops", Link: "https://mailroom.example/"})
+	h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Gate: w, To: "ops", Link: "https://mailroom.example/"})
 	require.NoError(t, err)
 	in := reminder()
 	require.NoError(t, h.Notify(t.Context(), in))
@@ -144,7 +146,7 @@ func TestNoticesFollowTheirSchema(t *testing.T) {
 	} {
 		for _, link := range []string{"", "https://mailroom.example/desk/"} {
 			w := &holdWorld{}
-			h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops", Link: link})
+			h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Gate: w, To: "ops", Link: link})
 			require.NoError(t, err)
 			in := reminder()
 			change(&in)
@@ -204,7 +206,7 @@ func TestHoldsAsk(t *testing.T) {
 	w.err = errors.New("away")
 	requireCode(t, h.Remind(t.Context(), reminder()), fault.Internal, true)
 
-	told, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops"})
+	told, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Gate: w, To: "ops"})
 	require.NoError(t, err)
 	plan, err = told.Plan(t.Context(), contract.HoldInput{Email: contract.Email{Tenant: "acme"}})
 	require.NoError(t, err)
@@ -233,7 +235,7 @@ func TestReminderLevels(t *testing.T) {
 func TestNoticesAreOfTheTenantsOfTheirDestination(t *testing.T) {
 	t.Parallel()
 	w := &holdWorld{}
-	h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops"})
+	h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Gate: w, To: "ops"})
 	require.NoError(t, err)
 	in := reminder()
 	for tenant, want := range map[string]bool{"acme": true, "globex": false} {

@@ -65,7 +65,7 @@ func (p *parts) holding(file *config.File, ledger activities.HoldLedger, logger 
 		return err
 	}
 	p.holds, err = activities.NewHolds(activities.HoldsDeps{
-		Ledger: watched, Plans: plans{file}, Sender: p.sender, Fast: p.sender, To: file.Holds.Notify, Link: file.Holds.Link,
+		Ledger: watched, Plans: plans{file}, Sender: p.sender, Gate: p.sender, To: file.Holds.Notify, Link: file.Holds.Link,
 	})
 	return err
 }

@@ -101,12 +101,12 @@ func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedge
 		return err
 	}
 	p.sender, err = downstream.New(
-		downstream.Config{Destinations: file.Destinations, FastCalls: emailsAtOnce / 4},
+		downstream.Config{Destinations: file.Destinations, FastCalls: emailsAtOnce / 4, RegularCalls: activitiesAtOnce * 3 / 4},
 		downstream.Deps{Metrics: attempts, Logger: logger, Gone: db})
 	if err != nil {
 		return err
 	}
-	p.deliver, err = activities.NewDeliver(activities.DeliverDeps{Ledger: db, Messages: o, Links: o, Sender: p.sender, Fast: p.sender, Rests: p.sender})
+	p.deliver, err = activities.NewDeliver(activities.DeliverDeps{Ledger: db, Messages: o, Links: o, Sender: p.sender, Gate: p.sender, Rests: p.sender})
 	if err != nil {
 		return err
 	}

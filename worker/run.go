@@ -44,8 +44,8 @@ const (
 	// one email through its fast tries.
 	// A quarter of them at most may wait for a destination.
 	emailsAtOnce = 96
-	// activitiesAtOnce bounds the durable tries; a hung destination holds at most
-	// its own max_in_flight of them.
+	// activitiesAtOnce bounds the durable tries. A hung destination holds at most its own
+	// max_in_flight of them, and all together hold at most three quarters.
 	activitiesAtOnce = 400
 	// cachedWorkflows is how many open workflows are kept in memory; held mail
 	// beyond that costs a replay when somebody decides, and nothing before.

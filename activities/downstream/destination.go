@@ -149,7 +149,7 @@ func (d *destination) send(ctx context.Context, c call) outcome {
 		return d.withheld()
 	}
 	if !d.enter(ctx) {
-		return busy("too many calls to the destination are under way", busyWait+jitter(busyWait))
+		return busy("too many calls to the destination are under way", d.busyWait())
 	}
 	defer func() { <-d.places }()
 
@@ -179,6 +179,9 @@ func (d *destination) enter(ctx context.Context) bool {
 	case d.places <- struct{}{}:
 		return true
 	default:
+	}
+	if d.tempo.late() { // the wait would be in vain, and holds the caller's own place
+		return false
 	}
 	wait := time.NewTimer(d.maxWait)
 	defer wait.Stop()

@@ -32,6 +32,13 @@ func (t *tempo) quick() bool {
 	return t.streak >= quickStreak && t.overdue == 0
 }
 
+// late reports whether a call is under way for longer than a quick answer takes.
+func (t *tempo) late() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.overdue > 0
+}
+
 // begin is called when a call starts. The function that it returns is called once,
 // when the call ends: answered says that the destination gave an answer.
 func (t *tempo) begin() (end func(answered bool)) {

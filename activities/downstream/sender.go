@@ -29,6 +29,9 @@ type Config struct {
 	Pause time.Duration
 	// FastCalls is the most calls of fast attempts under way at a time; default 24.
 	FastCalls int
+	// RegularCalls is the most calls of regular attempts under way at a time, those to
+	// all destinations together; default 300.
+	RegularCalls int
 }
 
 // Deps are what a Sender needs; all may be nil.
@@ -57,6 +60,7 @@ type Sender struct {
 	logger       *slog.Logger
 	gone         GoneKeeper
 	fast         chan struct{} // a place for each call of a fast attempt
+	bulkhead     *bulkhead
 }
 
 // New makes a Sender. The error names the destination and what is wrong with it.
@@ -70,6 +74,9 @@ func New(c Config, d Deps) (*Sender, error) {
 	if c.FastCalls <= 0 {
 		c.FastCalls = defaultFastCalls
 	}
+	if c.RegularCalls <= 0 {
+		c.RegularCalls = defaultRegularCalls
+	}
 	if d.Metrics == nil {
 		d.Metrics = noMetrics{}
 	}
@@ -78,7 +85,7 @@ func New(c Config, d Deps) (*Sender, error) {
 	}
 	s := &Sender{
 		destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics, logger: d.Logger, gone: d.Gone,
-		fast: make(chan struct{}, c.FastCalls),
+		fast: make(chan struct{}, c.FastCalls), bulkhead: newBulkhead(c.RegularCalls, len(c.Destinations)),
 	}
 	for _, to := range c.Destinations {
 		if _, twice := s.destinations[to.Name]; twice {

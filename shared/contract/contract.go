@@ -327,6 +327,10 @@ type DeliverInput struct {
 // done nothing, and that a regular activity has to make the attempt, at once.
 const NotFast = "not_fast"
 
+// NeverFast is NotFast for this and all later steps of the run: the workflow's task has
+// failed so often that a step of it may be what ends the workers.
+const NeverFast = "never_fast"
+
 // DeliverResult is the answer that counted as success. Skipped says that nothing
 // was sent: the destination has had the same before, or must not be called twice.
 type DeliverResult struct {
