@@ -34,7 +34,7 @@ func beat(ctx context.Context, size int64) (stop func()) {
 		defer close(done)
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
-		activity.RecordHeartbeat(ctx)
+		heartbeat(ctx)
 		for {
 			select {
 			case <-quit:
@@ -42,7 +42,7 @@ func beat(ctx context.Context, size int64) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				activity.RecordHeartbeat(ctx)
+				heartbeat(ctx)
 			}
 		}
 	}()

@@ -173,7 +173,7 @@ func TestReminderOfAConflictLeadsToIt(t *testing.T) {
 		"evt_1~00": "https://mailroom.example/emails/evt_1?source=mailparse&number=9",
 	} {
 		w := &holdWorld{}
-		h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Fast: w, To: "ops", Link: "https://mailroom.example/"})
+		h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Gate: w, To: "ops", Link: "https://mailroom.example/"})
 		require.NoError(t, err)
 		in := reminder()
 		in.Email.ID, in.Email.Source, in.Email.EventID, in.Email.WorkflowID = 9, contract.FirstSource, "evt_1", workflow

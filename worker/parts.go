@@ -36,11 +36,12 @@ type parts struct {
 	holds    *activities.Holds
 	sender   *downstream.Sender
 	recorder *recorder
+	tasks    *taskAttempts
 }
 
 // newParts wires the activities.
 func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logger *slog.Logger, reg prometheus.Registerer) (*parts, error) {
-	p, recent := &parts{}, newRecentLedger(db)
+	p, recent := &parts{tasks: newTaskAttempts()}, newRecentLedger(db)
 	if err := p.enrolment(file, db, logger, reg); err != nil {
 		return nil, err
 	}

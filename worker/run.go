@@ -14,8 +14,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	sdkworker "go.temporal.io/sdk/worker"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
@@ -141,7 +143,7 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 	if err := steer(ctx, p.sender, db, logger, c); err != nil {
 		return err
 	}
-	tc, err := dial(ctx, file.Encryption, logger, reg, c)
+	tc, err := dial(ctx, file.Encryption, p.tasks.dialOption(), logger, reg, c)
 	if err != nil {
 		return err
 	}
@@ -168,6 +170,7 @@ func poll(ctx context.Context, tc client.Client, p *parts, logger *slog.Logger) 
 		MaxConcurrentWorkflowTaskPollers:       16,
 		MaxConcurrentActivityTaskPollers:       4,
 		WorkerStopTimeout:                      stopTimeout - 5*time.Second,
+		Interceptors:                           []interceptor.WorkerInterceptor{&steps{tasks: p.tasks}},
 		OnFatalError: func(err error) {
 			select {
 			case fatal <- err:
@@ -213,8 +216,9 @@ func openStore(env config.Env) (*blob.Store, error) {
 	})
 }
 
-// dial connects to Temporal and waits until it is there.
-func dial(ctx context.Context, encryption config.Encryption, logger *slog.Logger, reg prometheus.Registerer, c *closers) (client.Client, error) {
+// dial connects to Temporal and waits until it is there. watch sees what the worker is
+// given to do.
+func dial(ctx context.Context, encryption config.Encryption, watch grpc.DialOption, logger *slog.Logger, reg prometheus.Registerer, c *closers) (client.Client, error) {
 	keys, err := seal.New(encryption)
 	if err != nil {
 		return nil, fmt.Errorf("encryption: %w", err)
@@ -231,6 +235,7 @@ func dial(ctx context.Context, encryption config.Encryption, logger *slog.Logger
 	if err != nil {
 		return nil, err
 	}
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, watch)
 	var tc client.Client
 	err = patiently(ctx, logger, "temporal", func(ctx context.Context) (bool, error) {
 		var err error

@@ -139,8 +139,7 @@ func (e *inboundEmail) decideIntent(ctx workflow.Context, d contract.Decision) (
 	var out contract.IntentResult
 	if !e.taken[d.Intent] {
 		in := contract.IntentInput{Email: e.in.Email, Intent: d.Intent}
-		options := workflow.WithLocalActivityOptions(ctx, intentOptions())
-		if err := workflow.ExecuteLocalActivity(options, holds.Intent, in).Get(ctx, &out); err != nil {
+		if err := ask(ctx, holds.Intent, in, &out); err != nil {
 			return 0, nil, refused(err)
 		}
 	}
@@ -167,8 +166,7 @@ func (e *inboundEmail) decideEdit(ctx workflow.Context, d contract.Decision) (mi
 		Key: workflow.GetInfo(ctx).WorkflowExecution.RunID + "/" + strconv.Itoa(e.saves),
 	}
 	var out contract.SaveEditResult
-	options := workflow.WithLocalActivityOptions(ctx, intentOptions())
-	if err := workflow.ExecuteLocalActivity(options, ledger.SaveEdit, in).Get(ctx, &out); err != nil {
+	if err := ask(ctx, ledger.SaveEdit, in, &out); err != nil {
 		return 0, refused(err)
 	}
 	d.Edit, d.From = nil, out.From

@@ -30,7 +30,7 @@ var (
 // because only a recorded decision may end an email. A long wait goes on in a new
 // run with a short history.
 func InboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (contract.InboundEmailResult, error) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	ctx, _ = workflow.NewDisconnectedContext(withPace(ctx))
 	e, err := newInboundEmail(ctx, in)
 	if err != nil {
 		return contract.InboundEmailResult{}, err

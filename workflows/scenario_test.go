@@ -98,6 +98,15 @@ func scenarios() []scenario {
 					return contract.DeliverResult{Status: 200, Attempts: n}, nil
 				}
 			}},
+		{name: "regular_from_then_on", end: contract.Delivered, effects: ticketing,
+			script: func(s *script) {
+				s.deliver = func(ctx context.Context, n int, _ contract.DeliverInput) (contract.DeliverResult, error) {
+					if activity.GetInfo(ctx).IsLocalActivity {
+						return contract.DeliverResult{}, activities.NeverFast()
+					}
+					return contract.DeliverResult{Status: 200, Attempts: n}, nil
+				}
+			}},
 		{name: "replayed_from_routing", end: contract.Delivered, effects: ticketing,
 			input: func(in *contract.InboundEmailInput) {
 				in.Replay = &contract.Replayed{ID: 3, From: contract.StepRoute}

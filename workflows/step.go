@@ -62,11 +62,11 @@ func quietTries(ctx workflow.Context, name string, o stepOptions, activity, in, 
 // firstTry is the one attempt that nobody sees when it succeeds: fast, or by a
 // regular activity where the options or the worker say so.
 func firstTry(ctx workflow.Context, name string, o stepOptions, activity, in, out any) error {
-	if !o.neverFast {
+	if !o.neverFast && !paceOf(ctx).regular {
 		fast := o.fast
 		fast.Summary = name
 		err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, fast), activity, in).Get(ctx, out)
-		if !notFast(err) {
+		if !notFast(ctx, err) {
 			return err
 		}
 	}
@@ -75,11 +75,49 @@ func firstTry(ctx workflow.Context, name string, o stepOptions, activity, in, ou
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, first), activity, in).Get(ctx, out)
 }
 
+// pace is whether the steps of a run may be fast at all.
+type pace struct{ regular bool }
+
+type paceKey struct{}
+
+// withPace gives the steps of a run that run under ctx one pace.
+func withPace(ctx workflow.Context) workflow.Context {
+	return workflow.WithValue(ctx, paceKey{}, &pace{})
+}
+
+func paceOf(ctx workflow.Context) *pace {
+	if p, ok := ctx.Value(paceKey{}).(*pace); ok {
+		return p
+	}
+	return &pace{}
+}
+
 // notFast reports whether the worker answered that a regular activity has to make
-// the attempt. The fast one has done nothing then.
-func notFast(err error) bool {
+// the attempt, perhaps all attempts from now on. The fast one has done nothing then.
+func notFast(ctx workflow.Context, err error) bool {
 	var app *temporal.ApplicationError
-	return errors.As(err, &app) && app.Type() == contract.NotFast
+	if !errors.As(err, &app) {
+		return false
+	}
+	if app.Type() == contract.NeverFast {
+		paceOf(ctx).regular = true
+		return true
+	}
+	return app.Type() == contract.NotFast
+}
+
+// ask runs an activity that a decision waits for, within seconds: it is decided, or its
+// sender tries again.
+func ask(ctx workflow.Context, activity, in, out any) error {
+	fast := intentOptions()
+	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, fast), activity, in).Get(ctx, out)
+	if !notFast(ctx, err) {
+		return err
+	}
+	regular := workflow.ActivityOptions{
+		StartToCloseTimeout: fast.StartToCloseTimeout, ScheduleToCloseTimeout: fast.ScheduleToCloseTimeout, RetryPolicy: fast.RetryPolicy,
+	}
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, regular), activity, in).Get(ctx, out)
 }
 
 // lastingTry is the activity with the whole budget, after the wait that the
@@ -131,12 +169,13 @@ type stepError struct {
 func (e *stepError) Error() string { return string(e.code) + ": " + e.sentence }
 
 // failed puts the failure of an activity into our words. An attempt that did not
-// end in time counts as the class's late code, an unknown failure as internal.
+// end in time counts as the class's late code, an unknown failure as internal. What is
+// internal and may be cured by time has nothing to say to people.
 func failed(name string, o stepOptions, err error) *stepError {
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) {
 		for _, c := range fault.Codes {
-			if app.Type() == string(c) && c != fault.Internal {
+			if app.Type() == string(c) && (c != fault.Internal || app.NonRetryable()) {
 				return &stepError{code: c, sentence: name + ": " + app.Message()}
 			}
 		}

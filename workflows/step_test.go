@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 
 	"mailroom/activities"
 	"mailroom/shared/contract"
@@ -51,4 +52,29 @@ func TestRegularFirstAttemptThatFailsWaitsVisibly(t *testing.T) {
 	e.ExecuteWorkflow(workflows.InboundEmail, input())
 	require.NoError(t, e.GetWorkflowError())
 	require.Equal(t, []contract.State{contract.Retrying, contract.Processing, contract.Delivered}, s.calls.states())
+}
+
+// TestRunThatMayEndItsWorkersIsRegularFromThenOn: one answer is enough for all later
+// steps, so that each of them does not end a worker twice.
+func TestRunThatMayEndItsWorkersIsRegularFromThenOn(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	s.deliver = func(ctx context.Context, _ int, _ contract.DeliverInput) (contract.DeliverResult, error) {
+		if activity.GetInfo(ctx).IsLocalActivity {
+			return contract.DeliverResult{}, activities.NeverFast()
+		}
+		return contract.DeliverResult{Status: 200, Attempts: 1}, nil
+	}
+	e := env(t, s)
+	var fast, regular []string
+	e.SetOnLocalActivityStartedListener(func(info *activity.Info, _ context.Context, _ []any) {
+		fast = append(fast, info.ActivityType.Name)
+	})
+	e.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		regular = append(regular, info.ActivityType.Name)
+	})
+	e.ExecuteWorkflow(workflows.InboundEmail, input())
+	require.NoError(t, e.GetWorkflowError())
+	require.Equal(t, []string{"Store", "Inspect", "Route", "Deliver"}, fast)
+	require.Equal(t, []string{"Deliver", "Record"}, regular)
 }

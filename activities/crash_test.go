@@ -1,0 +1,68 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+
+	"go.temporal.io/sdk/activity"
+)
+
+// attempts runs one attempt after some that have not ended, and returns what its last
+// heartbeat says.
+func attemptAfter(t *testing.T, unfinished int, run func(context.Context) (any, error)) (last progress, err error) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{
+		&atAttempt{attempt: int32(unfinished + 1), heartbeat: time.Minute}, //nolint:gosec // G115: small
+	}})
+	if unfinished > 0 {
+		env.SetHeartbeatDetails(progress{Unfinished: unfinished})
+	}
+	env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
+		_ = details.Get(&last)
+	})
+	step := func(ctx context.Context) error {
+		_, err := Attempt(ctx, run)
+		return err
+	}
+	env.RegisterActivityWithOptions(step, activity.RegisterOptions{Name: "step"})
+	_, err = env.ExecuteActivity("step")
+	return last, err
+}
+
+func TestAttemptsThatNeverEndAreCounted(t *testing.T) {
+	t.Parallel()
+	ran := 0
+	for unfinished := range crashAttempts {
+		last, err := attemptAfter(t, unfinished, func(ctx context.Context) (any, error) {
+			ran++
+			heartbeat(ctx)
+			return nil, nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, unfinished+1, last.Unfinished, "so many, should this one not end")
+	}
+	require.Equal(t, crashAttempts, ran)
+
+	_, err := attemptAfter(t, crashAttempts, func(context.Context) (any, error) {
+		t.Error("it is not tried once more")
+		return nil, nil
+	})
+	got := applicationError(t, err)
+	require.Equal(t, "internal", got.Type())
+	require.True(t, got.NonRetryable())
+	require.Contains(t, got.Message(), "ended its worker each time")
+
+	last, err := attemptAfter(t, 3, func(context.Context) (any, error) { return nil, errors.New("a failure in order") })
+	require.Error(t, err)
+	require.Zero(t, last.Unfinished, "an attempt that fails in order begins the count anew")
+}
