@@ -39,6 +39,7 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
+	secrets.SetGrace(file.Secrets.Grace)
 	sources, err := source.Resolve(file)
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)

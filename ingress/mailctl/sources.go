@@ -37,6 +37,7 @@ type secretRow struct {
 	Ref      string     `json:"ref"`
 	Expires  *time.Time `json:"expires"`
 	State    string     `json:"state"`
+	Until    *time.Time `json:"verifies_until"`
 	LastUsed *time.Time `json:"last_used"`
 	InUse    bool       `json:"in_use"`
 }
@@ -59,7 +60,7 @@ func (c *sourcesListCommand) Run(s *session) error {
 			line(src.Name, src.Path, schemes, "-", "-", src.state("-"), "-", "-", "-")
 		}
 		for _, k := range src.Secrets {
-			line(src.Name, src.Path, schemes, strconv.Itoa(k.Key), k.Ref, src.state(k.State),
+			line(src.Name, src.Path, schemes, strconv.Itoa(k.Key), k.Ref, src.state(k.state()),
 				fallback(stamp(k.Expires), "never"), fallback(stamp(k.LastUsed), "-"), k.use())
 		}
 	}
@@ -99,6 +100,14 @@ func (r sourceRow) state(own string) string {
 		own = "disabled, " + own
 	}
 	return strings.TrimSuffix(own, ", -")
+}
+
+// state names the state of a secret, and of one that is gone until when it verifies.
+func (k secretRow) state() string {
+	if k.State == "gone" {
+		return "gone, verifies until " + fallback(stamp(k.Until), "-")
+	}
+	return k.State
 }
 
 // use says "still" of a secret that should have been replaced by now.

@@ -106,3 +106,18 @@ func requireSince(t *testing.T, r *http.Request, ago time.Duration, limit string
 	require.WithinDuration(t, time.Now().Add(-ago), since, time.Minute)
 	require.Equal(t, limit, r.URL.Query().Get("limit"))
 }
+
+// TestSourcesListShowsWhatIsGone, and until when it verifies.
+func TestSourcesListShowsWhatIsGone(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"sources":[{"name":"a","path":"/a","schemes":["basic"],"failures_24h":{},"secrets":[`+
+			`{"key":1,"ref":"file:/x","expires":null,"state":"gone","verifies_until":"2026-11-02T00:00:00Z","last_used":null,"in_use":false},`+
+			`{"key":2,"ref":"file:/y","expires":null,"state":"withdrawn","verifies_until":"2026-11-01T00:00:00Z","last_used":null,"in_use":false}]}]}`)
+	}))
+	t.Cleanup(server.Close)
+	got := call{args: []string{"sources", "list"}, env: map[string]string{"MAILROOM_API": server.URL, "MAILROOM_TOKEN": "t"}}.done(t)
+	require.Contains(t, got, "gone, verifies until 2026-11-02T00:00:00Z  never")
+	require.Contains(t, got, "  withdrawn  ")
+}

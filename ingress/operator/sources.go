@@ -51,12 +51,14 @@ type State string
 
 // The states of a secret.
 const (
-	Expired  State = "expired"  // its end has passed: it verifies nothing
-	Absent   State = "absent"   // nothing is behind its reference yet: it verifies nothing
-	Failing  State = "failing"  // it cannot be read any more; the last text holds
-	Expiring State = "expiring" // it ends within 14 days
-	Previous State = "previous" // it has an end, and one above it serves the same scheme
-	Current  State = "current"
+	Expired   State = "expired"   // its end has passed: it verifies nothing
+	Absent    State = "absent"    // nothing is behind its reference yet: it verifies nothing
+	Withdrawn State = "withdrawn" // its store said for the grace period that it does not exist: it verifies nothing
+	Gone      State = "gone"      // its store says that it does not exist: it verifies until VerifiesUntil
+	Failing   State = "failing"   // it cannot be read any more; the last text holds
+	Expiring  State = "expiring"  // it ends within 14 days
+	Previous  State = "previous"  // it has an end, and one above it serves the same scheme
+	Current   State = "current"
 )
 
 // sourceRow is a source as it is configured, with what is known of it besides.
@@ -94,6 +96,8 @@ type secretRow struct {
 	Scheme  string     `json:"scheme"` // empty: every scheme of the source
 	Expires *time.Time `json:"expires"`
 	State   State      `json:"state"`
+	// VerifiesUntil is when a secret that is gone stops verifying.
+	VerifiesUntil *time.Time `json:"verifies_until,omitempty"`
 	// LastUsed is when it last verified a request of this ingress process; null
 	// where it has not since the start. Other ingresses know of others.
 	LastUsed *time.Time `json:"last_used"`
@@ -155,6 +159,10 @@ func (h *handler) newSecretRow(s config.Source, i int, health map[string]secret.
 		expires := k.Expires.UTC()
 		row.Expires = &expires
 	}
+	if status := health[k.Ref]; status.Gone {
+		until := status.VerifiesUntil.UTC()
+		row.VerifiesUntil = &until
+	}
 	if h.keyUse != nil {
 		if last := h.keyUse.LastUse(s.Name, s.KeyNumber(i)); !last.IsZero() {
 			row.LastUsed = &last
@@ -177,6 +185,10 @@ func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, no
 		return Expired
 	case k.Key.Reveal() == "" || known && status.Updated.IsZero(): // waited for
 		return Absent
+	case status.Withdrawn:
+		return Withdrawn
+	case status.Gone:
+		return Gone
 	case status.Failing:
 		return Failing
 	case ends && k.Expires.Sub(now) <= endsSoon:

@@ -126,6 +126,23 @@ func TestSources(t *testing.T) {
 	requireRefused(t, resp, body, http.StatusBadRequest, fault.RequestInvalid)
 }
 
+// TestSecretsThatAreGone show until when they verify.
+func TestSecretsThatAreGone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	until := time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC)
+	status := secret.Status{Updated: time.Unix(1, 0), Ref: "env:NOW", Failing: true, Gone: true, VerifiesUntil: until}
+	for _, c := range []struct {
+		withdrawn bool
+		state     string
+	}{{false, "gone"}, {true, "withdrawn"}} {
+		status.Withdrawn = c.withdrawn
+		b.secrets.list = []secret.Status{status}
+		_, body := b.do(t, "GET", "/api/v1/sources", "viewer", "")
+		require.Contains(t, body, `"state":"`+c.state+`","verifies_until":"2026-11-03T00:00:00Z"`)
+	}
+}
+
 // TestSourcesWithoutTheLedger: what is configured shows also then.
 func TestSourcesWithoutTheLedger(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,7 @@ const (
 	defaultStarts           = 32
 	defaultAhead            = 64
 	defaultKeepFailures     = 30 * 24 * time.Hour
+	defaultGrace            = 24 * time.Hour
 )
 
 // maxTimeout is the longest that one attempt at a destination may take; the
@@ -84,6 +85,7 @@ func (f *File) applyDefaults() {
 	f.Holds.applyDefaults()
 	f.Discard.applyDefaults()
 	f.Scanner.applyDefaults()
+	orDefault(&f.Secrets.Grace, defaultGrace)
 	for i, tenants := range f.served() {
 		d := &f.Destinations[i]
 		d.Tenants = tenants

@@ -22,6 +22,8 @@ const (
 	maxBackpressure = 7 * 24 * time.Hour
 	maxThrottle     = 24 * time.Hour
 	minHSTS         = time.Second
+	minGrace        = time.Minute
+	maxGrace        = 30 * 24 * time.Hour
 )
 
 // versionsOf lists the versions of signatures of the schemes that have any.
@@ -105,6 +107,9 @@ func (c *checker) checkIngress(f *File) {
 	}
 	if in.Throttle.Per > maxThrottle {
 		c.add(fmt.Sprintf("must be at most %s", short(maxThrottle)), "ingress", "throttle", "per")
+	}
+	if grace := f.Secrets.Grace; grace != 0 && (grace < minGrace || grace > maxGrace) {
+		c.add(fmt.Sprintf("must be from %s to %s", short(minGrace), short(maxGrace)), "secrets", "grace")
 	}
 	spool := cmp.Or(in.Spool, defaultSpool)
 	for i, s := range f.Sources {

@@ -38,6 +38,14 @@ type File struct {
 	// nothing is said.
 	Approvals map[contract.Reason]int `yaml:"approvals"`
 	Discard   Discard                 `yaml:"discard"`
+	Secrets   Secrets                 `yaml:"secrets"`
+}
+
+// Secrets says what becomes of secrets that are gone.
+type Secrets struct {
+	// Grace is how long a secret goes on verifying requests and operators after its
+	// store has said that it does not exist; default 24h, 1m to 720h.
+	Grace time.Duration `yaml:"grace"`
 }
 
 // Source is one webhook endpoint: who posts there and how it proves itself.

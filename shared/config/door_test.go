@@ -135,6 +135,9 @@ tenants: [{name: t}]
 		"body over spool": {plain + "ingress: {spool: 24MiB}\n", []string{"sources[0].max_body (line 3) is more than ingress.spool holds, 24MiB"}},
 		"proxies":         {plain + "ingress: {trusted_proxies: [10.0.0.1/8]}\n", []string{"ingress.trusted_proxies[0] (line 5) has bits set"}},
 		"every proxy":     {plain + "ingress: {trusted_proxies: [0.0.0.0/0]}\n", []string{"ingress.trusted_proxies[0] (line 5) would believe everybody"}},
+		"grace":           {plain + "secrets: {grace: 12h}\n", nil},
+		"grace too short": {plain + "secrets: {grace: 59s}\n", []string{"secrets.grace (line 5) must be from 1m to 720h"}},
+		"grace too long":  {plain + "secrets: {grace: 721h}\n", []string{"secrets.grace (line 5) must be from 1m to 720h"}},
 		"hsts alone":      {plain + "ingress: {hsts: 1h}\n", []string{"ingress.hsts (line 5) needs TLS"}},
 		"hsts behind":     {plain + "ingress: {hsts: 1h, plain_http: refuse, trusted_proxies: [10.0.0.1]}\n", nil},
 		"hsts with tls":   {plain + "ingress: {hsts: 1h, tls: {certificate: c, key: k}}\n", nil},
@@ -235,6 +238,9 @@ encryption: {keys: [{id: k, ref: "file:DIR/key"}]}
 	require.Len(t, s.Secrets, 2)
 	require.Equal(t, "one", s.Secrets[0].Key.Reveal())
 	require.NotEmpty(t, s.Secrets[1].Key.Reveal(), "an empty key would be everybody's")
+	for _, key := range s.Secrets {
+		require.Equal(t, store.Verifying(key.Ref), key.Key, "what is gone verifies nothing in the end")
+	}
 
 	done := make(chan error, 1)
 	go func() { done <- store.Watch(t.Context()) }()

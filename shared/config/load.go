@@ -148,6 +148,8 @@ type checker struct {
 	mistakes []Mistake
 	seen     map[string]bool // paths that have a mistake already
 	answers  map[wanted]answer
+	// verifying is Resolver.Verifying.
+	verifying func(ref string) Secret
 }
 
 // add notes a mistake at a place given by keys and indices. The first mistake of

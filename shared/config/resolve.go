@@ -28,6 +28,9 @@ type Resolver interface {
 	Resolve(ctx context.Context, ref string) (Secret, error)
 	// Expect gives a secret that may appear later, and whether it is there now.
 	Expect(ctx context.Context, ref string) (s Secret, there bool, err error)
+	// Verifying gives, for a reference that was resolved or is expected, the secret to
+	// check with what others present.
+	Verifying(ref string) Secret
 }
 
 var _ Resolver = (*secret.Store)(nil)
@@ -59,7 +62,7 @@ type answer struct {
 // it cannot appear or has expired. Expired secrets stay, for the scheme to refuse,
 // but one must be valid.
 func (c *checker) resolve(ctx context.Context, f *File, from Resolver, now time.Time) {
-	c.answers = ask(ctx, from, c.references(f))
+	c.answers, c.verifying = ask(ctx, from, c.references(f)), from.Verifying
 	for i := range f.Sources {
 		c.resolveSource(&f.Sources[i], i, now)
 	}
@@ -79,6 +82,7 @@ func (c *checker) resolve(ctx context.Context, f *File, from Resolver, now time.
 			continue
 		}
 		tokens[token.Key.Reveal()] = i
+		token.Key = from.Verifying(token.Ref)
 	}
 	if oidc := &f.Access.OIDC; oidc.ClientSecret.Ref != "" {
 		c.resolveOne(&oidc.ClientSecret.Key, oidc.ClientSecret.Ref, "access", "oidc", "client_secret", "ref")
@@ -174,7 +178,7 @@ func (c *checker) resolveSource(s *Source, i int, now time.Time) {
 			c.checkServes(s, key, a.secret.Reveal(), at)
 			valid = valid || alive
 		}
-		key.Key = a.secret
+		key.Key = c.verifying(key.Ref)
 		key.Place = j + 1
 		kept = append(kept, key)
 	}

@@ -98,12 +98,15 @@ var errorCode = regexp.MustCompile(`^[A-Za-z0-9.]{1,64}$`)
 func awsFailure(err error) error {
 	var (
 		absent *types.ResourceNotFoundException
+		ending *types.InvalidRequestException // of a reading: it is scheduled for deletion
 		api    smithy.APIError
 		answer *awshttp.ResponseError
 	)
 	switch {
 	case errors.As(err, &absent):
-		return nothing("AWS Secrets Manager has no secret of that name")
+		return gone("AWS Secrets Manager has no secret of that name")
+	case errors.As(err, &ending):
+		return goneError{fmt.Errorf("AWS Secrets Manager answered %s: the secret is scheduled for deletion", ending.ErrorCode())}
 	case errors.As(err, &api) && errorCode.MatchString(api.ErrorCode()):
 		return fmt.Errorf("AWS Secrets Manager answered %s", api.ErrorCode())
 	case errors.As(err, &answer) && answer.HTTPStatusCode() != 0:

@@ -26,7 +26,7 @@ func readFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nothing("there is no such file")
+		return "", noFile(path)
 	case err != nil:
 		return "", fmt.Errorf("look at it: %w", err)
 	case !info.Mode().IsRegular():
@@ -34,7 +34,7 @@ func readFile(path string) (string, error) {
 	}
 	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nothing("there is no such file")
+		return "", noFile(path)
 	}
 	if err != nil {
 		return "", fmt.Errorf("open it: %w", err)
@@ -48,6 +48,16 @@ func readFile(path string) (string, error) {
 		return string(text), nil // the caller refuses it
 	}
 	return trimmed(string(text))
+}
+
+// noFile says that a file is not there. Where its directory is not there either, as
+// before a volume is mounted, that tells nothing of the file.
+func noFile(path string) error {
+	const why = "there is no such file"
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return nothing(why)
+	}
+	return gone(why)
 }
 
 // watchFiles reads files again when something happens in their directories, and

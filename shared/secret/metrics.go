@@ -7,6 +7,8 @@ type Collector struct {
 	store   *Store
 	failing *prometheus.Desc
 	updated *prometheus.Desc
+	gone    *prometheus.Desc
+	until   *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -14,7 +16,9 @@ var _ prometheus.Collector = (*Collector)(nil)
 // NewCollector makes the collector of a store: mailroom_secret_failing is 1 while
 // a reference cannot be read and its last good value serves, and
 // mailroom_secret_updated_timestamp_seconds is when the present value was first
-// seen, absent for one that is only expected.
+// seen, absent for one that is only expected; mailroom_secret_gone is 1 while its
+// store says that it does not exist, and mailroom_secret_verifies_until_timestamp_seconds
+// then says until when it verifies.
 func NewCollector(store *Store) *Collector {
 	return &Collector{
 		store: store,
@@ -22,6 +26,10 @@ func NewCollector(store *Store) *Collector {
 			"Whether the reference cannot be read now; its last good value serves.", []string{"ref"}, nil),
 		updated: prometheus.NewDesc("mailroom_secret_updated_timestamp_seconds",
 			"When the present value of the reference was first seen.", []string{"ref"}, nil),
+		gone: prometheus.NewDesc("mailroom_secret_gone",
+			"Whether the store of the reference says that it does not exist.", []string{"ref"}, nil),
+		until: prometheus.NewDesc("mailroom_secret_verifies_until_timestamp_seconds",
+			"Until when a reference that is gone verifies requests.", []string{"ref"}, nil),
 	}
 }
 
@@ -29,19 +37,28 @@ func NewCollector(store *Store) *Collector {
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.failing
 	out <- c.updated
+	out <- c.gone
+	out <- c.until
 }
 
 // Collect sends the state of each reference as it is now.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	for _, st := range c.store.Status() {
-		failing := 0.0
-		if st.Failing {
-			failing = 1
+		out <- prometheus.MustNewConstMetric(c.failing, prometheus.GaugeValue, flag(st.Failing), st.Ref)
+		out <- prometheus.MustNewConstMetric(c.gone, prometheus.GaugeValue, flag(st.Gone), st.Ref)
+		if st.Gone {
+			out <- prometheus.MustNewConstMetric(c.until, prometheus.GaugeValue, float64(st.VerifiesUntil.Unix()), st.Ref)
 		}
-		out <- prometheus.MustNewConstMetric(c.failing, prometheus.GaugeValue, failing, st.Ref)
 		if !st.Updated.IsZero() {
 			seconds := float64(st.Updated.UnixNano()) / 1e9
 			out <- prometheus.MustNewConstMetric(c.updated, prometheus.GaugeValue, seconds, st.Ref)
 		}
 	}
+}
+
+func flag(set bool) float64 {
+	if set {
+		return 1
+	}
+	return 0
 }

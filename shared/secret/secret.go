@@ -4,7 +4,9 @@
 // Invariants: a Secret shows its text through Reveal alone; a copy of a Secret
 // shows what the original shows, also after Set, so that a renewed secret reaches
 // everybody who holds it; a secret that was there once never becomes empty or
-// absent, whatever happens to the place that it came from; no error, log line or
+// absent, whatever happens to the place that it came from, but for checking what
+// others present: there it counts no more when its store has said for the grace
+// period that it does not exist, and never because the store did not answer; no error, log line or
 // metric holds a text, or anything that a server said beyond its status.
 package secret
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,11 +25,20 @@ const (
 	defaultVaultRefresh = time.Minute
 	defaultAWSRefresh   = 5 * time.Minute
 	defaultTimeout      = 10 * time.Second
+	defaultGrace        = 24 * time.Hour
 )
+
+// fileGoneAfter is how long a file has to be missing before it counts as gone: who
+// replaces one may remove it first.
+const fileGoneAfter = time.Minute
 
 // ErrNothing is in the error about a secret that is not there: a variable that is
 // not set, a file that is absent or empty, a name that the store does not know.
 var ErrNothing = errors.New("resolves to nothing")
+
+// errGone is in the error about a secret of which its store answered that it does not
+// exist, unlike one whose store did not answer.
+var errGone = errors.New("is gone")
 
 // Config is what a Store is made of. Every field may be left out.
 type Config struct {
@@ -58,6 +68,9 @@ type Store struct {
 	vault   *vault
 	aws     *awsManager
 
+	grace atomic.Int64 // how long a secret verifies after it is gone, nanoseconds
+	now   func() time.Time
+
 	added      chan struct{} // a remote secret has joined
 	filesAdded chan struct{}
 
@@ -76,6 +89,12 @@ type Status struct {
 	// showed before. Since is when that began, or ended.
 	Failing bool
 	Since   time.Time
+	// Gone is whether the store said last that the secret does not exist. It verifies
+	// until VerifiesUntil, which is zero where it is not gone, and nothing from the
+	// first reading after that which says so again; Withdrawn says that this was.
+	Gone          bool
+	VerifiesUntil time.Time
+	Withdrawn     bool
 }
 
 // Open makes a Store. It connects to nothing: a client is made when the first
@@ -94,7 +113,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Store{
+	s := &Store{
 		getenv: c.Getenv,
 		logger: c.Logger,
 		every: map[string]time.Duration{
@@ -108,7 +127,31 @@ func Open(_ context.Context, c Config) (*Store, error) {
 		added:      make(chan struct{}, 1),
 		filesAdded: make(chan struct{}, 1),
 		cells:      map[string]*cell{},
-	}, nil
+		now:        time.Now,
+	}
+	s.grace.Store(int64(defaultGrace))
+	return s, nil
+}
+
+// SetGrace sets how long a secret goes on verifying after its store said that it does
+// not exist; 24 hours until it is called.
+func (s *Store) SetGrace(d time.Duration) { s.grace.Store(int64(d)) }
+
+// Verifying returns the secret behind a reference that was resolved or is expected,
+// for checking what others present: it shows what the resolved one shows, and random
+// text, which nobody can know, once the secret is gone for longer than the grace
+// period. The resolved one keeps its last text, for what is signed or opened with it.
+// A reference that was not asked for before gives the zero secret.
+func (s *Store) Verifying(ref string) Secret {
+	s.mu.Lock()
+	c := s.cells[ref]
+	s.mu.Unlock()
+	if c == nil {
+		return Secret{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.verifier
 }
 
 // Resolve gives the secret behind a reference. The same reference gives the same
@@ -128,7 +171,7 @@ func (s *Store) Resolve(ctx context.Context, ref string) (Secret, error) {
 	if err != nil {
 		return Secret{}, err
 	}
-	c.found(text, time.Now())
+	c.found(text, s.now())
 	s.join(c)
 	return c.secret, nil
 }
@@ -163,7 +206,7 @@ func (s *Store) Status() []Status {
 	defer s.mu.Unlock()
 	var out []Status
 	for _, c := range s.cells {
-		if st, ok := c.status(); ok {
+		if st, ok := c.status(s.graceNow()); ok {
 			out = append(out, st)
 		}
 	}
@@ -231,10 +274,13 @@ func (s *Store) refresh(ctx context.Context, c *cell) {
 	if ctx.Err() != nil {
 		return
 	}
-	now := time.Now()
+	now := s.now()
 	if err != nil {
 		if c.failed(err, now) {
 			s.logger.Warn("secret.failing", "ref", c.at.text, "error", err)
+		}
+		if errors.Is(err, errGone) {
+			s.missing(c, now)
 		}
 		return
 	}
@@ -246,6 +292,24 @@ func (s *Store) refresh(ctx context.Context, c *cell) {
 		s.logger.Info("secret.renewed", "ref", c.at.text)
 	}
 }
+
+// missing notes that the store of c says it does not exist, at once with an alarm, and
+// has it verify nothing when that was so for the grace period.
+func (s *Store) missing(c *cell, now time.Time) {
+	after := time.Duration(0)
+	if c.at.scheme == schemeFile {
+		after = fileGoneAfter
+	}
+	until, news, withdrawn := c.missing(now, after, s.graceNow())
+	if news {
+		s.logger.Error("secret.gone", "ref", c.at.text, "verifies_until", until)
+	}
+	if withdrawn {
+		s.logger.Error("secret.withdrawn", "ref", c.at.text)
+	}
+}
+
+func (s *Store) graceNow() time.Duration { return time.Duration(s.grace.Load()) }
 
 // read finds the text of a reference.
 func (s *Store) read(ctx context.Context, at reference) (string, error) {
@@ -279,6 +343,14 @@ func (s *Store) read(ctx context.Context, at reference) (string, error) {
 
 // nothing says why nothing is there.
 func nothing(why string) error { return fmt.Errorf("%w: %s", ErrNothing, why) }
+
+// gone is nothing for what the store says does not exist.
+func gone(why string) error { return goneError{nothing(why)} }
+
+// goneError is an error that is errGone too, without saying it.
+type goneError struct{ error }
+
+func (e goneError) Unwrap() []error { return []error{e.error, errGone} }
 
 // cell finds or makes the place of a reference.
 func (s *Store) cell(ref string) (*cell, error) {
@@ -314,7 +386,7 @@ func (s *Store) joined(schemes ...string) []*cell {
 	defer s.mu.Unlock()
 	var out []*cell
 	for _, c := range s.cells {
-		if _, ok := c.status(); ok && slices.Contains(schemes, c.at.scheme) {
+		if _, ok := c.status(0); ok && slices.Contains(schemes, c.at.scheme) {
 			out = append(out, c)
 		}
 	}
@@ -327,11 +399,15 @@ type cell struct {
 	at      reference
 	reading sync.Mutex // one reading at a time, so that no older text wins
 
-	mu      sync.Mutex // guards what follows
-	secret  Secret
-	updated time.Time // zero: nothing has been found yet
-	failing bool
-	since   time.Time
+	mu        sync.Mutex // guards what follows
+	secret    Secret
+	verifier  Secret    // shows what secret shows, or nothing that anybody knows
+	updated   time.Time // zero: nothing has been found yet
+	failing   bool
+	since     time.Time
+	missed    time.Time // since when it does not exist; zero: it does, or nobody knows
+	gone      bool      // missed for long enough
+	withdrawn bool
 }
 
 // there reports whether a text has been found.
@@ -352,13 +428,45 @@ func (c *cell) found(text string, now time.Time) (renewed, recovered bool) {
 	}
 	switch {
 	case c.secret == Secret{}:
-		c.secret, c.updated = New(text), now
+		c.secret, c.verifier, c.updated = New(text), New(text), now
 	case c.updated.IsZero() || c.secret.Reveal() != text:
 		c.secret.Set(text)
+		c.verifier.Set(text)
 		c.updated, renewed = now, true
+	case c.withdrawn:
+		c.verifier.Set(text)
 	}
+	c.missed, c.gone, c.withdrawn = time.Time{}, false, false
 	return renewed, recovered
 }
+
+// missing notes that the secret does not exist, which counts when it is so for after;
+// news says that it begins to count, withdrawn that the grace period ended with this.
+// A secret that never was there does not count.
+func (c *cell) missing(now time.Time, after, grace time.Duration) (until time.Time, news, withdrawn bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.updated.IsZero() {
+		return until, false, false
+	}
+	if c.missed.IsZero() {
+		c.missed = now
+	}
+	if now.Sub(c.missed) < after {
+		return until, false, false
+	}
+	until = c.missed.Add(grace)
+	news, c.gone = !c.gone, true
+	if !c.withdrawn && !now.Before(until) {
+		c.withdrawn, withdrawn = true, true
+		c.verifier.Set(nobodys())
+	}
+	return until, news, withdrawn
+}
+
+// nobodys returns text that nobody knows. The colon makes it fit for basic
+// authentication.
+func nobodys() string { return rand.Text() + ":" + rand.Text() }
 
 // failed notes a reading that failed and reports whether that is news. That a
 // secret which is only expected is not there is no failure.
@@ -377,13 +485,18 @@ func (c *cell) expect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.secret == (Secret{}) {
-		c.secret = New(rand.Text() + ":" + rand.Text()) // the colon makes it fit for basic authentication
+		text := nobodys()
+		c.secret, c.verifier = New(text), New(text)
 	}
 }
 
 // status gives the state of a secret that has been resolved or is expected.
-func (c *cell) status() (Status, bool) {
+func (c *cell) status(grace time.Duration) (Status, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Status{Ref: c.at.text, Updated: c.updated, Failing: c.failing, Since: c.since}, c.secret != Secret{}
+	st := Status{Ref: c.at.text, Updated: c.updated, Failing: c.failing, Since: c.since, Gone: c.gone, Withdrawn: c.withdrawn}
+	if c.gone {
+		st.VerifiesUntil = c.missed.Add(grace)
+	}
+	return st, c.secret != Secret{}
 }

@@ -75,15 +75,15 @@ func (v *vault) read(ctx context.Context, at reference) (string, error) {
 	found, err := client.KVv2(at.mount).Get(ctx, at.name)
 	switch {
 	case errors.Is(err, vaultapi.ErrSecretNotFound):
-		return "", nothing("vault has no secret there, or the mount is not of KV version 2")
+		return "", gone("vault has no secret there, or the mount is not of KV version 2")
 	case err != nil:
 		return "", vaultFailure(err, client.Token() != "")
 	case found.Data == nil:
-		return "", nothing("the latest version in vault is deleted")
+		return "", gone("the latest version in vault is deleted")
 	}
 	value, ok := found.Data[at.field]
 	if !ok {
-		return "", errors.New("the secret has no field of that name")
+		return "", errNoField
 	}
 	text, ok := value.(string)
 	if !ok {
