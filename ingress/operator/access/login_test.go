@@ -181,11 +181,15 @@ func TestNamesOfPeople(t *testing.T) {
 		claims map[string]any
 		want   string
 	}{
-		{map[string]any{"email": "ada@example.com"}, "ada@example.com"},
+		{map[string]any{"email": "ada@example.com", "email_verified": true}, "ada@example.com"},
+		{map[string]any{"email": "ada@example.com", "email_verified": "true"}, "ada@example.com"},
+		{map[string]any{"email": "ada@example.com"}, "sub-1@id.example.com"}, // nobody says that it is verified
 		{map[string]any{"email": "ada@example.com", "email_verified": false}, "sub-1@id.example.com"},
+		{map[string]any{"email": "ada@example.com", "email_verified": "false"}, "sub-1@id.example.com"},
+		{map[string]any{"email": "ada@example.com", "email_verified": 1}, "sub-1@id.example.com"},
 		{map[string]any{"email": 7}, "sub-1@id.example.com"},
-		{map[string]any{"email": "a\nb@x"}, "sub-1@id.example.com"},
-		{map[string]any{"email": strings.Repeat("x", 10000)}, "sub-1@id.example.com"},
+		{map[string]any{"email": "a\nb@x", "email_verified": true}, "sub-1@id.example.com"},
+		{map[string]any{"email": strings.Repeat("x", 10000), "email_verified": true}, "sub-1@id.example.com"},
 		{map[string]any{}, "sub-1@id.example.com"},
 		{map[string]any{"email": "policy"}, ""},
 		{map[string]any{"email": "Mailroom@example.com"}, ""},

@@ -158,6 +158,9 @@ func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc
 		if err := info.Claims(&more); err != nil {
 			return person{}, fmt.Errorf("userinfo: %w: %w", err, errNotVouched)
 		}
+		if own, there := claims["email"]; there && own != more["email"] {
+			delete(more, "email_verified") // it is about another address
+		}
 		for name, value := range more {
 			if _, there := claims[name]; !there {
 				claims[name] = value
@@ -168,11 +171,11 @@ func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc
 }
 
 // nameOf gives what decisions record. It always has an @, which no name of a token
-// has: nobody at the provider can pass for a token. An address that the provider
-// has not verified does not count.
+// has: nobody at the provider can pass for a token. An address counts only where the
+// provider says that it has verified it (OpenID Connect Core §5.1).
 func (p *provider) nameOf(claims map[string]any, subject string) string {
 	name, _ := claims[p.access.OIDC.NameClaim].(string)
-	if verified, there := claims["email_verified"].(bool); p.access.OIDC.NameClaim == "email" && there && !verified {
+	if p.access.OIDC.NameClaim == "email" && !emailVerified(claims) {
 		name = ""
 	}
 	host := p.access.OIDC.Issuer
@@ -191,6 +194,12 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 		}
 	}
 	return ""
+}
+
+// emailVerified reports whether the provider vouches for the address: some write the
+// claim as text.
+func emailVerified(claims map[string]any) bool {
+	return claims["email_verified"] == true || claims["email_verified"] == "true"
 }
 
 // displayOf gives what people see.
