@@ -6,21 +6,21 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mailroom/ingress/audit"
 	"mailroom/ingress/operator"
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/codec"
-	"mailroom/ingress/operator/desks"
 	"mailroom/shared/config"
 	"mailroom/shared/secret"
 	"mailroom/shared/temporal"
 )
 
-// newConsole wires all that the operator listener answers. stop ends what would not
-// end by itself.
-func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *audit.KeyUse, measured desks.Acks, reg prometheus.Registerer,
+// newConsole wires all that the operator listener answers about server. stop ends
+// what would not end by itself.
+func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *audit.KeyUse, server *Server, reg prometheus.Registerer,
 	logger *slog.Logger) (handler http.Handler, stop func(), err error) {
 	who, err := access.New(access.Config{
 		Operators: file.Operators, Access: file.Access, TrustedProxies: file.Ingress.TrustedProxies,
@@ -28,7 +28,7 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	rooms, err := newRooms(file, d, measured, logger)
+	rooms, err := newRooms(file, d, acks{server.metrics.ackSeconds}, logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,7 +45,7 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
 	console, err := operator.New(operator.Config{Sources: file.Sources, Tenants: file.Tenants}, operator.Deps{
-		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), rooms.whole.Routes()), Pages: pages, Tokens: d.reader,
+		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), rooms.whole.Routes(), readyRoutes(server)), Pages: pages, Tokens: d.reader,
 		Reader: d.reader, Blobs: d.bodies, Desk: rooms.decisions, Logger: logger,
 		Auditor: d.reader, Failures: d.reader, KeyUse: keys, Secrets: secrets,
 		Replays: rooms.many, Editor: rooms.editor,
@@ -53,5 +53,20 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, err
 	}
-	return payloads.CORS(console), pages.Close, nil
+	answers := payloads.CORS(console)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server.undeclared.Note(r)
+		answers.ServeHTTP(w, r)
+	}), pages.Close, nil
+}
+
+// readyRoutes tell operators of every tenant what the public /readyz keeps to itself.
+func readyRoutes(server *Server) []access.Route {
+	return []access.Route{{
+		Method: http.MethodGet, Path: "/readyz", Least: access.Viewer, Scope: access.EveryTenant,
+		Handle: func(c *gin.Context) error {
+			server.health.detailed(c.Writer, c.Request)
+			return nil
+		},
+	}}
 }

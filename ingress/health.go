@@ -54,11 +54,11 @@ type health struct {
 	depth atomic.Pointer[inboxDepth]
 }
 
-// readiness is the body of /readyz.
+// readiness is what operators are told of the ingress.
 type readiness struct {
 	OK     bool              `json:"ok"`
-	Status string            `json:"status"` // ready, degraded, unready or stopping
-	Checks map[string]string `json:"checks"` // ok or unavailable
+	Status string            `json:"status"`           // ready, degraded, unready or stopping
+	Checks map[string]string `json:"checks,omitempty"` // ok or unavailable
 	Inbox  *inboxDepth       `json:"inbox,omitempty"`
 }
 
@@ -75,18 +75,29 @@ func (h *health) live(w http.ResponseWriter, _ *http.Request) {
 	}{true, "alive"})
 }
 
+// ready answers /readyz of the public listener with nothing but a word.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
-	if h.stopping.Load() {
-		respond(w, http.StatusServiceUnavailable, readiness{Status: "stopping"})
-		return
-	}
-	state := h.look(context.WithoutCancel(r.Context()))
-	status := http.StatusOK
-	if !state.OK {
-		status = http.StatusServiceUnavailable
-	}
-	state.Inbox = h.depth.Load()
+	status, state := h.state(r.Context())
+	respond(w, status, readiness{OK: state.OK, Status: state.Status})
+}
+
+// detailed answers operators, and what scrapes metrics, with what is away and what
+// waits.
+func (h *health) detailed(w http.ResponseWriter, r *http.Request) {
+	status, state := h.state(r.Context())
 	respond(w, status, state)
+}
+
+func (h *health) state(ctx context.Context) (status int, state readiness) {
+	if h.stopping.Load() {
+		return http.StatusServiceUnavailable, readiness{Status: "stopping"}
+	}
+	state = h.look(context.WithoutCancel(ctx))
+	state.Inbox = h.depth.Load()
+	if !state.OK {
+		return http.StatusServiceUnavailable, state
+	}
+	return http.StatusOK, state
 }
 
 // look checks everything side by side, at most once per healthFor however many ask.

@@ -152,6 +152,14 @@ func newConnectionMetrics(listeners []*guard.LimitedListener) prometheus.Collect
 	})
 }
 
+// newUndeclaredMetrics shows how much comes through a proxy that is not declared.
+func newUndeclaredMetrics(u *guard.Undeclared) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mailroom_undeclared_proxy_requests_total",
+		Help: "Requests from this machine with X-Forwarded-For while ingress.trusted_proxies is empty.",
+	}, func() float64 { return float64(u.Total()) })
+}
+
 // crowdMetrics shows what requests and connections hold, and how many had to give
 // their place to another stranger.
 type crowdMetrics struct{ crowd *guard.Crowd }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,7 +49,8 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 	defer func() { err = errors.Join(err, closing.close()) }()
 
 	reg := telemetry.NewRegistry()
-	stopMetrics, err := telemetry.ServeMetrics(ctx, env.MetricsListen, reg, logger, nil)
+	var serving atomic.Pointer[Server]
+	stopMetrics, err := telemetry.ServeMetrics(ctx, env.MetricsListen, reg, logger, map[string]http.Handler{"/readyz": readyOf(&serving)})
 	if err != nil {
 		return err
 	}
@@ -69,6 +71,7 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 	if err != nil {
 		return err
 	}
+	serving.Store(p.server)
 	err = d.ledger.check(ctx)
 	if err != nil && !away(err) {
 		return err
@@ -83,6 +86,18 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 		return err
 	}
 	return group.Wait()
+}
+
+// readyOf answers /readyz of the metrics listener, which is not for the public: what
+// is away and what waits, once there is a server.
+func readyOf(serving *atomic.Pointer[Server]) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s := serving.Load(); s != nil {
+			s.health.detailed(w, r)
+			return
+		}
+		respond(w, http.StatusServiceUnavailable, readiness{Status: "starting"})
+	})
 }
 
 // program is what serves.
@@ -133,7 +148,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	if err != nil {
 		return nil, err
 	}
-	p.console, p.stopConsole, err = newConsole(file, secrets, d, keys, acks{p.server.metrics.ackSeconds}, reg, logger)
+	p.console, p.stopConsole, err = newConsole(file, secrets, d, keys, p.server, reg, logger)
 	return p, err
 }
 

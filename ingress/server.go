@@ -129,8 +129,10 @@ type Server struct {
 	refusals *refusals
 	health   *health
 	proxies  *guard.Proxies
-	throttle *guard.Throttle
-	crowd    *guard.Crowd
+	// undeclared notices proxies that are none of these.
+	undeclared *guard.Undeclared
+	throttle   *guard.Throttle
+	crowd      *guard.Crowd
 	// backpressure is told of the inbox by health.
 	backpressure *guard.Backpressure
 	audit        Audit
@@ -175,8 +177,12 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := deps.Registry.Register(crowdMetrics{crowd}); err != nil {
 		return nil, fmt.Errorf("ingress: register metrics: %w", err)
 	}
+	undeclared := guard.NewUndeclared(proxies, deps.Logger, now)
+	if err := deps.Registry.Register(newUndeclaredMetrics(undeclared)); err != nil {
+		return nil, fmt.Errorf("ingress: register metrics: %w", err)
+	}
 	s := &Server{
-		proxies: proxies, throttle: guard.NewThrottle(cfg.Ingress.Throttle, known), crowd: crowd,
+		proxies: proxies, undeclared: undeclared, throttle: guard.NewThrottle(cfg.Ingress.Throttle, known), crowd: crowd,
 		backpressure: guard.NewBackpressure(cfg.Ingress.Backpressure), audit: deps.Audit, keys: deps.Keys,
 		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, now),
 		health: &health{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/guard"
+	"mailroom/ingress/operator/access"
 	"mailroom/ingress/source"
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
@@ -37,8 +39,34 @@ func TestHealth(t *testing.T) {
 	eventually(t, func() bool { return d.server.health.depth.Load() != nil }, "the inbox is measured")
 	got = d.do(t, http.MethodGet, "/readyz", nil, nil, 0)
 	require.Equal(t, http.StatusOK, got.status, "temporal is not needed to accept")
+	require.JSONEq(t, `{"ok":true,"status":"degraded"}`, got.body, "the public learns nothing more")
+
+	// Operators, on the metrics listener.
+	var serving atomic.Pointer[Server]
+	ask := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		readyOf(&serving).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", http.NoBody))
+		return w
+	}
+	w := ask()
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.JSONEq(t, `{"ok":false,"status":"starting"}`, w.Body.String())
+	serving.Store(d.server)
+	w = ask()
+	require.Equal(t, http.StatusOK, w.Code)
 	require.JSONEq(t, `{"ok":true,"status":"degraded","checks":{"postgres":"ok","temporal":"unavailable"},
-		"inbox":{"waiting":0,"oldest_seconds":0,"starts_per_second":0}}`, got.body)
+		"inbox":{"waiting":0,"oldest_seconds":0,"starts_per_second":0}}`, w.Body.String())
+}
+
+// TestReadyDetailsAreForOperators: on their listener the route asks for the role in
+// every tenant.
+func TestReadyDetailsAreForOperators(t *testing.T) {
+	t.Parallel()
+	route := readyRoutes(openDoor(t).server)[0]
+	for role, may := range map[access.Role]bool{access.Nobody: false, access.Viewer: true} {
+		require.Equal(t, may, route.Permits(access.Identity{Roles: map[string]access.Role{access.Everywhere: role}}), "%v", role)
+	}
+	require.False(t, route.Permits(access.Identity{Roles: map[string]access.Role{"acme": access.Admin}}), "what waits is of all tenants")
 }
 
 func TestReadinessIsCheckedOnceASecond(t *testing.T) {
