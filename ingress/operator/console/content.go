@@ -156,7 +156,7 @@ func (c *Console) read(ctx context.Context, bucket blob.Bucket, key string, limi
 	content, err = io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		if errors.As(err, new(*fault.Error)) {
-			return nil, false, err
+			return nil, false, err //nolint:wrapcheck // the object store's own fault
 		}
 		return nil, false, fault.Wrap(fault.StorageUnavailable, "the object store did not give the content", err)
 	}
