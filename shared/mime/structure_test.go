@@ -221,3 +221,13 @@ func TestTypeThatIsNoneIsNotDeclared(t *testing.T) {
 	}
 	require.Equal(t, "words", result(t, []byte("Content-Type: text\r\n\r\nwords")).Message.Text)
 }
+
+// Blanks lost at the ends of lines make no small mail large.
+func TestUuencodeDoesNotGrow(t *testing.T) {
+	t.Parallel()
+	raw := mixed("Content-Type: a/b\r\nContent-Transfer-Encoding: uuencode\r\n\r\nbegin 644 x\r\n" + strings.Repeat("M\r\n", 100_000) + "end")
+	got := result(t, []byte(raw))
+	require.Len(t, got.Attachments, 1)
+	require.Less(t, got.Attachments[0].Size, int64(2*len(raw)+4<<10))
+	require.Equal(t, []string{DefectUuencode}, got.Message.Defects)
+}

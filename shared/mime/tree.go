@@ -132,12 +132,17 @@ func (t *tree) descend(e *entity, level int) {
 	case "message/external-body":
 		t.note(DefectExternal)
 	}
-	if !multipart && !message {
+	boundary := !multipart && !message && e.hasBoundary()
+	if !multipart && !message && !boundary {
 		return
 	}
 	if level > MaxDepth {
 		t.exceed("its parts are nested more than 16 levels deep")
 		e.cut = multipart
+		return
+	}
+	if boundary {
+		t.readUndeclared(e, level)
 		return
 	}
 	if multipart && t.readParts(e, level) || !message {
@@ -153,6 +158,35 @@ func cmpMalformed(known *Malformed, reason string) *Malformed {
 		return known
 	}
 	return &Malformed{Reason: reason}
+}
+
+// hasBoundary reports whether a Content-Type has a boundary.
+func (e *entity) hasBoundary() bool {
+	for _, m := range e.types {
+		for _, p := range m.params {
+			if strings.HasPrefix(p.name, "boundary") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readUndeclared cuts what has a boundary and is no multipart: one whose type is lost
+// is read as such, of another type that is one more reading.
+func (t *tree) readUndeclared(e *entity, level int) {
+	boundaries := t.occurring(e, e.body)
+	if len(boundaries) == 0 {
+		return
+	}
+	t.note(DefectBoundary)
+	if e.declared == "" {
+		e.children = t.cut(e, e.body, boundaries[0], level)
+		boundaries = boundaries[1:]
+	}
+	if len(boundaries) > 0 {
+		t.again(len(e.body)*len(boundaries), func() { t.cutAll(e, e.body, boundaries, level) })
+	}
 }
 
 // readParts cuts a multipart by the first of its boundaries that occurs, and

@@ -193,6 +193,9 @@ func inBoundaries() map[string]disguise {
 func inTypes() map[string]disguise {
 	return map[string]disguise{
 		"type without its second half":                       {top: "Content-Type: multipart; boundary=b1\r\n"},
+		"boundary of a type that is none":                    {top: "Content-Type: mixed; boundary=b1\r\n"},
+		"boundary of a text":                                 {top: "Content-Type: text/plain; boundary=b1\r\n"},
+		"boundary of a file":                                 {top: "Content-Type: text/plain; boundary=b1\r\nContent-Disposition: inline\r\n"},
 		"two content types":                                  {top: "Content-Type: multipart/mixed; boundary=unused\r\nContent-Type: multipart/mixed; boundary=b1\r\n"},
 		"two content types, the other way":                   {top: "Content-Type: multipart/mixed; boundary=b1\r\nContent-Type: multipart/mixed; boundary=unused\r\n"},
 		"two content types, the first a text":                {top: "Content-Type: text/plain\r\nContent-Type: multipart/mixed; boundary=b1\r\n"},
