@@ -22,17 +22,17 @@ func (c *collector) addresses(fields []field, name string) []mail.Address {
 			c.t.exceed("the address fields of one name are longer than 1024 KiB")
 			break
 		}
-		out = append(out, c.addressList(c.fieldText(f.value))...)
+		out = append(out, c.addressList(f.value)...)
 	}
 	return out
 }
 
-// addressList reads one field that is text already.
+// addressList reads the value of one field.
 func (c *collector) addressList(value string) []mail.Address {
 	if strings.TrimSpace(value) == "" {
 		return nil
 	}
-	value, h := hideWords(clean(value))
+	value, h := hideWords(value, func(s string) string { return noMarks.Replace(clean(c.fieldText(s))) })
 	var out []mail.Address
 	if list, err := (&netmail.AddressParser{}).ParseList(value); err == nil {
 		for _, a := range list {
@@ -61,19 +61,22 @@ type hidden []string
 // that no sender's text has them.
 const hideOpen, hideClose = "\uFDD0", "\uFDD1"
 
-// hideWords replaces each encoded word by its number.
-func hideWords(value string) (string, hidden) {
-	value = strings.NewReplacer(hideOpen, "\uFFFD", hideClose, "\uFFFD").Replace(value)
+// noMarks takes them from text that has them all the same.
+var noMarks = strings.NewReplacer(hideOpen, "\uFFFD", hideClose, "\uFFFD")
+
+// hideWords replaces each encoded word by its number; plain makes text of what stands
+// between words.
+func hideWords(value string, plain func(string) string) (string, hidden) {
 	var words hidden
 	var out strings.Builder
 	at := 0
 	for w, ok := nextWord(value, 0); ok; w, ok = nextWord(value, w.end) {
-		out.WriteString(value[at:w.start])
+		out.WriteString(plain(value[at:w.start]))
 		out.WriteString(hideOpen + strconv.Itoa(len(words)) + hideClose)
 		words = append(words, value[w.start:w.end])
 		at = w.end
 	}
-	out.WriteString(value[at:])
+	out.WriteString(plain(value[at:]))
 	return out.String(), words
 }
 

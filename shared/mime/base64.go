@@ -167,3 +167,21 @@ func looksBase64(body []byte) bool {
 	}
 	return chars >= 16 || chars >= 4 && chars%4 == 0 && len(bytes.TrimSpace(body)) == 0
 }
+
+// words reports whether a body that should be base64 is text: each of its first lines
+// has blanks in it.
+func words(body []byte) bool {
+	lines := 0
+	for len(body) > 0 && lines < 3 {
+		line, after := cutLine(body)
+		body = after
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		if !bytes.ContainsAny(line, " \t") {
+			return false
+		}
+		lines++
+	}
+	return lines > 0
+}

@@ -173,8 +173,9 @@ func unicodeText(b []byte, label string, html bool) (text, used string) {
 		return decodeUTF16(b, false, false), "utf-16"
 	}
 	switch {
-	case isUTF8(label):
+	case isUTF8(label) && !neverUTF8(b):
 		return string(b), label
+	case isUTF8(label):
 	case label == "" || isASCII(label):
 		if utf8.Valid(b) && !bytes.Contains(b, []byte("\x1b$")) { // ISO-2022 looks like ASCII
 			return string(b), ""
@@ -201,6 +202,22 @@ func unicodeText(b []byte, label string, html bool) (text, used string) {
 		}
 	}
 	return decode(b, charmap.Windows1252), "windows-1252"
+}
+
+// neverUTF8 reports whether b has bytes beyond ASCII and none of them are UTF-8: it
+// is text of another character set under a wrong name, not a text with a fault.
+func neverUTF8(b []byte) bool {
+	if utf8.Valid(b) {
+		return false
+	}
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		if r != utf8.RuneError && size > 1 {
+			return false
+		}
+		b = b[size:]
+	}
+	return true
 }
 
 // detect guesses the character set of a text; empty where it is not sure enough. The

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -115,14 +116,7 @@ func (c *collector) alternatives(e *entity) {
 	}
 }
 
-func (c *collector) isNamedBody(e *entity) bool {
-	for _, n := range c.named {
-		if n == e {
-			return true
-		}
-	}
-	return false
-}
+func (c *collector) isNamedBody(e *entity) bool { return slices.Contains(c.named, e) }
 
 func (c *collector) walk(e *entity, root bool) {
 	if len(e.children) > 0 {
@@ -143,7 +137,12 @@ func (c *collector) walk(e *entity, root bool) {
 		body = false
 	}
 	if body {
-		c.body(e, kind, contents[0].bytes)
+		text := contents[0].bytes
+		if slices.Equal(e.encodings(), []string{"base64"}) && words(e.body) {
+			c.t.note(DefectEncodingOdd)
+			text = e.body // a text that is not encoded at all
+		}
+		c.body(e, kind, text)
 		contents = contents[1:]
 	}
 	for _, content := range contents {
@@ -254,7 +253,7 @@ func (c *collector) fieldText(value string) string {
 
 // words decodes a field for reading: its bytes, then its encoded words.
 func (c *collector) words(value string) string {
-	return decodeWordsBy(c.fieldText(value), c.charset)
+	return decodeField(value, c.charset, c.fieldText)
 }
 
 // read returns a text body as toText does, unless the character set is given.

@@ -163,7 +163,7 @@ func FuzzAddresses(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		c := collector{t: newTree(0, nil)}
-		for _, a := range c.addressList(c.fieldText(value)) {
+		for _, a := range c.addressList(value) {
 			require.True(t, utf8.ValidString(a.Name) && utf8.ValidString(a.Address))
 			require.NotContains(t, a.Name+a.Address, "\x00")
 			require.NotEmpty(t, a.Address)

@@ -54,6 +54,11 @@ func TestSubjectIsReadHoweverItsWordsAreCut(t *testing.T) {
 		"=?us-ascii?Q?caf=E9?=":                                      "café",
 		"=?x-none?Q?kept?= =?utf-8?Q?=C3=BC?=":                       "=?x-none?Q?kept?=ü",
 		"=?utf-8?B?not base64 at all!?":                              "=?utf-8?B?not base64 at all!?",
+		"=?iso-8859-1?Q?R\xfcckruf?= \xfc":                           "Rückruf ü",
+		"=?iso-8859-1?Q?R\xc3\xbcckruf?=":                            "Rückruf",
+		"=?koi8-r?Q?\xf0\xd2\xc9\xd7\xc5\xd4?=":                      "Привет",
+		"=?utf-8?Q?R=FCckruf?=":                                      "Rückruf",
+		"=?utf-8?Q?R=FCck=C3=BC?=":                                   "R\uFFFDckü",
 		"=?utf-8?B?UsO8Y2tydWY":                                      "Rückruf",
 		"=?utf-8?Q?R=C3=BCckruf?":                                    "Rückruf",
 		"=?utf-8?B?UsO8Y2ty\r\n dWY=?=":                              "Rückruf",
@@ -117,6 +122,8 @@ func TestBodyIsReadByItsCharacterSet(t *testing.T) {
 		"gb18030":                                 {"text/plain; charset=gb18030\r\n\r\n" + encodeBy(t, simplifiedchinese.GB18030, "中😀"), "中😀"},
 		"unknown":                                 {"text/plain; charset=unknown-8bit\r\n\r\ncaf\xe9", "café"},
 		"utf-8 with a mark":                       {"text/plain; charset=iso-8859-1\r\n\r\n\xef\xbb\xbf\xc3\xbc", "ü"},
+		"Latin-1 that says it is utf-8":           {"text/plain; charset=utf-8\r\n\r\nGr\xfc\xdfe", "Grüße"},
+		"utf-8 with a fault":                      {"text/plain; charset=utf-8\r\n\r\nGr\xc3\xbc\xdfe", "Grü\uFFFDe"},
 		"declared as ASCII":                       {"text/plain; charset=us-ascii\r\n\r\n\xc3\xbc", "ü"},
 	} {
 		if name == "utf-8 with a mark" {
@@ -231,4 +238,16 @@ func TestFileNameIsReadHoweverItIsWritten(t *testing.T) {
 			require.Equal(t, want, got.Attachments[0].Filename, params)
 		}
 	}
+}
+
+func TestTextThatIsNotEncodedAtAllIsRead(t *testing.T) {
+	t.Parallel()
+	const header = "Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+	got := result(t, []byte(header+"Dear all,\r\n\r\nthis was never encoded.\r\n"))
+	require.Equal(t, "Dear all,\n\nthis was never encoded.\n", got.Message.Text)
+	require.Contains(t, got.Message.Defects, DefectEncodingOdd)
+	got = result(t, []byte(header+"SGVsbG8g\r\nd29ybGQ=\r\n"))
+	require.Equal(t, "Hello world", got.Message.Text)
+	got = result(t, []byte(strings.ReplaceAll(header, "text/plain", "a/b")+"UEsD BAAA\r\n"))
+	require.Equal(t, "PK\x03\x04\x00\x00", string(got.Attachments[0].Content), "a file is decoded all the same")
 }

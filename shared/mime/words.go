@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
 )
 
 // word is an encoded word (RFC 2047 §2) and where it stands in its text.
@@ -96,8 +97,14 @@ func decodeWords(s string) string { return decodeWordsBy(s, nil) }
 // one character set are joined before they are decoded, because senders cut them
 // inside a character or inside a group of base64.
 func decodeWordsBy(s string, fallback encoding.Encoding) string {
+	return decodeField(s, fallback, func(text string) string { return text })
+}
+
+// decodeField is decodeWordsBy with a function that makes text of the bytes between
+// words; the bytes in a word are of the word's character set.
+func decodeField(s string, fallback encoding.Encoding, plain func(string) string) string {
 	if !strings.Contains(s, "=?") {
-		return clean(s)
+		return clean(plain(s))
 	}
 	var out strings.Builder
 	at := 0
@@ -111,7 +118,7 @@ func decodeWordsBy(s string, fallback encoding.Encoding) string {
 		}
 		between := s[at:w.start]
 		if at == 0 || strings.Trim(between, " \t") != "" {
-			out.WriteString(between)
+			out.WriteString(plain(between))
 		}
 		last := run[len(run)-1]
 		if text, done := decodeRun(run, fallback); done {
@@ -120,12 +127,12 @@ func decodeWordsBy(s string, fallback encoding.Encoding) string {
 			if at > 0 && strings.Trim(between, " \t") == "" {
 				out.WriteString(between)
 			}
-			out.WriteString(s[w.start:last.end])
+			out.WriteString(plain(s[w.start:last.end]))
 		}
 		at = last.end
 		w, ok = next, more
 	}
-	out.WriteString(s[at:])
+	out.WriteString(plain(s[at:]))
 	return clean(out.String())
 }
 
@@ -134,7 +141,7 @@ func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
 	label := run[0].charset
 	apart := joinWords(run)
 	text, ok := convert(label, apart)
-	if ok && whole(text) {
+	if ok && whole(text) && (!rawUTF8(run) || !utf8.Valid(apart)) {
 		return text, true
 	}
 	if together := glueWords(run); together != nil {
@@ -142,7 +149,12 @@ func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
 			return glued, true
 		}
 	}
-	if fallback == nil {
+	switch {
+	case rawUTF8(run) && utf8.Valid(apart): // written as it is under another name
+		return string(apart), true
+	case fallback == nil && isUTF8(label) && neverUTF8(apart):
+		return decode(apart, charmap.Windows1252), true
+	case fallback == nil:
 		return text, ok
 	}
 	var out strings.Builder
@@ -154,6 +166,19 @@ func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
 		out.WriteString(single)
 	}
 	return out.String(), true
+}
+
+// rawUTF8 reports whether words have characters beyond ASCII in their text, which
+// should have been encoded, and those are UTF-8.
+func rawUTF8(run []word) bool {
+	raw := false
+	for _, w := range run {
+		raw = raw || !ascii([]byte(w.text))
+		if !utf8.ValidString(w.text) {
+			return false
+		}
+	}
+	return raw
 }
 
 // whole reports whether nothing of a text was lost in its decoding.
