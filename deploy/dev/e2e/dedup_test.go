@@ -71,15 +71,21 @@ func (w *world) forget(id string) {
 	require.NoError(w.t, err)
 }
 
-// copiesAfterRetention: Temporal knows nothing of a delivered email any more, the
-// ledger does.
-func (w *world) copiesAfterRetention(g gates, id string) {
-	body := shapeA(id, "support").json()
+// gone waits until Temporal has forgotten a workflow.
+func (w *world) gone(id string) {
+	w.t.Helper()
 	testenv.Eventually(w.t, func() bool {
 		_, err := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")
 		var gone *serviceerror.NotFound
 		return errors.As(err, &gone)
 	}, patience, tick)
+}
+
+// copiesAfterRetention: Temporal knows nothing of a delivered email any more, the
+// ledger does.
+func (w *world) copiesAfterRetention(g gates, id string) {
+	body := shapeA(id, "support").json()
+	w.gone(id)
 	w.repeats(body, 20)
 	_, err := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")
 	var gone *serviceerror.NotFound
