@@ -161,7 +161,7 @@ func (s *Store) reserve(ctx context.Context, size int64) (release func(), err er
 // take decodes a body, writes its objects and gives its manifest. The body is
 // dropped as soon as nothing needs it any more.
 func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body) (ledger.Manifest, []contract.Hold, error) {
-	m := ledger.Manifest{EmailID: email.ID, Parser: s.parser, RawKey: body.Key, Overlay: body.Overlay}
+	m := ledger.Manifest{EmailID: email.ID, Parser: s.parser, RawKey: body.Key, Overlay: body.Overlay, Removals: body.Removals}
 	raw, err := s.raw(ctx, email, body)
 	if err != nil {
 		return m, nil, err

@@ -52,19 +52,18 @@ type TendLedger interface {
 // PurgeLedger is what Tending reads and writes about content that goes.
 type PurgeLedger interface {
 	RemoveContent(ctx context.Context, before time.Time, limit int) (int64, error)
-	// UnwantedObjects gives those that no email has.
-	UnwantedObjects(ctx context.Context, limit int) ([]ledger.UnwantedObject, error)
-	HasObject(ctx context.Context, o ledger.UnwantedObject) (bool, error)
-	RemovedObject(ctx context.Context, o ledger.UnwantedObject) error
+	// BeginRemoval returns objects that no email has, marked so that none comes to have
+	// one until EndRemoval, or CancelRemoval where the removal was not tried.
+	BeginRemoval(ctx context.Context, limit int) ([]ledger.UnwantedObject, error)
+	EndRemoval(ctx context.Context, o ledger.UnwantedObject) error
+	CancelRemoval(ctx context.Context, list []ledger.UnwantedObject) error
+	ForgetRemovals(ctx context.Context, age time.Duration) error
 	ForgetSamples(ctx context.Context, age time.Duration) error
 }
 
-// ObjectRemover removes objects. Age is since it was last written.
+// ObjectRemover removes objects; one that is not there is no error.
 type ObjectRemover interface {
-	Age(ctx context.Context, o ledger.UnwantedObject) (age time.Duration, there bool, err error)
-	Content(ctx context.Context, o ledger.UnwantedObject) ([]byte, error)
 	Remove(ctx context.Context, o ledger.UnwantedObject) error
-	PutBack(ctx context.Context, o ledger.UnwantedObject, content []byte) error
 }
 
 // ReplayStarter starts the workflow of a replay; one that runs is success. It is

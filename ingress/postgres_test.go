@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/shared/blob"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
 	"mailroom/shared/postgres"
@@ -89,7 +90,7 @@ func TestDatabaseNamesLargeBodies(t *testing.T) {
 	body, err := db.Body(t.Context(), mail.ID)
 	require.NoError(t, err)
 	require.Empty(t, body.Inline)
-	require.Equal(t, "body/"+sumOf(large)[:2]+"/"+sumOf(large), body.Key)
+	require.Equal(t, blob.BodyKey(sumOf(large), "evt_large"), body.Key)
 }
 
 // TestRefusedLeavesNoRow goes through every bad request against a real database.

@@ -105,7 +105,7 @@ func (s *Server) take(r *http.Request, content *paced, src *endpoint, caller net
 		return postgres.Accepted{}, err
 	}
 	row.CorrelationID, row.Verified = correlation, verified
-	if row.Body, row.BodyKey, err = s.place(r.Context(), b); err != nil {
+	if row.Body, row.BodyKey, err = s.place(r.Context(), b, row.WorkflowID); err != nil {
 		return postgres.Accepted{}, err
 	}
 	// The answer does not depend on whether the sender still listens: what is
@@ -186,11 +186,11 @@ func (s *Server) decode(visit *guard.Visit, b *body, encoding string, limit int6
 
 // place says where a body goes: into the row, or under a key of the object store.
 // While that is away, a body that a row may hold goes into the row.
-func (s *Server) place(ctx context.Context, b *body) (inline []byte, key string, err error) {
+func (s *Server) place(ctx context.Context, b *body, workflowID string) (inline []byte, key string, err error) {
 	if b.small() {
 		return b.inline, "", nil
 	}
-	key, err = s.keep(ctx, b)
+	key, err = s.keep(ctx, b, workflowID)
 	if err == nil || b.size > contract.MaxCarried {
 		return nil, key, err
 	}
@@ -282,9 +282,9 @@ func (s *Server) verified(src *source.Source, scheme string, key int, caller net
 }
 
 // keep puts a body that is too large for a row where rows can name it. The key is
-// the content's, so that a repeat writes the same object. It ends when the object
+// that of the event and its content, so that a repeat writes the same object. It ends when the object
 // store takes nothing for a while, however large the body is.
-func (s *Server) keep(ctx context.Context, b *body) (key string, err error) {
+func (s *Server) keep(ctx context.Context, b *body, workflowID string) (key string, err error) {
 	patience, stall := uploadWait, largeStallTimeout
 	ctx = context.WithoutCancel(ctx)
 	if b.size <= contract.MaxCarried { // there is another place for it
@@ -309,7 +309,7 @@ func (s *Server) keep(ctx context.Context, b *body) (key string, err error) {
 	defer func() { done(put) }()
 	stalled, feed, stop := watch(ctx, b.open(), stall)
 	defer stop()
-	key = blob.BodyKey(hex.EncodeToString(b.sum[:]))
+	key = blob.BodyKey(hex.EncodeToString(b.sum[:]), workflowID)
 	if put = s.bodies.Put(stalled, blob.Raw, key, feed, b.size, "application/json"); put != nil {
 		b.torn = true // an abandoned upload may go on reading for a moment
 		return "", fault.Wrap(fault.StorageUnavailable, "the event could not be stored", put)

@@ -139,7 +139,7 @@ func TestBodySizes(t *testing.T) {
 				continue
 			}
 			require.Nil(t, row.Body)
-			require.Equal(t, "body/"+sumOf(body)[:2]+"/"+sumOf(body), row.BodyKey)
+			require.Equal(t, blob.BodyKey(sumOf(body), id), row.BodyKey)
 			require.True(t, bytes.Equal(body, d.bodies.objects[string(blob.Raw)+"/"+row.BodyKey]), id)
 		}
 	}

@@ -69,25 +69,7 @@ func (o objects) Link(ctx context.Context, a mail.Attachment, expiry time.Durati
 	return o.store.Presign(ctx, blob.Attachments, a.Key, a.Filename, expiry)
 }
 
-// maxObject is the largest object that is put back, in bytes.
-const maxObject = maxMessage
-
-// Age implements activities.ObjectRemover.
-func (o objects) Age(ctx context.Context, u ledger.UnwantedObject) (time.Duration, bool, error) {
-	return o.store.Age(ctx, blob.Bucket(u.Bucket), u.Key)
-}
-
-// Content implements activities.ObjectRemover.
-func (o objects) Content(ctx context.Context, u ledger.UnwantedObject) ([]byte, error) {
-	return o.store.ReadAll(ctx, blob.Bucket(u.Bucket), u.Key, maxObject, "")
-}
-
 // Remove implements activities.ObjectRemover.
 func (o objects) Remove(ctx context.Context, u ledger.UnwantedObject) error {
 	return o.store.Remove(ctx, blob.Bucket(u.Bucket), u.Key)
-}
-
-// PutBack implements activities.ObjectRemover.
-func (o objects) PutBack(ctx context.Context, u ledger.UnwantedObject, content []byte) error {
-	return o.store.PutBytes(ctx, blob.Bucket(u.Bucket), u.Key, content, "application/octet-stream")
 }

@@ -21,6 +21,8 @@ type Body struct {
 	// Stored reports that the store step has run: the inbox row is gone, Key
 	// names the raw body in the raw bucket, and the manifest can be read.
 	Stored bool
+	// Removals counts the objects that were removed from the object store until now.
+	Removals int64
 	// Overlay is the edits that were applied to the email, merged; nil: none.
 	Overlay *contract.Edit
 }
@@ -31,9 +33,12 @@ type Manifest struct {
 	// ReceivedAt is when the ingress had read the event; it is read, never written.
 	ReceivedAt time.Time
 	// Parser is what made the manifest; it is written, never read.
-	Parser  string
-	RawKey  string // the raw body in the raw bucket
-	MIMEKey string // the raw mail in the raw bucket; empty where none came
+	Parser string
+	// Removals is that of Body, read before the first object was written: an object
+	// that was removed since may be gone. It is written, never read.
+	Removals int64
+	RawKey   string // the raw body in the raw bucket
+	MIMEKey  string // the raw mail in the raw bucket; empty where none came
 	// Message is the parsed mail (mail.Message) as JSON without attachments; a
 	// large one lies in the raw bucket under MessageKey instead.
 	Message     []byte

@@ -31,3 +31,6 @@ var OverviewSQL = map[string]string{
 	"accepted": countAccepted, "delivered": countDelivered, "held": countHeld, "latency": measureLatency,
 	"attention": countAttention, "states": countStates, "reasons": countReasons,
 }
+
+// ObjectsLock is the number of the lock that SaveManifest shares.
+const ObjectsLock = int64(objectsLock)

@@ -17,7 +17,7 @@ import (
 // know is not_found; one whose body nobody holds is content_lost.
 func (db *DB) Body(ctx context.Context, emailID int64) (ledger.Body, error) {
 	const query = `
-SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body,
+SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number FROM object_removals),
        CASE WHEN i.email_id IS NULL THEN e.raw_key ELSE coalesce(i.body_key, '') END,` + appliedEdits + `
   FROM emails e LEFT JOIN inbox i ON i.email_id = e.id
  WHERE e.id = @id`
@@ -26,7 +26,7 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body,
 	var hash []byte
 	var edits []applied
 	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID}).
-		Scan(&hash, &b.ReceivedAt, &b.Stored, &b.Inline, &b.Key, &edits)
+		Scan(&hash, &b.ReceivedAt, &b.Stored, &b.Inline, &b.Removals, &b.Key, &edits)
 	if err != nil {
 		return ledger.Body{}, classify(fmt.Sprintf("read body of email %d", emailID), absent(err))
 	}
@@ -64,20 +64,28 @@ func absent(err error) error {
 // SaveManifest records what the store step found and where it put it, and
 // removes the inbox row in the same statement. A repeat changes nothing: an
 // attachment whose bytes are the same keeps its verdict. Routes are not written.
+// Where one of its objects is being removed, or was since m.Removals, nothing is
+// saved and the fault is temporary: the caller reads Body anew and writes the objects
+// once more.
 func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 	const query = `
-WITH stored AS (
+WITH removing AS (
+    SELECT count(*) AS objects FROM unwanted_objects
+     WHERE (removing_since IS NOT NULL OR removed_as > @removals)
+       AND (bucket = 'attachments' AND key = ANY(@key::text[])
+            OR bucket = 'raw' AND key IN (@raw_key::text, @mime_key::text, @message_key::text))
+), stored AS (
     UPDATE emails SET raw_key = @raw_key, mime_key = @mime_key, message = @message, message_key = @message_key,
            message_id = @message_id, subject = @subject, sender = @sender, recipients = @recipients, parser = @parser,
            stored_at = CASE WHEN parser = @parser THEN coalesce(stored_at, now()) ELSE now() END
-     WHERE id = @id RETURNING id, event_id
+     WHERE id = @id AND (SELECT objects FROM removing) = 0 RETURNING id, event_id
 ), findable AS (
     INSERT INTO email_search_new (email_id, text) SELECT id, replace(lower(event_id), E'\n', ' ') || @search FROM stored
     ON CONFLICT (email_id) DO UPDATE SET text = excluded.text
 ), emptied AS (
-    DELETE FROM inbox WHERE email_id = @id
+    DELETE FROM inbox WHERE email_id IN (SELECT id FROM stored)
 ), surplus AS (
-    DELETE FROM attachments WHERE email_id = @id AND ordinal >= cardinality(@filename::text[])
+    DELETE FROM attachments WHERE email_id IN (SELECT id FROM stored) AND ordinal >= cardinality(@filename::text[])
 ), kept AS (
     INSERT INTO attachments AS a (email_id, ordinal, filename, content_type, content_id, url, declared_size,
            declared_sha256, key, size, sha256, detected_type, verdict, signature)
@@ -96,17 +104,26 @@ WITH stored AS (
            verdict = CASE WHEN a.sha256 = excluded.sha256 THEN a.verdict ELSE excluded.verdict END,
            signature = CASE WHEN a.sha256 = excluded.sha256 THEN a.signature ELSE excluded.signature END
 )
-SELECT count(*) FROM stored`
+SELECT (SELECT count(*) FROM stored), (SELECT objects FROM removing)`
 
 	args := attachmentColumns(m.Attachments)
+	args["removals"] = m.Removals
 	args["id"], args["raw_key"], args["mime_key"] = m.EmailID, m.RawKey, m.MIMEKey
 	args["message"], args["message_key"] = m.Message, m.MessageKey
 	args["message_id"], args["subject"] = clean(m.MessageID), clean(m.Subject)
 	args["sender"], args["recipients"], args["parser"] = clean(m.Sender), cleanAll(m.Recipients), clean(m.Parser)
 	args["search"] = searchText(m.MessageID, m.Subject, m.Sender, m.Recipients)
-	var found int
-	err := db.pool.QueryRow(ctx, query, args).Scan(&found)
-	if err == nil && found == 0 {
+
+	var found, removing int
+	var batch pgx.Batch // one transaction
+	batch.Queue(shareObjects, pgx.NamedArgs{"lock": objectsLock})
+	batch.Queue(query, args).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &removing) })
+	err := db.pool.SendBatch(ctx, &batch).Close()
+	switch {
+	case err != nil:
+	case removing > 0:
+		err = fault.New(fault.StorageUnavailable, "an object of the email is just being removed for another one; it is stored again")
+	case found == 0:
 		err = fault.New(fault.NotFound, "no such email")
 	}
 	return classify(fmt.Sprintf("save manifest of email %d", m.EmailID), err)

@@ -96,7 +96,7 @@ ON CONFLICT (cause) DO UPDATE SET canary = excluded.canary, failures = excluded.
 
 // RemoveContent takes the content from up to limit emails that were discarded
 // before: what is left of each is its record (ids, hashes, sizes, addresses, names and
-// verdicts of attachments). It notes in the same transaction, for RemovedObject to end,
+// verdicts of attachments). It notes in the same transaction, for BeginRemoval to begin with,
 // which objects are no longer wanted, and gives how many emails there were.
 func (db *DB) RemoveContent(ctx context.Context, before time.Time, limit int) (int64, error) {
 	// One email a statement: the audit chain takes one entry a statement, as the last thing.
@@ -110,7 +110,8 @@ WITH chosen AS (
     UNION SELECT 'raw', i.body_key FROM inbox i JOIN chosen c ON c.id = i.email_id WHERE i.body_key IS NOT NULL
     UNION SELECT 'attachments', a.key FROM attachments a JOIN chosen c ON c.id = a.email_id
 ), unwanted AS (
-    INSERT INTO unwanted_objects (bucket, key) SELECT bucket, key FROM keys WHERE key <> '' ON CONFLICT DO NOTHING
+    INSERT INTO unwanted_objects (bucket, key) SELECT bucket, key FROM keys WHERE key <> ''
+    ON CONFLICT (bucket, key) DO UPDATE SET since = now(), removed_at = NULL WHERE unwanted_objects.removed_at IS NOT NULL
 ), emptied AS (
     DELETE FROM inbox WHERE email_id IN (SELECT id FROM chosen)
 ), searched AS (
@@ -146,53 +147,6 @@ RETURNING id`
 		}
 	}
 	return removed, nil
-}
-
-// UnwantedObjects gives up to limit objects that emails no longer want and that no
-// email has, and forgets those that another one has after all. Objects are named
-// after their content, so that several emails may share one.
-func (db *DB) UnwantedObjects(ctx context.Context, limit int) ([]ledger.UnwantedObject, error) {
-	const (
-		shared = `
-DELETE FROM unwanted_objects u
- WHERE u.bucket = 'attachments' AND EXISTS (SELECT FROM attachments a WHERE a.key = u.key)
-    OR u.bucket = 'raw' AND (EXISTS (SELECT FROM emails e WHERE e.raw_key = u.key)
-       OR EXISTS (SELECT FROM emails e WHERE e.mime_key = u.key)
-       OR EXISTS (SELECT FROM emails e WHERE e.message_key = u.key)
-       OR EXISTS (SELECT FROM inbox i WHERE i.body_key = u.key))`
-		query = `SELECT bucket, key FROM unwanted_objects ORDER BY since, bucket, key LIMIT @limit`
-		any   = `SELECT EXISTS (SELECT FROM unwanted_objects)`
-	)
-	var some bool // the look at every email is spared where there is nothing to do
-	if err := db.pool.QueryRow(ctx, any).Scan(&some); err != nil || !some {
-		return nil, classify("look for unwanted objects", err)
-	}
-	if _, err := db.pool.Exec(ctx, shared); err != nil {
-		return nil, classify("forget shared objects", err)
-	}
-	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"limit": limit})
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.UnwantedObject])
-	return list, classify("list unwanted objects", err)
-}
-
-// HasObject reports whether an email has an object, as of now.
-func (db *DB) HasObject(ctx context.Context, o ledger.UnwantedObject) (bool, error) {
-	const query = `
-SELECT CASE WHEN @bucket = 'attachments' THEN EXISTS (SELECT FROM attachments WHERE key = @key)
-            ELSE EXISTS (SELECT FROM emails WHERE raw_key = @key OR mime_key = @key OR message_key = @key)
-                 OR EXISTS (SELECT FROM inbox WHERE body_key = @key) END`
-
-	var has bool
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"bucket": o.Bucket, "key": o.Key}).Scan(&has)
-	return has, classify("look for an object", err)
-}
-
-// RemovedObject says that an unwanted object is gone.
-func (db *DB) RemovedObject(ctx context.Context, o ledger.UnwantedObject) error {
-	const query = `DELETE FROM unwanted_objects WHERE bucket = @bucket AND key = @key`
-
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"bucket": o.Bucket, "key": o.Key})
-	return classify("forget an unwanted object", err)
 }
 
 // ForgetSamples takes the samples out of dry runs that are older than age: they hold
