@@ -94,7 +94,7 @@ func TestNotify(t *testing.T) {
 	require.JSONEq(t, `{"schema":"mailroom.hold.v1","idempotency_key":"`+key+`","event_id":"evt/1","workflow_id":"wf",
 		"source":"post mark","tenant":"acme","correlation_id":"c-1","state":"quarantined","level":"reminder","number":1,"step":"inspect",
 		"reasons":["infected","too_large"],"held_since":"2026-09-21T14:13:20Z","held_seconds":14400,
-		"deadline":"2026-09-22T18:00:00Z","at_deadline":"discard","link":"https://mailroom.example/emails/evt%2F1?source=post+mark"}`, string(w.bodies[0]))
+		"deadline":"2026-09-22T18:00:00Z","at_deadline":"discard","link":"https://mailroom.example/emails/evt%2F1?source=post+mark&number=7"}`, string(w.bodies[0]))
 	require.NotContains(t, string(w.bodies[0]), "Ada", "a notice holds nothing of what was found")
 
 	keys := map[string]bool{key: true}
