@@ -40,11 +40,12 @@ func (c *collector) addressList(value string) []mail.Address {
 		}
 		return out
 	}
+	groups := strings.Contains(value, ";")
 	for _, piece := range mergeNames(splitList(value)) {
 		if !strings.Contains(piece, "@") && strings.Contains(piece, hideOpen) { // all of it is encoded
 			piece = strings.ReplaceAll(decodeWordsBy(h.show(piece), c.charset), "=?", "")
 		}
-		for _, a := range looseAddresses(piece) {
+		for _, a := range looseAddresses(piece, groups) {
 			a.Name = decodeWordsBy(h.show(a.Name), c.charset)
 			a.Address = clean(h.show(a.Address))
 			out = append(out, a)
@@ -176,13 +177,14 @@ func hasName(piece string) bool {
 }
 
 // looseAddresses reads one entry of a list that breaks the rules; several addresses
-// may stand in it with nothing but blanks between them.
-func looseAddresses(piece string) []mail.Address {
+// may stand in it with nothing but blanks between them. groups says that the list may
+// have groups, whose names end with a colon.
+func looseAddresses(piece string, groups bool) []mail.Address {
 	piece = strings.TrimSpace(piece)
 	if open := strings.LastIndexByte(piece, '<'); open >= 0 {
 		address, _, _ := strings.Cut(piece[open+1:], ">")
 		name := strings.Trim(strings.TrimSpace(strings.TrimRight(piece[:open], "< \t")), `"`)
-		if i := strings.LastIndexByte(name, ':'); i >= 0 { // the name of a group
+		if i := strings.LastIndexByte(name, ':'); i >= 0 && groups {
 			name = strings.TrimSpace(name[i+1:])
 		}
 		if address = bare(address); address == "" {

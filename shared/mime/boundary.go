@@ -40,6 +40,7 @@ func (e *entity) boundaries() []string {
 				add(stripComments(p.value))
 				add(strings.Trim(p.value, "'"))
 				add(decodeWords(p.value))
+				add(strings.ReplaceAll(p.value, " ", "")) // folded inside
 			}
 		}
 	}

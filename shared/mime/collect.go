@@ -18,6 +18,7 @@ import (
 // collector gathers the leaves of a mail.
 type collector struct {
 	t           *tree
+	root        *entity
 	charset     encoding.Encoding // nil: what the mail says
 	hint        string            // the character set of the first text; empty: none that helps
 	text, html  strings.Builder
@@ -29,6 +30,7 @@ type collector struct {
 
 // collect gathers what the mail is by its first reading, then what it is by others.
 func (c *collector) collect(root *entity) {
+	c.root = root
 	c.seen = map[string]bool{}
 	c.hint = c.hintOf(root)
 	c.chooseBody(root)
@@ -40,9 +42,14 @@ func (c *collector) collect(root *entity) {
 }
 
 // textKind is "plain", "html" or, for a part that is no text to read, empty. A
-// multipart without any part is text that lost its boundary.
+// multipart without any part is text that lost its boundary, and a mail of a text
+// subtype that nothing else reads is plain text (RFC 2046 §4.1.4).
 func (c *collector) textKind(e *entity) string {
 	kind := ""
+	if e == c.root && len(e.types) == 1 && strings.HasPrefix(e.mediaType, "text/") && e.mediaType != "text/html" &&
+		filename.Extension(e.mediaType) == ".bin" {
+		return "plain"
+	}
 	for _, m := range e.types {
 		switch {
 		case m.kind == "text/html":
@@ -63,9 +70,10 @@ func (c *collector) textKind(e *entity) string {
 
 // chooseBody finds the texts with a name that are the body all the same: where no
 // text is without a name, the only one of its kind that is to be shown (RFC 2183
-// §2.1), and those that are alternatives of one another (RFC 2046 §5.1.4).
+// §2.1) or one with which the mail begins, and those that are alternatives of one another (RFC 2046 §5.1.4).
 func (c *collector) chooseBody(root *entity) {
 	plain, html, nameless := []*entity{}, []*entity{}, false
+	var firstLeaf *entity
 	var look func(e *entity, top bool)
 	look = func(e *entity, top bool) {
 		for _, child := range e.children {
@@ -74,6 +82,9 @@ func (c *collector) chooseBody(root *entity) {
 		c.alternatives(e)
 		if len(e.children) > 0 || e.cut {
 			return
+		}
+		if firstLeaf == nil {
+			firstLeaf = e
 		}
 		kind := c.textKind(e)
 		switch {
@@ -91,7 +102,7 @@ func (c *collector) chooseBody(root *entity) {
 		return
 	}
 	for _, list := range [][]*entity{plain, html} {
-		if len(list) == 1 {
+		if len(list) == 1 || len(list) > 1 && list[0] == firstLeaf && list[0].disposition == "inline" {
 			c.named = append(c.named, list[0])
 		}
 	}

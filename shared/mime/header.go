@@ -22,6 +22,12 @@ const maxBeyond = 16
 // paramLine is how a line begins that continues the parameters of a field.
 var paramLine = regexp.MustCompile(`^;?\s*[A-Za-z][A-Za-z0-9_-]{0,40}(\*\d{0,4}\*?)?\s*=`)
 
+// paramBegins reports lines that continue parameters; a short line of base64 may look
+// like one.
+func paramBegins(line []byte) bool {
+	return paramLine.Match(line) && !alphabetic(bytes.TrimSpace(line))
+}
+
 // structural reports fields that decide how a part is read.
 func structural(name string) bool {
 	return len(name) > 8 && strings.EqualFold(name[:8], "content-")
@@ -125,9 +131,36 @@ func (h *header) odd(name string, line []byte) {
 	if bytes.IndexByte(line, 0) >= 0 {
 		h.t.note(DefectNUL)
 	}
-	if before := line[bytes.IndexByte(line, ':')-1]; before == ' ' || before == '\t' {
+	if before := line[bytes.IndexByte(line, ':')-1]; before == ' ' || before == '\t' || before == ')' {
 		h.t.note(DefectFieldName)
 	}
+}
+
+// rejoin reads a part whose header has an empty line too many: behind it stand, in
+// front of content that is no text, parameters or fields about the content, and one
+// more empty line. Mail programs take them for the header that they are.
+func (t *tree) rejoin(raw []byte, fields []field, body []byte) ([]field, []byte) {
+	kind, _, _ := strings.Cut(strings.ToLower(first(fields, "content-type")), "/")
+	line, _, _ := cutHeaderLine(body)
+	name, _, ok := fieldLine(line)
+	if kind == "" || kind == "text" || kind == "multipart" || kind == "message" || !paramBegins(line) && (!ok || !structural(name)) {
+		return fields, body
+	}
+	end := bytes.Index(body[:min(len(body), MaxField)], []byte("\n\n"))
+	if crlf := bytes.Index(body[:min(len(body), MaxField)], []byte("\n\r\n")); end < 0 || crlf >= 0 && crlf < end {
+		end = crlf
+	}
+	if end < 0 {
+		return fields, body
+	}
+	header := bytes.TrimRight(raw[:len(raw)-len(body)], "\r\n \t")
+	more, _ := newTree(0, t.charset).readHeader(append(append(bytes.Clone(header), '\n'), body[:end+1]...), false)
+	if len(more) <= len(fields) {
+		return fields, body
+	}
+	t.note(DefectBlankLine)
+	_, body = cutLine(body[end+1:])
+	return more, body
 }
 
 // begin starts a field.
@@ -237,7 +270,7 @@ func (h *header) joins(line []byte, at int) bool {
 	open := bytes.HasSuffix(h.value, []byte(",")) || bytes.HasSuffix(h.value, []byte(";"))
 	switch strings.ToLower(h.name) {
 	case "content-type", "content-disposition":
-		return paramLine.Match(line) || h.quotes%2 == 1 && at < h.lastKnown()
+		return paramBegins(line) || open && paramLine.Match(line) || h.quotes%2 == 1 && at < h.lastKnown()
 	case "from", "to", "cc", "bcc", "reply-to", "sender":
 		return open && bytes.IndexByte(line, '@') >= 0
 	case "references", "in-reply-to", "message-id", "content-id":
@@ -288,6 +321,9 @@ func fieldLine(line []byte) (name string, value []byte, ok bool) {
 		return "", nil, false
 	}
 	head := bytes.TrimRight(line[:i], " \t")
+	if bytes.IndexByte(head, '(') > 0 { // a comment, which old rules allow
+		head = bytes.TrimSpace([]byte(stripComments(string(head))))
+	}
 	if bytes.IndexByte(head, 0) >= 0 {
 		head = bytes.ReplaceAll(head, []byte{0}, nil)
 	}

@@ -316,7 +316,7 @@ func join(pieces []piece) (value, charset string) {
 	for i, p := range pieces {
 		text := p.value
 		if i == 0 {
-			if label, rest, ok := charsetPrefix(text); ok && (p.extended || strings.Contains(rest, "%")) {
+			if label, rest, ok := charsetPrefix(text); ok && (p.extended || strings.Contains(rest, "%") && charsetKnown(label)) {
 				charset, text, p.extended = label, rest, true
 			}
 		}
@@ -326,6 +326,13 @@ func join(pieces []piece) (value, charset string) {
 		out.WriteString(text)
 	}
 	return out.String(), charset
+}
+
+// charsetKnown reports whether a label is empty or names a character set.
+func charsetKnown(label string) bool {
+	label = charsetLabel(label)
+	_, ok := convert(label, nil)
+	return ok || label == ""
 }
 
 // charsetPrefix splits charset'language'rest.

@@ -47,13 +47,16 @@ func TestTextWithANameIsTheBodyWhereItIsTheOnlyOne(t *testing.T) {
 			strings.ReplaceAll(mixed(plain, named, "Content-Type: text/html\r\n\r\n<p>words"), "mixed", "alternative"),
 			"hello", "<p>words", []string{"message.txt=words"},
 		},
-		"beside a text":             {mixed(plain, named), "hello", "", []string{"message.txt=words"}},
-		"two of them":               {mixed(named, second), "", "", []string{"message.txt=words", "second.txt=more"}},
-		"marked as an attachment":   {mixed(kept, pdf), "", "", []string{"notes.txt=notes", "a.pdf=X"}},
-		"beside an attachment":      {mixed(named, kept), "words", "", []string{"notes.txt=notes"}},
-		"the mail itself":           {"Content-Type: text/plain; name=a.txt\r\n\r\nwords", "words", "", []string{}},
-		"the mail itself, inline":   {"Content-Type: text/plain; name=a.txt\r\nContent-Disposition: inline\r\n\r\nwords", "words", "", []string{}},
-		"the mail is an attachment": {"Content-Disposition: attachment; filename=a.txt\r\n\r\nwords", "", "", []string{"a.txt=words"}},
+		"beside a text":                 {mixed(plain, named), "hello", "", []string{"message.txt=words"}},
+		"two of them":                   {mixed(second, named), "", "", []string{"second.txt=more", "message.txt=words"}},
+		"two of them, the first inline": {mixed(named, strings.Replace(named, "message", "other", 1)), "words", "", []string{"other.txt=words"}},
+		"a text of an unknown kind":     {"Content-Type: text/$kind; charset=utf-8\r\n\r\nwords", "words", "", []string{}},
+		"a calendar alone":              {"Content-Type: text/calendar\r\n\r\nBEGIN", "", "", []string{"attachment.ics=BEGIN"}},
+		"marked as an attachment":       {mixed(kept, pdf), "", "", []string{"notes.txt=notes", "a.pdf=X"}},
+		"beside an attachment":          {mixed(named, kept), "words", "", []string{"notes.txt=notes"}},
+		"the mail itself":               {"Content-Type: text/plain; name=a.txt\r\n\r\nwords", "words", "", []string{}},
+		"the mail itself, inline":       {"Content-Type: text/plain; name=a.txt\r\nContent-Disposition: inline\r\n\r\nwords", "words", "", []string{}},
+		"the mail is an attachment":     {"Content-Disposition: attachment; filename=a.txt\r\n\r\nwords", "", "", []string{"a.txt=words"}},
 	} {
 		got := result(t, []byte(c.raw))
 		require.Equal(t, c.text, got.Message.Text, name)

@@ -63,6 +63,10 @@ func TestSubjectIsReadHoweverItsWordsAreCut(t *testing.T) {
 		"=?utf-8?Q?R=C3=BCckruf?":                                    "Rückruf",
 		"=?utf-8?B?UsO8Y2ty\r\n dWY=?=":                              "Rückruf",
 		"=?\"utf-8\"?Q?R=C3=BCckruf?=":                               "Rückruf",
+		"=? ISO-2022-JP? B? GyRCRnxLXBsoQg==?=":                      "日本",
+		"[SPAM]=?utf-8?B?UsO8Y2tydWY=?=":                             "[SPAM]Rückruf",
+		"Some text =?utf-8?Q??=":                                     "Some text ",
+		"=?utf-8?B?5Lit5?=\r\n =?utf-8?B?paH?=":                      "中文",
 		"=?utf-8?X?abc?=":                                            "=?utf-8?X?abc?=",
 		"=?":                                                         "=?",
 	} {
@@ -224,10 +228,13 @@ func TestFileNameIsReadHoweverItIsWritten(t *testing.T) {
 		"filename==?utf-8?Q?a b;c.zip?=":                                    "a b;c.zip",
 		"filename*=utf-8''=?utf-8?Q?=C5=BA.zip?=":                           "ź.zip",
 		"filename*0=\"=?utf-8?B?xbo\"; filename*1=\"uemlw?=\"":              "ź.zip",
-		"filename=a.zip; filename=b.exe":                                    "a.zip",
-		"name=report.zip":                                                   "report.zip",
-		"filename=\"\"; name=report.zip":                                    "report.zip",
-		"filename*=utf-8''%2e%2e%2f%2e%2e%2fetc%2fpasswd":                   "passwd",
+		"filename*0=\"=?UTF-8?Q?a_=F0=9F=98=81=F0?= =?UTF-8?Q?=9F=98=8\"; filename*1=\"1=F0?= =?UTF-8?Q?=9F=98=81\"; filename*2=\".docx?=\"": "a 😁😁😁.docx",
+		"filename*0=\"1 Neuropathy 'Trick' 100%25\"; filename*1=\".eml\"":                                                                    "1 Neuropathy 'Trick' 100%25.eml",
+		"filename*0=\"it'is'100%25\"; filename*1=\".eml\"":                                                                                   "it'is'100%25.eml",
+		"filename=a.zip; filename=b.exe":                                                                                                     "a.zip",
+		"name=report.zip":                                                                                                                    "report.zip",
+		"filename=\"\"; name=report.zip":                                                                                                     "report.zip",
+		"filename*=utf-8''%2e%2e%2f%2e%2e%2fetc%2fpasswd":                                                                                    "passwd",
 	} {
 		got := result(t, []byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: attachment; "+params+"\r\n\r\nx\r\n--b--\r\n"))
 		require.Len(t, got.Attachments, 1, params)

@@ -62,6 +62,9 @@ func (t *tree) read(raw []byte, implied string, level int, mail bool) *entity {
 	}
 	e := &entity{}
 	e.fields, e.body = t.readHeader(raw, mail)
+	if !mail {
+		e.fields, e.body = t.rejoin(raw, e.fields, e.body)
+	}
 	t.readTypes(e, implied)
 	t.descend(e, level)
 	return e

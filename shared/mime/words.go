@@ -34,20 +34,22 @@ func nextWord(s string, from int) (word, bool) {
 
 func wordAt(s string, start int) (word, bool) {
 	const maxCharset = 80 // bytes, with a language
-	head := s[start+2 : min(len(s), start+2+maxCharset+3)]
-	i := strings.IndexByte(head, '?')
-	if i <= 0 || i+2 >= len(head) || head[i+2] != '?' || strings.ContainsAny(head[:i], " \t=") {
+	head := s[start+2 : min(len(s), start+2+maxCharset)]
+	charset, rest, ok := strings.Cut(head, "?")
+	charset = strings.TrimSpace(charset)
+	encoding, _, closed := strings.Cut(rest, "?")
+	if !ok || !closed || charset == "" || strings.ContainsAny(charset, " \t=") {
 		return word{}, false
 	}
-	w := word{start: start, charset: charsetLabel(head[:i])}
-	switch head[i+1] {
-	case 'b', 'B':
+	w := word{start: start, charset: charsetLabel(charset)}
+	switch strings.TrimSpace(encoding) {
+	case "b", "B":
 		w.base64 = true
-	case 'q', 'Q':
+	case "q", "Q":
 	default:
 		return word{}, false
 	}
-	text := start + 2 + i + 3
+	text := start + 2 + len(head) - len(rest) + len(encoding) + 1
 	length := closing(s[text:], w.base64)
 	if length < 0 {
 		if w.text = strings.TrimSuffix(s[text:], "?"); len(w.text) < 4 || strings.ContainsAny(w.text, " \t?") {
