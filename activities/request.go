@@ -50,6 +50,10 @@ type request struct {
 	Message        requestMessage      `json:"message"`
 	Attachments    []requestAttachment `json:"attachments"`
 	Edited         *requestEdited      `json:"edited,omitempty"`
+
+	LoopMark            string         `json:"loop_mark,omitempty"`
+	Reported            *mail.Reported `json:"reported,omitempty"`
+	PossibleDuplicateOf string         `json:"possible_duplicate_of,omitempty"`
 }
 
 // requestRecipient is how Mailroom reads the recipient of the same place.
@@ -96,8 +100,8 @@ type requestAttachment struct {
 
 // requestBody encodes the request of a delivery, of a manifest and message that
 // m.Overlay has been laid over already, and hashes what of it is content: all but
-// the key, the links and their times, and the word that it was edited, which alone
-// makes no other content. Attachments that are not clean get a link only when released.
+// the key, the links and their times, and the words that it was edited, that it may be
+// a duplicate and what the provider reported, which alone make no other content. Attachments that are not clean get a link only when released.
 func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *ledger.Manifest, message *mail.Message,
 	links Linker, now time.Time) (body, sum []byte, err error) {
 	r := request{
@@ -113,6 +117,12 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 		RecipientParts: recipientParts(m.Recipients),
 		Message:        newRequestMessage(message),
 		Attachments:    make([]requestAttachment, 0, len(m.Attachments)),
+
+		LoopMark:            contract.LoopMark(in.Email),
+		PossibleDuplicateOf: m.PossibleDuplicateOf,
+	}
+	if m.Reported != (mail.Reported{}) {
+		r.Reported = &m.Reported
 	}
 	expires := now.Add(linkFor).UTC().Truncate(time.Second)
 	for i, a := range m.Attachments {
@@ -144,6 +154,7 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 func (r request) contentHash() ([]byte, error) {
 	r.IdempotencyKey, r.Edited = "", nil
 	r.RecipientParts = nil // they follow from Recipients
+	r.LoopMark, r.Reported, r.PossibleDuplicateOf = "", nil, ""
 	r.Attachments = slices.Clone(r.Attachments)
 	for i := range r.Attachments {
 		a := &r.Attachments[i]

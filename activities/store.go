@@ -28,6 +28,9 @@ const (
 	// maxColumn bounds the texts that are kept for lists and rules, the longest
 	// line of RFC 5322 §2.1.1. The whole text is in the message.
 	maxColumn = 998
+	// maxAuth and maxType bound what the provider says of the sender and of the event.
+	maxAuth = 64
+	maxType = 200
 	// maxMarks is how many loop marks of one mail are looked up.
 	maxMarks = 32
 	// putsAtOnce is how many objects of one mail are written side by side.
@@ -271,7 +274,19 @@ func describe(m *ledger.Manifest, event *mail.Event, puts *objects) error {
 	m.Subject = cut(message.Subject, maxColumn)
 	m.Sender = cut(sender(event), maxColumn)
 	m.Recipients = event.Recipients()
+	m.Reported = reported(event)
 	return nil
+}
+
+// reported is what the provider said beside the mail, each text bounded.
+func reported(event *mail.Event) mail.Reported {
+	auth := event.Auth
+	return mail.Reported{
+		Auth:      mail.Auth{SPF: cut(auth.SPF, maxAuth), DKIM: cut(auth.DKIM, maxAuth), DMARC: cut(auth.DMARC, maxAuth)},
+		Type:      cut(event.Type, maxType),
+		Timestamp: event.Timestamp,
+		Mailbox:   cut(event.Mailbox, maxColumn),
+	}
 }
 
 // sender is who sent the mail: the SMTP envelope's word, else the From field's.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
 )
 
 type emailsCommands struct {
@@ -147,19 +148,32 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	line("state", string(e.State), string(e.Reason))
 	optional("detail", e.Detail)
 	optional("duplicate of", e.DuplicateOf)
+	optional("maybe same as", e.PossibleDuplicateOf)
 	line("received", stamp(&e.ReceivedAt))
 	optional("closed", stamp(e.ClosedAt))
 	line("from", e.From)
 	line("to", strings.Join(e.To, ", "))
 	optional("not ours", strings.Join(e.Foreign, ", "))
 	line("subject", e.Subject)
+	optional("reported", strings.Join(reported(e.Reported), ", "))
 	for _, a := range e.Attachments {
 		line("attachment", a.Filename, fallback(string(a.Verdict), "not inspected"), a.Signature,
 			fallback(a.DetectedType, a.ContentType), strconv.FormatInt(a.Size, 10)+" bytes", a.SHA256)
 	}
+	printHistory(e, line)
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// printHistory prints what has become of an email: deliveries, edits, decisions.
+func printHistory(e *ledger.EmailDetail, line func(name string, cells ...string)) {
 	for _, d := range e.Deliveries {
 		line("delivery", d.Destination, string(d.State), strconv.Itoa(d.Attempts)+" attempts", d.LastError)
-		optional("  next attempt", stamp(d.NextAttemptAt))
+		if next := stamp(d.NextAttemptAt); next != "" {
+			line("  next attempt", next)
+		}
 	}
 	for _, edit := range e.Edits {
 		state := "not applied"
@@ -185,10 +199,22 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 		cells := []string{stamp(&t.At), t.Title, t.Destination, t.Detail, who}
 		line("timeline", slices.DeleteFunc(cells, func(cell string) bool { return cell == "" })...)
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write: %w", err)
+}
+
+// reported is what the provider said beside the mail, one thing each.
+func reported(r mail.Reported) []string {
+	var out []string
+	for _, one := range []struct{ name, value string }{
+		{"spf", r.Auth.SPF}, {"dkim", r.Auth.DKIM}, {"dmarc", r.Auth.DMARC}, {"type", r.Type}, {"mailbox", r.Mailbox},
+	} {
+		if one.value != "" {
+			out = append(out, one.name+"="+one.value)
+		}
 	}
-	return nil
+	if !r.Timestamp.IsZero() {
+		out = append(out, "time="+stamp(&r.Timestamp))
+	}
+	return out
 }
 
 type rawCommand struct {

@@ -13,7 +13,7 @@ import (
 const (
 	emailJSON = `{"event_id":"evt/1 +%","workflow_id":"wf","source":"mailparse","tenant":"default","state":"quarantined",` +
 		`"reason":"infected","detail":"","received_at":"2026-11-01T10:00:00Z","closed_at":null,"duplicate_of":"",` +
-		`"subject":"\u001b[31mred\u009b\u202e","from":"a\rb@example.com","to":["x@yourapp.example","y@yourapp.example"],` +
+		`"subject":"\u001b[31mred\u009b\u202e","from":"a\rb@example.com","to":["x@yourapp.example","y@yourapp.example"],"possible_duplicate_of":"evt\u001b0","reported":{"auth":{"spf":"f\u001bail","dmarc":"pass"},"type":"email.received","timestamp":"2026-11-01T09:59:00Z"},` +
 		`"attachments":[{"filename":"ev\u001bil.exe","size":3,"sha256":"abc","content_type":"x/y","detected_type":"a/b","verdict":"infected","signature":"Eicar"}],` +
 		`"deliveries":[{"destination":"ticketing","state":"retrying","attempts":3,"last_error":"HTTP 500","next_attempt_at":"2026-11-01T10:05:00Z","idempotency_key":"mr_1"}],` +
 		`"decisions":[{"action":"retry","actor":"olga","via":"api","note":"again\nplease","at":"2026-11-01T11:00:00Z"}]}`
@@ -158,10 +158,12 @@ func TestGetIsReadableAndHarmless(t *testing.T) {
 		`workflow        wf`,
 		`source          mailparse  tenant default`,
 		`state           quarantined  infected`,
+		`maybe same as   evt\x1b0`,
 		`received        2026-11-01T10:00:00Z`,
 		`from            a\x0db@example.com`,
 		`to              x@yourapp.example, y@yourapp.example`,
 		`subject         \x1b[31mred\u009b\u202e`,
+		`reported        spf=f\x1bail, dmarc=pass, type=email.received, time=2026-11-01T09:59:00Z`,
 		`attachment      ev\x1bil.exe  infected  Eicar  a/b  3 bytes  abc`,
 		`delivery        ticketing  retrying  3 attempts  HTTP 500`,
 		`  next attempt  2026-11-01T10:05:00Z`,

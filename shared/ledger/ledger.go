@@ -49,6 +49,12 @@ type Manifest struct {
 	Recipients  []string
 	Routes      []string
 	Attachments []mail.Attachment
+	// Reported is what the provider said beside the mail.
+	Reported mail.Reported
+	// PossibleDuplicateOf is the event id of another email of the tenant that had the
+	// same Message-ID before; empty: none. It is read, and found out when the manifest
+	// is saved.
+	PossibleDuplicateOf string
 	// Foreign are the recipients outside the tenant's domains as the last routing
 	// found them, edits laid over; it is read, and written by SaveForeign alone.
 	Foreign []string

@@ -39,11 +39,16 @@ type EmailRow struct {
 	ClosedAt      *time.Time      `json:"closed_at"`
 	// DuplicateOf is, for an email whose id was taken by another body, the
 	// workflow of the email that took it; else empty.
-	DuplicateOf string   `json:"duplicate_of"`
-	MessageID   string   `json:"message_id"`
-	Subject     string   `json:"subject"`
-	From        string   `json:"from"`
-	To          []string `json:"to"`
+	DuplicateOf string `json:"duplicate_of"`
+	// PossibleDuplicateOf is the event id of another email of the tenant that had the
+	// same Message-ID before this one was stored; else empty. Senders choose Message-IDs.
+	PossibleDuplicateOf string `json:"possible_duplicate_of"`
+	// Reported is what the provider said beside the mail; nothing of it is verified.
+	Reported  mail.Reported `json:"reported"`
+	MessageID string        `json:"message_id"`
+	Subject   string        `json:"subject"`
+	From      string        `json:"from"`
+	To        []string      `json:"to"`
 	// Foreign are the recipients outside the tenant's domains as the last routing
 	// found them; no rule was asked about them unless a person let them pass.
 	Foreign []string `json:"foreign_recipients"`

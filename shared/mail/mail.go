@@ -38,6 +38,15 @@ type Auth struct {
 	DMARC string `json:"dmarc,omitempty"`
 }
 
+// Reported is what the provider says of an event beside the mail itself. It is passed
+// on as it was said, and nothing of it is verified.
+type Reported struct {
+	Auth      Auth      `json:"auth,omitzero"`
+	Type      string    `json:"type,omitempty"`
+	Timestamp time.Time `json:"timestamp,omitzero"` // UTC: timestamp of shape A, receivedAt of shape B
+	Mailbox   string    `json:"mailbox,omitempty"`
+}
+
 // Message is the parsed RFC 5322 mail without its attachments.
 type Message struct {
 	MessageID string    `json:"message_id,omitempty"` // with its angle brackets

@@ -67,6 +67,11 @@ func absent(err error) error {
 // Where one of its objects is being removed, or was since m.Removals, nothing is
 // saved and the fault is temporary: the caller reads Body anew and writes the objects
 // once more.
+//
+// It also looks for another email of the tenant with the same Message-ID: the newest
+// earlier one or else, the first time, a later one that was stored already. That is one
+// step in an index, however many there are. Of two that are stored at the same moment
+// neither may be found.
 func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 	const query = `
 WITH removing AS (
@@ -77,8 +82,19 @@ WITH removing AS (
 ), stored AS (
     UPDATE emails SET raw_key = @raw_key, mime_key = @mime_key, message = @message, message_key = @message_key,
            message_id = @message_id, subject = @subject, sender = @sender, recipients = @recipients, parser = @parser,
+           reported = @reported, possible_duplicate_of = coalesce(
+               (SELECT m.email_id FROM message_ids m
+                 WHERE m.hash = message_hash(emails.tenant, @message_id) AND m.email_id < emails.id AND @message_id <> ''
+                 ORDER BY m.email_id DESC LIMIT 1),
+               CASE WHEN stored_at IS NOT NULL THEN possible_duplicate_of ELSE
+               (SELECT m.email_id FROM message_ids m
+                 WHERE m.hash = message_hash(emails.tenant, @message_id) AND m.email_id > emails.id AND @message_id <> ''
+                 ORDER BY m.email_id LIMIT 1) END),
            stored_at = CASE WHEN parser = @parser THEN coalesce(stored_at, now()) ELSE now() END
-     WHERE id = @id AND (SELECT objects FROM removing) = 0 RETURNING id, event_id
+     WHERE id = @id AND (SELECT objects FROM removing) = 0 RETURNING id, event_id, tenant
+), named AS (
+    INSERT INTO message_ids (hash, email_id) SELECT message_hash(tenant, @message_id), id FROM stored WHERE @message_id <> ''
+    ON CONFLICT DO NOTHING
 ), findable AS (
     INSERT INTO email_search_new (email_id, text) SELECT id, replace(lower(event_id), E'\n', ' ') || @search FROM stored
     ON CONFLICT (email_id) DO UPDATE SET text = excluded.text
@@ -112,6 +128,7 @@ SELECT (SELECT count(*) FROM stored), (SELECT objects FROM removing)`
 	args["message"], args["message_key"] = m.Message, m.MessageKey
 	args["message_id"], args["subject"] = clean(m.MessageID), clean(m.Subject)
 	args["sender"], args["recipients"], args["parser"] = clean(m.Sender), cleanAll(m.Recipients), clean(m.Parser)
+	args["reported"] = reported(m.Reported)
 	args["search"] = searchText(m.MessageID, m.Subject, m.Sender, m.Recipients)
 
 	var found, removing int
@@ -128,6 +145,20 @@ SELECT (SELECT count(*) FROM stored), (SELECT objects FROM removing)`
 	}
 	return classify(fmt.Sprintf("save manifest of email %d", m.EmailID), err)
 }
+
+// reported returns what is written of r, nil for nothing.
+func reported(r mail.Reported) *mail.Reported {
+	if r == (mail.Reported{}) {
+		return nil
+	}
+	r.Auth = mail.Auth{SPF: clean(r.Auth.SPF), DKIM: clean(r.Auth.DKIM), DMARC: clean(r.Auth.DMARC)}
+	r.Type, r.Mailbox = clean(r.Type), clean(r.Mailbox)
+	return &r
+}
+
+// possibleDuplicate reads the event id of the email that e may be a duplicate of.
+const possibleDuplicate = `coalesce((SELECT p.event_id FROM emails p
+        WHERE p.id = e.possible_duplicate_of AND p.tenant = e.tenant), '')`
 
 // attachmentColumns turns attachments into one array per column.
 func attachmentColumns(list []mail.Attachment) pgx.NamedArgs {
@@ -169,7 +200,7 @@ func scanAttachment(row pgx.CollectableRow) (mail.Attachment, error) {
 func (db *DB) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
 	const query = `
 SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes,
-       foreign_recipients,` + appliedEdits + `,` + openFindings + `
+       foreign_recipients, coalesce(reported, '{}'), ` + possibleDuplicate + `,` + appliedEdits + `,` + openFindings + `
   FROM emails e WHERE id = @id`
 
 	m := &ledger.Manifest{EmailID: emailID}
@@ -178,7 +209,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	var batch pgx.Batch
 	batch.Queue(query, args).QueryRow(func(row pgx.Row) error {
 		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
-			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &edits, &m.Open))
+			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &m.Reported, &m.PossibleDuplicateOf, &edits, &m.Open))
 	})
 	batch.Queue(selectAttachments, args).Query(func(rows pgx.Rows) (err error) {
 		m.Attachments, err = pgx.CollectRows(rows, scanAttachment)

@@ -18,13 +18,15 @@ import (
 const selectRow = `
 SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.detail, e.size,
        e.received_at, e.closed_at, coalesce(f.workflow_id, ''), e.message_id, e.subject, e.sender, e.recipients, e.routes,
-       e.held_at, e.attention, e.attention_at, e.approvals_missing, coalesce(e.foreign_recipients, '{}'), ` + refusedEmail + `
+       e.held_at, e.attention, e.attention_at, e.approvals_missing, coalesce(e.foreign_recipients, '{}'),
+       coalesce(e.reported, '{}'), ` + possibleDuplicate + `, ` + refusedEmail + `
   FROM emails e LEFT JOIN emails f ON f.id = e.conflict_of`
 
 func scanRow(row pgx.Row, r *ledger.EmailRow) error {
 	return row.Scan(&r.ID, &r.EventID, &r.WorkflowID, &r.CorrelationID, &r.Source, &r.Tenant, &r.State, &r.Reason,
 		&r.Detail, &r.Size, &r.ReceivedAt, &r.ClosedAt, &r.DuplicateOf, &r.MessageID, &r.Subject, &r.From, &r.To, &r.Routes,
-		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing, &r.Foreign, &r.StartRefused)
+		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing, &r.Foreign,
+		&r.Reported, &r.PossibleDuplicateOf, &r.StartRefused)
 }
 
 // escapeLike takes the meaning from the wildcards of LIKE.

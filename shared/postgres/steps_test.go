@@ -97,6 +97,84 @@ func TestSaveManifest(t *testing.T) {
 	require.Equal(t, want.Routes, got.Routes)
 }
 
+// TestReportedIsKept: what the provider said reaches the row and the manifest.
+func TestReportedIsKept(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	email := one(t, db)
+	m := manifest(email.ID)
+	m.Reported = mail.Reported{
+		Auth: mail.Auth{SPF: "fail\x00", DKIM: "\"none\"", DMARC: "pass"}, Type: "email.received \xff",
+		Timestamp: time.Date(2026, 11, 2, 9, 15, 0, 123e6, time.UTC), Mailbox: "support@yourapp.example",
+	}
+	require.NoError(t, db.SaveManifest(ctx, m))
+	want := m.Reported
+	want.Auth.SPF, want.Type = "fail", "email.received \uFFFD"
+	got, err := db.Manifest(ctx, email.ID)
+	require.NoError(t, err)
+	require.Equal(t, want, got.Reported)
+	found, err := db.FindEmail(ctx, ledger.Lookup{EventID: "e"})
+	require.NoError(t, err)
+	require.Equal(t, want, found.Reported)
+
+	m.Reported = mail.Reported{}
+	require.NoError(t, db.SaveManifest(ctx, m))
+	got, err = db.Manifest(ctx, email.ID)
+	require.NoError(t, err)
+	require.Zero(t, got.Reported)
+}
+
+// TestEqualMessageIDsAreFlagged: within a tenant, the newest earlier email.
+func TestEqualMessageIDsAreFlagged(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	add := func(id, tenant string) int64 {
+		e := event(id, "x")
+		e.Tenant = tenant
+		return accept(t, db, e)[0].Row.Email.ID
+	}
+	save := func(id int64, messageID string) {
+		m := manifest(id)
+		m.MessageID = messageID
+		require.NoError(t, db.SaveManifest(ctx, m))
+	}
+	flag := func(id int64) string {
+		m, err := db.Manifest(ctx, id)
+		require.NoError(t, err)
+		return m.PossibleDuplicateOf
+	}
+	const same = "<m@x.example>"
+	a, theirs, b, c, other, none, empty := add("a", "default"), add("theirs", "acme"), add("b", "default"), add("c", "default"),
+		add("other", "default"), add("none", "default"), add("empty", "default")
+	save(a, same)
+	save(theirs, same)
+	require.Empty(t, flag(a), "the first")
+	require.Empty(t, flag(theirs), "of another tenant")
+	save(b, same)
+	require.Equal(t, "a", flag(b))
+	save(c, same)
+	require.Equal(t, "b", flag(c), "the newest earlier one")
+	save(other, "<M@x.example>")
+	require.Empty(t, flag(other))
+	save(none, "")
+	save(empty, "")
+	require.Empty(t, flag(empty), "no Message-ID equals no other")
+	for _, id := range []int64{a, b, c} { // an edit lets the mail be stored again
+		save(id, same)
+	}
+	require.Equal(t, []string{"", "a", "b"}, []string{flag(a), flag(b), flag(c)})
+	found, err := db.FindEmail(ctx, ledger.Lookup{EventID: "c"})
+	require.NoError(t, err)
+	require.Equal(t, "b", found.PossibleDuplicateOf)
+
+	// Stored in the other order: the one that is stored second is flagged.
+	early, late := add("early", "default"), add("late", "default")
+	save(late, "<late@x.example>")
+	save(early, "<late@x.example>")
+	save(late, "<late@x.example>")
+	require.Equal(t, "late", flag(early))
+}
+
 func TestSaveManifestRepeatKeepsVerdicts(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()

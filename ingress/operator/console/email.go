@@ -51,7 +51,8 @@ type emailPage struct {
 	// Foreign are the recipients outside the tenant's domains, MoreForeign how many more.
 	Foreign     []string
 	MoreForeign int
-	Workflow    string // its page in the Temporal Web UI
+	Reported    []string // what the provider said beside the mail, one thing each
+	Workflow    string   // its page in the Temporal Web UI
 }
 
 // attachment is one row; Link is empty for those that the caller may not have.
@@ -116,6 +117,7 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	}
 	p.To = email.To[:min(len(email.To), maxRecipients)]
 	p.MoreTo = len(email.To) - len(p.To)
+	p.Reported = reported(email.Reported)
 	p.Foreign = email.Foreign[:min(len(email.Foreign), maxRecipients)]
 	p.MoreForeign = len(email.Foreign) - len(p.Foreign)
 	rows := p.attachments()
@@ -282,6 +284,22 @@ func moments(email *ledger.EmailDetail) []Moment {
 	slices.SortStableFunc(out, func(a, b Moment) int { return a.At.Compare(b.At) })
 	if email.State == contract.Quarantined {
 		out = append(out, Moment{Kind: "held", Title: "Held: " + words(string(email.Reason)), Detail: email.Detail})
+	}
+	return out
+}
+
+// reported puts what the provider said into words, without what it did not say.
+func reported(r mail.Reported) []string {
+	var out []string
+	for _, one := range []struct{ name, value string }{
+		{"SPF", r.Auth.SPF}, {"DKIM", r.Auth.DKIM}, {"DMARC", r.Auth.DMARC}, {"type", r.Type}, {"mailbox", r.Mailbox},
+	} {
+		if one.value != "" {
+			out = append(out, one.name+" "+one.value)
+		}
+	}
+	if !r.Timestamp.IsZero() {
+		out = append(out, "time "+stamp(r.Timestamp))
 	}
 	return out
 }
