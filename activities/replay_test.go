@@ -272,6 +272,42 @@ func TestReplayTakesUpWhatWasTerminated(t *testing.T) {
 	require.Equal(t, 1, b.reach.started["held-0"])
 }
 
+// TestReplayTellsWhatItCannotSkip: the dry run counts, and the result of each email
+// says, where the email begins instead of where it was asked to, and what holds it again.
+func TestReplayTellsWhatItCannotSkip(t *testing.T) {
+	t.Parallel()
+	b := setupReplay(t)
+	b.emails(t, "junk", 2, contract.Quarantined, contract.Infected)
+	for i := range 2 {
+		row, err := b.db.FindEmail(t.Context(), ledger.Lookup{Source: contract.FirstSource, EventID: fmt.Sprintf("junk-%d", i)})
+		require.NoError(t, err)
+		require.NoError(t, b.db.Record(t.Context(), contract.RecordInput{
+			Email: row.Email(), Sequence: time.Now().Add(-time.Second / 2).UnixMilli(), State: contract.Discarded, Reason: contract.Infected,
+			Inspected: contract.Inspected{AtUnixMilli: 1, Content: "aa"},
+			Findings:  []contract.Finding{{Step: contract.StepInspect, Reason: contract.Infected, State: contract.FindingOpen, Needed: 2}},
+		}))
+	}
+	request := ledger.NewReplay{Action: ledger.ActionReplay, From: contract.StepRoute, DryRun: true}
+	id := b.create(t, request)
+	_, err := b.ReplayPreview(t.Context(), contract.ReplayChunkInput{ID: id})
+	require.NoError(t, err)
+	row, err := b.db.Replay(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"inspect": 2}, row.Preview.Begins)
+	require.Equal(t, map[string]int64{"infected": 2}, row.Preview.HeldAgain)
+	require.Equal(t, []contract.Reason{contract.Infected}, row.Preview.Sample[0].HeldAgain)
+
+	request.DryRun = false
+	id = b.create(t, request)
+	_, err = b.chunk(t, id)
+	require.NoError(t, err)
+	items, _, err := b.db.ReplayItems(t.Context(), ledger.ReplayItemFilter{ReplayID: id})
+	require.NoError(t, err)
+	require.Equal(t, "it begins earlier than asked, from its inspection, which is not known to be passed; "+
+		"it is held again as infected, which has not been approved", items[0].Detail)
+	require.Equal(t, ledger.ItemStarted, items[0].Code)
+}
+
 func TestPreviewHasNoEffect(t *testing.T) {
 	t.Parallel()
 	b := setupReplay(t)
@@ -285,6 +321,8 @@ func TestPreviewHasNoEffect(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 4, row.Preview.Total)
 	require.Equal(t, map[ledger.ReplayCode]int64{"started": 3, "in_progress": 1}, row.Preview.Would)
+	require.Equal(t, map[string]int64{"inspect": 3}, row.Preview.Begins, "none is known to be inspected as it is")
+	require.Equal(t, "inspect", row.Preview.Sample[0].Begins)
 	require.Equal(t, 3, row.Preview.Changed)
 	require.Contains(t, row.Preview.Sample[0].Changes, ledger.Change{Field: "to", After: "crm"})
 	require.Empty(t, b.reach.started)

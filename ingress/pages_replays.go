@@ -122,6 +122,12 @@ func planOf(p *ledger.ReplayPreview) *console.Plan {
 	for _, code := range codes {
 		out.Would = append(out.Would, console.Would{What: string(code), Count: p.Would[code]})
 	}
+	for _, name := range slices.Sorted(maps.Keys(p.Begins)) {
+		out.Begins = append(out.Begins, console.Would{What: name, Count: p.Begins[name]})
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.HeldAgain)) {
+		out.HeldAgain = append(out.HeldAgain, console.Would{What: name, Count: p.HeldAgain[name]})
+	}
 	for _, s := range p.Sample {
 		out.Sample = append(out.Sample, console.PlanItem{Number: s.Number, EventID: s.EventID, Source: s.Source, Effect: effectOf(s)})
 	}

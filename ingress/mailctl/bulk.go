@@ -162,6 +162,17 @@ func (s *session) printPreview(p *ledger.ReplayPreview) error {
 	for _, code := range slices.Sorted(maps.Keys(p.Would)) {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(string(code)), p.Would[code])
 	}
+	for _, part := range []struct {
+		title string
+		count map[string]int64
+	}{{"would begin from", p.Begins}, {"would be held again as", p.HeldAgain}} {
+		if len(part.count) > 0 {
+			_, _ = fmt.Fprintf(table, "%s\t\n", part.title)
+		}
+		for _, name := range slices.Sorted(maps.Keys(part.count)) {
+			_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(name), part.count[name])
+		}
+	}
 	if p.Evaluated > 0 {
 		_, _ = fmt.Fprintf(table, "read again\t%d, of which %d would be different\n", p.Evaluated, p.Changed)
 	}

@@ -186,6 +186,9 @@ type ReplayRequest struct {
 type Plan struct {
 	Count int64
 	Would []Would
+	// Begins says where those begin that would be carried once more, HeldAgain what
+	// would hold them again.
+	Begins, HeldAgain []Would
 	// Evaluated is how many of them were read again, Changed how many of those would
 	// be different.
 	Evaluated, Changed int
