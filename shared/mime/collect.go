@@ -362,11 +362,11 @@ func attachment(e *entity, name string, content []byte) mail.Attachment {
 func magic(b []byte) bool {
 	for _, prefix := range []string{
 		"PK\x03\x04", "PK\x05\x06", "%PDF-", "MZ\x90\x00", "\x7fELF", "Rar!\x1a\x07", "7z\xbc\xaf\x27\x1c", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-		"\x1f\x8b\x08", "BZh", "\xfd7zXZ\x00", "MSCF\x00\x00", "\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF87a", "GIF89a", "\x28\xb5\x2f\xfd",
+		"\x1f\x8b\x08", "\xfd7zXZ\x00", "MSCF\x00\x00", "\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF87a", "GIF89a", "\x28\xb5\x2f\xfd",
 	} {
 		if strings.HasPrefix(string(b[:min(len(b), 8)]), prefix) {
 			return true
 		}
 	}
-	return false
+	return len(b) > 10 && string(b[:3]) == "BZh" && string(b[4:10]) == "1AY&SY"
 }
