@@ -20,6 +20,11 @@ const (
 	// canaryWait is how long one look waits for the canary; the next look goes on.
 	canaryWait = 10 * time.Second
 	canaryLook = 300 * time.Millisecond
+	// canaryLease is how long a canary may be on its way before its workflow is looked
+	// for, and canaryLongest how long at all: one that never comes to an end must not
+	// keep the others from being brought back.
+	canaryLease   = time.Minute
+	canaryLongest = 15 * time.Minute
 	// idleReplay is how long a replay that should run may be idle before its workflow
 	// is started (again).
 	idleReplay = 30 * time.Second
@@ -36,6 +41,7 @@ type TendLedger interface {
 	HeldAway(ctx context.Context) ([]ledger.Held, error)
 	Canary(ctx context.Context, h ledger.Held, skip int64) (ledger.ReplayEmail, bool, error)
 	EmailState(ctx context.Context, id int64) (contract.State, contract.Reason, error)
+	EmailWorkflow(ctx context.Context, id int64) (workflowID string, err error)
 	Recovery(ctx context.Context, cause string) (ledger.Recovery, error)
 	SaveRecovery(ctx context.Context, r ledger.Recovery) error
 	CreateIntent(ctx context.Context, in ledger.Intent) (int64, error)
@@ -236,8 +242,8 @@ func (s *Tending) sendCanary(ctx context.Context, h ledger.Held, r *ledger.Recov
 	return true, s.deps.Ledger.SaveRecovery(ctx, *r)
 }
 
-// lookAt sees what has become of the canary. over says that it is held again; while
-// it is on its way neither holds.
+// lookAt sees what has become of the canary. over says that it is held again, or will
+// not come to an end; while it is on its way neither holds.
 func (s *Tending) lookAt(ctx context.Context, h ledger.Held, r *ledger.Recovery) (through, over bool, err error) {
 	state, reason, err := s.deps.Ledger.EmailState(ctx, r.Canary)
 	switch {
@@ -246,11 +252,35 @@ func (s *Tending) lookAt(ctx context.Context, h ledger.Held, r *ledger.Recovery)
 	case err != nil:
 		return false, false, err
 	case state == contract.Processing || state == contract.Retrying:
-		return false, false, nil
+		lost, err := s.lost(ctx, r)
+		if err != nil || !lost {
+			return false, false, err
+		}
+		return false, true, s.inVain(ctx, r)
 	case state == contract.Quarantined && reason == h.Reason:
 		return false, true, s.inVain(ctx, r)
 	}
 	return true, true, nil
+}
+
+// lost reports whether a canary that is on its way is given up: its workflow was ended
+// by force, or it takes too long.
+func (s *Tending) lost(ctx context.Context, r *ledger.Recovery) (bool, error) {
+	switch took := s.deps.Now().Sub(r.TriedAt); {
+	case took < canaryLease:
+		return false, nil
+	case took >= canaryLongest:
+		return true, nil
+	}
+	id, err := s.deps.Ledger.EmailWorkflow(ctx, r.Canary)
+	if err != nil {
+		return false, fmt.Errorf("find the canary: %w", err)
+	}
+	course, err := s.deps.Courses.Course(ctx, id)
+	if err != nil {
+		return false, fmt.Errorf("look for the canary's workflow: %w", err)
+	}
+	return !course.Running && !course.Ended, nil
 }
 
 func (s *Tending) inVain(ctx context.Context, r *ledger.Recovery) error {

@@ -64,6 +64,14 @@ func (db *DB) EmailState(ctx context.Context, id int64) (state contract.State, r
 	return state, reason, classify(fmt.Sprintf("read state of email %d", id), absent(err))
 }
 
+// EmailWorkflow returns the ID of an email's workflow.
+func (db *DB) EmailWorkflow(ctx context.Context, id int64) (workflowID string, err error) {
+	const query = `SELECT workflow_id FROM emails WHERE id = @id`
+
+	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&workflowID)
+	return workflowID, classify(fmt.Sprintf("read workflow of email %d", id), absent(err))
+}
+
 // Recovery reads what is being done about a cause; at first nothing is.
 func (db *DB) Recovery(ctx context.Context, cause string) (ledger.Recovery, error) {
 	const query = `SELECT coalesce(canary, 0), failures, tried_at, next_at FROM recoveries WHERE cause = @cause`

@@ -1,0 +1,91 @@
+package activities_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/activities"
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+// probed is a ledger with one cause whose recovery has a probe on its way.
+type probed struct {
+	activities.TendLedger // what is not asked for
+	recovery              ledger.Recovery
+}
+
+func (p *probed) HeldAway(context.Context) ([]ledger.Held, error) {
+	return []ledger.Held{{Cause: p.recovery.Cause, Reason: contract.ScannerUnavailable, Count: 5}}, nil
+}
+
+func (p *probed) Recovery(context.Context, string) (ledger.Recovery, error) { return p.recovery, nil }
+
+func (p *probed) SaveRecovery(_ context.Context, r ledger.Recovery) error {
+	p.recovery = r
+	return nil
+}
+
+func (p *probed) EmailState(context.Context, int64) (contract.State, contract.Reason, error) {
+	return contract.Retrying, contract.ScannerUnavailable, nil
+}
+
+func (p *probed) EmailWorkflow(context.Context, int64) (string, error) { return "probe", nil }
+
+// probeCourse says what has become of the probe's workflow.
+type probeCourse struct {
+	activities.Courses
+	course activities.Course
+}
+
+func (c probeCourse) Course(context.Context, string) (activities.Course, error) { return c.course, nil }
+
+// TestRecoveryProbeWhoseWorkflowWasTerminatedIsGivenUp: its email stays on its way for
+// ever in the ledger, and must not keep all others of its cause held.
+func TestRecoveryProbeWhoseWorkflowWasTerminatedIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		course activities.Course
+		took   time.Duration
+		given  bool
+	}{
+		"terminated":             {activities.Course{Forced: true}, 2 * time.Minute, true},
+		"unknown to Temporal":    {activities.Course{}, 2 * time.Minute, true},
+		"another's workflow":     {activities.Course{Foreign: true}, 2 * time.Minute, true},
+		"terminated a while ago": {activities.Course{Forced: true}, 30 * time.Second, false},
+		"at work":                {activities.Course{Running: true}, 10 * time.Minute, false},
+		"at work for too long":   {activities.Course{Running: true}, time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+			now := began.Add(c.took)
+			p := &probed{recovery: ledger.Recovery{Cause: "scanner_unavailable", Canary: 7, TriedAt: began}}
+			tending, err := activities.NewTending(activities.TendConfig{}, activities.TendDeps{
+				Ledger: p, Purge: noPurge{}, Ends: noEnds{}, Objects: noObjects{}, Courses: probeCourse{course: c.course}, Replays: noStarter{},
+				Now: func() time.Time { // a look is short
+					now = now.Add(6 * time.Second)
+					return now
+				},
+			})
+			require.NoError(t, err)
+			out, err := tending.BringBack(t.Context(), contract.TendInput{})
+			require.NoError(t, err)
+			require.Zero(t, out.Released)
+			if !c.given {
+				require.EqualValues(t, 7, p.recovery.Canary)
+				return
+			}
+			require.Zero(t, p.recovery.Canary)
+			require.Equal(t, 1, p.recovery.Failures)
+			require.True(t, p.recovery.NextAt.After(now), "another one follows")
+		})
+	}
+}
+
+type noPurge struct{ activities.PurgeLedger }
+
+type noEnds struct{ activities.EndRecorder }
