@@ -3,10 +3,13 @@ package activities_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -216,4 +219,45 @@ func TestClamdTakesEveryRawMailForMail(t *testing.T) {
 		require.Len(t, got.Holds, 1, name)
 		require.Equal(t, contract.Infected, got.Holds[0].Reason, name)
 	}
+}
+
+// BenchmarkInspect is an ordinary mail with clamd, with and without its raw view.
+func BenchmarkInspect(b *testing.B) {
+	clamd, err := clamav.New(clamav.Config{Address: testenv.Clamd(b)})
+	require.NoError(b, err)
+	for _, size := range []int{0, 30 << 10, 1 << 20} {
+		for _, with := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%dKiB/raw=%v", size>>10, with), func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					m, raw := minutes(b, size)
+					if m.scanner = clamd; with {
+						m.raw(raw)
+					}
+					b.StartTimer()
+					_, err := m.inspect(b)
+					require.NoError(b, err)
+				}
+			})
+		}
+	}
+}
+
+// minutes is a mail like no other, of which clamd remembers nothing, with an attachment
+// of size bytes.
+func minutes(b *testing.B, size int) (*inspected, []byte) {
+	b.Helper()
+	m := newInspected(b)
+	m.message.Text = rand.Text() + strings.Repeat("All is well with the minutes of today. ", 100)
+	raw := "From: a@x.example\r\nTo: b@y.example\r\nSubject: minutes\r\nContent-Type: multipart/mixed; boundary=b1\r\n\r\n" +
+		"--b1\r\nContent-Type: text/plain\r\n\r\n" + m.message.Text + "\r\n"
+	if size > 0 {
+		content := make([]byte, size)
+		_, err := rand.Read(content)
+		require.NoError(b, err)
+		m.attach(content)
+		raw += "--b1\r\nContent-Type: application/octet-stream; name=a.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+			base64.StdEncoding.EncodeToString(content) + "\r\n"
+	}
+	return m, []byte(raw + "--b1--\r\n")
 }

@@ -38,7 +38,7 @@ type inspected struct {
 	examiner activities.Examiner
 }
 
-func newInspected(t *testing.T) *inspected {
+func newInspected(t testing.TB) *inspected {
 	t.Helper()
 	scanner, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
 	require.NoError(t, err)
@@ -103,7 +103,7 @@ func (m *inspected) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string
 
 func (*inspected) Using(context.Context) (string, string) { return "ClamAV 1.0.7", "27500" }
 
-func (m *inspected) inspect(t *testing.T) (contract.InspectResult, error) {
+func (m *inspected) inspect(t testing.TB) (contract.InspectResult, error) {
 	t.Helper()
 	s, err := activities.NewInspect(activities.InspectDeps{Ledger: m, Content: m, Messages: m, Mail: m, Examiner: m.examiner, Scanner: m, Now: noon})
 	require.NoError(t, err)

@@ -379,7 +379,9 @@ func TestPreviewCountsAndKeeps(t *testing.T) {
 	require.NoError(t, err)
 	groups, sample, err := db.PreviewReplay(ctx, r, 2)
 	require.NoError(t, err)
-	require.Equal(t, []ledger.ReplayGroup{{State: "quarantined", Reason: "unroutable", Count: 3}}, groups)
+	require.Equal(t, []ledger.ReplayGroup{{
+		State: "quarantined", Reason: "unroutable", Earliest: contract.StepInspect, Open: []contract.Reason{}, Count: 3,
+	}}, groups)
 	require.Len(t, sample, 2)
 	require.NoError(t, db.SaveReplayPreview(ctx, id, &ledger.ReplayPreview{Total: 3, Evaluated: 2}))
 	r, err = db.Replay(ctx, id)
