@@ -31,8 +31,8 @@ func (s *Scanner) UnmarshalYAML(node *yaml.Node) error {
 		*s = Scanner{BuiltIn: true}
 		return nil
 	}
-	type mapping Scanner // without this method
-	return node.Decode((*mapping)(s))
+	type mapping Scanner              // without this method
+	return node.Decode((*mapping)(s)) //nolint:wrapcheck // the decoder goes on after its own kind of error
 }
 
 // SignatureAge is an age, or SignatureAgeOff.

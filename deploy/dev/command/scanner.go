@@ -99,7 +99,7 @@ func (p place) scannerConfig(path string, file *config.File, here scanning, cons
 func withScanner(text []byte, say map[string]string) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, err //nolint:wrapcheck // says "yaml: line N: …"
+		return nil, err
 	}
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("it is no mapping")
@@ -125,7 +125,7 @@ func withScanner(text []byte, say map[string]string) ([]byte, error) {
 	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(2)
 	if err := enc.Encode(&doc); err != nil {
-		return nil, err //nolint:wrapcheck // says "yaml: …"
+		return nil, err
 	}
 	return out.Bytes(), nil
 }
