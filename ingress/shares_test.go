@@ -194,3 +194,14 @@ func TestDisplacedOverHTTP2(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 }
+
+// TestProxyThatIsNotDeclaredIsTold by whatever listener it stands before.
+func TestProxyThatIsNotDeclaredIsTold(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	require.Equal(t, http.StatusOK, d.sendFrom(t, "198.51.100.7", "evt_1", 200).status)
+	require.Contains(t, d.log.String(), "ingress.undeclared_proxy")
+	require.EqualValues(t, 1, d.server.undeclared.Total())
+	require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_2")).status)
+	require.EqualValues(t, 1, d.server.undeclared.Total())
+}

@@ -34,7 +34,7 @@ func TestTokensAreAudited(t *testing.T) {
 	require.EqualValues(t, ledger.AuditToken, list[0].Kind)
 	require.Equal(t, "adam", list[0].Actor)
 	require.Equal(t, "api", list[0].Via)
-	require.JSONEq(t, `{"action":"create","name":"ci","roles":{"acme":"operator"},"expires_at":null}`, list[0].Body)
+	require.JSONEq(t, `{"action":"create","name":"ci","owner":"","roles":{"acme":"operator"},"expires_at":null}`, list[0].Body)
 	require.Equal(t, "anna", list[1].Actor)
 	require.JSONEq(t, `{"action":"revoke","name":"ci"}`, list[1].Body)
 }

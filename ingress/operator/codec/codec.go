@@ -9,12 +9,14 @@ package codec
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	commonpb "go.temporal.io/api/common/v1"
@@ -33,6 +35,10 @@ const (
 	// takes 4 MiB in a message; JSON and base64 make it half as long again.
 	maxRequest = 8 << 20
 	maxAnswer  = 16 << 20
+	// turns are the requests that are worked on at a time, and turnWait is how long one
+	// waits for its turn.
+	turns    = 2
+	turnWait = 10 * time.Second
 	// preflightSeconds is how long a browser may remember what is allowed.
 	preflightSeconds = "600"
 	allowedHeaders   = "Authorization, Authorization-Extras, Content-Type, X-Namespace"
@@ -48,6 +54,7 @@ type Config struct {
 type Server struct {
 	codec   http.Handler
 	origins map[string]bool
+	turn    chan struct{}
 }
 
 // New makes a codec server.
@@ -55,7 +62,7 @@ func New(cfg Config, c converter.PayloadCodec) (*Server, error) {
 	if c == nil {
 		return nil, errors.New("codec server: the codec is missing")
 	}
-	s := &Server{codec: converter.NewPayloadCodecHTTPHandler(bounded{c}), origins: map[string]bool{}}
+	s := &Server{codec: converter.NewPayloadCodecHTTPHandler(bounded{c}), origins: map[string]bool{}, turn: make(chan struct{}, turns)}
 	for _, o := range cfg.Origins {
 		if u, err := url.Parse(o); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o {
 			return nil, fmt.Errorf("codec server: %q is no origin, such as http://127.0.0.1:8233", o)
@@ -74,6 +81,14 @@ func (s *Server) Routes() []access.Route {
 }
 
 func (s *Server) handle(c *gin.Context) error {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), turnWait)
+	defer cancel()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return fault.New(fault.Overloaded, "too many payloads are being read at the moment").After(turnWait)
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxRequest))
 	var long *http.MaxBytesError
 	switch {
