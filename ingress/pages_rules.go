@@ -37,6 +37,7 @@ func (r routing) List(ctx context.Context) ([]console.Rule, error) {
 func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, error) {
 	e, err := r.desks.Test(ctx, access.From(ctx), desks.Sample{
 		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: in.Tenant, Headers: in.Headers,
+		Auth: in.Reported.Auth, Type: in.Reported.Type, Mailbox: in.Reported.Mailbox,
 	})
 	if err != nil {
 		return console.Outcome{}, err

@@ -100,6 +100,11 @@ func TestRoutesTest(t *testing.T) {
 		`POST /api/v1/routes/test {"sender":"other@x","recipients":["only@x"],"subject":"Order",` +
 			`"headers":{"Cc":"cc@x.example","From":"F \u003cfrom@x.example\u003e","Subject":"Order","To":"to@x.example","x-seen":"mine: too"}}`: nowhereJSON,
 	})
+	reported := desksAPI(t, map[string]string{
+		`POST /api/v1/routes/test {"recipients":["a@b"],"auth":{"spf":"fail","dmarc":"none"},"type":"email","mailbox":"box@b"}`: nowhereJSON,
+	})
+	require.Equal(t, nowhereJSON+"\n", call{args: []string{"routes", "test", "--to", "a@b", "--auth", "spf=fail", "--auth", "DMARC=none",
+		"--type", "email", "--mailbox", "box@b", "-o", "json"}, env: reported}.done(t))
 	got := call{args: []string{"routes", "test", "--to", "a@b", "--to", "c,d@e", "--from", "x@x", "--subject", "hi", "--header", "X-Priority: 1", "--source", "s", "--tenant", "t"}, env: env}.done(t)
 	require.Equal(t, strings.Join([]string{
 		`ROUTE   MATCHES  WHY`,

@@ -64,6 +64,9 @@ type routesTestCommand struct {
 	Header  []string `placeholder:"\"NAME: VALUE\"" sep:"none" help:"A header field; may be repeated."`
 	Source  string   `help:"The source. Default: the first one; of an email its own."`
 	Tenant  string   `help:"The tenant. Default: the first one in which you have a role."`
+	Auth    []string `placeholder:"NAME=RESULT" sep:"none" help:"What the provider says of spf, dkim or dmarc, such as spf=fail; may be repeated."`
+	Type    string   `help:"The provider's type of event."`
+	Mailbox string   `help:"The mailbox that the provider names."`
 }
 
 // sample is what the API takes.
@@ -75,6 +78,9 @@ type sample struct {
 	Subject    string            `json:"subject,omitempty"`
 	Headers    map[string]string `json:"headers,omitempty"`
 	Tenant     string            `json:"tenant,omitempty"`
+	Auth       mail.Auth         `json:"auth,omitzero"`
+	Type       string            `json:"type,omitempty"`
+	Mailbox    string            `json:"mailbox,omitempty"`
 }
 
 // Run prints what each rule says, and where the mail would go.
@@ -133,14 +139,23 @@ func (c *routesTestCommand) Run(s *session) error {
 
 // sample makes what is asked out of a file and the flags, which win.
 func (c *routesTestCommand) sample(s *session) (*sample, error) {
-	made := c.File != "" || c.From != "" || len(c.To) > 0 || c.Subject != "" || len(c.Header) > 0 || c.Tenant != ""
+	made := c.File != "" || c.From != "" || len(c.To) > 0 || c.Subject != "" || len(c.Header) > 0 || c.Tenant != "" ||
+		len(c.Auth) > 0 || c.Type != "" || c.Mailbox != ""
 	if c.Email != "" && made {
 		return nil, usagef("--email stands alone or with --source: the ledger has the rest")
 	}
 	if c.Email == "" && !made {
 		return nil, usagef("give --email, a file, or what the mail would have: --to, --from, --subject, --header")
 	}
-	in := &sample{Email: c.Email, Source: c.Source, Tenant: c.Tenant, Headers: map[string]string{}}
+	in := &sample{Email: c.Email, Source: c.Source, Tenant: c.Tenant, Headers: map[string]string{}, Type: c.Type, Mailbox: c.Mailbox}
+	for _, result := range c.Auth {
+		name, value, ok := strings.Cut(result, "=")
+		to := map[string]*string{"spf": &in.Auth.SPF, "dkim": &in.Auth.DKIM, "dmarc": &in.Auth.DMARC}[strings.ToLower(name)]
+		if !ok || to == nil {
+			return nil, usagef("--auth: give spf=RESULT, dkim=RESULT or dmarc=RESULT")
+		}
+		*to = value
+	}
 	if c.File != "" {
 		if err := in.read(s, c.File); err != nil {
 			return nil, err

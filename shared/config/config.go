@@ -160,6 +160,17 @@ type When struct {
 	Header    map[string]string `yaml:"header"`
 	Source    string            `yaml:"source"`
 	Tenant    string            `yaml:"tenant"`
+	// What the provider says beside the mail, which nobody has verified.
+	Auth    WhenAuth `yaml:"auth"`
+	Type    string   `yaml:"type"`
+	Mailbox string   `yaml:"mailbox"`
+}
+
+// WhenAuth matches what the provider says of the sender's authentication.
+type WhenAuth struct {
+	SPF   string `yaml:"spf"`
+	DKIM  string `yaml:"dkim"`
+	DMARC string `yaml:"dmarc"`
 }
 
 // Attachments bounds what inspection lets pass.

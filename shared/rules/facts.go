@@ -13,8 +13,10 @@ type Facts struct {
 	Sender     string
 	Subject    string
 	Headers    []mail.Header
-	Source     string
-	Tenant     string
+	// Reported is what the provider said beside the mail; nobody has verified it.
+	Reported mail.Reported
+	Source   string
+	Tenant   string
 	// AnyRecipient lets recipients outside the tenant's domains count where there
 	// are no others.
 	AnyRecipient bool
@@ -30,7 +32,7 @@ func FactsOf(email contract.Email, m *ledger.Manifest, message *mail.Message) Fa
 	if message != nil {
 		headers = message.Headers
 	}
-	f := Facts{Source: email.Source, Tenant: email.Tenant}
+	f := Facts{Source: email.Source, Tenant: email.Tenant, Reported: m.Reported}
 	if edit := m.Overlay; edit != nil {
 		manifest = overlay.Manifest(*m, *edit)
 		if message != nil {

@@ -50,6 +50,7 @@ type route struct {
 	tag               *byCase
 	subject, source   *pattern
 	headers           map[string]pattern // by lower-case name
+	reported          []reported
 }
 
 // Match is what the rules say of a mail.
@@ -104,7 +105,7 @@ func compileRoute(c config.Route) (route, error) {
 		name: c.Name, to: c.To, hold: c.Hold, tenant: c.When.Tenant,
 		recipient: compileRecipient(c.When.Recipient), sender: compileSender(c.When.Sender),
 		subject: optional(c.When.Subject), source: optional(c.When.Source),
-		headers: make(map[string]pattern, len(c.When.Header)),
+		headers: make(map[string]pattern, len(c.When.Header)), reported: compileReported(c.When),
 	}
 	if c.When.Tag != "" {
 		tag := compileByCase(c.When.Tag)
@@ -222,6 +223,9 @@ func (rt *route) unmet(f Facts, recipients []address.Address, ownCase bool) stri
 		return "the subject does not match " + quoted(rt.subject.text)
 	}
 	if why := rt.unmetBy(recipients, ownCase); why != "" {
+		return why
+	}
+	if why := rt.unmetReported(f.Reported); why != "" {
 		return why
 	}
 	for _, name := range slices.Sorted(maps.Keys(rt.headers)) {

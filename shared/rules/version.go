@@ -20,6 +20,7 @@ func Version(routes []config.Route, tenants []config.Tenant, destinations []conf
 	type when struct {
 		Recipient, Tag, Sender, Subject, Source, Tenant string
 		Header                                          map[string]string
+		Reported                                        map[string]string `json:",omitempty"`
 	}
 	type rule struct {
 		Name string
@@ -45,7 +46,7 @@ func Version(routes []config.Route, tenants []config.Tenant, destinations []conf
 		w := r.When
 		all.Routes = append(all.Routes, rule{
 			Name: r.Name, To: r.To, Hold: r.Hold,
-			When: when{w.Recipient, w.Tag, w.Sender, w.Subject, w.Source, w.Tenant, w.Header},
+			When: when{w.Recipient, w.Tag, w.Sender, w.Subject, w.Source, w.Tenant, w.Header, Reported(w)},
 		})
 	}
 	for _, t := range tenants {

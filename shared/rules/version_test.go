@@ -65,8 +65,14 @@ func TestVersionFollowsEveryField(t *testing.T) {
 			return r, t
 		})
 	}
+	for i := range reflect.TypeFor[config.WhenAuth]().NumField() {
+		changed("when auth "+reflect.TypeFor[config.WhenAuth]().Field(i).Name, func(r routed, t owned) (routed, owned) {
+			reflect.ValueOf(&r[1].When.Auth).Elem().Field(i).SetString("x")
+			return r, t
+		})
+	}
 	// Whoever adds a field sees that it is part of the version.
 	require.Equal(t, 4, reflect.TypeFor[config.Route]().NumField())
-	require.Equal(t, 7, reflect.TypeFor[config.When]().NumField())
+	require.Equal(t, 10, reflect.TypeFor[config.When]().NumField())
 	require.Equal(t, 3, reflect.TypeFor[config.Tenant]().NumField())
 }

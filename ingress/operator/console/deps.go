@@ -9,6 +9,7 @@ import (
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
 )
 
 // Emails reads the ledger.
@@ -130,6 +131,8 @@ type Sample struct {
 	Source     string
 	Tenant     string
 	Headers    map[string]string
+	// Reported is what the provider would say beside the mail.
+	Reported mail.Reported
 }
 
 // Outcome is what the rules say of a sample.

@@ -10,6 +10,7 @@ import (
 	"mailroom/ingress/operator/access"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
+	"mailroom/shared/mail"
 )
 
 // destinationsPage is where mail goes.
@@ -74,7 +75,7 @@ type rulesPage struct {
 
 // sampleForm is a sample as it was typed.
 type sampleForm struct {
-	Recipients, Sender, Subject, Source, Tenant, Headers string
+	Recipients, Sender, Subject, Source, Tenant, Headers, Reported string
 }
 
 func (c *Console) rules(g *gin.Context) error {
@@ -100,6 +101,7 @@ func (c *Console) testRules(g *gin.Context) error {
 	typed := sampleForm{
 		Recipients: unixLines(post.Get("recipients")), Sender: strings.TrimSpace(post.Get("sender")), Subject: strings.TrimSpace(post.Get("subject")),
 		Source: strings.TrimSpace(post.Get("source")), Tenant: strings.TrimSpace(post.Get("tenant")), Headers: unixLines(post.Get("headers")),
+		Reported: unixLines(post.Get("reported")),
 	}
 	in := Sample{Recipients: rows(typed.Recipients), Sender: typed.Sender, Subject: typed.Subject, Source: typed.Source, Tenant: typed.Tenant}
 	for _, line := range rows(typed.Headers) {
@@ -112,6 +114,14 @@ func (c *Console) testRules(g *gin.Context) error {
 		}
 		in.Headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
+	for _, line := range rows(typed.Reported) {
+		name, value, _ := strings.Cut(line, ":")
+		to := reportedField(&in.Reported, strings.ToLower(strings.TrimSpace(name)))
+		if to == nil {
+			return c.showRules(g, http.StatusBadRequest, layout{Problem: "Reported: each line is spf, dkim, dmarc, type or mailbox, a colon and a value."}, typed, nil)
+		}
+		*to = strings.TrimSpace(value)
+	}
 	if len(in.Recipients) == 0 {
 		return c.showRules(g, http.StatusBadRequest, layout{Problem: "Name at least one recipient."}, typed, nil)
 	}
@@ -120,6 +130,13 @@ func (c *Console) testRules(g *gin.Context) error {
 		return c.showRules(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed, nil)
 	}
 	return c.showRules(g, http.StatusOK, layout{}, typed, &outcome)
+}
+
+// reportedField returns the field of a name; nil where there is none.
+func reportedField(r *mail.Reported, name string) *string {
+	return map[string]*string{
+		"spf": &r.Auth.SPF, "dkim": &r.Auth.DKIM, "dmarc": &r.Auth.DMARC, "type": &r.Type, "mailbox": &r.Mailbox,
+	}[name]
 }
 
 // auditPage is the chain of what people did.

@@ -108,7 +108,7 @@ type testBundle struct {
 	now    time.Time
 }
 
-func setup(t *testing.T) *testBundle {
+func setup(t *testing.T, more ...config.Route) *testBundle {
 	t.Helper()
 	b := &testBundle{ledger: &fakeLedger{}, now: time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)}
 	var err error
@@ -118,12 +118,12 @@ func setup(t *testing.T) *testBundle {
 			{Name: "a b", Tenants: []string{"default", "acme"}, URL: "https://b.example/", MaxInFlight: 4},
 			{Name: "theirs", Tenants: []string{"acme"}, URL: "https://theirs.example/"},
 		},
-		Routes: []config.Route{
+		Routes: append([]config.Route{
 			{Name: "urgent", When: config.When{Header: map[string]string{"X-Priority": "1"}}, To: []string{"a b"}, Hold: true},
 			{Name: "sales", When: config.When{Recipient: "sales@*", Tenant: "default"}, To: []string{"crm"}},
 			{Name: "secret", When: config.When{Tenant: "acme", Recipient: "board@*"}, To: []string{"theirs"}},
 			{Name: "all", When: config.When{Sender: "*@partner.example", Subject: "*order*", Source: "mailparse"}, To: []string{"crm"}},
-		},
+		}, more...),
 		Tenants: []config.Tenant{{Name: "default", Domains: []string{"yourapp.example"}}, {Name: "acme"}},
 	}, desks.Deps{Ledger: b.ledger, Messages: fakeMessages{}, Acks: fakeAcks{}, Now: func() time.Time { return b.now }})
 	require.NoError(t, err)

@@ -2,6 +2,7 @@ package desks
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -75,6 +76,7 @@ func conditions(w config.When) map[string]string {
 			out[name] = want
 		}
 	}
+	maps.Copy(out, rules.Reported(w))
 	return out
 }
 
@@ -88,11 +90,21 @@ type Sample struct {
 	Subject    string            `json:"subject"`
 	Headers    map[string]string `json:"headers"`
 	Tenant     string            `json:"tenant"`
+	// Auth, Type and Mailbox are what the provider would say beside the mail.
+	Auth    mail.Auth `json:"auth"`
+	Type    string    `json:"type"`
+	Mailbox string    `json:"mailbox"`
+}
+
+// reported is what the provider would say.
+func (in *Sample) reported() mail.Reported {
+	return mail.Reported{Auth: in.Auth, Type: in.Type, Mailbox: in.Mailbox}
 }
 
 // validate names the field that makes no sense, and its bound.
 func (in *Sample) validate() error {
-	made := in.Sender != "" || in.Subject != "" || in.Tenant != "" || len(in.Recipients) > 0 || len(in.Headers) > 0
+	made := in.Sender != "" || in.Subject != "" || in.Tenant != "" || len(in.Recipients) > 0 || len(in.Headers) > 0 ||
+		in.reported() != mail.Reported{}
 	switch {
 	case in.Email != "" && made:
 		return fault.New(fault.RequestInvalid, "email stands alone or with its source: the ledger has the rest")
@@ -145,7 +157,7 @@ func (d *Desks) made(_ context.Context, who access.Identity, in Sample) (rules.F
 		return rules.Facts{}, err
 	}
 	facts := rules.Facts{
-		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: tenant,
+		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: tenant, Reported: in.reported(),
 	}
 	if facts.Source == "" {
 		facts.Source = contract.FirstSource

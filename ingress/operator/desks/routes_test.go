@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/shared/config"
 	"mailroom/shared/contract"
 )
 
@@ -28,6 +29,24 @@ func TestRoutes(t *testing.T) {
 		{"name":"sales","when":{"recipient":"sales@*","tenant":"default"},"header":{},"to":["crm"],"hold":false},
 		{"name":"all","when":{"sender":"*@partner.example","subject":"*order*","source":"mailparse"},"header":{},"to":["crm"],"hold":false}
 	]`, string(text))
+}
+
+// TestRulesAreTriedOnWhatAProviderSays: as it is configured below when, and listed so.
+func TestRulesAreTriedOnWhatAProviderSays(t *testing.T) {
+	t.Parallel()
+	b := setup(t, config.Route{
+		Name: "forged", When: config.When{Auth: config.WhenAuth{SPF: "*fail"}, Type: "email.*", Mailbox: "box@*"}, To: []string{"crm"},
+	})
+	status, out := b.ask(t, "viewer", http.MethodPost, "/api/v1/routes/test", `{"auth":{"spf":"softfail","dkim":"none"},"type":"email.received","mailbox":"box@x"}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []any{"forged"}, out["routes"])
+	status, out = b.ask(t, "viewer", http.MethodPost, "/api/v1/routes/test", `{"auth":{"spf":"pass"},"type":"email.received","mailbox":"box@x"}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Empty(t, out["routes"])
+	_, out = b.ask(t, "viewer", http.MethodPost, "/api/v1/routes/test", `{"email":"evt_1","auth":{"spf":"pass"}}`)
+	require.Contains(t, fmt.Sprint(out), "email stands alone")
+	_, list := b.RouteRows(nil)
+	require.Equal(t, map[string]string{"auth.spf": "*fail", "type": "email.*", "mailbox": "box@*"}, list[len(list)-1].When)
 }
 
 // TestRulesAreTried: a made-up mail and a stored one get the answer of the rules.
