@@ -30,6 +30,7 @@ type books struct {
 	earlier   map[string][]string // event ids, and rows as "%x7", by tenant
 	lost      int                 // how many saves succeed and answer with an error
 	away      bool
+	reads     int // of the manifest and of deliveries
 
 	deliveries map[string]ledger.Delivery // by destination, and "#" and the effect of a replay's
 	saved      []ledger.DeliveryState     // in order
@@ -77,6 +78,7 @@ func (b *books) SaveManifest(_ context.Context, m ledger.Manifest) error {
 func (b *books) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.reads++
 	if b.away {
 		return nil, errAway
 	}
@@ -86,6 +88,7 @@ func (b *books) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 func (b *books) Deliveries(_ context.Context, _ int64, destination string) ([]ledger.Delivery, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.reads++
 	var out []ledger.Delivery
 	for _, key := range slices.Sorted(maps.Keys(b.deliveries)) {
 		if d := b.deliveries[key]; d.Destination == destination || key == destination {

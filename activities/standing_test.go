@@ -57,6 +57,8 @@ func TestNothingLeavesPastTheLedger(t *testing.T) {
 	_, err := b.run(t.Context())
 	require.NoError(t, err)
 	require.Len(t, b.wire.bodies, 1)
+	require.Equal(t, 2, b.books.reads, "that nothing is open is read with the rest")
+	require.Len(t, b.books.saved, 1)
 }
 
 // TestWhatWasJudged: verdicts and what an edit changes beside the content make no other

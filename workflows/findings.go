@@ -23,12 +23,14 @@ type finding struct {
 	told bool // the ledger is, or will be
 }
 
-// set adds a finding or changes the one of the same step and reason.
+// set adds a finding or changes the one of the same step and reason. To set one as it is
+// changes nothing.
 func (f *findings) set(one contract.Finding) {
 	for i := range f.list {
 		if old := &f.list[i]; old.Step == one.Step && old.Reason == one.Reason {
 			one.Ingress = one.Ingress || old.Ingress
-			*old = finding{Finding: one}
+			same := old.Detail == one.Detail && old.State == one.State && old.Needed == one.Needed && slices.Equal(old.Approvals, one.Approvals)
+			*old = finding{Finding: one, told: old.told && same}
 			return
 		}
 	}
@@ -93,7 +95,8 @@ func (e *inboundEmail) noteHold(h *held, state contract.FindingState, by []contr
 func (e *inboundEmail) noteRuling(r ruling) {
 	for _, h := range e.held {
 		switch r.Action {
-		case contract.Discard: // what was open stays so
+		case contract.Discard: // what was open stays so, also where an older release held it
+			e.noteHold(h, contract.FindingOpen, h.approvals)
 		case contract.Approve:
 			by := h.approvals
 			if r.Via == contract.ViaPolicy {

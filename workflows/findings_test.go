@@ -274,6 +274,27 @@ func TestTerminatedBeforeItsScanIsInspected(t *testing.T) {
 	}
 }
 
+// TestHeldByAnOlderRelease: a hold that a run of an older release was in, without a word
+// of findings, is known to the ledger once it is discarded.
+func TestHeldByAnOlderRelease(t *testing.T) {
+	t.Parallel()
+	for _, a := range []contract.Action{contract.Discard, contract.Approve} {
+		b, in := newLedgerBook(), input()
+		b.content = "as it came"
+		in.Resumed = &contract.Resumed{
+			Step: contract.StepInspect, Sequence: 1,
+			Held: []contract.ResumedHold{{Holds: holding(contract.Infected), SinceUnixMilli: 1, Plan: plan(1)}},
+		}
+		c := newChain(t, b.script)
+		c.update(time.Hour, b.intend(1, contract.IntentResult{Action: a, Actor: "olga"}))
+		out := c.run(in)
+		require.Equal(t, contract.Infected, b.findings()[0].Reason)
+		require.Equal(t, a == contract.Discard, b.findings()[0].Restored())
+		require.Equal(t, a == contract.Approve, out.State == contract.Delivered)
+		require.Equal(t, out.State == contract.Delivered, b.calls.steps["Inspect"] == 1, "it is inspected as it is now")
+	}
+}
+
 // TestApprovedStaysApproved: a replay does not ask again about what enough people have
 // let pass, unless its step is run again and finds it once more.
 func TestApprovedStaysApproved(t *testing.T) {

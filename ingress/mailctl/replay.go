@@ -27,7 +27,7 @@ type replayCommands struct {
 
 type replayRunCommand struct {
 	bulk
-	From      string `enum:"held,routing,raw" default:"held" help:"From the held step, from routing by today's rules, or from the raw mail by today's parser and rules."`
+	From      string `enum:"held,routing,raw" default:"held" help:"From the held step, from routing by today's rules, or from the raw mail by today's parser and rules. An email begins earlier where a step before that is not known to be passed, and what nobody has approved holds it again."`
 	NewEffect bool   `help:"Send everything again, under keys of their own: destinations do the work a second time."`
 }
 

@@ -1,6 +1,9 @@
 package postgres_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,4 +120,57 @@ func TestReplayKnowsWhatIsPassed(t *testing.T) {
 	require.Equal(t, []contract.Step{contract.StepInspect, contract.StepRoute, contract.StepInspect, contract.StepStore}, from)
 	require.Equal(t, contract.Infected, claimed[2].Open[0].Reason)
 	require.Nil(t, claimed[1].Open)
+}
+
+// migrated runs the statement of a migration that begins so once more.
+func migrated(t *testing.T, url, file, begin string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("migrations", file))
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), begin)
+	require.True(t, found)
+	rest, _, _ = strings.Cut(rest, ";")
+	execute(t, url, begin+rest)
+}
+
+// TestHoldsOfAnOlderReleaseAreKept: of mail that it held or discarded the reason is known.
+func TestHoldsOfAnOlderReleaseAreKept(t *testing.T) {
+	t.Parallel()
+	url, ctx := pgtest.URL(t), t.Context()
+	db := pgtest.Open(t, url, 4)
+	for _, r := range contract.Reasons {
+		email := heldEmails(t, db, string(r), 1, r)[0]
+		execute(t, url, "DELETE FROM findings")
+		migrated(t, url, "0023_add_findings.sql", "INSERT INTO findings (email_id, step, reason, detail, ingress, state)\nSELECT id, CASE")
+		s, err := db.Standing(ctx, email.ID)
+		require.NoError(t, err)
+		if !r.Judged() && r != contract.Unroutable && r != contract.ScannerUnavailable {
+			require.Empty(t, s.Findings, r)
+			continue
+		}
+		require.Len(t, s.Findings, 1, r)
+		require.Equal(t, r, s.Findings[0].Reason)
+		require.Equal(t, contract.FindingOpen, s.Findings[0].State)
+		require.NotEqual(t, contract.StepRoute, s.From("x"))
+	}
+}
+
+// TestOwnersOfOlderTokens: a token that was made with a token belongs to who made the first.
+func TestOwnersOfOlderTokens(t *testing.T) {
+	t.Parallel()
+	url, ctx := pgtest.URL(t), t.Context()
+	db := pgtest.Open(t, url, 4)
+	for i, made := range [][2]string{{"a", "ada"}, {"b", "a"}, {"c", "b"}, {"d", "bob"}} {
+		require.NoError(t, db.CreateToken(ctx, ledger.Token{
+			Name: made[0], SHA256: [32]byte{byte(i + 1)}, Roles: map[string]string{"*": "operator"}, CreatedBy: made[1], CreatedAt: time.Now(),
+		}, "api"))
+	}
+	migrated(t, url, "0024_add_owners.sql", "WITH RECURSIVE made AS")
+	list, err := db.Tokens(ctx)
+	require.NoError(t, err)
+	owners := map[string]string{}
+	for _, token := range list {
+		owners[token.Name] = token.Owner
+	}
+	require.Equal(t, map[string]string{"a": "ada", "b": "ada", "c": "ada", "d": "bob"}, owners)
 }
