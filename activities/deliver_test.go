@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -461,17 +462,26 @@ func TestRecord(t *testing.T) {
 	var got contract.RecordInput
 	l, err := activities.NewLedger(activities.LedgerDeps{Edits: keeper{}, Recorder: recorderFunc(func(in contract.RecordInput) error {
 		got = in
-		if in.Sequence > 1 {
+		switch in.Sequence {
+		case 2:
 			return errors.New("secret detail")
+		case 3:
+			return fmt.Errorf("record: %w", &ledger.Overruled{Sequence: 9})
 		}
 		return nil
 	})})
 	require.NoError(t, err)
 	in := contract.RecordInput{Email: email(1), Sequence: 1, State: contract.Delivered}
-	require.NoError(t, l.Record(t.Context(), in))
+	out, err := l.Record(t.Context(), in)
+	require.NoError(t, err)
+	require.Nil(t, out, "nothing to say takes no room in the history")
 	require.Equal(t, in, got)
+	in.Sequence = 3
+	out, err = l.Record(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, &contract.RecordResult{OverruledBy: 9}, out)
 	in.Sequence = 2
-	err = l.Record(t.Context(), in)
+	_, err = l.Record(t.Context(), in)
 	requireCode(t, err, fault.Internal, true)
 	require.NotContains(t, err.Error(), "secret detail")
 	_, err = activities.NewLedger(activities.LedgerDeps{Edits: keeper{}})

@@ -6,10 +6,12 @@ import (
 	"fmt"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
 )
 
 // StateRecorder writes the state of an email. It is idempotent on Email.ID and
-// Sequence, and an older Sequence never overwrites a newer one.
+// Sequence, and an older Sequence never overwrites a newer one: that fails with a
+// *ledger.Overruled, all else of the change being written.
 type StateRecorder interface {
 	Record(ctx context.Context, in contract.RecordInput) error
 }
@@ -31,13 +33,18 @@ func NewLedger(deps LedgerDeps) (*Ledger, error) {
 	return &Ledger{deps: deps}, nil
 }
 
-// Record writes one change of state, with the decision that led to it. It is
-// idempotent on Email.ID and Sequence.
-func (l *Ledger) Record(ctx context.Context, in contract.RecordInput) (err error) {
+// Record writes one change of state, with the decision that led to it. It is idempotent
+// on Email.ID and Sequence. The result is nil unless a later change is there already.
+func (l *Ledger) Record(ctx context.Context, in contract.RecordInput) (out *contract.RecordResult, err error) {
 	defer settle(ctx, in.Email, &err)
 
-	if err := l.deps.Recorder.Record(ctx, in); err != nil {
-		return fmt.Errorf("record state %s: %w", in.State, err)
+	err = l.deps.Recorder.Record(ctx, in)
+	var by *ledger.Overruled
+	switch {
+	case errors.As(err, &by):
+		return &contract.RecordResult{OverruledBy: by.Sequence}, nil
+	case err != nil:
+		return nil, fmt.Errorf("record state %s: %w", in.State, err)
 	}
-	return nil
+	return nil, nil //nolint:nilnil // nothing to say costs no history
 }

@@ -22,13 +22,15 @@ type script struct {
 	route   func(n int, in contract.RouteInput) (contract.RouteResult, error)
 	deliver func(ctx context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error)
 	record  func(n int) error
-	plan    func(in contract.HoldInput) contract.HoldPlan
-	planErr error
-	intents map[int64]contract.IntentResult
-	intent  func(n int) error
-	edit    func(in contract.SaveEditInput) (contract.SaveEditResult, error)
-	apply   func(n int) error
-	notify  func(n int) error
+	// recorded is the number of a change that an earlier run has recorded.
+	recorded int64
+	plan     func(in contract.HoldInput) contract.HoldPlan
+	planErr  error
+	intents  map[int64]contract.IntentResult
+	intent   func(n int) error
+	edit     func(in contract.SaveEditInput) (contract.SaveEditResult, error)
+	apply    func(n int) error
+	notify   func(n int) error
 
 	standing func() (contract.StandingResult, error)
 
@@ -146,18 +148,21 @@ func (s *script) Deliver(ctx context.Context, in contract.DeliverInput) (contrac
 	return out, err
 }
 
-func (s *script) Record(_ context.Context, in contract.RecordInput) error {
+func (s *script) Record(_ context.Context, in contract.RecordInput) (*contract.RecordResult, error) {
 	s.calls.about(in.Email)
 	n := s.calls.next("Record")
 	if s.record != nil {
 		if err := s.record(n); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	s.calls.records = append(s.calls.records, in)
-	return nil
+	if in.Sequence <= s.recorded {
+		return &contract.RecordResult{OverruledBy: s.recorded}, nil
+	}
+	return nil, nil
 }
 
 // Plan gives what the defaults of the configuration do.

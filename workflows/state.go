@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"errors"
+
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -160,6 +162,7 @@ func (e *inboundEmail) status() (contract.Status, error) {
 // but the end of the email waits for it.
 type ledgerQueue struct {
 	sequence int64
+	told     int64 // the number of the last change that was written
 	queue    []news
 }
 
@@ -169,13 +172,20 @@ type news struct {
 	commits bool // what follows waits until the ledger was asked once
 }
 
-// number gives a change of state its place: after the one before it, and after
-// whatever was recorded at an earlier time, so that a run that was reset in the Web UI
-// overrules the one it replaces.
+// number gives a change of state its place after the one before it. The time is but a
+// good guess at a number that no earlier run has reached: where one has, because a clock
+// went wrong, the ledger says so and writeChange comes again under a higher number. So a run that
+// was reset in the Web UI overrules the one it replaces, whatever clocks say.
 func (q *ledgerQueue) number(in contract.RecordInput) contract.RecordInput {
 	q.sequence = max(q.sequence+1, in.AtUnixMilli)
 	in.Sequence = q.sequence
 	return in
+}
+
+// after returns a number beyond n and all that were given.
+func (q *ledgerQueue) after(n int64) int64 {
+	q.sequence = max(q.sequence, n) + 1
+	return q.sequence
 }
 
 func (q *ledgerQueue) push(in contract.RecordInput) {
@@ -191,21 +201,52 @@ func (e *inboundEmail) writeLedger(ctx workflow.Context) {
 		return !e.ledger.empty() && e.in.Email.ID != 0 && (e.committing == 0 || e.ledger.queue[0].commits)
 	}
 	for workflow.Await(ctx, next) == nil {
-		in, options := e.ledger.queue[0], recordOptions
-		if in.commits {
-			options = commitOptions
-		}
+		in := e.ledger.queue[0]
 		in.Email, in.ReceivedAtUnixMilli = e.in.Email, e.in.ReceivedAtUnixMilli
-		err := firstTry(ctx, "record", options, ledger.Record, in.RecordInput, nil)
-		if in.commits {
-			e.committing--
+		if in.Sequence <= e.ledger.told { // the one before it has got a higher number
+			in.Sequence = e.ledger.after(e.ledger.told)
 		}
-		for err != nil && curable(err) {
-			err = lastingTry(ctx, "record", recordOptions, askedWait(ctx, err), ledger.Record, in.RecordInput, nil)
-		}
+		err := e.writeChange(ctx, in)
 		if err != nil { // a bug: the ledger's row is stale, the email itself is not held up by it
 			workflow.GetLogger(ctx).Error("record the state of an email", "state", in.State, "error", err)
 		}
 		e.ledger.queue = e.ledger.queue[1:]
+	}
+}
+
+// mostTellings bounds how often one change is told under a higher number: each time only
+// what a run that is gone has still written may have come in between.
+const mostTellings = 10
+
+// writeChange writes one change of state. Who waits for a change that commits goes on once the
+// ledger was asked and has not overruled it.
+func (e *inboundEmail) writeChange(ctx workflow.Context, in news) error {
+	options, committing := recordOptions, in.commits
+	if committing {
+		options = commitOptions
+	}
+	for try := 1; ; try++ {
+		var out contract.RecordResult
+		err := firstTry(ctx, "record", options, ledger.Record, in.RecordInput, &out)
+		overruled := err == nil && out.OverruledBy != 0 && try < mostTellings
+		if committing && !overruled {
+			e.committing--
+			committing = false
+		}
+		for err != nil && curable(err) {
+			err = lastingTry(ctx, "record", recordOptions, askedWait(ctx, err), ledger.Record, in.RecordInput, &out)
+		}
+		e.ledger.told = in.Sequence
+		switch {
+		case err != nil || out.OverruledBy == 0:
+			return err
+		case try == mostTellings:
+			return errors.New("the ledger always has a later change of state")
+		}
+
+		in.Sequence = e.ledger.after(out.OverruledBy)
+		if d := in.Decision; d != nil && d.Intent == 0 {
+			in.Decision = nil // its row is there, and only an intent tells a repeat of it
+		}
 	}
 }

@@ -339,6 +339,14 @@ type DeliverResult struct {
 	Skipped  bool `json:"skipped,omitempty"`
 }
 
+// RecordResult answers a RecordInput. Nothing to say is no result at all.
+type RecordResult struct {
+	// OverruledBy is the number of the change of state that the ledger keeps in place of
+	// this one, 0 where it took it. Only the run of a workflow that goes on reads this:
+	// it tells its change again under a later number.
+	OverruledBy int64 `json:"overruled_by,omitempty"`
+}
+
 // RecordInput writes the state of an email to the ledger. Idempotent on Email.ID
 // and Sequence: an older Sequence never overwrites a newer one.
 type RecordInput struct {

@@ -4,6 +4,7 @@
 package ledger
 
 import (
+	"fmt"
 	"time"
 
 	"mailroom/shared/contract"
@@ -116,4 +117,12 @@ type Call struct {
 	Took   time.Duration
 	Status int    // HTTP status of the answer; 0 when there was none
 	Code   string // the fault's code; empty for a success
+}
+
+// Overruled says that the ledger keeps another change of an email's state, whose number
+// is at least that of the change that was to be written.
+type Overruled struct{ Sequence int64 }
+
+func (o *Overruled) Error() string {
+	return fmt.Sprintf("the ledger has a later change of state, number %d", o.Sequence)
 }

@@ -56,7 +56,7 @@ func TestDecisionsAreChainedOnce(t *testing.T) {
 		require.NoError(t, db.Record(ctx, in))
 	}
 	late := decided(email, 6, "an older one that comes late")
-	require.NoError(t, db.Record(ctx, late))
+	require.NoError(t, unlessOverruled(db.Record(ctx, late)))
 	list := chain(t, db)
 	require.Len(t, list, 2)
 	got := list[0]
@@ -101,7 +101,7 @@ func TestAuditUnderManyWriters(t *testing.T) {
 	all.Wait()
 	close(errs)
 	for err := range errs {
-		require.NoError(t, err)
+		require.NoError(t, unlessOverruled(err))
 	}
 	require.Len(t, chain(t, db), writers*each)
 }

@@ -9,7 +9,8 @@
 //   - An inbox row holds, or names, the whole raw body. It goes in the statement
 //     that records where the object store keeps that body, never before.
 //   - Every write may be repeated: a repeat changes nothing, a late one never
-//     undoes a newer one (sequence of emails, delivered of deliveries).
+//     undoes a newer one (sequence of emails, delivered of deliveries). What is overruled
+//     so is told: the run of a workflow that goes on comes again under a higher number.
 //     The one exception counts: SaveVerificationFailures says what a repeat does.
 //   - Each method is one round trip to the server where the common case allows
 //     it, and one transaction.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
 )
 
 // updateState moves an email to a newer state. A terminal state sets closed_at,
@@ -16,6 +18,7 @@ import (
 // it leaves are kept by a trigger.
 const updateState = `
 UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence = @sequence,
+       change = nextval('email_changes'),
        closed_at = @closed_at::timestamptz,
        held_at = CASE WHEN @state = 'quarantined' THEN coalesce(held_at, @at::timestamptz) END,
        attention = CASE WHEN @state = 'quarantined' THEN attention ELSE 0 END,
@@ -38,12 +41,43 @@ UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence =
 // comes, with the reason that the email was held for until then, and with the note
 // of its intent where it has one. Findings are written with it, see saveFindings. An
 // email that the ledger does not know is no error.
+//
+// Where a change that is as new or newer is there and says something else, Record fails
+// with a *ledger.Overruled. Numbers of one run of a workflow only rise; those of another
+// run may be higher, because a clock went wrong. What is overruled and goes on comes
+// again under a higher number: the run that can do so is the one that counts, and order
+// is what the ledger has seen, not what clocks say.
 func (db *DB) Record(ctx context.Context, in contract.RecordInput) error {
 	query, args, err := record(in)
-	if err == nil {
-		_, err = db.pool.Exec(ctx, query, args)
+	if err != nil {
+		return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
+	}
+	tag, err := db.pool.Exec(ctx, query, args)
+	if plain := in.Decision == nil && len(in.Findings) == 0; err == nil && (!plain || tag.RowsAffected() == 0) {
+		err = db.overruled(ctx, in)
 	}
 	return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
+}
+
+// overruled fails with a *ledger.Overruled where the ledger keeps another state of the
+// email than this change has led to.
+func (db *DB) overruled(ctx context.Context, in contract.RecordInput) error {
+	const query = `
+SELECT sequence FROM emails
+ WHERE id = @id AND (sequence > @sequence
+       OR sequence = @sequence AND (state, reason, detail) IS DISTINCT FROM (@state::text, @reason::text, @detail::text))`
+
+	var by int64
+	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{
+		"id": in.Email.ID, "sequence": in.Sequence, "state": string(in.State), "reason": string(in.Reason), "detail": clean(in.Detail),
+	}).Scan(&by)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &ledger.Overruled{Sequence: by}
 }
 
 // RecordAll is Record for several emails in one transaction: all of them or none.

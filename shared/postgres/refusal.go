@@ -46,7 +46,7 @@ WITH refused AS (
      WHERE i.email_id = @id AND i.started_at IS NULL AND i.claimed_until IS DISTINCT FROM 'infinity'
     RETURNING i.email_id
 )
-UPDATE emails SET state = @state, reason = 'internal', detail = @detail, sequence = sequence + 1, state_since = now(),
+UPDATE emails SET state = @state, reason = 'internal', detail = @detail, sequence = sequence + 1, change = nextval('email_changes'), state_since = now(),
        held_at = CASE WHEN @final THEN now() END
  WHERE id IN (SELECT email_id FROM refused) AND state IN ('processing', 'retrying') AND sequence < @bound
    AND (state, reason, detail) IS DISTINCT FROM (@state::text, 'internal', @detail::text)`
@@ -65,7 +65,7 @@ UPDATE emails SET state = @state, reason = 'internal', detail = @detail, sequenc
 // not be started. What its workflow has said meanwhile stays.
 func (db *DB) ClearRefusal(ctx context.Context, id int64) error {
 	const query = `
-UPDATE emails SET state = 'processing', reason = '', detail = '', sequence = sequence + 1, state_since = now(), held_at = NULL
+UPDATE emails SET state = 'processing', reason = '', detail = '', sequence = sequence + 1, change = nextval('email_changes'), state_since = now(), held_at = NULL
  WHERE id = @id AND state = 'retrying' AND reason = 'internal' AND sequence < @bound`
 
 	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"id": id, "bound": firstOfWorkflow})
@@ -87,7 +87,7 @@ SELECT n.action, i.email_id IS NOT NULL AND e.state = 'quarantined', e.reason
  WHERE e.id = @id FOR NO KEY UPDATE OF e`
 		release = `UPDATE inbox i SET claimed_until = NULL WHERE i.email_id = @id AND ` + refusedRow
 		move    = `
-UPDATE emails SET state = @state, reason = '', detail = '', sequence = sequence + 1, state_since = now(), held_at = NULL,
+UPDATE emails SET state = @state, reason = '', detail = '', sequence = sequence + 1, change = nextval('email_changes'), state_since = now(), held_at = NULL,
        attention = 0, attention_at = NULL, approvals_missing = 0, closed_at = CASE WHEN @ends THEN now() END
  WHERE id = @id`
 		note = `

@@ -62,12 +62,14 @@ const uniqueViolation = "23505"
 // false. Where its cause has a replay that is under way it is decision_refused.
 func (db *DB) CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error) {
 	// Emails that were accepted in transactions still open get ids that are taken:
-	// they may be chosen or not, as if they had come a moment earlier or later.
+	// they may be chosen or not, as if they had come a moment earlier or later. The same
+	// goes for changes of state. last_sequence is for older programs.
 	const insert = `
 INSERT INTO replays (action, from_step, filter, dry_run, new_effect, note, actor, person, via, cause, rate, at_once,
-       started_from, request_key, last_id, last_sequence)
+       started_from, request_key, last_id, last_sequence, last_change)
 SELECT @action, @from, @filter, @dry_run, @new_effect, @note, @actor, @person, @via, @cause, @rate, @at_once,
-       nullif(@started_from::bigint, 0), @key, coalesce((SELECT max(id) FROM emails), 0), (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+       nullif(@started_from::bigint, 0), @key, coalesce((SELECT max(id) FROM emails), 0), (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+       (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM email_changes)
 RETURNING id`
 
 	filter, err := json.Marshal(in.Filter)

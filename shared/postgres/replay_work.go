@@ -14,6 +14,15 @@ import (
 	"mailroom/shared/ledger"
 )
 
+// unchanged are the conditions on the emails e of the replay @id: those that were there
+// when it was asked for and whose state has not changed since.
+var unchanged = []string{
+	`e.id <= (SELECT last_id FROM replays WHERE id = @id)`,
+	`CASE WHEN (SELECT last_change FROM replays WHERE id = @id) IS NULL
+          THEN e.sequence <= (SELECT last_sequence FROM replays WHERE id = @id)
+          ELSE e.change <= (SELECT last_change FROM replays WHERE id = @id) END`,
+}
+
 // TakeReplay makes the caller the one who works on a replay and gives the fence
 // that its claims need from now on: whoever had it before can claim nothing more.
 // It counts the emails that were chosen, the first time.
@@ -35,9 +44,7 @@ UPDATE replays SET fence = fence + 1, started_at = coalesce(started_at, now()) W
 	}
 	c := chosen(r.Action, r.Filter)
 	count := `
-UPDATE replays SET total = (SELECT count(*) FROM emails e` + c.where(
-		`e.id <= (SELECT last_id FROM replays WHERE id = @id)`,
-		`e.sequence <= (SELECT last_sequence FROM replays WHERE id = @id)`) + `)
+UPDATE replays SET total = (SELECT count(*) FROM emails e` + c.where(unchanged...) + `)
  WHERE id = @id AND total < 0`
 	if _, err := db.pool.Exec(ctx, count, c.with(pgx.NamedArgs{"id": id})); err != nil {
 		return nil, 0, classify(fmt.Sprintf("count emails of replay %d", id), err)
@@ -55,16 +62,16 @@ var errFenced = fault.New(fault.Overloaded, "another worker has taken this repla
 // that there are no more.
 func (db *DB) ClaimReplay(ctx context.Context, r *ledger.ReplayRow, fence int64, limit int) (list []ledger.ReplayEmail, end bool, err error) {
 	const (
-		lock = `SELECT fence, state, position, last_id, last_sequence FROM replays WHERE id = @id FOR UPDATE`
+		lock = `SELECT fence, state, position, last_id FROM replays WHERE id = @id FOR UPDATE`
 		note = `
 INSERT INTO replay_items (replay_id, email_id, state) SELECT @id, unnest(@ids::bigint[]), 'claimed'
 ON CONFLICT (replay_id, email_id) DO NOTHING`
 		move = `UPDATE replays SET position = @position WHERE id = @id`
 	)
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		var now, position, lastID, lastSequence int64
+		var now, position, lastID int64
 		var state string
-		if err := tx.QueryRow(ctx, lock, pgx.NamedArgs{"id": r.ID}).Scan(&now, &state, &position, &lastID, &lastSequence); err != nil {
+		if err := tx.QueryRow(ctx, lock, pgx.NamedArgs{"id": r.ID}).Scan(&now, &state, &position, &lastID); err != nil {
 			return err
 		}
 		if now != fence {
@@ -74,10 +81,10 @@ ON CONFLICT (replay_id, email_id) DO NOTHING`
 			return nil
 		}
 		c := chosen(r.Action, r.Filter)
-		query := selectReplayEmail + c.where(`e.id > @position`, `e.id <= @last_id`, `e.sequence <= @last_sequence`) +
+		query := selectReplayEmail + c.where(append([]string{`e.id > @position`}, unchanged...)...) +
 			"\n ORDER BY e.id LIMIT @limit"
 		rows, _ := tx.Query(ctx, query, c.with(pgx.NamedArgs{
-			"position": position, "last_id": lastID, "last_sequence": lastSequence, "limit": limit,
+			"id": r.ID, "position": position, "limit": limit,
 		}))
 		var err error
 		if list, err = pgx.CollectRows(rows, scanReplayEmail); err != nil {
@@ -171,8 +178,7 @@ func (db *DB) ReplayControl(ctx context.Context, id int64) (state contract.Repla
 // and gives up to limit of the emails, spread over all of them.
 func (db *DB) PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ledger.ReplayGroup, []ledger.ReplayEmail, error) {
 	c := chosen(r.Action, r.Filter)
-	bound := c.where(`e.id <= (SELECT last_id FROM replays WHERE id = @id)`,
-		`e.sequence <= (SELECT last_sequence FROM replays WHERE id = @id)`)
+	bound := c.where(unchanged...)
 	args := c.with(pgx.NamedArgs{"id": r.ID, "limit": limit})
 	groups := `
 SELECT e.state, e.reason, e.content_removed_at IS NOT NULL,` + earliest + `,

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -225,10 +226,14 @@ func TestRecord(t *testing.T) {
 	at := time.UnixMilli(1_790_000_001_000).UTC()
 	record := func(sequence int64, state contract.State, reason contract.Reason, d *contract.Decision) {
 		t.Helper()
-		require.NoError(t, db.Record(ctx, contract.RecordInput{
+		err := db.Record(ctx, contract.RecordInput{
 			Email: email, Sequence: sequence, State: state, Reason: reason, Detail: "why", Decision: d,
 			Before: contract.Quarantined, AtUnixMilli: at.UnixMilli(),
-		}))
+		})
+		var by *ledger.Overruled
+		if !errors.As(err, &by) {
+			require.NoError(t, err)
+		}
 	}
 	read := func() *ledger.EmailDetail {
 		t.Helper()
