@@ -176,12 +176,12 @@ func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body
 
 	var puts objects
 	if body.Key == "" {
-		m.RawKey = contentKey("body/", body.SHA256)
+		m.RawKey = contract.BodyKey(body.SHA256)
 		puts.raw(m.RawKey, raw, "application/json")
 	}
 	raw = nil //nolint:ineffassign,wastedassign // frees a large body before the writes begin
 	if len(event.RawMIME) > 0 {
-		m.MIMEKey = contentKey("mime/", sha256.Sum256(event.RawMIME))
+		m.MIMEKey = contract.MIMEKey(sha256.Sum256(event.RawMIME))
 		puts.raw(m.MIMEKey, event.RawMIME, "message/rfc822")
 		event.RawMIME = nil
 	}
@@ -264,15 +264,14 @@ func describe(m *ledger.Manifest, event *mail.Event, puts *objects) error {
 		return err
 	}
 	if len(encoded) > maxLedgerMessage {
-		sum := sha256.Sum256(encoded)
-		m.MessageKey = fmt.Sprintf("message/%d/%s", m.EmailID, hex.EncodeToString(sum[:]))
+		m.MessageKey = contract.MessageKey(m.EmailID, sha256.Sum256(encoded))
 		puts.raw(m.MessageKey, encoded, "application/json")
 	} else {
 		m.Message = encoded
 	}
 	m.MessageID = cut(message.MessageID, maxColumn)
 	m.Subject = cut(message.Subject, maxColumn)
-	m.Sender = cut(sender(event), maxColumn)
+	m.Sender = cut(event.Sender(), maxColumn)
 	m.Recipients = event.Recipients()
 	m.Reported = reported(event)
 	return nil
@@ -287,14 +286,6 @@ func reported(event *mail.Event) mail.Reported {
 		Timestamp: event.Timestamp,
 		Mailbox:   cut(event.Mailbox, maxColumn),
 	}
-}
-
-// sender is who sent the mail: the SMTP envelope's word, else the From field's.
-func sender(event *mail.Event) string {
-	if event.Envelope.MailFrom != "" || len(event.Message.From) == 0 {
-		return event.Envelope.MailFrom
-	}
-	return event.Message.From[0].Address
 }
 
 // objects are the objects of one mail that are yet to be written, each once.
@@ -325,7 +316,7 @@ func (o *objects) attachments(list []mail.Attachment) []mail.Attachment {
 		a.Content, list[i].Content = nil, nil
 		if content != nil {
 			sum := sha256.Sum256(content)
-			a.SHA256, a.Size, a.Key = hex.EncodeToString(sum[:]), int64(len(content)), contentKey("", sum)
+			a.SHA256, a.Size, a.Key = hex.EncodeToString(sum[:]), int64(len(content)), contract.AttachmentKey(sum)
 			if !o.seen[a.Key] {
 				o.seen[a.Key] = true
 				o.list = append(o.list, object{key: a.Key, content: content})
@@ -355,12 +346,6 @@ func (o *objects) write(ctx context.Context, to ObjectWriter) error {
 		})
 	}
 	return group.Wait()
-}
-
-// contentKey names an object after its content.
-func contentKey(folder string, sum [32]byte) string {
-	name := hex.EncodeToString(sum[:])
-	return folder + name[:2] + "/" + name
 }
 
 // encode gives v as JSON without the escapes that would make HTML mail a third longer.

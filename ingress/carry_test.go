@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
-	"mailroom/shared/blob"
 	"mailroom/shared/contract"
 	"mailroom/shared/postgres"
 	"mailroom/shared/seal"
@@ -95,7 +94,7 @@ func TestCarriedSizes(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(body, plain))
 			} else {
-				require.Equal(t, blob.BodyKey(sumOf(body), "evt_1"), in.BodyKey)
+				require.Equal(t, contract.EventBodyKey(sha256.Sum256(body), "evt_1"), in.BodyKey)
 			}
 		})
 	}

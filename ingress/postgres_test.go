@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"mailroom/shared/blob"
+	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
 	"mailroom/shared/postgres"
@@ -90,7 +91,7 @@ func TestDatabaseNamesLargeBodies(t *testing.T) {
 	body, err := db.Body(t.Context(), mail.ID)
 	require.NoError(t, err)
 	require.Empty(t, body.Inline)
-	require.Equal(t, blob.BodyKey(sumOf(large), "evt_large"), body.Key)
+	require.Equal(t, contract.EventBodyKey(sha256.Sum256(large), "evt_large"), body.Key)
 }
 
 // TestRefusedLeavesNoRow goes through every bad request against a real database.

@@ -309,7 +309,7 @@ func (s *Server) keep(ctx context.Context, b *body, workflowID string) (key stri
 	defer func() { done(put) }()
 	stalled, feed, stop := watch(ctx, b.open(), stall)
 	defer stop()
-	key = blob.BodyKey(hex.EncodeToString(b.sum[:]), workflowID)
+	key = contract.EventBodyKey(b.sum, workflowID)
 	if put = s.bodies.Put(stalled, blob.Raw, key, feed, b.size, "application/json"); put != nil {
 		b.torn = true // an abandoned upload may go on reading for a moment
 		return "", fault.Wrap(fault.StorageUnavailable, "the event could not be stored", put)

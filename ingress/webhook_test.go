@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -139,7 +140,7 @@ func TestBodySizes(t *testing.T) {
 				continue
 			}
 			require.Nil(t, row.Body)
-			require.Equal(t, blob.BodyKey(sumOf(body), id), row.BodyKey)
+			require.Equal(t, contract.EventBodyKey(sha256.Sum256(body), id), row.BodyKey)
 			require.True(t, bytes.Equal(body, d.bodies.objects[string(blob.Raw)+"/"+row.BodyKey]), id)
 		}
 	}

@@ -193,7 +193,7 @@ func TestPurgeAndStoreOfTheSameContent(t *testing.T) {
 			r.discard(t, email)
 			purge(t, r)
 			sum := sha256.Sum256([]byte(sharedLogo))
-			there, err := r.objects.store.Exists(t.Context(), blob.Attachments, blob.AttachmentKey(hex.EncodeToString(sum[:])))
+			there, err := r.objects.store.Exists(t.Context(), blob.Attachments, contract.AttachmentKey(sum))
 			require.NoError(t, err)
 			require.False(t, there, "it goes when nobody has it any more")
 		})

@@ -205,16 +205,6 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	sum := strings.Repeat("ab", 32)
-	require.Equal(t, "body/ab/"+sum+"-7d4e5a76eae6d8c165410ac19fe67565", blob.BodyKey(sum, "evt_1"))
-	require.NotEqual(t, blob.BodyKey(sum, "evt_1"), blob.BodyKey(sum, "other/evt_1"), "what one event has no other has")
-	require.Equal(t, "mime/ab/"+sum, blob.MIMEKey(sum))
-	require.Equal(t, "ab/"+sum, blob.AttachmentKey(sum))
-	require.Equal(t, "message/42", blob.MessageKey(42))
-}
-
 func BenchmarkPutBytes(b *testing.B) {
 	s := newStore(b)
 	for _, size := range []int{4 << 10, 30 << 10, 1 << 20} {

@@ -148,6 +148,15 @@ const (
 // the scanner takes at all, so that it has looked at none of it.
 const TooLargeToScan = "larger than the scanner accepts"
 
+// Sender returns who sent the mail: the SMTP envelope's word, else the first From
+// address; empty where there is neither.
+func (e *Event) Sender() string {
+	if e.Envelope.MailFrom != "" || len(e.Message.From) == 0 {
+		return e.Envelope.MailFrom
+	}
+	return e.Message.From[0].Address
+}
+
 // Recipients lists the addresses the mail was sent to, the most trustworthy
 // source first: the SMTP envelope; else the mailbox named by the provider; else
 // the To and Cc fields. The result may be empty.
