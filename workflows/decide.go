@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -234,21 +233,11 @@ func (e *inboundEmail) admit(ctx workflow.Context, d contract.Decision) error {
 		}
 		return nil
 	}
-	switch {
-	case !slices.Contains(contract.Actions, d.Action):
-		return errors.New("unknown action: it is one of " + join(contract.Actions))
-	case strings.TrimSpace(d.Note) == "":
-		return errors.New("a note is missing: say why")
-	case len(d.Note) > contract.MaxNote:
-		return errors.New("the note is longer than " + strconv.Itoa(contract.MaxNote) + " bytes")
-	case len(d.Actor) > contract.MaxActor:
-		return errors.New("the actor is longer than " + strconv.Itoa(contract.MaxActor) + " bytes")
-	case d.Action == contract.Edited && d.Edit == nil:
-		return errors.New("edit is missing: say what to change")
-	case d.Action != contract.Edited && d.Edit != nil:
-		return errors.New("edit goes with the action " + string(contract.Edited) + " alone")
-	case d.From != "" && (d.Action != contract.Retry || !slices.Contains(contract.Steps, d.From)):
-		return errors.New("from goes with the action " + string(contract.Retry) + " and is a step")
+	if err := contract.CheckDecision(d); err != nil {
+		return err
+	}
+	if len(d.Actor) > contract.MaxActor {
+		return errors.New("the actor has at most " + strconv.Itoa(contract.MaxActor) + " bytes")
 	}
 	d.Actor = contract.Claimed(d.Actor)
 	return e.rule(ctx, ruling{Decision: d})

@@ -350,7 +350,7 @@ func TestEditThatCannotBe(t *testing.T) {
 	c := newChain(t, s)
 	c.signal(time.Hour, contract.SignalEdit, contract.Decision{})
 	c.at(time.Hour+time.Minute, func(e *testsuite.TestWorkflowEnvironment) {
-		require.Contains(t, status(t, e).Trouble, "edit is missing")
+		require.Contains(t, status(t, e).Trouble, "edit must say what to change")
 		e.SignalWorkflow(contract.SignalEdit, contract.Decision{Edit: &contract.Edit{To: []string{"nowhere"}}})
 	})
 	c.at(time.Hour+2*time.Minute, func(e *testsuite.TestWorkflowEnvironment) {

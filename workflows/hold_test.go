@@ -279,7 +279,7 @@ func TestFloodOfSignals(t *testing.T) {
 	c.signal(2*time.Hour, contract.SignalDiscard, nil)
 	require.Equal(t, contract.Discarded, c.run(input()).State)
 	require.Len(t, c.inputs, 2)
-	require.Contains(t, c.inputs[1].Resumed.Trouble, "edit is missing")
+	require.Contains(t, c.inputs[1].Resumed.Trouble, "edit must say what to change")
 	require.Empty(t, s.calls.reminds)
 }
 

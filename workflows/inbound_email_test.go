@@ -147,9 +147,9 @@ func TestDecisionsThatMustNotCount(t *testing.T) {
 		e.UpdateWorkflow(contract.UpdateDecide, "", refusals[text], d)
 	}
 	e.RegisterDelayedCallback(func() {
-		refused(contract.Decision{Action: "release", Note: "x"}, "unknown action")
-		refused(contract.Decision{Action: contract.Approve}, "a note is missing")
-		refused(contract.Decision{Action: contract.Approve, Note: strings.Repeat("x", contract.MaxNote+1)}, "the note is longer")
+		refused(contract.Decision{Action: "release", Note: "x"}, "action must be one of")
+		refused(contract.Decision{Action: contract.Approve}, "the note must say why")
+		refused(contract.Decision{Action: contract.Approve, Note: strings.Repeat("x", contract.MaxNote+1)}, "the note has at most")
 		refused(contract.Decision{Action: contract.Approve, Note: "x", Actor: strings.Repeat("x", contract.MaxActor+1)}, "the actor is longer")
 		e.SignalWorkflow("release", nil)
 	}, time.Hour)

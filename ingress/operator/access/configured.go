@@ -115,8 +115,3 @@ func Plain(s string) bool {
 		return r < 0x20 || r >= 0x7f && r <= 0x9f
 	})
 }
-
-// PlainLines is Plain for text of several lines: it may hold line feeds and tabs.
-func PlainLines(s string) bool {
-	return utf8.ValidString(s) && Plain(strings.NewReplacer("\n", "", "\t", "").Replace(s))
-}

@@ -59,14 +59,3 @@ func TestPermits(t *testing.T) {
 		require.Equal(t, row.everywhere, row.route.Permits(everywhere), row)
 	}
 }
-
-// TestPlainLinesWantsUTF8 is about bytes that are text only once the line feed
-// between them is taken out.
-func TestPlainLinesWantsUTF8(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]bool{
-		"": true, "two\nlines\tand a tab": true, "é": true, "\xc3\n\xa9": false, "\xc3": false, "a\rb": false, "a\x00b": false, "\u0085": false,
-	} {
-		require.Equal(t, want, PlainLines(text), "%q", text)
-	}
-}

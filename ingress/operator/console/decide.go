@@ -11,6 +11,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
+	"mailroom/shared/reason"
 )
 
 // maxForm bounds the body of a form in bytes.
@@ -82,15 +83,11 @@ func (c *Console) decide(g *gin.Context) error {
 
 // badNote says what is wrong with a note, empty when nothing is.
 func badNote(note string) string {
-	switch {
-	case strings.TrimSpace(note) == "":
-		return "Say why in the note: whoever looks later wants to know."
-	case len(note) > contract.MaxNote:
-		return "The note is too long."
-	case !access.PlainLines(note):
-		return "The note must not hold control characters."
+	err := contract.CheckNote(note)
+	if err == nil {
+		return ""
 	}
-	return ""
+	return strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + "."
 }
 
 // changed tells somebody whose page is old what happened meanwhile.
@@ -101,7 +98,9 @@ func changed(email *ledger.EmailDetail) string {
 	}
 	if n := len(email.Decisions); n > 0 {
 		d := email.Decisions[n-1]
-		text += ": " + d.Actor + " decided " + string(d.Action) + " at " + stamp(d.At)
+		text += ": " + reason.Decided(contract.Decided{
+			Action: d.Action, Actor: d.Actor, Via: contract.Via(d.Via), AtUnixMilli: d.At.UnixMilli(),
+		})
 	}
 	return text + "."
 }

@@ -57,10 +57,10 @@ func TestDecideRefuses(t *testing.T) {
 		status int
 		says   string
 	}{
-		"no note":           {[]string{"note", " \n"}, nil, 400, "Say why"},
+		"no note":           {[]string{"note", " \n"}, nil, 400, "The note must say why"},
 		"control character": {[]string{"note", "a\x00"}, nil, 400, "control characters"},
-		"long note":         {[]string{"note", strings.Repeat("x", contract.MaxNote+1)}, nil, 400, "too long"},
-		"another hold":      {[]string{"seen", "quarantined/unroutable/0"}, nil, 409, "ada decided retry at 2026-11-25 07:40:00 UTC"},
+		"long note":         {[]string{"note", strings.Repeat("x", contract.MaxNote+1)}, nil, 400, "The note has at most"},
+		"another hold":      {[]string{"seen", "quarantined/unroutable/0"}, nil, 409, "ada retried it at 07:40 UTC (25 Nov 2026) through the console"},
 		"no hold":           {[]string{"seen", ""}, nil, 409, "has changed since you looked"},
 		"unknown action":    {[]string{"action", "delete"}, nil, 400, "approve, retry or discard"},
 		"edit without one":  {[]string{"action", "edit"}, nil, 400, "approve, retry or discard"},
@@ -191,7 +191,7 @@ func TestBulk(t *testing.T) {
 
 	for says, change := range map[string][]string{
 		"The rate is a number":      {"rate", "0"},
-		"Say why in the note":       {"note", ""},
+		"The note must say why":     {"note", ""},
 		"Choose what to do":         {"action", "delete"},
 		"everything is no choice":   {"reason", "", "state", ""},
 		"There is no such reason":   {"reason", "nonsense"},

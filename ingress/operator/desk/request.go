@@ -1,9 +1,6 @@
 package desk
 
 import (
-	"slices"
-	"strings"
-
 	"mailroom/ingress/operator/access"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -23,37 +20,19 @@ type Request struct {
 // validate refuses what makes no sense whatever the state of the email. It never
 // repeats what was sent.
 func (r Request) validate(who access.Identity) error {
-	switch {
-	case who.Name == "" || len(who.Name) > contract.MaxActor:
+	if who.Name == "" || len(who.Name) > contract.MaxActor {
 		return fault.New(fault.Forbidden, "this identity has no name that a decision could be recorded under")
-	case !slices.Contains(contract.Actions, r.Action):
-		return fault.Newf(fault.RequestInvalid, "action must be one of %v", contract.Actions)
 	}
-	if err := CheckNote(r.Note); err != nil {
-		return err
+	if err := contract.CheckDecision(contract.Decision{Action: r.Action, Note: r.Note, Edit: r.Edit, From: r.From}); err != nil {
+		return fault.New(fault.RequestInvalid, err.Error())
 	}
-	switch {
-	case r.Action == contract.Edited && r.Edit == nil:
-		return fault.New(fault.RequestInvalid, "edit must say what to change")
-	case r.Action != contract.Edited && r.Edit != nil:
-		return fault.Newf(fault.RequestInvalid, "edit goes with the action %s alone", contract.Edited)
-	case r.From != "" && r.Action != contract.Retry:
-		return fault.Newf(fault.RequestInvalid, "from goes with the action %s alone", contract.Retry)
-	case r.From != "" && !slices.Contains(contract.Steps, r.From):
-		return fault.Newf(fault.RequestInvalid, "from must be one of %v", contract.Steps)
-	}
-	return nil
+	return CheckNote(r.Note)
 }
 
 // CheckNote refuses a note that says nothing, or cannot be kept.
 func CheckNote(note string) error {
-	switch {
-	case strings.TrimSpace(note) == "":
-		return fault.New(fault.RequestInvalid, "note must say why")
-	case len(note) > contract.MaxNote:
-		return fault.Newf(fault.RequestInvalid, "note has at most %d bytes", contract.MaxNote)
-	case !access.PlainLines(note):
-		return fault.New(fault.RequestInvalid, "note must not hold control characters")
+	if err := contract.CheckNote(note); err != nil {
+		return fault.New(fault.RequestInvalid, err.Error())
 	}
 	return nil
 }
