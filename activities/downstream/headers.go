@@ -1,9 +1,6 @@
 package downstream
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,20 +114,9 @@ func setHeaders(h http.Header, c call) {
 	h.Set("User-Agent", "mailroom")
 	h.Set("Idempotency-Key", c.key)
 	h.Set(contract.LoopHeader, c.mark)
-	h.Set("Traceparent", traceparent(c.correlationID))
 	if id := headerText(c.correlationID); id != "" {
 		h.Set("X-Correlation-Id", id)
 	}
-}
-
-// traceparent gives a header of W3C Trace Context §3.2. All attempts of an email
-// are in one trace: its id follows from the correlation id, the span is new.
-func traceparent(correlationID string) string {
-	sum := sha256.Sum256([]byte(correlationID))
-	var span [8]byte
-	_, _ = rand.Read(span[:]) // never fails
-	span[0] |= 1              // all zeros would be invalid
-	return "00-" + hex.EncodeToString(sum[:16]) + "-" + hex.EncodeToString(span[:]) + "-01"
 }
 
 // headerText gives text if it is fit for a header (RFC 9110 §5.5, ASCII alone)

@@ -83,7 +83,7 @@ func TestSendSignsAndNames(t *testing.T) {
 		require.Equal(t, testKey, header.Get("Idempotency-Key"))
 		require.Equal(t, header.Get("webhook-timestamp"), header.Get(signing.TimestampHeader))
 		require.Equal(t, signing.TimestampHMAC(secret, header.Get(signing.TimestampHeader), body), header.Get(signing.SignatureHeader))
-		require.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$`, header.Get("Traceparent"))
+		require.NotContains(t, header, "Traceparent", "there is no trace that a receiver could find")
 		require.Equal(t, "corr-1", header.Get("X-Correlation-Id"))
 		require.Equal(t, "evt%20%C3%BC", header.Get("X-Mailroom-Event-Id"))
 		require.Equal(t, "mailroom", header.Get("User-Agent"))
