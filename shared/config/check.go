@@ -97,7 +97,6 @@ func (f *File) applyDefaults() {
 	for i := range f.Tenants {
 		lower(f.Tenants[i].Domains)
 	}
-	lower(f.Attachments.FetchHosts)
 	lower(f.Attachments.AllowedTypes)
 	orDefault(&f.Attachments.MaxSize, defaultMaxSize)
 	orDefault(&f.Retry.Deliver, defaultRetry)
@@ -208,6 +207,9 @@ func (c *checker) checkReferences(f *File) {
 		if d.Timeout > maxTimeout {
 			c.add(fmt.Sprintf("must be at most %s", maxTimeout), "destinations", i, "timeout")
 		}
+	}
+	if len(f.Attachments.FetchHosts) > 0 {
+		c.add("must be empty: attachments that are links are not fetched yet", "attachments", "fetch_hosts")
 	}
 	for i, r := range f.Routes {
 		for j, name := range r.To {

@@ -175,7 +175,7 @@ type WhenAuth struct {
 
 // Attachments bounds what inspection lets pass.
 type Attachments struct {
-	FetchHosts   []string `yaml:"fetch_hosts"`
+	FetchHosts   []string `yaml:"fetch_hosts"`   // must be empty: nothing is fetched yet
 	AllowedTypes []string `yaml:"allowed_types"` // media types, "image/*" allowed; empty: every type
 	MaxSize      Bytes    `yaml:"max_size"`      // of one attachment, decoded; default 25MiB
 }

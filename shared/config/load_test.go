@@ -332,3 +332,11 @@ func TestLoadBoundsTimeouts(t *testing.T) {
 	require.NotEqual(t, example, text)
 	require.Equal(t, []string{"destinations[0].timeout: must be at most 2m0s"}, mistakes(t, text, nil))
 }
+
+// TestHostsThatNothingIsFetchedFromAreRefused: a list that does nothing looked like a
+// rule that is kept.
+func TestHostsThatNothingIsFetchedFromAreRefused(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{"attachments.fetch_hosts: must be empty: attachments that are links are not fetched yet"},
+		mistakes(t, strings.Replace(example, "fetch_hosts: []", "fetch_hosts: [files.provider.example]", 1), nil))
+}
