@@ -14,7 +14,6 @@ const (
 	AuditEdit           AuditKind = "edit"
 	AuditReplay         AuditKind = "replay"
 	AuditToken          AuditKind = "token"
-	AuditRoute          AuditKind = "route"
 	AuditDestination    AuditKind = "destination"
 	AuditDiscardContent AuditKind = "discard_content"
 )

@@ -92,7 +92,7 @@ func TestAuditUnderManyWriters(t *testing.T) {
 					continue
 				}
 				_, err := db.AppendAudit(ctx, ledger.AuditRecord{
-					Kind: ledger.AuditRoute, Tenant: "t", Actor: fmt.Sprint(w), Via: "api", Body: []byte(`{"i": 1}`),
+					Kind: ledger.AuditToken, Tenant: "t", Actor: fmt.Sprint(w), Via: "api", Body: []byte(`{"i": 1}`),
 				})
 				errs <- err
 			}
