@@ -2,19 +2,14 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
 	"mailroom/shared/blob"
+	"mailroom/shared/excerpt"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 )
-
-// maxMessage is the largest parsed mail that is read back, in bytes: a raw body
-// of the largest configurable size cannot parse to more.
-const maxMessage = 256 << 20
 
 // objects shows the object store to the activities in their own terms.
 type objects struct{ store *blob.Store }
@@ -47,21 +42,7 @@ func (o objects) PutAttachment(ctx context.Context, key string, content []byte) 
 
 // Message implements activities.MessageReader.
 func (o objects) Message(ctx context.Context, m *ledger.Manifest) (*mail.Message, error) {
-	encoded := m.Message
-	if m.MessageKey != "" {
-		var err error
-		if encoded, err = o.store.ReadAll(ctx, blob.Raw, m.MessageKey, maxMessage, ""); err != nil {
-			return nil, fmt.Errorf("read message of email %d: %w", m.EmailID, err)
-		}
-	}
-	var message mail.Message
-	if len(encoded) == 0 {
-		return &message, nil
-	}
-	if err := json.Unmarshal(encoded, &message); err != nil {
-		return nil, fmt.Errorf("decode message of email %d: %w", m.EmailID, err)
-	}
-	return &message, nil
+	return excerpt.Whole(ctx, o.store, m)
 }
 
 // Link implements activities.Linker.

@@ -150,7 +150,7 @@ func TestDecisionsThatMustNotCount(t *testing.T) {
 		refused(contract.Decision{Action: "release", Note: "x"}, "action must be one of")
 		refused(contract.Decision{Action: contract.Approve}, "the note must say why")
 		refused(contract.Decision{Action: contract.Approve, Note: strings.Repeat("x", contract.MaxNote+1)}, "the note has at most")
-		refused(contract.Decision{Action: contract.Approve, Note: "x", Actor: strings.Repeat("x", contract.MaxActor+1)}, "the actor is longer")
+		refused(contract.Decision{Action: contract.Approve, Note: "x", Actor: strings.Repeat("x", contract.MaxActor+1)}, "the actor has at most")
 		e.SignalWorkflow("release", nil)
 	}, time.Hour)
 	e.RegisterDelayedCallback(func() {

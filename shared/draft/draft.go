@@ -12,7 +12,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/excerpt"
 	"mailroom/shared/fault"
 	"mailroom/shared/intake"
 	"mailroom/shared/ledger"
@@ -33,8 +33,8 @@ const (
 	// maxDecoded is the largest body that is decoded to show what another character
 	// set or another name of a member makes of it: it costs five times its size.
 	maxDecoded = 8 << 20
-	// maxMessage is the largest parsed mail that is shown. That of a larger one is
-	// not compared.
+	// maxMessage is the largest parsed mail that is compared with what another reading
+	// makes of the same body. No text of a body of maxDecoded is longer.
 	maxMessage = 32 << 20
 )
 
@@ -47,6 +47,7 @@ type Ledger interface {
 
 // Objects reads the object store; what does not fit or does not match is an error.
 type Objects interface {
+	excerpt.Objects
 	ReadAll(ctx context.Context, b blob.Bucket, key string, limit int64, sha256hex string) ([]byte, error)
 }
 
@@ -72,7 +73,9 @@ type Deps struct {
 type Editor struct {
 	config Config
 	deps   Deps
-	turn   chan struct{} // one decoding at a time
+	turn   chan struct{}   // one decoding at a time
+	whole  *excerpt.Reader // of parsed mails that are compared
+	brief  *excerpt.Reader // of others
 }
 
 // New checks that nothing is missing.
@@ -80,7 +83,11 @@ func New(c Config, deps Deps) (*Editor, error) {
 	if deps.Ledger == nil || deps.Objects == nil {
 		return nil, errors.New("draft: a dependency is missing")
 	}
-	return &Editor{config: c, deps: deps, turn: make(chan struct{}, 1)}, nil
+	return &Editor{
+		config: c, deps: deps, turn: make(chan struct{}, 1),
+		whole: excerpt.NewReader(deps.Objects, excerpt.Limits{Text: maxMessage, Total: maxMessage}),
+		brief: excerpt.NewReader(deps.Objects, excerpt.Usual),
+	}, nil
 }
 
 // Preview is what an edit would do.
@@ -110,7 +117,7 @@ func (e *Editor) Preview(ctx context.Context, email contract.Email, edit contrac
 	if err := overlay.Validate(edit, overlay.Known{Destinations: e.Destinations(email.Tenant), Attachments: manifest.Attachments}); err != nil {
 		return Preview{}, err
 	}
-	message, err := e.message(ctx, manifest)
+	message, whole, err := e.message(ctx, email, manifest)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -121,7 +128,7 @@ func (e *Editor) Preview(ctx context.Context, email contract.Email, edit contrac
 	merged := overlay.Merge(old, edit)
 	now := overlay.Picture{Manifest: *manifest, Message: *message}
 	then, problems := now, []ledger.Change(nil)
-	if overlay.Step(edit) == contract.StepStore && email.Size <= maxDecoded {
+	if overlay.Step(edit) == contract.StepStore && email.Size <= maxDecoded && whole {
 		if then, problems, err = e.decoded(ctx, email, body, now, old, merged); err != nil {
 			return Preview{}, err
 		}
@@ -150,23 +157,21 @@ func (e *Editor) SaveEdit(ctx context.Context, in contract.SaveEditInput) (contr
 	return contract.SaveEditResult{EditID: id, From: preview.Step}, nil
 }
 
-// message reads the parsed mail; a very large one is taken as without text.
-func (e *Editor) message(ctx context.Context, m *ledger.Manifest) (*mail.Message, error) {
-	encoded := m.Message
-	if m.MessageKey != "" {
-		var err error
-		if encoded, err = e.deps.Objects.ReadAll(ctx, blob.Raw, m.MessageKey, maxMessage, ""); err != nil {
-			return nil, fmt.Errorf("read message of email %d: %w", m.EmailID, err)
+// message reads the parsed mail, and reports whether whole, so that it can be compared
+// with another reading of the body. Of a large one the texts are cut; one whose headers
+// are larger than any that is shown is taken as without all of it.
+func (e *Editor) message(ctx context.Context, email contract.Email, m *ledger.Manifest) (message *mail.Message, whole bool, err error) {
+	if email.Size <= maxDecoded {
+		message, err = e.whole.Message(ctx, m)
+		if !fault.Is(err, fault.BodyTooLarge) {
+			return message, true, err
 		}
 	}
-	message := &mail.Message{}
-	if len(encoded) == 0 {
-		return message, nil
+	message, err = e.brief.Message(ctx, m)
+	if fault.Is(err, fault.BodyTooLarge) {
+		return &mail.Message{}, false, nil
 	}
-	if err := json.Unmarshal(encoded, message); err != nil {
-		return nil, fmt.Errorf("decode message of email %d: %w", m.EmailID, err)
-	}
-	return message, nil
+	return message, false, err
 }
 
 // decoded gives the picture of the body as the merged edit lets it be read, and
@@ -188,10 +193,7 @@ func (e *Editor) decoded(ctx context.Context, email contract.Email, body ledger.
 	then := overlay.Picture{Manifest: now.Manifest, Message: event.Message}
 	m := &then.Manifest
 	m.Subject, m.MessageID, m.Recipients = event.Message.Subject, event.Message.MessageID, event.Recipients()
-	m.Sender = event.Envelope.MailFrom
-	if m.Sender == "" && len(event.Message.From) > 0 {
-		m.Sender = event.Message.From[0].Address
-	}
+	m.Sender = event.Sender()
 	m.Attachments = attachments(event.Attachments, now.Manifest.Attachments)
 	var problems []ledger.Change
 	if before, after := sentences(was), sentences(is); before != after {

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +26,7 @@ type desk struct {
 	raw      []byte
 	manifest ledger.Manifest
 	stored   bool
+	parsed   func() io.Reader // the message as it lies in the object store
 	created  []ledger.NewEdit
 	reads    int
 }
@@ -49,6 +52,14 @@ func (d *desk) ReadAll(_ context.Context, b blob.Bucket, key string, limit int64
 		return nil, fault.New(fault.ContentLost, "no such object")
 	}
 	return d.raw, nil
+}
+
+// Get opens the parsed mail where the manifest names one.
+func (d *desk) Get(_ context.Context, b blob.Bucket, key string) (io.ReadCloser, error) {
+	if b != blob.Raw || key == "" || key != d.manifest.MessageKey {
+		return nil, fault.New(fault.ContentLost, "no such object")
+	}
+	return io.NopCloser(d.parsed()), nil
 }
 
 // rules send everything with a subject to ticketing.
@@ -175,4 +186,51 @@ func TestEditCannotNameAnotherTenantsDestination(t *testing.T) {
 	require.Empty(t, d.created)
 	require.Equal(t, []string{"ticketing", "accounting"}, e.Destinations("default"))
 	require.Empty(t, e.Destinations("nobody"))
+}
+
+// letters is text without an end.
+type letters struct{}
+
+func (letters) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// TestMailAboveThirtyTwoMebibytesCanBeEdited: the preview of one failed, and with it the
+// edit, because its texts had no place in memory.
+func TestMailAboveThirtyTwoMebibytesCanBeEdited(t *testing.T) {
+	t.Parallel()
+	subject := "Corrected"
+	for name, row := range map[string]struct {
+		size    int64 // of the raw body
+		text    int64
+		headers string
+		edit    contract.Edit
+		want    []ledger.Change
+	}{
+		"a large body": {40 << 20, 40 << 20, `{"name":"X-Kind","value":"old"}`,
+			contract.Edit{Headers: map[string]*string{"X-Kind": nil, "Subject": &subject}}, []ledger.Change{
+				{Field: "headers.Subject", Before: "Hi", After: "Corrected"}, {Field: "headers.X-Kind", Before: "old"},
+			}},
+		"a small body that parses to much": {1 << 20, 40 << 20, `{"name":"X-Kind","value":"old"}`,
+			contract.Edit{Charset: "utf-8", To: []string{"accounting"}}, []ledger.Change{
+				{Field: "charset", After: "utf-8"}, {Field: "to", Before: "ticketing", After: "accounting"},
+			}},
+		"headers beyond what is shown": {40 << 20, 1, strings.Repeat(`{"name":"X-Kind","value":"old"},`, 1<<19) + `{"name":"a","value":"b"}`,
+			contract.Edit{Recipients: []string{"c@b.example"}}, []ledger.Change{{Field: "recipients", Before: "a@b.example", After: "c@b.example"}}},
+	} {
+		d, e, email := setup(t, `{"event_id":"e","subject":"Hi","recipient":["a@b.example"]}`, rules{})
+		d.manifest.Message, d.manifest.MessageKey = nil, "message/7/x"
+		d.parsed = func() io.Reader {
+			return io.MultiReader(strings.NewReader(`{"subject":"Hi","text":"`), io.LimitReader(letters{}, row.text),
+				strings.NewReader(`","headers":[`+row.headers+`]}`))
+		}
+		email.Size = row.size
+		got, err := e.SaveEdit(t.Context(), contract.SaveEditInput{Email: email, Edit: row.edit, Key: "k"})
+		require.NoError(t, err, name)
+		require.EqualValues(t, 1, got.EditID, name)
+		require.ElementsMatch(t, row.want, d.created[0].Changes, name)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/shared/excerpt"
 )
 
 // Config says what the pages link to.
@@ -52,8 +53,7 @@ type Console struct {
 	frame  frame
 	live   *hub
 	now    func() time.Time
-	// readers are the parsed mails that are being read.
-	readers chan struct{}
+	stored *excerpt.Reader // of parsed mails
 }
 
 // New reads the templates. Nothing runs until somebody looks.
@@ -69,7 +69,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 			return nil, fmt.Errorf("console: %q is no URL of a Temporal Web UI", cfg.TemporalUI)
 		}
 	}
-	c := &Console{cfg: cfg, deps: deps, now: deps.Now, readers: make(chan struct{}, readers)}
+	c := &Console{cfg: cfg, deps: deps, now: deps.Now, stored: excerpt.NewReader(deps.Blobs, excerpt.Usual)}
 	if c.now == nil {
 		c.now = time.Now
 	}

@@ -12,14 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
-	"mailroom/shared/excerpt"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
@@ -27,16 +25,12 @@ import (
 
 // Bounds of what is read for a page, in bytes.
 const (
-	maxMessage = 4 << 20 // of a parsed mail, its texts cut
 	maxText    = 256 << 10
 	maxSource  = 256 << 10 // of the raw source that is shown
 	maxHeaders = 200       // header fields
 
-	// maxReads is how many objects are read for one view of a mail with images,
-	// readers how many parsed mails are read at a time.
-	maxReads   = 64
-	readers    = 4
-	readerWait = 5 * time.Second
+	// maxReads is how many objects are read for one view of a mail with images.
+	maxReads = 64
 )
 
 // find returns the email that the path, ?source= and, exactly, ?number= name, among those
@@ -108,7 +102,7 @@ func (c *Console) content(ctx context.Context, email *ledger.EmailDetail) (conte
 		out.Notice = "This email has no text that could be read."
 		return out, nil
 	}
-	out.Message, err = c.message(ctx, manifest)
+	out.Message, err = c.stored.Message(ctx, manifest)
 	switch {
 	case fault.Is(err, fault.ContentLost), fault.Is(err, fault.NotFound):
 		out.Notice = "The content of this email is not kept any more."
@@ -120,30 +114,6 @@ func (c *Console) content(ctx context.Context, email *ledger.EmailDetail) (conte
 		return content{}, fault.Wrap(fault.Internal, "the stored mail cannot be read", fmt.Errorf("read message of email %d: %w", email.ID, err))
 	}
 	return out, nil
-}
-
-// message reads the parsed mail, its texts cut to a little more than is shown. A few
-// are read at a time, so that many views of large mails stay small.
-func (c *Console) message(ctx context.Context, manifest *ledger.Manifest) (*mail.Message, error) {
-	wait, cancel := context.WithTimeout(ctx, readerWait)
-	defer cancel()
-	select {
-	case c.readers <- struct{}{}:
-		defer func() { <-c.readers }()
-	case <-wait.Done():
-		return nil, fault.New(fault.Overloaded, "too many emails are being read at the moment; try again").After(readerWait)
-	}
-
-	var encoded io.Reader = bytes.NewReader(manifest.Message)
-	if len(manifest.Message) == 0 {
-		object, err := c.deps.Blobs.Get(ctx, blob.Raw, manifest.MessageKey)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = object.Close() }() // it was only read
-		encoded = object
-	}
-	return excerpt.Message(encoded, excerpt.Limits{Text: max(maxText, maxHTML) + 1, Total: maxMessage})
 }
 
 // read gives at most limit bytes of an object and whether it has more.
