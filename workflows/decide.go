@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -349,12 +348,4 @@ func (e *inboundEmail) applyEdits(ctx workflow.Context) error {
 		e.edits = e.edits[1:]
 	}
 	return nil
-}
-
-func join(actions []contract.Action) string {
-	names := make([]string, len(actions))
-	for i, a := range actions {
-		names[i] = string(a)
-	}
-	return strings.Join(names, ", ")
 }
