@@ -191,9 +191,9 @@ func TestNamesOfPeople(t *testing.T) {
 		{map[string]any{"email": "a\nb@x", "email_verified": true}, "sub-1@id.example.com"},
 		{map[string]any{"email": strings.Repeat("x", 10000), "email_verified": true}, "sub-1@id.example.com"},
 		{map[string]any{}, "sub-1@id.example.com"},
-		{map[string]any{"email": "policy"}, ""},
-		{map[string]any{"email": "Mailroom@example.com"}, ""},
-		{map[string]any{"email": "ada@example.com (claimed)"}, ""},
+		{map[string]any{"email": "policy", "email_verified": true}, ""},
+		{map[string]any{"email": "Mailroom@example.com", "email_verified": true}, ""},
+		{map[string]any{"email": "ada@example.com (claimed)", "email_verified": true}, ""},
 	} {
 		require.Equal(t, row.want, p.nameOf(row.claims, "sub-1"))
 	}
