@@ -1,0 +1,59 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// passedOn is what a destination receives beside the mail.
+type passedOn struct {
+	LoopMark            string          `json:"loop_mark"`
+	Reported            json.RawMessage `json:"reported"`
+	PossibleDuplicateOf string          `json:"possible_duplicate_of"`
+}
+
+// TestWhatTheProviderSaidIsPassedOn: to the destination, marked as reported; a second
+// mail with the same Message-ID names the first; and a mail that carries the mark that
+// the destination got is held, where one with a mark of nobody's is not.
+func TestWhatTheProviderSaidIsPassedOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	received := func(id string) passedOn {
+		var report struct {
+			List []struct {
+				Body passedOn `json:"body"`
+			} `json:"list"`
+		}
+		w.sink(http.MethodGet, "/effects?event_id="+url.QueryEscape(id), nil, &report)
+		require.Len(t, report.List, 1)
+		return report.List[0].Body
+	}
+	mailed := func(id string, headers fields) fields {
+		headers["message-id"] = "<same@elsewhere.example>"
+		return shapeA(id, "support").with(fields{"auth": fields{"spf": "fail", "dkim": "pass", "dmarc": "none"}, "headers": headers})
+	}
+	first, second, back, strange := newID(), newID(), newID(), newID()
+
+	w.accept(mailed(first, fields{}).json())
+	w.until(first, "delivered")
+	got := received(first)
+	require.JSONEq(t, `{"auth":{"spf":"fail","dkim":"pass","dmarc":"none"},"type":"email.received","timestamp":"2026-01-02T03:04:05Z"}`, string(got.Reported))
+	require.Equal(t, first, got.LoopMark)
+	require.Empty(t, got.PossibleDuplicateOf)
+
+	w.accept(mailed(second, fields{}).json())
+	w.until(second, "delivered")
+	require.Equal(t, first, received(second).PossibleDuplicateOf)
+
+	w.accept(mailed(back, fields{"X-Mailroom-Event-Id": got.LoopMark}).json())
+	require.Equal(t, "loop_detected", w.until(back, "quarantined").Reason)
+	w.decide(back, "approve")
+	w.until(back, "delivered")
+
+	w.accept(mailed(strange, fields{"X-Mailroom-Event-Id": "evt_of_somebody_else"}).json())
+	w.until(strange, "delivered")
+}
