@@ -403,6 +403,57 @@ func TestLetPassIsWhatWasSeen(t *testing.T) {
 	}
 }
 
+// TestEditIsJudgedAnew: what people let pass they let pass as it was. An edit of one
+// person that changes it is held again, and a replay does not let it pass either.
+func TestEditIsJudgedAnew(t *testing.T) {
+	t.Parallel()
+	for _, k := range kindsOfHold() {
+		for from, again := range map[contract.Step]bool{
+			contract.StepStore:   !k.ingress || k.reason == contract.RecipientForeign,
+			contract.StepInspect: k.at != contract.StepStore || k.reason == contract.RecipientForeign,
+		} {
+			b, in := k.held()
+			foreign := k.reason == contract.RecipientForeign // found by routing as well, once nobody has let it pass
+			if foreign {
+				b.found[contract.StepRoute] = holding(contract.RecipientForeign)
+			}
+			after := b.route
+			b.route = func(n int, in contract.RouteInput) (contract.RouteResult, error) {
+				out, err := after(n, in)
+				if len(b.calls.applied) == 0 {
+					out.Holds = append(out.Holds, holding(contract.Unroutable)...)
+				}
+				return out, err
+			}
+			c := newChain(t, b.script)
+			c.update(time.Hour, b.intend(1, contract.IntentResult{Action: contract.Approve, Actor: "olga"}))
+			c.update(2*time.Hour, b.intend(2, contract.IntentResult{Action: contract.Approve, Actor: "pia"}))
+			c.update(3*time.Hour, b.intend(3, contract.IntentResult{Action: contract.Edited, Actor: "olga", EditID: 5, From: from}))
+			if again {
+				c.at(4*time.Hour, func(e *testsuite.TestWorkflowEnvironment) {
+					require.Equal(t, k.reason, status(t, e).Reason, "%v from %s", k, from)
+					require.Equal(t, 2, status(t, e).Missing)
+				})
+				c.signal(5*time.Hour, contract.SignalDiscard, nil)
+			}
+			require.Equal(t, again, c.run(in).State == contract.Discarded, "%v from %s", k, from)
+			if !again {
+				continue
+			}
+			b.forget(func(r contract.RecordInput) bool { // terminated right after the edit was decided
+				return r.AtUnixMilli <= c.start.Add(3*time.Hour).UnixMilli()
+			})
+			in.Hold, in.Replay = nil, &contract.Replayed{ID: 3, From: contract.StepRoute, NewEffect: true}
+			sent := len(b.calls.delivers)
+			c = newChain(t, b.script)
+			c.at(time.Hour, func(e *testsuite.TestWorkflowEnvironment) { require.Equal(t, k.reason, status(t, e).Reason, k) })
+			c.signal(2*time.Hour, contract.SignalDiscard, nil)
+			require.Equal(t, contract.Discarded, c.run(in).State)
+			require.Len(t, b.calls.delivers, sent)
+		}
+	}
+}
+
 // TestContentThatChangesBesideTheWorkflow: an edit that the ledger has and a run that
 // was reset does not know of.
 func TestContentThatChangesBesideTheWorkflow(t *testing.T) {
