@@ -14,7 +14,8 @@ const defaultRegularCalls = 300
 // bulkhead shares the calls of regular attempts out. Each call holds one of the
 // worker's places for activities, and a destination that never answers holds it until
 // its timeout: many of those must leave places for the others. One half is divided
-// evenly among the destinations, who takes more takes it from the other half.
+// evenly among the destinations; what a destination takes beyond its share is from the
+// other half, which is closed to one that has an overdue call.
 type bulkhead struct {
 	share int // what every destination may hold at any time
 
@@ -29,8 +30,8 @@ func newBulkhead(calls, destinations int) *bulkhead {
 }
 
 // enter takes a place for a call; false means that there is none for this destination.
-// leave gives it back.
-func (b *bulkhead) enter(destination string) (leave func(), ok bool) {
+// late says that a call of it is overdue. leave gives the place back.
+func (b *bulkhead) enter(destination string, late bool) (leave func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -41,7 +42,7 @@ func (b *bulkhead) enter(destination string) (leave func(), ok bool) {
 			defer b.mu.Unlock()
 			b.held[destination]--
 		}, true
-	case b.common > 0:
+	case b.common > 0 && !late:
 		b.common--
 		return func() {
 			b.mu.Lock()
@@ -60,7 +61,7 @@ func (s *Sender) Admit(name string) (done func(), err error) {
 	if !known {
 		return func() {}, nil // Send refuses it
 	}
-	done, ok := s.bulkhead.enter(name)
+	done, ok := s.bulkhead.enter(name, d.tempo.late())
 	if !ok {
 		return nil, fault.New(fault.Overloaded, "too many calls to destinations are under way").After(d.busyWait())
 	}

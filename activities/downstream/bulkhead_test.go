@@ -21,7 +21,7 @@ func TestHungDestinationsLeavePlacesForOthers(t *testing.T) {
 	var held []func()
 	for i := range destinations - 1 {
 		for range each {
-			if leave, ok := b.enter("hung" + strconv.Itoa(i)); ok {
+			if leave, ok := b.enter("hung"+strconv.Itoa(i), false); ok {
 				held = append(held, leave)
 			}
 		}
@@ -29,7 +29,7 @@ func TestHungDestinationsLeavePlacesForOthers(t *testing.T) {
 	require.Less(t, len(held), calls)
 	var own []func()
 	for {
-		leave, ok := b.enter("healthy")
+		leave, ok := b.enter("healthy", false)
 		if !ok {
 			break
 		}
@@ -41,12 +41,19 @@ func TestHungDestinationsLeavePlacesForOthers(t *testing.T) {
 		leave()
 	}
 	for range calls/2 + calls/2/destinations {
-		_, ok := b.enter("healthy")
+		_, ok := b.enter("healthy", false)
 		require.True(t, ok, "alone it may have all that is not another's share")
 	}
-	_, ok := b.enter("healthy")
+	_, ok := b.enter("healthy", false)
 	require.False(t, ok)
-	_, ok = newBulkhead(2, 1000).enter("a")
+	b = newBulkhead(calls, destinations)
+	for range calls / 2 / destinations {
+		_, ok = b.enter("late", true)
+		require.True(t, ok)
+	}
+	_, ok = b.enter("late", true)
+	require.False(t, ok, "one with an overdue call has its share and no more")
+	_, ok = newBulkhead(2, 1000).enter("a", true)
 	require.True(t, ok, "everyone may make one call")
 }
 
