@@ -22,7 +22,7 @@ func attemptAfter(t *testing.T, unfinished int, run func(context.Context) (any, 
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{
-		&atAttempt{attempt: int32(unfinished + 1), heartbeat: time.Minute}, //nolint:gosec // G115: small
+		&atAttempt{attempt: int32(unfinished + 1), heartbeat: time.Minute},
 	}})
 	if unfinished > 0 {
 		env.SetHeartbeatDetails(progress{Unfinished: unfinished})

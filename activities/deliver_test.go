@@ -3,8 +3,6 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -456,38 +454,3 @@ func TestDeliverHoldsForAnUnknownDestination(t *testing.T) {
 	requireCode(t, err, fault.ConfigInvalid, false)
 	require.Empty(t, b.books.saved)
 }
-
-func TestRecord(t *testing.T) {
-	t.Parallel()
-	var got contract.RecordInput
-	l, err := activities.NewLedger(activities.LedgerDeps{Edits: keeper{}, Recorder: recorderFunc(func(in contract.RecordInput) error {
-		got = in
-		switch in.Sequence {
-		case 2:
-			return errors.New("secret detail")
-		case 3:
-			return fmt.Errorf("record: %w", &ledger.Overruled{Sequence: 9})
-		}
-		return nil
-	})})
-	require.NoError(t, err)
-	in := contract.RecordInput{Email: email(1), Sequence: 1, State: contract.Delivered}
-	out, err := l.Record(t.Context(), in)
-	require.NoError(t, err)
-	require.Nil(t, out, "nothing to say takes no room in the history")
-	require.Equal(t, in, got)
-	in.Sequence = 3
-	out, err = l.Record(t.Context(), in)
-	require.NoError(t, err)
-	require.Equal(t, &contract.RecordResult{OverruledBy: 9}, out)
-	in.Sequence = 2
-	_, err = l.Record(t.Context(), in)
-	requireCode(t, err, fault.Internal, true)
-	require.NotContains(t, err.Error(), "secret detail")
-	_, err = activities.NewLedger(activities.LedgerDeps{Edits: keeper{}})
-	require.Error(t, err)
-}
-
-type recorderFunc func(contract.RecordInput) error
-
-func (f recorderFunc) Record(_ context.Context, in contract.RecordInput) error { return f(in) }

@@ -93,12 +93,12 @@ func (s *stepInbound) ExecuteActivity(ctx context.Context, in *interceptor.Execu
 	info := activity.GetInfo(ctx)
 	switch {
 	case info.WorkflowType == nil || info.WorkflowType.Name != contract.InboundEmailWorkflow:
-		return s.Next.ExecuteActivity(ctx, in)
+		return s.Next.ExecuteActivity(ctx, in) //nolint:wrapcheck // the activity's own error is the answer
 	case !info.IsLocalActivity:
 		return activities.Attempt(ctx, func(ctx context.Context) (any, error) { return s.Next.ExecuteActivity(ctx, in) })
 	case s.tasks.failing(info.WorkflowExecution.RunID):
 		activity.GetLogger(ctx).Warn("step.not_fast", "detail", "the workflow task has failed often; regular activities make the attempts")
 		return nil, activities.NeverFast()
 	}
-	return s.Next.ExecuteActivity(ctx, in)
+	return s.Next.ExecuteActivity(ctx, in) //nolint:wrapcheck // the activity's own error is the answer
 }

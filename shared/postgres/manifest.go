@@ -61,19 +61,7 @@ func absent(err error) error {
 	return err
 }
 
-// SaveManifest records what the store step found and where it put it, and
-// removes the inbox row in the same statement. A repeat changes nothing: an
-// attachment whose bytes are the same keeps its verdict. Routes are not written.
-// Where one of its objects is being removed, or was since m.Removals, nothing is
-// saved and the fault is temporary: the caller reads Body anew and writes the objects
-// once more.
-//
-// It also looks for another email of the tenant with the same Message-ID: the newest
-// earlier one or else, the first time, a later one that was stored already. That is one
-// step in an index, however many there are. Of two that are stored at the same moment
-// neither may be found.
-func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
-	const query = `
+const saveManifest = `
 WITH removing AS (
     SELECT count(*) AS objects FROM unwanted_objects
      WHERE (removing_since IS NOT NULL OR removed_as > @removals)
@@ -122,6 +110,18 @@ WITH removing AS (
 )
 SELECT (SELECT count(*) FROM stored), (SELECT objects FROM removing)`
 
+// SaveManifest records what the store step found and where it put it, and
+// removes the inbox row in the same statement. A repeat changes nothing: an
+// attachment whose bytes are the same keeps its verdict. Routes are not written.
+// Where one of its objects is being removed, or was since m.Removals, nothing is
+// saved and the fault is temporary: the caller reads Body anew and writes the objects
+// once more.
+//
+// It also looks for another email of the tenant with the same Message-ID: the newest
+// earlier one or else, the first time, a later one that was stored already. That is one
+// step in an index, however many there are. Of two that are stored at the same moment
+// neither may be found.
+func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 	args := attachmentColumns(m.Attachments)
 	args["removals"] = m.Removals
 	args["id"], args["raw_key"], args["mime_key"] = m.EmailID, m.RawKey, m.MIMEKey
@@ -134,7 +134,7 @@ SELECT (SELECT count(*) FROM stored), (SELECT objects FROM removing)`
 	var found, removing int
 	var batch pgx.Batch // one transaction
 	batch.Queue(shareObjects, pgx.NamedArgs{"lock": objectsLock})
-	batch.Queue(query, args).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &removing) })
+	batch.Queue(saveManifest, args).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &removing) })
 	err := db.pool.SendBatch(ctx, &batch).Close()
 	switch {
 	case err != nil:
@@ -207,7 +207,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	var edits []applied
 	args := pgx.NamedArgs{"id": emailID}
 	var batch pgx.Batch
-	batch.Queue(query, args).QueryRow(func(row pgx.Row) error {
+	batch.Queue(saveManifest, args).QueryRow(func(row pgx.Row) error {
 		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
 			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &m.Reported, &m.PossibleDuplicateOf, &edits, &m.Open))
 	})
