@@ -87,6 +87,7 @@ func (e *inboundEmail) noteHold(h *held, state contract.FindingState, by []contr
 		}
 		e.findings.set(contract.Finding{
 			Step: h.at, Reason: one.Reason, Detail: one.Detail, State: s, Needed: h.needed(), Approvals: by,
+			Ingress: h.at == contract.StepStore && e.in.Hold != nil && e.in.Hold.Reason == one.Reason,
 		})
 	}
 }

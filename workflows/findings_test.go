@@ -440,8 +440,11 @@ func TestEditIsJudgedAnew(t *testing.T) {
 			if !again {
 				continue
 			}
+			edited := false
 			b.forget(func(r contract.RecordInput) bool { // terminated right after the edit was decided
-				return r.AtUnixMilli <= c.start.Add(3*time.Hour).UnixMilli()
+				before := !edited
+				edited = edited || r.Decision != nil && r.Decision.Action == contract.Edited
+				return before
 			})
 			in.Hold, in.Replay = nil, &contract.Replayed{ID: 3, From: contract.StepRoute, NewEffect: true}
 			sent := len(b.calls.delivers)
