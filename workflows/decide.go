@@ -150,6 +150,10 @@ func (e *inboundEmail) decideIntent(ctx workflow.Context, d contract.Decision) (
 	if err := e.rule(ctx, r); err != nil { // somebody else may have decided in the meantime
 		return 0, nil, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
 	}
+	if other := e.heldBeyond(out.Only); other != "" {
+		return 0, nil, temporal.NewNonRetryableApplicationError("it is held as "+string(other)+
+			" as well, and "+string(out.Only)+" alone is approved for many: decide about it by itself", string(fault.DecisionRefused), nil)
+	}
 	if d.Records && e.endsWith(ctx, r) {
 		r.record = new(contract.RecordInput)
 	}
@@ -276,6 +280,19 @@ func (e *inboundEmail) awayOnly() bool {
 		}
 	}
 	return true
+}
+
+// heldBeyond returns a reason other than only that something is held for; empty where
+// there is none, or only is empty.
+func (e *inboundEmail) heldBeyond(only contract.Reason) contract.Reason {
+	for _, h := range e.held {
+		for _, one := range h.holds {
+			if only != "" && one.Reason != only {
+				return one.Reason
+			}
+		}
+	}
+	return ""
 }
 
 // take carries a valid decision out, for everything that is held at that moment.

@@ -493,3 +493,30 @@ func TestLedgerThatNeverReleases(t *testing.T) {
 	require.Equal(t, contract.Discarded, c.run(input()).State)
 	require.Equal(t, 4, b.calls.steps["Inspect"])
 }
+
+// TestBatchApprovesNoReasonThatItDoesNotName: many are approved for one reason. What is
+// held for another one as well, and is listed under the first, once left with it.
+func TestBatchApprovesNoReasonThatItDoesNotName(t *testing.T) {
+	t.Parallel()
+	b := newLedgerBook()
+	b.plan = func(contract.HoldInput) contract.HoldPlan { return plan(1) }
+	b.found[contract.StepInspect] = []contract.Hold{
+		{Reason: contract.AttachmentMismatch, Detail: "attachment 1 of 2"}, {Reason: contract.Infected, Detail: "attachment 2 of 2"},
+	}
+	batch := func(only contract.Reason) contract.IntentResult {
+		return contract.IntentResult{Action: contract.Approve, Actor: "olga", Via: contract.ViaReplay, Only: only}
+	}
+	c := newChain(t, b.script)
+	first := c.update(time.Hour, b.intend(1, batch(contract.AttachmentMismatch)))
+	second := c.update(2*time.Hour, b.intend(2, batch(contract.Infected)))
+	c.at(3*time.Hour, func(e *testsuite.TestWorkflowEnvironment) {
+		require.Equal(t, contract.Quarantined, status(t, e).State)
+		require.Empty(t, b.calls.effects)
+	})
+	single := b.intend(3, contract.IntentResult{Action: contract.Approve, Actor: "olga"})
+	c.update(4*time.Hour, single)
+	require.Equal(t, contract.Delivered, c.run(input()).State)
+	require.ErrorContains(t, first.err, "it is held as infected as well, and attachment_mismatch alone is approved for many")
+	require.ErrorContains(t, second.err, string(fault.DecisionRefused))
+	require.Equal(t, 1, b.calls.steps["Inspect"])
+}

@@ -25,6 +25,9 @@ type IntentResult struct {
 	// Replay carries the email once more instead of merely retrying what holds it:
 	// what was delivered already is looked at again.
 	Replay *Replayed `json:"replay,omitempty"`
+	// Only is the one reason that a decision about many emails approves; empty: whatever
+	// holds the email. People chose the emails by it, and have seen no other.
+	Only Reason `json:"only,omitempty"`
 	// Taken reports that the ledger has the decision already: a repeat is answered
 	// and not carried out again.
 	Taken bool `json:"taken,omitempty"`

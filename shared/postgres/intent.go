@@ -40,7 +40,8 @@ func (db *DB) Intent(ctx context.Context, in contract.IntentInput) (contract.Int
 	const query = `
 SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0), i.from_step, coalesce(y.id, 0), coalesce(y.new_effect, false),
        EXISTS (SELECT FROM decisions d WHERE d.email_id = @email AND d.intent_id = i.id),
-       i.replay_id IS NULL AND i.created_at < now() - @age::interval
+       i.replay_id IS NULL AND i.created_at < now() - @age::interval,
+       coalesce((SELECT b.filter->>'reason' FROM replays b WHERE b.id = i.replay_id AND i.action = 'approve'), '')
   FROM intents i LEFT JOIN replays y ON y.id = i.replay_id AND y.action = 'replay' AND i.from_step <> ''
  WHERE i.id = @intent AND (i.email_id = @email OR EXISTS (
        SELECT FROM replay_items r WHERE r.replay_id = i.replay_id AND r.email_id = @email))`
@@ -50,7 +51,7 @@ SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0), i.from_step, 
 	var replay contract.Replayed
 	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"intent": in.Intent, "email": in.Email.ID, "age": intentAge}).
 		Scan(&out.Action, &out.Actor, &out.Person, &out.Via, &out.EditID, &out.From, &replay.ID, &replay.NewEffect,
-			&out.Taken, &old)
+			&out.Taken, &old, &out.Only)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return contract.IntentResult{}, fault.New(fault.DecisionRefused, "no such decision about this email was written down")

@@ -119,6 +119,23 @@ func TestIntentOfAReplay(t *testing.T) {
 	require.True(t, fault.Is(err, fault.DecisionRefused), "%v", err)
 }
 
+// TestApprovalOfManyNamesItsReason: the one that the emails were chosen by.
+func TestApprovalOfManyNamesItsReason(t *testing.T) {
+	t.Parallel()
+	db, conn := connect(t)
+	ctx, a := t.Context(), one(t, db)
+	for action, want := range map[contract.Action]contract.Reason{contract.Approve: contract.AttachmentMismatch, contract.Retry: ""} {
+		replay := replayOf(t, conn, a)
+		_, err := conn.Exec(ctx, `UPDATE replays SET action = $2, filter = '{"reason": "attachment_mismatch"}' WHERE id = $1`, replay, string(action))
+		require.NoError(t, err)
+		id, err := db.ReplayIntent(ctx, replay)
+		require.NoError(t, err)
+		got, err := db.Intent(ctx, contract.IntentInput{Email: a, Intent: id})
+		require.NoError(t, err)
+		require.Equal(t, want, got.Only, action)
+	}
+}
+
 // TestIntentsThatMakeNoSense are refused by the schema itself.
 func TestIntentsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
