@@ -207,7 +207,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	var edits []applied
 	args := pgx.NamedArgs{"id": emailID}
 	var batch pgx.Batch
-	batch.Queue(saveManifest, args).QueryRow(func(row pgx.Row) error {
+	batch.Queue(query, args).QueryRow(func(row pgx.Row) error {
 		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
 			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &m.Reported, &m.PossibleDuplicateOf, &edits, &m.Open))
 	})
