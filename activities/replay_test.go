@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -105,7 +106,10 @@ func (everybody) NeedsHeaders() bool { return false }
 
 func (everybody) Foreign(contract.Email, *ledger.Manifest) []string { return nil }
 
-func (e everybody) Route(contract.RouteInput, *ledger.Manifest, *mail.Message) contract.RouteResult {
+func (e everybody) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Message) contract.RouteResult {
+	if m.Overlay != nil && len(m.Overlay.To) > 0 {
+		return contract.RouteResult{Routes: []string{contract.RouteEdited}, Destinations: m.Overlay.To}
+	}
 	return contract.RouteResult{Routes: []string{"all"}, Destinations: e}
 }
 
@@ -121,7 +125,7 @@ func setupReplay(t *testing.T) *replayBench {
 	b := &replayBench{db: pgtest.New(t), reach: newReach()}
 	b.ends.write = b.db.RecordAll
 	store, err := activities.NewStore(activities.StoreConfig{}, activities.StoreDeps{
-		Ledger: b.db, Bodies: &shelf{}, Objects: &shelf{}, Decoder: decoder(func(body []byte) (*mail.Event, []contract.Hold) {
+		Ledger: b.db, Bodies: &shelf{raw: map[string][]byte{"body/done-0": []byte("done-0")}}, Objects: &shelf{}, Decoder: decoder(func(body []byte) (*mail.Event, []contract.Hold) {
 			return &mail.Event{Message: mail.Message{Subject: "today's " + string(body)}, Mailbox: "new@y.example"}, nil
 		}),
 	})
@@ -168,10 +172,7 @@ func (b *replayBench) chunk(t *testing.T, id int64) (contract.ReplayProgress, er
 	return out.Progress, err
 }
 
-func sumOf(body []byte) (sum [32]byte) {
-	copy(sum[:], []byte(hexOf(body)))
-	return sum
-}
+func sumOf(body []byte) [32]byte { return sha256.Sum256(body) }
 
 func TestReplayDecidesAndStartsEachOnce(t *testing.T) {
 	t.Parallel()
