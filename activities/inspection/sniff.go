@@ -42,6 +42,12 @@ func sniff(head []byte) kind {
 		{"LZIP", closedArchive},
 		{"\x1f\x9d", closedArchive}, // compress
 		{"xar!", closedArchive},
+		{"\x04\x22\x4d\x18", closedArchive},  // lz4
+		{"\x02\x21\x4c\x18", closedArchive},  // lz4, of old
+		{"!<arch>\n", closedArchive},         // ar, deb
+		{"MSWIM\x00\x00\x00", closedArchive}, // images that Windows opens like a folder
+		{"vhdxfile", closedArchive},
+		{"conectix", closedArchive},
 	}
 	for _, m := range magics {
 		if bytes.HasPrefix(head, []byte(m.magic)) {
@@ -54,10 +60,17 @@ func sniff(head []byte) kind {
 	switch {
 	case isTar(head):
 		return tarArchive
+	case hasAt(head, 7, "**ACE**"), hasAt(head, 20, "\xdc\xa7\xc4\xfd"), isCompressedCMS(head): // the second: zoo
+		return closedArchive
 	case isLZMA(head), len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18": // zstd, RFC 8878 §3.1.2
 		return closedArchive
 	}
 	return noArchive
+}
+
+// hasAt reports whether head has a magic at an offset.
+func hasAt(head []byte, offset int, magic string) bool {
+	return len(head) > offset && bytes.HasPrefix(head[offset:], []byte(magic))
 }
 
 // isBzip2 looks past the three letters, with which a text may begin as well.
@@ -103,4 +116,12 @@ func isLZMA(head []byte) bool {
 	}
 	const usual = 0x5d // other properties are rare; they count where the size is -1
 	return size == 1<<64-1 || head[0] == usual && size > 0 && size < 1<<38
+}
+
+// isCompressedCMS looks for the type of a CMS message (RFC 3274 §1.1) behind the tag
+// and the length of its sequence.
+func isCompressedCMS(head []byte) bool {
+	const compressedData = "\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09"
+	const longest = 10 // bytes of tag and length
+	return len(head) > 0 && head[0] == 0x30 && bytes.Contains(head[:min(len(head), longest+len(compressedData))], []byte(compressedData))
 }

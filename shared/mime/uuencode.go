@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// uuBegin is the line before uuencoded content, with mode and name, as POSIX
-// uuencode writes it.
-var uuBegin = regexp.MustCompile(`^begin(-base64)? [0-7]{3,4} (\S.{0,300})$`)
+// uuBegin is the line before uuencoded content, with mode and name: as POSIX uuencode
+// writes it, or with the type of the file in the mode and other blanks, which readers
+// take as well.
+var uuBegin = regexp.MustCompile(`^begin(-base64)?[ \t]+[0-7]{3,7}[ \t]+(\S.{0,300})$`)
 
 // uuBlock is one uuencoded file in a text.
 type uuBlock struct {

@@ -260,6 +260,8 @@ func inContents(file []byte) map[string]disguise {
 		"uuencode without its begin line":                 {part: encoding("uuencode"), body: Uuencode("", file)[len("begin 644 \r\n"):]},
 		"uuencode in base64":                              {part: encoding("x-uuencode"), body: "begin-base64 644 report.zip\r\n" + encodedFile + "====\r\n"},
 		"uuencode in the text":                            {part: "Content-Type: text/plain\r\n", body: "see below\r\n" + Uuencode("report.zip", file) + "regards\r\n"},
+		"uuencode with the type in its mode":              {part: "Content-Type: text/plain\r\n", body: strings.Replace(Uuencode("report.zip", file), "644", "100644", 1)},
+		"uuencode with other blanks":                      {part: "Content-Type: text/plain\r\n", body: strings.Replace(Uuencode("report.zip", file), " 644 ", "\t644  ", 1)},
 		"quoted-printable":                                {part: encoding("Quoted-Printable"), body: quoted(file, "=\r\n")},
 		"quoted-printable with blanks behind soft breaks": {part: encoding("quoted-printable"), body: quoted(file, "=  \t\r\n")},
 		"quoted-printable with soft breaks of CR alone":   {part: encoding("quoted-printable"), body: quoted(file, "=\r")},
