@@ -389,3 +389,16 @@ func TestNewInspectRefuses(t *testing.T) {
 	_, err = activities.NewRoute(activities.RouteDeps{})
 	require.Error(t, err)
 }
+
+// What a mail is held for is listed with malware first: people choose mail by the first
+// reason, and let it go with the others.
+func TestMalwareIsTheFirstReasonOfAMail(t *testing.T) {
+	t.Parallel()
+	m := newInspected(t)
+	m.attach([]byte("#!/bin/sh\nrm -rf /\n"), func(a *mail.Attachment) { a.ContentType = "image/png" })
+	m.attach(scantest.EICAR())
+
+	got, err := m.inspect(t)
+	require.NoError(t, err)
+	require.Equal(t, []contract.Reason{contract.Infected, contract.AttachmentMismatch}, contract.ReasonsOf(got.Holds))
+}
