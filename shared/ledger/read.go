@@ -23,6 +23,12 @@ type Match struct {
 	Source string
 }
 
+// What a list shows of the recipients of an email.
+const (
+	ListedRecipients = 20
+	ListedAddress    = 320 // characters of each
+)
+
 // EmailRow is one email as a list shows it. Unset times are null in JSON.
 type EmailRow struct {
 	ID            int64           `json:"number"`
@@ -48,9 +54,13 @@ type EmailRow struct {
 	MessageID string        `json:"message_id"`
 	Subject   string        `json:"subject"`
 	From      string        `json:"from"`
-	To        []string      `json:"to"`
+	// To are the recipients, in a list the first ListedRecipients of them; ToCount is how
+	// many there are.
+	To      []string `json:"to"`
+	ToCount int      `json:"to_count"`
 	// Foreign are the recipients outside the tenant's domains as the last routing
-	// found them; no rule was asked about them unless a person let them pass.
+	// found them; no rule was asked about them unless a person let them pass. A list
+	// has as many as of To.
 	Foreign []string `json:"foreign_recipients"`
 	Routes  []string `json:"routes"`
 	// HeldAt is when the hold began that lasts, null where there is none.

@@ -14,18 +14,29 @@ import (
 	"mailroom/shared/mail"
 )
 
-// selectRow reads what a list shows of an email e.
-const selectRow = `
+// selectRow reads what is shown of an email e, selectListed the same for a list: of
+// recipients, which may be many megabytes of one email, no more than people look at.
+const (
+	selectRow    = rowBegin + `e.recipients, coalesce(e.foreign_recipients, '{}')` + rowEnd
+	selectListed = rowBegin + firstOf + `e.recipients` + ofThese + `, ` + firstOf + `e.foreign_recipients` + ofThese + rowEnd
+
+	rowBegin = `
 SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.detail, e.size,
-       e.received_at, e.closed_at, coalesce(f.workflow_id, ''), e.message_id, e.subject, e.sender, e.recipients, e.routes,
-       e.held_at, e.attention, e.attention_at, e.approvals_missing, coalesce(e.foreign_recipients, '{}'),
+       e.received_at, e.closed_at, coalesce(f.workflow_id, ''), e.message_id, e.subject, e.sender, e.routes,
+       e.held_at, e.attention, e.attention_at, e.approvals_missing, coalesce(cardinality(e.recipients), 0), `
+	rowEnd = `,
        coalesce(e.reported, '{}'), ` + possibleDuplicate + `, ` + refusedEmail + `
   FROM emails e LEFT JOIN emails f ON f.id = e.conflict_of`
 
+	// The bounds are ledger.ListedRecipients and ledger.ListedAddress.
+	firstOf = `ARRAY(SELECT left(u.text, 320) FROM unnest((`
+	ofThese = `)[1:20]) WITH ORDINALITY AS u (text, place) ORDER BY u.place)`
+)
+
 func scanRow(row pgx.Row, r *ledger.EmailRow) error {
 	return row.Scan(&r.ID, &r.EventID, &r.WorkflowID, &r.CorrelationID, &r.Source, &r.Tenant, &r.State, &r.Reason,
-		&r.Detail, &r.Size, &r.ReceivedAt, &r.ClosedAt, &r.DuplicateOf, &r.MessageID, &r.Subject, &r.From, &r.To, &r.Routes,
-		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing, &r.Foreign,
+		&r.Detail, &r.Size, &r.ReceivedAt, &r.ClosedAt, &r.DuplicateOf, &r.MessageID, &r.Subject, &r.From, &r.Routes,
+		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing, &r.ToCount, &r.To, &r.Foreign,
 		&r.Reported, &r.PossibleDuplicateOf, &r.StartRefused)
 }
 

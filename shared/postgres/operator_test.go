@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -235,4 +236,32 @@ func TestOpenNeverQuotesTheURL(t *testing.T) {
 	err = postgres.Migrate(t.Context(), "postgres://u:hunter2@[::1/x")
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "hunter2")
+}
+
+// A page of mail to thousands once had every recipient of each: gigabytes for the page.
+func TestListOfMailToThousandsIsShort(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	many := make([]string, 10_000)
+	for i := range many {
+		many[i] = fmt.Sprintf("%d.%s@elsewhere.example", i, strings.Repeat("ü", 300))
+	}
+	email := one(t, db)
+	require.NoError(t, db.SaveManifest(ctx, ledger.Manifest{EmailID: email.ID, RawKey: "body/aa/aa", Message: []byte("{}"), Recipients: many}))
+	require.NoError(t, db.SaveForeign(ctx, email.ID, many))
+
+	list, _, err := db.ListEmails(ctx, ledger.Filter{})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, len(many), list[0].ToCount)
+	for _, shown := range [][]string{list[0].To, list[0].Foreign} {
+		require.Len(t, shown, ledger.ListedRecipients)
+		for i, text := range shown {
+			require.Equal(t, string([]rune(many[i])[:min(ledger.ListedAddress, len([]rune(many[i])))]), text)
+		}
+	}
+	found, err := db.FindEmail(ctx, ledger.Lookup{Number: email.ID})
+	require.NoError(t, err)
+	require.Equal(t, many, found.To)
+	require.Equal(t, many, found.Foreign)
 }

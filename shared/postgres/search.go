@@ -315,7 +315,7 @@ func (db *DB) search(ctx context.Context, f ledger.Filter, before int64, limit i
 // rowsOf reads the rows of the ids that a statement gives, newest first.
 func (db *DB) rowsOf(ctx context.Context, ids string, args pgx.NamedArgs) ([]ledger.EmailRow, error) {
 	// Planned with the arguments each time: a plan for any argument would be a bad one.
-	rows, err := db.pool.Query(ctx, "WITH page AS MATERIALIZED (\n"+ids+"\n)"+selectRow+
+	rows, err := db.pool.Query(ctx, "WITH page AS MATERIALIZED (\n"+ids+"\n)"+selectListed+
 		` JOIN page ON page.id = e.id ORDER BY e.id DESC`, pgx.QueryExecModeCacheDescribe, args)
 	if err != nil {
 		return nil, err
