@@ -16,7 +16,9 @@ import (
 )
 
 // operators are the codes of the operator API, which no source's request meets.
-var operators = []fault.Code{fault.Unauthorized, fault.Forbidden, fault.RequestInvalid, fault.DecisionRefused}
+var operators = []fault.Code{
+	fault.Unauthorized, fault.Forbidden, fault.RequestInvalid, fault.DecisionRefused, fault.QueryTimeout,
+}
 
 // TestAnswers has one case for each row, with the numbers written out again: who
 // changes what a provider is answered must mean it twice. A + marks what is held.

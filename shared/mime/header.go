@@ -3,7 +3,6 @@ package mime
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -19,13 +18,39 @@ type field struct {
 // maxBeyond is how many structural fields are kept beyond a bound.
 const maxBeyond = 16
 
-// paramLine is how a line begins that continues the parameters of a field.
-var paramLine = regexp.MustCompile(`^;?\s*[A-Za-z][A-Za-z0-9_-]{0,40}(\*\d{0,4}\*?)?\s*=`)
+// maxParamName is the longest name of a parameter that a repaired line may begin with.
+const maxParamName = 41
+
+// paramLine reports whether a line begins as one that continues the parameters of a
+// field: a name, which may be numbered as RFC 2231 section 3 says, and an equals sign.
+func paramLine(line []byte) bool {
+	const blanks, digits = "\t\n\f\r ", "0123456789"
+	rest := bytes.TrimLeft(bytes.TrimPrefix(line, []byte(";")), blanks)
+	name := 0
+	for name < len(rest) && (letter(rest[name]) || name > 0 && strings.IndexByte(digits+"_-", rest[name]) >= 0) {
+		name++
+	}
+	if name == 0 || name > maxParamName {
+		return false
+	}
+
+	rest = rest[name:]
+	if numbered, ok := bytes.CutPrefix(rest, []byte("*")); ok {
+		rest = bytes.TrimLeft(numbered, digits)
+		if len(numbered)-len(rest) > 4 {
+			return false
+		}
+		rest = bytes.TrimPrefix(rest, []byte("*"))
+	}
+	return bytes.HasPrefix(bytes.TrimLeft(rest, blanks), []byte("="))
+}
+
+func letter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // paramBegins reports lines that continue parameters; a short line of base64 may look
 // like one.
 func paramBegins(line []byte) bool {
-	return paramLine.Match(line) && !alphabetic(bytes.TrimSpace(line))
+	return paramLine(line) && !alphabetic(bytes.TrimSpace(line))
 }
 
 // structural reports fields that decide how a part is read.
@@ -270,7 +295,7 @@ func (h *header) joins(line []byte, at int) bool {
 	open := bytes.HasSuffix(h.value, []byte(",")) || bytes.HasSuffix(h.value, []byte(";"))
 	switch strings.ToLower(h.name) {
 	case "content-type", "content-disposition":
-		return paramBegins(line) || open && paramLine.Match(line) || h.quotes%2 == 1 && at < h.lastKnown()
+		return paramBegins(line) || open && paramLine(line) || h.quotes%2 == 1 && at < h.lastKnown()
 	case "from", "to", "cc", "bcc", "reply-to", "sender":
 		return open && bytes.IndexByte(line, '@') >= 0
 	case "references", "in-reply-to", "message-id", "content-id":
