@@ -75,14 +75,19 @@ func (d *decision) decideOne(s *session, action contract.Action) error {
 	}
 
 	var out struct {
-		State string `json:"state"`
+		State   string `json:"state"`
+		Missing int    `json:"missing"`
 	}
 	named := d.one()
 	err = s.callJSON(http.MethodPost, named.path("/decisions"), named.query(), body, &out)
 	if err != nil || s.json() {
 		return err
 	}
-	return s.printf("%s\t%s\t%s\n", visible(named.name()), action, visible(out.State))
+	more := ""
+	if out.Missing > 0 {
+		more = "\t" + toApprove(out.Missing)
+	}
+	return s.printf("%s\t%s\t%s%s\n", visible(named.name()), action, visible(out.State), more)
 }
 
 // rehearsal is what a dry run of a decision about one email prints with -o json.

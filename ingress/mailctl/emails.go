@@ -136,6 +136,9 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\n", name, strings.Join(cells, "  ")) // Flush reports what goes wrong
 	}
+	full := func(name string, cells ...string) {
+		line(name, slices.DeleteFunc(cells, func(cell string) bool { return cell == "" })...)
+	}
 	optional := func(name, value string) {
 		if value != "" {
 			line(name, value)
@@ -145,8 +148,11 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	optional("number", strings.TrimPrefix(strconv.FormatInt(e.ID, 10), "0"))
 	line("workflow", e.WorkflowID)
 	line("source", e.Source, "tenant "+e.Tenant)
-	line("state", string(e.State), string(e.Reason))
+	full("state", string(e.State), string(e.Reason))
 	optional("detail", e.Detail)
+	if e.ApprovalsMissing > 0 {
+		line("approvals", toApprove(e.ApprovalsMissing))
+	}
 	optional("duplicate of", e.DuplicateOf)
 	optional("maybe same as", e.PossibleDuplicateOf)
 	line("received", stamp(&e.ReceivedAt))
@@ -157,20 +163,21 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	line("subject", e.Subject)
 	optional("reported", strings.Join(reported(e.Reported), ", "))
 	for _, a := range e.Attachments {
-		line("attachment", a.Filename, fallback(string(a.Verdict), "not inspected"), a.Signature,
+		full("attachment", a.Filename, fallback(string(a.Verdict), "not inspected"), a.Signature,
 			fallback(a.DetectedType, a.ContentType), strconv.FormatInt(a.Size, 10)+" bytes", a.SHA256)
 	}
-	printHistory(e, line)
+	printHistory(e, full)
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
 }
 
-// printHistory prints what has become of an email: deliveries, edits, decisions.
+// printHistory prints what has become of an email: deliveries, edits, decisions. line
+// leaves out cells that are empty.
 func printHistory(e *ledger.EmailDetail, line func(name string, cells ...string)) {
 	for _, d := range e.Deliveries {
-		line("delivery", d.Destination, string(d.State), strconv.Itoa(d.Attempts)+" attempts", d.LastError)
+		line("delivery", d.Destination, string(d.State), attempts(d.Attempts), d.LastError)
 		if next := stamp(d.NextAttemptAt); next != "" {
 			line("  next attempt", next)
 		}
@@ -196,9 +203,24 @@ func printHistory(e *ledger.EmailDetail, line func(name string, cells ...string)
 				who += " through " + t.Via
 			}
 		}
-		cells := []string{stamp(&t.At), t.Title, t.Destination, t.Detail, who}
-		line("timeline", slices.DeleteFunc(cells, func(cell string) bool { return cell == "" })...)
+		line("timeline", stamp(&t.At), t.Title, t.Destination, t.Detail, who)
 	}
+}
+
+// toApprove says how many more people have to approve.
+func toApprove(missing int) string {
+	if missing == 1 {
+		return "one more person has to approve"
+	}
+	return strconv.Itoa(missing) + " more people have to approve"
+}
+
+// attempts says how many there were.
+func attempts(n int) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return strconv.Itoa(n) + " attempts"
 }
 
 // reported is what the provider said beside the mail, one thing each.

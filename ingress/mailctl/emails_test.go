@@ -12,10 +12,10 @@ import (
 
 const (
 	emailJSON = `{"event_id":"evt/1 +%","workflow_id":"wf","source":"mailparse","tenant":"default","state":"quarantined",` +
-		`"reason":"infected","detail":"","received_at":"2026-11-01T10:00:00Z","closed_at":null,"duplicate_of":"",` +
+		`"reason":"infected","detail":"","approvals_missing":2,"received_at":"2026-11-01T10:00:00Z","closed_at":null,"duplicate_of":"",` +
 		`"subject":"\u001b[31mred\u009b\u202e","from":"a\rb@example.com","to":["x@yourapp.example","y@yourapp.example"],"possible_duplicate_of":"evt\u001b0","reported":{"auth":{"spf":"f\u001bail","dmarc":"pass"},"type":"email.received","timestamp":"2026-11-01T09:59:00Z"},` +
 		`"attachments":[{"filename":"ev\u001bil.exe","size":3,"sha256":"abc","content_type":"x/y","detected_type":"a/b","verdict":"infected","signature":"Eicar"}],` +
-		`"deliveries":[{"destination":"ticketing","state":"retrying","attempts":3,"last_error":"HTTP 500","next_attempt_at":"2026-11-01T10:05:00Z","idempotency_key":"mr_1"}],` +
+		`"deliveries":[{"destination":"ticketing","state":"retrying","attempts":1,"last_error":"HTTP 500","next_attempt_at":"2026-11-01T10:05:00Z","idempotency_key":"mr_1"}],` +
 		`"decisions":[{"action":"retry","actor":"olga","via":"api","note":"again\nplease","at":"2026-11-01T11:00:00Z"}]}`
 	listJSON = `{"emails":[{"number":5,"event_id":"evt_2","source":"mailparse","state":"delivered","reason":"","received_at":"2000-01-01T00:00:00Z"},` +
 		`{"number":7,"event_id":"evt_1\u001b","workflow_id":"evt_1~ab","duplicate_of":"evt_1","source":"other","state":"quarantined","reason":"id_conflict","received_at":"2999-01-01T00:00:00Z"}],"next_cursor":"abc"}`
@@ -48,6 +48,7 @@ func api(t *testing.T) *httptest.Server {
 		"GET " + number + "/custody ":                                         {404, "application/json", refused("not_found")},
 		"GET /api/v1/emails/none/raw ":                                        {404, "application/json", refused("not_found")},
 		"POST " + id + `/decisions {"action":"approve","note":"fine"}`:        {200, "application/json", `{"ok":true,"state":"processing"}`},
+		"POST " + id + `/decisions {"action":"approve","note":"one of two"}`:  {200, "application/json", `{"ok":true,"state":"quarantined","missing":1}`},
 		"POST " + id + `/decisions {"action":"discard","note":"fine"}`:        {200, "application/json", `{"ok":true,"state":"discarded"}`},
 		"POST " + id + `/decisions?source=s {"action":"retry","note":"fine"}`: {409, "application/json", refused("decision_refused")},
 	}
@@ -87,6 +88,7 @@ func TestEmails(t *testing.T) {
 		{[]string{"get", "gateway"}, outcome{1, "", "mailctl: the answer is not the operator API's (HTTP 502): check --api\n"}},
 		{[]string{"get", "shapeless"}, outcome{1, "", "mailctl: the answer is not the operator API's (HTTP 500): check --api\n"}},
 		{[]string{"approve", id, "--note", "fine"}, outcome{0, "evt/1 +%\tapprove\tprocessing\n", ""}},
+		{[]string{"approve", id, "--note", "one of two"}, outcome{0, "evt/1 +%\tapprove\tquarantined\tone more person has to approve\n", ""}},
 		{[]string{"discard", id, "--note", "fine", "-o", "json"}, outcome{0, `{"ok":true,"state":"discarded"}` + "\n", ""}},
 		{[]string{"retry", id, "--note", "fine", "--source", "s"}, outcome{1, "", refused + "(decision_refused, HTTP 409)\n"}},
 		{[]string{"raw", id}, outcome{0, rawBytes, ""}},
@@ -158,6 +160,7 @@ func TestGetIsReadableAndHarmless(t *testing.T) {
 		`workflow        wf`,
 		`source          mailparse  tenant default`,
 		`state           quarantined  infected`,
+		`approvals       2 more people have to approve`,
 		`maybe same as   evt\x1b0`,
 		`received        2026-11-01T10:00:00Z`,
 		`from            a\x0db@example.com`,
@@ -165,7 +168,7 @@ func TestGetIsReadableAndHarmless(t *testing.T) {
 		`subject         \x1b[31mred\u009b\u202e`,
 		`reported        spf=f\x1bail, dmarc=pass, type=email.received, time=2026-11-01T09:59:00Z`,
 		`attachment      ev\x1bil.exe  infected  Eicar  a/b  3 bytes  abc`,
-		`delivery        ticketing  retrying  3 attempts  HTTP 500`,
+		`delivery        ticketing  retrying  1 attempt  HTTP 500`,
 		`  next attempt  2026-11-01T10:05:00Z`,
 		`decision        2026-11-01T11:00:00Z  retry  by olga  through api  again\x0aplease`,
 		``,

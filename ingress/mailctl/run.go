@@ -121,7 +121,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	parsed, err := parser.Parse(words)
 	if err != nil {
-		return report(stderr, usageError{err.Error() + " (see mailctl --help)"})
+		return report(stderr, usageError{err.Error() + " (see " + helpFor(err) + ")"})
 	}
 	s := &session{
 		options: cmd.options, ctx: ctx, stdin: stdin, stdout: stdout, getenv: getenv, now: time.Now,
@@ -131,6 +131,15 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return report(stderr, err)
 	}
 	return report(stderr, parsed.Run(s))
+}
+
+// helpFor returns the command whose help explains err, as far as one was recognised.
+func helpFor(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		return parse.Context.Selected().FullPath() + " --help"
+	}
+	return "mailctl --help"
 }
 
 // report writes err as one line and gives the exit code.

@@ -83,10 +83,10 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"nothing"}, "unexpected argument nothing"},
+		{[]string{"nothing"}, "unexpected argument nothing (see mailctl --help)"},
 		{[]string{"send", "--frm", "x"}, "unknown flag --frm"},
 		{[]string{"-o", "yaml", "migrate"}, `--output must be one of "text","json"`},
-		{[]string{"emails", "approve", "evt_1"}, "missing flags: --note"},
+		{[]string{"emails", "approve", "evt_1"}, "missing flags: --note=STRING (see mailctl emails approve --help)"},
 		{[]string{"emails", "get"}, "give the id of an email, or --number"},
 		{[]string{"emails", "raw", "evt_1", "--part", "head"}, "--part must be one of"},
 		{[]string{"sign"}, "expected"},

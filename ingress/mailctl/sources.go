@@ -15,7 +15,7 @@ import (
 )
 
 type sourcesCommands struct {
-	List     sourcesListCommand `cmd:"" help:"List the webhook sources with their secrets by reference, state and last use."`
+	List     sourcesListCommand `cmd:"" help:"List the webhook sources with their secrets by reference, state, and last use at the ingress that answers, since it started."`
 	Failures failuresCommand    `cmd:"" help:"List which verifications of a source failed, from where and why."`
 }
 

@@ -185,7 +185,7 @@ func (h *handler) only(c *gin.Context, ambiguous fault.Code, l ledger.Lookup) (l
 	for i, m := range matches {
 		names[i] = fmt.Sprintf("%d (%s)", m.Number, m.Source)
 	}
-	return l, fault.New(ambiguous, "this id means more than one email: name one with ?source= or by its number: "+strings.Join(names, ", "))
+	return l, fault.New(ambiguous, "this id means more than one email: name one by its source (?source=, --source) or by its number: "+strings.Join(names, ", "))
 }
 
 // parameters reads the query. A parameter that is unknown, repeated, overlong or

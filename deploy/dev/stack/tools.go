@@ -29,7 +29,8 @@ func (t Tools) Find(ctx context.Context, name string) (string, error) {
 	if found, err := exec.LookPath(name); err == nil {
 		found, err = filepath.Abs(found)
 		// .dev/bin may be on PATH; it holds links to what was found here before.
-		if real, failed := filepath.EvalSymlinks(found); err == nil && failed == nil && !within(real, t.Root) {
+		real, failed := filepath.EvalSymlinks(found)
+		if err == nil && failed == nil && !within(found, t.Root) && !within(real, t.Root) {
 			return found, nil
 		}
 	}

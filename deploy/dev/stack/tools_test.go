@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +33,25 @@ require example.com/b v0.0.1
 	require.Equal(t, "v0.9.0", version(mod, "example.com/a/cmd/sql"))
 	require.Equal(t, "v0.0.1", version(mod, "example.com/b"))
 	require.Empty(t, version(mod, "example.com/c"))
+}
+
+// TestToolsFindNoLinkOfTheirOwn: .dev/bin on PATH once made its links lead to themselves,
+// where the tools lay outside of the repository.
+func TestToolsFindNoLinkOfTheirOwn(t *testing.T) {
+	root, elsewhere := t.TempDir(), t.TempDir()
+	bin, tool := filepath.Join(root, ".dev", "bin"), filepath.Join(elsewhere, "temporal")
+	require.NoError(t, os.MkdirAll(bin, 0o700))
+	require.NoError(t, os.WriteFile(tool, []byte("#!/bin/sh\n"), 0o700))
+	require.NoError(t, os.Symlink(tool, filepath.Join(bin, "temporal")))
+	t.Setenv("PATH", bin)
+
+	_, err := Tools{Root: root}.Find(t.Context(), "temporal")
+	require.ErrorContains(t, err, "which pins temporal", "it looks for the pinned one")
+
+	t.Setenv("PATH", elsewhere)
+	found, err := Tools{Root: root}.Find(t.Context(), "temporal")
+	require.NoError(t, err)
+	require.Equal(t, tool, found)
 }
 
 func TestReason(t *testing.T) {

@@ -275,7 +275,7 @@ func TestFilters(t *testing.T) {
 func TestWaitingForMorePeople(t *testing.T) {
 	t.Parallel()
 	approval := func(actor string, missing int) ledger.DecisionRow {
-		return ledger.DecisionRow{Action: contract.Approve, Actor: actor, Missing: missing, At: at}
+		return ledger.DecisionRow{Action: contract.Approve, Actor: actor, Missing: missing, At: at, Verified: !strings.HasSuffix(actor, "(claimed)")}
 	}
 	for name, row := range map[string]struct {
 		missing   int
@@ -285,6 +285,7 @@ func TestWaitingForMorePeople(t *testing.T) {
 		"one is enough":        {0, []ledger.DecisionRow{approval("ada", 0)}, ""},
 		"nobody yet":           {2, nil, "2 people have to approve before the email goes on."},
 		"one of two":           {1, []ledger.DecisionRow{approval("ada", 1)}, "1 of 2 people have approved; ada did."},
+		"one is claimed":       {1, []ledger.DecisionRow{approval("ada", 1), approval("eve (claimed)", 1)}, "1 of 2 people have approved; ada did."},
 		"two of three":         {1, []ledger.DecisionRow{approval("ada", 2), approval("bob", 1)}, "2 of 3 people have approved; ada and bob did."},
 		"one of a hold before": {2, []ledger.DecisionRow{approval("ada", 1), approval("bob", 0)}, "2 people have to approve before the email goes on."},
 	} {

@@ -235,7 +235,7 @@ func waiting(email *ledger.EmailDetail) string {
 		if d.Action != contract.Approve || d.Missing == 0 {
 			break
 		}
-		if !slices.Contains(names, d.Actor) {
+		if d.Verified && !slices.Contains(names, d.Actor) { // one that is claimed does not count
 			names = append(names, d.Actor)
 		}
 	}
