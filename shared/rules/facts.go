@@ -22,6 +22,8 @@ type Facts struct {
 	AnyRecipient bool
 	// EditedTo are the destinations that an edit names in place of those of the rules.
 	EditedTo []string
+	// Unedited are the facts before edits; nil where there are none.
+	Unedited *Facts
 }
 
 // FactsOf returns the facts of a stored email with its edits, m.Overlay, laid over
@@ -34,6 +36,10 @@ func FactsOf(email contract.Email, m *ledger.Manifest, message *mail.Message) Fa
 	}
 	f := Facts{Source: email.Source, Tenant: email.Tenant, Reported: m.Reported}
 	if edit := m.Overlay; edit != nil {
+		bare := *m
+		bare.Overlay = nil
+		unedited := FactsOf(email, &bare, message)
+		f.Unedited = &unedited
 		manifest = overlay.Manifest(*m, *edit)
 		if message != nil {
 			headers = overlay.Message(*message, *edit).Headers

@@ -23,15 +23,36 @@ func (r *Rules) Route(in contract.RouteInput, m *ledger.Manifest, message *mail.
 // recipient_foreign. The routes stand beside the hold, so that an approval can go on
 // with them. Where an edit names the destinations, those of them that serve the
 // tenant are the answer, under contract.RouteEdited; an edit waives no hold but that
-// of mail that no rule takes, and one that names a destination of other tenants only,
-// or none that is configured, is held as unroutable.
+// of mail that no rule takes: a rule with hold that the mail met before its edits holds
+// it after them too. An edit that names a destination of other tenants only, or none
+// that is configured, is held as unroutable.
 func (r *Rules) Decide(f Facts) contract.RouteResult {
 	met := r.Match(f)
 	out := contract.RouteResult{Routes: met.Routes, Destinations: met.Destinations, Holds: holds(met)}
-	if len(f.EditedTo) == 0 {
-		return out
+	if len(f.EditedTo) > 0 {
+		out = r.edited(f, met, out)
 	}
+	if held := r.heldBefore(f); len(held) > 0 && len(met.Held) == 0 {
+		out.Holds = append(slices.Clip(out.Holds), contract.Hold{
+			Reason: contract.ManualHold,
+			Detail: fmt.Sprintf("route %s holds its mail for a person, and an edit does not let it go", strings.Join(held, ", ")),
+		})
+	}
+	return out
+}
 
+// heldBefore returns the rules with hold that a mail with edits met before them.
+func (r *Rules) heldBefore(f Facts) []string {
+	if f.Unedited == nil {
+		return nil
+	}
+	before := *f.Unedited
+	before.AnyRecipient = f.AnyRecipient
+	return r.Match(before).Held
+}
+
+// edited is the answer where an edit names the destinations.
+func (r *Rules) edited(f Facts, met Match, out contract.RouteResult) contract.RouteResult {
 	out.Routes, out.Destinations = []string{contract.RouteEdited}, r.served(f.EditedTo, f.Tenant)
 	if !met.Foreign && len(met.Routes) == 0 {
 		out.Holds = nil

@@ -166,3 +166,26 @@ func TestNewRefuses(t *testing.T) {
 		require.Error(t, err, name)
 	}
 }
+
+// TestEditDoesNotTakeMailPastARuleThatHoldsIt: one person who edits what the rule goes
+// by once let mail go that as many as its hold asks for have to approve.
+func TestEditDoesNotTakeMailPastARuleThatHoldsIt(t *testing.T) {
+	t.Parallel()
+	r := compile(t, []config.Route{
+		{Name: "support", When: config.When{Recipient: "support@*"}, To: []string{"ticketing"}},
+		{Name: "legal", When: config.When{Recipient: "legal@*", Subject: "*contract*"}, To: []string{"lawyers"}, Hold: true},
+	}, config.Tenant{Name: "acme", Domains: []string{"acme.example"}})
+	subject := "nothing of importance"
+	for name, edit := range map[string]contract.Edit{
+		"other recipient":             {Recipients: []string{"support@acme.example"}},
+		"recipient that no rule has":  {Recipients: []string{"nobody@acme.example"}, To: []string{"ticketing"}},
+		"subject and the destination": {Headers: map[string]*string{"Subject": &subject}, To: []string{"ticketing"}},
+		"destination":                 {To: []string{"ticketing"}},
+	} {
+		m := &ledger.Manifest{Recipients: []string{"legal@acme.example"}, Subject: "the contract", Overlay: &edit}
+		got := r.Route(contract.RouteInput{Email: contract.Email{Tenant: "acme"}}, m, nil)
+		require.Contains(t, contract.ReasonsOf(got.Holds), contract.ManualHold, name)
+		require.Equal(t, []string{"ticketing"}, got.Destinations, name)
+		require.Equal(t, got.Holds, r.Explain(rules.FactsOf(contract.Email{Tenant: "acme"}, m, nil)).Holds, name)
+	}
+}
