@@ -94,7 +94,7 @@ func (e *inboundEmail) approvedAlready(r ruling) string {
 	if r.verified {
 		name := r.Actor
 		if r.person != "" && r.person != r.Actor {
-			name += " (" + r.person + ")"
+			name = r.person + ", as whom " + r.Actor + " counts,"
 		}
 		return name + " has approved it already; " + more
 	}

@@ -128,7 +128,7 @@ func TestTwoTokensOfOnePerson(t *testing.T) {
 	c.update(4*time.Hour, approve(4, "bob", ""))
 	require.Equal(t, contract.Delivered, c.run(input()).State)
 	require.ErrorContains(t, login.err, "ann@x.example has approved it already")
-	require.ErrorContains(t, token.err, "ann-script (ann@x.example) has approved it already")
+	require.ErrorContains(t, token.err, "ann@x.example, as whom ann-script counts, has approved it already")
 }
 
 // TestRetryTakesNoApprovalsAlong: who approved, approved what was found then.
