@@ -346,6 +346,16 @@ func TestEveryPageWarns(t *testing.T) {
 	require.NotContains(t, setup(t).get(t, root, "/").Body.String(), `role="note"`)
 }
 
+// A list has 20 recipients of an email at most, and once said that there are no more.
+func TestListsCountAllRecipients(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.Contains(t, b.get(t, ada, "/emails").Body.String(), `<span class="muted">+1</span>`)
+
+	b.emails.emails[0].ToCount = 10_000
+	require.Contains(t, b.get(t, ada, "/emails").Body.String(), "<span class=\"muted\">+9\u202f999</span>")
+}
+
 func TestThousandAttachments(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

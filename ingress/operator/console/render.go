@@ -115,6 +115,7 @@ func (c *Console) funcs() template.FuncMap {
 		"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"email":   emailURL,
+		"further": further,
 		"under":   emailPath,
 		"segment": url.PathEscape,
 		"plural":  plural,
@@ -163,6 +164,10 @@ func eventID(e *ledger.EmailRow) string {
 	}
 	return e.EventID
 }
+
+// further returns how many recipients an email has besides the one that a list shows.
+// Of many the row has the first alone, and their count.
+func further(e ledger.EmailRow) int64 { return int64(max(e.ToCount, len(e.To), 1) - 1) }
 
 // emailURL gives the page of an email.
 func emailURL(e ledger.EmailRow) string { return emailPath(e, "") }
