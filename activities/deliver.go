@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/semaphore"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -53,7 +54,10 @@ type DeliverDeps struct {
 }
 
 // Deliver is the fifth step of an email, once for each destination.
-type Deliver struct{ deps DeliverDeps }
+type Deliver struct {
+	deps   DeliverDeps
+	memory *semaphore.Weighted // of large requests
+}
 
 // NewDeliver checks that nothing is missing.
 func NewDeliver(deps DeliverDeps) (*Deliver, error) {
@@ -64,7 +68,7 @@ func NewDeliver(deps DeliverDeps) (*Deliver, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	return &Deliver{deps: deps}, nil
+	return &Deliver{deps: deps, memory: semaphore.NewWeighted(requestBudget)}, nil
 }
 
 // Deliver makes one attempt at one delivery. It is idempotent on Email, Destination
@@ -143,15 +147,16 @@ func (s *Deliver) mayCall(ctx context.Context, d *ledger.Delivery, again bool) e
 // d counts it then.
 func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery) (status int, called bool, err error) {
 	var began time.Time
-	done := func() {}
-	defer func() { done() }()
+	done, free := func() {}, func() {}
+	defer func() { done(); free() }()
 	status, err = s.deps.Sender.Send(ctx, in.Email, *d, func(ctx context.Context) ([]byte, error) {
 		reads, cancel := prepare(ctx)
 		defer cancel()
-		body, sum, err := s.body(reads, in, d.IdempotencyKey)
+		body, sum, release, err := s.body(reads, in, d.IdempotencyKey)
 		if err != nil {
 			return nil, err
 		}
+		free = release
 		leave, err := place(ctx, s.deps.Gate, in.Destination)
 		if err != nil {
 			return nil, err
@@ -181,24 +186,31 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 
 // body makes the request out of what the ledger and the object store hold, with
 // the email's edits laid over it, and gives the hash of its content. An email that
-// must not leave is not_released.
-func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string) (body, sum []byte, err error) {
+// must not leave is not_released. release gives back the memory that the request takes.
+func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string) (body, sum []byte, release func(), err error) {
 	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read manifest: %w", err)
+		return nil, nil, nil, fmt.Errorf("read manifest: %w", err)
 	}
 	if err := released(in, manifest); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	message, err := s.deps.Messages.Message(ctx, manifest)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read message: %w", err)
+		return nil, nil, nil, fmt.Errorf("read message: %w", err)
 	}
 	if manifest.Overlay != nil {
 		m, text := overlay.Manifest(*manifest, *manifest.Overlay), overlay.Message(*message, *manifest.Overlay)
 		manifest, message = &m, &text
 	}
-	return requestBody(ctx, in, key, manifest, message, s.deps.Links, s.deps.Now())
+	if release, err = s.reserve(requestCost(manifest, message)); err != nil {
+		return nil, nil, nil, err
+	}
+	if body, sum, err = requestBody(ctx, in, key, manifest, message, s.deps.Links, s.deps.Now()); err != nil {
+		release()
+		return nil, nil, nil, err
+	}
+	return body, sum, release, nil
 }
 
 // note writes down how an attempt ended and returns its error, which carries the wait

@@ -62,10 +62,11 @@ func (s *Deliver) skip(ctx context.Context, in contract.DeliverInput, d *ledger.
 	case last == nil || last.ContentSHA256 == nil:
 		return false, nil
 	}
-	_, sum, err := s.body(ctx, in, d.IdempotencyKey)
+	_, sum, release, err := s.body(ctx, in, d.IdempotencyKey)
 	if err != nil {
 		return false, err
 	}
+	release()
 	if !bytes.Equal(sum, last.ContentSHA256) {
 		return false, nil
 	}
