@@ -158,8 +158,8 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	line("received", stamp(&e.ReceivedAt))
 	optional("closed", stamp(e.ClosedAt))
 	line("from", e.From)
-	line("to", strings.Join(e.To, ", "))
-	optional("not ours", strings.Join(e.Foreign, ", "))
+	line("to", some(e.To))
+	optional("not ours", some(e.Foreign))
 	line("subject", e.Subject)
 	optional("reported", strings.Join(reported(e.Reported), ", "))
 	for _, a := range e.Attachments {
@@ -205,6 +205,15 @@ func printHistory(e *ledger.EmailDetail, line func(name string, cells ...string)
 		}
 		line("timeline", stamp(&t.At), t.Title, t.Destination, t.Detail, who)
 	}
+}
+
+// some returns the first addresses of a list and how many more there are.
+func some(addresses []string) string {
+	if len(addresses) <= ledger.ListedRecipients {
+		return strings.Join(addresses, ", ")
+	}
+	more := strconv.Itoa(len(addresses) - ledger.ListedRecipients)
+	return strings.Join(addresses[:ledger.ListedRecipients], ", ") + " and " + more + " more; -o json has them all"
 }
 
 // toApprove says how many more people have to approve.

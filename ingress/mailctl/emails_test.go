@@ -34,6 +34,7 @@ func api(t *testing.T) *httptest.Server {
 	}{
 		"GET /api/v1/emails ": {200, "application/json; charset=utf-8", listJSON},
 		"GET /api/v1/emails?cursor=c&limit=2&q=a+b&reason=infected&source=s&state=quarantined&tenant=t ": {200, "application/json", `{"emails":[],"next_cursor":""}`},
+		"GET /api/v1/emails/many ":                                            {200, "application/json", `{"to":["a@b.example"` + strings.Repeat(`,"a@b.example"`, 21) + `]}`},
 		"GET " + id + " ":                                                     {200, "application/json", emailJSON},
 		"GET " + id + "?source=s ":                                            {404, "application/json", refused("not_found")},
 		"GET /api/v1/emails/%2E%2E ":                                          {404, "application/json", refused("not_found")},
@@ -201,4 +202,12 @@ func TestFilterBesideAnIDIsRefused(t *testing.T) {
 		require.Equal(t, 2, got.code, flag)
 		require.Contains(t, got.stderr, "goes with --all: an id names one email", flag)
 	}
+}
+
+// Ten thousand recipients were one line of 228,900 characters.
+func TestManyRecipientsAreCounted(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
+	got := call{args: []string{"emails", "get", "many"}, env: env}.done(t)
+	require.Contains(t, got, strings.Repeat("a@b.example, ", 19)+"a@b.example and 2 more; -o json has them all\n")
 }
