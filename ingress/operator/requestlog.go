@@ -65,7 +65,7 @@ func (h *handler) log(c *gin.Context, start time.Time) {
 	}
 	attrs := []any{
 		slog.String("method", methodName(c.Request.Method)), slog.String("route", c.FullPath()),
-		slog.Int("status", c.Writer.Status()), slog.Duration("took", h.now().Sub(start)),
+		slog.Int("status", c.Writer.Status()), slog.Int64("took_ms", h.now().Sub(start).Milliseconds()),
 	}
 	if code.Value.String() != "" {
 		attrs = append(attrs, code)
