@@ -22,7 +22,7 @@ func attemptAfter(t *testing.T, unfinished int, run func(context.Context) (any, 
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{
-		&atAttempt{attempt: int32(unfinished + 1), heartbeat: time.Minute},
+		&atAttempt{attempt: int32(unfinished + 1), heartbeat: 20 * time.Millisecond},
 	}})
 	if unfinished > 0 {
 		env.SetHeartbeatDetails(progress{Unfinished: unfinished})
@@ -65,4 +65,29 @@ func TestAttemptsThatNeverEndAreCounted(t *testing.T) {
 	last, err := attemptAfter(t, 3, func(context.Context) (any, error) { return nil, errors.New("a failure in order") })
 	require.Error(t, err)
 	require.Zero(t, last.Unfinished, "an attempt that fails in order begins the count anew")
+}
+
+// Attempts that were under way when one email ended their worker came again together
+// with it, and were counted with it until they were held as well.
+func TestOneEmailThatEndsWorkersTakesNoOthersAlong(t *testing.T) {
+	t.Parallel()
+	const timeout = 15 * time.Second
+	for unfinished := range crashSuspected {
+		require.Zero(t, crashWait(progress{Unfinished: unfinished}, timeout), "a single end costs no time")
+	}
+
+	seen := map[time.Duration]bool{}
+	for range 50 {
+		d := crashWait(progress{Unfinished: crashSuspected}, timeout)
+		require.LessOrEqual(t, d, timeout/2, "the attempt must not miss its first heartbeat")
+		seen[d] = true
+	}
+	require.Greater(t, len(seen), 25, "they come apart")
+}
+
+func TestWaitAfterACrashEndsWithItsAttempt(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, wait(ctx, time.Hour), context.Canceled)
 }
