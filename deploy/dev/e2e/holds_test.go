@@ -66,6 +66,8 @@ func TestHeldThroughRestarts(t *testing.T) {
 		require.True(t, ok, name)
 		require.Equal(t, want, got, name)
 	}
+	// A worker that is killed while it tells the destination leaves that to the next one.
+	testenv.Eventually(t, func() bool { return w.effects(id)["/invoices"] == 2 }, patience, tick, "both notices arrive")
 	require.Equal(t, map[string]int{"/invoices": 2}, w.effects(id), "both notices, once each, and nothing of the email")
 
 	w.run("mailctl", "emails", "approve", id, "--note", "looked at it")
