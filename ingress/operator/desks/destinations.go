@@ -64,12 +64,15 @@ func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destinati
 		if row.MaxInFlight <= 0 {
 			row.MaxInFlight = config.DefaultMaxInFlight
 		}
+		var resumed time.Time
 		for _, c := range controls {
 			if c.Destination != to.Name {
 				continue
 			}
 			if c.Paused {
 				row.Paused = &c
+			} else {
+				resumed = c.At
 			}
 			if !c.GoneUntil.IsZero() {
 				row.GoneUntil = &c.GoneUntil
@@ -77,7 +80,7 @@ func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destinati
 		}
 		for _, s := range statuses {
 			if s.Destination == to.Name {
-				row.add(s)
+				row.add(s, resumed)
 			}
 		}
 		out = append(out, row)
@@ -96,9 +99,17 @@ func among(list, tenants []string) []string {
 	return out
 }
 
+// longestStop is how long nothing is sent after an answer 410.
+const longestStop = time.Hour
+
 // add takes in what one worker knows. What one that is silent saw stays true, but
-// not its breaker.
-func (row *Destination) add(s ledger.DestinationStatus) {
+// not its breaker. A stop that began before the destination was resumed is over, also
+// where a worker has not said so yet.
+func (row *Destination) add(s ledger.DestinationStatus, resumed time.Time) {
+	if s.GoneUntil != nil && !s.GoneUntil.After(resumed.Add(longestStop)) {
+		s.GoneUntil = nil
+	}
+
 	if s.LastSuccessAt != nil && (row.LastSuccessAt == nil || s.LastSuccessAt.After(*row.LastSuccessAt)) {
 		row.LastSuccessAt = s.LastSuccessAt
 	}

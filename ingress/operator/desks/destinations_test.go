@@ -118,3 +118,30 @@ func TestPauseNeedsEveryTenantThatIsServed(t *testing.T) {
 	}
 	require.Len(t, b.ledger.controls, 6)
 }
+
+// A worker that had stopped sending and has ended, or has not reported since, once made
+// a destination look gone after it was resumed.
+func TestResumeEndsAStopThatAWorkerStillReports(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	before, after := b.now.Add(time.Hour-time.Second), b.now.Add(time.Hour+time.Second)
+	status := ledger.DestinationStatus{Destination: "crm", Worker: "w1", Fresh: true, GoneUntil: &before}
+	gone := func() *time.Time {
+		b.ledger.statuses = []ledger.DestinationStatus{status}
+		list, err := b.Desks.Destinations(t.Context(), nil)
+		require.NoError(t, err)
+		for _, d := range list {
+			if d.Name == "crm" {
+				return d.GoneUntil
+			}
+		}
+		t.Fatal("no such destination")
+		return nil
+	}
+	require.Equal(t, &before, gone(), "no person has resumed it")
+
+	b.ledger.controls = []ledger.Control{{Destination: "crm", Actor: "olga", At: b.now}}
+	require.Nil(t, gone())
+	status.GoneUntil = &after
+	require.Equal(t, &after, gone(), "the destination said so again")
+}
