@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"mailroom/shared/fault"
 	"mailroom/shared/mail"
@@ -98,9 +99,10 @@ func (c *cutter) next() error {
 		_, err := c.in.Discard(len(run))
 		return err //nolint:wrapcheck // it is buffered
 	}
-	// A character that begins before the limit is passed on whole.
+	// A character that begins before the limit is passed on whole; what is no UTF-8 may
+	// continue for ever.
 	keep := min(len(run), max(c.limit-c.size, 0))
-	for keep < len(run) && run[keep]&0xc0 == 0x80 {
+	for rest := utf8.UTFMax - 1; rest > 0 && keep < len(run) && !utf8.RuneStart(run[keep]); rest-- {
 		keep++
 	}
 	c.over = keep < len(run)
