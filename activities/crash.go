@@ -70,22 +70,6 @@ func crashWait(before progress, timeout time.Duration) time.Duration {
 	return upTo(timeout / 2)
 }
 
-// wait returns after d, or with the error of ctx when that ends first.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // heartbeat tells Temporal that an attempt is alive, and what Attempt wants to be known.
 func heartbeat(ctx context.Context) {
 	if now, ok := ctx.Value(progressKey{}).(progress); ok {

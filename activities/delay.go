@@ -98,3 +98,19 @@ func upTo(d time.Duration) time.Duration {
 	}
 	return rand.N(d + 1) //nolint:gosec // G404: spreads attempts, keeps no secret
 }
+
+// wait returns after d, or with the error of ctx when that ends first.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

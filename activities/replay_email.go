@@ -21,9 +21,7 @@ func (c *chunk) tries(ctx context.Context, e *ledger.ReplayEmail) (result ledger
 			return result, err
 		}
 		e.Again = true // it may have been taken
-		select {
-		case <-time.After(time.Duration(1+2*try) * time.Second):
-		case <-ctx.Done():
+		if wait(ctx, time.Duration(1+2*try)*time.Second) != nil {
 			return result, err
 		}
 	}

@@ -210,10 +210,8 @@ func (s *Tending) bringBack(ctx context.Context, h ledger.Held) (back bool, err 
 		if over || s.deps.Now().After(end) {
 			return false, nil
 		}
-		select {
-		case <-time.After(canaryLook):
-		case <-ctx.Done():
-			return false, fmt.Errorf("wait for the canary: %w", ctx.Err())
+		if err := wait(ctx, canaryLook); err != nil {
+			return false, fmt.Errorf("wait for the canary: %w", err)
 		}
 	}
 }
