@@ -31,8 +31,8 @@ func (e *delayedError) Unwrap() error { return e.error }
 
 // delayed decides once how long the wait after a failure is, at random within
 // bounds: attempts that failed together do not come again together. A wait that
-// somebody asked for is never shortened; one that the retry policy gives is between
-// half of it and the whole. What is final is returned as it is.
+// the failure asks for is never shortened; one that is left to the retry policy is
+// between half of the policy's and the whole. What is final is returned as it is.
 func delayed(ctx context.Context, err error) error {
 	var known *delayedError
 	f := fault.From(err)
@@ -40,10 +40,9 @@ func delayed(ctx context.Context, err error) error {
 		return err
 	}
 
-	delay := max(f.RetryAfter, rows()[f.Code].delay)
+	delay := askedDelay(f)
 	switch first := firstAttempt(ctx); {
 	case delay > 0:
-		delay = min(delay, maxRetryDelay)
 		delay += upTo(min(delay/4, maxSpread))
 		if first {
 			delay = max(delay, firstDelay)

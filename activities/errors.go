@@ -91,6 +91,12 @@ func rows() map[fault.Code]row {
 	}
 }
 
+// askedDelay returns the shortest wait before the next attempt after f, as f and its row
+// have it, at most maxRetryDelay; zero leaves it to the retry policy.
+func askedDelay(f *fault.Error) time.Duration {
+	return min(max(f.RetryAfter, rows()[f.Code].delay), maxRetryDelay)
+}
+
 // toTemporal makes of err what crosses to Temporal: type = code, message = the
 // public sentence and nothing else of it. An error without a fault is internal
 // and retried. A cancelled context passes as context.Canceled, stripped of what
@@ -103,17 +109,16 @@ func toTemporal(err error) error {
 		return context.Canceled
 	}
 	f := fault.From(err)
-	r := rows()[f.Code]
 	message := f.Public
 	if message == "" {
 		message = string(f.Code)
 	}
-	options := temporal.ApplicationErrorOptions{NonRetryable: !f.Temporary, Category: r.category}
+	options := temporal.ApplicationErrorOptions{NonRetryable: !f.Temporary, Category: rows()[f.Code].category}
 	switch delay := delayOf(err); {
 	case delay > 0:
 		options.NextRetryDelay = delay
 	case f.Temporary:
-		options.NextRetryDelay = min(max(f.RetryAfter, r.delay), maxRetryDelay)
+		options.NextRetryDelay = askedDelay(f)
 	}
 	return temporal.NewApplicationErrorWithOptions(message, string(f.Code), options)
 }
