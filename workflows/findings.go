@@ -82,7 +82,7 @@ func (e *inboundEmail) noteHold(h *held, state contract.FindingState, by []contr
 	}
 	for _, one := range h.holds {
 		s := state
-		if state == contract.FindingApproved && again[one.Reason] {
+		if state == contract.FindingApproved && !one.Reason.Waivable() {
 			s = contract.FindingRepeat
 		}
 		e.findings.set(contract.Finding{

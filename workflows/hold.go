@@ -39,18 +39,6 @@ const (
 	ended                 // the email is discarded
 )
 
-// again are the reasons that nobody can waive: to approve such a hold is to run
-// the step once more, because without it there is nothing to go on with.
-var again = map[contract.Reason]bool{
-	contract.Unroutable:            true,
-	contract.DownstreamRejected:    true,
-	contract.DownstreamExhausted:   true,
-	contract.DownstreamUnavailable: true,
-	contract.AmbiguousEffect:       true,
-	contract.StorageUnavailable:    true,
-	contract.Internal:              true,
-}
-
 // pass runs a step until it lets the email go on, holding the email for a person
 // as often as that takes. l is the leg of a delivery, else nil.
 func (e *inboundEmail) pass(ctx workflow.Context, at contract.Step, l *leg,
@@ -212,7 +200,7 @@ func (e *inboundEmail) await(ctx workflow.Context, h *held) (outcome, bool) {
 func (e *inboundEmail) waive(at contract.Step, holds []contract.Hold) bool {
 	on := true
 	for _, h := range holds {
-		if again[h.Reason] {
+		if !h.Reason.Waivable() {
 			on = false
 			continue
 		}

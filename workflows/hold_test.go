@@ -11,8 +11,6 @@ import (
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
-	"mailroom/shared/reason"
-	"mailroom/workflows"
 )
 
 const day = 24 * time.Hour
@@ -294,13 +292,4 @@ func TestPlanThatCannotBeRead(t *testing.T) {
 	c.run(input())
 	require.Equal(t, 4, a.state(t).Missing)
 	require.Len(t, s.calls.reminds, 2)
-}
-
-// TestApprovalsAndTextsAgree: the texts say of the same reasons as the workflow that
-// an approval lets them pass.
-func TestApprovalsAndTextsAgree(t *testing.T) {
-	t.Parallel()
-	for _, r := range contract.Reasons {
-		require.Equal(t, workflows.Waivable(r), reason.Text(r).Waived, r)
-	}
 }

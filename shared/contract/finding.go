@@ -39,16 +39,21 @@ func (f Finding) Closed() bool { return f.State == FindingPassed || f.State == F
 // none: there it is enough that the step passes.
 func (f Finding) Restored() bool { return f.State == FindingOpen && f.Reason.Judged() }
 
-// Judged reports whether a person lets the email pass, or does not. For the other
-// reasons to approve is to run the step once more.
-func (r Reason) Judged() bool {
+// Waivable reports whether an approval lets the email pass. To approve another reason
+// is to run the step once more, because without it there is nothing to go on with.
+func (r Reason) Waivable() bool {
 	switch r {
 	case Unroutable, DownstreamRejected, DownstreamExhausted, DownstreamUnavailable, AmbiguousEffect,
-		StorageUnavailable, ScannerUnavailable, Internal:
+		StorageUnavailable, Internal:
 		return false
 	}
 	return true
 }
+
+// Judged reports whether the reason is about the email, so that a person lets it pass
+// or does not. An unavailable scanner has found nothing: it can be waived, and a step
+// that passes closes it as well.
+func (r Reason) Judged() bool { return r.Waivable() && r != ScannerUnavailable }
 
 // StandingInput asks what the ledger knows of an email that is carried once more.
 // Standing is idempotent: it writes nothing.

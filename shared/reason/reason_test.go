@@ -28,6 +28,15 @@ func TestEveryReasonHasItsText(t *testing.T) {
 	}
 }
 
+// TestApprovalsAndTextsAgree: the texts say of the same reasons as the workflow that
+// an approval lets them pass.
+func TestApprovalsAndTextsAgree(t *testing.T) {
+	t.Parallel()
+	for _, r := range contract.Reasons {
+		require.Equal(t, r.Waivable(), reason.Text(r).Waived, r)
+	}
+}
+
 // TestAway lists what goes on by itself, because nobody may be asked about it, and
 // nothing else may.
 func TestAway(t *testing.T) {
