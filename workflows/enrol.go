@@ -56,15 +56,7 @@ func (e *inboundEmail) enrolInput() contract.EnrolInput {
 // whose ledger is away, and none could find it there.
 func (e *inboundEmail) tryEnrol(ctx workflow.Context, in contract.EnrolInput) (contract.EnrolResult, error) {
 	var out contract.EnrolResult
-	err := firstTry(ctx, stepEnrol, enrolOptions, enrol.Enrol, in, &out)
-	if err != nil && curable(err) {
-		w := e.wait(ctx, failed(stepEnrol, enrolOptions, err))
-		for err != nil && curable(err) {
-			err = lastingTry(ctx, stepEnrol, enrolOptions, askedWait(ctx, err), enrol.Enrol, in, &out)
-		}
-		e.resume(ctx, w)
-	}
-	if err != nil {
+	if err := e.patientTries(ctx, stepEnrol, enrolOptions, enrol.Enrol, in, &out); err != nil {
 		return out, failed(stepEnrol, enrolOptions, err)
 	}
 	return out, nil

@@ -153,25 +153,18 @@ const changeReview = "review-standing"
 // pass holds the email again when it comes to that step; what was let pass of the
 // steps that are not run again stays so. It asks for as long as it takes.
 func (e *inboundEmail) review(ctx workflow.Context, asked contract.Step) contract.Step {
-	const name = "review"
 	var out contract.StandingResult
-	in := contract.StandingInput{Email: e.in.Email}
-	err := firstTry(ctx, name, recordOptions, holds.Standing, in, &out)
-	if err != nil && curable(err) && ctx.Err() == nil {
-		w := e.wait(ctx, failed(name, recordOptions, err))
-		for err != nil && curable(err) && ctx.Err() == nil {
-			err = lastingTry(ctx, name, recordOptions, askedWait(ctx, err), holds.Standing, in, &out)
-		}
-		e.resume(ctx, w)
-	}
+	err := e.patientTries(ctx, "review", recordOptions, holds.Standing, contract.StandingInput{Email: e.in.Email}, &out)
 	if err != nil || out.From == "" { // a bug: the whole way then, and nothing leaves that the ledger holds
 		workflow.GetLogger(ctx).Error("review the standing of an email", "error", err)
 		return contract.StepStore
 	}
+
 	from := asked
 	if earlier(out.From, from) {
 		from = out.From
 	}
+
 	e.findings.pending = nil
 	for _, f := range out.Findings {
 		e.findings.set(f)
@@ -185,6 +178,7 @@ func (e *inboundEmail) review(ctx workflow.Context, asked contract.Step) contrac
 	for i := range e.findings.list {
 		e.findings.list[i].told = true // it is what the ledger has said
 	}
+
 	switch {
 	case out.Inspected.Content != "":
 		e.inspected = out.Inspected

@@ -18,8 +18,8 @@ import (
 // failed for a reason that time may cure, durably, visible in the Web UI with
 // attempt count and last failure. Both are the same function, so it must be
 // idempotent. A worker that must not make the first attempt fast says so, and then
-// a regular activity makes it. While it waits the email is in the state retrying. An error is a
-// *stepError.
+// a regular activity makes it. While it waits the email is in the state retrying.
+// An error is a *stepError.
 func step[I, O any](ctx workflow.Context, e *inboundEmail, name string, o stepOptions,
 	activity func(context.Context, I) (O, error), in I) (O, error) {
 	return stepThen(ctx, e, name, o, activity, in, in)
@@ -47,6 +47,21 @@ func (e *inboundEmail) tries(ctx workflow.Context, name string, o stepOptions, a
 		return failed(name, o, err)
 	}
 	return nil
+}
+
+// patientTries is tries without an end to their patience: the email is in the state
+// retrying until an attempt succeeds or fails for good, or ctx ends. An error is the
+// activity's own.
+func (e *inboundEmail) patientTries(ctx workflow.Context, name string, o stepOptions, activity, in, out any) error {
+	err := firstTry(ctx, name, o, activity, in, out)
+	if err != nil && curable(err) && ctx.Err() == nil {
+		w := e.wait(ctx, failed(name, o, err))
+		for err != nil && curable(err) && ctx.Err() == nil {
+			err = lastingTry(ctx, name, o, askedWait(ctx, err), activity, in, out)
+		}
+		e.resume(ctx, w)
+	}
+	return err
 }
 
 // quietTries is both tries of what leaves the state of the email as it is. An error
