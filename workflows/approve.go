@@ -22,14 +22,14 @@ const notCounted = "recorded, and it does not count: more than one person has to
 // people are missing.
 func (e *inboundEmail) approve(ctx workflow.Context, r ruling) int {
 	several := slices.ContainsFunc(e.held, func(h *held) bool { return h.needed() > 1 })
-	verified := !r.verified && several && workflow.GetVersion(ctx, changeVerified, workflow.DefaultVersion, 1) >= 1
+	uncounted := !r.verified && several && workflow.GetVersion(ctx, changeVerified, workflow.DefaultVersion, 1) >= 1
 	for _, h := range e.held {
-		h.verified = h.verified || verified
+		h.verifiedOnly = h.verifiedOnly || uncounted
 		if !h.approvedBy(r) {
 			h.approvals = append(h.approvals, contract.Approval{Actor: r.Actor, Person: r.person, Verified: r.verified})
 		}
 	}
-	if verified {
+	if uncounted {
 		e.trouble = "The approval of " + r.Actor + " is " + notCounted + "."
 	}
 	return e.missing()
@@ -57,16 +57,12 @@ func (h *held) needed() int {
 	return max(h.plan.Approvals, 1)
 }
 
-// counted is how many people have approved. Those who are not verified do not count
-// but in holds of an older release.
-func (h *held) counted() int {
-	n := 0
-	for _, a := range h.approvals {
-		if a.Verified || !h.verified {
-			n++
-		}
-	}
-	return n
+// counted returns the approvals that count. Those of people who are not verified do so
+// in holds of an older release alone.
+func (h *held) counted() []contract.Approval {
+	return slices.DeleteFunc(slices.Clone(h.approvals), func(a contract.Approval) bool {
+		return h.verifiedOnly && !a.Verified
+	})
 }
 
 // missing is how many more people have to approve, where one is not enough.
@@ -74,7 +70,7 @@ func (e *inboundEmail) missing() int {
 	most := 0
 	for _, h := range e.held {
 		if h.needed() > 1 {
-			most = max(most, h.needed()-h.counted())
+			most = max(most, h.needed()-len(h.counted()))
 		}
 	}
 	return most
@@ -107,13 +103,11 @@ func (h *held) approvalsText() string {
 	if h.needed() < 2 {
 		return ""
 	}
-	text := strconv.Itoa(h.counted()) + " of " + strconv.Itoa(h.needed()) + " approved"
-	names := make([]string, 0, len(h.approvals))
-	for _, a := range h.approvals {
-		if a.Verified || !h.verified {
-			names = append(names, a.Actor)
-		}
+	var names []string
+	for _, a := range h.counted() {
+		names = append(names, a.Actor)
 	}
+	text := strconv.Itoa(len(names)) + " of " + strconv.Itoa(h.needed()) + " approved"
 	if len(names) > 0 {
 		text += " by " + strings.Join(names, " and ")
 	}

@@ -22,7 +22,8 @@ type held struct {
 	reminders int  // how many there were
 	level     int  // of the last of them
 	due       bool // its deadline has passed
-	verified  bool // only verified approvals count
+
+	verifiedOnly bool // only verified approvals count
 
 	action contract.Action // empty until somebody decides
 	from   contract.Step   // the step that the decision takes the email up at, if not this one

@@ -68,7 +68,7 @@ func (e *inboundEmail) renew(ctx workflow.Context) error {
 	for _, h := range e.held {
 		one := contract.ResumedHold{
 			Holds: h.holds, SinceUnixMilli: h.since.UnixMilli(), Plan: *h.plan,
-			Reminders: h.reminders, Level: h.level, Due: h.due, Approvals: h.approvals, VerifiedOnly: h.verified,
+			Reminders: h.reminders, Level: h.level, Due: h.due, Approvals: h.approvals, VerifiedOnly: h.verifiedOnly,
 		}
 		if h.leg != nil {
 			one.Destination = h.leg.destination
@@ -105,7 +105,7 @@ func (e *inboundEmail) takeUp(r *contract.Resumed) {
 	for _, one := range r.Held {
 		h := &held{
 			at: r.Step, leg: byName[one.Destination], holds: one.Holds, since: time.UnixMilli(one.SinceUnixMilli).UTC(), plan: &one.Plan,
-			reminders: one.Reminders, level: one.Level, due: one.Due, approvals: one.Approvals, verified: one.VerifiedOnly,
+			reminders: one.Reminders, level: one.Level, due: one.Due, approvals: one.Approvals, verifiedOnly: one.VerifiedOnly,
 		}
 		h.name = stepName(h.at, h.leg)
 		if h.leg != nil {
