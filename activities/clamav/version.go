@@ -74,15 +74,13 @@ func (c *Client) renew(ctx context.Context, answered chan<- struct{}) {
 // The database is given as "<number> of <time>", the time in UTC where it can be
 // read, else as it came.
 func parseVersion(answer string) (scanner, database string, ok bool) {
-	scanner, rest, _ := strings.Cut(answer, "/")
-	if scanner = strings.TrimSpace(scanner); !strings.HasPrefix(scanner, "ClamAV ") {
+	scanner, number, made, ok := splitVersion(answer)
+	switch {
+	case !ok:
 		return "", "", false
-	}
-	number, made, _ := strings.Cut(rest, "/")
-	if number == "" || strings.Trim(number, "0123456789") != "" {
+	case number == "" || strings.Trim(number, "0123456789") != "":
 		return scanner, "", true
-	}
-	if made = strings.TrimSpace(made); made == "" {
+	case made == "":
 		return scanner, number, true
 	}
 	if at, err := time.Parse(time.ANSIC, made); err == nil {
@@ -91,13 +89,19 @@ func parseVersion(answer string) (scanner, database string, ok bool) {
 	return scanner, number + " of " + made, true
 }
 
-// signaturesMade is when the database that an answer to VERSION names was made. clamd
-// says it in the time zone of its machine, which is taken for UTC.
+// signaturesMade returns when the database that an answer to VERSION names was made.
+// clamd says it in the time zone of its machine, which is taken for UTC.
 func signaturesMade(answer string) (time.Time, bool) {
-	parts := strings.Split(answer, "/")
-	if len(parts) != 3 || !strings.HasPrefix(parts[0], "ClamAV ") {
-		return time.Time{}, false
-	}
-	made, err := time.Parse(time.ANSIC, strings.TrimSpace(parts[2]))
-	return made, err == nil
+	_, _, made, ok := splitVersion(answer)
+	at, err := time.Parse(time.ANSIC, made)
+	return at, ok && err == nil
+}
+
+// splitVersion returns the parts of an answer to VERSION, empty where they are missing;
+// ok is false where it is not ClamAV's.
+func splitVersion(answer string) (scanner, number, made string, ok bool) {
+	scanner, rest, _ := strings.Cut(answer, "/")
+	scanner = strings.TrimSpace(scanner)
+	number, made, _ = strings.Cut(rest, "/")
+	return scanner, number, strings.TrimSpace(made), strings.HasPrefix(scanner, "ClamAV ")
 }
