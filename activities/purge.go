@@ -87,7 +87,7 @@ func (s *Tending) removeObject(ctx context.Context, o ledger.UnwantedObject) err
 
 // cancelRemoval takes the mark from list, also where the purge is told to stop.
 func (s *Tending) cancelRemoval(ctx context.Context, list []ledger.UnwantedObject) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
 	defer cancel()
 	if err := s.deps.Purge.CancelRemoval(ctx, list); err != nil {
 		return fmt.Errorf("cancel removal: %w", err)

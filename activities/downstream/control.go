@@ -175,7 +175,7 @@ func (s *Sender) Status() []ledger.DestinationStatus {
 			row.Breaker = ledger.BreakerHalfOpen
 		case gobreaker.StateClosed:
 		}
-		if until := time.Unix(0, d.gone.Load()); time.Until(until) > 0 {
+		if until, gone := d.goneUntil(); gone {
 			row.GoneUntil = &until
 		}
 		d.seen.mu.Lock()

@@ -139,7 +139,7 @@ func (d *destination) send(ctx context.Context, c call) outcome {
 	if by, wait, paused := d.control.holds(time.Now()); paused {
 		return pausedBy(by, wait)
 	}
-	if until := time.Unix(0, d.gone.Load()); time.Until(until) > 0 {
+	if until, gone := d.goneUntil(); gone {
 		return d.goneFor(0, until)
 	}
 	if !d.idempotent && !d.timeFor(ctx) {
@@ -207,6 +207,12 @@ func (d *destination) withheld() outcome {
 
 func busy(why string, wait time.Duration) outcome {
 	return outcome{result: resultBusy, err: fault.New(fault.Overloaded, why).After(wait)}
+}
+
+// goneUntil returns when the stop after an answer 410 ends, and whether it lasts.
+func (d *destination) goneUntil() (until time.Time, lasts bool) {
+	until = time.Unix(0, d.gone.Load())
+	return until, time.Until(until) > 0
 }
 
 // goneFor is what becomes of a call to a destination that answered 410. It asks again

@@ -100,5 +100,6 @@ func (d *destination) quick() bool {
 
 // keptBack reports whether no call would be made now.
 func (d *destination) keptBack() bool {
-	return d.control.isPaused() || time.Until(time.Unix(0, d.gone.Load())) > 0 || d.breaker.State() == gobreaker.StateOpen
+	_, gone := d.goneUntil()
+	return gone || d.control.isPaused() || d.breaker.State() == gobreaker.StateOpen
 }
