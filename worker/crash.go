@@ -92,8 +92,7 @@ type stepInbound struct {
 func (s *stepInbound) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	info := activity.GetInfo(ctx)
 	switch {
-	case info.WorkflowType == nil || info.WorkflowType.Name != contract.InboundEmailWorkflow:
-		return s.Next.ExecuteActivity(ctx, in) //nolint:wrapcheck // the activity's own error is the answer
+	case info.WorkflowType == nil || info.WorkflowType.Name != contract.InboundEmailWorkflow: // no step
 	case !info.IsLocalActivity:
 		return activities.Attempt(ctx, func(ctx context.Context) (any, error) { return s.Next.ExecuteActivity(ctx, in) })
 	case s.tasks.failing(info.WorkflowExecution.RunID):

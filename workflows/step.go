@@ -74,8 +74,8 @@ func quietTries(ctx workflow.Context, name string, o stepOptions, activity, in, 
 	return err
 }
 
-// firstTry is the one attempt that nobody sees when it succeeds: fast, or by a
-// regular activity where the options or the worker say so.
+// firstTry is the one attempt that the state of the email does not show: fast, or by
+// a regular activity where the options or the worker say so.
 func firstTry(ctx workflow.Context, name string, o stepOptions, activity, in, out any) error {
 	if !o.neverFast && !paceOf(ctx).regular {
 		fast := o.fast
@@ -95,7 +95,7 @@ type pace struct{ regular bool }
 
 type paceKey struct{}
 
-// withPace gives the steps of a run that run under ctx one pace.
+// withPace returns a context whose steps have one pace.
 func withPace(ctx workflow.Context) workflow.Context {
 	return workflow.WithValue(ctx, paceKey{}, &pace{})
 }
@@ -238,11 +238,8 @@ func codeOf(err error) fault.Code {
 
 // reasonOf looks the code of a failure up; a code without a row is internal.
 func reasonOf(err error, table map[fault.Code]contract.Reason) contract.Reason {
-	var failure *stepError
-	if errors.As(err, &failure) {
-		if r, ok := table[failure.code]; ok {
-			return r
-		}
+	if r, ok := table[codeOf(err)]; ok {
+		return r
 	}
 	return contract.Internal
 }
