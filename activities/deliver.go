@@ -185,8 +185,8 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 }
 
 // body makes the request out of what the ledger and the object store hold, with
-// the email's edits laid over it, and gives the hash of its content. An email that
-// must not leave is not_released. release gives back the memory that the request takes.
+// the email's edits laid over it, and returns it with the hash of its content. An email
+// that must not leave is not_released. release returns the request's memory to the budget.
 func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string) (body, sum []byte, release func(), err error) {
 	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
 	if err != nil {
@@ -214,8 +214,8 @@ func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string
 }
 
 // note writes down how an attempt ended and returns its error, which carries the wait
-// that the ledger tells of. A call that was not
-// made leaves its mark only as the time of the next attempt.
+// that the ledger tells of. A call that was not made leaves its mark only as the time
+// of the next attempt.
 func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery, status int, called bool, sendErr error) error {
 	sendErr = delayed(ctx, sendErr)
 	f, next := fault.From(sendErr), s.deps.Now().Add(delayOf(sendErr))

@@ -36,8 +36,8 @@ func requestCost(m *ledger.Manifest, message *mail.Message) int64 {
 	return int64(size)
 }
 
-// reserve takes the memory of a request out of the budget, and does not wait for it: who
-// waits would hold a place of the destination.
+// reserve takes the memory of a request out of the budget. It does not wait for it: the
+// delivery would hold a place of the destination meanwhile.
 func (s *Deliver) reserve(cost int64) (release func(), err error) {
 	if cost <= requestFree {
 		return func() {}, nil

@@ -21,7 +21,7 @@ type Gate interface {
 	// Quick reports whether an attempt would be over quickly, as far as is known.
 	Quick(destination string) bool
 	// Reserve takes a place for the call of a fast attempt; false says that none may
-	// be made. done gives the place back.
+	// be made. done frees the place.
 	Reserve(destination string) (done func(), ok bool)
 	// Admit takes a place for the call of a regular attempt; the error is a fault that
 	// says when to come again.

@@ -122,8 +122,9 @@ func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 }
 
 // start carries an email once more. It hands on what was asked for: the run itself asks
-// the ledger where its way begins (Holds.Standing), and the result says so. Where a workflow runs under its ID the email has
-// not quite come to its end, or somebody else was faster.
+// the ledger where its way begins (Holds.Standing), and the result says so. Where a
+// workflow runs under its ID the email has not quite come to its end, or another start
+// was faster.
 func (c *chunk) start(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	from := c.row.FromStep()
 	if !e.Stored || from == "" {

@@ -101,7 +101,8 @@ type requestAttachment struct {
 // requestBody encodes the request of a delivery, of a manifest and message that
 // m.Overlay has been laid over already, and hashes what of it is content: all but
 // the key, the links and their times, and the words that it was edited, that it may be
-// a duplicate and what the provider reported, which alone make no other content. Attachments that are not clean get a link only when released.
+// a duplicate and what the provider reported, which alone make no other content.
+// Attachments that are not clean get a link only when released.
 func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *ledger.Manifest, message *mail.Message,
 	links Linker, now time.Time) (body, sum []byte, err error) {
 	r := request{

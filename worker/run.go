@@ -42,9 +42,8 @@ const (
 	// gcPercent lets the small heap of a quiet worker grow to three times itself
 	// before it is collected; memoryLimit bounds what that may cost.
 	gcPercent = 200
-	// emailsAtOnce bounds the workflow tasks that run side by side: each carries
-	// one email through its fast tries.
-	// A quarter of them at most may wait for a destination.
+	// emailsAtOnce bounds the workflow tasks that run side by side: each carries one
+	// email through its fast tries. A quarter of them at most may wait for a destination.
 	emailsAtOnce = 96
 	// activitiesAtOnce bounds the durable tries. A hung destination holds at most its own
 	// max_in_flight of them, and all together hold at most three quarters.

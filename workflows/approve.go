@@ -15,8 +15,8 @@ import (
 const changeVerified = "verified-approvals"
 
 // notCounted says why an approval was recorded and does not count, and what to do.
-const notCounted = "recorded, and it does not count: more than one person has to approve, and who sends this straight to Temporal " +
-	"is only claimed; approve in the console, with mailctl or through the API"
+const notCounted = "recorded, and it does not count: more than one person has to approve, and the name of its sender is only claimed; " +
+	"approve in the console, with mailctl or through the API"
 
 // approve counts an approval for everything that is held, and gives how many more
 // people are missing.

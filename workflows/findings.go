@@ -37,7 +37,7 @@ func (f *findings) set(one contract.Finding) {
 	f.list = append(f.list, finding{Finding: one})
 }
 
-// change gives every finding that which is for another state.
+// change moves every finding that which selects to a state.
 func (f *findings) change(which func(contract.Finding) bool, state contract.FindingState) {
 	for i := range f.list {
 		if one := &f.list[i]; one.State != state && which(one.Finding) {
@@ -149,8 +149,8 @@ func (e *inboundEmail) ingressHolds() []contract.Hold {
 const changeReview = "review-standing"
 
 // review asks the ledger what is known to be passed, and returns where the email has to
-// be taken up: at the step that was asked for, or an earlier one. What nobody has let
-// pass holds the email again when it comes to that step; what was let pass of the
+// be taken up: at the step that was asked for, or an earlier one. What people have not
+// let pass holds the email again when it comes to that step; what they let pass of the
 // steps that are not run again stays so. It asks for as long as it takes.
 func (e *inboundEmail) review(ctx workflow.Context, asked contract.Step) contract.Step {
 	var out contract.StandingResult

@@ -174,8 +174,8 @@ type news struct {
 
 // number gives a change of state its place after the one before it. The time is but a
 // good guess at a number that no earlier run has reached: where one has, because a clock
-// went wrong, the ledger says so and writeChange comes again under a higher number. So a run that
-// was reset in the Web UI overrules the one it replaces, whatever clocks say.
+// went wrong, the ledger says so and writeChange comes again under a higher number. So a
+// run that was reset in the Web UI overrules the one it replaces, whatever clocks say.
 func (q *ledgerQueue) number(in contract.RecordInput) contract.RecordInput {
 	q.sequence = max(q.sequence+1, in.AtUnixMilli)
 	in.Sequence = q.sequence
@@ -218,8 +218,8 @@ func (e *inboundEmail) writeLedger(ctx workflow.Context) {
 // what a run that is gone has still written may have come in between.
 const mostTellings = 10
 
-// writeChange writes one change of state. Who waits for a change that commits goes on once the
-// ledger was asked and has not overruled it.
+// writeChange writes one change of state. A decision that waits for a change that commits
+// goes on once the ledger was asked and has not overruled it.
 func (e *inboundEmail) writeChange(ctx workflow.Context, in news) error {
 	options, committing := recordOptions, in.commits
 	if committing {

@@ -15,13 +15,13 @@ const probeLayers = 110
 // limitAlert begins the name of what clamd says of content beyond a limit.
 const limitAlert = "Heuristics.Limits.Exceeded"
 
-// eicar is the test file that every scanner reports. It is put together here so that
+// eicar returns the test file that every scanner reports. It is put together here so that
 // no scanner reports the program.
 func eicar() string {
 	return strings.Join([]string{`X5O!P%@AP[4\PZX54(P^)7CC)7}`, `$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`}, "")
 }
 
-// nested is an archive of a few KiB that is nested more deeply than any clamd looks.
+// nested returns an archive of a few KiB that is nested more deeply than any clamd looks.
 // Its core is random: clamd remembers what it has passed.
 func nested() (io.Reader, error) {
 	content := make([]byte, 32)

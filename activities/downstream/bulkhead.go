@@ -30,7 +30,7 @@ func newBulkhead(calls, destinations int) *bulkhead {
 }
 
 // enter takes a place for a call; false means that there is none for this destination.
-// late says that a call of it is overdue. leave gives the place back.
+// late says that a call of it is overdue. leave frees the place.
 func (b *bulkhead) enter(destination string, late bool) (leave func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -55,7 +55,7 @@ func (b *bulkhead) enter(destination string, late bool) (leave func(), ok bool) 
 
 // Admit takes a place for the call of a regular attempt. The error is Overloaded where
 // the destination holds its share, and the others hold what is left; no call may be
-// made then. done gives the place back.
+// made then. done frees the place.
 func (s *Sender) Admit(name string) (done func(), err error) {
 	d, known := s.destinations[name]
 	if !known {

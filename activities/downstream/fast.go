@@ -80,7 +80,7 @@ func (s *Sender) Quick(name string) bool {
 
 // Reserve takes one of the few places for calls of fast attempts, right before such
 // a call. It returns false when no place is free or the destination is not quick
-// any more; then no fast call may be made. done gives the place back.
+// any more; then no fast call may be made. done frees the place.
 func (s *Sender) Reserve(name string) (done func(), ok bool) {
 	d, known := s.destinations[name]
 	if !known || !d.idempotent || !d.quick() {
