@@ -195,6 +195,7 @@ func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string
 	if err := released(in, manifest); err != nil {
 		return nil, nil, nil, err
 	}
+
 	message, err := s.deps.Messages.Message(ctx, manifest)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("read message: %w", err)
@@ -203,6 +204,7 @@ func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string
 		m, text := overlay.Manifest(*manifest, *manifest.Overlay), overlay.Message(*message, *manifest.Overlay)
 		manifest, message = &m, &text
 	}
+
 	if release, err = s.reserve(requestCost(manifest, message)); err != nil {
 		return nil, nil, nil, err
 	}
@@ -231,6 +233,7 @@ func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery
 		s.settled(d, status, f, next)
 		logAttempt(ctx, e, d, f)
 	}
+
 	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
 	defer cancel()
 	saveErr := s.deps.Ledger.SaveDelivery(save, *d)

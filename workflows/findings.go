@@ -121,12 +121,16 @@ func (e *inboundEmail) restored(at contract.Step, holds []contract.Hold) []contr
 		if f.Step != at {
 			return false
 		}
-		if !slices.ContainsFunc(holds, func(h contract.Hold) bool { return h.Reason == f.Reason }) {
+		if !heldFor(holds, f.Reason) {
 			holds = append(slices.Clip(holds), contract.Hold{Reason: f.Reason, Detail: f.Detail})
 		}
 		return true
 	})
 	return holds
+}
+
+func heldFor(holds []contract.Hold, r contract.Reason) bool {
+	return slices.ContainsFunc(holds, func(h contract.Hold) bool { return h.Reason == r })
 }
 
 // ingressHolds are what the ingress found: every run of the store step holds the email
@@ -137,8 +141,7 @@ func (e *inboundEmail) ingressHolds() []contract.Hold {
 		out = append(out, *e.in.Hold)
 	}
 	for _, f := range e.findings.list {
-		if f.Ingress && f.Reason.Judged() && !slices.ContainsFunc(out, func(h contract.Hold) bool { return h.Reason == f.Reason }) &&
-			f.State != contract.FindingApproved {
+		if f.Ingress && f.Reason.Judged() && f.State != contract.FindingApproved && !heldFor(out, f.Reason) {
 			out = append(out, contract.Hold{Reason: f.Reason, Detail: f.Detail})
 		}
 	}

@@ -184,6 +184,7 @@ func (g *Guard) check(ctx context.Context) error {
 	if err := g.checkAge(ctx); err != nil {
 		return err
 	}
+
 	verdict, _, err := g.client.Scan(ctx, strings.NewReader(eicar()))
 	if err != nil {
 		return err
