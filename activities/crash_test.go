@@ -7,15 +7,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
-
-	"go.temporal.io/sdk/activity"
 )
 
-// attempts runs one attempt after some that have not ended, and returns what its last
+// attemptAfter runs one attempt after some that have not ended, and returns what its last
 // heartbeat says.
 func attemptAfter(t *testing.T, unfinished int, run func(context.Context) (any, error)) (last progress, err error) {
 	t.Helper()
