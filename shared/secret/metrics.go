@@ -33,7 +33,7 @@ func NewCollector(store *Store) *Collector {
 	}
 }
 
-// Describe sends both descriptions.
+// Describe sends the descriptions.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.failing
 	out <- c.updated

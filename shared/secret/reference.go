@@ -66,15 +66,6 @@ func segments(path string) bool {
 	return true
 }
 
-// errNoField is an answer of the store as well: the secret was there with a field.
-var errNoField = fieldError{errors.New("the secret has no field of that name")}
-
-// fieldError is gone for a secret that was there before. At the first reading it is a
-// mistake, not something to wait for.
-type fieldError struct{ error }
-
-func (e fieldError) Unwrap() error { return errGone }
-
 // member gives the text of a field of a JSON object.
 func member(object []byte, field string) (string, error) {
 	var fields map[string]json.RawMessage

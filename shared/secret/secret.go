@@ -6,8 +6,9 @@
 // everybody who holds it; a secret that was there once never becomes empty or
 // absent, whatever happens to the place that it came from, but for checking what
 // others present: there it counts no more when its store has said for the grace
-// period that it does not exist, and never because the store did not answer; no error, log line or
-// metric holds a text, or anything that a server said beyond its status.
+// period that it does not exist, and never because the store did not answer; no
+// error, log line or metric holds a text, or anything that a server said beyond its
+// status.
 package secret
 
 import (
