@@ -21,6 +21,9 @@ func tenAMinute() *Throttle {
 	return NewThrottle(config.Throttle{Failures: 10, Per: time.Minute}, NewKnown())
 }
 
+// Note records an authentic request from addr.
+func (k *Known) Note(addr netip.Addr, now time.Time) { k.note(keyOf(addr), now) }
+
 func fail(t *Throttle, addr netip.Addr, times int, now time.Time) {
 	for range times {
 		t.Failed(addr, now)
@@ -132,9 +135,9 @@ func TestThrottleForgets(t *testing.T) {
 }
 
 func (t *Throttle) size() (bad, good int) {
-	for i := range t.parts {
-		bad += len(t.parts[i].bad)
-		good += len(t.known.parts[i].last)
+	for i := range tableParts {
+		bad += len(t.bad.parts[i].rows)
+		good += len(t.known.last.parts[i].rows)
 	}
 	return bad, good
 }
