@@ -67,8 +67,6 @@ func (g *Gate) Spend(now time.Time) error {
 	if g.rate == nil || g.rate.AllowN(now, 1) {
 		return nil
 	}
-	missing := max(1-g.rate.TokensAt(now), 0)
-	wait := time.Duration(missing / float64(g.rate.Limit()) * float64(time.Second))
 	return fault.Newf(fault.RateLimited, "more than %d requests a second", int(g.rate.Limit())).
-		After(max(wait, time.Millisecond))
+		After(max(Wait(g.rate, now), time.Millisecond))
 }

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"mailroom/ingress/guard"
 	"mailroom/shared/fault"
 )
 
@@ -23,6 +24,11 @@ const (
 	longChecksAtOnce = 1
 )
 
+var (
+	ownExports = guard.Limit{Burst: exportsOfEmail, Every: exportEvery, Keys: limitedExports}
+	allExports = guard.Limit{Burst: exportsOfAnyone, Every: exportPause, Keys: limitedExports}
+)
+
 // exported is what exports are counted by: an operator, with an email or everyEmail.
 type exported struct {
 	actor string
@@ -32,14 +38,14 @@ type exported struct {
 // exports bounds the exports of custody. It is safe for concurrent use.
 type exports struct {
 	mu     sync.Mutex
-	limits map[exported]*rate.Limiter
+	limits guard.Limits[exported]
 	turns  chan struct{}
 	checks chan struct{}
 }
 
 func newExports() *exports {
 	return &exports{
-		limits: map[exported]*rate.Limiter{}, turns: make(chan struct{}, exportsAtATime), checks: make(chan struct{}, longChecksAtOnce),
+		limits: guard.Limits[exported]{}, turns: make(chan struct{}, exportsAtATime), checks: make(chan struct{}, longChecksAtOnce),
 	}
 }
 
@@ -48,42 +54,18 @@ func newExports() *exports {
 func (e *exports) allow(actor string, email int64, now time.Time) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	own := e.of(exported{actor, email}, exportEvery, exportsOfEmail, now)
-	all := e.of(exported{actor, everyEmail}, exportPause, exportsOfAnyone, now)
+	own := e.limits.Of(exported{actor, email}, ownExports, now)
+	all := e.limits.Of(exported{actor, everyEmail}, allExports, now)
 	for _, limit := range []*rate.Limiter{all, own} {
-		if lacks := 1 - limit.TokensAt(now); lacks > 1e-6 {
-			wait := time.Duration(lacks / float64(limit.Limit()) * float64(time.Second))
+		if wait := guard.Wait(limit, now); wait > 0 {
 			return fault.New(fault.RateLimited, "you have exported the custody of this email, or of many, only just; each export is noted in the audit chain").
 				After(max(wait, time.Second))
 		}
 	}
+
 	own.AllowN(now, 1)
 	all.AllowN(now, 1)
 	return nil
-}
-
-func (e *exports) of(key exported, every time.Duration, burst int, now time.Time) *rate.Limiter {
-	limit := e.limits[key]
-	if limit == nil {
-		if len(e.limits) >= limitedExports {
-			e.forget(now)
-		}
-		limit = rate.NewLimiter(rate.Every(every), burst)
-		e.limits[key] = limit
-	}
-	return limit
-}
-
-// forget drops what has no export to count any more, and all where that is nothing.
-func (e *exports) forget(now time.Time) {
-	for key, limit := range e.limits {
-		if limit.TokensAt(now) >= float64(limit.Burst()) {
-			delete(e.limits, key)
-		}
-	}
-	if len(e.limits) >= limitedExports {
-		clear(e.limits)
-	}
 }
 
 // enter takes one of turns, and fails where none is free.

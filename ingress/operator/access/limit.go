@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"mailroom/ingress/guard"
 )
 
 // How often logins may be tried: by all, and, once half of that is used up, by one
@@ -17,21 +19,24 @@ const (
 	limitedAddresses = 8192
 )
 
+var ownLogins = guard.Limit{Burst: loginsPerAddress, Every: time.Minute / loginsPerAddress, Keys: limitedAddresses}
+
 // tried is what logins are counted by: an address, or the name that logged in.
 type tried struct {
 	addr netip.Addr
 	name string
 }
 
-// limiter puts off who tries to log in too often. It is safe for concurrent use.
+// limiter puts off an address or a name that logs in too often. It is safe for
+// concurrent use.
 type limiter struct {
 	mu  sync.Mutex
 	all *rate.Limiter
-	own map[tried]*rate.Limiter
+	own guard.Limits[tried]
 }
 
 func newLimiter() *limiter {
-	return &limiter{all: rate.NewLimiter(loginsInAll, loginBurst), own: map[tried]*rate.Limiter{}}
+	return &limiter{all: rate.NewLimiter(loginsInAll, loginBurst), own: guard.Limits[tried]{}}
 }
 
 // wait returns how long addr must wait before the next try, 0 where it may try now.
@@ -43,14 +48,15 @@ func (l *limiter) wait(addr netip.Addr, now time.Time) time.Duration {
 			addr = network.Addr()
 		}
 	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	own := l.of(tried{addr: addr}, now)
+	own := l.own.Of(tried{addr: addr}, ownLogins, now)
 	if !own.AllowN(now, 1) && l.all.TokensAt(now) < loginBurst/2 {
-		return missing(own, now)
+		return secondsUntil(own, now)
 	}
 	if !l.all.AllowN(now, 1) {
-		return missing(l.all, now)
+		return secondsUntil(l.all, now)
 	}
 	return 0
 }
@@ -59,38 +65,13 @@ func (l *limiter) wait(addr netip.Addr, now time.Time) time.Duration {
 func (l *limiter) waitName(name string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if own := l.of(tried{name: name}, now); !own.AllowN(now, 1) {
-		return missing(own, now)
+	if own := l.own.Of(tried{name: name}, ownLogins, now); !own.AllowN(now, 1) {
+		return secondsUntil(own, now)
 	}
 	return 0
 }
 
-func (l *limiter) of(key tried, now time.Time) *rate.Limiter {
-	own := l.own[key]
-	if own == nil {
-		if len(l.own) >= limitedAddresses {
-			l.forget(now)
-		}
-		own = rate.NewLimiter(rate.Every(time.Minute/loginsPerAddress), loginsPerAddress)
-		l.own[key] = own
-	}
-	return own
-}
-
-// missing is how long it takes until limit has one more to give, at least a second.
-func missing(limit *rate.Limiter, now time.Time) time.Duration {
-	lacks := 1 - limit.TokensAt(now)
-	return max(time.Duration(lacks/float64(limit.Limit())*float64(time.Second)), time.Second)
-}
-
-// forget drops who has not tried lately, and everybody where that is nobody.
-func (l *limiter) forget(now time.Time) {
-	for key, limit := range l.own {
-		if limit.TokensAt(now) >= loginsPerAddress {
-			delete(l.own, key)
-		}
-	}
-	if len(l.own) >= limitedAddresses {
-		clear(l.own)
-	}
+// secondsUntil returns how long it takes until r has one more to give, at least a second.
+func secondsUntil(r *rate.Limiter, now time.Time) time.Duration {
+	return max(guard.Wait(r, now), time.Second)
 }
