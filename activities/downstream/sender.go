@@ -68,8 +68,8 @@ func New(c Config, d Deps) (*Sender, error) {
 	if c.MaxWait <= 0 {
 		c.MaxWait = 250 * time.Millisecond
 	}
-	if c.Pause <= 0 || c.Pause > maxRetryAfter {
-		c.Pause = maxRetryAfter
+	if c.Pause <= 0 || c.Pause > ledger.LongestStop {
+		c.Pause = ledger.LongestStop
 	}
 	if c.FastCalls <= 0 {
 		c.FastCalls = defaultFastCalls

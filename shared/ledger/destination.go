@@ -15,6 +15,9 @@ type Control struct {
 	GoneUntil time.Time `json:"-"`
 }
 
+// LongestStop is for how long at most nothing is sent to a destination after an answer 410.
+const LongestStop = time.Hour
+
 // The states of a breaker, from good to bad.
 const (
 	BreakerClosed   = "closed"

@@ -68,7 +68,7 @@ func (i Identity) Best() Role {
 
 // Tenants lists, sorted, the tenants for which the role is at least r; all is true
 // where it is so for every tenant, and the list nil then and only then, as
-// ledger.Filter.Tenants has it.
+// ledger.Filter.Tenants and ledger.Lookup.Tenants have it.
 func (i Identity) Tenants(r Role) (tenants []string, all bool) {
 	if i.Roles[Everywhere] >= r {
 		return nil, true

@@ -99,14 +99,11 @@ func among(list, tenants []string) []string {
 	return out
 }
 
-// longestStop is how long nothing is sent after an answer 410.
-const longestStop = time.Hour
-
 // add takes in what one worker knows. What one that is silent saw stays true, but
 // not its breaker. A stop that began before the destination was resumed is over, also
 // where a worker has not said so yet.
 func (row *Destination) add(s ledger.DestinationStatus, resumed time.Time) {
-	if s.GoneUntil != nil && !s.GoneUntil.After(resumed.Add(longestStop)) {
+	if s.GoneUntil != nil && !s.GoneUntil.After(resumed.Add(ledger.LongestStop)) {
 		s.GoneUntil = nil
 	}
 
@@ -145,18 +142,24 @@ func (d *Desks) MayPause(who access.Identity, name string) bool {
 	if who.In(access.Everywhere) >= access.Operator {
 		return true
 	}
+	to, _ := d.destination(name)
+	return len(to.Tenants) > 0 && !slices.ContainsFunc(to.Tenants, func(t string) bool { return who.In(t) < access.Operator })
+}
+
+// destination finds a configured destination by name.
+func (d *Desks) destination(name string) (config.Destination, bool) {
 	at := slices.IndexFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name })
-	if at < 0 || len(d.cfg.Destinations[at].Tenants) == 0 {
-		return false
+	if at < 0 {
+		return config.Destination{}, false
 	}
-	return !slices.ContainsFunc(d.cfg.Destinations[at].Tenants, func(t string) bool { return who.In(t) < access.Operator })
+	return d.cfg.Destinations[at], true
 }
 
 // SetPaused pauses a destination or resumes it, for every tenant that it serves, which
 // needs the operator role in all of them. A destination of other tenants is not found.
 // Workers obey within a few seconds.
 func (d *Desks) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
-	switch known := slices.ContainsFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name }); {
+	switch _, known := d.destination(name); {
 	case who.Best() < access.Operator:
 		return fault.New(fault.Forbidden, "your role does not allow to pause and resume destinations")
 	case !known || !d.shows(name, tenantsOf(who)):

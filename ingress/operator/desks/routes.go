@@ -49,9 +49,7 @@ func (d *Desks) RouteRows(tenants []string) (version string, list []RouteRow) {
 		}
 
 		row := RouteRow{Name: r.Name, When: conditions(r.When), Header: map[string]string{}, To: to, Hold: r.Hold}
-		for name, want := range r.When.Header {
-			row.Header[name] = want
-		}
+		maps.Copy(row.Header, r.When.Header)
 		list = append(list, row)
 	}
 	return d.version, list
@@ -60,11 +58,8 @@ func (d *Desks) RouteRows(tenants []string) (version string, list []RouteRow) {
 // shows reports whether the destination of a name serves one of tenants, nil meaning
 // all of them and every destination.
 func (d *Desks) shows(name string, tenants []string) bool {
-	if tenants == nil {
-		return true
-	}
-	at := slices.IndexFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name })
-	return at >= 0 && slices.ContainsFunc(tenants, d.cfg.Destinations[at].Serves)
+	to, _ := d.destination(name)
+	return tenants == nil || slices.ContainsFunc(tenants, to.Serves)
 }
 
 func conditions(w config.When) map[string]string {
