@@ -152,8 +152,8 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 		l.Area = "inbox"
 	}
 	live := url.Values{"email": {strconv.FormatInt(email.ID, 10)}, "id": {eventID(&email.EmailRow)}, "source": {email.Source}}
-	if email.DuplicateOf != "" {
-		live.Set("number", strconv.FormatInt(email.ID, 10))
+	if number := linkNumber(&email.EmailRow); number != 0 {
+		live.Set("number", strconv.FormatInt(number, 10))
 	}
 	l.Live = "/events?" + live.Encode()
 	l.Body = p
@@ -202,8 +202,8 @@ func api(e *ledger.EmailRow, under string, query url.Values) string {
 	if query == nil {
 		query = url.Values{}
 	}
-	if e.DuplicateOf != "" {
-		return strings.TrimSuffix("/api/v1/emails-by-number/"+strconv.FormatInt(e.ID, 10)+under+"?"+query.Encode(), "?")
+	if number := linkNumber(e); number != 0 {
+		return strings.TrimSuffix("/api/v1/emails-by-number/"+strconv.FormatInt(number, 10)+under+"?"+query.Encode(), "?")
 	}
 	query.Set("source", e.Source)
 	return "/api/v1/emails/" + url.PathEscape(eventID(e)) + under + "?" + query.Encode()

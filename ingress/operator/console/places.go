@@ -174,7 +174,7 @@ func (c *Console) audit(g *gin.Context) error {
 }
 
 // Href gives the page of the email that an entry is about.
-func (e ChainEntry) Href() string { return exactPath(e.Email, e.Source, e.EventID) }
+func (e ChainEntry) Href() string { return pathOf(e.Email, e.Source, e.EventID, "") }
 
 // overviewPage is how things are.
 type overviewPage struct {

@@ -172,26 +172,27 @@ func further(e ledger.EmailRow) int64 { return int64(max(e.ToCount, len(e.To), 1
 // emailURL gives the page of an email.
 func emailURL(e ledger.EmailRow) string { return emailPath(e, "") }
 
-// emailPath returns a path under the page of an email, such as "/html". One that came
-// under a taken id is named by its number: any event may have the id of its workflow.
+// emailPath returns a path under the page of an email, such as "/html".
 func emailPath(e ledger.EmailRow, under string) string {
-	query := url.Values{"source": {e.Source}}
-	if e.DuplicateOf != "" {
-		query.Set("number", strconv.FormatInt(e.ID, 10))
-	}
-	return pathWith(query, eventID(&e), under)
+	return pathOf(linkNumber(&e), e.Source, eventID(&e), under)
 }
 
-// exactPath returns the page of the email with this number, 0 where it is not known.
-func exactPath(number int64, source, id string) string {
+// linkNumber returns the number by which links name an email that came under a taken
+// id, because any event may have the id of its workflow; 0 for all others.
+func linkNumber(e *ledger.EmailRow) int64 {
+	if e.DuplicateOf == "" {
+		return 0
+	}
+	return e.ID
+}
+
+// pathOf returns a path under the page of an email. Its number is 0 where it is not
+// known, or the id is enough.
+func pathOf(number int64, source, id, under string) string {
 	query := url.Values{"source": {source}}
 	if number != 0 {
 		query.Set("number", strconv.FormatInt(number, 10))
 	}
-	return pathWith(query, id, "")
-}
-
-func pathWith(query url.Values, id, under string) string {
 	segment := url.PathEscape(id)
 	if id == "." || id == ".." || id == noID {
 		query.Set("id", id)

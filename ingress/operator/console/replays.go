@@ -274,10 +274,10 @@ func (c *Console) steerReplay(g *gin.Context) error {
 }
 
 // Href gives the page of the email.
-func (i ReplayItem) Href() string { return exactPath(i.Number, i.Source, i.EventID) }
+func (i ReplayItem) Href() string { return pathOf(i.Number, i.Source, i.EventID, "") }
 
 // Href gives the page of the email.
-func (i PlanItem) Href() string { return exactPath(i.Number, i.Source, i.EventID) }
+func (i PlanItem) Href() string { return pathOf(i.Number, i.Source, i.EventID, "") }
 
 // choiceOf tells a filter in words.
 func choiceOf(f ledger.Filter) [][2]string {
