@@ -136,6 +136,10 @@ func (d *decision) rehearseOne(s *session, action contract.Action) error {
 	case s.json():
 		return nil
 	}
-	why := strings.TrimSuffix(string(e.Reason)+": "+e.Detail, ": ")
-	return s.printf("%s is held, %s\n%s; nothing was done\n", visible(e.EventID), visible(why), outcomes[action])
+	return s.printf("%s is held, %s\n%s; nothing was done\n", visible(e.EventID), visible(because(e.Reason, e.Detail)), outcomes[action])
+}
+
+// because returns a reason with its detail, if it has one.
+func because(reason contract.Reason, detail string) string {
+	return strings.TrimSuffix(string(reason)+": "+detail, ": ")
 }

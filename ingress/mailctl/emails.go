@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -145,7 +144,9 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 		}
 	}
 	line("id", e.EventID)
-	optional("number", strings.TrimPrefix(strconv.FormatInt(e.ID, 10), "0"))
+	if e.ID != 0 {
+		line("number", strconv.FormatInt(e.ID, 10))
+	}
 	line("workflow", e.WorkflowID)
 	line("source", e.Source, "tenant "+e.Tenant)
 	full("state", string(e.State), string(e.Reason))
@@ -235,11 +236,9 @@ func attempts(n int) string {
 // reported is what the provider said beside the mail, one thing each.
 func reported(r mail.Reported) []string {
 	var out []string
-	for _, one := range []struct{ name, value string }{
-		{"spf", r.Auth.SPF}, {"dkim", r.Auth.DKIM}, {"dmarc", r.Auth.DMARC}, {"type", r.Type}, {"mailbox", r.Mailbox},
-	} {
-		if one.value != "" {
-			out = append(out, one.name+"="+one.value)
+	for _, name := range mail.ReportedTexts {
+		if text := *r.Text(name); text != "" {
+			out = append(out, strings.ToLower(name)+"="+text)
 		}
 	}
 	if !r.Timestamp.IsZero() {
@@ -281,15 +280,16 @@ func (c *rawCommand) Run(s *session) error {
 	if !s.json() {
 		return s.printf("%s", visibleLines(string(content)))
 	}
-	named := map[string]any{"event_id": c.EventID}
-	if c.Number != 0 {
-		named = map[string]any{"number": c.Number}
-	}
-	maps.Copy(named, map[string]any{
+	out := map[string]any{
 		"part": c.Part, "size": len(content),
 		"content_base64": base64.StdEncoding.EncodeToString(content),
-	})
-	return s.printJSON(named)
+	}
+	if c.Number != 0 {
+		out["number"] = c.Number
+	} else {
+		out["event_id"] = c.EventID
+	}
+	return s.printJSON(out)
 }
 
 // terminal reports whether w is one.

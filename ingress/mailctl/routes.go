@@ -132,7 +132,7 @@ func (c *routesTestCommand) Run(s *session) error {
 		text += "Outside the tenant's domains, and matched by no rule: " + strings.Join(out.Foreign, ", ") + "\n"
 	}
 	for _, h := range out.Holds {
-		text += "It is held first: " + strings.TrimSuffix(string(h.Reason)+": "+h.Detail, ": ") + "\n"
+		text += "It is held first: " + because(h.Reason, h.Detail) + "\n"
 	}
 	return s.printf("%s", visibleLines(text))
 }

@@ -6,7 +6,10 @@
 // string in them is valid UTF-8 without NUL (the decoders see to that).
 package mail
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Address is one mailbox with its display name. Address is the bare
 // addr-spec (RFC 5322 §3.4.1) as the provider or the mail gave it; it is not
@@ -45,6 +48,28 @@ type Reported struct {
 	Type      string    `json:"type,omitempty"`
 	Timestamp time.Time `json:"timestamp,omitzero"` // UTC: timestamp of shape A, receivedAt of shape B
 	Mailbox   string    `json:"mailbox,omitempty"`
+}
+
+// ReportedTexts are the names of the texts in Reported, in the order in which people
+// read them.
+var ReportedTexts = []string{"SPF", "DKIM", "DMARC", "type", "mailbox"}
+
+// Text returns the text of a name in ReportedTexts, whatever its case; nil for any
+// other name.
+func (r *Reported) Text(name string) *string {
+	switch strings.ToLower(name) {
+	case "spf":
+		return &r.Auth.SPF
+	case "dkim":
+		return &r.Auth.DKIM
+	case "dmarc":
+		return &r.Auth.DMARC
+	case "type":
+		return &r.Type
+	case "mailbox":
+		return &r.Mailbox
+	}
+	return nil
 }
 
 // Message is the parsed RFC 5322 mail without its attachments.

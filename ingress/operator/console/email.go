@@ -291,11 +291,9 @@ func moments(email *ledger.EmailDetail) []Moment {
 // reported puts what the provider said into words, without what it did not say.
 func reported(r mail.Reported) []string {
 	var out []string
-	for _, one := range []struct{ name, value string }{
-		{"SPF", r.Auth.SPF}, {"DKIM", r.Auth.DKIM}, {"DMARC", r.Auth.DMARC}, {"type", r.Type}, {"mailbox", r.Mailbox},
-	} {
-		if one.value != "" {
-			out = append(out, one.name+" "+one.value)
+	for _, name := range mail.ReportedTexts {
+		if text := *r.Text(name); text != "" {
+			out = append(out, name+" "+text)
 		}
 	}
 	if !r.Timestamp.IsZero() {

@@ -10,7 +10,6 @@ import (
 	"mailroom/ingress/operator/access"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
-	"mailroom/shared/mail"
 )
 
 // destinationsPage is where mail goes.
@@ -116,7 +115,7 @@ func (c *Console) testRules(g *gin.Context) error {
 	}
 	for _, line := range rows(typed.Reported) {
 		name, value, _ := strings.Cut(line, ":")
-		to := reportedField(&in.Reported, strings.ToLower(strings.TrimSpace(name)))
+		to := in.Reported.Text(strings.TrimSpace(name))
 		if to == nil {
 			return c.showRules(g, http.StatusBadRequest, layout{Problem: "Reported: each line is spf, dkim, dmarc, type or mailbox, a colon and a value."}, typed, nil)
 		}
@@ -130,13 +129,6 @@ func (c *Console) testRules(g *gin.Context) error {
 		return c.showRules(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed, nil)
 	}
 	return c.showRules(g, http.StatusOK, layout{}, typed, &outcome)
-}
-
-// reportedField returns the field of a name; nil where there is none.
-func reportedField(r *mail.Reported, name string) *string {
-	return map[string]*string{
-		"spf": &r.Auth.SPF, "dkim": &r.Auth.DKIM, "dmarc": &r.Auth.DMARC, "type": &r.Type, "mailbox": &r.Mailbox,
-	}[name]
 }
 
 // auditPage is the chain of what people did.
