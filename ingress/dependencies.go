@@ -57,21 +57,22 @@ func open(ctx context.Context, env config.Env, keys seal.Keyring, reg prometheus
 		return d, err
 	}
 	closing.add(stop)
-	db, err := postgres.Open(ctx, env.DatabaseURL.Reveal(), postgres.Config{MaxConns: acceptConns})
-	if err != nil {
-		return d, err
-	}
-	d.ledger = &database{DB: db}
-	closing.addPlain(d.ledger.Close)
-	for into, c := range map[**postgres.DB]postgres.Config{
-		&d.reader: {MaxConns: operatorConns, StatementTimeout: operatorLimit},
-		&d.logins: {MaxConns: loginConns, StatementTimeout: loginLimit},
+
+	d.ledger = &database{}
+	for _, pool := range []struct {
+		db     **postgres.DB
+		config postgres.Config
+	}{
+		{&d.ledger.DB, postgres.Config{MaxConns: acceptConns}},
+		{&d.reader, postgres.Config{MaxConns: operatorConns, StatementTimeout: operatorLimit}},
+		{&d.logins, postgres.Config{MaxConns: loginConns, StatementTimeout: loginLimit}},
 	} {
-		if *into, err = postgres.Open(ctx, env.DatabaseURL.Reveal(), c); err != nil {
+		if *pool.db, err = postgres.Open(ctx, env.DatabaseURL.Reveal(), pool.config); err != nil {
 			return d, err
 		}
-		closing.addPlain((*into).Close)
+		closing.addPlain((*pool.db).Close)
 	}
+
 	d.bodies, err = blob.New(blob.Config{
 		Endpoint: env.S3Endpoint, PublicEndpoint: env.S3Public, Region: env.S3Region,
 		AccessKey: env.S3AccessKey, SecretKey: env.S3SecretKey,
@@ -80,6 +81,7 @@ func open(ctx context.Context, env config.Env, keys seal.Keyring, reg prometheus
 	if err != nil {
 		return d, err
 	}
+
 	options, err := temporal.Options(logger, handler, keys)
 	if err != nil {
 		return d, err
