@@ -42,9 +42,6 @@ type Sealer interface {
 	Seal(plain []byte) (contract.Sealed, error)
 }
 
-// WorkflowReader looks at a workflow that is there already; a client.Client is one.
-type WorkflowReader interface{ temporal.Describer }
-
 // temporalCarrier starts the workflow of an event with the event itself in its
 // input, while the database is away. Temporal's acknowledgement makes it durable;
 // the workflow writes the row before it does anything else.
@@ -56,7 +53,7 @@ type WorkflowReader interface{ temporal.Describer }
 // Where that ID is taken by anything but the workflow of this body, nothing is accepted.
 type temporalCarrier struct {
 	workflows Workflows
-	reader    WorkflowReader
+	reader    temporal.Describer
 	memos     converter.DataConverter
 	sealer    Sealer
 	metrics   *metrics
@@ -107,7 +104,7 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 		done(err)
 	}()
 	accepted, err := c.start(ctx, row)
-	if named, sentence := c.blame(err); named != "" { // Temporal is well: the event alone cannot be carried
+	if named, sentence := blame(err); named != "" { // Temporal is well: the event alone cannot be carried
 		c.logger.Error(named, slog.String("event_id", row.EventID), slog.String("correlation_id", row.CorrelationID),
 			slog.String("tenant", row.Tenant), slog.String("source", row.Source), slog.Any("error", err))
 		refused := fault.Wrap(fault.TemporalUnavailable, sentence, err)
@@ -123,7 +120,7 @@ func (c *temporalCarrier) carry(ctx context.Context, row postgres.Acceptance) (p
 
 // blame names what keeps one event from being carried while Temporal is well, and says
 // it to the sender, who comes again; empty for other errors.
-func (c *temporalCarrier) blame(err error) (name, sentence string) {
+func blame(err error) (name, sentence string) {
 	var invalid *serviceerror.InvalidArgument
 	switch {
 	case errors.Is(err, errEnded):

@@ -25,6 +25,7 @@ import (
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
+	"mailroom/shared/temporal"
 )
 
 // Bounds of the HTTP server. A large body on a slow line has readTimeout; what
@@ -83,7 +84,7 @@ type Deps struct {
 	Chain     ChainMeter
 	Bodies    Bodies
 	Workflows Workflows
-	Reader    WorkflowReader
+	Reader    temporal.Describer
 	Sealer    Sealer
 	Memos     converter.DataConverter // reads the memos of workflows; nil: the SDK's own
 	Audit     Audit

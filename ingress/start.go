@@ -15,17 +15,16 @@ import (
 	"mailroom/shared/temporal"
 )
 
-// begin starts one workflow and says what came of it to everybody who must know:
-// the limiter, the breaker, and the inbox.
+// begin starts one workflow and tells the limiter, the breaker and the inbox what came
+// of it.
 func (s *starter) begin(row postgres.Waiting, done func(error)) {
 	s.metrics.startsInFlight.Inc()
 	defer s.metrics.startsInFlight.Dec()
 	began := s.now()
 	mutant.Do(mutant.MarkedFirst, func() { s.marks.add(row.Email.ID) })
 	result, err := s.execute(row)
-	var why *unstartable
-	refused := errors.As(err, &why)
 	took := s.now().Sub(began)
+
 	s.metrics.starts.WithLabelValues(string(result)).Inc()
 	s.metrics.startSeconds.Observe(took.Seconds())
 	s.lately.settle(row.Email.ID, err == nil)
@@ -33,20 +32,22 @@ func (s *starter) begin(row postgres.Waiting, done func(error)) {
 	if err == nil {
 		s.marks.add(row.Email.ID)
 	}
-	if refused { // Temporal is well: the row alone is to blame
-		s.limiter.release(took, false, s.now())
-		done(nil)
-	} else {
-		s.limiter.release(took, err != nil, s.now())
-		done(err)
+
+	var why *unstartable
+	away := err
+	if errors.As(err, &why) { // Temporal is well: the row alone is to blame
+		away = nil
 	}
+	s.limiter.release(took, away != nil, s.now())
+	done(away)
+
 	switch {
 	case err == nil:
 		if result == startDone {
 			s.refusedRows.success()
 		}
 		s.cleared(row)
-	case refused:
+	case why != nil:
 		s.refuse(row, result, why)
 	default:
 		s.logger.Debug("workflow.waits", slog.Any("error", err))

@@ -13,6 +13,7 @@ import (
 
 	"mailroom/shared/config"
 	"mailroom/shared/postgres"
+	"mailroom/shared/temporal"
 )
 
 // Bounds of starting. A process that is killed leaves claims; another one starts
@@ -63,7 +64,7 @@ type Workflows interface {
 type starter struct {
 	inbox       Inbox
 	workflows   Workflows
-	reader      WorkflowReader
+	reader      temporal.Describer
 	memos       converter.DataConverter
 	refusedRows *refusedRows
 	metrics     *metrics
@@ -93,7 +94,7 @@ type starter struct {
 
 // newStarter makes a starter; zero bounds are mostStarts and mostAhead. reader and memos
 // look at a workflow that has the ID of a row already.
-func newStarter(bounds config.Starts, inbox Inbox, workflows Workflows, reader WorkflowReader, memos converter.DataConverter,
+func newStarter(bounds config.Starts, inbox Inbox, workflows Workflows, reader temporal.Describer, memos converter.DataConverter,
 	m *metrics, logger *slog.Logger, now func() time.Time,
 ) *starter {
 	if bounds.InFlight <= 0 {

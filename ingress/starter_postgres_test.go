@@ -16,6 +16,7 @@ import (
 	"mailroom/shared/config"
 	"mailroom/shared/pgtest"
 	"mailroom/shared/postgres"
+	"mailroom/shared/temporal"
 )
 
 // fillInbox accepts rows that nobody claims.
@@ -38,7 +39,7 @@ func openStarter(t testing.TB, inbox Inbox, workflows Workflows) *starter {
 	t.Helper()
 	m, err := newMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
-	return newStarter(config.Starts{Ahead: -1}, inbox, workflows, workflows.(WorkflowReader), testMemos, m, (&lines{}).logger(), time.Now)
+	return newStarter(config.Starts{Ahead: -1}, inbox, workflows, workflows.(temporal.Describer), testMemos, m, (&lines{}).logger(), time.Now)
 }
 
 // TestStartersShareTheInbox: two processes start each row once.
