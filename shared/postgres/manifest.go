@@ -67,22 +67,21 @@ WITH removing AS (
      WHERE (removing_since IS NOT NULL OR removed_as > @removals)
        AND (bucket = 'attachments' AND key = ANY(@key::text[])
             OR bucket = 'raw' AND key IN (@raw_key::text, @mime_key::text, @message_key::text))
+), hashed AS (
+    SELECT message_hash(tenant, @message_id) AS hash FROM emails WHERE id = @id AND @message_id <> ''
 ), stored AS (
     UPDATE emails SET raw_key = @raw_key, mime_key = @mime_key, message = @message, message_key = @message_key,
            message_id = @message_id, subject = @subject, sender = @sender, recipients = @recipients, parser = @parser,
            reported = @reported, possible_duplicate_of = coalesce(
-               (SELECT m.email_id FROM message_ids m
-                 WHERE m.hash = message_hash(emails.tenant, @message_id) AND m.email_id < emails.id AND @message_id <> ''
+               (SELECT m.email_id FROM message_ids m WHERE m.hash = (SELECT hash FROM hashed) AND m.email_id < emails.id
                  ORDER BY m.email_id DESC LIMIT 1),
                CASE WHEN stored_at IS NOT NULL THEN possible_duplicate_of ELSE
-               (SELECT m.email_id FROM message_ids m
-                 WHERE m.hash = message_hash(emails.tenant, @message_id) AND m.email_id > emails.id AND @message_id <> ''
+               (SELECT m.email_id FROM message_ids m WHERE m.hash = (SELECT hash FROM hashed) AND m.email_id > emails.id
                  ORDER BY m.email_id LIMIT 1) END),
            stored_at = CASE WHEN parser = @parser THEN coalesce(stored_at, now()) ELSE now() END
-     WHERE id = @id AND (SELECT objects FROM removing) = 0 RETURNING id, event_id, tenant
+     WHERE id = @id AND (SELECT objects FROM removing) = 0 RETURNING id, event_id
 ), named AS (
-    INSERT INTO message_ids (hash, email_id) SELECT message_hash(tenant, @message_id), id FROM stored WHERE @message_id <> ''
-    ON CONFLICT DO NOTHING
+    INSERT INTO message_ids (hash, email_id) SELECT hash, id FROM hashed, stored ON CONFLICT DO NOTHING
 ), findable AS (
     INSERT INTO email_search_new (email_id, text) SELECT id, replace(lower(event_id), E'\n', ' ') || @search FROM stored
     ON CONFLICT (email_id) DO UPDATE SET text = excluded.text
