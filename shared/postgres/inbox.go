@@ -35,13 +35,13 @@ UPDATE inbox SET started_at = now()
  WHERE email_id = ANY(@ids::bigint[]) AND started_at IS NULL`
 
 	releaseClaims = `
-UPDATE inbox SET claimed_until = now() + @after::interval
+UPDATE inbox i SET claimed_until = now() + @after::interval
   FROM (SELECT set_config('synchronous_commit', 'off', true)) AS unsynced
- WHERE email_id = ANY(@ids::bigint[]) AND started_at IS NULL AND claimed_until IS DISTINCT FROM 'infinity'`
+ WHERE i.email_id = ANY(@ids::bigint[]) AND ` + waitingRow + ``
 
 	inboxDepth = `
 SELECT count(*), coalesce(clock_timestamp() - min(accepted_at), interval '0')
-  FROM inbox i WHERE i.started_at IS NULL AND NOT (` + refusedRow + `)`
+  FROM inbox i WHERE ` + waitingRow
 
 	countAhead = `
 SELECT count(*) FROM (
@@ -89,9 +89,9 @@ func (db *DB) ReleaseClaims(ctx context.Context, ids []int64, after time.Duratio
 	return classify("release claims", err)
 }
 
-// InboxDepth counts the rows that nobody has started, claimed ones included and those
-// not that wait for a person (RefuseStart), and says how long the oldest has been
-// waiting (0 when there is none).
+// InboxDepth counts the rows that wait for their start, claimed or not, without those that
+// wait for a person (RefuseStart), and returns how long the oldest has been waiting (0 when
+// there is none).
 func (db *DB) InboxDepth(ctx context.Context) (waiting int64, oldest time.Duration, err error) {
 	err = db.pool.QueryRow(ctx, inboxDepth).Scan(&waiting, &oldest)
 	return waiting, max(oldest, 0), classify("measure inbox", err)

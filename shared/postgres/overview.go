@@ -50,7 +50,7 @@ SELECT count(*) FILTER (WHERE attention = @reminded), count(*) FILTER (WHERE att
 	measureInbox = `
 SELECT count(*), coalesce(extract(epoch FROM now() - min(i.accepted_at)), 0)::float8
   FROM inbox i JOIN emails e ON e.id = i.email_id
- WHERE i.started_at IS NULL AND i.claimed_until IS DISTINCT FROM 'infinity' AND (@tenants::text[] IS NULL OR e.tenant = ANY(@tenants))`
+ WHERE ` + waitingRow + ` AND (@tenants::text[] IS NULL OR e.tenant = ANY(@tenants))`
 )
 
 // Overview measures how things are for tenants, nil meaning all. Its cost grows

@@ -17,9 +17,15 @@ import (
 // overruled by whatever its workflow says.
 const firstOfWorkflow = 1 << 20
 
-// refusedRow is the condition on a row i of the inbox whose workflow cannot be started:
-// it is claimed for ever, so that no program starts it until a person retries it.
-const refusedRow = `i.started_at IS NULL AND i.claimed_until IS NOT DISTINCT FROM 'infinity'`
+// Conditions on a row i of the inbox. A row whose workflow cannot be started is claimed
+// for ever, so that no program starts it until a person retries it.
+const (
+	waitingRow = `i.started_at IS NULL AND i.claimed_until IS DISTINCT FROM 'infinity'` // claimed or not
+	refusedRow = `i.started_at IS NULL AND i.claimed_until = 'infinity'`
+)
+
+// nextState are the columns of a change of state that the ledger makes by itself.
+const nextState = `sequence = sequence + 1, change = nextval('email_changes'), state_since = now()`
 
 // refusedEmail is whether an email e is held because its workflow cannot be started.
 const refusedEmail = `e.state = 'quarantined' AND e.reason = 'internal'
@@ -43,10 +49,10 @@ func (db *DB) RefuseStart(ctx context.Context, r Refusal) error {
 	const query = `
 WITH refused AS (
     UPDATE inbox i SET claimed_until = CASE WHEN @final THEN 'infinity' ELSE now() + @rest::interval END
-     WHERE i.email_id = @id AND i.started_at IS NULL AND i.claimed_until IS DISTINCT FROM 'infinity'
+     WHERE i.email_id = @id AND ` + waitingRow + `
     RETURNING i.email_id
 )
-UPDATE emails SET state = @state, reason = 'internal', detail = @detail, sequence = sequence + 1, change = nextval('email_changes'), state_since = now(),
+UPDATE emails SET state = @state, reason = 'internal', detail = @detail, ` + nextState + `,
        held_at = CASE WHEN @final THEN now() END
  WHERE id IN (SELECT email_id FROM refused) AND state IN ('processing', 'retrying') AND sequence < @bound
    AND (state, reason, detail) IS DISTINCT FROM (@state::text, 'internal', @detail::text)`
@@ -65,7 +71,7 @@ UPDATE emails SET state = @state, reason = 'internal', detail = @detail, sequenc
 // not be started. What its workflow has said meanwhile stays.
 func (db *DB) ClearRefusal(ctx context.Context, id int64) error {
 	const query = `
-UPDATE emails SET state = 'processing', reason = '', detail = '', sequence = sequence + 1, change = nextval('email_changes'), state_since = now(), held_at = NULL
+UPDATE emails SET state = 'processing', reason = '', detail = '', ` + nextState + `, held_at = NULL
  WHERE id = @id AND state = 'retrying' AND reason = 'internal' AND sequence < @bound`
 
 	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"id": id, "bound": firstOfWorkflow})
@@ -80,20 +86,19 @@ UPDATE emails SET state = 'processing', reason = '', detail = '', sequence = seq
 func (db *DB) DecideRefused(ctx context.Context, emailID, intent int64) (contract.DecisionResult, error) {
 	const (
 		lock = `
-SELECT n.action, i.email_id IS NOT NULL AND e.state = 'quarantined', e.reason
+SELECT n.action, ` + refusedEmail + `
   FROM emails e JOIN intents n ON n.id = @intent AND (n.email_id = e.id OR EXISTS (
        SELECT FROM replay_items r WHERE r.replay_id = n.replay_id AND r.email_id = e.id))
-  LEFT JOIN inbox i ON i.email_id = e.id AND ` + refusedRow + `
  WHERE e.id = @id FOR NO KEY UPDATE OF e`
 		release = `UPDATE inbox i SET claimed_until = NULL WHERE i.email_id = @id AND ` + refusedRow
 		move    = `
-UPDATE emails SET state = @state, reason = '', detail = '', sequence = sequence + 1, change = nextval('email_changes'), state_since = now(), held_at = NULL,
-       attention = 0, attention_at = NULL, approvals_missing = 0, closed_at = CASE WHEN @ends THEN now() END
+UPDATE emails SET state = @state, reason = '', detail = '', ` + nextState + `, held_at = NULL, attention = 0,
+       attention_at = NULL, approvals_missing = 0, closed_at = CASE WHEN @ends THEN now() END
  WHERE id = @id`
 		note = `
 INSERT INTO decisions (email_id, sequence, action, actor, via, note, reason, state_before, state_after, decided_at,
                        intent_id, verified)
-SELECT e.id, e.sequence, n.action, n.actor, n.via, n.note, @reason, 'quarantined', e.state, now(), n.id, true
+SELECT e.id, e.sequence, n.action, n.actor, n.via, n.note, 'internal', 'quarantined', e.state, now(), n.id, true
   FROM emails e JOIN intents n ON n.id = @intent WHERE e.id = @id
 ON CONFLICT DO NOTHING`
 	)
@@ -102,8 +107,7 @@ ON CONFLICT DO NOTHING`
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		var action contract.Action
 		var waits bool
-		var reason string
-		err := tx.QueryRow(ctx, lock, args).Scan(&action, &waits, &reason)
+		err := tx.QueryRow(ctx, lock, args).Scan(&action, &waits)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows) || err == nil && !waits:
 			return fault.New(fault.DecisionRefused, "this email does not wait for a decision any more")
@@ -125,7 +129,7 @@ ON CONFLICT DO NOTHING`
 			return err
 		}
 
-		args["state"], args["ends"], args["reason"] = string(out.State), out.State.Terminal(), reason
+		args["state"], args["ends"] = string(out.State), out.State.Terminal()
 		if _, err := tx.Exec(ctx, move, args); err != nil {
 			return err //nolint:wrapcheck // classified below
 		}
