@@ -52,23 +52,26 @@ func findingColumns(list []contract.Finding, args pgx.NamedArgs) error {
 
 // allFindings and openFindings are columns of the email e, as JSON; null for nearly all mail.
 const (
+	unclosed     = `f.state IN ('open', 'repeat')` // see contract.Finding.Closed
 	someFindings = `
        (SELECT jsonb_agg(jsonb_build_object('step', f.step, 'reason', f.reason, 'detail', f.detail, 'ingress', f.ingress,
                'state', f.state, 'needed', f.needed, 'approvals', f.approvals)
                ORDER BY array_position(ARRAY['store', 'inspect', 'route'], f.step), f.found_at, f.reason)
           FROM findings f WHERE f.email_id = e.id`
 	allFindings  = someFindings + `)`
-	openFindings = someFindings + ` AND f.state IN ('open', 'repeat'))`
+	openFindings = someFindings + ` AND ` + unclosed + `)`
 )
 
-// earliest is the first step that is not known to be passed, of the email e. It says no more than
-// the rows: that what was inspected is still what is stored, the delivery looks at.
-const earliest = `
-       CASE WHEN e.raw_key = '' OR EXISTS (SELECT FROM findings f
-                 WHERE f.email_id = e.id AND f.step = 'store' AND f.state IN ('open', 'repeat')) THEN 'store'
-            WHEN e.inspected_content = '' OR EXISTS (SELECT FROM findings f
-                 WHERE f.email_id = e.id AND f.step = 'inspect' AND f.state IN ('open', 'repeat')) THEN 'inspect'
+// earliest is the first step that is not known to be passed, of the email e: that of
+// ledger.Standing.From as far as the rows tell. Whether what was inspected is still what
+// is stored is checked by the delivery.
+const (
+	earliest = `
+       CASE WHEN e.raw_key = '' OR ` + openAt + `'store') THEN 'store'
+            WHEN e.inspected_content = '' OR ` + openAt + `'inspect') THEN 'inspect'
             ELSE 'route' END`
+	openAt = `EXISTS (SELECT FROM findings f WHERE f.email_id = e.id AND ` + unclosed + ` AND f.step = `
+)
 
 // Standing reads how far an email is known to have come and what its steps found.
 // Findings are in the order of the steps. An email that the ledger does not know is
