@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -14,11 +15,19 @@ import (
 	"mailroom/shared/mail"
 )
 
-// selectRow reads what is shown of an email e, selectListed the same for a list: of
-// recipients, which may be many megabytes of one email, no more than people look at.
+// selectListed reads what a list shows of an email e: of recipients, which may be many
+// megabytes of one email, no more than people look at.
+var selectListed = rowBegin + firstOf("e.recipients") + `, ` + firstOf("e.foreign_recipients") + rowEnd
+
+// firstOf reads the beginning of a column of addresses.
+func firstOf(column string) string {
+	return fmt.Sprintf(`ARRAY(SELECT left(u.text, %d) FROM unnest((%s)[1:%d]) WITH ORDINALITY AS u (text, place) ORDER BY u.place)`,
+		ledger.ListedAddress, column, ledger.ListedRecipients)
+}
+
+// selectRow reads all that is shown of an email e.
 const (
-	selectRow    = rowBegin + `e.recipients, coalesce(e.foreign_recipients, '{}')` + rowEnd
-	selectListed = rowBegin + firstOf + `e.recipients` + ofThese + `, ` + firstOf + `e.foreign_recipients` + ofThese + rowEnd
+	selectRow = rowBegin + `e.recipients, coalesce(e.foreign_recipients, '{}')` + rowEnd
 
 	rowBegin = `
 SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.detail, e.size,
@@ -27,10 +36,6 @@ SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.
 	rowEnd = `,
        coalesce(e.reported, '{}'), ` + possibleDuplicate + `, ` + refusedEmail + `
   FROM emails e LEFT JOIN emails f ON f.id = e.conflict_of`
-
-	// The bounds are ledger.ListedRecipients and ledger.ListedAddress.
-	firstOf = `ARRAY(SELECT left(u.text, 320) FROM unnest((`
-	ofThese = `)[1:20]) WITH ORDINALITY AS u (text, place) ORDER BY u.place)`
 )
 
 func scanRow(row pgx.Row, r *ledger.EmailRow) error {
@@ -79,11 +84,9 @@ SELECT id, source FROM (
 ) found ORDER BY rank, id DESC`
 
 func lookupArgs(l ledger.Lookup) pgx.NamedArgs {
-	args := pgx.NamedArgs{"number": l.Number, "source": clean(l.Source), "event_id": clean(l.EventID), "tenants": nil}
-	if l.Tenants != nil {
-		args["tenants"] = cleanAll(l.Tenants)
+	return pgx.NamedArgs{
+		"number": l.Number, "source": clean(l.Source), "event_id": clean(l.EventID), "tenants": orAll(l.Tenants),
 	}
-	return args
 }
 
 // FindEmail returns all that the ledger says of an email. Where the lookup means more
