@@ -53,15 +53,7 @@ func Open(ctx context.Context, url string, cfg Config) (*DB, error) {
 	if _, named := conf.ConnConfig.RuntimeParams["application_name"]; !named {
 		conf.ConnConfig.RuntimeParams["application_name"] = "mailroom"
 	}
-	conf.AfterConnect = prepare
-	if cfg.StatementTimeout > 0 {
-		conf.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-			if err := prepare(ctx, conn); err != nil {
-				return err
-			}
-			return limitStatements(ctx, conn, cfg.StatementTimeout)
-		}
-	}
+	conf.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return prepare(ctx, conn, cfg.StatementTimeout) }
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
 		return nil, classify("open database", err)
@@ -72,19 +64,17 @@ func Open(ctx context.Context, url string, cfg Config) (*DB, error) {
 // prepare makes every time that is read a UTC one, whatever zone this machine is in,
 // and has the server answer by itself at once: what is asked here is short, and to
 // start parallel workers or to compile takes it longer than to answer, 50 ms and
-// more on a machine with other work. It is set by a statement because poolers refuse
-// connections that bring settings along.
-func prepare(ctx context.Context, conn *pgx.Conn) error {
+// more on a machine with other work. A limit above 0 ends statements that take longer.
+// All is set by a statement because poolers refuse connections that bring settings along.
+func prepare(ctx context.Context, conn *pgx.Conn, limit time.Duration) error {
 	conn.TypeMap().RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
-	_, err := conn.Exec(ctx, "SET max_parallel_workers_per_gather = 0; SET jit = off", pgx.QueryExecModeSimpleProtocol)
-	return err //nolint:wrapcheck // classified where the connection is used
-}
-
-// limitStatements has the server end what takes longer than limit.
-func limitStatements(ctx context.Context, conn *pgx.Conn, limit time.Duration) error {
-	_, err := conn.Exec(ctx, "SET statement_timeout = "+strconv.FormatInt(limit.Milliseconds(), 10), pgx.QueryExecModeSimpleProtocol)
+	settings := "SET max_parallel_workers_per_gather = 0; SET jit = off"
+	if limit > 0 {
+		settings += "; SET statement_timeout = " + strconv.FormatInt(limit.Milliseconds(), 10)
+	}
+	_, err := conn.Exec(ctx, settings, pgx.QueryExecModeSimpleProtocol)
 	return err //nolint:wrapcheck // classified where the connection is used
 }
 
