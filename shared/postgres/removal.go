@@ -47,7 +47,7 @@ const wanted = `
        OR EXISTS (SELECT FROM inbox i WHERE i.body_key = u.key)))`
 
 // BeginRemoval marks up to limit objects that emails no longer want and that no email
-// has, and returns them: they are the caller's to remove for a minute. Until EndRemoval,
+// has, and returns them: they are the caller's to remove for removalLease. Until EndRemoval,
 // or CancelRemoval, no manifest that names one is saved. Those that an email has after
 // all are forgotten.
 func (db *DB) BeginRemoval(ctx context.Context, limit int) ([]ledger.UnwantedObject, error) {

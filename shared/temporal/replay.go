@@ -44,7 +44,7 @@ func NewReplays(c ReplayClient, memos converter.DataConverter) *Replays {
 
 // StartReplay starts the workflow of a replay. That it was started already is success
 // where the workflow found is this replay's and was not ended by force; otherwise it
-// is workflow_lost, which no repeat cures.
+// is decision_refused, which no repeat cures.
 func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error {
 	ctx, cancel := context.WithTimeout(ctx, replayStartTimeout)
 	defer cancel()
@@ -66,8 +66,12 @@ func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error 
 	case errors.As(err, &already):
 		return r.started(ctx, id)
 	}
-	return fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer; the replay is written down and begins when it does",
-		fmt.Errorf("start replay %d: %w", id, err))
+	return unreachable(fmt.Errorf("start replay %d: %w", id, err))
+}
+
+// unreachable returns the fault of a replay that cannot be started for now.
+func unreachable(err error) error {
+	return fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer; the replay is written down and begins when it does", err)
 }
 
 // started finds out what has the workflow ID of a replay.
@@ -75,7 +79,7 @@ func (r *Replays) started(ctx context.Context, id int64) error {
 	o, found, err := Look(ctx, r.client, r.memos, contract.ReplayWorkflowID(id))
 	switch number, _ := o.Memo(contract.MemoReplay); {
 	case err != nil:
-		return fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer; the replay is written down and begins when it does", err)
+		return unreachable(err)
 	case !found:
 		return fault.Newf(fault.TemporalUnavailable, "the workflow of replay %d is gone at this moment; it is started again", id)
 	case o.Type != contract.ReplayWorkflow || number != strconv.FormatInt(id, 10):
