@@ -27,20 +27,23 @@ func scanningHere() scanning {
 	return scanning{clamd: stack.FindClamd() != "", signatures: stack.HasSignatures()}
 }
 
+// setting is a key below scanner, and its value.
+type setting struct{ key, value string }
+
 // missing returns what a configuration has to say about the scanner of this machine
-// beyond what it says, and the sentence that tells people; nil: nothing. The built-in
-// scanner is chosen for the configuration of development alone.
-func (h scanning) missing(file *config.File, development bool, path string) (say map[string]string, note string, err error) {
+// where it does not say it already, zero for nothing, and a warning for people. The
+// built-in scanner is chosen for the configuration of development alone.
+func (h scanning) missing(file *config.File, development bool, path string) (say setting, warning string, err error) {
 	switch {
 	case h.clamd && h.signatures:
-		return nil, "", nil
+		return setting{}, "", nil
 	case h.clamd:
-		return map[string]string{"max_signature_age": "off"}, "", nil
+		return setting{"max_signature_age", "off"}, "", nil
 	case file.Scanner.BuiltIn:
 	case development:
-		say = map[string]string{"builtin": "true"}
+		say = setting{"builtin", "true"}
 	default:
-		return nil, "", fmt.Errorf("clamd is not installed and %s has no `scanner: builtin`: "+
+		return setting{}, "", fmt.Errorf("clamd is not installed and %s has no `scanner: builtin`: "+
 			"apt-get install --no-install-recommends clamav-daemon, or write that key, for development alone", path)
 	}
 	return say, "WARNING: clamd is not installed. The built-in scanner serves, which knows the EICAR test file and little more: " +
@@ -68,14 +71,14 @@ func (m madeConfig) write() error {
 // machine's scanner. Neither a tracked file nor the caller's own is written to.
 func (p place) scannerConfig(path string, file *config.File, here scanning, console *stack.Console) (madeConfig, error) {
 	made := madeConfig{path: path}
-	say, note, err := here.missing(file, path == filepath.Join(p.root, defaultConfig), p.show(path))
+	say, warning, err := here.missing(file, path == filepath.Join(p.root, defaultConfig), p.show(path))
 	if err != nil {
 		return made, err
 	}
-	if note != "" {
-		console.Say("%s", note)
+	if warning != "" {
+		console.Say("%s", warning)
 	}
-	if len(say) == 0 {
+	if say == (setting{}) {
 		return made, nil
 	}
 
@@ -90,13 +93,14 @@ func (p place) scannerConfig(path string, file *config.File, here scanning, cons
 	if changed == nil {
 		return made, nil
 	}
+
 	head := fmt.Sprintf("# Made from %s by `make dev` or `make up`, which write it anew.\n", p.show(path))
 	return madeConfig{path: filepath.Join(p.dir, copiedConfig), text: append([]byte(head), changed...)}, nil
 }
 
-// withScanner returns a configuration in which scanner says more; what it says already
-// stays. nil: it says all of it.
-func withScanner(text []byte, say map[string]string) ([]byte, error) {
+// withScanner returns a configuration in which scanner has one more key, nil where it has
+// that key already. All else stays as it is written, comments included.
+func withScanner(text []byte, say setting) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, err
@@ -104,6 +108,7 @@ func withScanner(text []byte, say map[string]string) ([]byte, error) {
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("it is no mapping")
 	}
+
 	scanner := member(doc.Content[0], "scanner", &yaml.Node{Kind: yaml.MappingNode})
 	if scanner.Kind != yaml.MappingNode { // the word builtin, or nothing
 		word := scanner.Value
@@ -112,15 +117,11 @@ func withScanner(text []byte, say map[string]string) ([]byte, error) {
 			member(scanner, word, &yaml.Node{Kind: yaml.ScalarNode, Value: "true"})
 		}
 	}
-	added := false
-	for key, value := range say {
-		before := len(scanner.Content)
-		member(scanner, key, &yaml.Node{Kind: yaml.ScalarNode, Value: value})
-		added = added || len(scanner.Content) > before
-	}
-	if !added {
+	value := &yaml.Node{Kind: yaml.ScalarNode, Value: say.value}
+	if member(scanner, say.key, value) != value {
 		return nil, nil
 	}
+
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(2)
