@@ -33,9 +33,7 @@ func TestNoWayAroundAHold(t *testing.T) {
 		i.Clamd = g.addr()
 	})
 	infected := func() string {
-		id := newID()
-		w.accept(shapeA(id, "support").with(fields{"attachments": []any{attached("a.com", "text/plain", eicar())}}).json())
-		require.Equal(t, "infected", w.until(id, "quarantined").Reason)
+		id := w.heldFor(shapeA(newID(), "support").with(fields{"attachments": []any{attached("a.com", "text/plain", eicar())}}), "infected")
 		w.run("mailctl", "emails", "discard", id, "--note", "malware")
 		w.until(id, "discarded")
 		return id

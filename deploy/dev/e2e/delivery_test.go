@@ -45,6 +45,9 @@ type request struct {
 		Verdict  string `json:"verdict"`
 		URL      string `json:"url"`
 	} `json:"attachments"`
+	LoopMark            string          `json:"loop_mark"`
+	Reported            json.RawMessage `json:"reported"`
+	PossibleDuplicateOf string          `json:"possible_duplicate_of"`
 }
 
 func (w *world) received(eventID string) request {

@@ -107,8 +107,6 @@ func TestGoneDestination(t *testing.T) {
 
 // destination is what the operator API says of one.
 type destination struct {
-	GoneUntil string `json:"gone_until"`
-
 	Name   string `json:"name"`
 	Paused *struct {
 		By   string `json:"by"`
@@ -117,6 +115,7 @@ type destination struct {
 	Backlog struct {
 		Retrying int64 `json:"retrying"`
 	} `json:"backlog"`
+	GoneUntil string `json:"gone_until"`
 }
 
 func (w *world) destination(name string) destination {

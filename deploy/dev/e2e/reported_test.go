@@ -1,20 +1,10 @@
 package e2e_test
 
 import (
-	"encoding/json"
-	"net/http"
-	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-// passedOn is what a destination receives beside the mail.
-type passedOn struct {
-	LoopMark            string          `json:"loop_mark"`
-	Reported            json.RawMessage `json:"reported"`
-	PossibleDuplicateOf string          `json:"possible_duplicate_of"`
-}
 
 // TestWhatTheProviderSaidIsPassedOn: to the destination, marked as reported; a second
 // mail with the same Message-ID names the first; and a mail that carries the mark that
@@ -22,15 +12,9 @@ type passedOn struct {
 func TestWhatTheProviderSaidIsPassedOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	received := func(id string) passedOn {
-		var report struct {
-			List []struct {
-				Body passedOn `json:"body"`
-			} `json:"list"`
-		}
-		w.sink(http.MethodGet, "/effects?event_id="+url.QueryEscape(id), nil, &report)
-		require.Len(t, report.List, 1)
-		return report.List[0].Body
+	received := func(id string) request {
+		require.Equal(t, map[string]int{"/tickets": 1}, w.effects(id))
+		return w.received(id)
 	}
 	mailed := func(id string, headers fields) fields {
 		headers["message-id"] = "<same@elsewhere.example>"

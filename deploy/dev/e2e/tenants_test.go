@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/testenv"
 )
 
 // TestMailStaysWithItsTenant: no edit, approval or replay brings mail of one tenant to
@@ -38,7 +39,7 @@ func TestMailStaysWithItsTenant(t *testing.T) {
 	foreign["envelope"].(fields)["rcpt_to"] = []string{"sales@other.example"}
 	id = w.heldFor(foreign, "recipient_foreign")
 	w.decide(id, "approve")
-	require.Eventually(t, func() bool { return w.email(id).Reason == "unroutable" }, patience, tick)
+	testenv.Eventually(t, func() bool { return w.email(id).Reason == "unroutable" }, patience, tick)
 	require.Empty(t, w.effects(id))
 
 	// A mail to both is its own tenant's, and says who else was named.
