@@ -173,10 +173,13 @@ func (c *chunk) orphan(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 // begins returns where an email begins that a replay takes up at the step asked: there,
 // or at the earliest step that is not known to be passed.
 func begins(asked, earliest contract.Step) contract.Step {
-	if asked == "" || asked == contract.StepStore || earliest == "" {
+	switch {
+	case asked == "" || earliest == "":
 		return contract.StepStore
+	case earliest.Before(asked):
+		return earliest
 	}
-	return contract.Steps[min(slices.Index(contract.Steps, asked), slices.Index(contract.Steps, earliest))]
+	return asked
 }
 
 // heldAgain lists what holds an email again once it comes to the step that found it.

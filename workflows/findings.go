@@ -164,7 +164,7 @@ func (e *inboundEmail) review(ctx workflow.Context, asked contract.Step) contrac
 	}
 
 	from := asked
-	if earlier(out.From, from) {
+	if out.From.Before(from) {
 		from = out.From
 	}
 
@@ -174,7 +174,7 @@ func (e *inboundEmail) review(ctx workflow.Context, asked contract.Step) contrac
 		if f.Restored() && !f.Ingress { // what the ingress found, the store step holds it for
 			e.findings.pending = append(e.findings.pending, f)
 		}
-		if (f.Ingress || earlier(f.Step, from)) && letPass(out.Findings, f.Reason) {
+		if (f.Ingress || f.Step.Before(from)) && letPass(out.Findings, f.Reason) {
 			e.waived[f.Reason] = true
 		}
 	}
@@ -270,10 +270,10 @@ func (e *inboundEmail) keepsWhatWasSeen(out contract.InspectResult) {
 // may have changed: people let pass what they saw.
 func (e *inboundEmail) judgeAgain(from contract.Step) {
 	e.findings.change(func(f contract.Finding) bool {
-		return f.State == contract.FindingApproved && !f.Ingress && !earlier(f.Step, from)
+		return f.State == contract.FindingApproved && !f.Ingress && !f.Step.Before(from)
 	}, contract.FindingRepeat)
 	for _, f := range e.findings.all() {
-		if at, ok := raisedBy[f.Reason]; ok && f.Ingress && f.State == contract.FindingApproved && !earlier(at, from) {
+		if at, ok := raisedBy[f.Reason]; ok && f.Ingress && f.State == contract.FindingApproved && !at.Before(from) {
 			e.findings.set(contract.Finding{Step: at, Reason: f.Reason, Detail: f.Detail, State: contract.FindingRepeat})
 		}
 	}

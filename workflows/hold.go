@@ -71,7 +71,7 @@ func (e *inboundEmail) pass(ctx workflow.Context, at contract.Step, l *leg,
 		switch {
 		case out != passed:
 			return out
-		case earlier(h.from, at):
+		case h.from.Before(at):
 			e.back = h.from
 			return backed
 		case h.action == contract.Approve && e.waive(at, h.holds):
@@ -98,12 +98,6 @@ func stepName(at contract.Step, l *leg) string {
 		return "deliver to " + l.destination
 	}
 	return string(at)
-}
-
-// earlier reports whether from is a step before at.
-func earlier(from, at contract.Step) bool {
-	i := slices.Index(contract.Steps, from)
-	return i >= 0 && i < slices.Index(contract.Steps, at)
 }
 
 // goesOn gives the hold that the run before this one was in.
@@ -230,7 +224,7 @@ var raisedBy = map[contract.Reason]contract.Step{
 // the step from on: they let pass what they saw.
 func (e *inboundEmail) unwaive(ctx workflow.Context, from contract.Step) {
 	for _, r := range contract.Reasons {
-		if at, ok := raisedBy[r]; ok && !earlier(at, from) {
+		if at, ok := raisedBy[r]; ok && !at.Before(from) {
 			delete(e.waived, r)
 		}
 	}

@@ -1,5 +1,7 @@
 package contract
 
+import "slices"
+
 // Action is what a person decides about held mail.
 type Action string
 
@@ -45,6 +47,12 @@ const (
 
 // Steps lists them in their order.
 var Steps = []Step{StepStore, StepInspect, StepRoute, StepDeliver}
+
+// Before reports whether s is one of Steps that comes before t.
+func (s Step) Before(t Step) bool {
+	i := slices.Index(Steps, s)
+	return i >= 0 && i < slices.Index(Steps, t)
+}
 
 // Decision is the argument of the update decide and, without Action, of the
 // signals. Our own programs send an Intent and nothing else: the row behind it
