@@ -62,22 +62,26 @@ func NewCrowd(known *Known, proxies *Proxies, shares map[Pool]Share, now func() 
 // Enter takes a place for a request from addr; forwarded says that the request
 // carries X-Forwarded-For. Where ok, the visit must be left.
 func (c *Crowd) Enter(addr netip.Addr, forwarded bool) (v *Visit, ok bool) {
-	now := c.now()
-	v = &Visit{crowd: c, key: keyOf(addr), many: c.proxies.exempt(addr), began: now}
+	v = c.visit(addr)
 	if addr.IsLoopback() && forwarded {
 		v.key[0] = undeclared
 	}
-	v.known = (addr.IsLoopback() && !forwarded) || c.known.has(v.key, now.UnixNano())
+	v.known = (addr.IsLoopback() && !forwarded) || c.known.has(v.key, v.began.UnixNano())
 	return v, c.admit(v, Places)
 }
 
 // connect takes a place for a connection from addr; cut ends the connection and
 // must not wait for anything.
 func (c *Crowd) connect(addr netip.Addr, cut func()) (v *Visit, ok bool) {
-	now := c.now()
-	v = &Visit{crowd: c, key: keyOf(addr), many: c.proxies.exempt(addr), began: now, cut: cut}
-	v.known = v.many || c.known.has(v.key, now.UnixNano())
+	v = c.visit(addr)
+	v.cut = cut
+	v.known = v.many || c.known.has(v.key, v.began.UnixNano())
 	return v, c.admit(v, Connections)
+}
+
+// visit returns a visit from addr that holds nothing.
+func (c *Crowd) visit(addr netip.Addr) *Visit {
+	return &Visit{crowd: c, key: keyOf(addr), many: c.proxies.exempt(addr), began: c.now()}
 }
 
 // admit takes the first thing that v needs. What an address holds that has become
@@ -97,14 +101,14 @@ func (c *Crowd) prove(key addressKey) {
 	}
 }
 
-// Held is how much of a pool is in use, and by strangers.
+// Held returns how much of a pool is in use, and how much of that by strangers.
 func (c *Crowd) Held(p Pool) (all, strangers int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pools[p].used + c.pools[p].leaving, c.pools[p].strangers
 }
 
-// Displaced is how many visits had to leave because of pool p.
+// Displaced returns how many visits had to leave because of pool p.
 func (c *Crowd) Displaced(p Pool) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,14 +139,14 @@ func (v *Visit) Take(p Pool, n int64) bool {
 	return v.crowd.pools[p].take(p, v, n, v.crowd.now())
 }
 
-// Give gives n of a pool back, at most what v holds.
+// Give returns n of a pool, at most what v holds.
 func (v *Visit) Give(p Pool, n int64) {
 	v.crowd.mu.Lock()
 	defer v.crowd.mu.Unlock()
 	v.crowd.pools[p].give(p, v, n)
 }
 
-// Leave gives back everything. It may be called again.
+// Leave returns everything that v holds. It may be called again.
 func (v *Visit) Leave() {
 	v.crowd.mu.Lock()
 	defer v.crowd.mu.Unlock()
@@ -185,7 +189,7 @@ func (v *Visit) displace() {
 	}
 }
 
-// rate is how many bytes a second v has moved since it began.
+// rate returns how many bytes a second v has moved since it began.
 func (v *Visit) rate(now time.Time) int64 {
 	return v.moved.Load() * int64(time.Second) / max(int64(now.Sub(v.began)), int64(time.Millisecond))
 }

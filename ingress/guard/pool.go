@@ -79,7 +79,7 @@ type membership struct {
 	leaving    bool // its place belongs to another visit already
 }
 
-// take gives v n more if the pool's shares allow it.
+// take adds n to what v holds if the pool's shares allow it.
 func (p *pool) take(c Pool, v *Visit, n int64, now time.Time) bool {
 	m := &v.in[c]
 	if m.leaving {
@@ -90,6 +90,7 @@ func (p *pool) take(c Pool, v *Visit, n int64, now time.Time) bool {
 	if h != nil {
 		own = h.held
 	}
+
 	free := p.share.Size - p.used
 	switch {
 	case v.known:
@@ -103,6 +104,7 @@ func (p *pool) take(c Pool, v *Visit, n int64, now time.Time) bool {
 			return false
 		}
 	}
+
 	if h == nil {
 		h = &holder{known: v.known, many: v.many}
 		p.holders[v.key] = h
@@ -111,7 +113,7 @@ func (p *pool) take(c Pool, v *Visit, n int64, now time.Time) bool {
 	return true
 }
 
-// knownMost is what a known address may hold that leaves left free.
+// knownMost returns how much a known address may hold if it leaves left free.
 func (p *pool) knownMost(left int64) int64 {
 	if p.share.Known > 0 {
 		return p.share.Known
@@ -136,7 +138,7 @@ func (p *pool) add(c Pool, h *holder, v *Visit, n int64) {
 	}
 }
 
-// give takes n back from v.
+// give subtracts n from what v holds, or all of it if that is less.
 func (p *pool) give(c Pool, v *Visit, n int64) {
 	m := &v.in[c]
 	if n = min(n, m.held); n == 0 {
@@ -192,8 +194,26 @@ func (p *pool) displace(c Pool, own, n int64, now time.Time) bool {
 	if c == Spool || p.leaving+n > p.share.Size/leavingPart {
 		return false
 	}
-	var most *holder
-	var slow *Visit
+	most, victim := p.sample(c, now)
+	if most != nil && most.held-n >= own+n {
+		victim = most.slowest(c, now)
+	}
+	if victim == nil {
+		return false
+	}
+
+	m := &victim.in[c]
+	p.subtract(c, victim, m.held)
+	p.leaving += m.held
+	p.displaced++
+	m.leaving = true
+	victim.displace()
+	return true
+}
+
+// sample looks at some strangers. It returns the one that holds the most, but for
+// addresses behind which there may be many, and a visit that is slow; nil for none.
+func (p *pool) sample(c Pool, now time.Time) (most *holder, slow *Visit) {
 	seen, visits := 0, 0
 	for _, h := range p.holders {
 		if h.known {
@@ -212,29 +232,18 @@ func (p *pool) displace(c Pool, own, n int64, now time.Time) bool {
 			break
 		}
 	}
-	victim := slow
-	if most != nil && most.held-n >= own+n {
-		victim = most.slowest(c, now)
-	}
-	if victim == nil {
-		return false
-	}
-	m := &victim.in[c]
-	p.subtract(c, victim, m.held)
-	p.leaving += m.held
-	p.displaced++
-	m.leaving = true
-	victim.displace()
-	return true
+	return most, slow
 }
 
 // slowest returns the visit with the least bytes a second, and of those that moved
 // nothing the oldest.
 func (h *holder) slowest(c Pool, now time.Time) *Visit {
 	var found *Visit
+	var least int64
 	for v := h.first; v != nil; v = v.in[c].next {
-		if found == nil || v.rate(now) < found.rate(now) || (v.rate(now) == found.rate(now) && v.began.Before(found.began)) {
-			found = v
+		rate := v.rate(now)
+		if found == nil || rate < least || (rate == least && v.began.Before(found.began)) {
+			found, least = v, rate
 		}
 	}
 	return found
