@@ -139,7 +139,7 @@ func FuzzHeader(f *testing.F) {
 		f.Add([]byte(s), true)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, root bool) {
-		tree := newTree(len(raw), nil)
+		tree := newTree(len(raw))
 		fields, body := tree.readHeader(raw, root)
 		require.LessOrEqual(t, len(fields), MaxFields+maxBeyond)
 		require.True(t, bytes.HasSuffix(raw, body))
@@ -162,7 +162,7 @@ func FuzzAddresses(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		c := collector{t: newTree(0, nil)}
+		c := collector{t: newTree(0)}
 		for _, a := range c.addressList(value) {
 			require.True(t, utf8.ValidString(a.Name) && utf8.ValidString(a.Address))
 			require.NotContains(t, a.Name+a.Address, "\x00")

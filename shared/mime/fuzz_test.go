@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/shared/mail"
+	"mailroom/shared/mime/filename"
 )
 
 // FuzzParse reads without the guard, so that a panic shows.
@@ -74,7 +75,7 @@ func checkParsed(t *testing.T, parsed *Parsed) {
 	require.LessOrEqual(t, len(parsed.Attachments), MaxParts)
 	for _, a := range parsed.Attachments {
 		texts = append(texts, a.Filename, a.ContentType, a.ContentID)
-		require.Equal(t, CleanFilename(a.Filename), a.Filename)
+		require.Equal(t, filename.Clean(a.Filename, ""), a.Filename)
 		require.NotNil(t, a.Content)
 		require.Equal(t, int64(len(a.Content)), a.Size)
 		require.Len(t, a.SHA256, 64)

@@ -179,7 +179,7 @@ func (t *tree) rejoin(raw []byte, fields []field, body []byte) ([]field, []byte)
 		return fields, body
 	}
 	header := bytes.TrimRight(raw[:len(raw)-len(body)], "\r\n \t")
-	more, _ := newTree(0, t.charset).readHeader(append(append(bytes.Clone(header), '\n'), body[:end+1]...), false)
+	more, _ := newTree(0).readHeader(append(append(bytes.Clone(header), '\n'), body[:end+1]...), false)
 	if len(more) <= len(fields) {
 		return fields, body
 	}

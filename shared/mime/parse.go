@@ -6,7 +6,6 @@ import (
 	"golang.org/x/text/encoding"
 
 	"mailroom/shared/mail"
-	"mailroom/shared/mime/filename"
 )
 
 // Parsed is one mail. Content of attachments may share memory with the raw mail.
@@ -56,7 +55,7 @@ func guard(read func() (*Parsed, error)) (parsed *Parsed, err error) {
 }
 
 func parse(raw []byte, o Options) (*Parsed, error) {
-	t := newTree(len(raw), o.Charset)
+	t := newTree(len(raw))
 	raw = prepare(t, raw)
 	if len(raw) == 0 {
 		return nil, &Malformed{Reason: "it is empty"}
@@ -73,9 +72,6 @@ func parse(raw []byte, o Options) (*Parsed, error) {
 	out.Malformed = t.malformed
 	return out, nil
 }
-
-// CleanFilename makes a file name of the sender's safe: see package filename.
-func CleanFilename(name string) string { return filename.Clean(name, "") }
 
 // prepare drops what may stand before the header, makes one-byte characters of a
 // mail in UTF-16, and turns line ends of CR alone into LF.

@@ -3,8 +3,6 @@ package mime
 import (
 	"bytes"
 	"strings"
-
-	"golang.org/x/text/encoding"
 )
 
 // entity is one node of the mail: the mail itself or a part. Its slices share
@@ -25,7 +23,6 @@ type entity struct {
 
 // tree reads entities and counts them.
 type tree struct {
-	charset   encoding.Encoding // of bytes in headers that are not UTF-8; nil: what the mail says
 	parts     int
 	attached  int // attached messages around the current place
 	defects   []string
@@ -37,8 +34,8 @@ type tree struct {
 }
 
 // newTree makes a tree for a mail of size bytes.
-func newTree(size int, charset encoding.Encoding) *tree {
-	return &tree{charset: charset, declared: map[string]bool{}, budget: 2*size + 256<<10}
+func newTree(size int) *tree {
+	return &tree{declared: map[string]bool{}, budget: 2*size + 256<<10}
 }
 
 // readMail reads a whole mail and then what else may be found in it.
