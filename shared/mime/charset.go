@@ -2,7 +2,9 @@ package mime
 
 import (
 	"bytes"
+	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -233,10 +235,15 @@ func detect(b []byte, html bool) string {
 	if html {
 		detector = chardet.NewHtmlDetector()
 	}
-	found, err := detector.DetectBest(b)
-	if err != nil || found == nil {
+	candidates, err := detector.DetectAll(b)
+	if err != nil {
 		return ""
 	}
+
+	// Of equally likely ones always the same: they come in no certain order.
+	found := slices.MaxFunc(candidates, func(a, b chardet.Result) int {
+		return cmp.Or(cmp.Compare(a.Confidence, b.Confidence), cmp.Compare(a.Charset, b.Charset))
+	})
 	switch found.Charset {
 	case "Shift_JIS", "EUC-JP", "EUC-KR", "Big5", "GB18030", "GB-18030":
 		if found.Confidence < sure {

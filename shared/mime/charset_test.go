@@ -79,3 +79,13 @@ func FuzzEncodedWords(f *testing.F) {
 		}
 	})
 }
+
+// TestEqualCandidatesAreChosenAlike: the detector asks for each character set in a
+// goroutine of its own, and which of two equally likely ones is met first must not
+// decide how a mail is read.
+func TestEqualCandidatesAreChosenAlike(t *testing.T) {
+	t.Parallel()
+	for range 2000 {
+		require.Equal(t, "iso-8859-8-i", detect([]byte("\xe5\xe0 \xe5\xe0\xf2\xc5\xf0\xe0\xf2\xcf \xcf\xe0"), false))
+	}
+}
