@@ -3,7 +3,6 @@ package mime
 import (
 	"bytes"
 	stdmime "mime"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,8 +13,6 @@ const (
 	maxBoundaries = 8   // ways to read the boundaries of one multipart
 	maxNear       = 16  // different lines that begin with a delimiter and go on
 )
-
-var boundaryParam = regexp.MustCompile(`(?i)boundary\s*=\s*"?([^";]+)"?`)
 
 // boundaries lists how the boundary of a multipart can be read, the likeliest first.
 func (e *entity) boundaries() []string {
@@ -45,10 +42,39 @@ func (e *entity) boundaries() []string {
 		}
 	}
 	for _, value := range e.all("content-type") {
-		for _, match := range boundaryParam.FindAllStringSubmatch(value, maxBoundaries) {
-			add(strings.TrimLeft(match[1], " \t"))
-			add(strings.TrimLeft(stripComments(match[1]), " \t"))
+		for _, b := range written(value) {
+			add(strings.TrimLeft(b, " \t"))
+			add(strings.TrimLeft(stripComments(b), " \t"))
 		}
+	}
+	return list
+}
+
+// written lists what stands behind each "boundary=" of a field, quoted or not, up to the
+// next quote or semicolon, wherever it is: at most maxBoundaries of them.
+func written(value string) []string {
+	const name, blanks = "boundary", "\t\n\f\r "
+	list := []string{}
+	for at := 0; at+len(name) <= len(value) && len(list) < maxBoundaries; {
+		if !strings.EqualFold(value[at:at+len(name)], name) {
+			at++
+			continue
+		}
+		at += len(name)
+		rest, ok := strings.CutPrefix(strings.TrimLeft(value[at:], blanks), "=")
+		if !ok {
+			continue
+		}
+
+		rest = strings.TrimPrefix(strings.TrimLeft(rest, blanks), `"`)
+		end := strings.IndexAny(rest, `";`)
+		if end < 0 {
+			end = len(rest)
+		}
+		if end > 0 {
+			list = append(list, rest[:end])
+		}
+		at = len(value) - len(rest) + end
 	}
 	return list
 }

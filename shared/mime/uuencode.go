@@ -2,14 +2,35 @@ package mime
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
-// uuBegin is the line before uuencoded content, with mode and name: as POSIX uuencode
-// writes it, or with the type of the file in the mode and other blanks, which readers
-// take as well.
-var uuBegin = regexp.MustCompile(`^begin(-base64)?[ \t]+[0-7]{3,7}[ \t]+(\S.{0,300})$`)
+// maxUUName is the longest name, in characters, that a line before uuencoded content has.
+const maxUUName = 301
+
+// uuBegin reads the line before uuencoded content, with mode and name: as POSIX
+// uuencode writes it, or with the type of the file in the mode and other blanks, which
+// readers take as well.
+func uuBegin(line []byte) (name string, base64, ok bool) {
+	rest, ok := bytes.CutPrefix(line, []byte("begin"))
+	if !ok {
+		return "", false, false
+	}
+	rest, base64 = bytes.CutPrefix(rest, []byte("-base64"))
+
+	mode := bytes.TrimLeft(rest, " \t")
+	blanks := bytes.TrimLeft(mode, "01234567")
+	title := bytes.TrimLeft(blanks, " \t")
+	digits := len(mode) - len(blanks)
+	switch {
+	case len(mode) == len(rest), digits < 3, digits > 7, len(title) == len(blanks):
+		return "", false, false
+	case len(title) == 0, title[0] == '\f', utf8.RuneCount(title) > maxUUName:
+		return "", false, false
+	}
+	return string(bytes.TrimSpace(title)), base64, true
+}
 
 // uuBlock is one uuencoded file in a text.
 type uuBlock struct {
@@ -33,9 +54,9 @@ func nextUU(b []byte, from int) (uuBlock, bool) {
 			continue
 		}
 		line, rest, _ := cutHeaderLine(b[at:])
-		if m := uuBegin.FindSubmatch(line); m != nil {
-			block := uuBlock{name: string(bytes.TrimSpace(m[2])), start: at}
-			block.read(rest, len(m[1]) > 0)
+		if name, base64, ok := uuBegin(line); ok {
+			block := uuBlock{name: name, start: at}
+			block.read(rest, base64)
 			block.end += len(b) - len(rest)
 			if len(block.content) > 0 {
 				return block, true
@@ -120,8 +141,9 @@ func decodeUU(body []byte) (content []byte, name string, damaged bool) {
 	if block, ok := nextUU(body, 0); ok {
 		return block.content, block.name, block.damaged
 	}
-	if m := uuBegin.FindSubmatch(firstLine(body)); m != nil { // an empty file
-		return []byte{}, string(bytes.TrimSpace(m[2])), false
+	first, _, _ := cutHeaderLine(bytes.TrimLeft(body, "\r\n"))
+	if name, _, ok := uuBegin(first); ok { // an empty file
+		return []byte{}, name, false
 	}
 	for rest := body; len(rest) > 0; {
 		line, after, _ := cutHeaderLine(rest)
@@ -133,11 +155,6 @@ func decodeUU(body []byte) (content []byte, name string, damaged bool) {
 		rest = after
 	}
 	return content, "", true
-}
-
-func firstLine(b []byte) []byte {
-	line, _, _ := cutHeaderLine(bytes.TrimLeft(b, "\r\n"))
-	return line
 }
 
 // isUU reports the names of uuencode as a transfer encoding.
