@@ -181,12 +181,11 @@ func (c *collector) body(e *entity, kind string, content []byte) {
 	if c.other {
 		return
 	}
-	charset := e.charset()
 	if kind == "html" {
-		add(&c.html, c.read(content, charset, true))
+		add(&c.html, c.read(content, e.charset(), true))
 		return
 	}
-	add(&c.text, c.read(content, charset, false))
+	add(&c.text, c.read(content, e.charset(), false))
 }
 
 // attach adds an attachment; of another reading, only what is not there yet.
@@ -269,11 +268,7 @@ func (c *collector) words(value string) string {
 
 // read returns a text body as toText does, unless the character set is given.
 func (c *collector) read(b []byte, declared string, html bool) string {
-	if c.charset == nil {
-		text, _ := toText(b, declared, html)
-		return text
-	}
-	if isUTF8(charsetLabel(declared)) && utf8.Valid(b) && !ascii(b) {
+	if c.charset == nil || isUTF8(charsetLabel(declared)) && utf8.Valid(b) && !ascii(b) {
 		text, _ := toText(b, declared, html)
 		return text
 	}
@@ -364,7 +359,7 @@ func magic(b []byte) bool {
 		"PK\x03\x04", "PK\x05\x06", "%PDF-", "MZ\x90\x00", "\x7fELF", "Rar!\x1a\x07", "7z\xbc\xaf\x27\x1c", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
 		"\x1f\x8b\x08", "\xfd7zXZ\x00", "MSCF\x00\x00", "\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF87a", "GIF89a", "\x28\xb5\x2f\xfd",
 	} {
-		if strings.HasPrefix(string(b[:min(len(b), 8)]), prefix) {
+		if bytes.HasPrefix(b, []byte(prefix)) {
 			return true
 		}
 	}

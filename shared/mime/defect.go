@@ -58,9 +58,14 @@ func (t *tree) note(defect string) {
 	}
 }
 
-// exceed remembers the first bound that the mail exceeds.
+// exceed notes that the mail exceeds a bound.
 func (t *tree) exceed(reason string) {
 	t.note(DefectBound)
+	t.incomplete(reason)
+}
+
+// incomplete remembers the first reason for which not all of the mail is read.
+func (t *tree) incomplete(reason string) {
 	if t.malformed == nil {
 		t.malformed = &Malformed{Reason: reason}
 	}

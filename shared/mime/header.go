@@ -89,6 +89,7 @@ type header struct {
 	raw    []byte
 	fields []field
 	value  []byte // of the last field, as far as it is read
+	limit  int    // bytes of value
 	name   string // of the last field; empty: left out
 	count  int
 	quotes int // quotation marks in value
@@ -192,7 +193,7 @@ func (t *tree) rejoin(raw []byte, fields []field, body []byte) ([]field, []byte)
 func (h *header) begin(name string, value []byte, at int) {
 	h.finish()
 	h.count++
-	h.name, h.value, h.quotes = name, nil, 0
+	h.name, h.limit, h.quotes = name, maxValue(name), 0
 	kept := structural(name) && h.beyond < maxBeyond
 	switch {
 	case h.count > MaxFields:
@@ -217,13 +218,12 @@ func (h *header) extend(line []byte) {
 	if h.name == "" || len(line) == 0 {
 		return
 	}
-	limit := maxValue(h.name)
 	if len(h.value) > 0 {
 		h.value = append(h.value, ' ')
 	}
-	if len(h.value)+len(line) > limit {
-		h.t.exceed(fmt.Sprintf("a header field is longer than %d KiB", limit>>10))
-		line = wholeRunes(line[:max(0, limit-len(h.value))])
+	if len(h.value)+len(line) > h.limit {
+		h.t.exceed(fmt.Sprintf("a header field is longer than %d KiB", h.limit>>10))
+		line = wholeRunes(line[:max(0, h.limit-len(h.value))])
 	}
 	h.value = append(h.value, line...)
 	h.quotes += bytes.Count(line, []byte{'"'})
@@ -246,7 +246,7 @@ func (h *header) finish() {
 	if h.name != "" {
 		h.fields = append(h.fields, field{name: h.name, value: string(bytes.TrimSpace(h.value))})
 	}
-	h.name, h.value = "", nil
+	h.name, h.value = "", h.value[:0]
 }
 
 // indented begins a field whose first line is the first of the header and has blanks

@@ -128,7 +128,7 @@ func (t *tree) descend(e *entity, level int) {
 	switch e.mediaType {
 	case "message/partial":
 		t.note(DefectPartial)
-		t.malformed = cmpMalformed(t.malformed, "it is one piece of a mail that was sent in several (message/partial)")
+		t.incomplete("it is one piece of a mail that was sent in several (message/partial)")
 	case "message/external-body":
 		t.note(DefectExternal)
 	}
@@ -151,13 +151,6 @@ func (t *tree) descend(e *entity, level int) {
 	t.attached++
 	t.read(prepare(t, t.contentsOf(e)[0].bytes), "text/plain", level+1, true)
 	t.attached--
-}
-
-func cmpMalformed(known *Malformed, reason string) *Malformed {
-	if known != nil {
-		return known
-	}
-	return &Malformed{Reason: reason}
 }
 
 // hasBoundary reports whether a Content-Type has a boundary.
