@@ -1,7 +1,6 @@
 package mime
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -12,14 +11,6 @@ import (
 
 // file is the attachment of the mails below: bytes that are no text.
 const file = "PK\x03\x04 not really an archive \x00\xff\xfe but bytes that must come out as they went in: 0123456789"
-
-func wrap(s string) string {
-	var out strings.Builder
-	for line := range slices.Chunk([]byte(s), 40) {
-		out.Write(append(line, "\r\n"...))
-	}
-	return out.String()
-}
 
 func TestDisguisedAttachmentIsFound(t *testing.T) {
 	t.Parallel()

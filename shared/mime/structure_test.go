@@ -1,12 +1,13 @@
 package mime
 
 import (
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/mime/mimetest"
 )
 
 func mixed(parts ...string) string {
@@ -177,7 +178,7 @@ func TestMailBeyondABoundIsReadUpToIt(t *testing.T) {
 func TestAttachedMessageInBase64IsLookedInto(t *testing.T) {
 	t.Parallel()
 	inner := "Subject: x\r\nContent-Type: multipart/mixed; boundary=\"i\\n\"\r\n\r\n--in\r\n\r\ny\r\n--in--\r\n"
-	raw := mixed("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + wrap(base64.StdEncoding.EncodeToString([]byte(inner))))
+	raw := mixed("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + mimetest.Base64([]byte(inner)))
 	got := result(t, []byte(raw))
 	require.Equal(t, []string{"attachment.eml=" + inner}, names(got))
 	require.Equal(t, []string{DefectBoundary}, got.Message.Defects)

@@ -1,7 +1,6 @@
 package mime
 
 import (
-	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -12,6 +11,8 @@ import (
 	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
+
+	"mailroom/shared/mime/mimetest"
 )
 
 func encodeBy(t *testing.T, e encoding.Encoding, text string) string {
@@ -84,7 +85,7 @@ func TestSubjectIsReadHoweverItsWordsAreCut(t *testing.T) {
 func TestBodyIsReadByItsCharacterSet(t *testing.T) {
 	t.Parallel()
 	b64 := func(content string) string {
-		return "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + wrap(base64.StdEncoding.EncodeToString([]byte(content)))
+		return "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + mimetest.Base64([]byte(content))
 	}
 	little := encodeBy(t, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "Übersicht\nüber alles")
 	big := encodeBy(t, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "Übersicht\nüber alles")

@@ -28,7 +28,7 @@ func Beyond(file []byte) map[string]string {
 	for i := range 30 {
 		deep += fmt.Sprintf("--in%d\r\nContent-Type: multipart/mixed; boundary=in%d\r\n\r\n", i, i+1)
 	}
-	deep += "--in30\r\n" + plainPart + "\r\n" + encode(file)
+	deep += "--in30\r\n" + plainPart + "\r\n" + Base64(file)
 	fields := strings.Repeat("X-A: b\r\n", 1100)
 	return map[string]string{
 		"depth":      disguise{part: "\r\n\r\n--b1\r\n" + deep + "\r\n--b1\r\n"}.mail(file[:3]),
@@ -37,11 +37,12 @@ func Beyond(file []byte) map[string]string {
 		"fields all": disguise{before: fields}.mail(file),
 		"field":      disguise{part: "Content-Type: application/zip; name=\"" + strings.Repeat("x", 300<<10) + "\"\r\nContent-Transfer-Encoding: base64\r\n"}.mail(file),
 		"parameters": disguise{top: "Content-Type: multipart/mixed" + strings.Repeat("; a=b", 1100) + "; boundary=b1\r\n"}.mail(file),
-		"piece":      disguise{part: "Content-Type: message/partial; id=x; number=1; total=2\r\n", body: "Content-Type: application/zip\r\n\r\n" + encode(file)[:40]}.mail(file),
+		"piece":      disguise{part: "Content-Type: message/partial; id=x; number=1; total=2\r\n", body: "Content-Type: application/zip\r\n\r\n" + Base64(file)[:40]}.mail(file),
 	}
 }
 
-func encode(file []byte) string { return wrap(base64.StdEncoding.EncodeToString(file)) }
+// Base64 returns content in base64, in lines of 40 characters with CRLF.
+func Base64(content []byte) string { return wrap(base64.StdEncoding.EncodeToString(content)) }
 
 func wrap(s string) string {
 	var out strings.Builder
@@ -102,7 +103,7 @@ func (d disguise) mail(file []byte) string {
 	open := or(d.open, "--b1\r\n")
 	return "From: Pat <pat@sender.example>\r\nTo: support@yourapp.example\r\nSubject: case\r\n" + d.before + "MIME-Version: 1.0\r\n" +
 		or(d.top, plainTop) + "\r\n" + open + "Content-Type: text/plain; charset=utf-8\r\n\r\nPlease see the attachment.\r\n" +
-		open + or(d.part, plainPart) + "\r\n" + or(d.body, encode(file)) + or(d.end, "--b1--\r\n")
+		open + or(d.part, plainPart) + "\r\n" + or(d.body, Base64(file)) + or(d.end, "--b1--\r\n")
 }
 
 // disguises are the tricks by which an attachment is hidden from one reader or
@@ -233,7 +234,7 @@ func inTypes() map[string]disguise {
 
 // inContents hides the attachment by how it is encoded.
 func inContents(file []byte) map[string]disguise {
-	encodedFile := encode(file)
+	encodedFile := Base64(file)
 	twoPieces := base64.StdEncoding.EncodeToString(file[:40]) + "\r\n" + base64.StdEncoding.EncodeToString(file[40:]) + "\r\n"
 	first, second, _ := strings.Cut(twoPieces, "\r\n")
 	var quads strings.Builder
