@@ -113,30 +113,37 @@ func decodeField(s string, fallback encoding.Encoding, plain func(string) string
 	w, ok := nextWord(s, 0)
 	for ok {
 		run := []word{w}
-		next, more := nextWord(s, w.end)
-		for more && next.charset == w.charset && strings.Trim(s[run[len(run)-1].end:next.start], " \t") == "" {
+		end := w.end
+		next, more := nextWord(s, end)
+		for more && next.charset == w.charset && onlyBlanks(s[end:next.start]) {
 			run = append(run, next)
-			next, more = nextWord(s, next.end)
+			end = next.end
+			next, more = nextWord(s, end)
 		}
+
 		between := s[at:w.start]
-		if at == 0 || strings.Trim(between, " \t") != "" {
+		adjacent := at > 0 && onlyBlanks(between)
+		if !adjacent {
 			out.WriteString(plain(between))
 		}
-		last := run[len(run)-1]
 		if text, done := decodeRun(run, fallback); done {
 			out.WriteString(text)
 		} else {
-			if at > 0 && strings.Trim(between, " \t") == "" {
+			if adjacent {
 				out.WriteString(between)
 			}
-			out.WriteString(plain(s[w.start:last.end]))
+			out.WriteString(plain(s[w.start:end]))
 		}
-		at = last.end
+
+		at = end
 		w, ok = next, more
 	}
 	out.WriteString(plain(s[at:]))
 	return clean(out.String())
 }
+
+// onlyBlanks reports whether what stands between two words is no text.
+func onlyBlanks(between string) bool { return strings.Trim(between, " \t") == "" }
 
 // decodeRun decodes words of one character set as one text.
 func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
