@@ -55,7 +55,7 @@ type Head struct {
 	// Unknown counts the fields that the schema does not have, at the top and in
 	// its own objects.
 	Unknown int
-	// Breaches counts the ways in which the body breaks the schema. Decode gives them
+	// Breaches counts the ways in which the body breaks the schema. Decode returns them
 	// among the problems.
 	Breaches int
 }

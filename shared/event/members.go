@@ -16,7 +16,6 @@ type members struct {
 	few  [24]uint64
 	n    int
 	many map[uint64]struct{}
-	over bool
 }
 
 func (m *members) add(hash uint64, ours bool) added {
@@ -42,11 +41,11 @@ func (m *members) add(hash uint64, ours bool) added {
 	if m.n < MaxMembers || ours {
 		m.many[hash] = struct{}{}
 	}
-	if m.n <= MaxMembers {
-		m.n++
+
+	if m.n > MaxMembers {
+		return fresh
 	}
-	if m.n == MaxMembers+1 && !m.over {
-		m.over = true
+	if m.n++; m.n > MaxMembers {
 		return oneTooMany
 	}
 	return fresh

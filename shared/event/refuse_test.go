@@ -29,7 +29,7 @@ func refusal(t *testing.T, body string, opt Options) *fault.Error {
 }
 
 // held checks that Peek and Decode accept a body that breaks the schema, that a strict
-// source refuses it, and gives what that says and what a person is told first.
+// source refuses it, and returns what that says and what a person is told first.
 func held(t *testing.T, body string) (strict *fault.Error, first string) {
 	t.Helper()
 	head, err := Peek(strings.NewReader(body), Options{})
@@ -42,7 +42,7 @@ func held(t *testing.T, body string) (strict *fault.Error, first string) {
 	return refusal(t, body, Options{Strict: true}), p.Field + " " + p.Detail
 }
 
-// headOf gives what Peek says of an event.
+// headOf returns what Peek says of an event.
 func headOf(e *mail.Event) Head {
 	return Head{ID: e.ID, Shape: e.Shape, Recipients: e.Recipients(), Unknown: e.Unknown, Breaches: len(breaches(e)) + e.MoreProblems}
 }

@@ -34,9 +34,6 @@ const (
 	numberExponent // among its digits
 )
 
-// begin makes s ready for the value that an opening bracket begins.
-func (s *scanner) begin(bracket byte) { s.enter(bracket == '{') }
-
 // next takes one byte. done says that it closed the value; ok is false once the text
 // is not JSON.
 func (s *scanner) next(c byte) (done, ok bool) {
@@ -128,6 +125,7 @@ func (s *scanner) firstLetter(c byte) (ok bool) {
 	return true
 }
 
+// enter goes into the object or array that an opening bracket begins.
 func (s *scanner) enter(object bool) {
 	s.open.push(object)
 	s.state = wantFirstValue

@@ -1,6 +1,9 @@
 package event
 
-import "unicode/utf8"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // What the tokenizer gets to see of a body at most. It collects a token of any length
 // and refuses more than 10,000 levels; the trimmer keeps both away from it.
@@ -96,7 +99,7 @@ func (t *trimmer) outside(c byte) (keep bool) {
 	case '{', '[':
 		if t.depth++; t.depth >= trimDepth {
 			t.place = inDeep
-			t.deep.begin(c)
+			t.deep.enter(c == '{')
 		}
 	case '}', ']':
 		t.depth--
@@ -149,7 +152,7 @@ func isHex(c byte) bool {
 // shallow returns body without what is too deep for the tokenizer, in memory of its
 // own.
 func shallow(body []byte) []byte {
-	out := append([]byte(nil), body...)
+	out := bytes.Clone(body)
 	n, _ := new(trimmer).trim(out)
 	return out[:n]
 }

@@ -119,7 +119,7 @@ func FuzzTrim(f *testing.F) {
 	})
 }
 
-// levels gives the depth of a JSON text.
+// levels returns the depth of a JSON text.
 func levels(body []byte) int {
 	deepest, now := 0, 0
 	d := json.NewDecoder(bytes.NewReader(body))

@@ -49,9 +49,9 @@ type step struct {
 	place int
 }
 
-// where gives the path of the value at hand, such as attachments[3].filename. Names
-// that the sender has chosen are in it for the sender alone; everybody else gets
-// their place, as in "headers, field 4".
+// where returns the path of the value at hand, such as attachments[3].filename. Names
+// that the sender has chosen are in it for the sender alone; for other readers their
+// place stands there, as in "headers, field 4".
 func (w *walker) where(forSender bool) string { return where(w.path, forSender) }
 
 func where(path []step, forSender bool) string {
@@ -117,7 +117,7 @@ func malformed(why string) *fault.Error {
 	return fault.New(fault.JSONMalformed, "the body is not acceptable JSON: "+why)
 }
 
-// failure gives the error of a walk that ended early: a fault as it is, the
+// failure returns the error of a walk that ended early: a fault as it is, the
 // reader's failure as its own, everything else as malformed.
 func (w *walker) failure(err error) error {
 	var f *fault.Error
@@ -126,9 +126,9 @@ func (w *walker) failure(err error) error {
 		return f
 	case w.src != nil && w.src.failed != nil:
 		return fmt.Errorf("read body: %w", w.src.failed)
-	case errors.Is(err, errUTF8), w.src != nil && w.src.broken:
+	case w.src != nil && w.src.broken:
 		return malformed("it is not valid UTF-8")
-	case errors.Is(err, errSyntax), w.src != nil && w.src.invalid:
+	case w.src != nil && w.src.invalid:
 		return malformed("it has a syntax error")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return malformed("it ends too early")
@@ -233,7 +233,7 @@ type nameless string
 
 func (n nameless) Error() string { return string(n) }
 
-// Nameless gives the sentence of an error of Peek or Decode for everybody but the
+// Nameless returns the sentence of an error of Peek or Decode for others than the
 // sender: without names that the sender has chosen.
 func Nameless(err error) string {
 	var n nameless
