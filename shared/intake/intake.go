@@ -11,7 +11,6 @@
 package intake
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -85,12 +84,12 @@ func complete(e *mail.Event, mailed *mime.Parsed) {
 			*list.to = *list.from
 		}
 	}
-	known := map[[sha256.Size]byte]bool{}
+	known := map[string]bool{}
 	for _, a := range e.Attachments {
-		known[sha256.Sum256(a.Content)] = true
+		known[a.SHA256] = true
 	}
 	for _, a := range attachments {
-		if a.Content == nil || !known[sha256.Sum256(a.Content)] {
+		if a.Content == nil || !known[a.SHA256] {
 			e.Attachments = append(e.Attachments, a)
 		}
 	}
