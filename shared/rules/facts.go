@@ -13,7 +13,7 @@ type Facts struct {
 	Sender     string
 	Subject    string
 	Headers    []mail.Header
-	// Reported is what the provider said beside the mail; nobody has verified it.
+	// Reported is what the provider said beside the mail. It is not verified.
 	Reported mail.Reported
 	Source   string
 	Tenant   string

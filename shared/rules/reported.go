@@ -13,37 +13,36 @@ type reported struct {
 	of   func(mail.Reported) string
 }
 
+// said are the things that the conditions are about, in the order in which they are
+// checked: their names, the pattern of a rule, and what the provider said.
+var said = []struct {
+	name string
+	want func(config.When) string
+	of   func(mail.Reported) string
+}{
+	{"type", func(w config.When) string { return w.Type }, func(r mail.Reported) string { return r.Type }},
+	{"mailbox", func(w config.When) string { return w.Mailbox }, func(r mail.Reported) string { return r.Mailbox }},
+	{"auth.spf", func(w config.When) string { return w.Auth.SPF }, func(r mail.Reported) string { return r.Auth.SPF }},
+	{"auth.dkim", func(w config.When) string { return w.Auth.DKIM }, func(r mail.Reported) string { return r.Auth.DKIM }},
+	{"auth.dmarc", func(w config.When) string { return w.Auth.DMARC }, func(r mail.Reported) string { return r.Auth.DMARC }},
+}
+
 // Reported returns the conditions of a rule on what the provider said, by their names
 // in the configuration below when, such as auth.spf.
 func Reported(w config.When) map[string]string {
 	out := map[string]string{}
-	for name, want := range map[string]string{
-		"auth.spf": w.Auth.SPF, "auth.dkim": w.Auth.DKIM, "auth.dmarc": w.Auth.DMARC, "type": w.Type, "mailbox": w.Mailbox,
-	} {
-		if want != "" {
-			out[name] = want
+	for _, s := range said {
+		if want := s.want(w); want != "" {
+			out[s.name] = want
 		}
 	}
 	return out
 }
 
-// said are the things that the conditions are about, in the order in which they are asked.
-var said = []struct {
-	name string
-	of   func(mail.Reported) string
-}{
-	{"type", func(r mail.Reported) string { return r.Type }},
-	{"mailbox", func(r mail.Reported) string { return r.Mailbox }},
-	{"auth.spf", func(r mail.Reported) string { return r.Auth.SPF }},
-	{"auth.dkim", func(r mail.Reported) string { return r.Auth.DKIM }},
-	{"auth.dmarc", func(r mail.Reported) string { return r.Auth.DMARC }},
-}
-
 func compileReported(w config.When) []reported {
 	var out []reported
-	conditions := Reported(w)
 	for _, s := range said {
-		if want, ok := conditions[s.name]; ok {
+		if want := s.want(w); want != "" {
 			out = append(out, reported{s.name, compile(want), s.of})
 		}
 	}

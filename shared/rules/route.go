@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"mailroom/shared/contract"
@@ -33,7 +32,7 @@ func (r *Rules) Decide(f Facts) contract.RouteResult {
 		out = r.edited(f, met, out)
 	}
 	if held := r.heldBefore(f); len(held) > 0 && len(met.Held) == 0 {
-		out.Holds = append(slices.Clip(out.Holds), contract.Hold{
+		out.Holds = append(out.Holds, contract.Hold{
 			Reason: contract.ManualHold,
 			Detail: fmt.Sprintf("route %s holds its mail for a person, and an edit does not let it go", strings.Join(held, ", ")),
 		})
@@ -58,7 +57,7 @@ func (r *Rules) edited(f Facts, met Match, out contract.RouteResult) contract.Ro
 		out.Holds = nil
 	}
 	if len(out.Destinations) < len(f.EditedTo) {
-		out.Holds = append(slices.Clip(out.Holds), contract.Hold{
+		out.Holds = append(out.Holds, contract.Hold{
 			Reason: contract.Unroutable, Detail: "the edit names a destination that does not serve this tenant",
 		})
 	}

@@ -35,8 +35,9 @@ type Rules struct {
 	routes  []route
 	domains map[string]address.Domains // by tenant
 	ownCase map[string]bool            // tenants whose local parts are compared in their case
-	serves  map[string][]string        // tenants by destination
 	headers bool
+
+	destinations map[string]config.Destination // by name
 }
 
 // route is one compiled rule; a nil pattern is met by everything, and so is an
@@ -69,15 +70,15 @@ type Match struct {
 // destinations serves none.
 func New(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) (*Rules, error) {
 	r := &Rules{
-		domains: make(map[string]address.Domains, len(tenants)),
-		ownCase: make(map[string]bool, len(tenants)),
-		serves:  make(map[string][]string, len(destinations)),
+		domains:      make(map[string]address.Domains, len(tenants)),
+		ownCase:      make(map[string]bool, len(tenants)),
+		destinations: make(map[string]config.Destination, len(destinations)),
 	}
 	for _, t := range tenants {
 		r.domains[t.Name], r.ownCase[t.Name] = address.NewDomains(t.Domains), t.CaseSensitive
 	}
 	for _, d := range destinations {
-		r.serves[d.Name] = d.Tenants
+		r.destinations[d.Name] = d
 	}
 	names := make(map[string]bool, len(routes))
 	for i, c := range routes {
@@ -202,7 +203,7 @@ func (r *Rules) Foreign(email contract.Email, m *ledger.Manifest) []string {
 func (r *Rules) served(destinations []string, tenant string) []string {
 	out := make([]string, 0, len(destinations))
 	for _, d := range destinations {
-		if slices.Contains(r.serves[d], tenant) {
+		if r.destinations[d].Serves(tenant) {
 			out = append(out, d)
 		}
 	}
