@@ -23,9 +23,9 @@ func Claimed(name string) string {
 	return name + claimedSuffix
 }
 
-// ReservedActor reports whether nobody may have this name, in any case: the system
-// acts under it, or it looks like a name that is merely claimed. Of a name with an @
-// the part before it counts.
+// ReservedActor reports whether a person or token must not have this name, in any case:
+// the system acts under it, or it looks like a name that is merely claimed. Of a name
+// with an @ the part before it counts.
 func ReservedActor(name string) bool {
 	name = strings.ToLower(strings.TrimSpace(name))
 	local, _, _ := strings.Cut(name, "@")

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ func LoopMark(e Email) string {
 			b.WriteByte(c)
 			continue
 		}
-		b.WriteString("%" + strings.ToUpper(strconv.FormatUint(uint64(c)+0x100, 16)[1:]))
+		fmt.Fprintf(&b, "%%%02X", c)
 	}
 	if b.Len() > maxMark {
 		return rowMark + strconv.FormatInt(e.ID, 10)
