@@ -9,7 +9,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -125,12 +124,12 @@ func (c *cutter) pass(run []byte) error {
 func (c *cutter) readEscape() error {
 	length, text := 2, 1
 	if _, err := io.ReadFull(c.in, c.escape[:2]); err != nil {
-		return unfinished(err)
+		return err //nolint:wrapcheck // as in next; the decoder says that the text ends too early
 	}
 	if c.escape[1] == 'u' {
 		length, text = 6, 3
 		if _, err := io.ReadFull(c.in, c.escape[2:]); err != nil {
-			return unfinished(err)
+			return err //nolint:wrapcheck // the same
 		}
 	}
 	c.over = c.over || c.size >= c.limit
@@ -139,11 +138,4 @@ func (c *cutter) readEscape() error {
 		c.ready = c.escape[:length]
 	}
 	return nil
-}
-
-func unfinished(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
