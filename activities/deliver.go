@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
-	"mailroom/shared/overlay"
 )
 
 // saveWithin bounds the write that follows a call. It does not end with the
@@ -201,7 +201,7 @@ func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string
 		return nil, nil, nil, fmt.Errorf("read message: %w", err)
 	}
 	if manifest.Overlay != nil {
-		m, text := overlay.Manifest(*manifest, *manifest.Overlay), overlay.Message(*message, *manifest.Overlay)
+		m, text := edit.Manifest(*manifest, *manifest.Overlay), edit.Message(*message, *manifest.Overlay)
 		manifest, message = &m, &text
 	}
 

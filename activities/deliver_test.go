@@ -15,10 +15,10 @@ import (
 	"mailroom/activities"
 	"mailroom/activities/downstream"
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/overlay"
 )
 
 // wire is a Sender whose answers are scripted.
@@ -136,7 +136,7 @@ func setupDeliver(t *testing.T, answers ...func(func() error) (int, error)) *del
 }
 
 func (b *deliverBench) run(ctx context.Context, change ...func(*contract.DeliverInput)) (contract.DeliverResult, error) {
-	in := contract.DeliverInput{Email: email(100), Destination: "ticketing", Inspected: overlay.Judged(b.books.manifest)}
+	in := contract.DeliverInput{Email: email(100), Destination: "ticketing", Inspected: edit.Judged(b.books.manifest)}
 	for _, f := range change {
 		f(&in)
 	}

@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/activities"
-	"mailroom/activities/inspection/scantest"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/decode"
 	"mailroom/shared/fault"
-	"mailroom/shared/intake"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/scantest"
 )
 
 // keeper is a place for edits that says err.
@@ -56,7 +56,7 @@ func TestStoreReadsTheBodyThroughAnEdit(t *testing.T) {
 	body := `{"eventId":"evt-1","rcpt":["support@y.example"],"subject":"cafÃ©"}`
 	b := setupStore(t, body, decoded, activities.StoreConfig{})
 	store, err := activities.NewStore(activities.StoreConfig{}, activities.StoreDeps{
-		Ledger: b.books, Bodies: b.shelf, Objects: b.shelf, Decoder: intake.Decoder{},
+		Ledger: b.books, Bodies: b.shelf, Objects: b.shelf, Decoder: decode.Decoder{},
 	})
 	require.NoError(t, err)
 	in := contract.StoreInput{Email: email(len(body))}

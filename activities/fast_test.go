@@ -10,8 +10,8 @@ import (
 
 	"mailroom/activities"
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/fault"
-	"mailroom/shared/overlay"
 )
 
 // deliverFast runs the delivery as a local activity.
@@ -20,7 +20,7 @@ func (b *deliverBench) deliverFast(t *testing.T) (contract.DeliverResult, error)
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	value, err := env.ExecuteLocalActivity(b.Deliver.Deliver, contract.DeliverInput{
-		Email: email(100), Destination: "ticketing", Inspected: overlay.Judged(b.books.manifest),
+		Email: email(100), Destination: "ticketing", Inspected: edit.Judged(b.books.manifest),
 	})
 	var out contract.DeliverResult
 	if err == nil {

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/overlay"
 )
 
 // Bounds of one inspection. What lies beyond is held unlooked at.
@@ -141,7 +141,7 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 	if look.used {
 		out.Inspected.Scanner, out.Inspected.Database = s.deps.Scanner.Using(ctx)
 	}
-	out.Inspected.AtUnixMilli, out.Inspected.Content = s.deps.Now().UnixMilli(), overlay.Judged(manifest)
+	out.Inspected.AtUnixMilli, out.Inspected.Content = s.deps.Now().UnixMilli(), edit.Judged(manifest)
 	return out, nil
 }
 
@@ -190,7 +190,7 @@ func (l *inspection) attachments(ctx context.Context, list []mail.Attachment) ([
 
 // dropped reports whether an edit drops a.
 func (l *inspection) dropped(a mail.Attachment) bool {
-	return l.edit != nil && overlay.Dropped(a, *l.edit)
+	return l.edit != nil && edit.Dropped(a, *l.edit)
 }
 
 // count counts the verdicts on the attachments that were looked at.

@@ -14,11 +14,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"mailroom/activities/clamav"
-	"mailroom/activities/inspection/scantest"
+	"mailroom/shared/clamav"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/mail"
+	"mailroom/shared/scantest"
 	"mailroom/shared/testenv"
 )
 

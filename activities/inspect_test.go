@@ -15,12 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/activities"
-	"mailroom/activities/inspection"
-	"mailroom/activities/inspection/scantest"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
+	"mailroom/shared/inspection"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/scantest"
 )
 
 // inspected is one mail in front of Inspect, with everything around it in memory.

@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
-	"mailroom/shared/overlay"
 )
 
 // Bounds of a dry run.
@@ -119,7 +119,7 @@ func (s *Replays) look(ctx context.Context, row *ledger.ReplayRow, e *ledger.Rep
 
 // picture is what a person compares.
 type picture struct {
-	overlay.Picture
+	edit.Picture
 	routes, holds []string
 }
 
@@ -132,7 +132,7 @@ func (s *Replays) beforeAndAfter(ctx context.Context, from contract.Step, e *led
 	if err != nil {
 		return before, after, fmt.Errorf("read message: %w", err)
 	}
-	before.Picture, before.routes = overlay.Picture{Manifest: *old, Message: *message}, old.Routes
+	before.Picture, before.routes = edit.Picture{Manifest: *old, Message: *message}, old.Routes
 	after = before
 	if from == contract.StepStore {
 		today, mail, holds, err := s.deps.Store.reread(ctx, e.Email())
@@ -171,7 +171,7 @@ func reasonsOf(holds []contract.Hold) []string {
 func changes(before, after picture) []ledger.Change {
 	size := func(s string) string { return fmt.Sprintf("%d bytes", len(s)) }
 	out := []ledger.Change{}
-	for _, c := range overlay.Diff(before.Picture, after.Picture) {
+	for _, c := range edit.Diff(before.Picture, after.Picture) {
 		switch c.Field {
 		case "text":
 			c.Before, c.After = size(before.Message.Text), size(after.Message.Text)

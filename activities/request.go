@@ -9,9 +9,9 @@ import (
 
 	"mailroom/shared/address"
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/overlay"
 )
 
 // RequestSchema names the layout of what destinations receive. Its JSON Schema
@@ -141,7 +141,7 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 		r.Attachments = append(r.Attachments, out)
 	}
 	if m.Overlay != nil {
-		r.Edited = &requestEdited{By: m.Edited.By, At: m.Edited.At.UTC(), Fields: overlay.Names(*m.Overlay)}
+		r.Edited = &requestEdited{By: m.Edited.By, At: m.Edited.At.UTC(), Fields: edit.Names(*m.Overlay)}
 	}
 	if body, err = encode(r); err != nil {
 		return nil, nil, err

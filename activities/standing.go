@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
-	"mailroom/shared/overlay"
 )
 
 // Standing returns what a run must respect that carries an email once more: where its
@@ -24,7 +24,7 @@ func (s *Holds) Standing(ctx context.Context, in contract.StandingInput) (out co
 		if err != nil {
 			return out, fmt.Errorf("read manifest: %w", err)
 		}
-		out.Content = overlay.Judged(manifest)
+		out.Content = edit.Judged(manifest)
 	}
 	out.From, out.Findings = standing.From(out.Content), standing.Findings
 	if out.From == contract.StepRoute {
@@ -39,7 +39,7 @@ func released(in contract.DeliverInput, m *ledger.Manifest) error {
 	switch {
 	case len(m.Open) > 0:
 		return fault.Newf(fault.NotReleased, "nothing was sent: the ledger says that it is held as %s, and not approved", m.Open[0].Reason)
-	case in.Inspected == "" || in.Inspected != overlay.Judged(m):
+	case in.Inspected == "" || in.Inspected != edit.Judged(m):
 		return fault.New(fault.NotReleased, "nothing was sent: it has not been inspected as it is now")
 	}
 	return nil

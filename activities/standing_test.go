@@ -7,10 +7,10 @@ import (
 
 	"mailroom/activities"
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/overlay"
 )
 
 // TestNothingLeavesPastTheLedger: whatever a workflow believes, and however it came to
@@ -66,23 +66,23 @@ func TestNothingLeavesPastTheLedger(t *testing.T) {
 func TestWhatWasJudged(t *testing.T) {
 	t.Parallel()
 	m := *setupDeliver(t).books.manifest
-	sum := overlay.Judged(&m)
+	sum := edit.Judged(&m)
 	m.Overlay = &contract.Edit{To: []string{"crm"}, Recipients: []string{"a@b.example"}}
 	m.Attachments = append([]mail.Attachment{}, m.Attachments...)
 	m.Attachments[0].Verdict, m.Attachments[0].DetectedType = mail.Infected, "x/y"
-	require.Equal(t, sum, overlay.Judged(&m))
+	require.Equal(t, sum, edit.Judged(&m))
 	m.Overlay.Drop = []string{m.Attachments[0].SHA256}
-	require.NotEqual(t, sum, overlay.Judged(&m))
+	require.NotEqual(t, sum, edit.Judged(&m))
 	moved := m
-	moved.Overlay, moved.Attachments = nil, append([]mail.Attachment{}, overlay.Kept(m.Attachments, *m.Overlay)...)
-	require.Equal(t, overlay.Judged(&m), overlay.Judged(&moved))
+	moved.Overlay, moved.Attachments = nil, append([]mail.Attachment{}, edit.Kept(m.Attachments, *m.Overlay)...)
+	require.Equal(t, edit.Judged(&m), edit.Judged(&moved))
 }
 
 // TestStandingBeginsAtWhatIsNotPassed lists what an email may have come to.
 func TestStandingBeginsAtWhatIsNotPassed(t *testing.T) {
 	t.Parallel()
 	manifest := setupDeliver(t).books.manifest
-	content := overlay.Judged(manifest)
+	content := edit.Judged(manifest)
 	known := contract.Inspected{AtUnixMilli: 5, Content: content}
 	found := func(at contract.Step, s contract.FindingState) []contract.Finding {
 		return []contract.Finding{{Step: at, Reason: contract.MIMEMalformed, State: s}}

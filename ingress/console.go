@@ -9,9 +9,9 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mailroom/ingress/audit"
-	"mailroom/ingress/operator"
+	"mailroom/ingress/authlog"
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/api"
 	"mailroom/ingress/operator/codec"
 	"mailroom/shared/config"
 	"mailroom/shared/secret"
@@ -20,7 +20,7 @@ import (
 
 // newConsole wires all that the operator listener answers about server. stop ends
 // what would not end by itself.
-func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *audit.KeyUse, server *Server, reg prometheus.Registerer,
+func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *authlog.KeyUse, server *Server, reg prometheus.Registerer,
 	logger *slog.Logger) (handler http.Handler, stop func(), err error) {
 	who, err := access.New(access.Config{
 		Operators: file.Operators, Access: file.Access, TrustedProxies: file.Ingress.TrustedProxies,
@@ -44,7 +44,7 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	console, err := operator.New(operator.Config{Sources: file.Sources, Tenants: file.Tenants}, operator.Deps{
+	console, err := api.New(api.Config{Sources: file.Sources, Tenants: file.Tenants}, api.Deps{
 		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), rooms.whole.Routes(), readyRoutes(server)), Pages: pages, Tokens: d.reader,
 		Reader: d.reader, Blobs: d.bodies, Desk: rooms.decisions, Logger: logger,
 		Auditor: d.reader, Failures: d.reader, KeyUse: keys, Secrets: secrets,

@@ -29,13 +29,13 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.uber.org/goleak"
 
-	"mailroom/ingress/audit"
+	"mailroom/ingress/authlog"
 	"mailroom/ingress/guard"
 	"mailroom/ingress/source"
+	"mailroom/shared/auditchain"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
-	"mailroom/shared/custody"
 	"mailroom/shared/fault"
 	"mailroom/shared/seal"
 	"mailroom/shared/signing"
@@ -265,10 +265,10 @@ type door struct {
 // failures are the failed verifications of a door.
 type failures struct {
 	mu   sync.Mutex
-	list []audit.Failure
+	list []authlog.Failure
 }
 
-func (f *failures) Add(one audit.Failure) {
+func (f *failures) Add(one authlog.Failure) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.list = append(f.list, one)
@@ -293,11 +293,11 @@ func testSource(change ...func(*config.Source)) config.Source {
 
 // fakeChain is a hash chain that ends at head.
 type fakeChain struct {
-	head custody.Head
+	head auditchain.Head
 	err  error
 }
 
-func (f *fakeChain) AuditHead(context.Context) (custody.Head, error) { return f.head, f.err }
+func (f *fakeChain) AuditHead(context.Context) (auditchain.Head, error) { return f.head, f.err }
 
 func openDoor(t testing.TB, change ...func(*config.Source)) *door {
 	t.Helper()

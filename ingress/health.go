@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"mailroom/ingress/guard"
-	"mailroom/shared/custody"
+	"mailroom/shared/auditchain"
 )
 
 // Bounds of the readiness check: its answer is kept for healthFor, and a
@@ -29,7 +29,7 @@ type InboxMeter interface {
 
 // ChainMeter tells where the hash chain of decisions ends.
 type ChainMeter interface {
-	AuditHead(ctx context.Context) (custody.Head, error)
+	AuditHead(ctx context.Context) (auditchain.Head, error)
 }
 
 // health answers /healthz and /readyz. Ready means: an event would be accepted,

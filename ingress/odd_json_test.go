@@ -13,9 +13,9 @@ import (
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
-	"mailroom/shared/event"
+	mailintake "mailroom/shared/decode"
 	"mailroom/shared/fault"
-	mailintake "mailroom/shared/intake"
+	"mailroom/shared/payload"
 )
 
 // oddJSON is an authentic body at the edge of JSON and what becomes of it.
@@ -58,7 +58,7 @@ func oddAccepted() map[string]oddJSON {
 		"low surrogate alone":      {body: oddWith(`"subject":"\udc00x"`), subject: "\uFFFDx"},
 		"surrogates in disorder":   {body: oddWith(`"subject":"\udc00\ud800"`), subject: "\uFFFD\uFFFD"},
 		"surrogate in a name":      {body: oddWith(`"\ud800":1`), unknown: 1},
-		"as deep as may be":        {body: oddWith(`"x":` + nested("[", "", "]", event.MaxDepth-1)), unknown: 1},
+		"as deep as may be":        {body: oddWith(`"x":` + nested("[", "", "]", payload.MaxDepth-1)), unknown: 1},
 		"10^400 where nobody asks": {body: oddWith(`"x":1` + strings.Repeat("0", 400)), unknown: 1},
 		"1e400 where nobody asks":  {body: oddWith(`"x":1e400,"y":-1e400,"z":1e-400`), unknown: 3},
 		"exponent of 20 digits":    {body: oddWith(`"x":1e99999999999999999999`), unknown: 1},
@@ -71,7 +71,7 @@ func oddAccepted() map[string]oddJSON {
 		"null for absent":           {body: oddWith(`"subject":null,"headers":null,"attachments":null,"id":null`)},
 		"white space around":        {body: "\r\n\t " + oddWith(`"x":1`) + "\r\n\t ", unknown: 1},
 		"a megabyte of white space": {body: oddWith(strings.Repeat(" ", 1<<20) + `"x":1`), unknown: 1},
-		"10,000 names":              {body: oddWith(manyNames(event.MaxMembers-3) + `"z":0`), unknown: event.MaxMembers - 2},
+		"10,000 names":              {body: oddWith(manyNames(payload.MaxMembers-3) + `"z":0`), unknown: payload.MaxMembers - 2},
 	}
 }
 
@@ -168,7 +168,7 @@ func TestOddJSONThatIsAccepted(t *testing.T) {
 			}
 			require.True(t, in.body == string(kept), "the raw body is kept byte for byte")
 			require.Nil(t, row.Hold)
-			e, err := event.Decode(kept, event.Options{})
+			e, err := payload.Decode(kept, payload.Options{})
 			require.NoError(t, err)
 			require.Equal(t, in.subject, e.Message.Subject)
 			require.Equal(t, []string{"support@yourapp.example"}, e.Recipients())
@@ -191,7 +191,7 @@ func TestOddJSONThatIsRefused(t *testing.T) {
 		require.Contains(t, got.body, in.says, name)
 		require.NotContains(t, got.body, oddID, name)
 		require.Less(t, len(got.body), 512, name)
-		_, err := event.Decode([]byte(in.body), event.Options{})
+		_, err := payload.Decode([]byte(in.body), payload.Options{})
 		require.Equal(t, in.code, fault.From(err).Code, name)
 	}
 	d.requireNothing(t)
@@ -221,7 +221,7 @@ func TestOddJSONThatIsHeld(t *testing.T) {
 			e, holds := mailintake.Decoder{}.Decode(kept, nil)
 			require.Equal(t, oddID, e.ID)
 			require.Contains(t, e.Recipients(), "support@yourapp.example")
-			require.LessOrEqual(t, len(e.Recipients()), event.MaxRecipients)
+			require.LessOrEqual(t, len(e.Recipients()), payload.MaxRecipients)
 			require.Len(t, holds, 1)
 			require.Equal(t, contract.SchemaInvalid, holds[0].Reason)
 			want := in.detail

@@ -6,13 +6,13 @@ import (
 	"log/slog"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/batch"
 	"mailroom/ingress/operator/console"
-	"mailroom/ingress/operator/desk"
-	"mailroom/ingress/operator/desks"
-	"mailroom/ingress/operator/replays"
+	"mailroom/ingress/operator/decision"
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
-	"mailroom/shared/draft"
+	"mailroom/shared/edit/preview"
 	"mailroom/shared/ledger"
 	"mailroom/shared/temporal"
 )
@@ -36,30 +36,30 @@ func scannerWarning(s config.Scanner) string {
 
 // rooms is what both the API and the pages lead to.
 type rooms struct {
-	decisions *desk.Desk
-	editor    *draft.Editor
-	whole     *desks.Desks
-	many      *replays.Desk
+	decisions *decision.Desk
+	editor    *preview.Editor
+	whole     *operations.Desks
+	many      *batch.Desk
 }
 
-func newRooms(file *config.File, d dependencies, measured desks.Acks, logger *slog.Logger) (r rooms, err error) {
+func newRooms(file *config.File, d dependencies, measured operations.Acks, logger *slog.Logger) (r rooms, err error) {
 	if r.editor, err = newEditor(file, d); err != nil {
 		return r, err
 	}
-	r.decisions, err = desk.New(desk.Deps{Intents: d.reader, Decider: temporal.NewDecider(d.temporal), Edits: r.editor, Logger: logger})
+	r.decisions, err = decision.New(decision.Deps{Intents: d.reader, Decider: temporal.NewDecider(d.temporal), Edits: r.editor, Logger: logger})
 	if err != nil {
 		return r, err
 	}
 	if r.whole, err = newDesks(file, d, measured); err != nil {
 		return r, fmt.Errorf("configuration: %w", err)
 	}
-	r.many, err = replays.New(replays.Deps{Ledger: d.reader, Runner: temporal.NewReplays(d.temporal, temporal.Converter(d.keys)), Logger: logger})
+	r.many, err = batch.New(batch.Deps{Ledger: d.reader, Runner: temporal.NewReplays(d.temporal, temporal.Converter(d.keys)), Logger: logger})
 	return r, err
 }
 
 // byConsole takes decisions that were made on a page.
-type byConsole struct{ desk *desk.Desk }
+type byConsole struct{ desk *decision.Desk }
 
 func (b byConsole) Decide(ctx context.Context, who access.Identity, email *ledger.EmailRow, in console.Request) (contract.DecisionResult, error) {
-	return b.desk.Decide(ctx, who, contract.ViaConsole, email, desk.Request{Action: in.Action, Note: in.Note, Edit: in.Edit})
+	return b.desk.Decide(ctx, who, contract.ViaConsole, email, decision.Request{Action: in.Action, Note: in.Note, Edit: in.Edit})
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"mailroom/ingress/operator/console"
+	"mailroom/shared/auditchain"
 	"mailroom/shared/contract"
-	"mailroom/shared/custody"
 	"mailroom/shared/ledger"
 )
 
@@ -22,8 +22,8 @@ const (
 
 // auditReader is the part of the ledger that audit needs.
 type auditReader interface {
-	Audit(ctx context.Context, after int64, limit int) ([]custody.Entry, error)
-	AuditHead(ctx context.Context) (custody.Head, error)
+	Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error)
+	AuditHead(ctx context.Context) (auditchain.Head, error)
 }
 
 // auditChain is the audit chain as the console shows it.
@@ -62,7 +62,7 @@ func (a auditChain) Entries(ctx context.Context, before int64) ([]console.ChainE
 }
 
 // entryText says in a line what an entry is about: what was done, to what, and why.
-func entryText(e *custody.Entry) string {
+func entryText(e *auditchain.Entry) string {
 	var body struct {
 		Action      contract.Action `json:"action"`
 		Control     string          `json:"control"`
@@ -104,7 +104,7 @@ func (a auditChain) Verify(ctx context.Context) (checked, broken int64, err erro
 	if err != nil {
 		return 0, 0, err
 	}
-	var chain custody.Chain
+	var chain auditchain.Chain
 	for chain.Head().Seq < head.Seq {
 		at := chain.Head().Seq
 		list, err := a.db.Audit(ctx, at, int(min(verifyPage, head.Seq-at)))

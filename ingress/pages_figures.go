@@ -8,14 +8,14 @@ import (
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/console"
-	"mailroom/ingress/operator/desks"
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/postgres"
 )
 
 // figures are the ledger's numbers as the console draws them.
-type figures struct{ desks *desks.Desks }
+type figures struct{ desks *operations.Desks }
 
 func (f figures) Held(ctx context.Context, tenants console.Tenants) ([]console.Holding, error) {
 	o, err := f.Overview(ctx, tenants)
@@ -78,7 +78,7 @@ func (t timelines) Timeline(ctx context.Context, email *ledger.EmailDetail) ([]c
 }
 
 // destinations are those of the desks, by which the console pauses and resumes too.
-type destinations struct{ desks *desks.Desks }
+type destinations struct{ desks *operations.Desks }
 
 func (d destinations) List(ctx context.Context) ([]console.Destination, error) {
 	who := access.From(ctx)

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/batch"
 	"mailroom/ingress/operator/console"
-	"mailroom/ingress/operator/replays"
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 )
@@ -21,7 +21,7 @@ const (
 )
 
 // manyEmails are replays and decisions about many emails, asked for on a page.
-type manyEmails struct{ desk *replays.Desk }
+type manyEmails struct{ desk *batch.Desk }
 
 func (m manyEmails) List(ctx context.Context, who access.Identity) ([]console.Replay, error) {
 	rows, _, err := m.desk.List(ctx, who, access.Operator, "", shownReplays)
@@ -66,8 +66,8 @@ func (m manyEmails) Items(ctx context.Context, id int64) ([]console.ReplayItem, 
 
 func (m manyEmails) Plan(ctx context.Context, who access.Identity, in console.ReplayRequest) (int64, error) {
 	rate, f := float64(in.Rate), in.Filter
-	row, err := m.desk.Create(ctx, who, contract.ViaConsole, replays.Request{
-		Filter: replays.Filter{
+	row, err := m.desk.Create(ctx, who, contract.ViaConsole, batch.Request{
+		Filter: batch.Filter{
 			State: f.State, Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
 			Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query,
 		},

@@ -7,14 +7,14 @@ import (
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/console"
-	"mailroom/ingress/operator/desks"
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/contract"
-	"mailroom/shared/draft"
+	"mailroom/shared/edit/preview"
 	"mailroom/shared/ledger"
 )
 
 // routing is the rules as the console lists and tries them.
-type routing struct{ desks *desks.Desks }
+type routing struct{ desks *operations.Desks }
 
 func (r routing) List(ctx context.Context) ([]console.Rule, error) {
 	tenants, _ := access.From(ctx).Tenants(access.Viewer)
@@ -35,7 +35,7 @@ func (r routing) List(ctx context.Context) ([]console.Rule, error) {
 
 // Test is about a mail that is made up, of a tenant of the caller.
 func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, error) {
-	e, err := r.desks.Test(ctx, access.From(ctx), desks.Sample{
+	e, err := r.desks.Test(ctx, access.From(ctx), operations.Sample{
 		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: in.Tenant, Headers: in.Headers,
 		Auth: in.Reported.Auth, Type: in.Reported.Type, Mailbox: in.Reported.Mailbox,
 	})
@@ -55,7 +55,7 @@ func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, 
 }
 
 // previews show what an edit would change.
-type previews struct{ editor *draft.Editor }
+type previews struct{ editor *preview.Editor }
 
 // Destinations returns what an edit of an email of the tenant may name.
 func (p previews) Destinations(tenant string) []string { return p.editor.Destinations(tenant) }

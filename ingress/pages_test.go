@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/batch"
 	"mailroom/ingress/operator/console"
-	"mailroom/ingress/operator/desks"
-	"mailroom/ingress/operator/replays"
+	"mailroom/ingress/operator/operations"
+	"mailroom/shared/auditchain"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
-	"mailroom/shared/custody"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
@@ -40,7 +40,7 @@ var operatorOfAll = access.Identity{Name: "olga", Roles: map[string]access.Role{
 func TestReplaysOfTheConsole(t *testing.T) {
 	t.Parallel()
 	db, ctx, run := pgtest.New(t), t.Context(), &idle{}
-	desk, err := replays.New(replays.Deps{Ledger: db, Runner: run, Logger: slog.New(slog.DiscardHandler)})
+	desk, err := batch.New(batch.Deps{Ledger: db, Runner: run, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	many := manyEmails{desk}
 	since := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
@@ -98,9 +98,9 @@ func TestReplaysOfTheConsole(t *testing.T) {
 // TestDestinationsShowNoPath: viewers see the page, and a path may hold a secret.
 func TestDestinationsShowNoPath(t *testing.T) {
 	t.Parallel()
-	whole, err := desks.New(desks.Config{
+	whole, err := operations.New(operations.Config{
 		Destinations: []config.Destination{{Name: "crm", URL: "https://u:p@crm.example:8443/hooks/secret?k=v"}},
-	}, desks.Deps{Ledger: pgtest.New(t)})
+	}, operations.Deps{Ledger: pgtest.New(t)})
 	require.NoError(t, err)
 	list, err := destinations{whole}.List(access.With(t.Context(), operatorOfAll))
 	require.NoError(t, err)
@@ -142,10 +142,10 @@ func TestAuditOfTheConsole(t *testing.T) {
 // forged is a chain that somebody has changed.
 type forged struct {
 	*postgres.DB
-	change func([]custody.Entry) []custody.Entry
+	change func([]auditchain.Entry) []auditchain.Entry
 }
 
-func (f forged) Audit(ctx context.Context, after int64, limit int) ([]custody.Entry, error) {
+func (f forged) Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error) {
 	list, err := f.DB.Audit(ctx, after, limit)
 	return f.change(list), err
 }
@@ -157,8 +157,8 @@ func TestVerifyFindsTheBreak(t *testing.T) {
 		_, err := db.AppendAudit(ctx, ledger.AuditRecord{Kind: ledger.AuditReplay, Actor: "olga"})
 		require.NoError(t, err)
 	}
-	for at, change := range map[int64]func([]custody.Entry) []custody.Entry{
-		2: func(l []custody.Entry) []custody.Entry {
+	for at, change := range map[int64]func([]auditchain.Entry) []auditchain.Entry{
+		2: func(l []auditchain.Entry) []auditchain.Entry {
 			for i := range l {
 				if l[i].Seq == 2 {
 					l[i].Actor = "nobody"
@@ -166,8 +166,8 @@ func TestVerifyFindsTheBreak(t *testing.T) {
 			}
 			return l
 		},
-		1: func(l []custody.Entry) []custody.Entry { return l[min(1, len(l)):] },
-		3: func(l []custody.Entry) []custody.Entry { return l[:min(2, max(0, len(l)-1))] },
+		1: func(l []auditchain.Entry) []auditchain.Entry { return l[min(1, len(l)):] },
+		3: func(l []auditchain.Entry) []auditchain.Entry { return l[:min(2, max(0, len(l)-1))] },
 	} {
 		_, broken, err := auditChain{forged{db, change}}.Verify(ctx)
 		require.NoError(t, err)
@@ -177,13 +177,13 @@ func TestVerifyFindsTheBreak(t *testing.T) {
 
 func TestRulesOfTheConsole(t *testing.T) {
 	t.Parallel()
-	whole, err := desks.New(desks.Config{
+	whole, err := operations.New(operations.Config{
 		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}},
 		Tenants:      []config.Tenant{{Name: "default"}},
 		Routes: []config.Route{{
 			Name: "cases", When: config.When{Recipient: "support@*", Header: map[string]string{"X-Case": "*"}}, To: []string{"crm"}, Hold: true,
 		}},
-	}, desks.Deps{Ledger: pgtest.New(t)})
+	}, operations.Deps{Ledger: pgtest.New(t)})
 	require.NoError(t, err)
 	ctx := access.With(t.Context(), operatorOfAll)
 	list, err := routing{whole}.List(ctx)
@@ -204,14 +204,14 @@ func TestRulesOfTheConsole(t *testing.T) {
 // tester takes no mail of another tenant.
 func TestConsoleOfATenantShowsNothingOfOthers(t *testing.T) {
 	t.Parallel()
-	whole, err := desks.New(desks.Config{
+	whole, err := operations.New(operations.Config{
 		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}, {Name: "theirs", Tenants: []string{"acme"}}},
 		Tenants:      []config.Tenant{{Name: "default"}, {Name: "acme"}},
 		Routes: []config.Route{
 			{Name: "cases", When: config.When{Tenant: "default"}, To: []string{"crm"}},
 			{Name: "board", When: config.When{Tenant: "acme"}, To: []string{"theirs"}},
 		},
-	}, desks.Deps{Ledger: pgtest.New(t)})
+	}, operations.Deps{Ledger: pgtest.New(t)})
 	require.NoError(t, err)
 	ctx := access.With(t.Context(), access.Identity{Name: "olga", Roles: map[string]access.Role{"acme": access.Operator}})
 	rules, err := routing{whole}.List(ctx)

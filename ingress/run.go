@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"mailroom/ingress/audit"
+	"mailroom/ingress/authlog"
 	"mailroom/ingress/guard"
 	"mailroom/ingress/source"
 	"mailroom/shared/config"
@@ -105,7 +105,7 @@ type program struct {
 	server      *Server
 	console     http.Handler
 	stopConsole func()
-	failures    *audit.Recorder
+	failures    *authlog.Recorder
 	addresses   []address
 	registry    prometheus.Registerer
 	logger      *slog.Logger
@@ -116,7 +116,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	reg prometheus.Registerer, logger *slog.Logger, closing *closers) (*program, error) {
 	var err error
 	p := &program{logger: logger, registry: reg}
-	keys := audit.NewKeyUse(file.Sources)
+	keys := authlog.NewKeyUse(file.Sources)
 	var collectors []prometheus.Collector
 	if p.addresses, err = addresses(env, file); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -130,7 +130,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 		closing.add(func(context.Context) error { return door.Certificate.Close() })
 		collectors = append(collectors, newCertificateMetrics(door.Certificate))
 	}
-	if p.failures, err = audit.New(audit.Config{Keep: file.Ingress.KeepFailures}, audit.Deps{Store: d.reader, Logger: logger}); err != nil {
+	if p.failures, err = authlog.New(authlog.Config{Keep: file.Ingress.KeepFailures}, authlog.Deps{Store: d.reader, Logger: logger}); err != nil {
 		return nil, err
 	}
 	collectors = append(collectors, keys, secret.NewCollector(secrets))

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"mailroom/shared/event"
+	"mailroom/shared/payload"
 )
 
 // schemasPath is where the schemas of events are; the $id of each begins with it.
@@ -32,7 +32,7 @@ type schemaList struct {
 // anybody may read in the documentation.
 func schemaIndex(w http.ResponseWriter, _ *http.Request) {
 	list := schemaList{Schemas: []schemaEntry{}}
-	for _, file := range event.SchemaFiles() {
+	for _, file := range payload.SchemaFiles() {
 		list.Schemas = append(list.Schemas, schemaEntry{Name: file.Name, Title: file.Title, URL: schemasPath + "/" + file.Name})
 	}
 	w.Header().Set("Cache-Control", schemasCache)
@@ -42,7 +42,7 @@ func schemaIndex(w http.ResponseWriter, _ *http.Request) {
 // schemaFile answers one schema, to who has it already only that it is the same.
 // Where there is none of that name it has written nothing and reports false.
 func schemaFile(w http.ResponseWriter, r *http.Request, name string) bool {
-	for _, file := range event.SchemaFiles() {
+	for _, file := range payload.SchemaFiles() {
 		if file.Name != name {
 			continue
 		}

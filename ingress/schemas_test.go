@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"mailroom/shared/event"
+	"mailroom/shared/payload"
 )
 
 func TestSchemaIndexLeadsToEverySchema(t *testing.T) {
@@ -21,12 +21,12 @@ func TestSchemaIndexLeadsToEverySchema(t *testing.T) {
 	require.Equal(t, "public, max-age=3600", w.Header().Get("Cache-Control"))
 	var list schemaList
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &list))
-	require.Len(t, list.Schemas, len(event.SchemaFiles()))
+	require.Len(t, list.Schemas, len(payload.SchemaFiles()))
 	for i, entry := range list.Schemas {
-		require.Equal(t, event.SchemaFiles()[i].Title, entry.Title)
+		require.Equal(t, payload.SchemaFiles()[i].Title, entry.Title)
 		require.Equal(t, schemasPath+"/"+entry.Name, entry.URL)
 		got := getSchema(t, entry.Name, "")
-		require.Equal(t, event.SchemaFiles()[i].Text, got.Body.String())
+		require.Equal(t, payload.SchemaFiles()[i].Text, got.Body.String())
 		var text struct {
 			ID string `json:"$id"`
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 	"go.temporal.io/sdk/converter"
 
-	"mailroom/ingress/audit"
+	"mailroom/ingress/authlog"
 	"mailroom/ingress/guard"
 	"mailroom/ingress/source"
 	"mailroom/shared/blob"
@@ -49,7 +49,7 @@ type Bodies interface {
 }
 
 // Audit keeps failed verifications. Add never blocks.
-type Audit interface{ Add(f audit.Failure) }
+type Audit interface{ Add(f authlog.Failure) }
 
 // KeyUse remembers which key verified last.
 type KeyUse interface {

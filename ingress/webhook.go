@@ -13,15 +13,15 @@ import (
 	"strconv"
 	"strings"
 
-	"mailroom/ingress/audit"
+	"mailroom/ingress/authlog"
 	"mailroom/ingress/guard"
 	"mailroom/ingress/mutant"
 	"mailroom/ingress/signature"
 	"mailroom/ingress/source"
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
-	"mailroom/shared/event"
 	"mailroom/shared/fault"
+	"mailroom/shared/payload"
 	"mailroom/shared/postgres"
 	"mailroom/shared/telemetry"
 )
@@ -153,7 +153,7 @@ func (s *Server) look(b *body, src *source.Source) (postgres.Acceptance, error) 
 	row := postgres.Acceptance{
 		Source: src.Name, Tenant: src.Tenant, BodySHA256: b.sum, Size: b.size, ReceivedAt: s.now(),
 	}
-	head, err := event.Peek(b.open(), event.Options{Strict: src.Strict})
+	head, err := payload.Peek(b.open(), payload.Options{Strict: src.Strict})
 	f := fault.From(err)
 	switch {
 	case err == nil:
@@ -165,7 +165,7 @@ func (s *Server) look(b *body, src *source.Source) (postgres.Acceptance, error) 
 	case src.Keeps(f.Code):
 		s.metrics.kept.WithLabelValues(src.Name, string(f.Code)).Inc()
 		row.EventID = "sha256:" + hex.EncodeToString(b.sum[:])
-		row.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "the event cannot be read: " + event.Nameless(err)}
+		row.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "the event cannot be read: " + payload.Nameless(err)}
 	default:
 		return row, err
 	}
@@ -273,7 +273,7 @@ func (s *Server) verified(src *source.Source, scheme string, key int, caller net
 	if err != nil {
 		code := fault.From(err).Code
 		s.throttle.Failed(caller, now)
-		s.audit.Add(audit.Failure{Source: src.Name, Scheme: scheme, Code: code, Address: caller, At: now})
+		s.audit.Add(authlog.Failure{Source: src.Name, Scheme: scheme, Code: code, Address: caller, At: now})
 		s.metrics.verifications.WithLabelValues(src.Name, scheme, "none", string(code)).Inc()
 		return
 	}

@@ -4,13 +4,13 @@ import (
 	"fmt"
 
 	"mailroom/shared/config"
-	"mailroom/shared/draft"
+	"mailroom/shared/edit/preview"
 	"mailroom/shared/rules"
 )
 
 // editKeeper keeps the edits that come past our own programs, and applies all.
 type editKeeper struct {
-	*draft.Editor
+	*preview.Editor
 	*recentLedger
 }
 
@@ -20,6 +20,6 @@ func newEditKeeper(file *config.File, recent *recentLedger, o objects) (editKeep
 		return editKeeper{}, fmt.Errorf("routes: %w", err)
 	}
 	// The ledger itself: what was just stored is not what an edit is laid over.
-	editor, err := draft.New(draft.Config{Destinations: file.Destinations}, draft.Deps{Ledger: recent.DB, Objects: o.store, Rules: compiled})
+	editor, err := preview.New(preview.Config{Destinations: file.Destinations}, preview.Deps{Ledger: recent.DB, Objects: o.store, Rules: compiled})
 	return editKeeper{Editor: editor, recentLedger: recent}, err
 }

@@ -23,9 +23,9 @@ import (
 	"mailroom/activities/downstream"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/overlay"
 	"mailroom/shared/testenv"
 	"mailroom/workflows"
 )
@@ -87,7 +87,7 @@ func (*shortWay) Store(context.Context, contract.StoreInput) (contract.StoreResu
 }
 
 func (*shortWay) Inspect(_ context.Context, in contract.InspectInput) (contract.InspectResult, error) {
-	return contract.InspectResult{Inspected: contract.Inspected{Content: overlay.Judged(manifestOf(in.Email.ID))}}, nil
+	return contract.InspectResult{Inspected: contract.Inspected{Content: edit.Judged(manifestOf(in.Email.ID))}}, nil
 }
 
 func manifestOf(id int64) *ledger.Manifest {

@@ -10,10 +10,10 @@ import (
 
 	"mailroom/activities"
 	"mailroom/activities/downstream"
-	"mailroom/activities/inspection"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
-	"mailroom/shared/intake"
+	"mailroom/shared/decode"
+	"mailroom/shared/inspection"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 	"mailroom/shared/postgres"
@@ -50,8 +50,8 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 		activities.StoreConfig{Budgets: contract.Budgets{
 			ScanSeconds:    int64(file.Retry.Scan / time.Second),
 			DeliverSeconds: int64(file.Retry.Deliver / time.Second),
-		}, Parser: intake.Parser()},
-		activities.StoreDeps{Ledger: recent, Bodies: o, Objects: o, Decoder: intake.Decoder{}})
+		}, Parser: decode.Parser()},
+		activities.StoreDeps{Ledger: recent, Bodies: o, Objects: o, Decoder: decode.Decoder{}})
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
-	"mailroom/shared/intake"
+	"mailroom/shared/decode"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
 	"mailroom/shared/postgres"
@@ -52,8 +52,8 @@ func newPurgeRig(t *testing.T) *purgeRig {
 	require.NoError(t, bucket.EnsureBuckets(t.Context()))
 	r.objects = objects{bucket}
 
-	r.store, err = activities.NewStore(activities.StoreConfig{Parser: intake.Parser()},
-		activities.StoreDeps{Ledger: r.db, Bodies: r, Objects: r, Decoder: intake.Decoder{}})
+	r.store, err = activities.NewStore(activities.StoreConfig{Parser: decode.Parser()},
+		activities.StoreDeps{Ledger: r.db, Bodies: r, Objects: r, Decoder: decode.Decoder{}})
 	require.NoError(t, err)
 	r.tend, err = activities.NewTending(activities.TendConfig{RemoveContent: true}, activities.TendDeps{
 		Ledger: struct{ activities.TendLedger }{}, Purge: r.db, Ends: struct{ activities.EndRecorder }{}, Objects: r,

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"mailroom/activities"
-	"mailroom/activities/clamav"
-	"mailroom/activities/inspection"
+	"mailroom/shared/clamav"
 	"mailroom/shared/config"
+	"mailroom/shared/inspection"
 )
 
 // scanner is what the two scanners have in common.

@@ -8,7 +8,7 @@ import (
 	"os"
 	"strconv"
 
-	"mailroom/shared/custody"
+	"mailroom/shared/auditchain"
 	"mailroom/shared/ledger"
 )
 
@@ -22,7 +22,7 @@ type auditHeadCommand struct{}
 
 // Run prints <seq>:<hash>.
 func (*auditHeadCommand) Run(s *session) error {
-	var head custody.Head
+	var head auditchain.Head
 	if err := s.callJSON(http.MethodGet, "/api/v1/audit/head", nil, nil, &head); err != nil || s.json() {
 		return err
 	}
@@ -55,12 +55,12 @@ func (c *auditExportCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	document, _, err := custody.Read(text)
+	document, _, err := auditchain.Read(text)
 	if err != nil {
 		return fmt.Errorf("the export does not verify: %w", err)
 	}
 	if c.HTML {
-		if text, err = custody.Page(document); err != nil {
+		if text, err = auditchain.Page(document); err != nil {
 			return fmt.Errorf("page: %w", err)
 		}
 	} else {
@@ -92,7 +92,7 @@ type auditVerifyCommand struct {
 // audited is what verify prints with -o json.
 type audited struct {
 	OK        bool                     `json:"ok"`
-	Head      *custody.Head            `json:"head,omitempty"`
+	Head      *auditchain.Head         `json:"head,omitempty"`
 	Entries   int64                    `json:"entries"`
 	EventID   string                   `json:"event_id,omitempty"`
 	BrokenAt  int64                    `json:"broken_at,omitempty"`
@@ -108,10 +108,10 @@ func (c *auditVerifyCommand) Run(s *session) error {
 			return err
 		}
 	}
-	heads := make([]custody.Head, len(c.Head))
+	heads := make([]auditchain.Head, len(c.Head))
 	for i, text := range c.Head {
 		var err error
-		if heads[i], err = custody.ParseHead(text); err != nil {
+		if heads[i], err = auditchain.ParseHead(text); err != nil {
 			return usagef("--head: %s", err)
 		}
 	}
@@ -125,7 +125,7 @@ func (c *auditVerifyCommand) Run(s *session) error {
 		}
 		found, err = s.verifyChain(heads)
 	}
-	var broken *custody.Broken
+	var broken *auditchain.Broken
 	if errors.As(err, &broken) {
 		found.BrokenAt = broken.Seq
 	}
@@ -144,13 +144,13 @@ func (c *auditVerifyCommand) Run(s *session) error {
 	return s.printf("%d entries hold, up to %s; %d decisions agree\n", found.Entries, found.Head, *found.Decisions)
 }
 
-func (c *auditVerifyCommand) file(s *session, heads []custody.Head) (audited, error) {
+func (c *auditVerifyCommand) file(s *session, heads []auditchain.Head) (audited, error) {
 	var found audited
 	text, err := s.read(c.File)
 	if err != nil {
 		return found, err
 	}
-	document, known, err := custody.Read(text, heads...)
+	document, known, err := auditchain.Read(text, heads...)
 	if err != nil {
 		return found, err
 	}
@@ -169,21 +169,21 @@ func (c *auditVerifyCommand) file(s *session, heads []custody.Head) (audited, er
 }
 
 // verifyChain reads the whole chain from the API and believes nothing but the bytes.
-func (s *session) verifyChain(heads []custody.Head) (audited, error) {
+func (s *session) verifyChain(heads []auditchain.Head) (audited, error) {
 	var found audited
-	var chain custody.Chain
-	kept := make(map[int64]custody.Head, len(heads))
+	var chain auditchain.Chain
+	kept := make(map[int64]auditchain.Head, len(heads))
 	for _, h := range heads {
-		if before, twice := kept[h.Seq]; twice && before != h || h.Seq == 0 && h != (custody.Head{}) {
-			return found, &custody.Broken{Seq: h.Seq, Why: "its hash is not the one that was kept"}
+		if before, twice := kept[h.Seq]; twice && before != h || h.Seq == 0 && h != (auditchain.Head{}) {
+			return found, &auditchain.Broken{Seq: h.Seq, Why: "its hash is not the one that was kept"}
 		}
 		kept[h.Seq] = h
 	}
 	delete(kept, 0)
 	for {
 		var page struct {
-			Entries []custody.Entry `json:"entries"`
-			Head    custody.Head    `json:"head"`
+			Entries []auditchain.Entry `json:"entries"`
+			Head    auditchain.Head    `json:"head"`
 		}
 		query := url.Values{"after": {strconv.FormatInt(chain.Head().Seq, 10)}}
 		if err := s.fetch("/api/v1/audit", query, &page); err != nil {
@@ -194,7 +194,7 @@ func (s *session) verifyChain(heads []custody.Head) (audited, error) {
 				return found, err
 			}
 			if h, ok := kept[chain.Head().Seq]; ok && h != chain.Head() {
-				return found, &custody.Broken{Seq: h.Seq, Why: "its hash is not the one that was kept"}
+				return found, &auditchain.Broken{Seq: h.Seq, Why: "its hash is not the one that was kept"}
 			}
 			delete(kept, chain.Head().Seq)
 		}
@@ -204,12 +204,12 @@ func (s *session) verifyChain(heads []custody.Head) (audited, error) {
 			continue
 		}
 		if page.Head.Seq > head.Seq || page.Head.Seq == head.Seq && page.Head != head {
-			return found, &custody.Broken{Seq: head.Seq + 1, Why: "it is missing, the chain is said to end with " + page.Head.String()}
+			return found, &auditchain.Broken{Seq: head.Seq + 1, Why: "it is missing, the chain is said to end with " + page.Head.String()}
 		}
 		break
 	}
 	for seq := range kept {
-		return found, &custody.Broken{Seq: seq, Why: "it was kept and is missing: the chain was cut"}
+		return found, &auditchain.Broken{Seq: seq, Why: "it was kept and is missing: the chain was cut"}
 	}
 	return found, s.compareDecisions(&found)
 }

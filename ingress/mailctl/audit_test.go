@@ -12,26 +12,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/shared/auditchain"
 	"mailroom/shared/contract"
-	"mailroom/shared/custody"
 	"mailroom/shared/ledger"
 )
 
 // chained gives a chain of n entries.
-func chained(n int) []custody.Entry {
-	list := make([]custody.Entry, n)
+func chained(n int) []auditchain.Entry {
+	list := make([]auditchain.Entry, n)
 	var prev contract.Digest
 	for i := range list {
-		e := custody.Entry{Seq: int64(i + 1), AtUnixMicro: 1, Kind: "token", Actor: "anna", Via: "api", Body: "{}", PrevHash: prev}
+		e := auditchain.Entry{Seq: int64(i + 1), AtUnixMicro: 1, Kind: "token", Actor: "anna", Via: "api", Body: "{}", PrevHash: prev}
 		e.ContentHash = sha256.Sum256(e.Content())
-		e.Hash = custody.Link(e.Seq, e.PrevHash, e.ContentHash)
+		e.Hash = auditchain.Link(e.Seq, e.PrevHash, e.ContentHash)
 		list[i], prev = e, e.Hash
 	}
 	return list
 }
 
 // auditAPI serves a chain in pages of two, and says that it ends with head.
-func auditAPI(t *testing.T, list []custody.Entry, head custody.Head, wrong ...ledger.AuditDifference) string {
+func auditAPI(t *testing.T, list []auditchain.Entry, head auditchain.Head, wrong ...ledger.AuditDifference) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	answer := func(w http.ResponseWriter, v any) {
@@ -52,9 +52,9 @@ func auditAPI(t *testing.T, list []custody.Entry, head custody.Head, wrong ...le
 	return server.URL
 }
 
-func headOf(list []custody.Entry) custody.Head {
+func headOf(list []auditchain.Entry) auditchain.Head {
 	last := list[len(list)-1]
-	return custody.Head{Seq: last.Seq, Hash: last.Hash}
+	return auditchain.Head{Seq: last.Seq, Hash: last.Hash}
 }
 
 func TestAuditVerifyChain(t *testing.T) {
@@ -62,8 +62,8 @@ func TestAuditVerifyChain(t *testing.T) {
 	whole := chained(5)
 	end, third := headOf(whole), headOf(whole[:3])
 	for name, c := range map[string]struct {
-		list  func([]custody.Entry) []custody.Entry
-		head  custody.Head
+		list  func([]auditchain.Entry) []auditchain.Entry
+		head  auditchain.Head
 		keep  []string
 		wrong []ledger.AuditDifference
 		code  int
@@ -71,12 +71,12 @@ func TestAuditVerifyChain(t *testing.T) {
 	}{
 		"whole":         {head: end, says: "5 entries hold"},
 		"with heads":    {head: end, keep: []string{third.String(), end.String()}, says: "9 decisions agree"},
-		"changed":       {list: func(l []custody.Entry) []custody.Entry { l[3].Actor = "bob"; return l }, head: end, code: 1, says: "broken at entry 4"},
-		"taken out":     {list: func(l []custody.Entry) []custody.Entry { return append(l[:2:2], l[3:]...) }, head: end, code: 1, says: "broken at entry 3"},
-		"end missing":   {list: func(l []custody.Entry) []custody.Entry { return l[:3] }, head: end, code: 1, says: "broken at entry 4"},
-		"cut":           {list: func(l []custody.Entry) []custody.Entry { return l[:3] }, head: third, keep: []string{end.String()}, code: 1, says: "the chain was cut"},
-		"cut, unseen":   {list: func(l []custody.Entry) []custody.Entry { return l[:3] }, head: third, says: "3 entries hold"},
-		"rewritten":     {head: end, keep: []string{custody.Head{Seq: 3, Hash: end.Hash}.String()}, code: 1, says: "broken at entry 3"},
+		"changed":       {list: func(l []auditchain.Entry) []auditchain.Entry { l[3].Actor = "bob"; return l }, head: end, code: 1, says: "broken at entry 4"},
+		"taken out":     {list: func(l []auditchain.Entry) []auditchain.Entry { return append(l[:2:2], l[3:]...) }, head: end, code: 1, says: "broken at entry 3"},
+		"end missing":   {list: func(l []auditchain.Entry) []auditchain.Entry { return l[:3] }, head: end, code: 1, says: "broken at entry 4"},
+		"cut":           {list: func(l []auditchain.Entry) []auditchain.Entry { return l[:3] }, head: third, keep: []string{end.String()}, code: 1, says: "the chain was cut"},
+		"cut, unseen":   {list: func(l []auditchain.Entry) []auditchain.Entry { return l[:3] }, head: third, says: "3 entries hold"},
+		"rewritten":     {head: end, keep: []string{auditchain.Head{Seq: 3, Hash: end.Hash}.String()}, code: 1, says: "broken at entry 3"},
 		"decision gone": {head: end, wrong: []ledger.AuditDifference{{Seq: 2, EmailID: 7, Sequence: 1, What: "missing"}}, code: 1, says: "a decision is missing"},
 		"no head":       {head: end, keep: []string{"5"}, code: 2, says: "a head is written as"},
 	} {

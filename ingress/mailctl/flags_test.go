@@ -18,8 +18,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 
+	"mailroom/shared/auditchain"
 	"mailroom/shared/contract"
-	"mailroom/shared/custody"
 	"mailroom/shared/signing"
 )
 
@@ -265,18 +265,18 @@ func (r *recorder) named(server string) http.HandlerFunc {
 func custodyExport(t *testing.T) []byte {
 	t.Helper()
 	at := time.Date(2026, 11, 25, 7, 0, 0, 0, time.UTC)
-	record := custody.Record{EventID: "evt_1", Source: "mailparse", Tenant: "default", EmailID: 7, ReceivedAt: at, ExportedAt: at}
-	body, err := custody.ExportBody(&record)
+	record := auditchain.Record{EventID: "evt_1", Source: "mailparse", Tenant: "default", EmailID: 7, ReceivedAt: at, ExportedAt: at}
+	body, err := auditchain.ExportBody(&record)
 	require.NoError(t, err)
-	entry := custody.Entry{
-		Seq: 1, AtUnixMicro: at.UnixMicro(), Kind: custody.KindExport, EmailID: 7, EventID: "evt_1", Source: "mailparse",
+	entry := auditchain.Entry{
+		Seq: 1, AtUnixMicro: at.UnixMicro(), Kind: auditchain.KindExport, EmailID: 7, EventID: "evt_1", Source: "mailparse",
 		Tenant: "default", Actor: "olga", Via: "api", Body: string(body),
 	}
 	entry.ContentHash = sha256.Sum256(entry.Content())
-	entry.Hash = custody.Link(entry.Seq, entry.PrevHash, entry.ContentHash)
-	text, err := json.Marshal(custody.Document{Format: custody.Format, Record: record, Proof: custody.Proof{
-		From: 1, Links: []contract.Digest{entry.ContentHash}, Entries: []custody.Entry{entry},
-		Head: custody.Head{Seq: 1, Hash: entry.Hash},
+	entry.Hash = auditchain.Link(entry.Seq, entry.PrevHash, entry.ContentHash)
+	text, err := json.Marshal(auditchain.Document{Format: auditchain.Format, Record: record, Proof: auditchain.Proof{
+		From: 1, Links: []contract.Digest{entry.ContentHash}, Entries: []auditchain.Entry{entry},
+		Head: auditchain.Head{Seq: 1, Hash: entry.Hash},
 	}})
 	require.NoError(t, err)
 	return text

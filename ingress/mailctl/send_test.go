@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"mailroom/shared/event"
+	"mailroom/shared/payload"
 	"mailroom/shared/signing"
 )
 
@@ -87,7 +87,7 @@ func TestSendSample(t *testing.T) {
 	got := d.send("--from", "Ada <ada@example.com>", "--to", "support@yourapp.example", "--to", "b@yourapp.example",
 		"--subject", "Hi", "--text", "T", "--html", "<p>H", "--attach", file(t, "a.png", "png!"), "--event-id", "evt_1").done(t)
 	require.Equal(t, "evt_1\t200\taccepted\n", got)
-	decoded, err := event.Decode([]byte(d.bodies[0]), event.Options{Strict: true})
+	decoded, err := payload.Decode([]byte(d.bodies[0]), payload.Options{Strict: true})
 	require.NoError(t, err)
 	require.Empty(t, decoded.Problems)
 	require.Zero(t, decoded.Unknown)
@@ -159,7 +159,7 @@ func TestSendMail(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	d.send(file(t, "a.eml", mailText), "--event-id", "m1").done(t)
-	decoded, err := event.Decode([]byte(d.bodies[0]), event.Options{Strict: true})
+	decoded, err := payload.Decode([]byte(d.bodies[0]), payload.Options{Strict: true})
 	require.NoError(t, err)
 	require.Empty(t, decoded.Problems)
 	require.Equal(t, mailText, string(decoded.RawMIME))

@@ -5,7 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"mailroom/shared/custody"
+	"mailroom/shared/auditchain"
 	"mailroom/shared/ledger"
 )
 
@@ -42,7 +42,7 @@ SELECT seq, (extract(epoch FROM at) * 1000000)::bigint, kind, email_id, event_id
        content_hash, prev_hash, hash
   FROM audit`
 
-func scanEntry(row pgx.CollectableRow) (e custody.Entry, err error) {
+func scanEntry(row pgx.CollectableRow) (e auditchain.Entry, err error) {
 	var content, prev, hash []byte
 	err = row.Scan(&e.Seq, &e.AtUnixMicro, &e.Kind, &e.EmailID, &e.EventID, &e.Source, &e.Tenant, &e.Actor, &e.Via, &e.Body,
 		&content, &prev, &hash)
@@ -54,7 +54,7 @@ func scanEntry(row pgx.CollectableRow) (e custody.Entry, err error) {
 
 // Audit gives up to limit entries of the audit chain that come after entry number
 // after, in their order and as they are: nothing is checked.
-func (db *DB) Audit(ctx context.Context, after int64, limit int) ([]custody.Entry, error) {
+func (db *DB) Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error) {
 	const which = ` WHERE seq > @after ORDER BY seq LIMIT @limit`
 
 	rows, err := db.pool.Query(ctx, selectAudit+which, pgx.NamedArgs{"after": after, "limit": limit})
@@ -67,10 +67,10 @@ func (db *DB) Audit(ctx context.Context, after int64, limit int) ([]custody.Entr
 
 // AuditHead gives the end of the chain. Entry 0, with a hash of zeros, is that of
 // an empty one.
-func (db *DB) AuditHead(ctx context.Context) (custody.Head, error) {
+func (db *DB) AuditHead(ctx context.Context) (auditchain.Head, error) {
 	const query = `SELECT seq, hash FROM audit_head`
 
-	var h custody.Head
+	var h auditchain.Head
 	var hash []byte
 	err := db.pool.QueryRow(ctx, query).Scan(&h.Seq, &hash)
 	copy(h.Hash[:], hash)

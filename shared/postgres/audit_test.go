@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"mailroom/shared/auditchain"
 	"mailroom/shared/contract"
-	"mailroom/shared/custody"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
 	"mailroom/shared/postgres"
@@ -28,11 +28,11 @@ func decided(email contract.Email, sequence int64, note string) contract.RecordI
 }
 
 // chain reads and checks the whole chain, and that its head is its end.
-func chain(t *testing.T, db *postgres.DB) []custody.Entry {
+func chain(t *testing.T, db *postgres.DB) []auditchain.Entry {
 	t.Helper()
 	list, err := db.Audit(t.Context(), 0, 10_000)
 	require.NoError(t, err)
-	var c custody.Chain
+	var c auditchain.Chain
 	for i := range list {
 		require.NoError(t, c.Add(&list[i]))
 	}
@@ -60,7 +60,7 @@ func TestDecisionsAreChainedOnce(t *testing.T) {
 	list := chain(t, db)
 	require.Len(t, list, 2)
 	got := list[0]
-	require.Equal(t, custody.Entry{
+	require.Equal(t, auditchain.Entry{
 		Seq: 1, AtUnixMicro: got.AtUnixMicro, Kind: "decision", EmailID: email.ID, EventID: "e", Source: email.Source,
 		Tenant: email.Tenant, Actor: "anna", Via: "api", Body: got.Body,
 		ContentHash: got.ContentHash, Hash: got.Hash,

@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"mailroom/shared/auditchain"
 	"mailroom/shared/contract"
-	"mailroom/shared/custody"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
@@ -22,8 +22,8 @@ const checkLimit = "'2min'"
 // ExportCustody gives an email's chain of custody, and appends to the chain that
 // actor had it, with the hash of the record. While the record is read no decision
 // is recorded: it has all of them up to its own entry.
-func (db *DB) ExportCustody(ctx context.Context, emailID int64, actor, via string) (*custody.Document, error) {
-	d := &custody.Document{Format: custody.Format}
+func (db *DB) ExportCustody(ctx context.Context, emailID int64, actor, via string) (*auditchain.Document, error) {
+	d := &auditchain.Document{Format: auditchain.Format}
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM audit_head FOR UPDATE`); err != nil {
 			return err //nolint:wrapcheck // classified below
@@ -31,12 +31,12 @@ func (db *DB) ExportCustody(ctx context.Context, emailID int64, actor, via strin
 		if err := readRecord(ctx, tx, emailID, &d.Record); err != nil {
 			return err
 		}
-		body, err := custody.ExportBody(&d.Record)
+		body, err := auditchain.ExportBody(&d.Record)
 		if err != nil {
 			return fmt.Errorf("hash record: %w", err)
 		}
 		d.Proof.Head.Seq, err = AppendAudit(ctx, tx, ledger.AuditRecord{
-			Kind: custody.KindExport, EmailID: emailID, Actor: actor, Via: via, Body: body,
+			Kind: auditchain.KindExport, EmailID: emailID, Actor: actor, Via: via, Body: body,
 		})
 		return err
 	})
@@ -51,7 +51,7 @@ func (db *DB) ExportCustody(ctx context.Context, emailID int64, actor, via strin
 
 // readProof reads the chain from the first entry about an email to p.Head.Seq.
 // Entries never change, so that it needs no lock.
-func (db *DB) readProof(ctx context.Context, emailID int64, p *custody.Proof) error {
+func (db *DB) readProof(ctx context.Context, emailID int64, p *auditchain.Proof) error {
 	const (
 		whole = ` WHERE email_id = @id AND email_id <> 0 AND seq <= @head ORDER BY seq`
 		links = `SELECT content_hash FROM audit WHERE seq BETWEEN @from AND @head ORDER BY seq`
@@ -82,7 +82,7 @@ func (db *DB) readProof(ctx context.Context, emailID int64, p *custody.Proof) er
 }
 
 // readRecord reads what the ledger has of an email's way.
-func readRecord(ctx context.Context, tx pgx.Tx, emailID int64, r *custody.Record) error {
+func readRecord(ctx context.Context, tx pgx.Tx, emailID int64, r *auditchain.Record) error {
 	const (
 		email = `
 SELECT event_id, source, tenant, workflow_id, correlation_id, message_id, received_at, now(), state, reason, closed_at,
@@ -112,22 +112,22 @@ SELECT d.decided_at, d.action, d.actor, d.via, d.note, d.reason, d.state_before,
 			&r.Verified.Scheme, &r.Verified.Key, &r.Verified.Ref, &r.Stored.At, &r.Stored.Parser,
 			&r.Inspected.At, &r.Inspected.Scanner, &r.Inspected.Database, &r.Inspected.RawView, &r.Routed.At, &r.Routed.Rules, &r.Routed.Routes))
 	})
-	r.Attachments, r.Deliveries = []custody.Attachment{}, []custody.Delivery{}
-	r.Decisions, r.States = []custody.Decision{}, []custody.StateChange{}
-	collect(&batch, attachments, args, &r.Attachments, func(row pgx.CollectableRow) (a custody.Attachment, err error) {
+	r.Attachments, r.Deliveries = []auditchain.Attachment{}, []auditchain.Delivery{}
+	r.Decisions, r.States = []auditchain.Decision{}, []auditchain.StateChange{}
+	collect(&batch, attachments, args, &r.Attachments, func(row pgx.CollectableRow) (a auditchain.Attachment, err error) {
 		err = row.Scan(&a.Filename, &a.SHA256, &a.Size, &a.ContentType, &a.DetectedType, &a.Verdict, &a.Signature)
 		return a, err
 	})
-	collect(&batch, deliveries, args, &r.Deliveries, func(row pgx.CollectableRow) (d custody.Delivery, err error) {
+	collect(&batch, deliveries, args, &r.Deliveries, func(row pgx.CollectableRow) (d auditchain.Delivery, err error) {
 		err = row.Scan(&d.Destination, &d.Effect, &d.State, &d.IdempotencyKey, &d.ContentSHA256, &d.DeliveredAt)
-		d.Attempts = []custody.Attempt{}
+		d.Attempts = []auditchain.Attempt{}
 		return d, err
 	})
-	collect(&batch, decisions, args, &r.Decisions, func(row pgx.CollectableRow) (d custody.Decision, err error) {
+	collect(&batch, decisions, args, &r.Decisions, func(row pgx.CollectableRow) (d auditchain.Decision, err error) {
 		err = row.Scan(&d.At, &d.Action, &d.Actor, &d.Via, &d.Note, &d.Reason, &d.Before, &d.After, &d.Sequence, &d.Seq)
 		return d, err
 	})
-	collect(&batch, states, args, &r.States, func(row pgx.CollectableRow) (s custody.StateChange, err error) {
+	collect(&batch, states, args, &r.States, func(row pgx.CollectableRow) (s auditchain.StateChange, err error) {
 		err = row.Scan(&s.At, &s.State, &s.Reason, &s.Detail)
 		return s, err
 	})
@@ -136,7 +136,7 @@ SELECT d.decided_at, d.action, d.actor, d.via, d.note, d.reason, d.state_before,
 		return err //nolint:wrapcheck // classified by the caller
 	}
 	if mimeKey != "" { // its last part is the hash of what lies there
-		r.MIME = &custody.Hashed{SHA256: path.Base(mimeKey), Size: -1}
+		r.MIME = &auditchain.Hashed{SHA256: path.Base(mimeKey), Size: -1}
 	}
 	return nil
 }
@@ -149,14 +149,14 @@ func collect[T any](batch *pgx.Batch, query string, args pgx.NamedArgs, into *[]
 }
 
 // queueAttempts puts each call to its delivery, once those are read.
-func queueAttempts(batch *pgx.Batch, args pgx.NamedArgs, r *custody.Record) {
+func queueAttempts(batch *pgx.Batch, args pgx.NamedArgs, r *auditchain.Record) {
 	const query = `
 SELECT destination, effect, number, at, took_ms, status, code FROM attempts WHERE email_id = @id
  ORDER BY destination, effect, number`
 
 	batch.Queue(query, args).Query(func(rows pgx.Rows) error {
 		var destination, effect string
-		var a custody.Attempt
+		var a auditchain.Attempt
 		_, err := pgx.ForEachRow(rows, []any{&destination, &effect, &a.Number, &a.At, &a.TookMS, &a.Status, &a.Code}, func() error {
 			for i := range r.Deliveries {
 				if d := &r.Deliveries[i]; d.Destination == destination && d.Effect == effect {

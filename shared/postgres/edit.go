@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
-	"mailroom/shared/overlay"
 )
 
 // CreateEdit keeps an edit, which changes nothing until ApplyEdit. With a key, a
@@ -103,6 +103,6 @@ func merged(list []applied) (*contract.Edit, ledger.Edited) {
 	for i := range list {
 		edits[i] = list[i].Edit
 	}
-	last, one := list[len(list)-1], overlay.Merge(edits...)
+	last, one := list[len(list)-1], edit.Merge(edits...)
 	return &one, ledger.Edited{By: last.By, At: last.At}
 }

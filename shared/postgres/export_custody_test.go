@@ -10,8 +10,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 
+	"mailroom/shared/auditchain"
 	"mailroom/shared/contract"
-	"mailroom/shared/custody"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
@@ -42,7 +42,7 @@ func TestExportCustody(t *testing.T) {
 	require.NotContains(t, string(text), "of another email")
 	head, err := db.AuditHead(ctx)
 	require.NoError(t, err)
-	got, known, err := custody.Read(text, head)
+	got, known, err := auditchain.Read(text, head)
 	require.NoError(t, err)
 	require.Equal(t, 1, known)
 	require.Equal(t, "timestamp-hmac", got.Record.Verified.Scheme)
@@ -117,7 +117,7 @@ func TestTamperingIsFound(t *testing.T) {
 			require.NoError(t, err)
 			head, err := db.AuditHead(ctx)
 			require.NoError(t, err)
-			var chain custody.Chain
+			var chain auditchain.Chain
 			var broken error
 			for i := 0; i < len(list) && broken == nil; i++ {
 				broken = chain.Add(&list[i])

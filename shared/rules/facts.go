@@ -2,9 +2,9 @@ package rules
 
 import (
 	"mailroom/shared/contract"
+	"mailroom/shared/edit"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/overlay"
 )
 
 // Facts are what the rules look at.
@@ -35,16 +35,16 @@ func FactsOf(email contract.Email, m *ledger.Manifest, message *mail.Message) Fa
 		headers = message.Headers
 	}
 	f := Facts{Source: email.Source, Tenant: email.Tenant, Reported: m.Reported}
-	if edit := m.Overlay; edit != nil {
+	if overlay := m.Overlay; overlay != nil {
 		bare := *m
 		bare.Overlay = nil
 		unedited := FactsOf(email, &bare, message)
 		f.Unedited = &unedited
-		manifest = overlay.Manifest(*m, *edit)
+		manifest = edit.Manifest(*m, *overlay)
 		if message != nil {
-			headers = overlay.Message(*message, *edit).Headers
+			headers = edit.Message(*message, *overlay).Headers
 		}
-		f.EditedTo = edit.To
+		f.EditedTo = overlay.To
 	}
 
 	f.Recipients, f.Sender, f.Subject, f.Headers = manifest.Recipients, manifest.Sender, manifest.Subject, headers

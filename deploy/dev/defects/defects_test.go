@@ -5,7 +5,7 @@
 // and in which package which test finds it:
 //
 //	A verdict other than OK is taken as clean.
-//	Package: ./activities/clamav
+//	Package: ./shared/clamav
 //	Test: TestScanClassifiesAnswers
 //
 // The changed lines ask hasDefect, which each changed package is given for the run, with

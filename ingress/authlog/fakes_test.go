@@ -1,0 +1,165 @@
+package authlog
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/postgres"
+)
+
+var _ Store = (*postgres.DB)(nil)
+
+// memoryStore adds up like the database.
+type memoryStore struct {
+	mu      sync.Mutex
+	rows    map[ledger.VerificationFailure]int64 // key: without counts and times
+	writes  int
+	largest int
+	err     error
+	prunes  []time.Time
+	pruned  error
+	wait    chan struct{} // not nil: a write goes on when it is closed, or its context ends
+}
+
+func (s *memoryStore) SaveVerificationFailures(ctx context.Context, rows []ledger.VerificationFailure) error {
+	s.mu.Lock()
+	wait := s.wait
+	s.mu.Unlock()
+	if wait != nil {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	s.largest = max(s.largest, len(rows))
+	if s.err != nil {
+		return s.err
+	}
+	if s.rows == nil {
+		s.rows = map[ledger.VerificationFailure]int64{}
+	}
+	for _, r := range rows {
+		if r.Count < 1 || r.LastAt.Before(r.FirstAt) || r.FirstAt.Before(r.Hour) || r.LastAt.After(r.Hour.Add(time.Hour)) {
+			return fmt.Errorf("a row that makes no sense: %+v", r)
+		}
+		count := r.Count
+		r.Count, r.FirstAt, r.LastAt = 0, time.Time{}, time.Time{}
+		s.rows[r] += count
+	}
+	return nil
+}
+
+func (s *memoryStore) PruneVerificationFailures(_ context.Context, before time.Time) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prunes = append(s.prunes, before)
+	return 0, s.pruned
+}
+
+func (s *memoryStore) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// total is how many failures the rows count, and how many rows there are by address.
+func (s *memoryStore) total() (total int64, named, rest int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r, n := range s.rows {
+		total += n
+		if r.Address == "" {
+			rest++
+		} else {
+			named++
+		}
+	}
+	return total, named, rest
+}
+
+type bundle struct {
+	*Recorder
+	store *memoryStore
+	logs  *lockedBuffer
+}
+
+// look runs a check while Run does nothing.
+func (b *bundle) look(check func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	check()
+}
+
+// lockedBuffer is written by Run and read by the test.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// setup makes a recorder whose clock is that of the test's bubble.
+func setup(t *testing.T, cfg Config) *bundle {
+	t.Helper()
+	b := &bundle{store: &memoryStore{}, logs: &lockedBuffer{}}
+	r, err := New(cfg, Deps{Store: b.store, Logger: slog.New(slog.NewTextHandler(b.logs, nil))})
+	require.NoError(t, err)
+	b.Recorder = r
+	return b
+}
+
+// run starts Run; what it gives ends it and waits for that.
+func (b *bundle) run(t *testing.T) func() {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// after lets the clock of the bubble run.
+func after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func bad(address string) Failure {
+	return Failure{Source: "mailparse", Scheme: "timestamp-hmac", Code: fault.SignatureInvalid, Address: netip.MustParseAddr(address)}
+}
+
+// numbered gives one of many addresses.
+func numbered(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+}

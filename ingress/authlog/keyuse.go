@@ -1,0 +1,98 @@
+package authlog
+
+import (
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailroom/shared/config"
+)
+
+// KeyUse knows when each secret of each source last verified a request of this
+// process; what was before its start, or at another ingress, it does not know. It
+// is a prometheus.Collector.
+type KeyUse struct {
+	sources map[string]map[int]keyUse // never changed after NewKeyUse
+	expires *prometheus.Desc
+	used    *prometheus.Desc
+}
+
+type keyUse struct {
+	number  string
+	expires time.Time // zero: never
+	last    *atomic.Int64
+}
+
+// NewKeyUse makes a KeyUse for the secrets of sources. A secret's number is its
+// place in the configuration, from 1.
+func NewKeyUse(sources []config.Source) *KeyUse {
+	labels := []string{"source", "key"}
+	u := &KeyUse{
+		sources: make(map[string]map[int]keyUse, len(sources)),
+		expires: prometheus.NewDesc("mailroom_secret_expires_timestamp_seconds",
+			"When a webhook secret ends; only for those that do.", labels, nil),
+		used: prometheus.NewDesc("mailroom_secret_last_used_timestamp_seconds",
+			"When a webhook secret last verified a request of this process; 0 where it has not.", labels, nil),
+	}
+	for _, s := range sources {
+		keys := make(map[int]keyUse, len(s.Secrets))
+		for i, k := range s.Secrets {
+			number := s.KeyNumber(i)
+			keys[number] = keyUse{number: strconv.Itoa(number), expires: k.Expires, last: new(atomic.Int64)}
+		}
+		u.sources[s.Name] = keys
+	}
+	return u
+}
+
+// Used says that a key of a source verified a request. It allocates nothing and
+// takes no lock; a key that is not known, such as 0 of the scheme none, is passed
+// over. Of uses less than a second apart only the first is sure to be noted.
+func (u *KeyUse) Used(source string, key int, at time.Time) {
+	use, known := u.sources[source][key]
+	if !known {
+		return
+	}
+	cell, now := use.last, at.UnixNano()
+	for {
+		last := cell.Load()
+		if now-last < int64(time.Second) || cell.CompareAndSwap(last, now) {
+			return
+		}
+	}
+}
+
+// LastUse gives when a key was last of use; the zero time where it was not, or is
+// not known.
+func (u *KeyUse) LastUse(source string, key int) time.Time {
+	use, known := u.sources[source][key]
+	if !known {
+		return time.Time{}
+	}
+	last := use.last.Load()
+	if last == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, last).UTC()
+}
+
+// Describe implements prometheus.Collector.
+func (u *KeyUse) Describe(ch chan<- *prometheus.Desc) {
+	ch <- u.expires
+	ch <- u.used
+}
+
+// Collect implements prometheus.Collector.
+func (u *KeyUse) Collect(ch chan<- prometheus.Metric) {
+	for source, keys := range u.sources {
+		for _, k := range keys {
+			if !k.expires.IsZero() {
+				ch <- prometheus.MustNewConstMetric(u.expires, prometheus.GaugeValue, float64(k.expires.Unix()), source, k.number)
+			}
+			last := float64(k.last.Load()) / float64(time.Second)
+			ch <- prometheus.MustNewConstMetric(u.used, prometheus.GaugeValue, last, source, k.number)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
+	"mailroom/ingress/operator/decision"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+)
+
+// maxDecision bounds the body of a decision in bytes: the longest note with
+// every character escaped, and room for an edit.
+const maxDecision = 6*contract.MaxNote + 256<<10
+
+// decisionIs says what the body of a decision is.
+const decisionIs = `is one JSON object with the fields "action" and "note", if need be "edit" or "from", and no others`
+
+// decisionRequest is the body of a decision. Who decides is not in it.
+type decisionRequest struct {
+	Action contract.Action `json:"action"`
+	Note   string          `json:"note"`
+	Edit   *contract.Edit  `json:"edit"`
+	// From takes the email up at an earlier step, for the action retry.
+	From contract.Step `json:"from"`
+}
+
+// decided answers a decision that was taken.
+type decided struct {
+	OK      bool            `json:"ok"`
+	EventID string          `json:"event_id"`
+	Source  string          `json:"source"`
+	Action  contract.Action `json:"action"`
+	State   contract.State  `json:"state"`
+	// Missing is how many more people have to approve before the email goes on.
+	Missing int `json:"missing"`
+}
+
+func (h *handler) decide(c *gin.Context) error {
+	var in decisionRequest
+	err := body.Read(c, &in, body.Form{Name: "a decision", Limit: maxDecision, Is: decisionIs})
+	if err != nil {
+		return err
+	}
+	email, _, err := h.find(c, fault.DecisionRefused)
+	if err != nil {
+		return err
+	}
+	result, err := h.desk.Decide(c.Request.Context(), caller(c), access.Via(c), &email.EmailRow, decision.Request{
+		Action: in.Action, Note: in.Note, Edit: in.Edit, From: in.From,
+	})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, decided{
+		OK: true, EventID: email.EventID, Source: email.Source, Action: in.Action, State: result.State,
+		Missing: result.Missing,
+	})
+	return nil
+}

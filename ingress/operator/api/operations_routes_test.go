@@ -1,0 +1,72 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/operations"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+// deskLedger has no numbers and one email, that of the reader.
+type deskLedger struct {
+	*fakeReader
+
+	control *ledger.Control
+}
+
+func (*deskLedger) Controls(context.Context) ([]ledger.Control, error) { return nil, nil }
+
+func (*deskLedger) DestinationStatuses(context.Context) ([]ledger.DestinationStatus, error) {
+	return nil, nil
+}
+
+func (*deskLedger) Backlogs(context.Context, []string) (map[string]ledger.Backlog, error) {
+	return nil, nil //nolint:nilnil // no destination has a backlog
+}
+
+func (*deskLedger) Overview(context.Context, time.Time, []string) (*ledger.Overview, error) {
+	return &ledger.Overview{}, nil
+}
+
+func (l *deskLedger) SetControl(_ context.Context, c ledger.Control, _ contract.Via) error {
+	l.control = &c
+	return nil
+}
+
+// deskRoutes are those of the desks for one destination.
+func deskRoutes(t *testing.T, l *deskLedger) []access.Route {
+	t.Helper()
+	d, err := operations.New(operations.Config{
+		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}},
+		Tenants:      []config.Tenant{{Name: "default"}, {Name: "acme"}},
+	}, operations.Deps{Ledger: l})
+	require.NoError(t, err)
+	return d.Routes()
+}
+
+// deskWalks: numbers and samples are for everybody, a stored email for those who may
+// see it, and a destination belongs to the tenants that it serves.
+func deskWalks() []walk {
+	const one, note = "/api/v1/destinations/:name", `{"note":"n"}`
+	return []walk{
+		{method: http.MethodGet, pattern: "/api/v1/overview", path: "/api/v1/overview", least: access.Viewer, shared: true},
+		{method: http.MethodGet, pattern: "/api/v1/destinations", path: "/api/v1/destinations", least: access.Viewer, shared: true},
+		{method: http.MethodPost, pattern: one + "/pause", path: "/api/v1/destinations/crm/pause", body: note,
+			least: access.Operator},
+		{method: http.MethodPost, pattern: one + "/resume", path: "/api/v1/destinations/crm/resume", body: note,
+			least: access.Operator},
+		{method: http.MethodGet, pattern: "/api/v1/routes", path: "/api/v1/routes", least: access.Viewer, shared: true},
+		{method: http.MethodPost, pattern: "/api/v1/routes/test", path: "/api/v1/routes/test", body: `{"sender":"a@b"}`,
+			least: access.Viewer, shared: true},
+		{method: http.MethodPost, pattern: "/api/v1/routes/test", path: "/api/v1/routes/test", body: `{"email":"evt/1+2 %41"}`,
+			least: access.Viewer},
+	}
+}

@@ -1,0 +1,251 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/config"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/postgres"
+	"mailroom/shared/secret"
+)
+
+var (
+	_ Failures = (*postgres.DB)(nil)
+	_ Secrets  = (*secret.Store)(nil)
+)
+
+type fakeFailures struct {
+	mu     sync.Mutex
+	rows   []ledger.VerificationFailure
+	counts map[string]map[string]int64
+	filter ledger.FailureFilter
+	since  time.Time
+	err    error
+}
+
+func (f *fakeFailures) VerificationFailures(_ context.Context, filter ledger.FailureFilter) ([]ledger.VerificationFailure, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.filter = filter
+	return f.rows[:min(len(f.rows), filter.Limit)], f.err
+}
+
+func (f *fakeFailures) CountVerificationFailures(ctx context.Context, since time.Time) (map[string]map[string]int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.since = since
+	if _, bounded := ctx.Deadline(); !bounded {
+		return nil, errors.New("nothing bounds the wait")
+	}
+	return f.counts, f.err
+}
+
+// fakeKeyUse is by source and key.
+type fakeKeyUse map[string]map[int]time.Time
+
+func (u fakeKeyUse) LastUse(source string, key int) time.Time { return u[source][key] }
+
+type fakeSecrets struct{ list []secret.Status }
+
+func (s *fakeSecrets) Status() []secret.Status { return s.list }
+
+func configuredSources() []config.Source {
+	soon := time.Now().Add(time.Hour)
+	return []config.Source{
+		{
+			Name: "mailparse", Path: "/webhooks/email", Profile: "mailparse", Tenant: "default",
+			Schemes: []string{"timestamp-hmac"}, MaxBody: 25 << 20, Tolerance: 5 * time.Minute, Strict: true,
+			Limit: config.SourceLimit{Rate: 10, Burst: 20, InFlight: 30}, AllowFrom: []string{"192.0.2.0/24"},
+			Secrets: []config.KeyRef{
+				{Ref: "env:NOW", Key: config.NewSecret("hidden-secret")},
+				{Ref: "vault:secret/mail#before", Key: config.NewSecret("hidden-too"), Expires: soon},
+			},
+		},
+		{Name: "open", Path: "/open", Profile: "mailparse", Answers: "none", Schemes: []string{"none"}, Insecure: true, Disabled: true},
+	}
+}
+
+func TestSources(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	used := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+	b.keyUse["mailparse"] = map[int]time.Time{1: used.Add(-48 * time.Hour), 2: used}
+	b.secrets.list = []secret.Status{{Updated: time.Unix(1, 0), Ref: "env:NOW", Failing: true}, {Updated: time.Unix(1, 0), Ref: "vault:secret/mail#before"}}
+	b.failures.counts = map[string]map[string]int64{"mailparse": {"signature_invalid": 4}, "gone": {"x": 1}}
+	resp, body := b.do(t, "GET", "/api/v1/sources", "viewer", "")
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	require.NotContains(t, body, "hidden")
+	require.WithinDuration(t, time.Now().Add(-24*time.Hour), b.failures.since, time.Minute)
+	var got struct {
+		Sources []map[string]any `json:"sources"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &got))
+	require.Len(t, got.Sources, 2)
+	keys := got.Sources[0]["secrets"].([]any)
+	require.NotEmpty(t, keys[1].(map[string]any)["expires"])
+	delete(keys[1].(map[string]any), "expires")
+	require.Equal(t, []any{
+		map[string]any{
+			"key": 1.0, "ref": "env:NOW", "scheme": "", "expires": nil, "state": "failing",
+			"last_used": used.Add(-48 * time.Hour).Format(time.RFC3339), "in_use": false,
+		},
+		map[string]any{
+			"key": 2.0, "ref": "vault:secret/mail#before", "scheme": "", "state": "expiring",
+			"last_used": used.Format(time.RFC3339), "in_use": true,
+		},
+	}, keys)
+	delete(got.Sources[0], "secrets")
+	require.Equal(t, map[string]any{
+		"name": "mailparse", "path": "/webhooks/email", "profile": "mailparse", "answers": "mailparse", "tenant": "default",
+		"schemes": []any{"timestamp-hmac"}, "strict": true, "disabled": false, "insecure": false,
+		"max_body": float64(25 << 20), "tolerance_seconds": 300.0, "allow_from": []any{"192.0.2.0/24"},
+		"limit":        map[string]any{"rate": 10.0, "burst": 20.0, "in_flight": 30.0},
+		"failures_24h": map[string]any{"signature_invalid": 4.0},
+	}, got.Sources[0])
+	require.Equal(t, map[string]any{
+		"name": "open", "path": "/open", "profile": "mailparse", "answers": "none", "tenant": "",
+		"schemes": []any{"none"}, "strict": false, "disabled": true, "insecure": true,
+		"max_body": 0.0, "tolerance_seconds": 0.0, "allow_from": []any{}, "secrets": []any{},
+		"limit":        map[string]any{"rate": 0.0, "burst": 0.0, "in_flight": 0.0},
+		"failures_24h": map[string]any{},
+	}, got.Sources[1])
+
+	resp, body = b.do(t, "GET", "/api/v1/sources?x=1", "viewer", "")
+	requireRefused(t, resp, body, http.StatusBadRequest, fault.RequestInvalid)
+}
+
+// TestSecretsThatAreGone show until when they verify.
+func TestSecretsThatAreGone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	until := time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC)
+	status := secret.Status{Updated: time.Unix(1, 0), Ref: "env:NOW", Failing: true, Gone: true, VerifiesUntil: until}
+	for _, c := range []struct {
+		withdrawn bool
+		state     string
+	}{{false, "gone"}, {true, "withdrawn"}} {
+		status.Withdrawn = c.withdrawn
+		b.secrets.list = []secret.Status{status}
+		_, body := b.do(t, "GET", "/api/v1/sources", "viewer", "")
+		require.Contains(t, body, `"state":"`+c.state+`","verifies_until":"2026-11-03T00:00:00Z"`)
+	}
+}
+
+// TestSourcesWithoutTheLedger: what is configured shows also then.
+func TestSourcesWithoutTheLedger(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.failures.err = fault.New(fault.StorageUnavailable, "the ledger does not answer")
+	resp, body := b.do(t, "GET", "/api/v1/sources", "viewer", "")
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	require.Contains(t, body, `"failures_24h":null`)
+	require.Contains(t, b.logs.String(), "operator.failures_not_counted")
+	resp, body = b.do(t, "GET", "/api/v1/sources/mailparse/failures", "operator", "")
+	requireRefused(t, resp, body, http.StatusServiceUnavailable, fault.StorageUnavailable)
+
+	// So it does where nothing of the rest is there.
+	handler, err := New(Config{Sources: configuredSources()}, Deps{
+		Access: b.handler.access, Reader: b.reader, Blobs: b.blobs, Desk: b.decider.desk(t, slog.New(slog.DiscardHandler)), Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	b.server = httptest.NewServer(handler)
+	t.Cleanup(b.server.Close)
+	resp, body = b.do(t, "GET", "/api/v1/sources", "viewer", "")
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	require.Contains(t, body, `"failures_24h":null`)
+	require.Contains(t, body, `"last_used":null,"in_use":false`)
+	resp, body = b.do(t, "GET", "/api/v1/sources/mailparse/failures", "operator", "")
+	requireRefused(t, resp, body, http.StatusNotFound, fault.NotFound)
+}
+
+func TestStateOfASecret(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
+	key := func(ends time.Duration, scheme string) config.KeyRef {
+		k := config.KeyRef{Ref: "env:X", Scheme: scheme, Key: config.NewSecret("x")}
+		if ends != 0 {
+			k.Expires = now.Add(ends)
+		}
+		return k
+	}
+	const far, near = 15 * 24 * time.Hour, 14 * 24 * time.Hour
+	absent := key(far, "")
+	absent.Ref, absent.Key = "file:/waited/for", config.NewSecret("random text until it is there")
+	for name, tc := range map[string]struct {
+		secrets []config.KeyRef // the last one is asked for
+		failing bool
+		want    State
+	}{
+		"only":                        {[]config.KeyRef{key(0, "")}, false, Current},
+		"only, with an end":           {[]config.KeyRef{key(far, "")}, false, Current},
+		"second":                      {[]config.KeyRef{key(0, ""), key(0, "")}, false, Current},
+		"second, with an end":         {[]config.KeyRef{key(0, ""), key(far, "")}, false, Previous},
+		"second, its end is near":     {[]config.KeyRef{key(0, ""), key(near, "")}, false, Expiring},
+		"only, its end is near":       {[]config.KeyRef{key(near, "")}, false, Expiring},
+		"its end is now":              {[]config.KeyRef{key(0, ""), key(time.Nanosecond, "")}, false, Expiring},
+		"its end is past":             {[]config.KeyRef{key(0, ""), key(-time.Nanosecond, "")}, false, Expired},
+		"first of its scheme":         {[]config.KeyRef{key(0, "basic"), key(far, "bearer")}, false, Current},
+		"second of its scheme":        {[]config.KeyRef{key(0, "basic"), key(far, "basic")}, false, Previous},
+		"scheme under one of all":     {[]config.KeyRef{key(0, ""), key(far, "basic")}, false, Previous},
+		"failing":                     {[]config.KeyRef{key(0, "")}, true, Failing},
+		"failing and its end is near": {[]config.KeyRef{key(near, "")}, true, Failing},
+		"failing and past":            {[]config.KeyRef{key(-1, "")}, true, Expired},
+		"not there yet":               {[]config.KeyRef{key(0, ""), absent}, true, Absent},
+	} {
+		last := tc.secrets[len(tc.secrets)-1]
+		status := secret.Status{Updated: now, Failing: tc.failing}
+		if last.Ref == absent.Ref {
+			status.Updated = time.Time{}
+		}
+		require.Equal(t, tc.want, stateOf(tc.secrets, len(tc.secrets)-1, map[string]secret.Status{last.Ref: status}, now), name)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	at := time.Date(2026, 11, 1, 10, 20, 0, 0, time.UTC)
+	row := ledger.VerificationFailure{
+		Hour: at.Truncate(time.Hour), Source: "mailparse", Scheme: "timestamp-hmac", Code: "signature_invalid",
+		Address: "2001:db8::1", Count: 3, FirstAt: at, LastAt: at.Add(time.Minute),
+	}
+	b.failures.rows = []ledger.VerificationFailure{row, row, row}
+	get := func(query string) (*http.Response, string) {
+		return b.do(t, "GET", "/api/v1/sources/mailparse/failures"+query, "operator", "")
+	}
+	const shown = `{"hour":"2026-11-01T10:00:00Z","scheme":"timestamp-hmac","code":"signature_invalid",` +
+		`"address":"2001:db8::1","count":3,"first_at":"2026-11-01T10:20:00Z","last_at":"2026-11-01T10:21:00Z"}`
+	_, body := get("?since=" + url.QueryEscape("2026-11-01T12:00:00+02:00") + "&limit=2")
+	require.JSONEq(t, `{"source":"mailparse","since":"2026-11-01T10:00:00Z","failures":[`+shown+`,`+shown+`],"more":true}`, body)
+	require.Equal(t, ledger.FailureFilter{Source: "mailparse", Since: b.failures.filter.Since, Limit: 3}, b.failures.filter)
+	require.True(t, at.Truncate(time.Hour).Equal(b.failures.filter.Since))
+
+	_, body = get("?limit=3")
+	require.Contains(t, body, `"more":false`)
+	require.WithinDuration(t, time.Now().Add(-24*time.Hour), b.failures.filter.Since, time.Minute)
+	b.failures.rows = nil
+	_, body = get("")
+	require.Contains(t, body, `"failures":[],"more":false`)
+	require.Equal(t, ledger.DefaultFailures+1, b.failures.filter.Limit)
+
+	for _, query := range []string{"?limit=0", "?limit=1001", "?limit=x", "?since=yesterday", "?since=1", "?sinc=1", "?limit=1&limit=2"} {
+		resp, body := get(query)
+		requireRefused(t, resp, body, http.StatusBadRequest, fault.RequestInvalid)
+	}
+	for _, path := range []string{"gone", "%00", "mailparse/x"} {
+		resp, body := b.do(t, "GET", "/api/v1/sources/"+path+"/failures", "operator", "")
+		requireRefused(t, resp, body, http.StatusNotFound, fault.NotFound)
+	}
+}

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// maxTokenRequest bounds the body of a request for a token in bytes.
+const maxTokenRequest = 64 << 10
+
+// tokenName is what a token may be called. It has no @, which every person has whom
+// the OpenID provider vouches for.
+var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// Tokens makes, lists and ends bearer tokens, and keeps that in the audit chain.
+type Tokens interface {
+	CreateToken(ctx context.Context, t ledger.Token, via string) error
+	RevokeToken(ctx context.Context, name, by, via string, at time.Time) error
+	Tokens(ctx context.Context) ([]ledger.Token, error)
+}
+
+// tokenRoutes are about bearer tokens, which may do anything anywhere: they are for
+// the admins of every tenant.
+func (h *handler) tokenRoutes() []access.Route {
+	const one = "/api/v1/tokens/:name"
+	row := func(method, path string, handle func(*gin.Context) error) access.Route {
+		return access.Route{Method: method, Path: path, Least: access.Admin, Scope: access.EveryTenant, Handle: handle}
+	}
+	return []access.Route{
+		row(http.MethodGet, "/api/v1/tokens", h.listTokens),
+		row(http.MethodPost, "/api/v1/tokens", h.createToken),
+		row(http.MethodDelete, one, h.revokeToken),
+	}
+}
+
+// tokenRequest is the body of a request for a token.
+type tokenRequest struct {
+	Name string `json:"name"`
+	// Owner is the person that it counts as where several have to approve; empty: the
+	// caller's own.
+	Owner string `json:"owner"`
+	// Roles by tenant; "*" holds for every tenant.
+	Roles     map[string]string `json:"roles"`
+	ExpiresAt *time.Time        `json:"expires_at"` // null: never
+}
+
+// createdToken answers with the text of a token, which is never shown again.
+type createdToken struct {
+	Text string `json:"token"`
+	ledger.Token
+}
+
+func (h *handler) listTokens(c *gin.Context) error {
+	if _, err := parameters(c); err != nil {
+		return err
+	}
+	list := []ledger.Token{}
+	if h.made != nil {
+		found, err := h.made.Tokens(c.Request.Context())
+		if err != nil {
+			return err
+		}
+		list = append(list, found...)
+	}
+	c.JSON(http.StatusOK, map[string]any{"tokens": list})
+	return nil
+}
+
+func (h *handler) createToken(c *gin.Context) error {
+	in, err := h.readToken(c)
+	if err != nil {
+		return err
+	}
+	if h.made == nil {
+		return fault.New(fault.NotFound, "no tokens can be made here")
+	}
+	text, sum := access.NewToken()
+	t := ledger.Token{
+		Name: in.Name, SHA256: sum, Roles: in.Roles, CreatedBy: caller(c).Name, Owner: in.Owner, CreatedAt: h.now().UTC().Truncate(time.Microsecond),
+		ExpiresAt: in.ExpiresAt,
+	}
+	if err := h.made.CreateToken(c.Request.Context(), t, string(access.Via(c))); err != nil {
+		return err
+	}
+	h.logger.Info("token.created", slog.String("name", t.Name), slog.String("owner", t.Owner), slog.String("actor", t.CreatedBy))
+	c.JSON(http.StatusCreated, createdToken{Text: text, Token: t})
+	return nil
+}
+
+func (h *handler) revokeToken(c *gin.Context) error {
+	if _, err := parameters(c); err != nil {
+		return err
+	}
+	missing := fault.New(fault.NotFound, "there is no token of this name")
+	name, err := pathValue(c, "name")
+	if err != nil || h.made == nil {
+		return missing
+	}
+	if h.access.Configured(name) {
+		return fault.New(fault.DecisionRefused, "this token stands in the configuration and ends there")
+	}
+	by := caller(c).Name
+	if err := h.made.RevokeToken(c.Request.Context(), name, by, string(access.Via(c)), h.now()); err != nil {
+		return err
+	}
+	h.access.Forget()
+	h.logger.Info("token.revoked", slog.String("name", name), slog.String("actor", by))
+	c.JSON(http.StatusOK, map[string]any{"ok": true, "name": name})
+	return nil
+}
+
+// readToken reads and checks the body. It says what is wrong and never repeats
+// what was sent.
+func (h *handler) readToken(c *gin.Context) (tokenRequest, error) {
+	var in tokenRequest
+	if _, err := parameters(c); err != nil {
+		return in, err
+	}
+	if err := body.Read(c, &in, body.Form{
+		Name: "the body", Limit: maxTokenRequest, Is: "is one JSON object of the documented fields and no others",
+	}); err != nil {
+		return in, err
+	}
+	switch {
+	case !tokenName.MatchString(in.Name):
+		return in, fault.New(fault.RequestInvalid,
+			"name must be 1 to 63 letters, digits, dots, hyphens or underscores, the first a letter or digit")
+	case contract.ReservedActor(in.Name):
+		return in, fault.New(fault.RequestInvalid, "name is one that Mailroom itself acts under; choose another")
+	case len(in.Owner) > contract.MaxActor || !access.Plain(in.Owner) || contract.ReservedActor(in.Owner):
+		return in, fault.Newf(fault.RequestInvalid,
+			"owner must be at most %d bytes of printable text, and none that Mailroom itself acts under", contract.MaxActor)
+	case h.access.Configured(in.Name):
+		return in, fault.New(fault.RequestInvalid, "there is a token of this name in the configuration")
+	case len(in.Roles) == 0:
+		return in, fault.New(fault.RequestInvalid, `roles must give a role by tenant; "*" is every tenant`)
+	case in.ExpiresAt != nil && !h.now().Before(*in.ExpiresAt):
+		return in, fault.New(fault.RequestInvalid, "expires_at is past")
+	}
+	if in.Owner = strings.TrimSpace(in.Owner); in.Owner == "" {
+		in.Owner = caller(c).Person
+	}
+	for tenant, role := range in.Roles {
+		if access.ParseRole(role) == access.Nobody {
+			return in, fault.New(fault.RequestInvalid, "a role must be viewer, operator or admin")
+		}
+		if tenant != access.Everywhere && !slices.Contains(h.tenants, tenant) {
+			return in, fault.New(fault.RequestInvalid, "roles names a tenant that is not configured")
+		}
+	}
+	return in, nil
+}

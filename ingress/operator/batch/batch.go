@@ -1,0 +1,244 @@
+// Package batch is the one way in which people ask for replays and for decisions
+// about many emails, from whatever door they come.
+//
+// Invariants: what is asked for is checked here and nowhere else; nobody touches, or
+// sees a replay that touches, a tenant in which the role is not theirs; a replay is
+// written down before it begins, so that Temporal may be away; what is started from
+// a dry run is what that dry run counted, or less; a dry run, and a key that a caller
+// made, begins one replay, however often it is asked for.
+package batch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+const (
+	// A dry run is mostly over within dryRunWait, and is shown whole then.
+	dryRunWait = 8 * time.Second
+	dryRunLook = 150 * time.Millisecond
+	// startable is how long a dry run tells enough to start what it counted.
+	startable = 30 * time.Minute
+
+	missing = "there is no such replay"
+)
+
+// Ledger keeps replays.
+type Ledger interface {
+	// CreateReplay gives what the same dry run or key has begun already, if it has.
+	CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error)
+	Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error)
+	// Replays lists those that were limited to tenants; nil means all.
+	Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error)
+	ReplayItems(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error)
+	AppendAudit(ctx context.Context, r ledger.AuditRecord) (int64, error)
+}
+
+// Runner carries replays out.
+type Runner interface {
+	// StartReplay begins a replay that is written down; a repeat changes nothing.
+	StartReplay(ctx context.Context, id int64, dryRun bool) error
+	ControlReplay(ctx context.Context, id int64, name string, rate *contract.ReplayRate) (contract.ReplayProgress, error)
+}
+
+// Deps is what a Desk needs; all but Now is required.
+type Deps struct {
+	Ledger Ledger
+	Runner Runner
+	Logger *slog.Logger
+	Now    func() time.Time // nil means time.Now
+}
+
+// Desk starts and steers replays. It is safe for concurrent use.
+type Desk struct{ deps Deps }
+
+// New checks that nothing is missing.
+func New(deps Deps) (*Desk, error) {
+	if deps.Ledger == nil || deps.Runner == nil || deps.Logger == nil {
+		return nil, errors.New("replays: a dependency is missing")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	return &Desk{deps: deps}, nil
+}
+
+// Create writes a replay down for somebody, begins it and reads it. A dry run is
+// waited for a little. Without a tenant it is about those that the caller may decide
+// for. A key that has begun a replay of the caller gives that one. It fails with
+// fault.RequestInvalid, fault.Forbidden, fault.NotFound for a tenant in which the
+// caller has no role, or fault.DecisionRefused where the key has begun something else.
+func (d *Desk) Create(ctx context.Context, who access.Identity, via contract.Via, in Request) (*ledger.ReplayRow, error) {
+	asked, err := in.check()
+	if err != nil {
+		return nil, err
+	}
+	if tenant := asked.Filter.Tenant; tenant != "" {
+		if err := permit(who, tenant, access.Operator, "there is no such tenant"); err != nil {
+			return nil, err
+		}
+	} else {
+		asked.Filter.Tenants, _ = who.Tenants(access.Operator)
+	}
+	return d.begin(ctx, who, via, asked)
+}
+
+func (d *Desk) begin(ctx context.Context, who access.Identity, via contract.Via, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
+	asked.Actor, asked.Person, asked.Via = who.Name, who.Person, via
+	id, created, err := d.deps.Ledger.CreateReplay(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		d.deps.Logger.Info("replay.created", slog.Int64("replay", id), slog.String("action", string(asked.Action)),
+			slog.Bool("dry_run", asked.DryRun), slog.String("actor", who.Name))
+	} else if row, err := d.begun(ctx, id, asked); err != nil || row.State.Final() {
+		return row, err
+	}
+	// It is written down: where Temporal is away it begins once that is back.
+	if err := d.deps.Runner.StartReplay(ctx, id, asked.DryRun); err != nil {
+		d.deps.Logger.Warn("replay.waits", slog.Int64("replay", id), slog.Any("error", err))
+	} else if asked.DryRun {
+		d.await(ctx, id)
+	}
+	return d.deps.Ledger.Replay(ctx, id)
+}
+
+// begun reads the replay that was begun by what this one is asked for with.
+func (d *Desk) begun(ctx context.Context, id int64, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
+	row, err := d.deps.Ledger.Replay(ctx, id)
+	if err == nil && asked.StartedFrom == 0 && !asksFor(row, asked) {
+		return nil, fault.New(fault.DecisionRefused, "this key has begun another replay: nothing was started")
+	}
+	return row, err
+}
+
+// await waits a little for the end of a dry run.
+func (d *Desk) await(ctx context.Context, id int64) {
+	ctx, cancel := context.WithTimeout(ctx, dryRunWait)
+	defer cancel()
+	ticker := time.NewTicker(dryRunLook)
+	defer ticker.Stop()
+	for {
+		if row, err := d.deps.Ledger.Replay(ctx, id); err != nil || row.State.Final() {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Start begins for real what a dry run has counted. count is the number that the
+// caller took from it and must be the same. What was received after the dry run is
+// not touched. A repeat, whoever makes it, gives the replay that was started. It fails
+// with fault.DecisionRefused where the number is another one or the dry run tells
+// nothing, yet or any more.
+func (d *Desk) Start(ctx context.Context, who access.Identity, via contract.Via, dryRun, count int64) (*ledger.ReplayRow, error) {
+	row, err := d.Find(ctx, who, access.Operator, dryRun)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !row.DryRun:
+		return nil, fault.New(fault.DecisionRefused, "This is no dry run: it has been started.")
+	case row.Preview == nil:
+		return nil, fault.New(fault.DecisionRefused, "The dry run has not counted them. Nothing was started.")
+	case count != row.Preview.Total:
+		return nil, fault.New(fault.DecisionRefused, "The number typed is not the number of emails. Nothing was started.")
+	case row.StartedAs != nil:
+		return d.deps.Ledger.Replay(ctx, *row.StartedAs)
+	case d.deps.Now().Sub(row.CreatedAt) > startable:
+		return nil, fault.New(fault.DecisionRefused, "The dry run is too old to say what would happen: count again. Nothing was started.")
+	case count == 0:
+		return nil, fault.New(fault.DecisionRefused, "There is nothing to start.")
+	}
+	asked := ledger.NewReplay{
+		Action: row.Action, From: row.FromStep(), Filter: row.Filter, NewEffect: row.NewEffect, Note: row.Note, Rate: row.Rate, AtOnce: row.AtOnce,
+		StartedFrom: row.ID,
+	}
+	if asked.Filter.Until.IsZero() || asked.Filter.Until.After(row.CreatedAt) {
+		asked.Filter.Until = row.CreatedAt
+	}
+	return d.begin(ctx, who, via, asked)
+}
+
+// Find gives a replay to somebody who has at least this role in every tenant that
+// it may touch. To who has no role in one of them it is not there.
+func (d *Desk) Find(ctx context.Context, who access.Identity, least access.Role, id int64) (*ledger.ReplayRow, error) {
+	row, err := d.deps.Ledger.Replay(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	tenants := row.Filter.Tenants
+	if row.Filter.Tenant != "" {
+		tenants = []string{row.Filter.Tenant}
+	} else if tenants == nil {
+		tenants = []string{access.Everywhere}
+	}
+	for _, t := range tenants {
+		if err := permit(who, t, least, missing); err != nil {
+			return nil, err
+		}
+	}
+	return row, nil
+}
+
+// permit refuses who has less than a role in a tenant, and hides it from who has none.
+func permit(who access.Identity, tenant string, least access.Role, missing string) error {
+	switch role := who.In(tenant); {
+	case role == access.Nobody:
+		return fault.New(fault.NotFound, missing)
+	case role < least:
+		return fault.New(fault.Forbidden, "your role does not allow this")
+	}
+	return nil
+}
+
+// List gives a page of the replays of the tenants in which somebody has at least
+// this role, newest first, and the cursor of the next one.
+func (d *Desk) List(ctx context.Context, who access.Identity, least access.Role, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
+	tenants, _ := who.Tenants(least)
+	return d.deps.Ledger.Replays(ctx, tenants, cursor, limit)
+}
+
+// Items gives a page of the emails that a replay has come to. Whether the caller
+// may see them is what Find has told.
+func (d *Desk) Items(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
+	return d.deps.Ledger.ReplayItems(ctx, f)
+}
+
+// Control pauses, resumes or stops a replay that Find gave, or with ReplaySetRate
+// gives it a rate, and reads it.
+func (d *Desk) Control(ctx context.Context, who access.Identity, via contract.Via, row *ledger.ReplayRow, name string, rate *contract.ReplayRate,
+) (*ledger.ReplayRow, error) {
+	if rate != nil {
+		if err := checkRate(rate.Rate); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := d.deps.Runner.ControlReplay(ctx, row.ID, name, rate); err != nil {
+		return nil, err
+	}
+	d.deps.Logger.Info("replay.controlled", slog.Int64("replay", row.ID), slog.String("control", name), slog.String("actor", who.Name))
+	body, err := json.Marshal(map[string]any{"replay": row.ID, "control": name, "rate": rate})
+	if err == nil {
+		_, err = d.deps.Ledger.AppendAudit(ctx, ledger.AuditRecord{
+			Kind: ledger.AuditReplay, Tenant: row.Filter.Tenant, Actor: who.Name, Via: string(via), Body: body,
+		})
+	}
+	if err != nil { // it holds all the same
+		d.deps.Logger.Error("replay.audit", slog.Int64("replay", row.ID), slog.Any("error", err))
+	}
+	return d.deps.Ledger.Replay(ctx, row.ID)
+}

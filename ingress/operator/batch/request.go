@@ -1,0 +1,147 @@
+package batch
+
+import (
+	"math"
+	"reflect"
+	"slices"
+	"time"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/decision"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+const (
+	// DefaultRate is the rate of a replay that names none, in emails per second:
+	// destinations get mail beside what comes in.
+	DefaultRate = 50
+	// maxText bounds one text of a filter in bytes.
+	maxText = 1000
+	// maxKey bounds a caller's key in bytes.
+	maxKey = 200
+)
+
+// Request asks for a replay. Who asks is not in it.
+type Request struct {
+	Filter Filter `json:"filter"`
+	// Action is replay, approve, discard or retry; empty means replay.
+	Action contract.Action `json:"action"`
+	From   string          `json:"from"`
+	// Rate is emails per second; 0 is as fast as it goes. A replay that names none
+	// has a moderate one, a decision none.
+	Rate      *float64 `json:"rate"`
+	AtOnce    int      `json:"at_once"`
+	Note      string   `json:"note"`
+	DryRun    bool     `json:"dry_run"`
+	NewEffect bool     `json:"new_effect"`
+	// Key is made by the caller and names this replay among the caller's own: asked
+	// for again with the same key, it is begun once. Empty: each request begins one.
+	Key string `json:"key"`
+}
+
+// Filter is what a caller may say of a ledger.Filter.
+type Filter struct {
+	State       contract.State  `json:"state"`
+	Reason      contract.Reason `json:"reason"`
+	Source      string          `json:"source"`
+	Tenant      string          `json:"tenant"`
+	Sender      string          `json:"sender"`
+	Recipient   string          `json:"recipient"`
+	Destination string          `json:"destination"`
+	Since       time.Time       `json:"since"`
+	Until       time.Time       `json:"until"`
+	Query       string          `json:"q"`
+}
+
+// check makes of the request what is written down.
+func (in *Request) check() (ledger.NewReplay, error) {
+	out := ledger.NewReplay{Action: in.Action, DryRun: in.DryRun, NewEffect: in.NewEffect, Note: in.Note, AtOnce: in.AtOnce, Key: in.Key}
+	if out.Action == "" {
+		out.Action = ledger.ActionReplay
+	}
+	bulk := out.Action != ledger.ActionReplay
+	switch in.From {
+	case "", ledger.FromHeld:
+	case ledger.FromRoute, "routing":
+		out.From = contract.StepRoute
+	case ledger.FromRaw, "store":
+		out.From = contract.StepStore
+	default:
+		return out, fault.Newf(fault.RequestInvalid, "from must be %s, %s or %s", ledger.FromHeld, ledger.FromRoute, ledger.FromRaw)
+	}
+	if in.Rate != nil {
+		out.Rate = *in.Rate
+	} else if !bulk {
+		out.Rate = DefaultRate
+	}
+	var err error
+	if out.Filter, err = in.Filter.check(); err != nil {
+		return out, err
+	}
+	onlyHeld := bulk || out.From == ""
+	switch {
+	case !slices.Contains([]contract.Action{ledger.ActionReplay, contract.Approve, contract.Discard, contract.Retry}, out.Action):
+		return out, fault.New(fault.RequestInvalid, "action must be replay, approve, discard or retry")
+	case bulk && out.From != "" && out.Action != contract.Retry:
+		return out, fault.New(fault.RequestInvalid, "from goes with the actions replay and retry alone")
+	case in.NewEffect && (bulk || out.From == ""):
+		return out, fault.New(fault.RequestInvalid, "a new effect goes with a replay from routing or from the raw mail")
+	case onlyHeld && out.Filter.State != "" && out.Filter.State != contract.Quarantined:
+		return out, fault.New(fault.RequestInvalid, "only held emails, in the state quarantined, can be decided about")
+	case out.Action == contract.Approve && out.Filter.Reason == "":
+		return out, fault.New(fault.RequestInvalid, "a reason must say what is approved: many emails are not approved for whatever holds them")
+	case in.AtOnce < 0 || in.AtOnce > contract.MaxAtOnce:
+		return out, fault.Newf(fault.RequestInvalid, "at_once must be from 1 to %d", contract.MaxAtOnce)
+	case len(in.Key) > maxKey || !access.Plain(in.Key):
+		return out, fault.Newf(fault.RequestInvalid, "key must be at most %d bytes of printable UTF-8", maxKey)
+	}
+	if err := decision.CheckNote(in.Note); err != nil {
+		return out, err
+	}
+	if onlyHeld {
+		out.Filter.State = contract.Quarantined
+	}
+	return out, checkRate(out.Rate)
+}
+
+// asksFor tells whether a replay is what is asked for. How fast it goes is no
+// part of it.
+func asksFor(row *ledger.ReplayRow, in ledger.NewReplay) bool {
+	a, b := row.Filter, in.Filter
+	times := a.Since.Equal(b.Since) && a.Until.Equal(b.Until)
+	a.Since, a.Until = b.Since, b.Until
+	return times && reflect.DeepEqual(a, b) && row.Action == in.Action && row.FromStep() == in.From && row.DryRun == in.DryRun &&
+		row.NewEffect == in.NewEffect && row.Note == in.Note
+}
+
+func checkRate(rate float64) error {
+	if math.IsNaN(rate) || rate < 0 || rate > contract.MaxReplayRate {
+		return fault.Newf(fault.RequestInvalid, "rate must be from 0 to %d emails per second", contract.MaxReplayRate)
+	}
+	return nil
+}
+
+func (f *Filter) check() (ledger.Filter, error) {
+	out := ledger.Filter{
+		State: f.State, Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
+		Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query,
+	}
+	for name, value := range map[string]string{
+		"source": f.Source, "tenant": f.Tenant, "sender": f.Sender, "recipient": f.Recipient, "destination": f.Destination, "q": f.Query,
+	} {
+		if len(value) > maxText || !access.Plain(value) {
+			return out, fault.Newf(fault.RequestInvalid, "filter.%s must be at most %d bytes of printable UTF-8", name, maxText)
+		}
+	}
+	switch {
+	case f.State != "" && !slices.Contains(contract.States, f.State):
+		return out, fault.Newf(fault.RequestInvalid, "filter.state must be one of %v", contract.States)
+	case f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason):
+		return out, fault.Newf(fault.RequestInvalid, "filter.reason must be one of %v", contract.Reasons)
+	case !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until):
+		return out, fault.New(fault.RequestInvalid, "filter.since must be before filter.until")
+	}
+	return out, nil
+}

@@ -1,0 +1,211 @@
+package operations
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
+	"mailroom/ingress/operator/decision"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// Destination is how one destination does. Breaker is the worst of all workers,
+// empty where none has told lately.
+type Destination struct {
+	Name string `json:"name"`
+	// Tenants are those that it serves, as far as the caller has a role in them.
+	Tenants       []string                   `json:"tenants"`
+	Host          string                     `json:"url"`
+	Breaker       string                     `json:"breaker"`
+	InFlight      int                        `json:"in_flight"`
+	MaxInFlight   int                        `json:"max_in_flight"` // of one worker
+	Backlog       ledger.Backlog             `json:"backlog"`
+	Paused        *ledger.Control            `json:"paused"`     // null unless a person has paused it
+	GoneUntil     *time.Time                 `json:"gone_until"` // it answered 410; a resume ends that
+	LastSuccessAt *time.Time                 `json:"last_success_at"`
+	LastFailureAt *time.Time                 `json:"last_failure_at"`
+	LastFailure   string                     `json:"last_failure"`
+	Workers       []ledger.DestinationStatus `json:"workers"`
+}
+
+// Destinations says how each configured destination does that serves one of tenants,
+// nil meaning every one. The backlog is that of these tenants.
+func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destination, error) {
+	controls, err := d.deps.Ledger.Controls(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statuses, err := d.deps.Ledger.DestinationStatuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	backlogs, err := d.deps.Ledger.Backlogs(ctx, tenants)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Destination, 0, len(d.cfg.Destinations))
+	for _, to := range d.cfg.Destinations {
+		if !d.shows(to.Name, tenants) {
+			continue
+		}
+		row := Destination{
+			Name: to.Name, Tenants: among(to.Tenants, tenants), Host: hostOf(to), MaxInFlight: to.MaxInFlight, Backlog: backlogs[to.Name],
+			Workers: []ledger.DestinationStatus{},
+		}
+		if row.MaxInFlight <= 0 {
+			row.MaxInFlight = config.DefaultMaxInFlight
+		}
+		var resumed time.Time
+		for _, c := range controls {
+			if c.Destination != to.Name {
+				continue
+			}
+			if c.Paused {
+				row.Paused = &c
+			} else {
+				resumed = c.At
+			}
+			if !c.GoneUntil.IsZero() {
+				row.GoneUntil = &c.GoneUntil
+			}
+		}
+		for _, s := range statuses {
+			if s.Destination == to.Name {
+				row.add(s, resumed)
+			}
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// among returns those of list that are in tenants, nil meaning all; never nil.
+func among(list, tenants []string) []string {
+	out := []string{}
+	for _, t := range list {
+		if tenants == nil || slices.Contains(tenants, t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// add takes in what one worker knows. What one that is silent saw stays true, but
+// not its breaker. A stop that began before the destination was resumed is over, also
+// where a worker has not said so yet.
+func (row *Destination) add(s ledger.DestinationStatus, resumed time.Time) {
+	if s.GoneUntil != nil && !s.GoneUntil.After(resumed.Add(ledger.LongestStop)) {
+		s.GoneUntil = nil
+	}
+
+	if s.LastSuccessAt != nil && (row.LastSuccessAt == nil || s.LastSuccessAt.After(*row.LastSuccessAt)) {
+		row.LastSuccessAt = s.LastSuccessAt
+	}
+	if s.LastFailureAt != nil && (row.LastFailureAt == nil || s.LastFailureAt.After(*row.LastFailureAt)) {
+		row.LastFailureAt, row.LastFailure = s.LastFailureAt, s.LastFailure
+	}
+	if !s.Fresh {
+		return
+	}
+	row.Workers = append(row.Workers, s)
+	row.InFlight += s.InFlight
+	badness := []string{"", ledger.BreakerClosed, ledger.BreakerHalfOpen, ledger.BreakerOpen}
+	if slices.Index(badness, s.Breaker) > slices.Index(badness, row.Breaker) {
+		row.Breaker = s.Breaker
+	}
+	if s.GoneUntil != nil && (row.GoneUntil == nil || s.GoneUntil.After(*row.GoneUntil)) {
+		row.GoneUntil = s.GoneUntil
+	}
+}
+
+// hostOf gives of an address what does no harm: a path may hold a secret.
+func hostOf(to config.Destination) string {
+	u, err := url.Parse(to.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// MayPause reports whether who may pause and resume a destination: with the operator
+// role in every tenant that it serves.
+func (d *Desks) MayPause(who access.Identity, name string) bool {
+	if who.In(access.Everywhere) >= access.Operator {
+		return true
+	}
+	to, _ := d.destination(name)
+	return len(to.Tenants) > 0 && !slices.ContainsFunc(to.Tenants, func(t string) bool { return who.In(t) < access.Operator })
+}
+
+// destination finds a configured destination by name.
+func (d *Desks) destination(name string) (config.Destination, bool) {
+	at := slices.IndexFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name })
+	if at < 0 {
+		return config.Destination{}, false
+	}
+	return d.cfg.Destinations[at], true
+}
+
+// SetPaused pauses a destination or resumes it, for every tenant that it serves, which
+// needs the operator role in all of them. A destination of other tenants is not found.
+// Workers obey within a few seconds.
+func (d *Desks) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
+	switch _, known := d.destination(name); {
+	case who.Best() < access.Operator:
+		return fault.New(fault.Forbidden, "your role does not allow to pause and resume destinations")
+	case !known || !d.shows(name, tenantsOf(who)):
+		return fault.New(fault.NotFound, "there is no such destination")
+	case !d.MayPause(who, name):
+		return fault.New(fault.Forbidden, "this destination serves other tenants too: pausing and resuming it needs the operator role in all of them")
+	}
+	if err := decision.CheckNote(note); err != nil {
+		return err
+	}
+	return d.deps.Ledger.SetControl(ctx, ledger.Control{Destination: name, Paused: paused, Actor: who.Name, Note: note}, via)
+}
+
+func (d *Desks) destinations(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	list, err := d.Destinations(c.Request.Context(), tenantsOf(access.From(c.Request.Context())))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, map[string]any{"destinations": list})
+	return nil
+}
+
+func (d *Desks) pause(c *gin.Context) error  { return d.setPaused(c, true) }
+func (d *Desks) resume(c *gin.Context) error { return d.setPaused(c, false) }
+
+func (d *Desks) setPaused(c *gin.Context, paused bool) error {
+	name, err := url.PathUnescape(c.Param("name"))
+	if err != nil {
+		return fault.New(fault.NotFound, "there is no such destination")
+	}
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	var in struct {
+		Note string `json:"note"`
+	}
+	if err := body.Read(c, &in, formOf(6*contract.MaxNote+1024)); err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	if err := d.SetPaused(ctx, access.From(ctx), access.Via(c), name, paused, in.Note); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, map[string]any{"ok": true, "destination": name, "paused": paused})
+	return nil
+}

@@ -1,0 +1,258 @@
+package operations
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/body"
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
+	"mailroom/shared/rules"
+)
+
+// Bounds of a test.
+const (
+	maxSample           = 256 << 10 // bytes of its body
+	maxSampleRecipients = 1000
+	maxSampleHeaders    = 1000
+	maxName             = 200 // bytes of a source
+)
+
+// RouteRow is one rule as it is configured.
+type RouteRow struct {
+	Name string            `json:"name"`
+	When map[string]string `json:"when"`
+	// Header is the part of the conditions that is about headers.
+	Header map[string]string `json:"header"`
+	To     []string          `json:"to"`
+	Hold   bool              `json:"hold"`
+}
+
+// RouteRows returns the rules in their order, and the name of what they are now. Of
+// tenants, nil meaning all, are the rules that mail of one of them can meet, and of
+// their destinations those that serve one of them.
+func (d *Desks) RouteRows(tenants []string) (version string, list []RouteRow) {
+	list = make([]RouteRow, 0, len(d.cfg.Routes))
+	for _, r := range d.cfg.Routes {
+		to := slices.DeleteFunc(slices.Clone(r.To), func(name string) bool { return !d.shows(name, tenants) })
+		if tenants != nil && (r.When.Tenant != "" && !slices.Contains(tenants, r.When.Tenant) || len(to) == 0) {
+			continue
+		}
+
+		row := RouteRow{Name: r.Name, When: conditions(r.When), Header: map[string]string{}, To: to, Hold: r.Hold}
+		maps.Copy(row.Header, r.When.Header)
+		list = append(list, row)
+	}
+	return d.version, list
+}
+
+// shows reports whether the destination of a name serves one of tenants, nil meaning
+// all of them and every destination.
+func (d *Desks) shows(name string, tenants []string) bool {
+	to, _ := d.destination(name)
+	return tenants == nil || slices.ContainsFunc(tenants, to.Serves)
+}
+
+func conditions(w config.When) map[string]string {
+	out := map[string]string{}
+	for name, want := range map[string]string{
+		"recipient": w.Recipient, "tag": w.Tag, "sender": w.Sender, "subject": w.Subject, "source": w.Source, "tenant": w.Tenant,
+	} {
+		if want != "" {
+			out[name] = want
+		}
+	}
+	maps.Copy(out, rules.Reported(w))
+	return out
+}
+
+// Sample is a mail to try the rules on: a stored email by its event id, or what a
+// person makes up.
+type Sample struct {
+	Email      string            `json:"email"`
+	Source     string            `json:"source"` // of the email too, where two sources use its id
+	Sender     string            `json:"sender"`
+	Recipients []string          `json:"recipients"`
+	Subject    string            `json:"subject"`
+	Headers    map[string]string `json:"headers"`
+	Tenant     string            `json:"tenant"`
+	// Auth, Type and Mailbox are what the provider would say beside the mail.
+	Auth    mail.Auth `json:"auth"`
+	Type    string    `json:"type"`
+	Mailbox string    `json:"mailbox"`
+}
+
+// reported is what the provider would say.
+func (in *Sample) reported() mail.Reported {
+	return mail.Reported{Auth: in.Auth, Type: in.Type, Mailbox: in.Mailbox}
+}
+
+// validate names the field that makes no sense, and its bound.
+func (in *Sample) validate() error {
+	made := in.Sender != "" || in.Subject != "" || in.Tenant != "" || len(in.Recipients) > 0 || len(in.Headers) > 0 ||
+		in.reported() != mail.Reported{}
+	switch {
+	case in.Email != "" && made:
+		return fault.New(fault.RequestInvalid, "email stands alone or with its source: the ledger has the rest")
+	case len(in.Email) > contract.MaxEventID || !access.Plain(in.Email):
+		return fault.Newf(fault.RequestInvalid, "email has at most %d bytes of printable UTF-8", contract.MaxEventID)
+	case len(in.Source) > maxName || !access.Plain(in.Source):
+		return fault.Newf(fault.RequestInvalid, "source has at most %d bytes of printable UTF-8", maxName)
+	case len(in.Recipients) > maxSampleRecipients:
+		return fault.Newf(fault.RequestInvalid, "recipients has at most %d addresses", maxSampleRecipients)
+	case len(in.Headers) > maxSampleHeaders:
+		return fault.Newf(fault.RequestInvalid, "headers has at most %d fields", maxSampleHeaders)
+	}
+	for name := range in.Headers {
+		if strings.TrimSpace(name) == "" {
+			return fault.New(fault.RequestInvalid, "headers holds a field without a name")
+		}
+	}
+	return nil
+}
+
+// Test says where the rules would send a sample and why, as far as the rules are
+// those of a tenant in which who has a role. An email of another tenant is not found.
+// Without a tenant a sample is of the first one, in the order of the configuration, in
+// which who has a role, and without a source of the first source.
+func (d *Desks) Test(ctx context.Context, who access.Identity, in Sample) (rules.Explanation, error) {
+	if err := in.validate(); err != nil {
+		return rules.Explanation{}, err
+	}
+	read := d.made
+	if in.Email != "" {
+		read = d.stored
+	}
+	facts, err := read(ctx, who, in)
+	if err != nil {
+		return rules.Explanation{}, err
+	}
+
+	out := d.rules.Explain(facts)
+	_, shown := d.RouteRows(tenantsOf(who))
+	out.Rules = slices.DeleteFunc(out.Rules, func(v rules.RuleVerdict) bool {
+		return !slices.ContainsFunc(shown, func(r RouteRow) bool { return r.Name == v.Name })
+	})
+	return out, nil
+}
+
+// made returns the facts of a mail that is made up.
+func (d *Desks) made(_ context.Context, who access.Identity, in Sample) (rules.Facts, error) {
+	tenant, err := d.sampleTenant(who, in.Tenant)
+	if err != nil {
+		return rules.Facts{}, err
+	}
+	facts := rules.Facts{
+		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: tenant, Reported: in.reported(),
+	}
+	if facts.Source == "" {
+		facts.Source = contract.FirstSource
+	}
+	for name, value := range in.Headers {
+		facts.Headers = append(facts.Headers, mail.Header{Name: name, Value: value})
+	}
+	return facts, nil
+}
+
+// sampleTenant returns the tenant whose mail a sample is: the named one, else the
+// first configured one in which who has a role. One in which who has none is refused
+// in the same words whether it is configured or not.
+func (d *Desks) sampleTenant(who access.Identity, name string) (string, error) {
+	if name == "" {
+		for _, t := range d.cfg.Tenants {
+			if who.In(t.Name) >= access.Viewer {
+				return t.Name, nil
+			}
+		}
+	}
+	switch {
+	case who.In(name) < access.Viewer:
+		return "", fault.New(fault.Forbidden, "rules are tried on mail of your own tenants: name one in which you have a role")
+	case name != "" && !slices.ContainsFunc(d.cfg.Tenants, func(t config.Tenant) bool { return t.Name == name }):
+		return "", fault.New(fault.RequestInvalid, "tenant must be a configured one")
+	}
+	return name, nil
+}
+
+// stored returns the facts of a stored email, its edits laid over it.
+func (d *Desks) stored(ctx context.Context, who access.Identity, in Sample) (rules.Facts, error) {
+	email, err := d.deps.Ledger.FindEmail(ctx, ledger.Lookup{Source: in.Source, EventID: in.Email, Tenants: tenantsOf(who)})
+	if err != nil {
+		return rules.Facts{}, err
+	}
+	if who.In(email.Tenant) < access.Viewer {
+		return rules.Facts{}, fault.New(fault.NotFound, "no email with this id")
+	}
+	m, err := d.deps.Ledger.Manifest(ctx, email.ID)
+	if err != nil {
+		return rules.Facts{}, err
+	}
+
+	var message *mail.Message
+	if d.rules.NeedsHeaders() && d.deps.Messages != nil {
+		if message, err = d.deps.Messages.Message(ctx, m); err != nil {
+			return rules.Facts{}, err
+		}
+	}
+	return rules.FactsOf(email.Email(), m, message), nil
+}
+
+func (d *Desks) overview(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	o, err := d.Overview(ctx, tenantsOf(access.From(ctx)))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, o)
+	return nil
+}
+
+func (d *Desks) routes(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	version, list := d.RouteRows(tenantsOf(access.From(c.Request.Context())))
+	c.JSON(http.StatusOK, map[string]any{"version": version, "routes": list})
+	return nil
+}
+
+func (d *Desks) test(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	var in Sample
+	if err := body.Read(c, &in, formOf(maxSample)); err != nil {
+		return err
+	}
+	out, err := d.Test(c.Request.Context(), access.From(c.Request.Context()), in)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, out)
+	return nil
+}
+
+// noQuery refuses parameters: a mistyped one must not be taken for a filter.
+func noQuery(c *gin.Context) error {
+	if c.Request.URL.RawQuery != "" {
+		return fault.New(fault.RequestInvalid, "this takes no query")
+	}
+	return nil
+}
+
+// formOf is the form of a request to the desks.
+func formOf(limit int64) body.Form {
+	return body.Form{Name: "this", Limit: limit, Is: "is one JSON object with the fields that the documentation names and no others"}
+}

@@ -1,0 +1,170 @@
+package operations_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/config"
+	"mailroom/shared/contract"
+)
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	status, out := b.ask(t, "local", http.MethodGet, "/api/v1/routes", "")
+	require.Equal(t, http.StatusOK, status)
+	version, list := b.RouteRows(nil)
+	require.NotEmpty(t, version)
+	require.Equal(t, version, out["version"])
+	require.Len(t, list, 4)
+	text, err := json.Marshal(out["routes"])
+	require.NoError(t, err)
+	require.JSONEq(t, `[
+		{"name":"urgent","when":{},"header":{"X-Priority":"1"},"to":["a b"],"hold":true},
+		{"name":"sales","when":{"recipient":"sales@*","tenant":"default"},"header":{},"to":["crm"],"hold":false},
+		{"name":"all","when":{"sender":"*@partner.example","subject":"*order*","source":"mailparse"},"header":{},"to":["crm"],"hold":false}
+	]`, string(text))
+}
+
+// TestRulesAreTriedOnWhatAProviderSays: as it is configured below when, and listed so.
+func TestRulesAreTriedOnWhatAProviderSays(t *testing.T) {
+	t.Parallel()
+	b := setup(t, config.Route{
+		Name: "forged", When: config.When{Auth: config.WhenAuth{SPF: "*fail"}, Type: "email.*", Mailbox: "box@*"}, To: []string{"crm"},
+	})
+	status, out := b.ask(t, "viewer", http.MethodPost, "/api/v1/routes/test", `{"auth":{"spf":"softfail","dkim":"none"},"type":"email.received","mailbox":"box@x"}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []any{"forged"}, out["routes"])
+	status, out = b.ask(t, "viewer", http.MethodPost, "/api/v1/routes/test", `{"auth":{"spf":"pass"},"type":"email.received","mailbox":"box@x"}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Empty(t, out["routes"])
+	_, out = b.ask(t, "viewer", http.MethodPost, "/api/v1/routes/test", `{"email":"evt_1","auth":{"spf":"pass"}}`)
+	require.Contains(t, fmt.Sprint(out), "email stands alone")
+	_, list := b.RouteRows(nil)
+	require.Equal(t, map[string]string{"auth.spf": "*fail", "type": "email.*", "mailbox": "box@*"}, list[len(list)-1].When)
+}
+
+// TestRulesAreTried: a made-up mail and a stored one get the answer of the rules.
+func TestRulesAreTried(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		as, body string
+		routes   []any
+		to       []any
+	}{
+		{"viewer", `{"recipients":["SALES@yourapp.example"]}`, []any{"sales"}, []any{"crm"}},
+		{"viewer", `{"recipients":["sales@yourapp.example"],"tenant":"acme"}`, []any{}, []any{}},
+		{"viewer", `{"recipients":["sales@elsewhere.example"]}`, []any{}, []any{}},
+		{"viewer", `{"headers":{"x-priority":"1"}}`, []any{"urgent"}, []any{"a b"}},
+		{"viewer", `{"sender":"x@partner.example","subject":"my ORDER"}`, []any{"all"}, []any{"crm"}},
+		{"viewer", `{"sender":"x@partner.example","subject":"my ORDER","source":"other"}`, []any{}, []any{}},
+		{"local", `{"recipients":["board@yourapp.example"]}`, []any{}, []any{}},
+		{"viewer", `{"email":"evt_1"}`, []any{"urgent", "sales", "all"}, []any{"a b", "crm"}},
+		{"local", `{"email":"evt_1","source":"mailparse"}`, []any{"urgent", "sales", "all"}, []any{"a b", "crm"}},
+	} {
+		status, out := setup(t).ask(t, row.as, http.MethodPost, "/api/v1/routes/test", row.body)
+		require.Equal(t, http.StatusOK, status, "%s: %v", row.body, out)
+		require.Equal(t, row.routes, out["routes"], row.body)
+		require.Equal(t, row.to, out["destinations"], row.body)
+		verdicts, _ := out["rules"].([]any)
+		require.Len(t, verdicts, map[string]int{"viewer": 4, "local": 3}[row.as])
+		for _, v := range verdicts {
+			verdict, _ := v.(map[string]any)
+			require.NotEmpty(t, verdict["why"], row.body)
+		}
+	}
+}
+
+func TestTestIsRefused(t *testing.T) {
+	t.Parallel()
+	many := func(n int) string { return `["a@b"` + strings.Repeat(`,"a@b"`, n-1) + `]` }
+	headers := make([]string, 0, 1001)
+	for i := range 1001 {
+		headers = append(headers, fmt.Sprintf(`"h%d":""`, i))
+	}
+	for _, row := range []struct{ as, body, code, message string }{
+		{"viewer", `{"email":"evt_1","sender":"a@b"}`, "request_invalid", "email stands alone"},
+		{"viewer", `{"email":"` + strings.Repeat("e", contract.MaxEventID+1) + `"}`, "request_invalid", fmt.Sprintf("email has at most %d bytes", contract.MaxEventID)},
+		{"viewer", `{"email":"a\u0000"}`, "request_invalid", "printable"},
+		{"viewer", `{"source":"` + strings.Repeat("e", 201) + `"}`, "request_invalid", "source has at most 200 bytes"},
+		{"viewer", `{"recipients":` + many(1001) + `}`, "request_invalid", "recipients has at most 1000 addresses"},
+		{"viewer", `{"headers":{` + strings.Join(headers, ",") + `}}`, "request_invalid", "headers has at most 1000 fields"},
+		{"viewer", `{"headers":{" ":"x"}}`, "request_invalid", "headers holds a field without a name"},
+		{"viewer", `{"tenant":"nowhere"}`, "request_invalid", "tenant must be a configured one"},
+		{"viewer", `{"recipient":"a@b"}`, "request_invalid", "no others"},
+		{"viewer", `{"subject":"` + strings.Repeat("x", 256<<10) + `"}`, "body_too_large", "at most 262144 bytes"},
+		{"viewer", `{"email":"evt_2"}`, "not_found", "no email"},
+		{"viewer", `{"email":"evt_1","source":"other"}`, "not_found", "no email"},
+		{"foreign", `{"tenant":"default","sender":"a@b"}`, "forbidden", "your own tenants"},
+		{"foreign", `{"tenant":"nowhere","sender":"a@b"}`, "forbidden", "your own tenants"},
+		{"nobody", `{"sender":"a@b"}`, "forbidden", "your own tenants"},
+		{"foreign", `{"email":"evt_1"}`, "not_found", "no email with this id"},
+		{"nobody", `{"email":"evt_1"}`, "not_found", "no email with this id"},
+	} {
+		code, message := setup(t).refused(t, row.as, http.MethodPost, "/api/v1/routes/test", row.body)
+		require.Equal(t, row.code, code, "%.80s", row.body)
+		require.Contains(t, message, row.message)
+	}
+}
+
+// TestStoredSampleStaysWithinTheCallersTenants: the newest email of any tenant was taken
+// and then not found, although the caller's own tenant has one of that id.
+func TestStoredSampleStaysWithinTheCallersTenants(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for as, want := range map[string][]string{"viewer": nil, "foreign": {"acme"}} {
+		b.ask(t, as, http.MethodPost, "/api/v1/routes/test", `{"email":"evt_1"}`)
+		require.Equal(t, want, b.ledger.looked.Tenants, as)
+	}
+}
+
+// TestOperatorOfATenantTriesHisOwn: without a tenant the sample is his, of the rules he
+// sees those that his mail can meet, and of destinations those that serve him.
+func TestOperatorOfATenantTriesHisOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	status, out := b.ask(t, "foreign", http.MethodPost, "/api/v1/routes/test", `{"recipients":["board@acme.example"],"headers":{"X-Priority":"1"}}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, []any{"a b", "theirs"}, out["destinations"])
+	verdicts, _ := out["rules"].([]any)
+	require.Len(t, verdicts, 2)
+	require.NotContains(t, fmt.Sprint(out), "crm")
+	require.NotContains(t, fmt.Sprint(out), "sales")
+
+	status, out = b.ask(t, "foreign", http.MethodGet, "/api/v1/routes", "")
+	require.Equal(t, http.StatusOK, status)
+	list, _ := out["routes"].([]any)
+	require.Len(t, list, 2)
+	require.NotContains(t, fmt.Sprint(out), "crm")
+
+	status, out = b.ask(t, "foreign", http.MethodGet, "/api/v1/destinations", "")
+	require.Equal(t, http.StatusOK, status)
+	list, _ = out["destinations"].([]any)
+	require.Len(t, list, 2)
+	require.NotContains(t, fmt.Sprint(out), "crm")
+}
+
+// TestStoredEmailIsTriedAsItWasEdited: the tester used to answer for the email as it came.
+func TestStoredEmailIsTriedAsItWasEdited(t *testing.T) {
+	t.Parallel()
+	priority := "5"
+	for name, row := range map[string]struct {
+		edit contract.Edit
+		to   []any
+	}{
+		"recipients": {contract.Edit{Recipients: []string{"bob@yourapp.example"}}, []any{"a b", "crm"}},
+		"header":     {contract.Edit{Headers: map[string]*string{"X-Priority": &priority}}, []any{"crm"}},
+		"to":         {contract.Edit{To: []string{"a b"}}, []any{"a b"}},
+	} {
+		b := setup(t)
+		b.ledger.edit = &row.edit
+		status, out := b.ask(t, "local", http.MethodPost, "/api/v1/routes/test", `{"email":"evt_1"}`)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, row.to, out["destinations"], name)
+	}
+}
