@@ -175,7 +175,9 @@ func TestDisplacedOverHTTP2(t *testing.T) {
 		}
 	}()
 	<-entered
-	for i := range maxInFlight / 2 { // until no place is left, and somebody must go
+	// Until no place is left, and often enough then: each newcomer looks at some
+	// strangers only, so that one alone may well not find the address with the most.
+	for i := range maxInFlight {
 		visit, _ := in.crowd.Enter(guardAddr("203.0.113.1"), false)
 		defer visit.Leave()
 		other, _ := in.crowd.Enter(guardAddr("198.51."+strconv.Itoa(i/250)+"."+strconv.Itoa(1+i%250)), false)
