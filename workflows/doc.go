@@ -1,9 +1,9 @@
 // Package workflows holds the workflow that carries one email from its accepted
 // row to its end.
 //
-// To follow one email read inbound_email.go from the top; enrol.go is what comes
-// before for an email that Temporal took while the database was away, hold.go and
-// decide.go what happens when a person must look, step.go how each step is tried fast
+// To follow one email read inbound_email.go from the top; backfill.go is what comes
+// before for an email that Temporal took while the database was away, quarantine.go
+// and quarantine_decisions.go what happens when a person must look, attempt.go how each step is tried fast
 // first and durably after, options.go every timeout and retry policy.
 //
 // Invariants: the code is deterministic (workflowcheck and the replay of
