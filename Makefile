@@ -33,12 +33,12 @@ ifeq ($(PKG),./...)
 	cd deploy/tools/compose && go test -count=1 ./...
 	cd deploy/tools/probe && go test -count=1 ./...
 	go test -tags failpoints -count=1 ./ingress/failpoint
-	@$(MAKE) --no-print-directory mutants
+	$(DEV) test -services -- env CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 -run TestMutantsAreKilled ./ingress
 endif
 
 mutants: ## put known defects into the code, one at a time, and see that its tests notice
-	$(DEV) test -- env CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 -run TestMutantsAreKilled ./ingress
-	CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 ./deploy/dev/defects
+	$(DEV) test -services -- env CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 -run TestMutantsAreKilled ./ingress
+	$(DEV) test -services -- env CGO_ENABLED=0 go test -trimpath -count=1 $(TESTFLAGS) ./deploy/dev/defects
 
 # The packages are compiled as for the programs, not once more; and vet is one of
 # golangci-lint's linters.

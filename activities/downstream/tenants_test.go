@@ -26,6 +26,7 @@ func TestNothingLeavesForAnotherTenant(t *testing.T) {
 				calls.Add(1)
 				return nil, nil
 			})
+		require.Error(t, err, "%q", tenant)
 		f := fault.From(err)
 		require.Equal(t, fault.ConfigInvalid, f.Code, "%q", tenant)
 		require.False(t, f.Temporary, "no retry cures it: a person must look")
