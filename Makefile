@@ -44,9 +44,10 @@ mutants: ## put known defects into the code, one at a time, and see that its tes
 # golangci-lint's linters.
 lint: export CGO_ENABLED := 0
 lint: export GOFLAGS := $(GOFLAGS) -trimpath
-lint: ## check format, golangci-lint with vet, determinism of workflows, shell scripts
+lint: ## check format, words and paragraphs, golangci-lint with vet, determinism of workflows, shell scripts
 	@unformatted=$$(gofmt -l $(GODIRS)); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
+	go run ./deploy/dev/words
 	@set -e; lint=$$(deploy/dev/run.sh tool golangci-lint); echo golangci-lint run ./...; "$$lint" run ./...
 	@set -e; check=$$(deploy/dev/run.sh tool workflowcheck); echo workflowcheck ./workflows/...; "$$check" ./workflows/...
 	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed: apt-get install shellcheck"; exit 1; }
