@@ -6,18 +6,18 @@ import (
 	"mailroom/shared/contract"
 )
 
-// Decided says who decided what, when and which way: what somebody is told who
-// comes second.
+// Decided describes a decision: actor, action, time and way. It is the answer to a
+// second decision about the same email.
 func Decided(d contract.Decided) string {
 	actor := d.Actor
 	if actor == "" {
-		actor = "somebody"
+		actor = "an unknown actor"
 	}
 	return actor + " " + Past(d.Action) + " it at " +
 		time.UnixMilli(d.AtUnixMilli).UTC().Format("15:04 UTC (2 Jan 2006)") + " " + Through(d.Via)
 }
 
-// Past gives an action as what was done: "approved".
+// Past returns the past tense of an action: "approved".
 func Past(a contract.Action) string {
 	switch a {
 	case contract.Approve:
@@ -32,7 +32,7 @@ func Past(a contract.Action) string {
 	return "decided about"
 }
 
-// Through says which way a decision came: "through the console".
+// Through describes the way that a decision came: "through the console".
 func Through(v contract.Via) string {
 	switch v {
 	case contract.ViaAPI:
@@ -42,11 +42,11 @@ func Through(v contract.Via) string {
 	case contract.ViaMailctl:
 		return "through mailctl"
 	case contract.ViaReplay:
-		return "as one of many"
+		return "in a batch"
 	case contract.ViaSystem:
-		return "because what was away is back"
+		return "because a dependency recovered"
 	case contract.ViaPolicy:
-		return "by the policy for its deadline"
+		return "because its deadline passed"
 	case contract.ViaUpdate:
 		return "by an update sent to Temporal"
 	case contract.ViaSignal:

@@ -22,14 +22,14 @@ func TestEveryReasonHasItsText(t *testing.T) {
 		for _, phrase := range []string{x.Approve, x.Retry, x.Discard} {
 			require.NotEmpty(t, phrase, r)
 			require.False(t, strings.HasSuffix(phrase, "."), "%s: %q", r, phrase)
-			require.Equal(t, strings.ToLower(phrase[:1]), phrase[:1], "%s: %q goes on from the name of the action", r, phrase)
+			require.Equal(t, strings.ToLower(phrase[:1]), phrase[:1], "%s: %q continues the name of the action", r, phrase)
 		}
 		require.False(t, x.Away && x.Fixable, r)
 	}
 }
 
-// TestApprovalsAndTextsAgree: the texts say of the same reasons as the workflow that
-// an approval lets them pass.
+// TestApprovalsAndTextsAgree checks that texts and workflow agree about which reasons an
+// approval waives.
 func TestApprovalsAndTextsAgree(t *testing.T) {
 	t.Parallel()
 	for _, r := range contract.Reasons {
@@ -37,8 +37,7 @@ func TestApprovalsAndTextsAgree(t *testing.T) {
 	}
 }
 
-// TestAway lists what goes on by itself, because nobody may be asked about it, and
-// nothing else may.
+// TestAway lists the reasons for which mail continues by itself, without a decision.
 func TestAway(t *testing.T) {
 	t.Parallel()
 	var away []contract.Reason
@@ -74,5 +73,5 @@ func TestDecided(t *testing.T) {
 	} {
 		require.NotEqual(t, reason.Through("?"), reason.Through(v))
 	}
-	require.Contains(t, reason.Decided(contract.Decided{}), "somebody decided about it")
+	require.Contains(t, reason.Decided(contract.Decided{}), "an unknown actor decided about it")
 }
