@@ -25,6 +25,7 @@ func (d *destination) attempt(parent context.Context, c call, body []byte) outco
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
+
 	req, err := d.request(ctx, c, body)
 	if err != nil {
 		return outcome{
@@ -33,6 +34,7 @@ func (d *destination) attempt(parent context.Context, c call, body []byte) outco
 			breaker: errExcluded,
 		}
 	}
+
 	// The transport itself, not a client around it: it follows no redirect and
 	// keeps no cookie.
 	end := d.tempo.begin()
@@ -41,6 +43,7 @@ func (d *destination) attempt(parent context.Context, c call, body []byte) outco
 	if err != nil {
 		return d.broken(parent, err, connected.Load())
 	}
+
 	discard(resp.Body, cancel)
 	return d.judge(resp)
 }

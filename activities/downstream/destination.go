@@ -77,10 +77,12 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 	case u.User != nil:
 		return nil, errors.New("the url must not hold credentials")
 	}
+
 	sign, err := newLiveSigner(to.Secret.Key, to.Name, deps.Logger)
 	if err != nil {
 		return nil, err
 	}
+
 	d := &destination{
 		url:        u.String(),
 		tenants:    to.Tenants,
@@ -91,6 +93,7 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 		idempotent: to.HonoursKey(),
 		signer:     sign,
 	}
+
 	inFlight := or(to.MaxInFlight, config.DefaultMaxInFlight)
 	d.places = make(chan struct{}, inFlight)
 	d.transport = newTransport(to.AllowPrivate, inFlight, d)

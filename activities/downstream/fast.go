@@ -48,6 +48,7 @@ func (t *tempo) begin() (end func(answered bool)) {
 		t.streak = 0
 		t.overdue++
 	})
+
 	return func(answered bool) {
 		inTime := late.Stop()
 		t.mu.Lock()

@@ -36,6 +36,7 @@ func NewPrometheus(reg prometheus.Registerer) (*Prometheus, error) {
 			Help: "1 for the state that the breaker of a destination is in, 0 for the others.",
 		}, []string{"destination", "state"}),
 	}
+
 	for _, c := range []prometheus.Collector{p.attempts, p.duration, p.breaker} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register delivery metrics: %w", err)

@@ -83,10 +83,12 @@ func New(c Config, d Deps) (*Sender, error) {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
+
 	s := &Sender{
 		destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics, logger: d.Logger, gone: d.Gone,
 		fast: make(chan struct{}, c.FastCalls), bulkhead: newBulkhead(c.RegularCalls, len(c.Destinations)),
 	}
+
 	for _, to := range c.Destinations {
 		if _, twice := s.destinations[to.Name]; twice {
 			return nil, fmt.Errorf("destination %q: the name is taken", to.Name)
@@ -97,6 +99,7 @@ func New(c Config, d Deps) (*Sender, error) {
 		}
 		s.destinations[to.Name] = made
 	}
+
 	return s, nil
 }
 

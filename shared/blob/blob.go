@@ -59,14 +59,17 @@ func New(cfg Config) (*Store, error) {
 	if cfg.PublicEndpoint == "" {
 		cfg.PublicEndpoint = cfg.Endpoint
 	}
+
 	client, err := newClient(cfg, cfg.Endpoint)
 	if err != nil {
 		return nil, err
 	}
+
 	public, err := newClient(cfg, cfg.PublicEndpoint)
 	if err != nil {
 		return nil, err
 	}
+
 	return &Store{
 		core:    &minio.Core{Client: client},
 		public:  public,
@@ -82,11 +85,13 @@ func newClient(cfg Config, endpoint string) (*minio.Client, error) {
 		u.User != nil || u.RawQuery != "" {
 		return nil, errors.New("blob: an endpoint must be an http or https URL of host and port alone")
 	}
+
 	secure := u.Scheme == "https"
 	transport, err := minio.DefaultTransport(secure)
 	if err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
+
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*idleConns, idleConns
 	transport.DialContext = (&net.Dialer{Timeout: callTimeout / 6, KeepAlive: callTimeout}).DialContext
 	client, err := minio.New(u.Host, &minio.Options{
@@ -99,6 +104,7 @@ func newClient(cfg Config, endpoint string) (*minio.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
+
 	return client, nil
 }
 

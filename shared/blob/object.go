@@ -50,10 +50,12 @@ func (s *Store) Put(ctx context.Context, b Bucket, key string, r io.Reader, size
 		}
 		return s.PutBytes(ctx, b, key, content, contentType)
 	}
+
 	name, err := s.bucket(b)
 	if err != nil {
 		return err
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	_, err = s.core.Client.PutObject(ctx, name, key, r, size, minio.PutObjectOptions{
@@ -63,6 +65,7 @@ func (s *Store) Put(ctx context.Context, b Bucket, key string, r io.Reader, size
 		// One plain signature over the headers in place of one per chunk.
 		DisableContentSha256: true,
 	})
+
 	return classify("put object "+key, err)
 }
 
@@ -142,22 +145,27 @@ func (s *Store) ReadAll(ctx context.Context, b Bucket, key string, limit int64, 
 		}
 		return bytes.Clone(content), nil
 	}
+
 	body, size, err := s.open(ctx, b, key)
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() { _ = body.Close() }()
 	if err := check(key, size, limit, "", ""); err != nil {
 		return nil, err
 	}
+
 	content := make([]byte, max(size, 0))
 	if _, err := io.ReadFull(body, content); err != nil {
 		return nil, classify("read object "+key, err)
 	}
+
 	hash := hashOf(content)
 	if err := check(key, size, limit, hash, sha256hex); err != nil {
 		return nil, err
 	}
+
 	s.cache.put(id, content, hash)
 	return content, nil
 }

@@ -69,6 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 			}
 		})
 	}
+
 	t.Run("what is not there", func(t *testing.T) { t.Parallel(); testAbsent(t, open(t)) })
 	t.Run("checks what it reads", func(t *testing.T) { t.Parallel(); testChecks(t, open(t)) })
 	t.Run("keeps its own copy", func(t *testing.T) { t.Parallel(); testCopies(t, open(t)) })

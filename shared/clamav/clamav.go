@@ -64,16 +64,19 @@ func New(cfg Config) (*Client, error) {
 			return nil, errors.New("clamav: the address is neither host:port nor a path")
 		}
 	}
+
 	if cfg.Timeout < 0 || cfg.Parallel < 0 {
 		return nil, errors.New("clamav: timeout and parallel must not be negative")
 	}
 	if c.timeout == 0 {
 		c.timeout = 2 * time.Minute
 	}
+
 	parallel := cfg.Parallel
 	if parallel == 0 {
 		parallel = 8
 	}
+
 	c.slots = make(chan struct{}, parallel)
 	return c, nil
 }
@@ -150,6 +153,7 @@ func classify(text string, whole bool) (mail.Verdict, string, error) {
 		strings.HasSuffix(strings.TrimSuffix(text, " ERROR"), "size limit exceeded") {
 		return mail.Unscannable, mail.TooLargeToScan, nil
 	}
+
 	said, ok := strings.CutPrefix(text, "stream: ")
 	if !ok {
 		return "", "", errors.New("unknown answer to INSTREAM")
@@ -160,15 +164,18 @@ func classify(text string, whole bool) (mail.Verdict, string, error) {
 		}
 		return mail.Clean, "", nil
 	}
+
 	name, ok := strings.CutSuffix(said, " FOUND")
 	if name = printable(name); !ok || name == "" {
 		return "", "", errors.New("clamd answered with an error")
 	}
+
 	for _, prefix := range []string{limitAlert, "Heuristics.Encrypted"} {
 		if strings.HasPrefix(name, prefix) {
 			return mail.Unscannable, name, nil
 		}
 	}
+
 	return mail.Infected, name, nil
 }
 
@@ -184,6 +191,7 @@ func stream(w io.Writer, r io.Reader) error {
 	if _, err := w.Write([]byte("zINSTREAM\x00")); err != nil {
 		return fmt.Errorf("send command: %w", err)
 	}
+
 	buf := make([]byte, lengthSize+chunkSize)
 	for {
 		n, err := io.ReadFull(r, buf[lengthSize:])

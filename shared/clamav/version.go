@@ -46,6 +46,7 @@ func (c *Client) Using(ctx context.Context) (scanner, database string) {
 		}
 		v.mu.Lock()
 	}
+
 	return v.scanner, v.database
 }
 

@@ -38,6 +38,7 @@ func (Decoder) Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract
 	if err != nil {
 		return &mail.Event{}, append(holds, hold(contract.SchemaInvalid, "the event cannot be read: "+payload.Nameless(err)))
 	}
+
 	received := countReceived(e.Message.Headers)
 	parsed, mended := false, false
 	if len(e.RawMIME) > 0 {
@@ -60,6 +61,7 @@ func (Decoder) Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract
 	if !parsed && !mended {
 		read.mend(e)
 	}
+
 	return e, append(holds, judge(e, received, parsed)...)
 }
 
@@ -77,6 +79,7 @@ func complete(e *mail.Event, mailed *mime.Parsed) {
 			*text.to = *text.from
 		}
 	}
+
 	for _, list := range []struct{ to, from *[]mail.Address }{
 		{&m.From, &provided.From}, {&m.To, &provided.To}, {&m.Cc, &provided.Cc}, {&m.ReplyTo, &provided.ReplyTo},
 	} {
@@ -84,10 +87,12 @@ func complete(e *mail.Event, mailed *mime.Parsed) {
 			*list.to = *list.from
 		}
 	}
+
 	known := map[string]bool{}
 	for _, a := range e.Attachments {
 		known[a.SHA256] = true
 	}
+
 	for _, a := range attachments {
 		if a.Content == nil || !known[a.SHA256] {
 			e.Attachments = append(e.Attachments, a)

@@ -60,6 +60,7 @@ func Merge(edits ...contract.Edit) contract.Edit {
 		mergeHeaders(&out, e.Headers)
 		mergeFields(&out, e.Fields)
 	}
+
 	return out
 }
 

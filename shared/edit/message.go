@@ -17,6 +17,7 @@ func Message(m mail.Message, e contract.Edit) mail.Message {
 	if len(e.Headers) == 0 {
 		return m
 	}
+
 	m.Headers = slices.Clone(m.Headers)
 	for _, name := range sorted(e.Headers) {
 		value := e.Headers[name]
@@ -38,6 +39,7 @@ func Message(m mail.Message, e contract.Edit) mail.Message {
 			m.Date, _ = date(text(value))
 		}
 	}
+
 	return m
 }
 

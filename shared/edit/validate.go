@@ -194,10 +194,12 @@ func (m *mistakes) drop(list []string, attachments []mail.Attachment) {
 	if !m.count("drop", len(list), contract.MaxEditDrop) {
 		return
 	}
+
 	known := make(map[string]bool, len(attachments))
 	for _, a := range attachments {
 		known[a.SHA256] = a.SHA256 != ""
 	}
+
 	seen := make(map[string]bool, len(list))
 	for i, sum := range list {
 		b, err := hex.DecodeString(sum)

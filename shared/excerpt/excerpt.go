@@ -72,6 +72,7 @@ func (c *cutter) next() error {
 	if _, err := c.in.Peek(1); err != nil {
 		return err //nolint:wrapcheck // io.EOF stays bare, others are the object store's faults
 	}
+
 	run, _ := c.in.Peek(c.in.Buffered())
 	if !c.inside {
 		if end := bytes.IndexByte(run, '"'); end >= 0 {
@@ -79,12 +80,14 @@ func (c *cutter) next() error {
 		}
 		return c.pass(run)
 	}
+
 	end := bytes.IndexByte(run, '"')
 	if escape := bytes.IndexByte(run[:max(end, 0)], '\\'); escape >= 0 {
 		end = escape
 	} else if end < 0 {
 		end = bytes.IndexByte(run, '\\')
 	}
+
 	switch {
 	case end == 0 && run[0] == '"':
 		c.inside = false
@@ -94,20 +97,24 @@ func (c *cutter) next() error {
 	case end > 0:
 		run = run[:end]
 	}
+
 	if c.over {
 		_, err := c.in.Discard(len(run))
 		return err //nolint:wrapcheck // it is buffered
 	}
+
 	// A character that begins before the limit is passed on whole; what is no UTF-8 may
 	// continue for ever.
 	keep := min(len(run), max(c.limit-c.size, 0))
 	for rest := utf8.UTFMax - 1; rest > 0 && keep < len(run) && !utf8.RuneStart(run[keep]); rest-- {
 		keep++
 	}
+
 	c.over = keep < len(run)
 	if keep == 0 {
 		return nil
 	}
+
 	c.size += keep
 	return c.pass(run[:keep])
 }

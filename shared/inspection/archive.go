@@ -135,16 +135,19 @@ func (w *walker) file(r io.Reader, as label, depth int) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("look at a file: %w", err)
 	}
+
 	kind := sniff(head)
 	switch kind {
 	case noArchive, opaqueArchive, closedArchive:
 		w.note(kind)
 		return w.leaf(br, as, depth)
 	}
+
 	depth++
 	if err := w.layer(depth); err != nil {
 		return err
 	}
+
 	switch kind {
 	case zipArchive:
 		room := w.limits.Nested - w.nested

@@ -112,9 +112,11 @@ func (b *BuiltIn) look(r io.Reader) error {
 			return fmt.Errorf("read: %w", err)
 		}
 	}
+
 	if name, ok := b.hashes[hex.EncodeToString(sum.Sum(nil))]; ok {
 		return infectedError(name)
 	}
+
 	return nil
 }
 

@@ -42,10 +42,12 @@ func zipType(content []byte) string {
 	if bytes.Count(content, []byte("PK\x01\x02")) > many {
 		return typeZip
 	}
+
 	zr, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
 	if err != nil {
 		return typeZip
 	}
+
 	document, parts := false, ""
 	for _, f := range zr.File {
 		switch {
@@ -59,9 +61,11 @@ func zipType(content []byte) string {
 			parts = ooxml + "presentationml.presentation"
 		}
 	}
+
 	if document && parts != "" {
 		return parts
 	}
+
 	return typeZip
 }
 
@@ -141,6 +145,7 @@ func familyOf(t string) family {
 	case "application/json", "application/x-ndjson", "application/xml", "application/rtf":
 		return text
 	}
+
 	major, minor, _ := strings.Cut(t, "/")
 	switch major {
 	case "image", "audio", "video", "font":
@@ -148,12 +153,14 @@ func familyOf(t string) family {
 	case "text", "message":
 		return text
 	}
+
 	switch {
 	case strings.HasPrefix(minor, "vnd.openxmlformats-"), strings.HasPrefix(minor, "vnd.oasis.opendocument."):
 		return document
 	case strings.HasSuffix(minor, "+xml"), strings.HasSuffix(minor, "+json"):
 		return text
 	}
+
 	return other
 }
 
@@ -168,9 +175,11 @@ func mismatch(declared, detected string) bool {
 		"application/download", "application/unknown", "application/x-unknown":
 		return false
 	}
+
 	if claim == detected {
 		return false
 	}
+
 	as := familyOf(claim)
 	switch familyOf(detected) {
 	case executable:
@@ -182,6 +191,7 @@ func mismatch(declared, detected string) bool {
 	case archive:
 		return as == passive || as == text || as == html || as == script
 	}
+
 	return false
 }
 

@@ -24,6 +24,7 @@ func (w *walker) leaf(r io.Reader, as label, depth int) error {
 	case err != nil:
 		return visitError{err: err}
 	}
+
 	// Read to the end: the packer's checksum stands there.
 	if _, err = io.Copy(io.Discard, t); err != nil {
 		return fmt.Errorf("read a file: %w", err)
@@ -34,6 +35,7 @@ func (w *walker) leaf(r io.Reader, as label, depth int) error {
 		}
 		return nil
 	}
+
 	defer w.hold(len(keep.buf))()
 	return w.inside(keep.buf, as, depth)
 }

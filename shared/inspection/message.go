@@ -43,22 +43,26 @@ func (w *walker) message(content []byte, depth int) error {
 	if err := w.layer(depth); err != nil {
 		return err
 	}
+
 	parsed, err := mime.Parse(content)
 	if err != nil {
 		w.met.malformed = true // its only error
 		return nil
 	}
+
 	w.met.malformed = w.met.malformed || parsed.Malformed != nil
 	for _, body := range []string{parsed.Message.Text, parsed.Message.HTML} {
 		if err := w.part([]byte(body), label{declared: "text/plain"}, depth); err != nil {
 			return err
 		}
 	}
+
 	for _, a := range parsed.Attachments {
 		if err := w.part(a.Content, label{name: a.Filename, declared: a.ContentType}, depth); err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 

@@ -49,6 +49,7 @@ func sniff(head []byte) kind {
 		{"vhdxfile", closedArchive},
 		{"conectix", closedArchive},
 	}
+
 	for _, m := range magics {
 		if bytes.HasPrefix(head, []byte(m.magic)) {
 			if m.kind == bzip2Stream && !isBzip2(head) {
@@ -57,6 +58,7 @@ func sniff(head []byte) kind {
 			return m.kind
 		}
 	}
+
 	switch {
 	case isTar(head):
 		return tarArchive
@@ -65,6 +67,7 @@ func sniff(head []byte) kind {
 	case isLZMA(head), len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18": // zstd, RFC 8878 §3.1.2
 		return closedArchive
 	}
+
 	return noArchive
 }
 

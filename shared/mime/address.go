@@ -32,6 +32,7 @@ func (c *collector) addressList(value string) []mail.Address {
 	if strings.TrimSpace(value) == "" {
 		return nil
 	}
+
 	value, h := hideWords(value, func(s string) string { return noMarks.Replace(clean(c.fieldText(s))) })
 	var out []mail.Address
 	if list, err := (&netmail.AddressParser{}).ParseList(value); err == nil {
@@ -40,6 +41,7 @@ func (c *collector) addressList(value string) []mail.Address {
 		}
 		return out
 	}
+
 	groups := strings.Contains(value, ";")
 	for _, piece := range mergeNames(splitList(value)) {
 		if !strings.Contains(piece, "@") && strings.Contains(piece, hideOpen) { // all of it is encoded
@@ -51,6 +53,7 @@ func (c *collector) addressList(value string) []mail.Address {
 			out = append(out, a)
 		}
 	}
+
 	return out
 }
 
@@ -132,6 +135,7 @@ func splitList(value string) []string {
 			start = i + 1
 		}
 	}
+
 	return append(pieces, value[start:])
 }
 
@@ -192,10 +196,12 @@ func looseAddresses(piece string, groups bool) []mail.Address {
 		}
 		return []mail.Address{{Name: strings.ReplaceAll(name, `"`, ""), Address: address}}
 	}
+
 	words := strings.Fields(strings.ReplaceAll(stripComments(piece), `"`, " "))
 	if len(words) > 0 && strings.HasSuffix(words[0], ":") { // the name of a group
 		words = words[1:]
 	}
+
 	var found []mail.Address
 	var name []string
 	for _, w := range words {
@@ -205,12 +211,14 @@ func looseAddresses(piece string, groups bool) []mail.Address {
 			name = append(name, w)
 		}
 	}
+
 	switch {
 	case len(found) > 0:
 		found[0].Name = strings.Join(name, " ")
 	case len(words) == 1 && !strings.HasPrefix(strings.ToLower(words[0]), "undisclosed"):
 		return []mail.Address{{Address: words[0]}}
 	}
+
 	return found
 }
 

@@ -66,6 +66,7 @@ func decodeBase64(body []byte) (content []byte, decoded base64Result) {
 			junk = true
 		}
 	}
+
 	return flush(out, group, count), decoded
 }
 

@@ -23,11 +23,13 @@ func (e *entity) boundaries() []string {
 			list = append(list, b)
 		}
 	}
+
 	for _, m := range e.types {
 		if value, _, ok := m.get("boundary"); ok {
 			add(value)
 		}
 	}
+
 	for _, m := range e.types {
 		for _, p := range m.params {
 			if p.name == "boundary" || strings.HasPrefix(p.name, "boundary*") {
@@ -41,12 +43,14 @@ func (e *entity) boundaries() []string {
 			}
 		}
 	}
+
 	for _, value := range e.all("content-type") {
 		for _, b := range written(value) {
 			add(strings.TrimLeft(b, " \t"))
 			add(strings.TrimLeft(stripComments(b), " \t"))
 		}
 	}
+
 	return list
 }
 
@@ -186,6 +190,7 @@ func (d *delimiters) next() bool {
 		d.at = max(d.at, start+end)
 		return true
 	}
+
 	return false
 }
 
@@ -225,9 +230,11 @@ func split(body []byte, boundary string, limit int) parts {
 		}
 		start = d.after
 	}
+
 	if start >= 0 && len(p.parts) < limit && len(bytes.TrimSpace(body[start:])) > 0 {
 		p.parts = append(p.parts, body[start:])
 	}
+
 	return p
 }
 
@@ -285,5 +292,6 @@ func stripComments(s string) string {
 			out.WriteByte(c)
 		}
 	}
+
 	return out.String()
 }

@@ -130,6 +130,7 @@ func spellings(label string) []string {
 			names = append(names, name)
 		}
 	}
+
 	plain := strings.ReplaceAll(strings.TrimPrefix(label, "x-"), "_", "-")
 	add(plain)
 	if number, ok := strings.CutPrefix(plain, "cp"); ok {
@@ -145,6 +146,7 @@ func spellings(label string) []string {
 	if number, ok := strings.CutPrefix(plain, "iso-8859"); ok && !strings.HasPrefix(number, "-") {
 		add("iso-8859-" + number)
 	}
+
 	return names
 }
 
@@ -174,6 +176,7 @@ func unicodeText(b []byte, label string, html bool) (text, used string) {
 	if markedUTF16(b) || !strings.HasPrefix(label, "utf-") && likeUTF16(b) {
 		return decodeUTF16(b, false, false), "utf-16"
 	}
+
 	switch {
 	case isUTF8(label) && !neverUTF8(b):
 		return string(b), label
@@ -190,6 +193,7 @@ func unicodeText(b []byte, label string, html bool) (text, used string) {
 			return string(b), ""
 		}
 	}
+
 	if html {
 		if m := metaCharset.FindSubmatch(b[:min(len(b), 4096)]); m != nil {
 			found := charsetLabel(string(m[1]))
@@ -203,6 +207,7 @@ func unicodeText(b []byte, label string, html bool) (text, used string) {
 			return s, found
 		}
 	}
+
 	return decode(b, charmap.Windows1252), "windows-1252"
 }
 

@@ -50,6 +50,7 @@ func (c *collector) textKind(e *entity) string {
 		filename.Extension(e.mediaType) == ".bin" {
 		return "plain"
 	}
+
 	for _, m := range e.types {
 		switch {
 		case m.kind == "text/html":
@@ -59,12 +60,14 @@ func (c *collector) textKind(e *entity) string {
 			return ""
 		}
 	}
+
 	switch {
 	case kind == "html" && (e.mediaType == "text/html" || e.mediaType == "text/plain"):
 		return "html"
 	case e.mediaType == "text/plain", strings.HasPrefix(e.mediaType, "multipart"):
 		return "plain"
 	}
+
 	return ""
 }
 
@@ -97,10 +100,12 @@ func (c *collector) chooseBody(root *entity) {
 			plain = append(plain, e)
 		}
 	}
+
 	look(root, true)
 	if nameless {
 		return
 	}
+
 	for _, list := range [][]*entity{plain, html} {
 		if len(list) == 1 || len(list) > 1 && list[0] == firstLeaf && list[0].disposition == "inline" {
 			c.named = append(c.named, list[0])
@@ -139,6 +144,7 @@ func (c *collector) walk(e *entity, root bool) {
 	if e.cut {
 		return
 	}
+
 	contents := c.t.contentsOf(e)
 	name := e.name(c)
 	kind := c.textKind(e)
@@ -156,6 +162,7 @@ func (c *collector) walk(e *entity, root bool) {
 		c.body(e, kind, text)
 		contents = contents[1:]
 	}
+
 	for _, content := range contents {
 		given := name
 		if given == "" {
@@ -220,10 +227,12 @@ func (c *collector) hintOf(e *entity) string {
 			return hint
 		}
 	}
+
 	kind := c.textKind(e)
 	if len(e.children) > 0 || kind == "" || e.disposition == "attachment" || e.cut {
 		return ""
 	}
+
 	declared := charsetLabel(e.charset())
 	if declared == "" {
 		content := c.t.contentsOf(e)[0].bytes
@@ -235,6 +244,7 @@ func (c *collector) hintOf(e *entity) string {
 	if isUTF8(declared) || isASCII(declared) || isUTF7(declared) || strings.HasPrefix(declared, "utf") || charsetOf(declared) == nil {
 		return ""
 	}
+
 	return declared
 }
 

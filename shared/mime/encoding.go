@@ -59,6 +59,7 @@ func (t *tree) contentsOf(e *entity) []content {
 	if e.read {
 		return e.contents
 	}
+
 	e.read = true
 	encodings := e.encodings()
 	if len(encodings) > 1 {
@@ -66,6 +67,7 @@ func (t *tree) contentsOf(e *entity) []content {
 	} else if len(encodings) == 1 && !strings.EqualFold(strings.TrimSpace(e.get("content-transfer-encoding")), encodings[0]) {
 		t.note(DefectEncodingOdd)
 	}
+
 	chosen := choose(encodings, e.body)
 	e.contents = t.decodeBy(chosen, e.body)
 	for _, other := range encodings {
@@ -81,10 +83,12 @@ func (t *tree) contentsOf(e *entity) []content {
 			t.more(e, t.decodeBy(other, e.body)...)
 		}
 	}
+
 	if !knownEncoding(chosen) {
 		t.note(DefectEncodingUnknown)
 		t.guess(e)
 	}
+
 	return e.contents
 }
 

@@ -146,6 +146,7 @@ func (h *header) read() []byte {
 		}
 		rest = after
 	}
+
 	return nil
 }
 
@@ -172,6 +173,7 @@ func (t *tree) rejoin(raw []byte, fields []field, body []byte) ([]field, []byte)
 	if kind == "" || kind == "text" || kind == "multipart" || kind == "message" || !paramBegins(line) && (!ok || !structural(name)) {
 		return fields, body
 	}
+
 	end := bytes.Index(body[:min(len(body), MaxField)], []byte("\n\n"))
 	if crlf := bytes.Index(body[:min(len(body), MaxField)], []byte("\n\r\n")); end < 0 || crlf >= 0 && crlf < end {
 		end = crlf
@@ -179,11 +181,13 @@ func (t *tree) rejoin(raw []byte, fields []field, body []byte) ([]field, []byte)
 	if end < 0 {
 		return fields, body
 	}
+
 	header := bytes.TrimRight(raw[:len(raw)-len(body)], "\r\n \t")
 	more, _ := newTree(0).readHeader(append(append(bytes.Clone(header), '\n'), body[:end+1]...), false)
 	if len(more) <= len(fields) {
 		return fields, body
 	}
+
 	t.note(DefectBlankLine)
 	_, body = cutLine(body[end+1:])
 	return more, body
@@ -203,6 +207,7 @@ func (h *header) begin(name string, value []byte, at int) {
 	default:
 		kept = true
 	}
+
 	if !kept {
 		h.name = ""
 		return
@@ -210,6 +215,7 @@ func (h *header) begin(name string, value []byte, at int) {
 	if h.count > MaxFields || at > MaxHeader {
 		h.beyond++
 	}
+
 	h.extend(value)
 }
 
@@ -345,6 +351,7 @@ func fieldLine(line []byte) (name string, value []byte, ok bool) {
 	if i < 0 {
 		return "", nil, false
 	}
+
 	head := bytes.TrimRight(line[:i], " \t")
 	if bytes.IndexByte(head, '(') > 0 { // a comment, which old rules allow
 		head = bytes.TrimSpace([]byte(stripComments(string(head))))
@@ -355,11 +362,13 @@ func fieldLine(line []byte) (name string, value []byte, ok bool) {
 	if len(head) == 0 || len(head) > 256 {
 		return "", nil, false
 	}
+
 	for _, c := range head {
 		if c <= ' ' || c >= 0x7f || strings.IndexByte(`()<>@,;\"[]?=/`, c) >= 0 {
 			return "", nil, false
 		}
 	}
+
 	return string(head), bytes.TrimSpace(line[i+1:]), true
 }
 

@@ -30,6 +30,7 @@ func readMedia(value string) (m media, whole bool) {
 	s := scanner{s: value}
 	m.source = value
 	m.kind = s.kind()
+
 	for {
 		s.skip(" \t;,")
 		if s.end() {
@@ -142,6 +143,7 @@ func (s *scanner) kind() string {
 			out.WriteString(word)
 		}
 	}
+
 	return strings.ToLower(out.String())
 }
 
@@ -175,6 +177,7 @@ func (s *scanner) quoted() param {
 	if s.open {
 		return param{}
 	}
+
 	j, pairs := s.i, false
 	for j < len(s.s) && s.s[j] != '"' {
 		if s.s[j] == '\\' {
@@ -183,10 +186,12 @@ func (s *scanner) quoted() param {
 		}
 		j++
 	}
+
 	if j >= len(s.s) {
 		s.open = true
 		return param{}
 	}
+
 	raw := s.s[s.i:j]
 	s.i = j + 1
 	if more := s.innerQuotes(); more > 0 {
@@ -194,10 +199,12 @@ func (s *scanner) quoted() param {
 		s.i += more
 		raw = strings.ReplaceAll(raw, `"`, "")
 	}
+
 	p := param{value: raw, raw: raw, quoted: true}
 	if pairs {
 		p.value = unpair(raw)
 	}
+
 	return p
 }
 
@@ -244,6 +251,7 @@ func (s *scanner) unquoted() param {
 	if i := strings.IndexByte(rest[from:], ';'); i >= 0 {
 		rest = rest[:from+i]
 	}
+
 	end := len(rest)
 	for i := from; i < len(rest); i++ {
 		if rest[i] != ' ' && rest[i] != '\t' {
@@ -258,6 +266,7 @@ func (s *scanner) unquoted() param {
 		}
 		i = next.i - 1
 	}
+
 	s.i += end
 	value := strings.Trim(rest[:end], " \t")
 	return param{value: value, raw: value}

@@ -32,6 +32,7 @@ func decodeQuotedPrintable(body []byte) []byte {
 			out = append(out, lineBreak...)
 		}
 	}
+
 	return out
 }
 

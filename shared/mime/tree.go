@@ -74,6 +74,7 @@ func (t *tree) readTypes(e *entity, implied string) {
 			t.note(DefectNUL)
 		}
 	}
+
 	var unreadable []media
 	for _, value := range e.all("content-type") {
 		m := t.media(value)
@@ -83,9 +84,11 @@ func (t *tree) readTypes(e *entity, implied string) {
 		}
 		e.types = append(e.types, m)
 	}
+
 	if len(e.types)+len(unreadable) > 1 {
 		t.note(DefectTypeTwice)
 	}
+
 	e.mediaType = implied
 	if len(e.types) > 0 {
 		e.mediaType = e.types[0].kind
@@ -93,10 +96,12 @@ func (t *tree) readTypes(e *entity, implied string) {
 	} else if len(unreadable) == 0 && implied != "text/plain" {
 		e.declared = implied
 	}
+
 	e.types = append(e.types, unreadable...)
 	for _, value := range e.all("content-disposition") {
 		e.dispositions = append(e.dispositions, t.media(value))
 	}
+
 	if len(e.dispositions) > 0 {
 		e.disposition = e.dispositions[0].kind
 	}
@@ -132,6 +137,7 @@ func (t *tree) descend(e *entity, level int) {
 	case "message/external-body":
 		t.note(DefectExternal)
 	}
+
 	boundary := !multipart && !message && e.hasBoundary()
 	if !multipart && !message && !boundary {
 		return
@@ -148,6 +154,7 @@ func (t *tree) descend(e *entity, level int) {
 	if multipart && t.readParts(e, level) || !message {
 		return
 	}
+
 	t.attached++
 	t.read(prepare(t, t.contentsOf(e)[0].bytes), "text/plain", level+1, true)
 	t.attached--
@@ -206,6 +213,7 @@ func (t *tree) readParts(e *entity, level int) bool {
 		}
 		return false
 	}
+
 	e.children = t.cut(e, body, boundaries[0], level)
 	if others := boundaries[1:]; len(others) > 0 {
 		t.note(DefectBoundary)
@@ -213,6 +221,7 @@ func (t *tree) readParts(e *entity, level int) bool {
 			t.again(len(body), func() { t.cutAll(e, body, []string{other}, level) })
 		}
 	}
+
 	return true
 }
 

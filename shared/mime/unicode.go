@@ -39,6 +39,7 @@ func decodeUTF7(b []byte) string {
 			i++
 		}
 	}
+
 	return out.String()
 }
 
@@ -134,15 +135,18 @@ func decodeUTF16(b []byte, big, little bool) string {
 	case little || littleEndian(b):
 		order = binary.LittleEndian
 	}
+
 	var out strings.Builder
 	out.Grow(len(b))
 	var high rune
 	for ; len(b) >= 2; b = b[2:] {
 		high = writeUnit(&out, high, rune(order.Uint16(b)))
 	}
+
 	if high != 0 || len(b) > 0 {
 		out.WriteRune(utf8.RuneError)
 	}
+
 	return out.String()
 }
 

@@ -64,6 +64,7 @@ func nextUU(b []byte, from int) (uuBlock, bool) {
 		}
 		at += len("begin")
 	}
+
 	return uuBlock{}, false
 }
 
@@ -94,9 +95,11 @@ func (u *uuBlock) read(b []byte, base64 bool) {
 		}
 		rest = after
 	}
+
 	if base64 {
 		u.content, _ = decodeBase64(text)
 	}
+
 	u.end = len(b) - len(rest)
 }
 
@@ -110,12 +113,14 @@ func uuLine(line []byte) ([]byte, bool) {
 	if line[0] < ' ' || line[0] > '`' {
 		return nil, false
 	}
+
 	n := int(line[0]-' ') & 0x3f
 	want := (n + 2) / 3 * 4
 	chars := line[1:]
 	if len(chars) > want+3 || want == 0 && len(bytes.TrimRight(chars, " `")) > 0 {
 		return nil, false
 	}
+
 	chars = chars[:min(len(chars), want)]
 	out := make([]byte, 0, want/4*3)
 	var group uint32
@@ -132,6 +137,7 @@ func uuLine(line []byte) ([]byte, bool) {
 			group = 0
 		}
 	}
+
 	return out[:n], true
 }
 

@@ -41,6 +41,7 @@ func wordAt(s string, start int) (word, bool) {
 	if !ok || !closed || charset == "" || strings.ContainsAny(charset, " \t=") {
 		return word{}, false
 	}
+
 	w := word{start: start, charset: charsetLabel(charset)}
 	switch strings.TrimSpace(encoding) {
 	case "b", "B":
@@ -49,6 +50,7 @@ func wordAt(s string, start int) (word, bool) {
 	default:
 		return word{}, false
 	}
+
 	text := start + 2 + len(head) - len(rest) + len(encoding) + 1
 	length := closing(s[text:], w.base64)
 	if length < 0 {
@@ -58,6 +60,7 @@ func wordAt(s string, start int) (word, bool) {
 		w.end = len(s) // the end was cut off
 		return w, true
 	}
+
 	w.text = s[text : text+length]
 	w.end = text + length + 2
 	return w, true
@@ -158,6 +161,7 @@ func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
 			return glued, true
 		}
 	}
+
 	switch {
 	case rawUTF8(run) && utf8.Valid(apart): // written as it is under another name
 		return string(apart), true
@@ -166,6 +170,7 @@ func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
 	case fallback == nil:
 		return text, ok
 	}
+
 	var out strings.Builder
 	for _, w := range run {
 		single, known := convert(label, w.bytes())
@@ -174,6 +179,7 @@ func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
 		}
 		out.WriteString(single)
 	}
+
 	return out.String(), true
 }
 
@@ -226,8 +232,10 @@ func glueWords(run []word) []byte {
 			cut = cut || strings.Contains(w.text[max(0, len(w.text)-2):], "=")
 		}
 	}
+
 	if !cut {
 		return nil
 	}
+
 	return word{text: text.String(), base64: run[0].base64}.bytes()
 }

@@ -71,6 +71,7 @@ func kindOf4(a netip.Addr) kind {
 		in(0xe0000000, 3):  // 224.0.0.0/3, multicast, reserved and broadcast
 		return reserved
 	}
+
 	return public
 }
 
@@ -96,5 +97,6 @@ func kindOf6(a netip.Addr) kind {
 		prefix("3fff::/20"):     // documentation
 		return reserved
 	}
+
 	return public
 }

@@ -16,6 +16,7 @@ func (s *schema) attachment() error {
 	if s.d.Next() != jx.Object {
 		return s.mismatch("an object")
 	}
+
 	a := mail.Attachment{DeclaredSize: -1}
 	var checksum string
 	given := false // whether a field with the content was there, readable or not
@@ -47,6 +48,7 @@ func (s *schema) attachment() error {
 	if err != nil || !s.keep {
 		return err
 	}
+
 	s.settle(&a, given)
 	s.attachments = append(s.attachments, a)
 	return nil

@@ -152,6 +152,7 @@ func (s *schema) id(to **string) error {
 		s.wrongID(" must be a string")
 		return s.skip()
 	}
+
 	b, ok, err := s.bounded(contract.MaxEventID)
 	if err != nil {
 		return err
@@ -160,6 +161,7 @@ func (s *schema) id(to **string) error {
 		s.wrongID(" must be at most 512 bytes")
 		return nil
 	}
+
 	id := string(b)
 	*to = &id
 	switch {
@@ -168,6 +170,7 @@ func (s *schema) id(to **string) error {
 	case strings.ContainsFunc(id, notInID):
 		s.wrongID(" must not have control characters, line separators or U+FFFD")
 	}
+
 	return nil
 }
 

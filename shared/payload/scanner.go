@@ -83,6 +83,7 @@ func (s *scanner) token(c byte) (done, ok bool) {
 		}
 		return false, false
 	}
+
 	if c == ']' && s.state == wantFirstValue {
 		return s.leave(), true
 	}
@@ -162,6 +163,7 @@ func (s *scanner) text(c byte) (ok bool) {
 		}
 		return isHex(c)
 	}
+
 	switch {
 	case c == '\\':
 		s.state = inTextEscape
@@ -198,6 +200,7 @@ func (s *scanner) number(c byte) (more, ok bool) {
 		s.state = numberExponent
 		return true, digit
 	}
+
 	switch {
 	case digit:
 		return true, s.state != numberZero
@@ -209,6 +212,7 @@ func (s *scanner) number(c byte) (more, ok bool) {
 		s.state = wantComma
 		return false, true
 	}
+
 	return true, true
 }
 

@@ -246,9 +246,11 @@ func (s *schema) oneAddress(to *[]mail.Address) error {
 	default:
 		return s.mismatch("an object or a string")
 	}
+
 	if a.Address != "" || a.Name != "" && s.keep {
 		*to = append(*to, a)
 	}
+
 	return nil
 }
 
@@ -282,6 +284,7 @@ func (s *schema) event() *mail.Event {
 		},
 		Attachments: s.attachments, RawMIME: s.rawMIME, RawMIMEURL: s.rawMIMEURL, Problems: s.problems,
 	}
+
 	m := &e.Message
 	b := s.eventID == nil || s.plainID != nil && s.seenB && !s.seenA
 	if b {
@@ -296,11 +299,13 @@ func (s *schema) event() *mail.Event {
 	if b && len(s.to) > 0 || len(m.To) == 0 {
 		m.To = s.to
 	}
+
 	m.From, m.To = append([]mail.Address{}, m.From...), addressed(m.To)
 	m.Cc = addressed(m.Cc)
 	if len(m.Cc) == 0 {
 		m.Cc = nil
 	}
+
 	fromHeaders(m)
 	return e
 }

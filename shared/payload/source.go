@@ -121,9 +121,11 @@ func (s *source) valid(b []byte) bool {
 			s.held = 0
 		}
 	}
+
 	if utf8.Valid(b) {
 		return true
 	}
+
 	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax+1; i-- {
 		if !utf8.RuneStart(b[i]) {
 			continue
@@ -134,5 +136,6 @@ func (s *source) valid(b []byte) bool {
 		}
 		break
 	}
+
 	return utf8.Valid(b)
 }

@@ -77,6 +77,7 @@ func (t *trimmer) trim(p []byte) (n int, ok bool) {
 			n++
 		}
 	}
+
 	return n, true
 }
 
@@ -87,11 +88,13 @@ func (t *trimmer) outside(c byte) (keep bool) {
 		t.digits++
 		return t.digits <= longDigits
 	}
+
 	t.digits = 0
 	if c == ' ' || c == '\t' || c == '\n' || c == '\r' {
 		keep, t.space = !t.space, true
 		return keep
 	}
+
 	t.space = false
 	switch c {
 	case '"':
@@ -104,6 +107,7 @@ func (t *trimmer) outside(c byte) (keep bool) {
 	case '}', ']':
 		t.depth--
 	}
+
 	return true
 }
 

@@ -224,16 +224,19 @@ func (s *schema) base64(to *[]byte) error {
 	if !s.keep {
 		return s.skip()
 	}
+
 	raw, err := s.d.Raw()
 	if err != nil {
 		return fmt.Errorf("read string: %w", err)
 	}
+
 	text := []byte(raw[1 : len(raw)-1])
 	if bytes.IndexByte(text, '\\') >= 0 { // "\/", "\u002b" and "\r\n" are usual
 		if text, err = jx.DecodeBytes(raw).StrAppend(make([]byte, 0, len(raw))); err != nil {
 			return fmt.Errorf("read string: %w", err)
 		}
 	}
+
 	content, ok := decodeBase64(text)
 	switch {
 	case !ok:
@@ -243,6 +246,7 @@ func (s *schema) base64(to *[]byte) error {
 	default:
 		*to = content
 	}
+
 	return nil
 }
 

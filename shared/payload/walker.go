@@ -76,6 +76,7 @@ func where(path []step, forSender bool) string {
 			b.WriteString(s.name)
 		}
 	}
+
 	return b.String()
 }
 
@@ -152,9 +153,11 @@ func (w *walker) document(member func(name string) error) error {
 	default:
 		return malformed("it must be an object")
 	}
+
 	if err := w.object(member); err != nil {
 		return err
 	}
+
 	switch err := w.d.Skip(); {
 	case errors.Is(err, io.EOF) && (w.src == nil || w.src.failed == nil):
 		return nil
@@ -265,6 +268,7 @@ func (w *walker) array(limit int, element func() error) error {
 	if limit > 0 && count > limit {
 		w.wrong("has %s elements, more than %s", thousands(count), thousands(limit))
 	}
+
 	w.depth--
 	return nil
 }

@@ -42,11 +42,13 @@ func (r *Rules) Explain(f Facts) Explanation {
 		Holds: append([]contract.Hold{}, said.Holds...), Rules: make([]RuleVerdict, 0, len(r.routes)),
 		Foreign: append([]string{}, r.domains[f.Tenant].Foreign(f.Recipients)...),
 	}
+
 	own := r.own(f)
 	out.Recipients = make([]Recipient, len(own))
 	for i, a := range own {
 		out.Recipients[i] = Recipient{Mailbox: a.Mailbox(), Tag: a.Tag}
 	}
+
 	for _, rt := range r.routes {
 		v := RuleVerdict{Name: rt.name, Why: rt.unmet(f, own, r.ownCase[f.Tenant])}
 		to := r.served(rt.to, f.Tenant)
@@ -63,5 +65,6 @@ func (r *Rules) Explain(f Facts) Explanation {
 		}
 		out.Rules = append(out.Rules, v)
 	}
+
 	return out
 }

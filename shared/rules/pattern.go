@@ -48,14 +48,17 @@ func (p pattern) match(text string) bool {
 	if p.exact {
 		return text == p.first
 	}
+
 	text, ok := strings.CutPrefix(text, p.first)
 	if !ok {
 		return false
 	}
+
 	text, ok = strings.CutSuffix(text, p.last)
 	if !ok {
 		return false
 	}
+
 	for _, piece := range p.middle {
 		at := strings.Index(text, piece)
 		if at < 0 {
@@ -63,6 +66,7 @@ func (p pattern) match(text string) bool {
 		}
 		text = text[at+len(piece):]
 	}
+
 	return true
 }
 

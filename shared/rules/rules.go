@@ -74,12 +74,15 @@ func New(routes []config.Route, tenants []config.Tenant, destinations []config.D
 		ownCase:      make(map[string]bool, len(tenants)),
 		destinations: make(map[string]config.Destination, len(destinations)),
 	}
+
 	for _, t := range tenants {
 		r.domains[t.Name], r.ownCase[t.Name] = address.NewDomains(t.Domains), t.CaseSensitive
 	}
+
 	for _, d := range destinations {
 		r.destinations[d.Name] = d
 	}
+
 	names := make(map[string]bool, len(routes))
 	for i, c := range routes {
 		switch {
@@ -98,6 +101,7 @@ func New(routes []config.Route, tenants []config.Tenant, destinations []config.D
 		r.headers = r.headers || len(compiled.headers) > 0
 		r.routes = append(r.routes, compiled)
 	}
+
 	return r, nil
 }
 
@@ -108,10 +112,12 @@ func compileRoute(c config.Route) (route, error) {
 		subject: optional(c.When.Subject), source: optional(c.When.Source),
 		headers: make(map[string]pattern, len(c.When.Header)), reported: compileReported(c.When),
 	}
+
 	if c.When.Tag != "" {
 		tag := compileByCase(c.When.Tag)
 		out.tag = &tag
 	}
+
 	for name, value := range c.When.Header {
 		key := strings.ToLower(name)
 		if key == "" {
@@ -122,6 +128,7 @@ func compileRoute(c config.Route) (route, error) {
 		}
 		out.headers[key] = compile(value)
 	}
+
 	return out, nil
 }
 
@@ -223,17 +230,20 @@ func (rt *route) unmet(f Facts, recipients []address.Address, ownCase bool) stri
 	case rt.subject != nil && !rt.subject.match(f.Subject):
 		return "the subject does not match " + quoted(rt.subject.text)
 	}
+
 	if why := rt.unmetBy(recipients, ownCase); why != "" {
 		return why
 	}
 	if why := rt.unmetReported(f.Reported); why != "" {
 		return why
 	}
+
 	for _, name := range slices.Sorted(maps.Keys(rt.headers)) {
 		if p := rt.headers[name]; !headerMeets(name, p, f.Headers) {
 			return "no header " + name + " matches " + quoted(p.text)
 		}
 	}
+
 	return ""
 }
 

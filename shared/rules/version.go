@@ -22,26 +22,31 @@ func Version(routes []config.Route, tenants []config.Tenant, destinations []conf
 		Header                                          map[string]string
 		Reported                                        map[string]string `json:",omitempty"`
 	}
+
 	type rule struct {
 		Name string
 		When when
 		To   []string
 		Hold bool
 	}
+
 	type owner struct {
 		Name          string
 		Domains       []string
 		CaseSensitive bool
 	}
+
 	type served struct {
 		Name    string
 		Tenants []string
 	}
+
 	var all struct {
 		Routes       []rule
 		Tenants      []owner
 		Destinations []served
 	}
+
 	for _, r := range routes {
 		w := r.When
 		all.Routes = append(all.Routes, rule{
@@ -49,16 +54,20 @@ func Version(routes []config.Route, tenants []config.Tenant, destinations []conf
 			When: when{w.Recipient, w.Tag, w.Sender, w.Subject, w.Source, w.Tenant, w.Header, Reported(w)},
 		})
 	}
+
 	for _, t := range tenants {
 		all.Tenants = append(all.Tenants, owner{t.Name, t.Domains, t.CaseSensitive})
 	}
+
 	for _, d := range destinations {
 		all.Destinations = append(all.Destinations, served{d.Name, d.Tenants})
 	}
+
 	text, err := json.Marshal(all)
 	if err != nil {
 		panic(err) // strings, lists and maps of strings always encode
 	}
+
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])[:versionLength]
 }

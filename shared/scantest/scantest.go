@@ -113,6 +113,7 @@ func Run(t *testing.T, s Scanner) {
 			}
 		})
 	}
+
 	runOthers(t, s)
 }
 
@@ -127,6 +128,7 @@ func runOthers(t *testing.T, s Scanner) {
 		require.ErrorIs(t, err, broken)
 		require.Empty(t, verdict)
 	})
+
 	t.Run("side by side", func(t *testing.T) {
 		t.Parallel()
 		var wg sync.WaitGroup
@@ -144,6 +146,7 @@ func runOthers(t *testing.T, s Scanner) {
 		}
 		wg.Wait()
 	})
+
 	t.Run("ready", func(t *testing.T) {
 		t.Parallel()
 		require.NoError(t, s.Ready(t.Context()))

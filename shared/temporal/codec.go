@@ -76,6 +76,7 @@ func (c Codec) encode(p *commonpb.Payload) (*commonpb.Payload, error) {
 	if size > maxPayload {
 		return nil, fault.Newf(fault.Internal, "a payload of %d bytes is longer than the %d that Temporal could take", size, maxPayload)
 	}
+
 	packed, err := proto.MarshalOptions{}.MarshalAppend(append(make([]byte, 0, size+1), plainForm), p)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "the payload cannot be written", err)
@@ -86,10 +87,12 @@ func (c Codec) encode(p *commonpb.Payload) (*commonpb.Payload, error) {
 			packed = append(packed, small...)
 		}
 	}
+
 	id, sealed, err := c.keys.Encrypt(seal.TemporalPayload, packed)
 	if err != nil {
 		return nil, err
 	}
+
 	return &commonpb.Payload{
 		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(Encrypted), MetadataKey: []byte(id)},
 		Data:     sealed,
@@ -117,6 +120,7 @@ func (c Codec) decode(p *commonpb.Payload) (*commonpb.Payload, error) {
 	if !named || !bytes.Equal(p.GetMetadata()[converter.MetadataEncoding], []byte(Encrypted)) {
 		return p, nil
 	}
+
 	const lost = "the encrypted content is no payload"
 	packed, err := c.keys.Decrypt(seal.TemporalPayload, string(id), p.GetData())
 	if err != nil {
@@ -125,6 +129,7 @@ func (c Codec) decode(p *commonpb.Payload) (*commonpb.Payload, error) {
 	if len(packed) == 0 || packed[0] > zlibForm {
 		return nil, fault.Wrap(fault.ContentLost, lost, errors.New("it begins as none does"))
 	}
+
 	plain := packed[1:]
 	if packed[0] == zlibForm {
 		if plain, err = seal.Decompress(plain, maxPayload); err != nil {
@@ -134,10 +139,12 @@ func (c Codec) decode(p *commonpb.Payload) (*commonpb.Payload, error) {
 	if len(plain) > maxPayload {
 		return nil, fault.Newf(fault.ContentLost, "the encrypted payload is longer than %d bytes", maxPayload)
 	}
+
 	var out commonpb.Payload
 	if err := proto.Unmarshal(plain, &out); err != nil {
 		return nil, fault.Wrap(fault.ContentLost, lost, err)
 	}
+
 	return &out, nil
 }
 

@@ -122,6 +122,7 @@ func decideFault(err error) error {
 		notReady  *serviceerror.WorkflowNotReady
 		cancelled *serviceerror.Canceled
 	)
+
 	switch {
 	case errors.As(err, &panicked):
 		return fault.Wrap(fault.Internal, "the email's workflow could not take the decision", err)

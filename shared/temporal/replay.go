@@ -52,6 +52,7 @@ func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error 
 	if dryRun {
 		summary = "dry run of a replay"
 	}
+
 	_, err := r.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: contract.ReplayWorkflowID(id), TaskQueue: contract.TaskQueue,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
@@ -59,6 +60,7 @@ func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error 
 		Memo:                                     map[string]any{contract.MemoReplay: strconv.FormatInt(id, 10)},
 		StaticSummary:                            summary,
 	}, contract.ReplayWorkflow, contract.ReplayInput{ID: id, DryRun: dryRun})
+
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case err == nil:
@@ -66,6 +68,7 @@ func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error 
 	case errors.As(err, &already):
 		return r.started(ctx, id)
 	}
+
 	return unreachable(fmt.Errorf("start replay %d: %w", id, err))
 }
 
@@ -99,6 +102,7 @@ func (r *Replays) ControlReplay(ctx context.Context, id int64, name string, rate
 	if rate != nil {
 		args = []any{*rate}
 	}
+
 	var out contract.ReplayProgress
 	handle, err := r.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: contract.ReplayWorkflowID(id), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
@@ -106,6 +110,7 @@ func (r *Replays) ControlReplay(ctx context.Context, id int64, name string, rate
 	if err == nil {
 		err = handle.Get(ctx, &out)
 	}
+
 	var refused *temporal.ApplicationError
 	var notFound *serviceerror.NotFound
 	switch {
@@ -116,6 +121,7 @@ func (r *Replays) ControlReplay(ctx context.Context, id int64, name string, rate
 	case errors.As(err, &notFound):
 		return out, fault.Wrap(fault.DecisionRefused, "the replay is not under way", err)
 	}
+
 	return out, fault.Wrap(fault.TemporalUnavailable, "nobody answered in time; look at the replay's state before you try again",
 		fmt.Errorf("%s replay %d: %w", name, id, err))
 }

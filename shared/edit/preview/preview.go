@@ -110,6 +110,7 @@ func (e *Editor) Preview(ctx context.Context, email contract.Email, change contr
 	if !body.Stored {
 		return Preview{}, fault.New(fault.DecisionRefused, "this email has not been stored yet: there is nothing to edit")
 	}
+
 	manifest, err := e.deps.Ledger.Manifest(ctx, email.ID)
 	if err != nil {
 		return Preview{}, fmt.Errorf("read manifest: %w", err)
@@ -117,14 +118,17 @@ func (e *Editor) Preview(ctx context.Context, email contract.Email, change contr
 	if err := edit.Validate(change, edit.Known{Destinations: e.Destinations(email.Tenant), Attachments: manifest.Attachments}); err != nil {
 		return Preview{}, err
 	}
+
 	message, whole, err := e.message(ctx, email, manifest)
 	if err != nil {
 		return Preview{}, err
 	}
+
 	var old contract.Edit
 	if manifest.Overlay != nil {
 		old = *manifest.Overlay
 	}
+
 	merged := edit.Merge(old, change)
 	now := edit.Picture{Manifest: *manifest, Message: *message}
 	then, problems := now, []ledger.Change(nil)
@@ -133,6 +137,7 @@ func (e *Editor) Preview(ctx context.Context, email contract.Email, change contr
 			return Preview{}, err
 		}
 	}
+
 	before, after := now.Apply(old), then.Apply(merged)
 	before.Destinations, after.Destinations = e.route(email, now, old), e.route(email, then, merged)
 	return Preview{
@@ -184,10 +189,12 @@ func (e *Editor) decoded(ctx context.Context, email contract.Email, body ledger.
 	case <-ctx.Done():
 		return now, nil, fault.Wrap(fault.Overloaded, "too many edits are being looked at", ctx.Err())
 	}
+
 	raw, err := e.deps.Objects.ReadAll(ctx, blob.Raw, body.Key, email.Size, hex.EncodeToString(body.SHA256[:]))
 	if err != nil {
 		return now, nil, fmt.Errorf("read raw body: %w", err)
 	}
+
 	_, was := decode.Decoder{}.Decode(raw, &old)
 	event, is := decode.Decoder{}.Decode(raw, &merged)
 	then := edit.Picture{Manifest: now.Manifest, Message: event.Message}
@@ -199,6 +206,7 @@ func (e *Editor) decoded(ctx context.Context, email contract.Email, body ledger.
 	if before, after := sentences(was), sentences(is); before != after {
 		problems = []ledger.Change{{Field: "problems", Before: before, After: after}}
 	}
+
 	return then, problems, nil
 }
 

@@ -241,6 +241,7 @@ func inContents(file []byte) map[string]disguise {
 	for _, c := range file {
 		quads.WriteString(base64.StdEncoding.EncodeToString([]byte{c}))
 	}
+
 	return map[string]disguise{
 		"base64 in two padded pieces":                     {body: twoPieces},
 		"base64 in padded pieces on one line":             {body: quads.String() + "\r\n"},
