@@ -25,8 +25,8 @@ const ambiguousSentence = "an earlier attempt broke off, and nobody knows whethe
 // never moves a delivered one back.
 type DeliveryLedger interface {
 	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
-	// Deliveries gives those to one destination, the latest last.
-	Deliveries(ctx context.Context, emailID int64, destination string) ([]ledger.Delivery, error)
+	// ListDeliveries returns those to one destination, the latest last.
+	ListDeliveries(ctx context.Context, emailID int64, destination string) ([]ledger.Delivery, error)
 	SaveDelivery(ctx context.Context, d ledger.Delivery) error
 }
 
@@ -95,7 +95,7 @@ func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out co
 
 	reads, cancel := prepare(ctx)
 	defer cancel()
-	all, err := s.deps.Ledger.Deliveries(reads, in.Email.ID, in.Destination)
+	all, err := s.deps.Ledger.ListDeliveries(reads, in.Email.ID, in.Destination)
 	if err != nil {
 		return out, fmt.Errorf("read deliveries: %w", err)
 	}

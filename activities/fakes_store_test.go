@@ -85,7 +85,7 @@ func (b *books) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 	return b.manifest, nil
 }
 
-func (b *books) Deliveries(_ context.Context, _ int64, destination string) ([]ledger.Delivery, error) {
+func (b *books) ListDeliveries(_ context.Context, _ int64, destination string) ([]ledger.Delivery, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reads++

@@ -15,7 +15,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
-	"mailroom/shared/postgres"
+	"mailroom/shared/pgtest"
 )
 
 // ends is the ledger, which at times does not answer.
@@ -179,7 +179,7 @@ func TestEndsOfAStoppedReplay(t *testing.T) {
 }
 
 // hurried is a ledger for which claims are old at once.
-type hurried struct{ *postgres.DB }
+type hurried struct{ *pgtest.DB }
 
 func (h hurried) UntoldEnds(ctx context.Context, _ time.Duration, limit int) ([]ledger.UntoldEnd, error) {
 	return h.DB.UntoldEnds(ctx, 0, limit)

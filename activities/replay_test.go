@@ -115,7 +115,7 @@ func (e everybody) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Mess
 
 type replayBench struct {
 	*activities.Replays
-	db    *postgres.DB
+	db    *pgtest.DB
 	reach *reach
 	ends  ends
 }

@@ -36,7 +36,7 @@ func (d *door) sendWith(t *testing.T, h http.Header, body string) reply {
 	return d.post(t, h, strings.NewReader(body), int64(len(body)))
 }
 
-func rowsOf(t *testing.T, db *postgres.DB) int {
+func rowsOf(t *testing.T, db *pgtest.DB) int {
 	t.Helper()
 	rows, _, err := db.ListEmails(t.Context(), ledger.Filter{})
 	require.NoError(t, err)

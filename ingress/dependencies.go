@@ -41,8 +41,9 @@ const (
 // dependencies are what the server works with. Closing them is Run's business.
 type dependencies struct {
 	ledger   *database
-	reader   *postgres.DB
-	logins   *postgres.DB
+	chain    *postgres.AuditChain
+	reader   operatorStores
+	logins   *postgres.Access
 	bodies   *blob.Store
 	temporal client.Client
 	keys     seal.Keyring
@@ -58,19 +59,8 @@ func open(ctx context.Context, env config.Env, keys seal.Keyring, reg prometheus
 	}
 	closing.add(stop)
 
-	d.ledger = &database{}
-	for _, pool := range []struct {
-		db     **postgres.DB
-		config postgres.Config
-	}{
-		{&d.ledger.DB, postgres.Config{MaxConns: acceptConns}},
-		{&d.reader, postgres.Config{MaxConns: operatorConns, StatementTimeout: operatorLimit}},
-		{&d.logins, postgres.Config{MaxConns: loginConns, StatementTimeout: loginLimit}},
-	} {
-		if *pool.db, err = postgres.Open(ctx, env.DatabaseURL.Reveal(), pool.config); err != nil {
-			return d, err
-		}
-		closing.addPlain((*pool.db).Close)
+	if err := d.openStores(ctx, env, closing); err != nil {
+		return d, err
 	}
 
 	d.bodies, err = blob.New(blob.Config{
@@ -93,10 +83,54 @@ func open(ctx context.Context, env config.Env, keys seal.Keyring, reg prometheus
 	return d, nil
 }
 
+// openStores makes a pool for each of what comes in, operators and logins.
+func (d *dependencies) openStores(ctx context.Context, env config.Env, closing *closers) error {
+	var pools [3]*postgres.DB
+	for i, c := range []postgres.Config{
+		{MaxConns: acceptConns},
+		{MaxConns: operatorConns, StatementTimeout: operatorLimit},
+		{MaxConns: loginConns, StatementTimeout: loginLimit},
+	} {
+		db, err := postgres.Open(ctx, env.DatabaseURL.Reveal(), c)
+		if err != nil {
+			return err
+		}
+		closing.addPlain(db.Close)
+		pools[i] = db
+	}
+
+	d.ledger = &database{DB: pools[0], Inbox: postgres.NewInbox(pools[0])}
+	d.chain = postgres.NewAuditChain(pools[0])
+	d.reader = newOperatorStores(pools[1])
+	d.logins = postgres.NewAccess(pools[2])
+	return nil
+}
+
+// operatorStores are the parts of the ledger that operators read and write.
+type operatorStores struct {
+	*postgres.Access
+	*postgres.AuditChain
+	*postgres.AuthFailures
+	*postgres.Batches
+	*postgres.Decisions
+	*postgres.Deliveries
+	*postgres.Emails
+	*postgres.Views
+}
+
+func newOperatorStores(db *postgres.DB) operatorStores {
+	return operatorStores{
+		Access: postgres.NewAccess(db), AuditChain: postgres.NewAuditChain(db), AuthFailures: postgres.NewAuthFailures(db),
+		Batches: postgres.NewBatches(db), Decisions: postgres.NewDecisions(db), Deliveries: postgres.NewDeliveries(db),
+		Emails: postgres.NewEmails(db), Views: postgres.NewViews(db),
+	}
+}
+
 // database is the ledger once it is known to be migrated; before that it takes
 // nothing, so that events go to Temporal.
 type database struct {
 	*postgres.DB
+	*postgres.Inbox
 	migrated atomic.Bool
 }
 
@@ -105,7 +139,7 @@ func (d *database) Accept(ctx context.Context, batch []postgres.Acceptance, leas
 	if !d.migrated.Load() {
 		return nil, errNoDatabase
 	}
-	return d.DB.Accept(ctx, batch, lease)
+	return d.Inbox.Accept(ctx, batch, lease)
 }
 
 // usable is the readiness of the database.

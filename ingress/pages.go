@@ -21,7 +21,7 @@ import (
 func newPages(file *config.File, d dependencies, rooms rooms, logger *slog.Logger) (*console.Console, error) {
 	return console.New(console.Config{TemporalUI: file.Operator.TemporalUI, Warning: scannerWarning(file.Scanner)}, console.Deps{
 		Emails: d.reader, Blobs: d.bodies, Decider: byConsole{rooms.decisions}, Changes: d.reader, Logger: logger,
-		Holdings: figures{rooms.whole}, Figures: figures{rooms.whole}, Timelines: timelines{d.reader}, Destinations: destinations{rooms.whole},
+		Holdings: figures{rooms.whole}, Figures: figures{rooms.whole}, Timelines: timelines{d.reader.Views}, Destinations: destinations{rooms.whole},
 		Edits: previews{rooms.editor}, Rules: routing{rooms.whole}, Replays: manyEmails{rooms.many}, Chain: auditChain{d.reader},
 	})
 }

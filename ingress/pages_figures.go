@@ -63,10 +63,10 @@ func share(part, whole int64) string {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // timelines tell the way of an email as the ledger has it.
-type timelines struct{ db *postgres.DB }
+type timelines struct{ views *postgres.Views }
 
 func (t timelines) Timeline(ctx context.Context, email *ledger.EmailDetail) ([]console.Moment, error) {
-	entries, err := t.db.Timeline(ctx, email.ID)
+	entries, err := t.views.Timeline(ctx, email.ID)
 	if err != nil {
 		return nil, err
 	}

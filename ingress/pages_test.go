@@ -20,7 +20,6 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
-	"mailroom/shared/postgres"
 )
 
 // idle starts nothing: what is asked for stays written down.
@@ -141,12 +140,12 @@ func TestAuditOfTheConsole(t *testing.T) {
 
 // forged is a chain that somebody has changed.
 type forged struct {
-	*postgres.DB
+	*pgtest.DB
 	change func([]auditchain.Entry) []auditchain.Entry
 }
 
 func (f forged) Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error) {
-	list, err := f.DB.Audit(ctx, after, limit)
+	list, err := f.AuditChain.Audit(ctx, after, limit)
 	return f.change(list), err
 }
 

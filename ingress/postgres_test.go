@@ -19,14 +19,14 @@ import (
 	"mailroom/shared/postgres"
 )
 
-func openRealDoor(t *testing.T, db *postgres.DB) *door {
+func openRealDoor(t *testing.T, db *pgtest.DB) *door {
 	t.Helper()
 	d := &door{bodies: &memoryBodies{}, workflows: &fakeWorkflows{}}
 	d.open(t, db, db, db)
 	return d
 }
 
-func depth(t *testing.T, db *postgres.DB) int {
+func depth(t *testing.T, db *pgtest.DB) int {
 	t.Helper()
 	n, _, err := db.InboxDepth(t.Context())
 	require.NoError(t, err)

@@ -140,7 +140,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 		}
 	}
 	p.server, err = New(door, Deps{
-		Ledger: d.ledger, Inbox: d.ledger, Meter: d.ledger, Chain: d.ledger, Bodies: d.bodies, Workflows: d.temporal,
+		Ledger: d.ledger, Inbox: d.ledger, Meter: d.ledger, Chain: d.chain, Bodies: d.bodies, Workflows: d.temporal,
 		Reader: d.temporal, Sealer: d.keys, Memos: temporal.Converter(d.keys), Audit: p.failures, Keys: keys, Registry: reg, Logger: logger,
 		Durable:  map[string]Check{"postgres": d.ledger.usable, "temporal": d.temporalHealth},
 		Optional: map[string]Check{"blob": d.bodies.Ready},

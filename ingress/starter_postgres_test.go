@@ -20,7 +20,7 @@ import (
 )
 
 // fillInbox accepts rows that nobody claims.
-func fillInbox(t testing.TB, db *postgres.DB, rows int) {
+func fillInbox(t testing.TB, db *pgtest.DB, rows int) {
 	t.Helper()
 	batch := make([]postgres.Acceptance, rows)
 	for i := range batch {
@@ -66,7 +66,7 @@ func TestStartersShareTheInbox(t *testing.T) {
 }
 
 // dyingInbox is the inbox of a process from which nothing comes any more.
-type dyingInbox struct{ *postgres.DB }
+type dyingInbox struct{ *pgtest.DB }
 
 func (dyingInbox) MarkStarted(context.Context, []int64) error { return errAway }
 func (dyingInbox) ReleaseClaims(context.Context, []int64, time.Duration) error {

@@ -310,6 +310,6 @@ func TestSweepSurvivesErrors(t *testing.T) {
 	s.stop()
 }
 
-var _ Ledger = (*postgres.DB)(nil)
-var _ Inbox = (*postgres.DB)(nil)
-var _ InboxMeter = (*postgres.DB)(nil)
+var _ Ledger = (*postgres.Inbox)(nil)
+var _ Inbox = (*postgres.Inbox)(nil)
+var _ InboxMeter = (*postgres.Inbox)(nil)

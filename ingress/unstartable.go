@@ -42,7 +42,7 @@ func (u *unstartable) Unwrap() error { return u.err }
 // occupied finds out what has the workflow ID of a row. The row is started if that is
 // its own workflow, running or ended. One that runs for another body of the event came
 // through Temporal while the database was away, and takes this row up once it gets to
-// the ledger (postgres.DB.Enrol). Whatever else has the ID keeps it from this email.
+// the ledger (postgres.Backfill). Whatever else has the ID keeps it from this email.
 func (s *starter) occupied(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()

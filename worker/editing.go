@@ -5,6 +5,7 @@ import (
 
 	"mailroom/shared/config"
 	"mailroom/shared/edit/preview"
+	"mailroom/shared/postgres"
 	"mailroom/shared/rules"
 )
 
@@ -20,6 +21,10 @@ func newEditKeeper(file *config.File, recent *recentLedger, o objects) (editKeep
 		return editKeeper{}, fmt.Errorf("routes: %w", err)
 	}
 	// The ledger itself: what was just stored is not what an edit is laid over.
-	editor, err := preview.New(preview.Config{Destinations: file.Destinations}, preview.Deps{Ledger: recent.DB, Objects: o.store, Rules: compiled})
+	stored := struct {
+		*postgres.Emails
+		*postgres.Decisions
+	}{recent.Emails, recent.Decisions}
+	editor, err := preview.New(preview.Config{Destinations: file.Destinations}, preview.Deps{Ledger: stored, Objects: o.store, Rules: compiled})
 	return editKeeper{Editor: editor, recentLedger: recent}, err
 }

@@ -111,7 +111,7 @@ func (b *deliveryBook) Manifest(_ context.Context, id int64) (*ledger.Manifest, 
 	return manifestOf(id), nil
 }
 
-func (b *deliveryBook) Deliveries(_ context.Context, id int64, _ string) ([]ledger.Delivery, error) {
+func (b *deliveryBook) ListDeliveries(_ context.Context, id int64, _ string) ([]ledger.Delivery, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if d, ok := b.rows[id]; ok {

@@ -9,13 +9,12 @@ import (
 	"mailroom/activities"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
-	"mailroom/shared/postgres"
 	"mailroom/shared/seal"
 	"mailroom/shared/temporal"
 )
 
 // many wires what reaches the workflows of many emails.
-func (p *parts) many(file *config.File, db *postgres.DB, o objects, scan scanner, tc client.Client) error {
+func (p *parts) many(file *config.File, db stores, o objects, scan scanner, tc client.Client) error {
 	keys, err := seal.New(file.Encryption)
 	if err != nil {
 		return fmt.Errorf("encryption: %w", err)

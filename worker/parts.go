@@ -16,7 +16,6 @@ import (
 	"mailroom/shared/inspection"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/postgres"
 	"mailroom/shared/rules"
 	"mailroom/shared/seal"
 	"mailroom/workflows"
@@ -40,7 +39,7 @@ type parts struct {
 }
 
 // newParts wires the activities.
-func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logger *slog.Logger, reg prometheus.Registerer) (*parts, error) {
+func newParts(file *config.File, db stores, o objects, scan scanner, logger *slog.Logger, reg prometheus.Registerer) (*parts, error) {
 	p, recent := &parts{tasks: newTaskAttempts()}, newRecentLedger(db)
 	if err := p.enrolment(file, db, logger, reg); err != nil {
 		return nil, err
@@ -82,7 +81,7 @@ func newParts(file *config.File, db *postgres.DB, o objects, scan scanner, logge
 }
 
 // enrolment wires the step before all others.
-func (p *parts) enrolment(file *config.File, db *postgres.DB, logger *slog.Logger, reg prometheus.Registerer) error {
+func (p *parts) enrolment(file *config.File, db stores, logger *slog.Logger, reg prometheus.Registerer) error {
 	keys, err := seal.New(file.Encryption)
 	if err != nil {
 		return fmt.Errorf("encryption: %w", err)
@@ -96,7 +95,7 @@ func (p *parts) enrolment(file *config.File, db *postgres.DB, logger *slog.Logge
 }
 
 // delivery wires the rest.
-func (p *parts) delivery(file *config.File, db *postgres.DB, recent *recentLedger, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
+func (p *parts) delivery(file *config.File, db stores, recent *recentLedger, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
 	attempts, err := downstream.NewPrometheus(reg)
 	if err != nil {
 		return err

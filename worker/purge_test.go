@@ -30,7 +30,7 @@ const sharedLogo = "a logo that stands under every mail"
 // purgeRig is the real store step and the real purge on one database and object store.
 type purgeRig struct {
 	objects
-	db     *postgres.DB
+	db     *pgtest.DB
 	store  *activities.Store
 	tend   *activities.Tending
 	cfg    blob.Config

@@ -26,7 +26,8 @@ const (
 // a body is always the same. An edited email is not remembered. Verdicts do change,
 // so who needs them asks the database.
 type recentLedger struct {
-	*postgres.DB
+	*postgres.Emails
+	*postgres.Decisions
 	now func() time.Time
 
 	mu    sync.Mutex
@@ -39,13 +40,13 @@ type remembered struct {
 	until    time.Time
 }
 
-func newRecentLedger(db *postgres.DB) *recentLedger {
-	return &recentLedger{DB: db, now: time.Now, byID: map[int64]remembered{}}
+func newRecentLedger(db stores) *recentLedger {
+	return &recentLedger{Emails: db.Emails, Decisions: db.Decisions, now: time.Now, byID: map[int64]remembered{}}
 }
 
 // SaveManifest implements activities.StoreLedger.
 func (r *recentLedger) SaveManifest(ctx context.Context, m ledger.Manifest) error {
-	if err := r.DB.SaveManifest(ctx, m); err != nil {
+	if err := r.Emails.SaveManifest(ctx, m); err != nil {
 		return err
 	}
 	if len(m.Message) > recentMessage || m.Overlay != nil {
@@ -75,7 +76,7 @@ func (r *recentLedger) Manifest(ctx context.Context, emailID int64) (*ledger.Man
 	found, known := r.byID[emailID]
 	r.mu.Unlock()
 	if !known || !r.now().Before(found.until) {
-		return r.DB.Manifest(ctx, emailID)
+		return r.Emails.Manifest(ctx, emailID)
 	}
 	m := found.manifest
 	m.Attachments = append([]mail.Attachment(nil), m.Attachments...)
@@ -85,7 +86,7 @@ func (r *recentLedger) Manifest(ctx context.Context, emailID int64) (*ledger.Man
 // ApplyEdit implements activities.EditKeeper.
 func (r *recentLedger) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) error {
 	r.forget(in.Email.ID) // whatever comes of it
-	return r.DB.ApplyEdit(ctx, in)
+	return r.Decisions.ApplyEdit(ctx, in)
 }
 
 // forget makes the email's manifest one of the past.

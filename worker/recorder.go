@@ -86,7 +86,7 @@ func (r *recorder) tell(in contract.RecordInput) {
 
 // openEmails shows at each scrape how many emails wait, by state and reason.
 type openEmails struct {
-	db     *postgres.DB
+	views  *postgres.Views
 	logger *slog.Logger
 	desc   *prometheus.Desc
 	stuck  *prometheus.Desc
@@ -95,9 +95,9 @@ type openEmails struct {
 // scrapeTimeout bounds the query behind a scrape.
 const scrapeTimeout = 2 * time.Second
 
-func newOpenEmails(db *postgres.DB, logger *slog.Logger) *openEmails {
+func newOpenEmails(views *postgres.Views, logger *slog.Logger) *openEmails {
 	return &openEmails{
-		db: db, logger: logger,
+		views: views, logger: logger,
 		desc: prometheus.NewDesc("mailroom_emails_open",
 			"Emails that wait for something or for a person, by state and reason.", []string{"state", "reason"}, nil),
 		stuck: prometheus.NewDesc("mailroom_inbox_stuck",
@@ -116,12 +116,12 @@ func (o *openEmails) Describe(ch chan<- *prometheus.Desc) {
 func (o *openEmails) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	counts, err := o.db.CountOpen(ctx)
+	counts, err := o.views.CountOpen(ctx)
 	if err != nil {
 		o.logger.Warn("metrics.open_emails", "error", err)
 		return
 	}
-	stuck, err := o.db.CountStuck(ctx)
+	stuck, err := o.views.CountStuck(ctx)
 	if err != nil {
 		o.logger.Warn("metrics.open_emails", "error", err)
 		return

@@ -121,7 +121,7 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 	if err != nil {
 		return err
 	}
-	if err := reg.Register(newOpenEmails(db, logger)); err != nil {
+	if err := reg.Register(newOpenEmails(postgres.NewViews(db), logger)); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	store, err := openStore(env)
@@ -133,20 +133,20 @@ func serve(ctx context.Context, file *config.File, env config.Env, secrets *secr
 		return err
 	}
 	c.background(ctx, scan.Watch)
-	p, err := newParts(file, db, objects{store}, scan, logger, reg)
+	p, err := newParts(file, newStores(db), objects{store}, scan, logger, reg)
 	if err != nil {
 		return err
 	}
 	c.add(func(context.Context) error { p.sender.Close(); return nil })
-	c.background(ctx, func(ctx context.Context) { keepIndexed(ctx, db, indexEvery, logger) })
-	if err := steer(ctx, p.sender, db, logger, c); err != nil {
+	c.background(ctx, func(ctx context.Context) { keepIndexed(ctx, postgres.NewViews(db), indexEvery, logger) })
+	if err := steer(ctx, p.sender, postgres.NewDeliveries(db), logger, c); err != nil {
 		return err
 	}
 	tc, err := dial(ctx, file.Encryption, p.tasks.dialOption(), logger, reg, c)
 	if err != nil {
 		return err
 	}
-	if err := p.many(file, db, objects{store}, scan, tc); err != nil {
+	if err := p.many(file, newStores(db), objects{store}, scan, tc); err != nil {
 		return err
 	}
 	c.background(ctx, func(ctx context.Context) { scheduleTending(ctx, tc, logger) })

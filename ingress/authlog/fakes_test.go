@@ -18,7 +18,7 @@ import (
 	"mailroom/shared/postgres"
 )
 
-var _ Store = (*postgres.DB)(nil)
+var _ Store = (*postgres.AuthFailures)(nil)
 
 // memoryStore adds up like the database.
 type memoryStore struct {

@@ -32,20 +32,58 @@ const (
 	buildLock = 0x6d61696c
 )
 
+// DB is a database with every store on one pool.
+type DB struct {
+	*postgres.DB
+	*postgres.Inbox
+	*postgres.Backfill
+	*postgres.Emails
+	*postgres.Views
+	*postgres.Decisions
+	*postgres.Deliveries
+	*postgres.Batches
+	*postgres.BatchWork
+	*postgres.Maintenance
+	*postgres.Removal
+	*postgres.Access
+	*postgres.AuditChain
+	*postgres.AuthFailures
+}
+
+// Stores returns every store on the pool of db.
+func Stores(db *postgres.DB) *DB {
+	return &DB{
+		DB:           db,
+		Inbox:        postgres.NewInbox(db),
+		Backfill:     postgres.NewBackfill(db),
+		Emails:       postgres.NewEmails(db),
+		Views:        postgres.NewViews(db),
+		Decisions:    postgres.NewDecisions(db),
+		Deliveries:   postgres.NewDeliveries(db),
+		Batches:      postgres.NewBatches(db),
+		BatchWork:    postgres.NewBatchWork(db),
+		Maintenance:  postgres.NewMaintenance(db),
+		Removal:      postgres.NewRemoval(db),
+		Access:       postgres.NewAccess(db),
+		AuditChain:   postgres.NewAuditChain(db),
+		AuthFailures: postgres.NewAuthFailures(db),
+	}
+}
+
 // New gives an open, migrated, empty database; it is closed and dropped when the
 // test ends.
-func New(t testing.TB) *postgres.DB {
+func New(t testing.TB) *DB {
 	t.Helper()
 	return Open(t, URL(t), maxConns)
 }
 
 // Open opens url with a pool of conns connections and closes it when the test ends.
-func Open(t testing.TB, url string, conns int32) *postgres.DB {
+func Open(t testing.TB, url string, conns int32) *DB {
 	t.Helper()
 	db, err := postgres.Open(t.Context(), url, postgres.Config{MaxConns: conns})
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	return db
+	return Stores(db)
 }
 
 // URL gives the URL of a migrated, empty database that is dropped when the test ends.

@@ -94,7 +94,7 @@ type candidate struct {
 // Claim are left alone by ClaimWaiting until lease has passed.
 //
 // On an error nothing is known of any row of the batch; a repeat is safe and finds out.
-func (db *DB) Accept(ctx context.Context, batch []Acceptance, lease time.Duration) ([]Accepted, error) {
+func (s *Inbox) Accept(ctx context.Context, batch []Acceptance, lease time.Duration) ([]Accepted, error) {
 	out := make([]Accepted, len(batch))
 	leader := make(map[bodyKey]int, len(batch)) // first of each body
 	first := make(map[eventKey]int, len(batch)) // first of each id
@@ -114,12 +114,12 @@ func (db *DB) Accept(ctx context.Context, batch []Acceptance, lease time.Duratio
 		first[key.eventKey] = i
 		fresh = append(fresh, candidate{Acceptance: a, index: i})
 	}
-	left, err := db.place(ctx, fresh, lease, out)
+	left, err := s.place(ctx, fresh, lease, out)
 	if err != nil {
 		return nil, classify("accept events", err)
 	}
 	if open = append(left, open...); len(open) > 0 {
-		if err := db.settle(ctx, open, lease, out); err != nil {
+		if err := s.settle(ctx, open, lease, out); err != nil {
 			return nil, classify("accept events", err)
 		}
 	}
@@ -140,9 +140,9 @@ func keyOf(a *Acceptance) bodyKey {
 
 // settle finds out what became of the candidates that were not placed as first
 // rows: the same body is there, or another one has the id.
-func (db *DB) settle(ctx context.Context, open []candidate, lease time.Duration, out []Accepted) error {
+func (s *Inbox) settle(ctx context.Context, open []candidate, lease time.Duration, out []Accepted) error {
 	for range acceptRounds {
-		known, err := db.lookUp(ctx, open)
+		known, err := s.lookUp(ctx, open)
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (db *DB) settle(ctx context.Context, open []candidate, lease time.Duration,
 		if len(missing) == 0 {
 			return nil
 		}
-		if open, err = db.place(ctx, missing, lease, out); err != nil || len(open) == 0 {
+		if open, err = s.place(ctx, missing, lease, out); err != nil || len(open) == 0 {
 			return err
 		}
 	}
@@ -196,7 +196,7 @@ func conflictHold(first, this []byte) *contract.Hold {
 // The rows are sorted first, because their order decides who waits for whom when
 // two batches share ids. The bodies stay out of the first CTE, which is read
 // twice and therefore kept in memory.
-func (db *DB) place(ctx context.Context, rows []candidate, lease time.Duration, out []Accepted) ([]candidate, error) {
+func (s *Inbox) place(ctx context.Context, rows []candidate, lease time.Duration, out []Accepted) ([]candidate, error) {
 	const query = `
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(@ord::int[], @source::text[], @event_id::text[], @sha256::bytea[], @conflict_of::bigint[],
@@ -231,7 +231,7 @@ SELECT ord, id FROM placed`
 		}
 		return strings.Compare(a.Source, b.Source)
 	})
-	found, err := db.pool.Query(ctx, query, columns(rows, lease))
+	found, err := s.pool.Query(ctx, query, columns(rows, lease))
 	if err != nil {
 		return nil, err
 	}
@@ -310,7 +310,7 @@ type rivals struct {
 
 // lookUp reads the first rows of the candidates' ids and the conflicting rows
 // with their bodies.
-func (db *DB) lookUp(ctx context.Context, open []candidate) (rivals, error) {
+func (s *Inbox) lookUp(ctx context.Context, open []candidate) (rivals, error) {
 	const query = `
 WITH wanted AS MATERIALIZED (
     SELECT * FROM unnest(@source::text[], @event_id::text[], @sha256::bytea[]) AS w (source, event_id, body_sha256)
@@ -326,7 +326,7 @@ SELECT e.id, e.workflow_id, e.source, e.event_id, e.tenant, e.correlation_id, e.
 	for i := range open {
 		source[i], eventID[i], sha256[i] = open[i].Source, open[i].EventID, open[i].BodySHA256[:]
 	}
-	rows, err := db.pool.Query(ctx, query, pgx.NamedArgs{"source": source, "event_id": eventID, "sha256": sha256})
+	rows, err := s.pool.Query(ctx, query, pgx.NamedArgs{"source": source, "event_id": eventID, "sha256": sha256})
 	if err != nil {
 		return rivals{}, err
 	}

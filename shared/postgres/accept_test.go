@@ -27,7 +27,7 @@ func event(id, body string) postgres.Acceptance {
 	}
 }
 
-func accept(t *testing.T, db *postgres.DB, batch ...postgres.Acceptance) []postgres.Accepted {
+func accept(t *testing.T, db *pgtest.DB, batch ...postgres.Acceptance) []postgres.Accepted {
 	t.Helper()
 	out, err := db.Accept(t.Context(), batch, lease)
 	require.NoError(t, err)
@@ -149,7 +149,7 @@ func TestAcceptFiftyAtOnce(t *testing.T) {
 	t.Parallel()
 	const parallel = 50
 	url := pgtest.URL(t)
-	pools := []*postgres.DB{pgtest.Open(t, url, parallel/2), pgtest.Open(t, url, parallel/2)}
+	pools := []*pgtest.DB{pgtest.Open(t, url, parallel/2), pgtest.Open(t, url, parallel/2)}
 
 	results := make([]postgres.Accepted, parallel)
 	start := make(chan struct{})

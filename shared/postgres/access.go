@@ -8,10 +8,19 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
+
+// Access is the store of API tokens, sessions of the console and logins under way.
+type Access struct {
+	pool *pgxpool.Pool
+}
+
+// NewAccess returns the store on db's connections.
+func NewAccess(db *DB) *Access { return &Access{pool: db.pool} }
 
 //nolint:gosec // a query
 const selectToken = `
@@ -33,7 +42,7 @@ func scanToken(row pgx.CollectableRow) (t ledger.Token, err error) {
 
 // CreateToken keeps a token and puts it into the audit chain, both or neither. A
 // name that a token has or had is request_invalid.
-func (db *DB) CreateToken(ctx context.Context, t ledger.Token, via string) error {
+func (s *Access) CreateToken(ctx context.Context, t ledger.Token, via string) error {
 	const query = `
 INSERT INTO tokens (name, sha256, roles, created_by, owner, created_at, expires_at)
 VALUES (@name, @sha256, @roles, @created_by, @owner, @created_at, @expires_at)
@@ -42,7 +51,7 @@ ON CONFLICT (name) DO NOTHING`
 	if err != nil {
 		return fmt.Errorf("create token: %w", err)
 	}
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, query, pgx.NamedArgs{
 			"name": t.Name, "sha256": t.SHA256[:], "roles": roles, "created_by": clean(t.CreatedBy), "owner": clean(t.Owner),
 			"created_at": t.CreatedAt, "expires_at": t.ExpiresAt,
@@ -62,13 +71,13 @@ ON CONFLICT (name) DO NOTHING`
 
 // RevokeToken ends a token for good and puts that into the audit chain. One that
 // is revoked already stays as it is; one that never was is not_found.
-func (db *DB) RevokeToken(ctx context.Context, name, by, via string, at time.Time) error {
+func (s *Access) RevokeToken(ctx context.Context, name, by, via string, at time.Time) error {
 	const (
 		query = `UPDATE tokens SET revoked_at = @at, revoked_by = @by WHERE name = @name AND revoked_at IS NULL`
 		known = `SELECT EXISTS (SELECT FROM tokens WHERE name = @name)`
 	)
 	args := pgx.NamedArgs{"name": clean(name), "by": clean(by), "at": at}
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, query, args)
 		if err != nil {
 			return err //nolint:wrapcheck // classified below
@@ -98,8 +107,8 @@ func auditToken(ctx context.Context, tx pgx.Tx, actor, via string, body map[stri
 }
 
 // Tokens lists every token that is or was, by name.
-func (db *DB) Tokens(ctx context.Context) ([]ledger.Token, error) {
-	rows, err := db.pool.Query(ctx, selectToken+` ORDER BY name`)
+func (s *Access) Tokens(ctx context.Context) ([]ledger.Token, error) {
+	rows, err := s.pool.Query(ctx, selectToken+` ORDER BY name`)
 	if err != nil {
 		return nil, classify("list tokens", err)
 	}
@@ -109,8 +118,8 @@ func (db *DB) Tokens(ctx context.Context) ([]ledger.Token, error) {
 
 // FindToken gives the token of a hash, whether it is still good or not, and
 // not_found where there is none.
-func (db *DB) FindToken(ctx context.Context, sum [32]byte) (ledger.Token, error) {
-	rows, err := db.pool.Query(ctx, selectToken+` WHERE sha256 = @sha256`, pgx.NamedArgs{"sha256": sum[:]})
+func (s *Access) FindToken(ctx context.Context, sum [32]byte) (ledger.Token, error) {
+	rows, err := s.pool.Query(ctx, selectToken+` WHERE sha256 = @sha256`, pgx.NamedArgs{"sha256": sum[:]})
 	if err != nil {
 		return ledger.Token{}, classify("find token", err)
 	}
@@ -122,8 +131,8 @@ func (db *DB) FindToken(ctx context.Context, sum [32]byte) (ledger.Token, error)
 }
 
 // TouchToken notes that a token was used.
-func (db *DB) TouchToken(ctx context.Context, sum [32]byte, at time.Time) error {
+func (s *Access) TouchToken(ctx context.Context, sum [32]byte, at time.Time) error {
 	const query = `UPDATE tokens SET last_used_at = greatest(last_used_at, @at) WHERE sha256 = @sha256`
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"sha256": sum[:], "at": at})
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"sha256": sum[:], "at": at})
 	return classify("touch token", err)
 }

@@ -29,7 +29,7 @@ type Config struct {
 	StatementTimeout time.Duration
 }
 
-// DB is a pool of connections. It is safe for concurrent use.
+// DB is a pool of connections, on which the stores are made. It is safe for concurrent use.
 type DB struct {
 	pool *pgxpool.Pool
 }

@@ -22,14 +22,14 @@ const (
 // Controls returns what people last told about destinations, and which of them
 // answered 410, ordered by name. Destinations of which there is nothing to say are
 // not in it.
-func (db *DB) Controls(ctx context.Context) ([]ledger.Control, error) {
+func (s *Deliveries) Controls(ctx context.Context) ([]ledger.Control, error) {
 	const query = `
 SELECT destination, coalesce(c.paused, false), coalesce(c.actor, ''), coalesce(c.note, ''), c.at,
        CASE WHEN g.until > now() AND (c.at IS NULL OR c.paused OR g.at > c.at) THEN g.until END
   FROM destination_controls c FULL JOIN gone_destinations g USING (destination)
  ORDER BY destination`
 
-	rows, _ := db.pool.Query(ctx, query) // its error comes with the rows
+	rows, _ := s.pool.Query(ctx, query) // its error comes with the rows
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c ledger.Control, err error) {
 		var at, gone *time.Time
 		err = row.Scan(&c.Destination, &c.Paused, &c.Actor, &c.Note, &at, &gone)
@@ -46,7 +46,7 @@ SELECT destination, coalesce(c.paused, false), coalesce(c.actor, ''), coalesce(c
 
 // SetControl writes what the workers are to obey, and that it was said into the
 // audit chain, both or neither. c.At is the database's now.
-func (db *DB) SetControl(ctx context.Context, c ledger.Control, via contract.Via) error {
+func (s *Deliveries) SetControl(ctx context.Context, c ledger.Control, via contract.Via) error {
 	const query = `
 INSERT INTO destination_controls (destination, paused, actor, note) VALUES (@destination, @paused, @actor, @note)
 ON CONFLICT (destination) DO UPDATE SET paused = excluded.paused, actor = excluded.actor, note = excluded.note,
@@ -60,7 +60,7 @@ ON CONFLICT (destination) DO UPDATE SET paused = excluded.paused, actor = exclud
 	if err != nil {
 		return fmt.Errorf("control destination %s: %w", c.Destination, err)
 	}
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, query, pgx.NamedArgs{
 			"destination": clean(c.Destination), "paused": c.Paused, "actor": clean(c.Actor), "note": clean(c.Note),
 		}); err != nil {
@@ -76,19 +76,19 @@ ON CONFLICT (destination) DO UPDATE SET paused = excluded.paused, actor = exclud
 
 // SaveGone writes that a destination has just answered 410, and that nothing is sent
 // to it for a while. A repeat begins that time anew.
-func (db *DB) SaveGone(ctx context.Context, destination string, lasts time.Duration) error {
+func (s *Deliveries) SaveGone(ctx context.Context, destination string, lasts time.Duration) error {
 	const query = `
 INSERT INTO gone_destinations (destination, at, until)
 VALUES (@destination, clock_timestamp(), clock_timestamp() + @lasts::interval)
 ON CONFLICT (destination) DO UPDATE SET at = excluded.at, until = excluded.until`
 
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"destination": clean(destination), "lasts": lasts})
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"destination": clean(destination), "lasts": lasts})
 	return classify("save that destination "+destination+" is gone", err)
 }
 
 // SaveDestinationStatus writes what a worker knows of its destinations, in one
 // statement, and forgets workers that have been silent for a day.
-func (db *DB) SaveDestinationStatus(ctx context.Context, worker string, list []ledger.DestinationStatus) error {
+func (s *Deliveries) SaveDestinationStatus(ctx context.Context, worker string, list []ledger.DestinationStatus) error {
 	const query = `
 WITH forgotten AS (
     DELETE FROM destination_status WHERE updated_at < now() - @kept::interval
@@ -111,7 +111,7 @@ ON CONFLICT (destination, worker) DO UPDATE SET breaker = excluded.breaker, in_f
 		inFlight[i] = int32(s.InFlight) //nolint:gosec // G115: bounded by the configuration
 		goneUntil[i], success[i], failed[i] = s.GoneUntil, s.LastSuccessAt, s.LastFailureAt
 	}
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{
 		"worker": clean(worker), "kept": statusKept, "destination": destination, "breaker": breaker, "in_flight": inFlight,
 		"gone_until": goneUntil, "success": success, "failed": failed, "failure": failure,
 	})
@@ -119,13 +119,13 @@ ON CONFLICT (destination, worker) DO UPDATE SET breaker = excluded.breaker, in_f
 }
 
 // DestinationStatuses gives what the workers said of the destinations.
-func (db *DB) DestinationStatuses(ctx context.Context) ([]ledger.DestinationStatus, error) {
+func (s *Deliveries) DestinationStatuses(ctx context.Context) ([]ledger.DestinationStatus, error) {
 	const query = `
 SELECT destination, worker, breaker, in_flight, CASE WHEN gone_until > now() THEN gone_until END, last_success_at,
        last_failure_at, last_failure, updated_at, updated_at > now() - @fresh::interval
   FROM destination_status ORDER BY destination, worker`
 
-	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"fresh": statusFresh})
+	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"fresh": statusFresh})
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s ledger.DestinationStatus, err error) {
 		err = row.Scan(&s.Destination, &s.Worker, &s.Breaker, &s.InFlight, &s.GoneUntil, &s.LastSuccessAt, &s.LastFailureAt,
 			&s.LastFailure, &s.UpdatedAt, &s.Fresh)
@@ -136,7 +136,7 @@ SELECT destination, worker, breaker, in_flight, CASE WHEN gone_until > now() THE
 
 // Backlogs counts, by destination, the open emails of tenants (nil: of all) that a
 // destination has not taken.
-func (db *DB) Backlogs(ctx context.Context, tenants []string) (map[string]ledger.Backlog, error) {
+func (s *Deliveries) Backlogs(ctx context.Context, tenants []string) (map[string]ledger.Backlog, error) {
 	const query = `
 SELECT d.destination, count(*) FILTER (WHERE e.state = 'retrying'), count(*) FILTER (WHERE e.state = 'quarantined'),
        min(e.received_at)
@@ -145,7 +145,7 @@ SELECT d.destination, count(*) FILTER (WHERE e.state = 'retrying'), count(*) FIL
    AND (@tenants::text[] IS NULL OR e.tenant = ANY(@tenants))
  GROUP BY d.destination`
 
-	rows, _ := db.pool.Query(ctx, query, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"tenants": orAll(tenants)})
+	rows, _ := s.pool.Query(ctx, query, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"tenants": orAll(tenants)})
 	out := map[string]ledger.Backlog{}
 	var (
 		name string

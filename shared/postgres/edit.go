@@ -16,7 +16,7 @@ import (
 
 // CreateEdit keeps an edit, which changes nothing until ApplyEdit. With a key, a
 // repeat gives the id of the first and writes nothing.
-func (db *DB) CreateEdit(ctx context.Context, e ledger.NewEdit) (id int64, err error) {
+func (s *Decisions) CreateEdit(ctx context.Context, e ledger.NewEdit) (id int64, err error) {
 	const query = `
 INSERT INTO edits AS e (email_id, edit, changes, actor, note, key)
 VALUES (@email_id, @edit::jsonb, @changes::jsonb, @actor, @note, @key)
@@ -31,7 +31,7 @@ RETURNING id`
 	if err != nil {
 		return 0, fmt.Errorf("encode changes: %w", err)
 	}
-	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{
+	err = s.pool.QueryRow(ctx, query, pgx.NamedArgs{
 		"email_id": e.EmailID, "edit": string(edit), "changes": string(changes), "actor": clean(e.Actor), "note": clean(e.Note), "key": e.Key,
 	}).Scan(&id)
 	return id, classify(fmt.Sprintf("create edit of email %d", e.EmailID), err)
@@ -39,7 +39,7 @@ RETURNING id`
 
 // ApplyEdit lays an edit over its email from now on, with an entry in the audit
 // chain. A repeat changes nothing. An edit that is not the email's is not_found.
-func (db *DB) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) error {
+func (s *Decisions) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) error {
 	// The chain gets the hash of the edit, which the row holds, and not its content.
 	const query = `
 WITH applied AS (
@@ -56,7 +56,7 @@ SELECT count(*), (SELECT max(seq) FROM logged) FROM edits WHERE id = @id AND ema
 
 	var found int
 	var seq *int64
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": in.EditID, "email_id": in.Email.ID}).Scan(&found, &seq)
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": in.EditID, "email_id": in.Email.ID}).Scan(&found, &seq)
 	if err == nil && found == 0 {
 		err = fault.New(fault.NotFound, "no such edit of this email")
 	}
@@ -64,8 +64,8 @@ SELECT count(*), (SELECT max(seq) FROM logged) FROM edits WHERE id = @id AND ema
 }
 
 // Edits gives the edits of an email, applied or not, oldest first; never nil.
-func (db *DB) Edits(ctx context.Context, emailID int64) ([]ledger.EditRow, error) {
-	rows, err := db.pool.Query(ctx, selectEdits, pgx.NamedArgs{"id": emailID})
+func (s *Decisions) Edits(ctx context.Context, emailID int64) ([]ledger.EditRow, error) {
+	rows, err := s.pool.Query(ctx, selectEdits, pgx.NamedArgs{"id": emailID})
 	if err != nil {
 		return nil, classify(fmt.Sprintf("read edits of email %d", emailID), err)
 	}

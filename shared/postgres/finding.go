@@ -76,15 +76,15 @@ const (
 // Standing reads how far an email is known to have come and what its steps found.
 // Findings are in the order of the steps. An email that the ledger does not know is
 // not_found.
-func (db *DB) Standing(ctx context.Context, emailID int64) (ledger.Standing, error) {
+func (s *Emails) Standing(ctx context.Context, emailID int64) (ledger.Standing, error) {
 	const query = `
 SELECT e.raw_key <> '', e.scanner, e.scanner_database, coalesce((extract(epoch FROM e.inspected_at) * 1000)::bigint, 0),
        e.inspected_content,` + allFindings + `
   FROM emails e WHERE e.id = @id`
 
-	var s ledger.Standing
-	i := &s.Inspected
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID}).
-		Scan(&s.Stored, &i.Scanner, &i.Database, &i.AtUnixMilli, &i.Content, &s.Findings)
-	return s, classify(fmt.Sprintf("read standing of email %d", emailID), absent(err))
+	var out ledger.Standing
+	i := &out.Inspected
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID}).
+		Scan(&out.Stored, &i.Scanner, &i.Database, &i.AtUnixMilli, &i.Content, &out.Findings)
+	return out, classify(fmt.Sprintf("read standing of email %d", emailID), absent(err))
 }

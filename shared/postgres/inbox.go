@@ -5,9 +5,18 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
 )
+
+// Inbox is the store of accepted events that have no workflow yet.
+type Inbox struct {
+	pool *pgxpool.Pool
+}
+
+// NewInbox returns the store on db's connections.
+func NewInbox(db *DB) *Inbox { return &Inbox{pool: db.pool} }
 
 // The statements of the starter do not wait for the disk (synchronous_commit is
 // off for their own transaction): a claim or a mark that a crash of the server
@@ -55,8 +64,8 @@ SELECT count(*) FROM (
 // ClaimWaiting hands out up to limit rows that nobody has started and nobody
 // holds a claim on, oldest first, and claims them for lease. No row is handed to
 // two callers while its lease lasts.
-func (db *DB) ClaimWaiting(ctx context.Context, limit int, lease time.Duration) ([]Waiting, error) {
-	rows, err := db.pool.Query(ctx, claimWaiting, pgx.NamedArgs{"limit": limit, "lease": lease})
+func (s *Inbox) ClaimWaiting(ctx context.Context, limit int, lease time.Duration) ([]Waiting, error) {
+	rows, err := s.pool.Query(ctx, claimWaiting, pgx.NamedArgs{"limit": limit, "lease": lease})
 	if err != nil {
 		return nil, classify("claim waiting emails", err)
 	}
@@ -77,23 +86,23 @@ func (db *DB) ClaimWaiting(ctx context.Context, limit int, lease time.Duration) 
 
 // MarkStarted takes rows out of the reach of sweeps for good. A row that is gone
 // or marked already is no error: the store step may have been faster.
-func (db *DB) MarkStarted(ctx context.Context, ids []int64) error {
-	_, err := db.pool.Exec(ctx, markStarted, pgx.NamedArgs{"ids": ids})
+func (s *Inbox) MarkStarted(ctx context.Context, ids []int64) error {
+	_, err := s.pool.Exec(ctx, markStarted, pgx.NamedArgs{"ids": ids})
 	return classify("mark emails started", err)
 }
 
 // ReleaseClaims gives rows back that could not be started: sweeps may take them
 // once after has passed. Rows that are started, gone or refused for good stay as they are.
-func (db *DB) ReleaseClaims(ctx context.Context, ids []int64, after time.Duration) error {
-	_, err := db.pool.Exec(ctx, releaseClaims, pgx.NamedArgs{"ids": ids, "after": after})
+func (s *Inbox) ReleaseClaims(ctx context.Context, ids []int64, after time.Duration) error {
+	_, err := s.pool.Exec(ctx, releaseClaims, pgx.NamedArgs{"ids": ids, "after": after})
 	return classify("release claims", err)
 }
 
 // InboxDepth counts the rows that wait for their start, claimed or not, without those that
 // wait for a person (RefuseStart), and returns how long the oldest has been waiting (0 when
 // there is none).
-func (db *DB) InboxDepth(ctx context.Context) (waiting int64, oldest time.Duration, err error) {
-	err = db.pool.QueryRow(ctx, inboxDepth).Scan(&waiting, &oldest)
+func (s *Inbox) InboxDepth(ctx context.Context) (waiting int64, oldest time.Duration, err error) {
+	err = s.pool.QueryRow(ctx, inboxDepth).Scan(&waiting, &oldest)
 	return waiting, max(oldest, 0), classify("measure inbox", err)
 }
 
@@ -103,11 +112,11 @@ func (db *DB) InboxDepth(ctx context.Context) (waiting int64, oldest time.Durati
 // which count as long as they are there: what the caller started or is about to
 // start, wherever in the inbox it is. A row that is both counts once. However long
 // the inbox is, no more than these are read.
-func (db *DB) CountAhead(ctx context.Context, limit int, ids []int64) (int, error) {
+func (s *Inbox) CountAhead(ctx context.Context, limit int, ids []int64) (int, error) {
 	if ids == nil {
 		ids = []int64{}
 	}
 	var n int
-	err := db.pool.QueryRow(ctx, countAhead, pgx.NamedArgs{"limit": limit, "ids": ids}).Scan(&n)
+	err := s.pool.QueryRow(ctx, countAhead, pgx.NamedArgs{"limit": limit, "ids": ids}).Scan(&n)
 	return n, classify("count started emails", err)
 }

@@ -16,7 +16,7 @@ import (
 // expired is a lease that ends before it begins.
 const expired = -time.Second
 
-func claim(t *testing.T, db *postgres.DB, limit int, lease time.Duration) []int64 {
+func claim(t *testing.T, db *pgtest.DB, limit int, lease time.Duration) []int64 {
 	t.Helper()
 	list, err := db.ClaimWaiting(t.Context(), limit, lease)
 	require.NoError(t, err)
@@ -27,7 +27,7 @@ func claim(t *testing.T, db *postgres.DB, limit int, lease time.Duration) []int6
 	return ids
 }
 
-func fill(t *testing.T, db *postgres.DB, n int) []int64 {
+func fill(t *testing.T, db *pgtest.DB, n int) []int64 {
 	t.Helper()
 	batch := make([]postgres.Acceptance, n)
 	for i := range batch {

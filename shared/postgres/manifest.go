@@ -15,7 +15,7 @@ import (
 
 // Body says where the raw body of an email is. An email that the ledger does not
 // know is not_found; one whose body nobody holds is content_lost.
-func (db *DB) Body(ctx context.Context, emailID int64) (ledger.Body, error) {
+func (s *Emails) Body(ctx context.Context, emailID int64) (ledger.Body, error) {
 	const query = `
 SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number FROM object_removals),
        CASE WHEN i.email_id IS NULL THEN e.raw_key ELSE coalesce(i.body_key, '') END,` + appliedEdits + `
@@ -25,7 +25,7 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number 
 	var b ledger.Body
 	var hash []byte
 	var edits []applied
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID}).
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID}).
 		Scan(&hash, &b.ReceivedAt, &b.Stored, &b.Inline, &b.Removals, &b.Key, &edits)
 	if err != nil {
 		return ledger.Body{}, classify(fmt.Sprintf("read body of email %d", emailID), absent(err))
@@ -41,13 +41,13 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number 
 // Carried reports whether one of the events or rows is an email that the tenant of e
 // had before e. It reads one row for each source and event, however many conflicting
 // bodies came under an id.
-func (db *DB) Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
+func (s *Emails) Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
 	const query = `
 SELECT EXISTS (SELECT FROM emails WHERE event_id = ANY (@events) AND conflict_of IS NULL AND tenant = @tenant AND id < @id)
     OR EXISTS (SELECT FROM emails WHERE id = ANY (@rows) AND tenant = @tenant AND id < @id)`
 
 	var found bool
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{
 		"events": cleanAll(events), "rows": rows, "tenant": e.Tenant, "id": e.ID,
 	}).Scan(&found)
 	return found, classify(fmt.Sprintf("look for earlier emails of email %d", e.ID), err)
@@ -120,7 +120,7 @@ SELECT (SELECT count(*) FROM stored), (SELECT objects FROM removing)`
 // earlier one or else, the first time, a later one that was stored already. That is one
 // step in an index, however many there are. Of two that are stored at the same moment
 // neither may be found.
-func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
+func (s *Emails) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 	args := attachmentColumns(m.Attachments)
 	args["removals"] = m.Removals
 	args["id"], args["raw_key"], args["mime_key"] = m.EmailID, m.RawKey, m.MIMEKey
@@ -134,7 +134,7 @@ func (db *DB) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 	var batch pgx.Batch // one transaction
 	batch.Queue(shareObjects, pgx.NamedArgs{"lock": objectsLock})
 	batch.Queue(saveManifest, args).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &removing) })
-	err := db.pool.SendBatch(ctx, &batch).Close()
+	err := s.pool.SendBatch(ctx, &batch).Close()
 	switch {
 	case err != nil:
 	case removing > 0:
@@ -196,7 +196,7 @@ func scanAttachment(row pgx.CollectableRow) (mail.Attachment, error) {
 // Manifest reads what SaveManifest, SaveVerdicts, Record and ApplyEdit wrote. An email
 // that is not stored yet is an error, never an empty manifest: mail without
 // attachments would pass inspection.
-func (db *DB) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
+func (s *Emails) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
 	const query = `
 SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes,
        foreign_recipients, coalesce(reported, '{}'), ` + possibleDuplicate + `,` + appliedEdits + `,` + openFindings + `
@@ -214,7 +214,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 		m.Attachments, err = pgx.CollectRows(rows, scanAttachment)
 		return err
 	})
-	err := db.pool.SendBatch(ctx, &batch).Close()
+	err := s.pool.SendBatch(ctx, &batch).Close()
 	if err == nil && m.RawKey == "" {
 		err = fault.New(fault.Internal, "the email has not been stored yet")
 	}
@@ -228,10 +228,10 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 // SaveForeign records the recipients that belong to no domain of the email's tenant, in
 // place of those that were recorded before; an empty list says that there are none. A
 // repeat changes nothing.
-func (db *DB) SaveForeign(ctx context.Context, emailID int64, recipients []string) error {
+func (s *Emails) SaveForeign(ctx context.Context, emailID int64, recipients []string) error {
 	const query = `UPDATE emails SET foreign_recipients = nullif(@list::text[], '{}') WHERE id = @id`
 
-	tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"id": emailID, "list": cleanAll(recipients)})
+	tag, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"id": emailID, "list": cleanAll(recipients)})
 	if err == nil && tag.RowsAffected() == 0 {
 		err = fault.New(fault.NotFound, "no such email")
 	}
@@ -241,7 +241,7 @@ func (db *DB) SaveForeign(ctx context.Context, emailID int64, recipients []strin
 // SaveVerdicts writes what inspection found: DetectedType, Verdict and Signature
 // of list[i] belong to attachment i and to its SHA-256. It is an error when the
 // manifest has other or fewer attachments than list: then nothing may pass as clean.
-func (db *DB) SaveVerdicts(ctx context.Context, emailID int64, list []mail.Attachment) error {
+func (s *Emails) SaveVerdicts(ctx context.Context, emailID int64, list []mail.Attachment) error {
 	const query = `
 UPDATE attachments a SET detected_type = n.detected_type, verdict = n.verdict, signature = n.signature
   FROM unnest(@detected_type::text[], @verdict::text[], @signature::text[], @sha256::text[])
@@ -258,7 +258,7 @@ UPDATE attachments a SET detected_type = n.detected_type, verdict = n.verdict, s
 		detected[i], verdict[i] = clean(list[i].DetectedType), string(list[i].Verdict)
 		signature[i] = clean(list[i].Signature)
 	}
-	tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+	tag, err := s.pool.Exec(ctx, query, pgx.NamedArgs{
 		"id": emailID, "detected_type": detected, "verdict": verdict, "signature": signature,
 		"sha256": sha256,
 	})

@@ -19,13 +19,13 @@ type OpenEmails struct {
 
 // CountOpen counts the emails that wait, for something or for a person. It reads
 // a partial index of just those.
-func (db *DB) CountOpen(ctx context.Context) ([]OpenEmails, error) {
+func (s *Views) CountOpen(ctx context.Context) ([]OpenEmails, error) {
 	const query = `
 SELECT state, reason, count(*) FROM emails
  WHERE state IN ('retrying', 'quarantined')
  GROUP BY state, reason`
 
-	rows, err := db.pool.Query(ctx, query)
+	rows, err := s.pool.Query(ctx, query)
 	if err != nil {
 		return nil, classify("count open emails", err)
 	}
@@ -39,10 +39,10 @@ const stuckAfter = 15 * time.Minute
 // CountStuck counts the inbox rows whose workflow was started long ago and has not
 // stored them yet: it waits for a person or for a store that is away, or it was
 // terminated or lost together with Temporal's data.
-func (db *DB) CountStuck(ctx context.Context) (int64, error) {
+func (s *Views) CountStuck(ctx context.Context) (int64, error) {
 	const query = `SELECT count(*) FROM inbox WHERE started_at < now() - @after::interval`
 
 	var n int64
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"after": stuckAfter}).Scan(&n)
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"after": stuckAfter}).Scan(&n)
 	return n, classify("count stuck emails", err)
 }

@@ -92,7 +92,7 @@ func lookupArgs(l ledger.Lookup) pgx.NamedArgs {
 // FindEmail returns all that the ledger says of an email. Where the lookup means more
 // than one it is the first of Matches. What is not there, or not in the lookup's
 // tenants, is not_found.
-func (db *DB) FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDetail, error) {
+func (s *Views) FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDetail, error) {
 	const (
 		byNumber   = selectRow + ` WHERE e.id = @number AND (@tenants::text[] IS NULL OR e.tenant = ANY(@tenants::text[]))`
 		byID       = selectRow + ` WHERE e.id = (SELECT id FROM (` + meant + ` LIMIT 1) one)`
@@ -106,7 +106,7 @@ SELECT destination, effect, state, attempts, last_status, last_error, next_attem
 		query = byNumber
 	}
 	d := &ledger.EmailDetail{}
-	err := scanRow(db.pool.QueryRow(ctx, query, lookupArgs(l)), &d.EmailRow)
+	err := scanRow(s.pool.QueryRow(ctx, query, lookupArgs(l)), &d.EmailRow)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fault.New(fault.NotFound, "no email with this id")
 	}
@@ -131,7 +131,7 @@ SELECT destination, effect, state, attempts, last_status, last_error, next_attem
 		d.Edits, err = pgx.AppendRows([]ledger.EditRow{}, rows, scanEdit)
 		return err
 	})
-	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
+	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify("find email", err)
 	}
 	return d, nil
@@ -143,10 +143,10 @@ const maxMatches = 20
 // Matches lists the emails that a lookup by event id means, at most 20: first those that
 // came with it as their event id, then those whose workflow it names, each newest first.
 // It is empty when there is none. Of a lookup by number nothing is asked.
-func (db *DB) Matches(ctx context.Context, l ledger.Lookup) ([]ledger.Match, error) {
+func (s *Views) Matches(ctx context.Context, l ledger.Lookup) ([]ledger.Match, error) {
 	args := lookupArgs(l)
 	args["limit"] = maxMatches
-	rows, err := db.pool.Query(ctx, meant+` LIMIT @limit`, args)
+	rows, err := s.pool.Query(ctx, meant+` LIMIT @limit`, args)
 	if err != nil {
 		return nil, classify("find emails", err)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // sixEmails are e0 to e5: two held, four on their way, the last two of another source and tenant.
-func sixEmails(t *testing.T) *postgres.DB {
+func sixEmails(t *testing.T) *pgtest.DB {
 	t.Helper()
 	db, ctx := pgtest.New(t), t.Context()
 	for i := range 6 {

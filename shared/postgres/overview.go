@@ -56,7 +56,7 @@ SELECT count(*), coalesce(extract(epoch FROM now() - min(i.accepted_at)), 0)::fl
 // Overview measures how things are for tenants, nil meaning all. Its cost grows
 // with the emails of the last hour and with what is held, and by a little with all
 // emails, which are counted by state.
-func (db *DB) Overview(ctx context.Context, now time.Time, tenants []string) (*ledger.Overview, error) {
+func (s *Views) Overview(ctx context.Context, now time.Time, tenants []string) (*ledger.Overview, error) {
 	o := newOverview(now)
 	args := pgx.NamedArgs{
 		"since": o.Rate[0].At, "hour": now.Add(-time.Hour), "tenants": orAll(tenants), "objective": o.Latency.ObjectiveSeconds,
@@ -92,7 +92,7 @@ func (db *DB) Overview(ctx context.Context, now time.Time, tenants []string) (*l
 	batch.Queue(measureInbox, args).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&o.Inbox.Waiting, &o.Inbox.OldestSeconds)
 	})
-	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
+	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify("measure overview", err)
 	}
 	return o, nil

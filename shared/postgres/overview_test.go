@@ -90,7 +90,7 @@ func TestOverview(t *testing.T) {
 	require.Zero(t, o.States[3].Count)
 }
 
-func overviewPlans(t *testing.T, db *postgres.DB, conn *pgx.Conn) {
+func overviewPlans(t *testing.T, db *pgtest.DB, conn *pgx.Conn) {
 	t.Helper()
 	for name, sql := range postgres.OverviewSQL {
 		plan := explain(t, conn, sql, pgx.NamedArgs{

@@ -11,7 +11,7 @@ import (
 // held, destinations, replays), and for each of the emails with these ids. It reads
 // one end of an index, the open emails, and the counters that PostgreSQL keeps
 // anyway; the latter run behind by up to ten seconds, the rest by nothing.
-func (db *DB) Pulse(ctx context.Context, emails []int64) (topics map[string]string, states map[int64]string, err error) {
+func (s *Views) Pulse(ctx context.Context, emails []int64) (topics map[string]string, states map[int64]string, err error) {
 	const (
 		newest = `SELECT coalesce(max(id), 0) FROM emails`
 		open   = `
@@ -48,7 +48,7 @@ SELECT e.id, concat_ws('/', e.sequence, e.state, e.raw_key <> '', (SELECT count(
 			return err
 		})
 	}
-	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
+	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, nil, classify("look for changes", err)
 	}
 	return map[string]string{

@@ -47,28 +47,28 @@ UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence =
 // run may be higher, because a clock went wrong. What is overruled and goes on comes
 // again under a higher number: the run that can do so is the one that counts, and order
 // is what the ledger has seen, not what clocks say.
-func (db *DB) Record(ctx context.Context, in contract.RecordInput) error {
+func (s *Emails) Record(ctx context.Context, in contract.RecordInput) error {
 	query, args, err := record(in)
 	if err != nil {
 		return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
 	}
-	tag, err := db.pool.Exec(ctx, query, args)
+	tag, err := s.pool.Exec(ctx, query, args)
 	if plain := in.Decision == nil && len(in.Findings) == 0; err == nil && (!plain || tag.RowsAffected() == 0) {
-		err = db.overruled(ctx, in)
+		err = s.overruled(ctx, in)
 	}
 	return classify(fmt.Sprintf("record state of email %d", in.Email.ID), err)
 }
 
 // overruled fails with a *ledger.Overruled where the ledger keeps another state of the
 // email than this change has led to.
-func (db *DB) overruled(ctx context.Context, in contract.RecordInput) error {
+func (s *Emails) overruled(ctx context.Context, in contract.RecordInput) error {
 	const query = `
 SELECT sequence FROM emails
  WHERE id = @id AND (sequence > @sequence
        OR sequence = @sequence AND (state, reason, detail) IS DISTINCT FROM (@state::text, @reason::text, @detail::text))`
 
 	var by int64
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{
 		"id": in.Email.ID, "sequence": in.Sequence, "state": string(in.State), "reason": string(in.Reason), "detail": clean(in.Detail),
 	}).Scan(&by)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -81,7 +81,7 @@ SELECT sequence FROM emails
 }
 
 // RecordAll is Record for several emails in one transaction: all of them or none.
-func (db *DB) RecordAll(ctx context.Context, list []contract.RecordInput) error {
+func (s *Emails) RecordAll(ctx context.Context, list []contract.RecordInput) error {
 	ids := make([]int64, len(list))
 	for i, in := range list {
 		ids[i] = in.Email.ID
@@ -97,7 +97,7 @@ func (db *DB) RecordAll(ctx context.Context, list []contract.RecordInput) error 
 		}
 		batch.Queue(query, args)
 	}
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &batch).Close() })
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &batch).Close() })
 	return classify(fmt.Sprintf("record states of %d emails", len(list)), err)
 }
 

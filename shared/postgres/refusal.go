@@ -45,7 +45,7 @@ type Refusal struct {
 // RefuseStart shows in the ledger that the workflow of an email cannot be started, and
 // keeps its inbox row from being claimed. It changes nothing where the email was started
 // or refused for good meanwhile; a repeat changes nothing.
-func (db *DB) RefuseStart(ctx context.Context, r Refusal) error {
+func (s *Inbox) RefuseStart(ctx context.Context, r Refusal) error {
 	const query = `
 WITH refused AS (
     UPDATE inbox i SET claimed_until = CASE WHEN @final THEN 'infinity' ELSE now() + @rest::interval END
@@ -61,7 +61,7 @@ UPDATE emails SET state = @state, reason = 'internal', detail = @detail, ` + nex
 	if r.Final {
 		state = contract.Quarantined
 	}
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{
 		"id": r.EmailID, "final": r.Final, "rest": r.Rest, "state": string(state), "detail": clean(r.Detail), "bound": firstOfWorkflow,
 	})
 	return classify(fmt.Sprintf("refuse start of email %d", r.EmailID), err)
@@ -69,12 +69,12 @@ UPDATE emails SET state = @state, reason = 'internal', detail = @detail, ` + nex
 
 // ClearRefusal takes back that an email is shown as retrying because its workflow could
 // not be started. What its workflow has said meanwhile stays.
-func (db *DB) ClearRefusal(ctx context.Context, id int64) error {
+func (s *Inbox) ClearRefusal(ctx context.Context, id int64) error {
 	const query = `
 UPDATE emails SET state = 'processing', reason = '', detail = '', ` + nextState + `, held_at = NULL
  WHERE id = @id AND state = 'retrying' AND reason = 'internal' AND sequence < @bound`
 
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"id": id, "bound": firstOfWorkflow})
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"id": id, "bound": firstOfWorkflow})
 	return classify(fmt.Sprintf("clear refusal of email %d", id), err)
 }
 
@@ -83,7 +83,7 @@ UPDATE emails SET state = 'processing', reason = '', detail = '', ` + nextState 
 // inbox, discard ends it. The intent is what a person asked for, of this email or of a
 // replay; it is taken once. It fails with decision_refused for another action and where
 // the email does not wait for a decision like this (any more).
-func (db *DB) DecideRefused(ctx context.Context, emailID, intent int64) (contract.DecisionResult, error) {
+func (s *Decisions) DecideRefused(ctx context.Context, emailID, intent int64) (contract.DecisionResult, error) {
 	const (
 		lock = `
 SELECT n.action, ` + refusedEmail + `
@@ -104,7 +104,7 @@ ON CONFLICT DO NOTHING`
 	)
 	var out contract.DecisionResult
 	args := pgx.NamedArgs{"id": emailID, "intent": intent}
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var action contract.Action
 		var waits bool
 		err := tx.QueryRow(ctx, lock, args).Scan(&action, &waits)

@@ -16,7 +16,7 @@ import (
 const whyRefused = "Temporal refuses to start its workflow: WorkflowId length exceeds limit."
 
 // refused gives an email whose start was refused for good, the only one of its ledger.
-func refused(t *testing.T, db *postgres.DB) *ledger.EmailRow {
+func refused(t *testing.T, db *pgtest.DB) *ledger.EmailRow {
 	t.Helper()
 	fill(t, db, 1)
 	claimed := claim(t, db, 1, time.Minute)
@@ -27,7 +27,7 @@ func refused(t *testing.T, db *postgres.DB) *ledger.EmailRow {
 	return stateOf(t, db)
 }
 
-func stateOf(t *testing.T, db *postgres.DB) *ledger.EmailRow {
+func stateOf(t *testing.T, db *pgtest.DB) *ledger.EmailRow {
 	t.Helper()
 	list, _, err := db.ListEmails(t.Context(), ledger.Filter{})
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func stateOf(t *testing.T, db *postgres.DB) *ledger.EmailRow {
 	return &list[0]
 }
 
-func intentOf(t *testing.T, db *postgres.DB, email int64, action contract.Action) int64 {
+func intentOf(t *testing.T, db *pgtest.DB, email int64, action contract.Action) int64 {
 	t.Helper()
 	id, err := db.CreateIntent(t.Context(), ledger.Intent{
 		EmailID: email, Action: action, Actor: "ada", Via: contract.ViaConsole, Note: "why not",

@@ -6,9 +6,18 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/ledger"
 )
+
+// Removal removes the content of discarded mail, and objects that no email has.
+type Removal struct {
+	pool *pgxpool.Pool
+}
+
+// NewRemoval returns the store on db's connections.
+func NewRemoval(db *DB) *Removal { return &Removal{pool: db.pool} }
 
 // Objects are named after their content, so several emails may have one, and an email
 // may come to have one that is just being removed. Removal and SaveManifest exclude
@@ -50,7 +59,7 @@ const wanted = `
 // has, and returns them: they are the caller's to remove for removalLease. Until EndRemoval,
 // or CancelRemoval, no manifest that names one is saved. Those that an email has after
 // all are forgotten.
-func (db *DB) BeginRemoval(ctx context.Context, limit int) ([]ledger.UnwantedObject, error) {
+func (s *Removal) BeginRemoval(ctx context.Context, limit int) ([]ledger.UnwantedObject, error) {
 	const (
 		due = `
  u.removed_at IS NULL AND (u.removing_since IS NULL OR u.removing_since < now() - @lease::interval)`
@@ -68,10 +77,10 @@ RETURNING u.bucket, u.key`
 	args := pgx.NamedArgs{"lease": removalLease, "limit": limit, "lock": objectsLock}
 
 	var any bool // the look at every email is spared where there is nothing to do
-	if err := db.pool.QueryRow(ctx, some, args).Scan(&any); err != nil || !any {
+	if err := s.pool.QueryRow(ctx, some, args).Scan(&any); err != nil || !any {
 		return nil, classify("look for unwanted objects", err)
 	}
-	if _, err := db.pool.Exec(ctx, forget, args); err != nil {
+	if _, err := s.pool.Exec(ctx, forget, args); err != nil {
 		return nil, classify("forget shared objects", err)
 	}
 
@@ -82,12 +91,12 @@ RETURNING u.bucket, u.key`
 		marked, err = pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.UnwantedObject])
 		return err
 	})
-	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
+	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify("mark unwanted objects", err)
 	}
 
 	// What was saved before the mark is committed, and nothing is saved after it.
-	rows, _ := db.pool.Query(ctx, unmark, objectColumns(marked))
+	rows, _ := s.pool.Query(ctx, unmark, objectColumns(marked))
 	kept, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.UnwantedObject])
 	if err != nil {
 		return nil, classify("look for emails that have unwanted objects", err)
@@ -96,18 +105,18 @@ RETURNING u.bucket, u.key`
 }
 
 // EndRemoval says that an object is gone.
-func (db *DB) EndRemoval(ctx context.Context, o ledger.UnwantedObject) error {
+func (s *Removal) EndRemoval(ctx context.Context, o ledger.UnwantedObject) error {
 	const query = `
 WITH next AS (UPDATE object_removals SET number = number + 1 RETURNING number)
 INSERT INTO unwanted_objects (bucket, key, removed_as, removed_at) SELECT @bucket, @key, number, now() FROM next
 ON CONFLICT (bucket, key) DO UPDATE SET removing_since = NULL, removed_as = excluded.removed_as, removed_at = excluded.removed_at`
 
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"bucket": o.Bucket, "key": o.Key})
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"bucket": o.Bucket, "key": o.Key})
 	return classify("end a removal", err)
 }
 
 // CancelRemoval takes the mark from objects whose removal was not tried.
-func (db *DB) CancelRemoval(ctx context.Context, list []ledger.UnwantedObject) error {
+func (s *Removal) CancelRemoval(ctx context.Context, list []ledger.UnwantedObject) error {
 	const query = `
 UPDATE unwanted_objects u SET removing_since = NULL FROM unnest(@buckets::text[], @keys::text[]) AS n (bucket, key)
  WHERE u.bucket = n.bucket AND u.key = n.key`
@@ -115,16 +124,16 @@ UPDATE unwanted_objects u SET removing_since = NULL FROM unnest(@buckets::text[]
 	if len(list) == 0 {
 		return nil
 	}
-	_, err := db.pool.Exec(ctx, query, objectColumns(list))
+	_, err := s.pool.Exec(ctx, query, objectColumns(list))
 	return classify("cancel removals", err)
 }
 
 // ForgetRemovals forgets objects that were removed longer than age ago, which must be
 // longer than any store step lasts.
-func (db *DB) ForgetRemovals(ctx context.Context, age time.Duration) error {
+func (s *Removal) ForgetRemovals(ctx context.Context, age time.Duration) error {
 	const query = `DELETE FROM unwanted_objects WHERE removed_at < now() - @age::interval`
 
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"age": age})
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"age": age})
 	return classify("forget removals", err)
 }
 

@@ -27,7 +27,7 @@ func having(id int64, key string) ledger.Manifest {
 }
 
 // thrownAway makes an email that had the attachment and whose content was removed.
-func thrownAway(t *testing.T, db *postgres.DB, name, key string) {
+func thrownAway(t *testing.T, db *pgtest.DB, name, key string) {
 	t.Helper()
 	email := accept(t, db, event(name, name))[0].Row.Email
 	body, err := db.Body(t.Context(), email.ID)
@@ -38,7 +38,7 @@ func thrownAway(t *testing.T, db *postgres.DB, name, key string) {
 	discard(t, db, email)
 }
 
-func discard(t *testing.T, db *postgres.DB, email contract.Email) {
+func discard(t *testing.T, db *pgtest.DB, email contract.Email) {
 	t.Helper()
 	at := time.Now().Add(-time.Hour).UnixMilli()
 	require.NoError(t, db.Record(t.Context(), contract.RecordInput{Email: email, Sequence: at, State: contract.Discarded, AtUnixMilli: at}))
@@ -49,7 +49,7 @@ func discard(t *testing.T, db *postgres.DB, email contract.Email) {
 
 // storing is the store step of one email and its object store.
 type storing struct {
-	db      *postgres.DB
+	db      *pgtest.DB
 	email   contract.Email
 	key     string
 	objects map[string]bool

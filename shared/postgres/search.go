@@ -74,7 +74,7 @@ func within(s string) string { return "%" + escapeLike(fold(s)) + "%" }
 // IndexSearch moves up to limit rows from where the store step writes them to
 // where they are indexed, and says how many it moved. Several may call it at once.
 // Nothing is ever unfound meanwhile: searches look in both places.
-func (db *DB) IndexSearch(ctx context.Context, limit int) (int64, error) {
+func (s *Views) IndexSearch(ctx context.Context, limit int) (int64, error) {
 	const query = `
 WITH moved AS (
     DELETE FROM email_search_new WHERE email_id = ANY(ARRAY(
@@ -86,7 +86,7 @@ ON CONFLICT (email_id) DO UPDATE SET text = excluded.text`
 
 	var moved int64
 	for moved < int64(limit) {
-		tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"limit": min(indexBatch, limit-int(moved))})
+		tag, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"limit": min(indexBatch, limit-int(moved))})
 		if err != nil {
 			return moved, classify("index emails for search", err)
 		}
@@ -247,7 +247,7 @@ func byTextAlone(f ledger.Filter) bool {
 // answer a page goes so far and no further. A query that is, to the letter, the
 // event id or the message id of emails that f may see gives these and no others. A
 // cursor that this method did not make is request_invalid.
-func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
+func (s *Views) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
 	before, err := parseCursor(f.Cursor)
 	if err != nil {
 		return nil, "", err
@@ -257,7 +257,7 @@ func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRo
 		limit = ledger.DefaultLimit
 	}
 	limit = min(limit, ledger.MaxLimit)
-	list, rest, err := db.search(ctx, f, before, limit+1)
+	list, rest, err := s.search(ctx, f, before, limit+1)
 	if err != nil {
 		return nil, "", classify("list emails", err)
 	}
@@ -275,14 +275,14 @@ func (db *DB) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRo
 // among the newest ids, what fits few by an index over all of them; the planner
 // cannot know which it is, because it cannot know how often a term is there. Where
 // rest is not 0 only ids from there on were looked at.
-func (db *DB) search(ctx context.Context, f ledger.Filter, before int64, limit int) (list []ledger.EmailRow, rest int64, err error) {
-	s := ask(f, before, limit)
-	if s.everything() {
-		list, err = db.rowsOf(ctx, s.ids(true), s.args)
+func (s *Views) search(ctx context.Context, f ledger.Filter, before int64, limit int) (list []ledger.EmailRow, rest int64, err error) {
+	q := ask(f, before, limit)
+	if q.everything() {
+		list, err = s.rowsOf(ctx, q.ids(true), q.args)
 		return list, 0, err
 	}
 	if f.Query != "" && !strings.ContainsFunc(f.Query, unicode.IsSpace) {
-		list, err = db.rowsOf(ctx, s.exact(f.Query), s.args)
+		list, err = s.rowsOf(ctx, q.exact(f.Query), q.args)
 		if err != nil || len(list) > 0 {
 			return list, 0, err
 		}
@@ -290,7 +290,7 @@ func (db *DB) search(ctx context.Context, f ledger.Filter, before int64, limit i
 	top := before
 	if top == 0 {
 		const last = `SELECT coalesce(max(id), 0) + 1 FROM emails`
-		if err := db.pool.QueryRow(ctx, last).Scan(&top); err != nil {
+		if err := s.pool.QueryRow(ctx, last).Scan(&top); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -299,23 +299,23 @@ func (db *DB) search(ctx context.Context, f ledger.Filter, before int64, limit i
 	if bounded {
 		reach = searchReach
 	}
-	s.after = max(top-reach, 0)
-	list, err = db.rowsOf(ctx, s.ids(true), s.args)
+	q.after = max(top-reach, 0)
+	list, err = s.rowsOf(ctx, q.ids(true), q.args)
 	switch {
-	case err != nil || len(list) == limit || s.after == 0:
+	case err != nil || len(list) == limit || q.after == 0:
 		return list, 0, err
 	case bounded:
-		return list, s.after + 1, nil
+		return list, q.after + 1, nil
 	}
-	s.after = 0
-	list, err = db.rowsOf(ctx, s.ids(false), s.args)
+	q.after = 0
+	list, err = s.rowsOf(ctx, q.ids(false), q.args)
 	return list, 0, err
 }
 
 // rowsOf reads the rows of the ids that a statement gives, newest first.
-func (db *DB) rowsOf(ctx context.Context, ids string, args pgx.NamedArgs) ([]ledger.EmailRow, error) {
+func (s *Views) rowsOf(ctx context.Context, ids string, args pgx.NamedArgs) ([]ledger.EmailRow, error) {
 	// Planned with the arguments each time: a plan for any argument would be a bad one.
-	rows, err := db.pool.Query(ctx, "WITH page AS MATERIALIZED (\n"+ids+"\n)"+selectListed+
+	rows, err := s.pool.Query(ctx, "WITH page AS MATERIALIZED (\n"+ids+"\n)"+selectListed+
 		` JOIN page ON page.id = e.id ORDER BY e.id DESC`, pgx.QueryExecModeCacheDescribe, args)
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ const (
 )
 
 // fillLedger gives a ledger with so many emails.
-func fillLedger(t testing.TB, emails, held int) (*postgres.DB, *pgx.Conn) {
+func fillLedger(t testing.TB, emails, held int) (*pgtest.DB, *pgx.Conn) {
 	t.Helper()
 	url := pgtest.URL(t)
 	conn, err := pgx.Connect(t.Context(), url)
@@ -177,7 +177,7 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-func measure(b *testing.B, db *postgres.DB, f ledger.Filter) {
+func measure(b *testing.B, db *pgtest.DB, f ledger.Filter) {
 	b.Helper()
 	var took []time.Duration
 	for b.Loop() {

@@ -13,7 +13,6 @@ import (
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 	"mailroom/shared/pgtest"
-	"mailroom/shared/postgres"
 )
 
 func manifest(id int64) ledger.Manifest {
@@ -28,7 +27,7 @@ func manifest(id int64) ledger.Manifest {
 	}
 }
 
-func one(t *testing.T, db *postgres.DB) contract.Email {
+func one(t *testing.T, db *pgtest.DB) contract.Email {
 	t.Helper()
 	return accept(t, db, event("e", "body"))[0].Row.Email
 }
@@ -274,7 +273,7 @@ func TestSaveDelivery(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
 	email := one(t, db)
-	list, err := db.Deliveries(ctx, email.ID, "ticketing")
+	list, err := db.ListDeliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
 	require.Empty(t, list)
 
@@ -283,7 +282,7 @@ func TestSaveDelivery(t *testing.T) {
 		LastStatus: 503, LastError: "the destination answered 503", NextAttemptAt: time.UnixMilli(1_790_000_002_000).UTC(),
 	}
 	require.NoError(t, db.SaveDelivery(ctx, d))
-	list, err = db.Deliveries(ctx, email.ID, "ticketing")
+	list, err = db.ListDeliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
 	require.Equal(t, []ledger.Delivery{d}, unstamped(t, list))
 
@@ -296,7 +295,7 @@ func TestSaveDelivery(t *testing.T) {
 		late.State, late.Attempts = state, 9
 		require.NoError(t, db.SaveDelivery(ctx, late))
 	}
-	list, err = db.Deliveries(ctx, email.ID, "ticketing")
+	list, err = db.ListDeliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
 	require.Equal(t, []ledger.Delivery{done}, unstamped(t, list), "delivered is the end")
 
@@ -309,7 +308,7 @@ func TestSaveDelivery(t *testing.T) {
 	require.NoError(t, db.SaveDelivery(ctx, skipped))
 	require.NoError(t, db.SaveDelivery(ctx, second), "skipped is an end as well")
 	skipped.ContentSHA256 = second.ContentSHA256
-	list, err = db.Deliveries(ctx, email.ID, "ticketing")
+	list, err = db.ListDeliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
 	require.Equal(t, []ledger.Delivery{done, skipped}, unstamped(t, list))
 }
@@ -336,7 +335,7 @@ func TestOvertakenAttemptMakesNoCall(t *testing.T) {
 	require.Error(t, db.SaveDelivery(ctx, d))
 	d.State = ledger.Retrying
 	require.NoError(t, db.SaveDelivery(ctx, d), "what comes late is passed over")
-	list, err := db.Deliveries(ctx, d.EmailID, d.Destination)
+	list, err := db.ListDeliveries(ctx, d.EmailID, d.Destination)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Equal(t, ledger.Delivered, list[0].State)

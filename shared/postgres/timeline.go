@@ -17,7 +17,7 @@ import (
 
 // Timeline tells an email's way, oldest first. An email that the ledger does not
 // know is not_found.
-func (db *DB) Timeline(ctx context.Context, emailID int64) ([]ledger.TimelineEntry, error) {
+func (s *Views) Timeline(ctx context.Context, emailID int64) ([]ledger.TimelineEntry, error) {
 	const (
 		email = `
 SELECT size, encode(body_sha256, 'hex'), received_at, verified_scheme, verified_key, verified_ref, parser, stored_at,
@@ -54,7 +54,7 @@ SELECT coalesce(i.claimed_at, i.at), r.id, r.actor, r.via, r.action, r.from_step
 			return err
 		})
 	}
-	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
+	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify(fmt.Sprintf("read timeline of email %d", emailID), err)
 	}
 	out = append(out, e.entries()...)

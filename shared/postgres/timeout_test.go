@@ -30,9 +30,10 @@ func lockEmails(t *testing.T, url string) (unlock func()) {
 func TestSlowQuestionsAreStopped(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
-	limited, err := postgres.Open(t.Context(), url, postgres.Config{MaxConns: 1, StatementTimeout: 100 * time.Millisecond})
+	pool, err := postgres.Open(t.Context(), url, postgres.Config{MaxConns: 1, StatementTimeout: 100 * time.Millisecond})
 	require.NoError(t, err)
-	t.Cleanup(limited.Close)
+	t.Cleanup(pool.Close)
+	limited := pgtest.Stores(pool)
 	_, err = limited.FindSession(t.Context(), [32]byte{1})
 	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
 

@@ -10,10 +10,7 @@ import (
 
 	"mailroom/shared/auditchain"
 	"mailroom/shared/ledger"
-	"mailroom/shared/postgres"
 )
-
-var _ Auditor = (*postgres.DB)(nil)
 
 // fakeAuditor has a chain of three entries.
 type fakeAuditor struct {

@@ -18,13 +18,9 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
-	"mailroom/shared/postgres"
 )
 
-var (
-	_ Reader = (*postgres.DB)(nil)
-	_ Blobs  = (*blob.Store)(nil)
-)
+var _ Blobs = (*blob.Store)(nil)
 
 type fakeReader struct {
 	email    *ledger.EmailDetail

@@ -15,14 +15,10 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
-	"mailroom/shared/postgres"
 	"mailroom/shared/temporal"
 )
 
-var (
-	_ batch.Ledger = (*postgres.DB)(nil)
-	_ batch.Runner = (*temporal.Replays)(nil)
-)
+var _ batch.Runner = (*temporal.Replays)(nil)
 
 // fakeReplays keeps one replay, number 3, of the tenant default unless row says otherwise.
 type fakeReplays struct {

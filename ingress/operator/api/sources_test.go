@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	_ Failures = (*postgres.DB)(nil)
+	_ Failures = (*postgres.AuthFailures)(nil)
 	_ Secrets  = (*secret.Store)(nil)
 )
 

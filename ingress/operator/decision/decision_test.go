@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	_ decision.Intents = (*postgres.DB)(nil)
+	_ decision.Intents = (*postgres.Decisions)(nil)
 	_ decision.Decider = (*temporal.Decider)(nil)
 )
 

@@ -23,10 +23,7 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
-	"mailroom/shared/postgres"
 )
-
-var _ operations.Ledger = (*postgres.DB)(nil)
 
 // fakeLedger has one email, and remembers what it was asked.
 type fakeLedger struct {

@@ -12,7 +12,6 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
-	"mailroom/shared/postgres"
 )
 
 func TestIntents(t *testing.T) {
@@ -84,7 +83,7 @@ VALUES ('retry', '{}', 'the rule is there', 'ann', 'api', 0, 1, 9, 9) RETURNING 
 	return id
 }
 
-func connect(t *testing.T) (*postgres.DB, *pgx.Conn) {
+func connect(t *testing.T) (*pgtest.DB, *pgx.Conn) {
 	t.Helper()
 	url := pgtest.URL(t)
 	conn, err := pgx.Connect(t.Context(), url)

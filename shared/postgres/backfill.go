@@ -7,9 +7,19 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
 )
+
+// Backfill writes the ledger rows of emails whose workflows were started without one.
+type Backfill struct {
+	pool  *pgxpool.Pool
+	inbox *Inbox
+}
+
+// NewBackfill returns the store on db's connections.
+func NewBackfill(db *DB) *Backfill { return &Backfill{pool: db.pool, inbox: NewInbox(db)} }
 
 // enrolLease keeps sweeps away from a row whose workflow runs already, until the
 // store step removes it. One that takes longer costs a start that Temporal refuses.
@@ -45,9 +55,9 @@ const enrolLease = 5 * time.Second
 // A repeat finds what the first call did, also once the inbox row is gone, and
 // inserts nothing. The hold is the inbox row's; once that is gone it is what the
 // row must have had: the conflict's, or in.Hold where the body is the same.
-func (db *DB) Enrol(ctx context.Context, in contract.EnrolInput, body []byte) (contract.EnrolResult, error) {
+func (s *Backfill) Enrol(ctx context.Context, in contract.EnrolInput, body []byte) (contract.EnrolResult, error) {
 	if !plain(in.Email) {
-		known, err := db.standing(ctx, in)
+		known, err := s.standing(ctx, in)
 		switch {
 		case err != nil:
 			return contract.EnrolResult{}, err
@@ -57,7 +67,7 @@ func (db *DB) Enrol(ctx context.Context, in contract.EnrolInput, body []byte) (c
 			return contract.EnrolResult{Early: true}, nil
 		}
 	}
-	got, err := db.Accept(ctx, []Acceptance{acceptance(in, body)}, enrolLease)
+	got, err := s.inbox.Accept(ctx, []Acceptance{acceptance(in, body)}, enrolLease)
 	if err != nil {
 		return contract.EnrolResult{}, err
 	}
@@ -66,7 +76,7 @@ func (db *DB) Enrol(ctx context.Context, in contract.EnrolInput, body []byte) (c
 			Email: row.Email, ReceivedAtUnixMilli: in.ReceivedAtUnixMilli, Hold: row.Hold, State: contract.Processing,
 		}, nil
 	}
-	known, err := db.standing(ctx, in)
+	known, err := s.standing(ctx, in)
 	if err != nil {
 		return contract.EnrolResult{}, err
 	}
@@ -78,13 +88,13 @@ func (db *DB) Enrol(ctx context.Context, in contract.EnrolInput, body []byte) (c
 // where nothing did. With in.Discarded it writes the row without a body first, so
 // that the decision has a row and a copy finds the event known; a row of another
 // body is not touched by that, and to be carried (OtherBody).
-func (db *DB) EnrolLost(ctx context.Context, in contract.EnrolInput) (out contract.EnrolResult, found bool, err error) {
+func (s *Backfill) EnrolLost(ctx context.Context, in contract.EnrolInput) (out contract.EnrolResult, found bool, err error) {
 	if in.Discarded {
-		if err := db.bury(ctx, in); err != nil {
+		if err := s.bury(ctx, in); err != nil {
 			return out, false, err
 		}
 	}
-	known, err := db.standing(ctx, in)
+	known, err := s.standing(ctx, in)
 	if err != nil || !known.twin && !in.Discarded {
 		return out, false, err
 	}
@@ -125,7 +135,7 @@ type enrolled struct {
 
 // standing looks, and takes the row under the workflow's id out of the reach of
 // sweeps: its workflow is the one that asks.
-func (db *DB) standing(ctx context.Context, in contract.EnrolInput) (standing, error) {
+func (s *Backfill) standing(ctx context.Context, in contract.EnrolInput) (standing, error) {
 	const query = `
 WITH known AS MATERIALIZED (
     SELECT id, workflow_id, source, event_id, tenant, correlation_id, size, received_at, state, conflict_of, body_sha256
@@ -147,18 +157,18 @@ SELECT (SELECT body_sha256 FROM known WHERE conflict_of IS NULL), EXISTS (SELECT
        s.hold_reason IS NOT NULL, coalesce(s.hold_reason, ''), coalesce(s.hold_detail, '')
   FROM (VALUES (1)) one LEFT JOIN mine m ON true LEFT JOIN started s ON true`
 
-	var s standing
+	var known standing
 	var m enrolled
-	err := db.pool.QueryRow(ctx, query, enrolArgs(in)).Scan(&s.first, &s.twin,
+	err := s.pool.QueryRow(ctx, query, enrolArgs(in)).Scan(&known.first, &known.twin,
 		&m.email.ID, &m.email.WorkflowID, &m.email.Source, &m.email.EventID, &m.email.Tenant, &m.email.CorrelationID,
 		&m.email.Size, &m.receivedAt, &m.state, &m.conflict, &m.twin, &m.waiting, &m.hold.Reason, &m.hold.Detail)
 	if err != nil {
 		return standing{}, classify(fmt.Sprintf("enrol email %s", in.Email.CorrelationID), err)
 	}
 	if m.email.ID != 0 {
-		s.mine = &m
+		known.mine = &m
 	}
-	return s, nil
+	return known, nil
 }
 
 // result says what the workflow has to do.
@@ -189,7 +199,7 @@ func (m *enrolled) cameWith(in contract.EnrolInput) bool {
 
 // bury writes the row of an email without a body, where the event id is free or,
 // for a conflict, taken by another body.
-func (db *DB) bury(ctx context.Context, in contract.EnrolInput) error {
+func (s *Backfill) bury(ctx context.Context, in contract.EnrolInput) error {
 	const query = `
 INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at,
        verified_scheme, verified_key, verified_ref)
@@ -199,7 +209,7 @@ SELECT @source, @event_id, @sha256, o.id, @workflow_id, @tenant, @correlation_id
  WHERE CASE WHEN @plain::bool THEN o.id IS NULL ELSE o.body_sha256 <> @sha256 END
 ON CONFLICT DO NOTHING`
 
-	_, err := db.pool.Exec(ctx, query, enrolArgs(in))
+	_, err := s.pool.Exec(ctx, query, enrolArgs(in))
 	return classify(fmt.Sprintf("enrol email %s", in.Email.CorrelationID), err)
 }
 

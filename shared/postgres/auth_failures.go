@@ -5,9 +5,18 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/ledger"
 )
+
+// AuthFailures counts webhook calls whose verification failed.
+type AuthFailures struct {
+	pool *pgxpool.Pool
+}
+
+// NewAuthFailures returns the store on db's connections.
+func NewAuthFailures(db *DB) *AuthFailures { return &AuthFailures{pool: db.pool} }
 
 // pruneBatch is how many rows one statement of a pruning deletes.
 const pruneBatch = 5000
@@ -16,7 +25,7 @@ const pruneBatch = 5000
 // statement, all or nothing. Unlike other writes it may not be repeated freely:
 // after an error whose outcome is unknown a repeat may count twice, but loses
 // nothing. Rows of one hour and cause are added up; hours are cut to full ones.
-func (db *DB) SaveVerificationFailures(ctx context.Context, rows []ledger.VerificationFailure) error {
+func (s *AuthFailures) SaveVerificationFailures(ctx context.Context, rows []ledger.VerificationFailure) error {
 	// The order is that of the key, so that two ingresses cannot lock each other.
 	const query = `
 INSERT INTO verification_failures AS kept (hour, source, scheme, code, address, count, first_at, last_at)
@@ -44,7 +53,7 @@ SELECT hour, source, scheme, code, address, sum(count)::bigint, min(first_at), m
 		sources[i], schemes[i], codes[i], addresses[i] = clean(r.Source), clean(r.Scheme), clean(r.Code), clean(r.Address)
 		counts[i] = r.Count
 	}
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{
 		"hours": hours, "sources": sources, "schemes": schemes, "codes": codes, "addresses": addresses,
 		"counts": counts, "firsts": firsts, "lasts": lasts,
 	})
@@ -53,7 +62,7 @@ SELECT hour, source, scheme, code, address, sum(count)::bigint, min(first_at), m
 
 // VerificationFailures gives what f chooses, the newest hour first and within it
 // what happened last. The result is never nil without an error.
-func (db *DB) VerificationFailures(ctx context.Context, f ledger.FailureFilter) ([]ledger.VerificationFailure, error) {
+func (s *AuthFailures) VerificationFailures(ctx context.Context, f ledger.FailureFilter) ([]ledger.VerificationFailure, error) {
 	const query = `
 SELECT hour, source, scheme, code, address, count, first_at, last_at
   FROM verification_failures
@@ -65,7 +74,7 @@ SELECT hour, source, scheme, code, address, count, first_at, last_at
 	if limit <= 0 {
 		limit = ledger.DefaultFailures
 	}
-	rows, err := db.pool.Query(ctx, query, pgx.NamedArgs{
+	rows, err := s.pool.Query(ctx, query, pgx.NamedArgs{
 		"source": clean(f.Source), "since": f.Since, "limit": min(limit, ledger.MaxFailures+1),
 	})
 	if err != nil {
@@ -80,14 +89,14 @@ SELECT hour, source, scheme, code, address, count, first_at, last_at
 
 // CountVerificationFailures gives, by source and code, how many verifications
 // failed. The hour in which since falls counts whole where it went on after since.
-func (db *DB) CountVerificationFailures(ctx context.Context, since time.Time) (map[string]map[string]int64, error) {
+func (s *AuthFailures) CountVerificationFailures(ctx context.Context, since time.Time) (map[string]map[string]int64, error) {
 	const query = `
 SELECT source, code, sum(count)::bigint
   FROM verification_failures
  WHERE hour > @since::timestamptz - interval '1 hour' AND last_at >= @since
  GROUP BY source, code`
 
-	rows, err := db.pool.Query(ctx, query, pgx.NamedArgs{"since": since})
+	rows, err := s.pool.Query(ctx, query, pgx.NamedArgs{"since": since})
 	if err != nil {
 		return nil, classify("count failed verifications", err)
 	}
@@ -112,7 +121,7 @@ SELECT source, code, sum(count)::bigint
 // PruneVerificationFailures deletes the hours that ended before the given time,
 // oldest first, in statements of bounded size, and says how many rows went. Rows
 // that somebody else is writing or pruning stay for the next call.
-func (db *DB) PruneVerificationFailures(ctx context.Context, before time.Time) (int64, error) {
+func (s *AuthFailures) PruneVerificationFailures(ctx context.Context, before time.Time) (int64, error) {
 	const query = `
 DELETE FROM verification_failures
  WHERE ctid = ANY(ARRAY(
@@ -122,7 +131,7 @@ DELETE FROM verification_failures
 
 	var gone int64
 	for {
-		tag, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"before": before, "limit": pruneBatch})
+		tag, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"before": before, "limit": pruneBatch})
 		if err != nil {
 			return gone, classify("prune failed verifications", err)
 		}

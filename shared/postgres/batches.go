@@ -10,11 +10,20 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
+
+// Batches is the store of replays and of decisions about many emails, as operators see them.
+type Batches struct {
+	pool *pgxpool.Pool
+}
+
+// NewBatches returns the store on db's connections.
+func NewBatches(db *DB) *Batches { return &Batches{pool: db.pool} }
 
 const selectReplay = `
 SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r.actor, r.via, r.cause, r.rate, r.at_once,
@@ -60,7 +69,7 @@ const uniqueViolation = "23505"
 // id. A dry run leaves no entry in the audit chain. What was begun already by the
 // same dry run, or the same key of the same actor, is given instead and created is
 // false. Where its cause has a replay that is under way it is decision_refused.
-func (db *DB) CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error) {
+func (s *Batches) CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error) {
 	// Emails that were accepted in transactions still open get ids that are taken:
 	// they may be chosen or not, as if they had come a moment earlier or later. The same
 	// goes for changes of state. last_sequence is for older programs.
@@ -79,7 +88,7 @@ RETURNING id`
 	if in.AtOnce <= 0 {
 		in.AtOnce = contract.DefaultAtOnce
 	}
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, insert, pgx.NamedArgs{
 			"action": string(in.Action), "from": string(in.From), "filter": string(filter), "dry_run": in.DryRun,
 			"new_effect": in.NewEffect, "note": clean(in.Note), "actor": clean(in.Actor), "person": clean(in.Person), "via": string(in.Via),
@@ -95,20 +104,20 @@ RETURNING id`
 		if pg.ConstraintName == "replays_cause" {
 			return 0, false, fault.New(fault.DecisionRefused, "what was away is being brought back already")
 		}
-		id, err = db.begun(ctx, in)
+		id, err = s.begun(ctx, in)
 		return id, false, err
 	}
 	return id, err == nil, classify("create replay", err)
 }
 
 // begun finds the replay that the same dry run or key has begun.
-func (db *DB) begun(ctx context.Context, in ledger.NewReplay) (id int64, err error) {
+func (s *Batches) begun(ctx context.Context, in ledger.NewReplay) (id int64, err error) {
 	const query = `
 SELECT id FROM replays
  WHERE started_from = nullif(@started_from::bigint, 0) OR (request_key <> '' AND request_key = @key AND actor = @actor)
  ORDER BY id LIMIT 1`
 
-	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{
+	err = s.pool.QueryRow(ctx, query, pgx.NamedArgs{
 		"started_from": in.StartedFrom, "key": in.Key, "actor": clean(in.Actor),
 	}).Scan(&id)
 	return id, classify("find replay", err)
@@ -132,9 +141,13 @@ func auditReplay(ctx context.Context, tx pgx.Tx, id int64, in ledger.NewReplay) 
 }
 
 // Replay reads one replay; one that is not there is not_found.
-func (db *DB) Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error) {
+func (s *Batches) Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error) {
+	return readReplay(ctx, s.pool, id)
+}
+
+func readReplay(ctx context.Context, pool *pgxpool.Pool, id int64) (*ledger.ReplayRow, error) {
 	r := &ledger.ReplayRow{}
-	err := scanReplay(db.pool.QueryRow(ctx, selectReplay+` WHERE r.id = @id`, pgx.NamedArgs{"id": id}), r)
+	err := scanReplay(pool.QueryRow(ctx, selectReplay+` WHERE r.id = @id`, pgx.NamedArgs{"id": id}), r)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fault.New(fault.NotFound, "there is no such replay")
 	}
@@ -144,7 +157,7 @@ func (db *DB) Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error) {
 // Replays lists replays, newest first, and gives the cursor of the next page, which
 // is empty on the last. tenants are those whose replays the asker may see; nil means
 // all, and whoever sees some sees those alone that were limited to them.
-func (db *DB) Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
+func (s *Batches) Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
 	const which = `
  WHERE (@before::bigint = 0 OR r.id < @before)
    AND (@tenants::text[] IS NULL OR r.filter->>'tenant' = ANY(@tenants::text[])
@@ -159,7 +172,7 @@ func (db *DB) Replays(ctx context.Context, tenants []string, cursor string, limi
 		limit = ledger.DefaultLimit
 	}
 	limit = min(limit, ledger.MaxLimit)
-	rows, _ := db.pool.Query(ctx, selectReplay+which, pgx.NamedArgs{"before": before, "tenants": tenants, "limit": limit + 1})
+	rows, _ := s.pool.Query(ctx, selectReplay+which, pgx.NamedArgs{"before": before, "tenants": tenants, "limit": limit + 1})
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r ledger.ReplayRow, err error) {
 		err = scanReplay(row, &r)
 		return r, err
@@ -173,7 +186,7 @@ func (db *DB) Replays(ctx context.Context, tenants []string, cursor string, limi
 
 // ReplayItems lists the emails that a replay has come to, oldest first, and gives
 // the cursor of the next page.
-func (db *DB) ReplayItems(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
+func (s *Batches) ReplayItems(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
 	const query = `
 SELECT i.email_id, e.event_id, e.workflow_id, e.source, i.state, i.code, i.detail, i.at, e.state, e.reason,
        (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = @effect AND d.state = 'delivered'),
@@ -191,7 +204,7 @@ SELECT i.email_id, e.event_id, e.workflow_id, e.source, i.state, i.code, i.detai
 		f.Limit = ledger.DefaultLimit
 	}
 	f.Limit = min(f.Limit, ledger.MaxLimit)
-	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{
+	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{
 		"id": f.ReplayID, "effect": contract.ReplayEffect(f.ReplayID), "after": after, "state": string(f.State),
 		"code": string(f.Code), "limit": f.Limit + 1,
 	})
@@ -209,19 +222,19 @@ SELECT i.email_id, e.event_id, e.workflow_id, e.source, i.state, i.code, i.detai
 
 // ControlReplay moves a replay that is not at its end to another state, or gives it
 // another rate, and reads it. What cannot be done any more is decision_refused.
-func (db *DB) ControlReplay(ctx context.Context, in contract.ReplayControlInput) (*ledger.ReplayRow, error) {
+func (s *Batches) ControlReplay(ctx context.Context, in contract.ReplayControlInput) (*ledger.ReplayRow, error) {
 	const update = `
 UPDATE replays SET state = coalesce(nullif(@state::text, ''), state), rate = coalesce(@rate::float8, rate),
        ended_at = CASE WHEN @final THEN now() END
  WHERE id = @id AND (state IN ('running', 'paused') OR state = @state::text)`
 
-	tag, err := db.pool.Exec(ctx, update, pgx.NamedArgs{
+	tag, err := s.pool.Exec(ctx, update, pgx.NamedArgs{
 		"id": in.ID, "state": string(in.State), "rate": in.Rate, "final": in.State.Final(),
 	})
 	if err != nil {
 		return nil, classify(fmt.Sprintf("control replay %d", in.ID), err)
 	}
-	r, err := db.Replay(ctx, in.ID)
+	r, err := s.Replay(ctx, in.ID)
 	if err == nil && tag.RowsAffected() == 0 {
 		return r, fault.New(fault.DecisionRefused, "this replay has come to its end: it is "+string(r.State))
 	}

@@ -28,7 +28,7 @@ func decided(email contract.Email, sequence int64, note string) contract.RecordI
 }
 
 // chain reads and checks the whole chain, and that its head is its end.
-func chain(t *testing.T, db *postgres.DB) []auditchain.Entry {
+func chain(t *testing.T, db *pgtest.DB) []auditchain.Entry {
 	t.Helper()
 	list, err := db.Audit(t.Context(), 0, 10_000)
 	require.NoError(t, err)

@@ -30,7 +30,7 @@ func failed(address string, count int64, at time.Time) ledger.VerificationFailur
 	}
 }
 
-func failures(t *testing.T, db *postgres.DB, f ledger.FailureFilter) []ledger.VerificationFailure {
+func failures(t *testing.T, db *pgtest.DB, f ledger.FailureFilter) []ledger.VerificationFailure {
 	t.Helper()
 	list, err := db.VerificationFailures(t.Context(), f)
 	require.NoError(t, err)

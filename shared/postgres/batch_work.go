@@ -8,11 +8,20 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
+
+// BatchWork is the part of the batches that their workflows use: claims, results, previews.
+type BatchWork struct {
+	pool *pgxpool.Pool
+}
+
+// NewBatchWork returns the store on db's connections.
+func NewBatchWork(db *DB) *BatchWork { return &BatchWork{pool: db.pool} }
 
 // unchanged are the conditions on the emails e of the replay @id: those that were there
 // when it was asked for and whose state has not changed since.
@@ -26,19 +35,19 @@ var unchanged = []string{
 // TakeReplay makes the caller the one who works on a replay and gives the fence
 // that its claims need from now on: whoever had it before can claim nothing more.
 // It counts the emails that were chosen, the first time.
-func (db *DB) TakeReplay(ctx context.Context, id int64) (*ledger.ReplayRow, int64, error) {
+func (s *BatchWork) TakeReplay(ctx context.Context, id int64) (*ledger.ReplayRow, int64, error) {
 	const take = `
 UPDATE replays SET fence = fence + 1, started_at = coalesce(started_at, now()) WHERE id = @id RETURNING fence`
 
 	var fence int64
-	err := db.pool.QueryRow(ctx, take, pgx.NamedArgs{"id": id}).Scan(&fence)
+	err := s.pool.QueryRow(ctx, take, pgx.NamedArgs{"id": id}).Scan(&fence)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, 0, fault.New(fault.NotFound, "there is no such replay")
 	}
 	if err != nil {
 		return nil, 0, classify(fmt.Sprintf("take replay %d", id), err)
 	}
-	r, err := db.Replay(ctx, id)
+	r, err := readReplay(ctx, s.pool, id)
 	if err != nil || r.Total >= 0 {
 		return r, fence, err
 	}
@@ -46,10 +55,10 @@ UPDATE replays SET fence = fence + 1, started_at = coalesce(started_at, now()) W
 	count := `
 UPDATE replays SET total = (SELECT count(*) FROM emails e` + c.where(unchanged...) + `)
  WHERE id = @id AND total < 0`
-	if _, err := db.pool.Exec(ctx, count, c.with(pgx.NamedArgs{"id": id})); err != nil {
+	if _, err := s.pool.Exec(ctx, count, c.with(pgx.NamedArgs{"id": id})); err != nil {
 		return nil, 0, classify(fmt.Sprintf("count emails of replay %d", id), err)
 	}
-	r, err = db.Replay(ctx, id)
+	r, err = readReplay(ctx, s.pool, id)
 	return r, fence, err
 }
 
@@ -60,7 +69,7 @@ var errFenced = fault.New(fault.Overloaded, "another worker has taken this repla
 // their ids, and moves the replay's position behind them. Claims of who was
 // overtaken are a permanent fault; a replay that does not run gives none. end says
 // that there are no more.
-func (db *DB) ClaimReplay(ctx context.Context, r *ledger.ReplayRow, fence int64, limit int) (list []ledger.ReplayEmail, end bool, err error) {
+func (s *BatchWork) ClaimReplay(ctx context.Context, r *ledger.ReplayRow, fence int64, limit int) (list []ledger.ReplayEmail, end bool, err error) {
 	const (
 		lock = `SELECT fence, state, position, last_id FROM replays WHERE id = @id FOR UPDATE`
 		note = `
@@ -68,7 +77,7 @@ INSERT INTO replay_items (replay_id, email_id, state) SELECT @id, unnest(@ids::b
 ON CONFLICT (replay_id, email_id) DO NOTHING`
 		move = `UPDATE replays SET position = @position WHERE id = @id`
 	)
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var now, position, lastID int64
 		var state string
 		if err := tx.QueryRow(ctx, lock, pgx.NamedArgs{"id": r.ID}).Scan(&now, &state, &position, &lastID); err != nil {
@@ -123,10 +132,10 @@ func scanReplayEmail(row pgx.CollectableRow) (e ledger.ReplayEmail, err error) {
 
 // ClaimedReplay gives the emails that were claimed and whose result nobody wrote
 // down, as they are now.
-func (db *DB) ClaimedReplay(ctx context.Context, id int64) ([]ledger.ReplayEmail, error) {
+func (s *BatchWork) ClaimedReplay(ctx context.Context, id int64) ([]ledger.ReplayEmail, error) {
 	const which = ` JOIN replay_items i ON i.email_id = e.id WHERE i.replay_id = @id AND i.state = 'claimed' ORDER BY e.id`
 
-	rows, _ := db.pool.Query(ctx, selectReplayEmail+which, pgx.NamedArgs{"id": id})
+	rows, _ := s.pool.Query(ctx, selectReplayEmail+which, pgx.NamedArgs{"id": id})
 	list, err := pgx.CollectRows(rows, scanReplayEmail)
 	for i := range list {
 		list[i].Again = true
@@ -136,7 +145,7 @@ func (db *DB) ClaimedReplay(ctx context.Context, id int64) ([]ledger.ReplayEmail
 
 // SaveReplayResults writes the results of emails that are claimed and counts them;
 // those of others change nothing. pace is how many per second there were lately.
-func (db *DB) SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error {
+func (s *BatchWork) SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error {
 	const query = `
 WITH given AS (
     SELECT * FROM unnest(@ids::bigint[], @states::text[], @codes::text[], @details::text[]) AS g (email_id, state, code, detail)
@@ -159,7 +168,7 @@ UPDATE replays SET pace = @pace, paced_at = now(),
 	for i, r := range list {
 		ids[i], states[i], codes[i], details[i] = r.EmailID, string(r.State), string(r.Code), clean(r.Detail)
 	}
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{
 		"id": id, "ids": ids, "states": states, "codes": codes, "details": details, "pace": pace,
 	})
 	return classify(fmt.Sprintf("save results of replay %d", id), err)
@@ -167,16 +176,16 @@ UPDATE replays SET pace = @pace, paced_at = now(),
 
 // ReplayControl reads what whoever works on a replay must obey: its state, its rate
 // and who works on it.
-func (db *DB) ReplayControl(ctx context.Context, id int64) (state contract.ReplayState, rate float64, fence int64, err error) {
+func (s *BatchWork) ReplayControl(ctx context.Context, id int64) (state contract.ReplayState, rate float64, fence int64, err error) {
 	const query = `SELECT state, rate, fence FROM replays WHERE id = @id`
 
-	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&state, &rate, &fence)
+	err = s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&state, &rate, &fence)
 	return state, rate, fence, classify(fmt.Sprintf("read control of replay %d", id), err)
 }
 
 // PreviewReplay counts what a replay is about, by state, reason and stored content,
 // and gives up to limit of the emails, spread over all of them.
-func (db *DB) PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ledger.ReplayGroup, []ledger.ReplayEmail, error) {
+func (s *BatchWork) PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ledger.ReplayGroup, []ledger.ReplayEmail, error) {
 	c := chosen(r.Action, r.Filter)
 	bound := c.where(unchanged...)
 	args := c.with(pgx.NamedArgs{"id": r.ID, "limit": limit})
@@ -187,18 +196,18 @@ SELECT e.state, e.reason, e.content_removed_at IS NOT NULL,` + earliest + `,
 	// Hashes of ids are as good as a draw of lots, and the same each time.
 	sample := selectReplayEmail + bound + "\n ORDER BY hashint8(e.id), e.id LIMIT @limit"
 
-	rows, _ := db.pool.Query(ctx, groups, args)
+	rows, _ := s.pool.Query(ctx, groups, args)
 	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.ReplayGroup])
 	if err != nil {
 		return nil, nil, classify(fmt.Sprintf("count emails of replay %d", r.ID), err)
 	}
-	rows, _ = db.pool.Query(ctx, sample, args)
+	rows, _ = s.pool.Query(ctx, sample, args)
 	list, err := pgx.CollectRows(rows, scanReplayEmail)
 	return counts, list, classify(fmt.Sprintf("choose a sample of replay %d", r.ID), err)
 }
 
 // SaveReplayPreview keeps what a dry run found and ends it.
-func (db *DB) SaveReplayPreview(ctx context.Context, id int64, p *ledger.ReplayPreview) error {
+func (s *BatchWork) SaveReplayPreview(ctx context.Context, id int64, p *ledger.ReplayPreview) error {
 	const update = `
 UPDATE replays SET preview = @preview, total = @total, state = 'done', ended_at = now()
  WHERE id = @id AND state IN ('running', 'paused')`
@@ -207,17 +216,17 @@ UPDATE replays SET preview = @preview, total = @total, state = 'done', ended_at 
 	if err != nil {
 		return fmt.Errorf("encode preview: %w", err)
 	}
-	_, err = db.pool.Exec(ctx, update, pgx.NamedArgs{"id": id, "preview": clean(string(text)), "total": p.Total})
+	_, err = s.pool.Exec(ctx, update, pgx.NamedArgs{"id": id, "preview": clean(string(text)), "total": p.Total})
 	return classify(fmt.Sprintf("save preview of replay %d", id), err)
 }
 
 // IdleReplays gives the replays that should run and that nobody has begun, or has
 // worked on, for so long. Dry runs are among them.
-func (db *DB) IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.ReplayRow, error) {
+func (s *Maintenance) IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.ReplayRow, error) {
 	const which = `
  WHERE r.state = 'running' AND greatest(r.created_at, r.started_at, r.paced_at) < now() - @idle::interval ORDER BY r.id LIMIT 100`
 
-	rows, _ := db.pool.Query(ctx, selectReplay+which, pgx.NamedArgs{"idle": idle})
+	rows, _ := s.pool.Query(ctx, selectReplay+which, pgx.NamedArgs{"idle": idle})
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r ledger.ReplayRow, err error) {
 		err = scanReplay(row, &r)
 		return r, err
@@ -229,7 +238,7 @@ func (db *DB) IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.Rep
 // paused or over, where claim and end are older than age. Those that wait for nothing
 // but their turn come last, and the order is another one each time: no claim that
 // nothing can be said of keeps others from being looked at.
-func (db *DB) UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error) {
+func (s *Maintenance) UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error) {
 	const query = `
 SELECT e.id, e.workflow_id, r.id, r.intent_id, r.state NOT IN ('running', 'paused'),
        EXISTS (SELECT FROM decisions d WHERE d.email_id = e.id AND d.intent_id = r.intent_id)
@@ -239,7 +248,7 @@ SELECT e.id, e.workflow_id, r.id, r.intent_id, r.state NOT IN ('running', 'pause
    AND (r.state = 'paused' OR r.state <> 'running' AND r.ended_at < now() - @age::interval)
  ORDER BY r.state = 'paused', random() LIMIT @limit`
 
-	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"age": age, "limit": limit})
+	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"age": age, "limit": limit})
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u ledger.UntoldEnd, err error) {
 		err = row.Scan(&u.EmailID, &u.WorkflowID, &u.ReplayID, &u.Intent, &u.Over, &u.Told)
 		return u, err
@@ -248,17 +257,17 @@ SELECT e.id, e.workflow_id, r.id, r.intent_id, r.state NOT IN ('running', 'pause
 }
 
 // Destinations lists where an email has a delivery, sorted.
-func (db *DB) Destinations(ctx context.Context, emailID int64) ([]string, error) {
+func (s *Deliveries) Destinations(ctx context.Context, emailID int64) ([]string, error) {
 	const query = `SELECT DISTINCT destination FROM deliveries WHERE email_id = @id ORDER BY destination`
 
-	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID})
+	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID})
 	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	return list, classify(fmt.Sprintf("read destinations of email %d", emailID), err)
 }
 
 // ReplayIntent gives the intent of a replay, which it writes down the first time:
 // the one decision that all its held emails are sent.
-func (db *DB) ReplayIntent(ctx context.Context, id int64) (int64, error) {
+func (s *BatchWork) ReplayIntent(ctx context.Context, id int64) (int64, error) {
 	const (
 		lock   = `SELECT intent_id FROM replays WHERE id = @id FOR UPDATE`
 		insert = `
@@ -269,7 +278,7 @@ RETURNING id`
 		keep = `UPDATE replays SET intent_id = @intent WHERE id = @id`
 	)
 	var intent *int64
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		args := pgx.NamedArgs{"id": id}
 		if err := tx.QueryRow(ctx, lock, args).Scan(&intent); err != nil || intent != nil {
 			return err
@@ -288,10 +297,10 @@ RETURNING id`
 }
 
 // TookIntent reports whether the decision of an intent about an email is written down.
-func (db *DB) TookIntent(ctx context.Context, emailID, intent int64) (bool, error) {
+func (s *Decisions) TookIntent(ctx context.Context, emailID, intent int64) (bool, error) {
 	const query = `SELECT EXISTS (SELECT FROM decisions WHERE email_id = @email AND intent_id = @intent)`
 
 	var took bool
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"email": emailID, "intent": intent}).Scan(&took)
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"email": emailID, "intent": intent}).Scan(&took)
 	return took, classify(fmt.Sprintf("look for intent %d of email %d", intent, emailID), err)
 }

@@ -7,11 +7,20 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
+
+// Decisions is the store of intents, decisions, edits and reminders.
+type Decisions struct {
+	pool *pgxpool.Pool
+}
+
+// NewDecisions returns the store on db's connections.
+func NewDecisions(db *DB) *Decisions { return &Decisions{pool: db.pool} }
 
 // intentAge is how long an intent about one email may be carried out. Whoever can
 // reach Temporal alone could otherwise send one again that was never taken. Those
@@ -19,14 +28,14 @@ import (
 const intentAge = time.Hour
 
 // CreateIntent writes an intent down and gives its id. A repeat is another intent.
-func (db *DB) CreateIntent(ctx context.Context, in ledger.Intent) (int64, error) {
+func (s *Decisions) CreateIntent(ctx context.Context, in ledger.Intent) (int64, error) {
 	const insert = `
 INSERT INTO intents (email_id, replay_id, action, actor, person, via, note, edit_id, from_step)
 VALUES (nullif(@email::bigint, 0), nullif(@replay::bigint, 0), @action, @actor, @person, @via, @note, nullif(@edit::bigint, 0), @from)
 RETURNING id`
 
 	var id int64
-	err := db.pool.QueryRow(ctx, insert, pgx.NamedArgs{
+	err := s.pool.QueryRow(ctx, insert, pgx.NamedArgs{
 		"email": in.EmailID, "replay": in.ReplayID, "action": string(in.Action), "actor": clean(in.Actor), "person": clean(in.Person), "via": string(in.Via),
 		"note": clean(in.Note), "edit": in.EditID, "from": string(in.From),
 	}).Scan(&id)
@@ -36,7 +45,7 @@ RETURNING id`
 // Intent reads what an intent says for an email; one of a replay is for those
 // emails that the replay has come to. It is decision_refused where
 // there is none for that email, or one that nobody waits for any more.
-func (db *DB) Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error) {
+func (s *Decisions) Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error) {
 	const query = `
 SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0), i.from_step, coalesce(y.id, 0), coalesce(y.new_effect, false),
        EXISTS (SELECT FROM decisions d WHERE d.email_id = @email AND d.intent_id = i.id),
@@ -49,7 +58,7 @@ SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0), i.from_step, 
 	var out contract.IntentResult
 	var old bool
 	var replay contract.Replayed
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"intent": in.Intent, "email": in.Email.ID, "age": intentAge}).
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"intent": in.Intent, "email": in.Email.ID, "age": intentAge}).
 		Scan(&out.Action, &out.Actor, &out.Person, &out.Via, &out.EditID, &out.From, &replay.ID, &replay.NewEffect,
 			&out.Taken, &old, &out.Only)
 	switch {
@@ -67,10 +76,10 @@ SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0), i.from_step, 
 }
 
 // LastDecision gives the newest decision about an email; false means that there is none.
-func (db *DB) LastDecision(ctx context.Context, emailID int64) (ledger.DecisionRow, bool, error) {
+func (s *Decisions) LastDecision(ctx context.Context, emailID int64) (ledger.DecisionRow, bool, error) {
 	const query = selectDecision + ` WHERE email_id = @id ORDER BY sequence DESC LIMIT 1`
 
-	rows, err := db.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID})
+	rows, err := s.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID})
 	if err != nil {
 		return ledger.DecisionRow{}, false, classify("read last decision", err)
 	}
@@ -84,7 +93,7 @@ func (db *DB) LastDecision(ctx context.Context, emailID int64) (ledger.DecisionR
 // Attend notes that people were told of an email that is held for long. A repeat, as
 // told by email, step, begin and number, adds nothing. An email that has gone on since
 // in.Sequence is not marked; that people were told of it stays true.
-func (db *DB) Attend(ctx context.Context, in contract.RemindInput) error {
+func (s *Decisions) Attend(ctx context.Context, in contract.RemindInput) error {
 	const update = `
 WITH told AS (
     INSERT INTO reminders (email_id, since, step, number, deadline, level, reasons, at)
@@ -95,7 +104,7 @@ WITH told AS (
 UPDATE emails SET attention = @level, attention_at = @at::timestamptz
  WHERE id = @id AND state = 'quarantined' AND sequence <= @sequence AND attention <= @level`
 
-	_, err := db.pool.Exec(ctx, update, pgx.NamedArgs{
+	_, err := s.pool.Exec(ctx, update, pgx.NamedArgs{
 		"id": in.Email.ID, "level": in.Level, "at": time.UnixMilli(in.AtUnixMilli), "sequence": in.Sequence,
 		"since": time.UnixMilli(in.SinceUnixMilli), "step": clean(in.Step), "number": in.Number, "deadline": in.Deadline,
 		"reasons": contract.ReasonsOf(in.Holds),

@@ -4,10 +4,19 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/auditchain"
 	"mailroom/shared/ledger"
 )
+
+// AuditChain appends to the audit chain and reads it.
+type AuditChain struct {
+	pool *pgxpool.Pool
+}
+
+// NewAuditChain returns the store on db's connections.
+func NewAuditChain(db *DB) *AuditChain { return &AuditChain{pool: db.pool} }
 
 // Querier is a pool, a connection or a transaction.
 type Querier interface {
@@ -32,8 +41,8 @@ func AppendAudit(ctx context.Context, q Querier, r ledger.AuditRecord) (seq int6
 }
 
 // AppendAudit appends one entry in a transaction of its own.
-func (db *DB) AppendAudit(ctx context.Context, r ledger.AuditRecord) (seq int64, err error) {
-	return AppendAudit(ctx, db.pool, r)
+func (s *AuditChain) AppendAudit(ctx context.Context, r ledger.AuditRecord) (seq int64, err error) {
+	return AppendAudit(ctx, s.pool, r)
 }
 
 // selectAudit reads whole entries; the caller adds which ones.
@@ -54,10 +63,10 @@ func scanEntry(row pgx.CollectableRow) (e auditchain.Entry, err error) {
 
 // Audit gives up to limit entries of the audit chain that come after entry number
 // after, in their order and as they are: nothing is checked.
-func (db *DB) Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error) {
+func (s *AuditChain) Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error) {
 	const which = ` WHERE seq > @after ORDER BY seq LIMIT @limit`
 
-	rows, err := db.pool.Query(ctx, selectAudit+which, pgx.NamedArgs{"after": after, "limit": limit})
+	rows, err := s.pool.Query(ctx, selectAudit+which, pgx.NamedArgs{"after": after, "limit": limit})
 	if err != nil {
 		return nil, classify("read audit", err)
 	}
@@ -67,12 +76,12 @@ func (db *DB) Audit(ctx context.Context, after int64, limit int) ([]auditchain.E
 
 // AuditHead gives the end of the chain. Entry 0, with a hash of zeros, is that of
 // an empty one.
-func (db *DB) AuditHead(ctx context.Context) (auditchain.Head, error) {
+func (s *AuditChain) AuditHead(ctx context.Context) (auditchain.Head, error) {
 	const query = `SELECT seq, hash FROM audit_head`
 
 	var h auditchain.Head
 	var hash []byte
-	err := db.pool.QueryRow(ctx, query).Scan(&h.Seq, &hash)
+	err := s.pool.QueryRow(ctx, query).Scan(&h.Seq, &hash)
 	copy(h.Hash[:], hash)
 	return h, classify("read audit head", err)
 }

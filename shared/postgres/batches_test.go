@@ -15,11 +15,10 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
-	"mailroom/shared/postgres"
 )
 
 // heldEmails accepts n emails that are held for reason.
-func heldEmails(t *testing.T, db *postgres.DB, prefix string, n int, reason contract.Reason) []contract.Email {
+func heldEmails(t *testing.T, db *pgtest.DB, prefix string, n int, reason contract.Reason) []contract.Email {
 	t.Helper()
 	var out []contract.Email
 	for i := range n {
@@ -43,7 +42,7 @@ func newReplay(f ledger.Filter) ledger.NewReplay {
 	}
 }
 
-func createReplay(t *testing.T, db *postgres.DB, in ledger.NewReplay) int64 {
+func createReplay(t *testing.T, db *pgtest.DB, in ledger.NewReplay) int64 {
 	t.Helper()
 	id, _, err := db.CreateReplay(t.Context(), in)
 	require.NoError(t, err)

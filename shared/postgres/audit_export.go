@@ -22,9 +22,9 @@ const checkLimit = "'2min'"
 // ExportCustody gives an email's chain of custody, and appends to the chain that
 // actor had it, with the hash of the record. While the record is read no decision
 // is recorded: it has all of them up to its own entry.
-func (db *DB) ExportCustody(ctx context.Context, emailID int64, actor, via string) (*auditchain.Document, error) {
+func (s *AuditChain) ExportCustody(ctx context.Context, emailID int64, actor, via string) (*auditchain.Document, error) {
 	d := &auditchain.Document{Format: auditchain.Format}
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM audit_head FOR UPDATE`); err != nil {
 			return err //nolint:wrapcheck // classified below
 		}
@@ -41,7 +41,7 @@ func (db *DB) ExportCustody(ctx context.Context, emailID int64, actor, via strin
 		return err
 	})
 	if err == nil {
-		err = db.readProof(ctx, emailID, &d.Proof)
+		err = s.readProof(ctx, emailID, &d.Proof)
 	}
 	if err != nil {
 		return nil, classify(fmt.Sprintf("export custody of email %d", emailID), err)
@@ -51,13 +51,13 @@ func (db *DB) ExportCustody(ctx context.Context, emailID int64, actor, via strin
 
 // readProof reads the chain from the first entry about an email to p.Head.Seq.
 // Entries never change, so that it needs no lock.
-func (db *DB) readProof(ctx context.Context, emailID int64, p *auditchain.Proof) error {
+func (s *AuditChain) readProof(ctx context.Context, emailID int64, p *auditchain.Proof) error {
 	const (
 		whole = ` WHERE email_id = @id AND email_id <> 0 AND seq <= @head ORDER BY seq`
 		links = `SELECT content_hash FROM audit WHERE seq BETWEEN @from AND @head ORDER BY seq`
 	)
 	args := pgx.NamedArgs{"id": emailID, "head": p.Head.Seq}
-	rows, _ := db.pool.Query(ctx, selectAudit+whole, args) // its error comes with the rows
+	rows, _ := s.pool.Query(ctx, selectAudit+whole, args) // its error comes with the rows
 	entries, err := pgx.CollectRows(rows, scanEntry)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (db *DB) readProof(ctx context.Context, emailID int64, p *auditchain.Proof)
 	}
 	p.Entries, p.From, p.Prev, p.Head.Hash = entries, first.Seq, first.PrevHash, last.Hash
 	args["from"] = first.Seq
-	rows, _ = db.pool.Query(ctx, links, args)
+	rows, _ = s.pool.Query(ctx, links, args)
 	p.Links, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (sum contract.Digest, err error) {
 		var raw []byte
 		err = row.Scan(&raw)
@@ -172,7 +172,7 @@ SELECT destination, effect, number, at, took_ms, status, code FROM attempts WHER
 // CheckDecisions compares the rows of decisions with their entries of the chain and
 // gives up to limit differences: a row that says something else than its entry,
 // one without an entry, and an entry whose row is gone.
-func (db *DB) CheckDecisions(ctx context.Context, limit int) (checked int64, wrong []ledger.AuditDifference, err error) {
+func (s *AuditChain) CheckDecisions(ctx context.Context, limit int) (checked int64, wrong []ledger.AuditDifference, err error) {
 	const (
 		counted = `SELECT count(*) FROM decisions`
 		query   = `
@@ -192,7 +192,7 @@ SELECT coalesce(e.seq, 0), coalesce(d.email_id, e.email_id), coalesce(d.sequence
 		err = row.Scan(&w.Seq, &w.EmailID, &w.Sequence, &w.What)
 		return w, err
 	})
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		// It reads every decision that ever was.
 		if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = "+checkLimit); err != nil {
 			return err //nolint:wrapcheck // classified below

@@ -7,15 +7,24 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 )
 
+// Maintenance finds emails and batches that wait for something that has recovered.
+type Maintenance struct {
+	pool *pgxpool.Pool
+}
+
+// NewMaintenance returns the store on db's connections.
+func NewMaintenance(db *DB) *Maintenance { return &Maintenance{pool: db.pool} }
+
 // HeldAway gives for each cause that holds emails because something was away how
 // many there are, and the oldest. A destination is a cause of its own. A cause whose
 // emails are being let go at the moment is not among them.
-func (db *DB) HeldAway(ctx context.Context) ([]ledger.Held, error) {
+func (s *Maintenance) HeldAway(ctx context.Context) ([]ledger.Held, error) {
 	const query = `
 WITH away AS (
     SELECT e.reason AS cause, e.reason, '' AS destination, e.id FROM emails e
@@ -31,7 +40,7 @@ WITH away AS (
 )
 SELECT cause, reason, destination, count FROM causes ORDER BY cause`
 
-	rows, _ := db.pool.Query(ctx, query)
+	rows, _ := s.pool.Query(ctx, query)
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h ledger.Held, err error) {
 		err = row.Scan(&h.Cause, &h.Reason, &h.Destination, &h.Count)
 		return h, err
@@ -41,14 +50,14 @@ SELECT cause, reason, destination, count FROM causes ORDER BY cause`
 
 // Canary gives the oldest email that is held for a cause, but for the first skip of
 // them; false means that there is none.
-func (db *DB) Canary(ctx context.Context, h ledger.Held, skip int64) (ledger.ReplayEmail, bool, error) {
+func (s *Maintenance) Canary(ctx context.Context, h ledger.Held, skip int64) (ledger.ReplayEmail, bool, error) {
 	query := selectReplayEmail + `
  WHERE e.state = 'quarantined' AND e.reason = @reason
    AND (@destination = '' OR EXISTS (SELECT FROM deliveries d WHERE d.email_id = e.id AND d.destination = @destination
         AND d.state NOT IN ('delivered', 'skipped')))
  ORDER BY e.id LIMIT 1 OFFSET @skip`
 
-	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"reason": string(h.Reason), "destination": h.Destination, "skip": skip})
+	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"reason": string(h.Reason), "destination": h.Destination, "skip": skip})
 	e, err := pgx.CollectExactlyOneRow(rows, scanReplayEmail)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return e, false, nil
@@ -57,28 +66,28 @@ func (db *DB) Canary(ctx context.Context, h ledger.Held, skip int64) (ledger.Rep
 }
 
 // EmailState gives the state of an email and why it is in it.
-func (db *DB) EmailState(ctx context.Context, id int64) (state contract.State, reason contract.Reason, err error) {
+func (s *Maintenance) EmailState(ctx context.Context, id int64) (state contract.State, reason contract.Reason, err error) {
 	const query = `SELECT state, reason FROM emails WHERE id = @id`
 
-	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&state, &reason)
+	err = s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&state, &reason)
 	return state, reason, classify(fmt.Sprintf("read state of email %d", id), absent(err))
 }
 
 // EmailWorkflow returns the ID of an email's workflow.
-func (db *DB) EmailWorkflow(ctx context.Context, id int64) (workflowID string, err error) {
+func (s *Maintenance) EmailWorkflow(ctx context.Context, id int64) (workflowID string, err error) {
 	const query = `SELECT workflow_id FROM emails WHERE id = @id`
 
-	err = db.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&workflowID)
+	err = s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&workflowID)
 	return workflowID, classify(fmt.Sprintf("read workflow of email %d", id), absent(err))
 }
 
 // Recovery reads what is being done about a cause; at first nothing is.
-func (db *DB) Recovery(ctx context.Context, cause string) (ledger.Recovery, error) {
+func (s *Maintenance) Recovery(ctx context.Context, cause string) (ledger.Recovery, error) {
 	const query = `SELECT coalesce(canary, 0), failures, tried_at, next_at FROM recoveries WHERE cause = @cause`
 
 	r := ledger.Recovery{Cause: cause}
 	var tried *time.Time
-	err := db.pool.QueryRow(ctx, query, pgx.NamedArgs{"cause": cause}).Scan(&r.Canary, &r.Failures, &tried, &r.NextAt)
+	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"cause": cause}).Scan(&r.Canary, &r.Failures, &tried, &r.NextAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, nil
 	}
@@ -89,14 +98,14 @@ func (db *DB) Recovery(ctx context.Context, cause string) (ledger.Recovery, erro
 }
 
 // SaveRecovery writes it down.
-func (db *DB) SaveRecovery(ctx context.Context, r ledger.Recovery) error {
+func (s *Maintenance) SaveRecovery(ctx context.Context, r ledger.Recovery) error {
 	const query = `
 INSERT INTO recoveries AS c (cause, canary, failures, tried_at, next_at)
 VALUES (@cause, nullif(@canary::bigint, 0), @failures, @tried, @next)
 ON CONFLICT (cause) DO UPDATE SET canary = excluded.canary, failures = excluded.failures, tried_at = excluded.tried_at,
        next_at = excluded.next_at`
 
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{
 		"cause": r.Cause, "canary": r.Canary, "failures": r.Failures, "tried": orNull(r.TriedAt), "next": r.NextAt,
 	})
 	return classify("save recovery of "+r.Cause, err)
@@ -106,7 +115,7 @@ ON CONFLICT (cause) DO UPDATE SET canary = excluded.canary, failures = excluded.
 // before: what is left of each is its record (ids, hashes, sizes, addresses, names and
 // verdicts of attachments). It notes in the same transaction, for BeginRemoval to begin with,
 // which objects are no longer wanted, and gives how many emails there were.
-func (db *DB) RemoveContent(ctx context.Context, before time.Time, limit int) (int64, error) {
+func (s *Removal) RemoveContent(ctx context.Context, before time.Time, limit int) (int64, error) {
 	// One email a statement: the audit chain takes one entry a statement, as the last thing.
 	const one = `
 WITH chosen AS (
@@ -135,7 +144,7 @@ RETURNING id`
 
 	var removed int64
 	for ; removed < int64(limit); removed++ {
-		err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 			var id int64
 			if err := tx.QueryRow(ctx, one, pgx.NamedArgs{
 				"before": before, "subject": `^([^\n]*\n[^\n]*\n)[^\n]*`, // the third line, see searchText
@@ -159,11 +168,11 @@ RETURNING id`
 
 // ForgetSamples takes the samples out of dry runs that are older than age: they hold
 // subjects and addresses, and the mail may be gone.
-func (db *DB) ForgetSamples(ctx context.Context, age time.Duration) error {
+func (s *Removal) ForgetSamples(ctx context.Context, age time.Duration) error {
 	const query = `
 UPDATE replays SET preview = jsonb_set(preview, '{sample}', '[]')
  WHERE preview->'sample' <> '[]'::jsonb AND created_at < now() - @age::interval`
 
-	_, err := db.pool.Exec(ctx, query, pgx.NamedArgs{"age": age})
+	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"age": age})
 	return classify("forget samples of dry runs", err)
 }

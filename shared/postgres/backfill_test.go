@@ -43,7 +43,7 @@ func conflictID(id, body string) string {
 	return contract.ConflictWorkflowID(contract.FirstSource, id, sha256.Sum256([]byte(body)))
 }
 
-func enrol(t *testing.T, db *postgres.DB, in contract.EnrolInput, body string) contract.EnrolResult {
+func enrol(t *testing.T, db *pgtest.DB, in contract.EnrolInput, body string) contract.EnrolResult {
 	t.Helper()
 	out, err := db.Enrol(t.Context(), in, []byte(body))
 	require.NoError(t, err)
@@ -51,19 +51,19 @@ func enrol(t *testing.T, db *postgres.DB, in contract.EnrolInput, body string) c
 }
 
 // finish brings a row to its end.
-func finish(t *testing.T, db *postgres.DB, e contract.Email) {
+func finish(t *testing.T, db *pgtest.DB, e contract.Email) {
 	t.Helper()
 	store(t, db, e)
 	require.NoError(t, db.Record(t.Context(), contract.RecordInput{Email: e, Sequence: 9, State: contract.Delivered, AtUnixMilli: 1}))
 }
 
-func store(t *testing.T, db *postgres.DB, e contract.Email) {
+func store(t *testing.T, db *pgtest.DB, e contract.Email) {
 	t.Helper()
 	require.NoError(t, db.SaveManifest(t.Context(), ledger.Manifest{EmailID: e.ID, RawKey: "body/aa/aa", Message: []byte("{}")}))
 }
 
 // sweepable gives the workflows that a sweep would start now, and starts them.
-func sweepable(t *testing.T, db *postgres.DB) []string {
+func sweepable(t *testing.T, db *pgtest.DB) []string {
 	t.Helper()
 	list, err := db.ClaimWaiting(t.Context(), 100, lease)
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func sweepable(t *testing.T, db *postgres.DB) []string {
 	return ids
 }
 
-func bodyOf(t *testing.T, db *postgres.DB, e contract.Email) string {
+func bodyOf(t *testing.T, db *pgtest.DB, e contract.Email) string {
 	t.Helper()
 	b, err := db.Body(t.Context(), e.ID)
 	require.NoError(t, err)
@@ -354,7 +354,7 @@ func TestEnrolAtOnce(t *testing.T) {
 }
 
 // sweepableRows gives what a sweep finds once every lease is over, and starts it.
-func sweepableRows(t *testing.T, db *postgres.DB) []contract.Email {
+func sweepableRows(t *testing.T, db *pgtest.DB) []contract.Email {
 	t.Helper()
 	all := make([]int64, 2000) // more than these tests make
 	for i := range all {

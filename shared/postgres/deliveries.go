@@ -6,20 +6,29 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
-// Deliveries reads the deliveries of an email to a destination, the first and those
+// Deliveries is the store of deliveries, and of the controls and the status of destinations.
+type Deliveries struct {
+	pool *pgxpool.Pool
+}
+
+// NewDeliveries returns the store on db's connections.
+func NewDeliveries(db *DB) *Deliveries { return &Deliveries{pool: db.pool} }
+
+// ListDeliveries reads the deliveries of an email to a destination, the first and those
 // of replays; there may be none yet.
-func (db *DB) Deliveries(ctx context.Context, emailID int64, destination string) ([]ledger.Delivery, error) {
+func (s *Deliveries) ListDeliveries(ctx context.Context, emailID int64, destination string) ([]ledger.Delivery, error) {
 	const query = `
 SELECT effect, state, idempotency_key, attempts, last_status, last_error, next_attempt_at, delivered_at, content_sha256,
        updated_at
   FROM deliveries WHERE email_id = @id AND destination = @destination ORDER BY updated_at, effect`
 
-	rows, _ := db.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID, "destination": destination}) // its error comes with the rows
+	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID, "destination": destination}) // its error comes with the rows
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ledger.Delivery, error) {
 		d := ledger.Delivery{EmailID: emailID, Destination: destination}
 		var next, delivered *time.Time
@@ -41,7 +50,7 @@ SELECT effect, state, idempotency_key, attempts, last_status, last_error, next_a
 // one (ledger.Attempting) is a temporary fault, so that a slow attempt which
 // another has overtaken makes no call. d.Call becomes a row of its own, after those
 // that are there, once however often it is saved.
-func (db *DB) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
+func (s *Deliveries) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
 	const query = `
 WITH called AS (
     INSERT INTO attempts (email_id, destination, effect, number, at, took_ms, status, code)
@@ -71,7 +80,7 @@ ON CONFLICT (email_id, destination, effect) DO UPDATE SET state = excluded.state
 		args["called_at"], args["took"] = orNull(c.At), max(c.Took.Milliseconds(), 0)
 		args["call_status"], args["code"] = c.Status, clean(c.Code)
 	}
-	tag, err := db.pool.Exec(ctx, query, args)
+	tag, err := s.pool.Exec(ctx, query, args)
 	if err == nil && tag.RowsAffected() == 0 && d.State == ledger.Attempting {
 		return fault.New(fault.Overloaded, "another attempt has delivered it meanwhile").After(time.Second)
 	}
