@@ -26,7 +26,7 @@ func (e *inboundEmail) enrolled(ctx workflow.Context) bool {
 	if e.in.Carried == nil {
 		return true
 	}
-	if e.pass(ctx, stepEnrol, nil, e.enrol) == passed {
+	if e.pass(ctx, step{at: stepEnrol, run: e.enrol}) == passed {
 		return !e.elsewhere
 	}
 	return e.bury(ctx)
@@ -56,17 +56,16 @@ func (e *inboundEmail) enrolInput() contract.EnrolInput {
 // whose ledger is away, and none could find it there.
 func (e *inboundEmail) tryEnrol(ctx workflow.Context, in contract.EnrolInput) (contract.EnrolResult, error) {
 	var out contract.EnrolResult
-	if err := e.patientTries(ctx, stepEnrol, enrolOptions, enrol.Enrol, in, &out); err != nil {
-		return out, failed(stepEnrol, enrolOptions, err)
-	}
-	return out, nil
+	a := attempts{name: stepEnrol, options: enrolOptions, journal: e.journal, patient: true}
+	err := a.run(ctx, callOf(activity.enrol.Enrol, in, &out))
+	return out, err
 }
 
 // awaitFirst looks again until the email that took the event id is in the ledger,
 // or firstPatience is over.
 func (e *inboundEmail) awaitFirst(ctx workflow.Context, in contract.EnrolInput) (contract.EnrolResult, error) {
-	w := e.waitFor(ctx, contract.IDConflict, stepEnrol+": the email that took the event id first is not in the ledger yet")
-	defer e.resume(ctx, w)
+	w := e.journal.showWait(ctx, contract.IDConflict, stepEnrol+": the email that took the event id first is not in the ledger yet")
+	defer e.journal.endWait(ctx, w)
 	pause, waited := firstWait, time.Duration(0)
 	for {
 		summary := workflow.TimerOptions{Summary: "before the next look: " + stepEnrol}
@@ -96,11 +95,11 @@ func (e *inboundEmail) adopt(ctx workflow.Context, out contract.EnrolResult) {
 		e.in.ReceivedAtUnixMilli = out.ReceivedAtUnixMilli
 	}
 	if out.State == contract.Retrying || out.State == contract.Quarantined { // says an earlier workflow that is gone
-		e.ledger.push(contract.RecordInput{
-			State: e.state, Reason: e.reason, Detail: e.detail, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Before: out.State,
+		e.journal.ledger.push(contract.RecordInput{
+			State: e.journal.state, Reason: e.journal.reason, Detail: e.journal.detail, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Before: out.State,
 		})
 	}
-	workflow.SetCurrentDetails(ctx, e.details())
+	e.journal.publishDetails(ctx)
 }
 
 // bury gives an email that was discarded before it had a row one without a body,
@@ -117,9 +116,9 @@ func (e *inboundEmail) bury(ctx workflow.Context) bool {
 		return false
 	}
 	if out.OtherBody {
-		e.discarded, e.ledger.queue = false, nil
+		e.quarantine.discarded, e.journal.ledger.changes = false, nil
 		e.adopt(ctx, out)
-		e.enter(ctx, contract.Processing, "", "", nil)
+		e.journal.enter(ctx, contract.Processing, "", "", nil)
 		return true
 	}
 	e.adopt(ctx, out)

@@ -8,12 +8,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"mailroom/activities"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 )
-
-var replays *activities.Replays
 
 const (
 	// chunkSeconds is how long one part of a replay takes: so often the Web UI shows
@@ -134,7 +131,7 @@ func (r *replay) control(ctx workflow.Context, in contract.ReplayControlInput) (
 	options := controlOptions
 	options.Summary = "control " + string(in.State)
 	var out contract.ReplayProgress
-	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, options), replays.ControlReplay, in).Get(ctx, &out)
+	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, options), activity.replays.ControlReplay, in).Get(ctx, &out)
 	if err == nil {
 		r.controls++
 		r.enter(ctx, out)
@@ -179,7 +176,7 @@ func (r *replay) part(ctx workflow.Context) error {
 	options.Summary = "part of the replay"
 	var out contract.ReplayChunkResult
 	before := r.controls
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), replays.ReplayChunk, contract.ReplayChunkInput{
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity.replays.ReplayChunk, contract.ReplayChunkInput{
 		ID: r.in.ID, Seconds: chunkSeconds, DueUnixMicro: r.due,
 	}).Get(ctx, &out)
 	if err != nil {
@@ -197,7 +194,7 @@ func (r *replay) preview(ctx workflow.Context) (contract.ReplayProgress, error) 
 	options := previewOptions
 	options.Summary = "dry run"
 	var out contract.ReplayChunkResult
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), replays.ReplayPreview,
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity.replays.ReplayPreview,
 		contract.ReplayChunkInput{ID: r.in.ID}).Get(ctx, &out)
 	if err != nil {
 		return r.fail(ctx, err)

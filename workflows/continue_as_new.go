@@ -13,108 +13,130 @@ import (
 // reminder or not: signals that change nothing take room as well.
 const maxEvents = 2000
 
-// renewable reports whether the wait for a person goes on in a new run now: there
-// is a reason to, everything of the email waits for a person, the ledger knows all,
-// and no update or activity is under way that the new run would not see.
-func (e *inboundEmail) renewable(ctx workflow.Context) bool {
-	if e.anew { // another leg has found so, and nothing has happened since
+// renewal is whether and when the wait of an email continues in a new run.
+type renewal struct {
+	stale   bool             // the history has become long enough for a new run
+	decided bool             // the new run is decided on
+	drained workflow.Channel // is received from when every signal was handled
+}
+
+// renewable reports whether the wait for a person continues in a new run now: there is a
+// reason to, everything of the email waits for a person, the ledger knows all, and no
+// update or activity is under way that the new run would not see.
+func (q *quarantine) renewable(ctx workflow.Context) bool {
+	if q.renewal.decided { // another delivery has found so, and nothing has happened since
 		return true
 	}
 	info := workflow.GetInfo(ctx)
-	return (e.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
-		e.in.Email.ID != 0 && len(e.held) > 0 && e.planned() && e.allHeld() &&
-		len(e.waiting) == 0 && len(e.edits) == 0 && e.aside == 0 && e.ledger.empty() &&
+	return (q.renewal.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
+		q.journal.hasRow() && len(q.held) > 0 && q.planned() && q.allHeld() &&
+		len(q.journal.waits) == 0 && len(q.edits) == 0 && q.background == 0 && q.journal.ledger.empty() &&
 		workflow.AllHandlersFinished(ctx)
 }
 
-// settled reports whether the run may end: once every signal that has come is heard,
-// the reason for it must still hold. A signal that a receiver was given and has not
-// looked at is in no channel any more; it would be lost with the run.
-func (e *inboundEmail) settled(ctx workflow.Context) bool {
-	if !e.anew {
-		e.hush.Send(ctx, nil) // is received when there is no signal left
-		e.anew = e.renewable(ctx)
+// decideRenewal reports whether the run may end: once every signal that has come is
+// handled, the reason for it must still hold. A signal that a receiver was given and has
+// not looked at is in no channel any more; it would be lost with the run.
+func (q *quarantine) decideRenewal(ctx workflow.Context) bool {
+	if !q.renewal.decided {
+		q.renewal.drained.Send(ctx, nil) // is received when there is no signal left
+		q.renewal.decided = q.renewable(ctx)
 	}
-	return e.anew
+	return q.renewal.decided
 }
 
 // planned reports whether every hold has a plan; in runs from before there were
 // plans a hold stays as it was begun.
-func (e *inboundEmail) planned() bool {
-	return !slices.ContainsFunc(e.held, func(h *held) bool { return h.plan == nil })
+func (q *quarantine) planned() bool {
+	return !slices.ContainsFunc(q.held, func(h *heldStep) bool { return h.plan == nil })
 }
 
-// allHeld reports whether every leg that is not done waits for a person.
-func (e *inboundEmail) allHeld() bool {
-	if e.held[0].leg == nil {
-		return true
+// continueAsNew ends this run with all that the next one must know.
+func (e *inboundEmail) continueAsNew(ctx workflow.Context) error {
+	j, q := e.journal, e.quarantine
+	in := *e.in
+	in.Resumed = &contract.Resumed{
+		Step: q.held[0].at, Routes: j.routes, Budgets: e.budgets, Decisions: q.decided.count, Reviewed: q.decided.about,
+		Last: q.decided.last, Sequence: j.ledger.sequence, Trouble: j.trouble, Resend: e.deliveries.resend,
+		Inspected: j.inspected, Routed: j.routed, Findings: q.findings.all(), Pending: q.findings.pending,
+		Held: q.saveHeld(), Waived: q.saveWaived(), Legs: e.deliveries.save(),
 	}
-	return !slices.ContainsFunc(e.legs, func(l *leg) bool { return !l.done && l.held == nil })
+	return workflow.NewContinueAsNewError(ctx, contract.InboundEmailWorkflow, in)
 }
 
-// renew ends this run with all that the next one must know.
-func (e *inboundEmail) renew(ctx workflow.Context) error {
-	in := e.in
-	r := &contract.Resumed{
-		Step: e.held[0].at, Routes: e.routes, Budgets: e.budgets, Decisions: e.decisions, Reviewed: e.decided,
-		Last: e.last, Sequence: e.ledger.sequence, Trouble: e.trouble, Resend: e.resend,
-		Inspected: e.inspected, Routed: e.routed, Findings: e.findings.all(), Pending: e.findings.pending,
-	}
-	for _, reason := range contract.Reasons {
-		if e.waived[reason] {
-			r.Waived = append(r.Waived, reason)
-		}
-	}
-	for _, h := range e.held {
+func (q *quarantine) saveHeld() []contract.ResumedHold {
+	var out []contract.ResumedHold
+	for _, h := range q.held {
 		one := contract.ResumedHold{
 			Holds: h.holds, SinceUnixMilli: h.since.UnixMilli(), Plan: *h.plan,
 			Reminders: h.reminders, Level: h.level, Due: h.due, Approvals: h.approvals, VerifiedOnly: h.verifiedOnly,
 		}
-		if h.leg != nil {
-			one.Destination = h.leg.destination
+		if h.delivery != nil {
+			one.Destination = h.delivery.destination
 		}
-		r.Held = append(r.Held, one)
+		out = append(out, one)
 	}
-	for _, l := range e.legs {
-		r.Legs = append(r.Legs, contract.ResumedLeg{
-			Destination: l.destination, Done: l.done, Attempts: l.attempts, Again: l.again, Durable: l.options.neverFast,
-		})
-	}
-	in.Resumed = r
-	return workflow.NewContinueAsNewError(ctx, contract.InboundEmailWorkflow, in)
+	return out
 }
 
-// takeUp fills the state of a run with what the one before it knew.
-func (e *inboundEmail) takeUp(r *contract.Resumed) {
-	e.from, e.routes, e.budgets, e.decisions, e.decided = r.Step, r.Routes, r.Budgets, r.Decisions, r.Reviewed
-	e.last, e.ledger.sequence, e.trouble, e.resend = r.Last, r.Sequence, r.Trouble, r.Resend
-	e.inspected, e.routed, e.findings.pending = r.Inspected, r.Routed, r.Pending
-	for _, f := range r.Findings {
-		e.findings.list = append(e.findings.list, finding{Finding: f, told: true})
+func (q *quarantine) saveWaived() []contract.Reason {
+	var out []contract.Reason
+	for _, reason := range contract.Reasons {
+		if q.waived[reason] {
+			out = append(out, reason)
+		}
 	}
+	return out
+}
+
+func (s *deliveries) save() []contract.ResumedLeg {
+	var out []contract.ResumedLeg
+	for _, d := range s.list {
+		out = append(out, contract.ResumedLeg{
+			Destination: d.destination, Done: d.done, Attempts: d.attempts, Again: d.again, Durable: d.options.neverFast,
+		})
+	}
+	return out
+}
+
+// resume fills the state of a run with what the one before it knew.
+func (e *inboundEmail) resume(r *contract.Resumed) {
+	j, q := e.journal, e.quarantine
+	e.from, e.budgets = r.Step, r.Budgets
+	j.routes, j.inspected, j.routed, j.ledger.sequence, j.trouble = r.Routes, r.Inspected, r.Routed, r.Sequence, r.Trouble
+	q.decided.count, q.decided.about, q.decided.last = r.Decisions, r.Reviewed, r.Last
+	q.findings.load(r.Findings)
+	q.findings.pending = r.Pending
 	for _, reason := range r.Waived {
-		e.waived[reason] = true
+		q.waived[reason] = true
 	}
-	byName := map[string]*leg{}
+
+	e.deliveries.resend = r.Resend
+	byName := map[string]*delivery{}
 	for _, l := range r.Legs {
-		one := e.newLeg(l.Destination, l.Durable)
-		one.done, one.attempts, one.again = l.Done, l.Attempts, l.Again
-		e.legs = append(e.legs, one)
-		byName[l.Destination] = one
+		d := e.deliveries.add(l.Destination, l.Durable, e.budgets.DeliverSeconds)
+		d.done, d.attempts, d.again = l.Done, l.Attempts, l.Again
+		byName[l.Destination] = d
 	}
 	for _, one := range r.Held {
-		h := &held{
-			at: r.Step, leg: byName[one.Destination], holds: one.Holds, since: time.UnixMilli(one.SinceUnixMilli).UTC(), plan: &one.Plan,
-			reminders: one.Reminders, level: one.Level, due: one.Due, approvals: one.Approvals, verifiedOnly: one.VerifiedOnly,
-		}
-		h.name = stepName(h.at, h.leg)
-		if h.leg != nil {
-			h.leg.held = h
-		}
-		e.held = append(e.held, h)
+		q.resumeHeld(r.Step, one, byName[one.Destination])
 	}
-	e.resumed = slices.Clone(e.held)
-	first := e.held[0]
-	e.state, e.reason, e.detail, e.step = contract.Quarantined, first.holds[0].Reason, first.holds[0].Detail, first.name
+	q.resumed = slices.Clone(q.held)
+
+	first := q.held[0]
+	j.state, j.reason, j.detail, j.step = contract.Quarantined, first.holds[0].Reason, first.holds[0].Detail, first.name
 	e.in.Resumed = nil
+}
+
+// resumeHeld adds a hold of the run before; d is its delivery, nil for none.
+func (q *quarantine) resumeHeld(at contract.Step, r contract.ResumedHold, d *delivery) {
+	h := &heldStep{
+		at: at, name: step{at: at, delivery: d}.name(), delivery: d,
+		holds: r.Holds, since: time.UnixMilli(r.SinceUnixMilli).UTC(), plan: &r.Plan,
+		reminders: r.Reminders, level: r.Level, due: r.Due, approvals: r.Approvals, verifiedOnly: r.VerifiedOnly,
+	}
+	if d != nil {
+		d.held = h
+	}
+	q.held = append(q.held, h)
 }

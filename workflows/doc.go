@@ -1,10 +1,12 @@
 // Package workflows holds the workflow that carries one email from its accepted
 // row to its end.
 //
-// To follow one email read inbound_email.go from the top; backfill.go is what comes
-// before for an email that Temporal took while the database was away, quarantine.go
-// and quarantine_decisions.go what happens when a person must look, attempt.go how each step is tried fast
-// first and durably after, options.go every timeout and retry policy.
+// To follow one email read inbound_email.go from the top, then attempt.go (each step
+// is tried fast first and durably after), deliveries.go, quarantine.go and
+// quarantine_decisions.go (a person must look), journal.go (what the ledger and the Web
+// UI show). backfill.go comes before all of that for an email that Temporal accepted
+// while the database was unavailable. options.go holds every timeout and retry policy;
+// batch.go and maintenance.go are the workflows about many emails.
 //
 // Invariants: the code is deterministic (workflowcheck and the replay of
 // recorded histories in testdata/history hold it to that, and a change of

@@ -10,9 +10,9 @@ import (
 	"mailroom/shared/fault"
 )
 
-// The activities by reference: the worker registers them under the names of
-// their methods.
-var (
+// activity holds every activity by reference: the worker registers them under the
+// names of their methods.
+var activity struct {
 	enrol   *activities.Enrol
 	store   *activities.Store
 	inspect *activities.Inspect
@@ -20,15 +20,17 @@ var (
 	deliver *activities.Deliver
 	ledger  *activities.Ledger
 	holds   *activities.Holds
-)
+	replays *activities.Replays
+	tending *activities.Tending
+}
 
-// InboundEmail carries one email: store, inspect, route, deliver, close; before
-// that, an email that came while the database was away is enrolled. Where it must
-// not go on it waits in quarantine for a person, who may take it up at an earlier
-// step. It ends delivered or discarded, or as duplicate where another workflow
-// carries the email, and in no other way: a cancellation request changes nothing,
-// because only a recorded decision may end an email. A long wait goes on in a new
-// run with a short history.
+// InboundEmail processes one email: store, inspect, route, deliver, close; before
+// that, the row of an email that came while the database was unavailable is
+// backfilled. Where the email must not go on it waits in quarantine for a person, who
+// may send it back to an earlier step. It ends delivered or discarded, or as duplicate
+// where another workflow processes the email, and in no other way: a cancellation
+// request changes nothing, because only a recorded decision may end an email. A long
+// wait continues in a new run with a short history.
 func InboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (contract.InboundEmailResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(withPace(ctx))
 	e, err := newInboundEmail(ctx, in)
@@ -38,230 +40,240 @@ func InboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (contract
 	return e.run(ctx)
 }
 
-// inboundEmail is the state of one email's workflow.
+// inboundEmail is the way of one email. What others know of it is in the journal, what
+// holds it in the quarantine.
 type inboundEmail struct {
-	in      contract.InboundEmailInput
-	budgets contract.Budgets
+	in         *contract.InboundEmailInput // all parts of the email share it
+	journal    *journal
+	quarantine *quarantine
+	deliveries *deliveries
 
-	state   contract.State
-	reason  contract.Reason
-	detail  string
-	step    string // the name of the step that works or waits
-	trouble string // why the last signal was not carried out
-
-	waiting   []*wait // steps that wait for something that is away
-	held      []*held // steps that wait for a person
-	waived    map[contract.Reason]bool
-	discarded bool
-	elsewhere bool // another workflow carries the email
-	decisions int
-	decided   []contract.Reason // what the last decision was about
-	last      *contract.Decided
-	taken     map[int64]bool // intents that were carried out in this run
-	edits     []int64        // decided and not yet laid over the email
-	saves     int            // edits that were written down in this run
-
-	from       contract.Step    // where its way begins
-	back       contract.Step    // the earlier step that a decision takes it up at
-	resumed    []*held          // holds that go on from the run before
-	committing int              // decisions and holds that Temporal is yet to keep
-	aside      int              // coroutines that do something beside the way of the email
-	hush       workflow.Channel // is received from when every signal was heard
-	stale      bool             // the history has become long enough for a new run
-	resend     bool             // what is done is looked at again once it was routed
-	anew       bool             // the new run is decided on
-
-	routes    []string
-	inspected contract.Inspected
-	routed    contract.Routed
-	legs      []*leg
-	findings  findings
-	refusals  int  // how often in a row the ledger said that it must not leave
-	reopened  bool // it had come to an end, and is carried once more
-
-	ledger ledgerQueue
-}
-
-// leg is one delivery.
-type leg struct {
-	destination string
-	options     stepOptions
-	done        bool
-	attempts    int
-	again       bool  // a person asked for another go
-	held        *held // while it waits for a person
+	budgets   contract.Budgets
+	from      contract.Step // where its way begins
+	back      contract.Step // the earlier step that a decision sends it back to
+	reopened  bool          // it had come to an end, and is processed once more
+	elsewhere bool          // another workflow processes the email
 }
 
 // newInboundEmail registers every handler before anything blocks.
 func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inboundEmail, error) {
-	e := &inboundEmail{
-		in:     in,
-		state:  contract.Processing,
-		step:   "start",
-		waived: map[contract.Reason]bool{},
-		taken:  map[int64]bool{},
-		from:   contract.StepStore,
-		hush:   workflow.NewNamedChannel(ctx, "hush"),
-	}
+	e := connect(ctx, &in)
 	if in.Resumed != nil {
-		e.takeUp(in.Resumed)
+		e.resume(in.Resumed)
 	}
-	if err := workflow.SetQueryHandler(ctx, contract.QueryStatus, e.status); err != nil {
+
+	if err := workflow.SetQueryHandler(ctx, contract.QueryStatus, e.journal.status); err != nil {
 		return nil, err
 	}
-	if err := e.handleDecisions(ctx); err != nil {
+	if err := e.quarantine.handleDecisions(ctx); err != nil {
 		return nil, err
 	}
-	workflow.Go(ctx, e.writeLedger)
+	workflow.Go(ctx, e.journal.writeChanges)
+
 	switch {
-	case in.Resumed != nil:
-		e.publish(ctx)
+	case e.quarantine.resumed != nil:
+		e.journal.publish(ctx)
 	case in.Replay != nil:
 		e.reopen(ctx)
 	default:
-		workflow.SetCurrentDetails(ctx, e.details())
+		e.journal.publishDetails(ctx)
 	}
 	return e, nil
 }
 
-// run is the way of one email.
-func (e *inboundEmail) run(ctx workflow.Context) (contract.InboundEmailResult, error) {
-	if e.reopened && workflow.GetVersion(ctx, changeReview, workflow.DefaultVersion, 1) >= 1 {
-		e.from = e.review(ctx, e.from)
-	}
-	if e.enrolled(ctx) && e.walk(ctx) == anew {
-		return contract.InboundEmailResult{}, e.renew(ctx)
-	}
-	return e.close(ctx)
+// connect makes the parts of an email and has them know each other.
+func connect(ctx workflow.Context, in *contract.InboundEmailInput) *inboundEmail {
+	j := &journal{in: in, state: contract.Processing, step: "start"}
+	q := newQuarantine(ctx, in, j)
+	d := &deliveries{in: in, journal: j, quarantine: q}
+	j.quarantine, j.deliveries, q.deliveries = q, d, d
+	return &inboundEmail{in: in, journal: j, quarantine: q, deliveries: d, from: contract.StepStore}
 }
 
-// walk goes from step to step until the email is delivered or discarded, or the
-// wait for a person goes on in a new run.
-func (e *inboundEmail) walk(ctx workflow.Context) outcome {
+// run is the way of one email, from step to step until it is delivered or discarded,
+// or the wait for a person continues in a new run.
+func (e *inboundEmail) run(ctx workflow.Context) (contract.InboundEmailResult, error) {
+	if e.reopened && workflow.GetVersion(ctx, changeReview, workflow.DefaultVersion, 1) >= 1 {
+		e.from = e.quarantine.review(ctx, e.from)
+	}
+	if !e.enrolled(ctx) {
+		return e.close(ctx)
+	}
+
 	for at := e.from; ; {
 		var out outcome
 		switch at {
 		case contract.StepStore:
-			out = e.pass(ctx, at, nil, e.store)
+			out = e.pass(ctx, step{at: at, run: e.store})
 		case contract.StepInspect:
-			out = e.pass(ctx, at, nil, e.inspect)
+			out = e.pass(ctx, step{at: at, run: e.inspect})
 		case contract.StepRoute:
-			out = e.pass(ctx, at, nil, e.route)
+			out = e.pass(ctx, step{at: at, run: e.route})
 		default:
 			out = e.deliver(ctx)
 		}
+
 		switch {
-		case out == backed:
+		case out == continues:
+			return contract.InboundEmailResult{}, e.continueAsNew(ctx)
+		case out == sentBack:
 			at, e.back = e.back, ""
-		case out != passed || at == contract.StepDeliver:
-			return out
+		case out == ended || at == contract.StepDeliver:
+			return e.close(ctx)
 		default:
 			at = contract.Steps[slices.Index(contract.Steps, at)+1]
 		}
 	}
 }
 
-// reopen says that an email which had come to an end is carried once more.
+// outcome is how a step came out. Where several deliveries come out differently, the
+// greatest counts.
+type outcome int
+
+const (
+	passed    outcome = iota // the email goes on
+	sentBack                 // to an earlier step, e.back
+	continues                // the wait goes on in a new run
+	ended                    // the email is discarded
+)
+
+// step is one step of the way, or one delivery.
+type step struct {
+	at       contract.Step
+	delivery *delivery // of StepDeliver
+	// run returns why the email must not go on, if it must not.
+	run func(workflow.Context) ([]contract.Hold, error)
+}
+
+func (s step) name() string {
+	if s.delivery != nil {
+		return s.delivery.stepName()
+	}
+	return string(s.at)
+}
+
+// pass runs a step until it lets the email go on, holding the email for a person as
+// often as that takes.
+func (e *inboundEmail) pass(ctx workflow.Context, s step) outcome {
+	h := e.quarantine.resumedHold(s)
+	for {
+		e.journal.step = s.name()
+		if h == nil {
+			err := e.quarantine.applyEdits(ctx, s)
+			var holds []contract.Hold
+			if err == nil {
+				holds, err = s.run(ctx)
+			}
+			switch {
+			case e.quarantine.discarded:
+				return ended
+			case ctx.Err() != nil: // another delivery sent the email back
+				return sentBack
+			case err != nil && s.delivery != nil && e.mustNotLeave(ctx, err):
+				return sentBack
+			case err != nil:
+				holds = []contract.Hold{{Reason: reasonOf(err, holdReasons), Detail: sentenceOf(err)}}
+			}
+
+			if holds = e.quarantine.remaining(s.at, holds); len(holds) == 0 {
+				e.quarantine.findings.pass(s.at)
+				return passed
+			}
+			h = &heldStep{at: s.at, name: s.name(), delivery: s.delivery, holds: holds}
+		}
+
+		out := e.quarantine.hold(ctx, h)
+		switch {
+		case out != passed:
+			return out
+		case h.from.Before(s.at):
+			e.back = h.from
+			return sentBack
+		case h.action == contract.Approve && e.quarantine.waive(s.at, h.holds):
+			e.quarantine.findings.pass(s.at)
+			return passed
+		}
+		h = nil
+	}
+}
+
+// reopen says that an email which had come to an end is processed once more.
 func (e *inboundEmail) reopen(ctx workflow.Context) {
 	if e.in.Replay.From != "" {
 		e.from = e.in.Replay.From
 	}
-	if e.from == contract.StepDeliver { // where to has to be found out first
+	if e.from == contract.StepDeliver { // the destinations have to be found out first
 		e.from = contract.StepRoute
 	}
 	e.reopened = true
-	e.announce(ctx, nil, "")
+	e.journal.enterAgain(ctx, nil, "")
 }
 
 // store puts the mail into the object store and its manifest into the ledger.
 func (e *inboundEmail) store(ctx workflow.Context) ([]contract.Hold, error) {
-	out, err := step(ctx, e, "store", storeOptions, store.Store, contract.StoreInput{Email: e.in.Email})
+	var out contract.StoreResult
+	in := contract.StoreInput{Email: e.in.Email}
+	err := stepAttempts(e.journal, "store", storeOptions).run(ctx, callOf(activity.store.Store, in, &out))
 	if err != nil {
 		return nil, err
 	}
+
 	e.budgets = out.Budgets
 	// What the ingress found holds it once its content can be looked at.
-	return append(e.ingressHolds(), out.Holds...), nil
+	return append(e.quarantine.ingressHolds(), out.Holds...), nil
 }
 
 // inspect gets a verdict on every attachment.
 func (e *inboundEmail) inspect(ctx workflow.Context) ([]contract.Hold, error) {
-	out, err := step(ctx, e, "inspect", inspectOptions.within(e.budgets.ScanSeconds), inspect.Inspect,
-		contract.InspectInput{Email: e.in.Email})
-	if err == nil {
-		e.keepsWhatWasSeen(out)
-		e.inspected = out.Inspected
+	var out contract.InspectResult
+	in, options := contract.InspectInput{Email: e.in.Email}, inspectOptions.within(e.budgets.ScanSeconds)
+	err := stepAttempts(e.journal, "inspect", options).run(ctx, callOf(activity.inspect.Inspect, in, &out))
+	if err != nil {
+		return out.Holds, err
 	}
-	return out.Holds, err
+
+	e.quarantine.unwaiveUnseen(out)
+	e.journal.inspected = out.Inspected
+	return out.Holds, nil
 }
 
 // route finds out where the mail goes.
 func (e *inboundEmail) route(ctx workflow.Context) ([]contract.Hold, error) {
-	out, err := step(ctx, e, string(contract.StepRoute), routeOptions, route.Route,
-		contract.RouteInput{Email: e.in.Email, AnyRecipient: e.waived[contract.RecipientForeign]})
+	var out contract.RouteResult
+	in := contract.RouteInput{Email: e.in.Email, AnyRecipient: e.quarantine.waived[contract.RecipientForeign]}
+	err := stepAttempts(e.journal, "route", routeOptions).run(ctx, callOf(activity.route.Route, in, &out))
 	if err != nil {
 		return nil, err
 	}
-	before := e.legs
-	e.routes, e.routed, e.legs = out.Routes, out.Routed, nil
-	for _, d := range out.Destinations {
-		e.legs = append(e.legs, e.newLeg(d, slices.Contains(out.Durable, d)))
-	}
-	e.keepLegs(before)
-	if len(out.Destinations) == 0 && len(out.Holds) == 0 { // nothing may end as delivered to nobody
+
+	e.journal.routes, e.journal.routed = out.Routes, out.Routed
+	e.deliveries.replan(out, e.budgets.DeliverSeconds)
+	if len(out.Destinations) == 0 && len(out.Holds) == 0 { // nothing may end as delivered to no destination
 		return []contract.Hold{{Reason: contract.Unroutable, Detail: "the routes give no destination"}}, nil
 	}
 	return out.Holds, nil
 }
 
-// newLeg gives a delivery that is yet to be made.
-func (e *inboundEmail) newLeg(destination string, careful bool) *leg {
-	o := deliverOptions.within(e.budgets.DeliverSeconds)
-	o.neverFast = careful
-	return &leg{destination: destination, options: o}
-}
-
-// keepLegs keeps of the legs before a step back what must not be forgotten: what is
-// done stays done, and a person's wish for another go holds. Where a replay has taken
-// the email up, what is done is sent once more if today's routes have it: the
-// delivery knows whether there is anything new to send.
-func (e *inboundEmail) keepLegs(before []*leg) {
-	for _, old := range before {
-		i := slices.IndexFunc(e.legs, func(l *leg) bool { return l.destination == old.destination })
-		switch {
-		case i >= 0:
-			e.legs[i].done, e.legs[i].attempts, e.legs[i].again = old.done && !e.resend, old.attempts, old.again
-		case old.done:
-			e.legs = append(e.legs, old)
-		}
-	}
-	e.resend = false
-}
-
 // deliver sends the mail to every destination that does not have it, side by side.
-// It returns when every leg is done, or none goes on.
+// It returns when every delivery is done, or none goes on.
 func (e *inboundEmail) deliver(ctx workflow.Context) outcome {
-	e.tellFindings(ctx)
-	var open []*leg
-	for _, l := range e.legs {
-		if !l.done {
-			open = append(open, l)
-		}
-	}
+	e.journal.flushBeforeDelivery(ctx)
+	open := e.deliveries.open()
 	if len(open) == 1 { // nearly all mail: no coroutine of its own
-		return e.leg(ctx, open[0])
+		return e.pass(ctx, step{at: contract.StepDeliver, delivery: open[0], run: open[0].send})
 	}
+
 	out := passed
-	legs, abandon := workflow.WithCancel(ctx)
+	deliveries, abandon := workflow.WithCancel(ctx)
 	running := workflow.NewWaitGroup(ctx)
-	for _, l := range open {
+	for _, d := range open {
 		running.Add(1)
-		workflow.Go(legs, func(ctx workflow.Context) {
+		workflow.Go(deliveries, func(ctx workflow.Context) {
 			defer running.Done()
-			if one := e.leg(ctx, l); one != passed {
+			if one := e.pass(ctx, step{at: contract.StepDeliver, delivery: d, run: d.send}); one != passed {
 				out = max(out, one)
-				if one != anew {
-					abandon() // legs that still wait are not sent any more, or sent as changed
+				if one != continues {
+					abandon() // deliveries that still wait are not made any more, or made as changed
 				}
 			}
 		})
@@ -270,60 +282,50 @@ func (e *inboundEmail) deliver(ctx workflow.Context) outcome {
 	return out
 }
 
-// leg gets one delivery done.
-func (e *inboundEmail) leg(ctx workflow.Context, l *leg) outcome {
-	return e.pass(ctx, contract.StepDeliver, l, func(ctx workflow.Context) ([]contract.Hold, error) {
-		return nil, e.send(ctx, l)
-	})
-}
+// maxRefusals is how often in a row the ledger may say that an email must not leave
+// before a person is asked.
+const maxRefusals = 3
 
-// send makes the attempts of one leg.
-func (e *inboundEmail) send(ctx workflow.Context, l *leg) error {
-	first := contract.DeliverInput{
-		Email:       e.in.Email,
-		Destination: l.destination,
-		Again:       l.again,
-		Released:    e.released(),
-		Inspected:   e.inspected.Content,
+// mustNotLeave sends the email back where its delivery says that it must not leave: to
+// its inspection, or to an earlier step. It returns false where that has not helped.
+func (e *inboundEmail) mustNotLeave(ctx workflow.Context, err error) bool {
+	if codeOf(err) != fault.NotReleased || e.quarantine.refusals >= maxRefusals {
+		return false
 	}
-	if r := e.in.Replay; r != nil {
-		first.Replay, first.NewEffect = r.ID, r.NewEffect
+
+	e.quarantine.refusals++
+	e.journal.flush(ctx)
+	from := e.quarantine.review(ctx, contract.StepInspect)
+	if ctx.Err() == nil { // else another delivery has sent it back
+		e.back = from
 	}
-	later := first
-	later.Again = false // a person asked for one more attempt, not for as many as it takes
-	out, err := stepThen(ctx, e, "deliver to "+l.destination, l.options, deliver.Deliver, first, later)
-	if err != nil {
-		if ctx.Err() == nil && codeOf(err) != fault.NotReleased {
-			l.again = true // whoever lets the leg go on asks for another attempt
-		}
-		return err
-	}
-	l.done, l.attempts = true, out.Attempts
-	return nil
+	return true
 }
 
 // close writes the end of the email down and drains the handlers.
 func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult, error) {
-	e.step = "close"
-	result := contract.InboundEmailResult{Decisions: e.decisions}
-	for _, l := range e.legs {
-		if l.done {
-			result.Destinations = append(result.Destinations, l.destination)
-		}
-	}
+	e.journal.step = "close"
 	switch {
-	case e.discarded:
+	case e.quarantine.discarded:
 	case e.elsewhere:
-		e.enter(ctx, contract.Duplicate, "", "", nil)
+		e.journal.enter(ctx, contract.Duplicate, "", "", nil)
 	default:
-		e.enter(ctx, contract.Delivered, "", "", nil)
+		e.journal.enter(ctx, contract.Delivered, "", "", nil)
 	}
-	result.State = e.state
-	if e.in.Email.ID == 0 { // it has no row that anything could be written to
-		e.ledger.queue = nil
+
+	if !e.journal.hasRow() { // nothing could be written to it
+		e.journal.ledger.changes = nil
 	}
-	if err := workflow.Await(ctx, func() bool { return e.ledger.empty() && workflow.AllHandlersFinished(ctx) }); err != nil {
-		return result, err
+	result := contract.InboundEmailResult{
+		State: e.journal.state, Destinations: e.deliveries.delivered(), Decisions: e.quarantine.decided.count,
 	}
-	return result, nil
+	err := workflow.Await(ctx, func() bool { return e.journal.ledger.empty() && workflow.AllHandlersFinished(ctx) })
+	return result, err
+}
+
+// stepAttempts are the attempts of a step: the state of the email shows that it waits
+// for the next one, and large mail is never tried fast.
+func stepAttempts(j *journal, name string, o stepOptions) attempts {
+	o.neverFast = o.neverFast || large(j.in.Email)
+	return attempts{name: name, options: o, journal: j}
 }

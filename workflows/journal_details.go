@@ -9,49 +9,49 @@ import (
 
 // details is the Markdown that the Web UI shows as the workflow's current
 // details: what happened, and exactly what to do next.
-func (e *inboundEmail) details() string {
+func (j *journal) details() string {
 	var b strings.Builder
-	switch e.state {
+	switch j.state {
 	case contract.Quarantined:
-		e.heldDetails(&b)
+		j.heldDetails(&b)
 	case contract.Retrying:
-		b.WriteString("**Waiting** (`" + string(e.reason) + "`). " + reason.Text(e.reason).What + "\n\n" + e.detail + ".\n\n" +
+		b.WriteString("**Waiting** (`" + string(j.reason) + "`). " + reason.Text(j.reason).What + "\n\n" + j.detail + ".\n\n" +
 			"It is tried again by itself; Pending Activities shows the attempts, the last failure and the next attempt. " +
 			"There is nothing to do unless it lasts.")
 	case contract.Delivered:
-		b.WriteString("**Delivered** to " + e.destinations() + ".")
+		b.WriteString("**Delivered** to " + j.deliveries.text() + ".")
 	case contract.Discarded:
-		e.discardedDetails(&b)
+		j.discardedDetails(&b)
 	case contract.Duplicate:
 		b.WriteString("**Duplicate.** The ledger knew this event: another workflow carries the email, or has carried it. " +
 			"Nothing was sent from here, and there is nothing to do.")
 	default:
 		b.WriteString("**In progress.** There is nothing to do.")
 	}
-	if e.trouble != "" {
-		b.WriteString("\n\n**" + e.trouble + "**")
+	if j.trouble != "" {
+		b.WriteString("\n\n**" + j.trouble + "**")
 	}
-	if e.in.Carried != nil && !e.state.Terminal() {
+	if j.in.Carried != nil && !j.state.Terminal() {
 		b.WriteString("\n\n**Do not terminate this workflow:** until the ledger has a row for the email, nothing else knows of it.")
 	}
 	return b.String()
 }
 
-func (e *inboundEmail) discardedDetails(b *strings.Builder) {
+func (j *journal) discardedDetails(b *strings.Builder) {
 	where := "the ledger"
-	if e.in.Email.ID == 0 {
+	if j.in.Email.ID == 0 {
 		where = "this workflow's history"
 	}
 	b.WriteString("**Discarded.** ")
-	if e.last != nil {
-		b.WriteString("By decision: " + reason.Decided(*e.last) + ". ")
+	if j.quarantine.decided.last != nil {
+		b.WriteString("By decision: " + reason.Decided(*j.quarantine.decided.last) + ". ")
 	}
 	b.WriteString("The decision is in " + where + ".")
 }
 
-func (e *inboundEmail) heldDetails(b *strings.Builder) {
-	b.WriteString("**Held for a person** at the step *" + e.step + "*.\n")
-	for _, h := range e.held {
+func (j *journal) heldDetails(b *strings.Builder) {
+	b.WriteString("**Held for a person** at the step *" + j.step + "*.\n")
+	for _, h := range j.quarantine.held {
 		for _, one := range h.holds {
 			x := reason.Text(one.Reason)
 			b.WriteString("\n- `" + string(one.Reason) + "`: " + x.What + " Found: " + strings.TrimSuffix(one.Detail, ".") + ". " + x.Next +
@@ -74,7 +74,7 @@ func (e *inboundEmail) heldDetails(b *strings.Builder) {
 }
 
 // times says since when something is held, and what comes next.
-func (h *held) times() string {
+func (h *heldStep) times() string {
 	const layout = "2006-01-02 15:04 UTC"
 	text := "Held since " + h.since.UTC().Format(layout) + "."
 	if at := h.remindAt(); !at.IsZero() {
@@ -87,15 +87,4 @@ func (h *held) times() string {
 		text += " Its deadline has passed, and it is kept."
 	}
 	return text
-}
-
-func (e *inboundEmail) destinations() string {
-	names := make([]string, 0, len(e.legs))
-	for _, l := range e.legs {
-		names = append(names, "`"+l.destination+"`")
-	}
-	if len(names) == 0 {
-		return "nobody"
-	}
-	return strings.Join(names, ", ")
 }

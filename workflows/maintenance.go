@@ -8,11 +8,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"mailroom/activities"
 	"mailroom/shared/contract"
 )
-
-var tending *activities.Tending
 
 // tendOptions give up soon: the schedule comes again in a minute.
 var tendOptions = workflow.ActivityOptions{
@@ -31,9 +28,9 @@ func Tend(ctx workflow.Context, in contract.TendInput) (contract.TendResult, err
 		summary string
 		run     func(context.Context, contract.TendInput) (contract.TendResult, error)
 	}{
-		{"start replays that nobody carries", tending.StartReplays},
-		{"bring back what was away", tending.BringBack},
-		{"remove discarded content", tending.Purge},
+		{"start replays that nobody carries", activity.tending.StartReplays},
+		{"bring back what was away", activity.tending.BringBack},
+		{"remove discarded content", activity.tending.Purge},
 	} {
 		options := tendOptions
 		options.Summary = one.summary

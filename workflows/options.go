@@ -18,6 +18,8 @@ type stepOptions struct {
 	durable workflow.ActivityOptions
 	// neverFast makes the first try an activity of its own, as for large mail.
 	neverFast bool
+	// firstTimeout bounds a first try that is an activity of its own; 0: as the later ones.
+	firstTimeout time.Duration
 	// late is what an attempt that did not end in time most likely waited for.
 	late fault.Code
 }
@@ -78,7 +80,7 @@ var (
 	}
 	// A decision waits for the one attempt to record it.
 	commitOptions = stepOptions{
-		durable: lasting(2*time.Second, recordBudget, time.Minute), neverFast: true, late: fault.StorageUnavailable,
+		durable: recordOptions.durable, neverFast: true, firstTimeout: 2 * time.Second, late: fault.StorageUnavailable,
 	}
 	// The plan is read from the worker's own configuration: what fails there fails
 	// for all mail, and a hold must not wait for it.
@@ -148,6 +150,9 @@ func (o stepOptions) within(seconds int64) stepOptions {
 func (o stepOptions) once() workflow.ActivityOptions {
 	first := o.durable
 	first.RetryPolicy = &temporal.RetryPolicy{MaximumAttempts: 1}
+	if o.firstTimeout > 0 {
+		first.StartToCloseTimeout = o.firstTimeout
+	}
 	return first
 }
 

@@ -18,31 +18,31 @@ const changeVerified = "verified-approvals"
 const notCounted = "recorded, and it does not count: more than one person has to approve, and the name of its sender is only claimed; " +
 	"approve in the console, with mailctl or through the API"
 
-// approve counts an approval for everything that is held, and gives how many more
+// approve counts an approval for everything that is held, and returns how many more
 // people are missing.
-func (e *inboundEmail) approve(ctx workflow.Context, r ruling) int {
-	several := slices.ContainsFunc(e.held, func(h *held) bool { return h.needed() > 1 })
+func (q *quarantine) approve(ctx workflow.Context, r ruling) int {
+	several := slices.ContainsFunc(q.held, func(h *heldStep) bool { return h.needed() > 1 })
 	uncounted := !r.verified && several && workflow.GetVersion(ctx, changeVerified, workflow.DefaultVersion, 1) >= 1
-	for _, h := range e.held {
+	for _, h := range q.held {
 		h.verifiedOnly = h.verifiedOnly || uncounted
 		if !h.approvedBy(r) {
 			h.approvals = append(h.approvals, contract.Approval{Actor: r.Actor, Person: r.person, Verified: r.verified})
 		}
 	}
 	if uncounted {
-		e.trouble = "The approval of " + r.Actor + " is " + notCounted + "."
+		q.journal.trouble = "The approval of " + r.Actor + " is " + notCounted + "."
 	}
-	return e.missing()
+	return q.missing()
 }
 
 // approvedBy reports whether somebody's approval would change nothing.
-func (e *inboundEmail) approvedBy(r ruling) bool {
-	return !slices.ContainsFunc(e.held, func(h *held) bool { return !h.approvedBy(r) })
+func (q *quarantine) approvedBy(r ruling) bool {
+	return !slices.ContainsFunc(q.held, func(h *heldStep) bool { return !h.approvedBy(r) })
 }
 
 // approvedBy compares by the verified person. Everybody who is not verified counts as
 // one and the same person, whatever name they claim.
-func (h *held) approvedBy(r ruling) bool {
+func (h *heldStep) approvedBy(r ruling) bool {
 	by := contract.Approval{Actor: r.Actor, Person: r.person}
 	return slices.ContainsFunc(h.approvals, func(a contract.Approval) bool {
 		return a.Verified == r.verified && (!a.Verified || a.Who() == by.Who())
@@ -50,7 +50,7 @@ func (h *held) approvedBy(r ruling) bool {
 }
 
 // needed is how many people have to approve.
-func (h *held) needed() int {
+func (h *heldStep) needed() int {
 	if h.plan == nil {
 		return 1
 	}
@@ -59,16 +59,16 @@ func (h *held) needed() int {
 
 // counted returns the approvals that count. Those of people who are not verified do so
 // in holds of an older release alone.
-func (h *held) counted() []contract.Approval {
+func (h *heldStep) counted() []contract.Approval {
 	return slices.DeleteFunc(slices.Clone(h.approvals), func(a contract.Approval) bool {
 		return h.verifiedOnly && !a.Verified
 	})
 }
 
 // missing is how many more people have to approve, where one is not enough.
-func (e *inboundEmail) missing() int {
+func (q *quarantine) missing() int {
 	most := 0
-	for _, h := range e.held {
+	for _, h := range q.held {
 		if h.needed() > 1 {
 			most = max(most, h.needed()-len(h.counted()))
 		}
@@ -85,8 +85,8 @@ func morePeople(n int) string {
 }
 
 // approvedAlready says why an approval changes nothing.
-func (e *inboundEmail) approvedAlready(r ruling) string {
-	more := morePeople(e.missing()) + " to approve"
+func (q *quarantine) approvedAlready(r ruling) string {
+	more := morePeople(q.missing()) + " to approve"
 	if r.verified {
 		name := r.Actor
 		if r.person != "" && r.person != r.Actor {
@@ -99,7 +99,7 @@ func (e *inboundEmail) approvedAlready(r ruling) string {
 
 // approvalsText says how far the approvals of a hold have come, for people; empty
 // where one is enough.
-func (h *held) approvalsText() string {
+func (h *heldStep) approvalsText() string {
 	if h.needed() < 2 {
 		return ""
 	}

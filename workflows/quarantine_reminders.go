@@ -21,13 +21,14 @@ var fallback = contract.HoldPlan{
 const maxApprovals = 5
 
 // planOf asks what the configuration wants of a hold.
-func (e *inboundEmail) planOf(ctx workflow.Context, h *held) *contract.HoldPlan {
-	in := contract.HoldInput{Email: e.in.Email}
+func (q *quarantine) planOf(ctx workflow.Context, h *heldStep) *contract.HoldPlan {
+	in := contract.HoldInput{Email: q.in.Email}
 	for _, one := range h.holds {
 		in.Reasons = append(in.Reasons, one.Reason)
 	}
 	var out contract.HoldPlan
-	if err := quietTries(ctx, "plan", planOptions, holds.Plan, in, &out); err != nil {
+	plan := attempts{name: "plan", options: planOptions}
+	if err := plan.run(ctx, callOf(activity.holds.Plan, in, &out)); err != nil {
 		workflow.GetLogger(ctx).Error("read the plan of a hold", "error", err)
 		out = fallback
 	}
@@ -36,7 +37,7 @@ func (e *inboundEmail) planOf(ctx workflow.Context, h *held) *contract.HoldPlan 
 }
 
 // next gives when something is to be done about a hold, the zero time for never.
-func (h *held) next() time.Time {
+func (h *heldStep) next() time.Time {
 	remind, deadline := h.remindAt(), h.deadline()
 	if remind.IsZero() || !deadline.IsZero() && deadline.Before(remind) {
 		return deadline
@@ -45,7 +46,7 @@ func (h *held) next() time.Time {
 }
 
 // nextIs says what next is for.
-func (h *held) nextIs() string {
+func (h *heldStep) nextIs() string {
 	if h.next().Equal(h.deadline()) {
 		return "deadline"
 	}
@@ -54,7 +55,7 @@ func (h *held) nextIs() string {
 
 // remindAt gives when people are reminded the next time: once, then with more
 // emphasis, then again and again.
-func (h *held) remindAt() time.Time {
+func (h *heldStep) remindAt() time.Time {
 	if h.plan == nil || h.plan.RemindSeconds <= 0 {
 		return time.Time{}
 	}
@@ -72,29 +73,29 @@ func (h *held) remindAt() time.Time {
 
 // deadline gives when the policy is carried out, the zero time where there is no
 // policy or it has been.
-func (h *held) deadline() time.Time {
+func (h *heldStep) deadline() time.Time {
 	if h.due || h.plan == nil || h.plan.DeadlineSeconds <= 0 {
 		return time.Time{}
 	}
 	return h.after(h.plan.DeadlineSeconds)
 }
 
-func (h *held) after(seconds int64) time.Time {
+func (h *heldStep) after(seconds int64) time.Time {
 	return h.since.Add(time.Duration(seconds) * time.Second)
 }
 
-// elapsed does what is to be done at a time that has come. After a stop of all
+// elapse does what is to be done at a time that has come. After a stop of all
 // workers several may have: people are then told once, of the last.
-func (e *inboundEmail) elapsed(ctx workflow.Context, h *held) {
+func (q *quarantine) elapse(ctx workflow.Context, h *heldStep) {
 	now := workflow.Now(ctx)
-	e.stale = true
+	q.renewal.stale = true
 	if d := h.deadline(); !d.IsZero() && !now.Before(d) {
 		h.due = true
-		if e.carryOutPolicy(ctx, h) {
+		if q.carryOutPolicy(ctx, h) {
 			return
 		}
 		h.level = contract.AttentionEscalated
-		e.tell(ctx, h, true)
+		q.remind(ctx, h, true)
 	}
 	reminded := false
 	for at := h.remindAt(); !at.IsZero() && !now.Before(at); at = h.remindAt() {
@@ -103,15 +104,15 @@ func (e *inboundEmail) elapsed(ctx workflow.Context, h *held) {
 	}
 	if reminded {
 		h.level = max(h.level, min(h.reminders, contract.AttentionEscalated))
-		e.tell(ctx, h, false)
+		q.remind(ctx, h, false)
 	}
-	workflow.SetCurrentDetails(ctx, e.details())
+	q.journal.publishDetails(ctx)
 }
 
 // carryOutPolicy does what the configuration says about a hold at its deadline,
 // once everything that holds the email is past it and says the same. It gives false
 // where the email stays held.
-func (e *inboundEmail) carryOutPolicy(ctx workflow.Context, h *held) bool {
+func (q *quarantine) carryOutPolicy(ctx workflow.Context, h *heldStep) bool {
 	action, ok := map[string]contract.Action{
 		contract.AtDeadlineDiscard: contract.Discard,
 		contract.AtDeadlineRelease: contract.Approve,
@@ -119,50 +120,47 @@ func (e *inboundEmail) carryOutPolicy(ctx workflow.Context, h *held) bool {
 	if !ok {
 		return false
 	}
-	for _, o := range e.held {
+	for _, o := range q.held {
 		if o.plan == nil || !o.due || o.plan.AtDeadline != h.plan.AtDeadline {
 			return false
 		}
 	}
 	waited := time.Duration(h.plan.DeadlineSeconds) * time.Second
-	e.take(ctx, ruling{verified: true, Decision: contract.Decision{
+	q.decide(ctx, ruling{verified: true, Decision: contract.Decision{
 		Action: action, Actor: contract.ActorPolicy, Via: contract.ViaPolicy,
 		Note: "nobody decided within " + waited.String() + ", after which the configuration says " + h.plan.AtDeadline,
 	}})
 	return true
 }
 
-// tell makes a long hold visible, beside the way of the email: neither the ledger
+// remind makes a long hold visible, beside the way of the email: neither the ledger
 // nor the destination of the notices may be in the way of a decision.
-func (e *inboundEmail) tell(ctx workflow.Context, h *held, deadline bool) {
+func (q *quarantine) remind(ctx workflow.Context, h *heldStep, deadline bool) {
 	in := contract.RemindInput{
-		Email: e.in.Email, Holds: h.holds, Step: h.name, Level: h.level, Number: h.reminders, Deadline: deadline,
-		Sequence: e.ledger.sequence, SinceUnixMilli: h.since.UnixMilli(), AtUnixMilli: workflow.Now(ctx).UnixMilli(),
+		Email: q.in.Email, Holds: h.holds, Step: h.name, Level: h.level, Number: h.reminders, Deadline: deadline,
+		Sequence: q.journal.ledger.sequence, SinceUnixMilli: h.since.UnixMilli(), AtUnixMilli: workflow.Now(ctx).UnixMilli(),
 		AtDeadline: h.plan.AtDeadline,
 	}
 	if d := h.deadline(); !d.IsZero() {
 		in.DeadlineUnixMilli = d.UnixMilli()
 	}
-	if e.in.Email.ID != 0 {
-		e.beside(ctx, func(ctx workflow.Context) { e.insist(ctx, "remind", remindOptions, holds.Remind, in) })
+	if q.in.Email.ID != 0 {
+		q.inBackground(ctx, func(ctx workflow.Context) {
+			q.notify(ctx, "remind", remindOptions, effectOf(activity.holds.Remind, in))
+		})
 	}
 	if h.plan.Notify {
-		e.beside(ctx, func(ctx workflow.Context) { e.insist(ctx, "notify", notifyOptions, holds.Notify, in) })
+		q.inBackground(ctx, func(ctx workflow.Context) {
+			q.notify(ctx, "notify", notifyOptions, effectOf(activity.holds.Notify, in))
+		})
 	}
 }
 
-// beside runs what the email does not wait for, but for a new run.
-func (e *inboundEmail) beside(ctx workflow.Context, run func(workflow.Context)) {
-	e.aside++
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		defer func() { e.aside-- }()
-		run(ctx)
-	})
-}
-
-// insist tries until the budget is spent; the next reminder is another chance.
-func (e *inboundEmail) insist(ctx workflow.Context, name string, o stepOptions, activity, in any) {
-	if err := quietTries(ctx, name, o, activity, in, nil); err != nil && ctx.Err() == nil {
+// notify makes the attempts of a reminder until its budget is spent; the next reminder is
+// another chance.
+func (q *quarantine) notify(ctx workflow.Context, name string, o stepOptions, c call) {
+	a := attempts{name: name, options: o}
+	if err := a.run(ctx, c); err != nil && ctx.Err() == nil {
 		workflow.GetLogger(ctx).Error("tell of a long hold", "how", name, "error", err)
 	}
 }
