@@ -7,6 +7,9 @@ DEV      := @deploy/dev/run.sh
 GODIRS   := activities deploy ingress shared worker workflows
 PKG      ?= ./...
 FUZZTIME ?= 10s
+# What `mailroom version`, logs and metrics say of the build.
+VERSION  ?= dev
+LINKED    = -X mailroom/shared/telemetry.version=$(VERSION) -X mailroom/shared/telemetry.commit=$(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,9 +26,9 @@ down: ## stop what up has started [CLEAN=1: forget its data too]
 status: ## say what of the stack runs
 	$(DEV) status
 
-build: ## compile ingress, worker, mailctl and the sample destination into .dev/bin
+build: ## compile mailroom, mailctl and the sample destination into .dev/bin
 	@mkdir -p .dev/bin
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o .dev/bin/ ./ingress/cmd/ingress ./ingress/cmd/mailctl ./worker/cmd/worker ./deploy/dev/sink
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(LINKED)" -o .dev/bin/ ./ingress/cmd/mailroom ./ingress/cmd/mailctl ./deploy/dev/sink
 
 test: ## run every test, beside real services started for it; or those of some packages [PKG=./shared/...] [TESTFLAGS=-v]
 	$(DEV) test -- go test -race -vet=off -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(PKG)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -25,22 +23,16 @@ import (
 )
 
 const (
-	// memoryLimit is where the runtime begins to collect eagerly; GOMEMLIMIT wins.
-	memoryLimit  = 160 << 20
 	closeTimeout = 5 * time.Second
 )
 
 // Run is the ingress program: it opens what env names, serves webhooks, the
 // operator API and metrics until ctx is done, and closes everything in the reverse
-// order. secrets is what file was resolved with; its values are renewed while Run
+// order. secrets is what file was resolved with; the caller keeps it fresh while Run
 // lasts. What is away at the start is looked for while the rest works already; a
 // migration that is pending, a port that is taken or a configuration that makes no
 // sense is an error.
 func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret.Store, logger *slog.Logger) (err error) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
-	secrets.SetGrace(file.Secrets.Grace)
 	sources, err := source.Resolve(file)
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
@@ -81,7 +73,6 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 		group.Go(func() error { return d.ledger.await(ctx, logger) })
 	}
 	group.Go(func() error { d.prepare(ctx, logger); return nil })
-	group.Go(func() error { return secrets.Watch(ctx) })
 	if err := p.listen(ctx, env, group, &closing); err != nil {
 		return err
 	}

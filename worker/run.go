@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -16,7 +13,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	sdkworker "go.temporal.io/sdk/worker"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	"mailroom/shared/blob"
@@ -32,16 +28,9 @@ import (
 
 // The bounds of one worker process.
 const (
-	defaultMetrics = "127.0.0.1:9465"
 	// stopTimeout is how long activities may go on after a stop was asked for. A
 	// deployment's grace period must be longer.
 	stopTimeout = 20 * time.Second
-	// memoryLimit makes the garbage collector work harder from there on; it is a
-	// soft limit, and GOMEMLIMIT overrides it.
-	memoryLimit = 448 << 20
-	// gcPercent lets the small heap of a quiet worker grow to three times itself
-	// before it is collected; memoryLimit bounds what that may cost.
-	gcPercent = 200
 	// emailsAtOnce bounds the workflow tasks that run side by side: each carries one
 	// email through its fast tries. A quarter of them at most may wait for a destination.
 	emailsAtOnce = 96
@@ -55,34 +44,12 @@ const (
 	retryEvery      = time.Second
 )
 
-// Run is the whole life of a worker: it returns when ctx ends, or with the
-// reason why it cannot go on. Logs go to out as JSON lines.
-func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
-	env, err := config.ReadEnv(getenv, defaultMetrics)
-	if err != nil {
-		return err
-	}
-	logger := telemetry.NewLogger(out, env.LogLevel, "worker")
-	secrets, err := secret.Open(ctx, secret.Config{Getenv: getenv, Logger: logger})
-	if err != nil {
-		return err
-	}
-	file, err := config.LoadWith(ctx, env.ConfigPath, secrets)
-	if err != nil {
-		return err
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+// Run opens what env names, processes emails until ctx is done or the worker cannot
+// go on, and closes everything in the reverse order. secrets is what file was
+// resolved with; the caller keeps it fresh while Run lasts.
+func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret.Store, logger *slog.Logger) error {
 	var c closers
 	defer c.close(logger)
-	watch, stop := context.WithCancel(ctx)
-	var watching errgroup.Group
-	watching.Go(func() error { return secrets.Watch(watch) })
-	c.add(func(context.Context) error { stop(); return watching.Wait() })
 	return serve(ctx, file, env, secrets, logger, &c)
 }
 
@@ -182,7 +149,6 @@ func poll(ctx context.Context, tc client.Client, p *parts, logger *slog.Logger) 
 		return fmt.Errorf("start worker: %w", err)
 	}
 	logger.Info("worker.started", "task_queue", contract.TaskQueue)
-	defer logger.Info("worker.stopped")
 	defer w.Stop()
 	select {
 	case <-ctx.Done():

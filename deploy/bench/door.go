@@ -139,5 +139,6 @@ func (b *bench) costs(ctx context.Context, d *door) error {
 
 // serving is the processor time that the ingress and all of PostgreSQL have taken.
 func (b *bench) serving() (time.Duration, error) {
-	return processorTime(func(name string) bool { return name == stack.Ingress || name == "postgres" })
+	ingress := b.mail.PID(stack.Ingress)
+	return processorTime(func(pid int, name string) bool { return pid == ingress || name == "postgres" })
 }

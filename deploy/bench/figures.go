@@ -39,41 +39,32 @@ func (b *bench) effects(ctx context.Context) (counts, error) {
 // memory notes the highest resident set that ingress and worker have had (VmHWM).
 func (b *bench) memory(r *report, suffix string) {
 	for _, program := range []string{stack.Ingress, stack.Worker} {
-		if peak, err := peakMiB(filepath.Join(b.bin, program)); err == nil {
+		if peak, err := peakMiB(b.mail.PID(program)); err == nil {
 			r.Memory[program+suffix] = peak
 		}
 	}
 }
 
-// peakMiB finds the process that runs a program and reads its highest resident set.
-func peakMiB(program string) (float64, error) {
-	found, err := filepath.Glob("/proc/[0-9]*/exe")
+// peakMiB reads the highest resident set of a process.
+func peakMiB(pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	for _, exe := range found {
-		if target, err := os.Readlink(exe); err != nil || target != program {
-			continue
-		}
-		status, err := os.ReadFile(filepath.Join(filepath.Dir(exe), "status"))
-		if err != nil {
-			return 0, err
-		}
-		for line := range strings.Lines(string(status)) {
-			if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-				kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-				return kib / 1024, err
-			}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("%s: %w", program, os.ErrNotExist)
+	return 0, fmt.Errorf("process %d: %w", pid, os.ErrNotExist)
 }
 
 // ticksPerSecond is the unit of /proc/PID/stat, the same on every Linux.
 const ticksPerSecond = 100
 
-// processorTime sums what the running processes of the chosen names have used.
-func processorTime(chosen func(name string) bool) (time.Duration, error) {
+// processorTime sums what the chosen running processes have used.
+func processorTime(chosen func(pid int, name string) bool) (time.Duration, error) {
 	found, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return 0, err
@@ -84,10 +75,14 @@ func processorTime(chosen func(name string) bool) (time.Duration, error) {
 		if err != nil {
 			continue // it has ended
 		}
-		_, rest, _ := strings.Cut(string(text), "(")
+		id, rest, _ := strings.Cut(string(text), " (")
+		pid, err := strconv.Atoi(id)
+		if err != nil {
+			return 0, err
+		}
 		name, rest, _ := strings.Cut(rest, ") ")
 		fields := strings.Fields(rest)
-		if !chosen(name) || len(fields) < 15 {
+		if !chosen(pid, name) || len(fields) < 15 {
 			continue
 		}
 		for _, field := range fields[11:13] { // utime, stime

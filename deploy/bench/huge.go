@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,7 +51,7 @@ func (b *bench) huge(ctx context.Context, d *door) error {
 	if err := firstOf(errs...); err != nil {
 		return err
 	}
-	peak, err := peakMiB(filepath.Join(b.bin, stack.Ingress))
+	peak, err := peakMiB(b.mail.PID(stack.Ingress))
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,6 @@ type bench struct {
 	sender  *sender
 	sent    int64
 	posted  int // not yet waited for
-	bin     string
 	config  string
 
 	operatorToken string
@@ -187,7 +186,6 @@ func (b *bench) startMail(ctx context.Context, o stack.Options, dir, address str
 	if err != nil {
 		return err
 	}
-	b.bin = o.Bin
 	o.Dir, o.Services, o.Infra = filepath.Join(dir, "mailroom"), stack.Programs(), infra
 	o.Config = filepath.Join(dir, "mailroom.yaml")
 	o.Vars = o.Vars.With(stack.Vars{"SINK_BODIES": "0", "SINK_KEYS": "1000000"})

@@ -58,7 +58,6 @@ var baselines = map[string][][]string{
 	"destinations resume": {{"destinations", "resume", "ticketing", "--note", "n"}},
 	"routes list":         {{"routes", "list"}},
 	"routes test":         {{"routes", "test", "--to", "a@b.example"}, {"routes", "test", "--email", "evt_1"}, {"routes", "test", "{eml}"}},
-	"migrate":             {{"migrate"}},
 }
 
 func decisionBaselines(verb string) [][]string {
@@ -74,7 +73,6 @@ var silent = map[string]string{
 	"emails approve evt_1 --note n --yes":                       "nothing is asked about one email",
 	"emails discard evt_1 --note n --yes":                       "nothing is asked about one email",
 	"emails retry evt_1 --note n --yes":                         "nothing is asked about one email",
-	"migrate --output":                                          "there is no database here; TestMigrate reads its JSON",
 	"audit export --event evt_1 --output":                       "an export is JSON either way",
 	"replay run --note n --dry-run --yes":                       "a dry run asks nothing",
 	"sign {json} --url":                                         "it decides alone whether the secret of development may serve",
@@ -207,7 +205,6 @@ func trace(t *testing.T, words []string) traced {
 	var out, errs bytes.Buffer
 	env := map[string]string{
 		"MAILROOM_API": main.URL, "MAILROOM_URL": main.URL, "MAILROOM_TOKEN": "t0ken", "WEBHOOK_SECRET": recorder.secret,
-		"DATABASE_URL": "postgres://127.0.0.1:1/none?connect_timeout=1",
 	}
 	code := Run(t.Context(), args, strings.NewReader("y\n"), &out, &errs, func(name string) string { return env[name] })
 	text := strings.NewReplacer(dir, "{dir}", main.URL, "{main}").Replace(out.String() + errs.String())

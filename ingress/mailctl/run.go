@@ -31,7 +31,6 @@ Environment:
   WEBHOOK_SECRET   what send, sign and verify use, unless --secret-file is given
   MAILROOM_API     the operator API         (default http://127.0.0.1:8081)
   MAILROOM_TOKEN   the bearer token for it, unless --token-file is given
-  DATABASE_URL     what migrate applies migrations to
 
 Without a secret or token the ones of development are used, for loopback hosts alone.
 
@@ -60,7 +59,6 @@ type commands struct {
 	Tokens       tokensCommands       `cmd:"" help:"Make, list and end bearer tokens of the operator API."`
 	Destinations destinationsCommands `cmd:"" help:"Say how destinations do; pause and resume them."`
 	Routes       routesCommands       `cmd:"" help:"List the rules, and try them on a mail."`
-	Migrate      migrateCommand       `cmd:"" help:"Apply the migrations that the database still misses."`
 }
 
 // session is what a command runs with.

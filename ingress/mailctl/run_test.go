@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/mailctl"
-	"mailroom/shared/testenv"
 )
 
 // outcome is what one call of mailctl did.
@@ -68,7 +67,7 @@ func TestHelp(t *testing.T) {
 	require.Equal(t, outcome{2, call{args: []string{"--help"}}.done(t), ""}, call{}.run(t))
 	for _, args := range [][]string{{"--help"}, {"-h"}} {
 		got := call{args: args}.done(t)
-		for _, want := range []string{"send", "sign", "verify", "mime", "emails approve", "sources list", "sources failures", "migrate", "WEBHOOK_SECRET", "MAILROOM_TOKEN", "Exit codes"} {
+		for _, want := range []string{"send", "sign", "verify", "mime", "emails approve", "sources list", "sources failures", "WEBHOOK_SECRET", "MAILROOM_TOKEN", "Exit codes"} {
 			require.Contains(t, got, want)
 		}
 	}
@@ -85,7 +84,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{[]string{"nothing"}, "unexpected argument nothing (see mailctl --help)"},
 		{[]string{"send", "--frm", "x"}, "unknown flag --frm"},
-		{[]string{"-o", "yaml", "migrate"}, `--output must be one of "text","json"`},
+		{[]string{"-o", "yaml", "audit", "head"}, `--output must be one of "text","json"`},
 		{[]string{"emails", "approve", "evt_1"}, "missing flags: --note=STRING (see mailctl emails approve --help)"},
 		{[]string{"emails", "get"}, "give the id of an email, or --number"},
 		{[]string{"emails", "raw", "evt_1", "--part", "head"}, "--part must be one of"},
@@ -103,7 +102,6 @@ func TestUsage(t *testing.T) {
 		{[]string{"emails", "list", "--api", "https://mail.example"}, "set MAILROOM_TOKEN or give --token-file: the host is not loopback"},
 		{[]string{"sign", body, "--secret-file", file(t, "empty", "\n")}, "--secret-file: the file is empty"},
 		{[]string{"emails", "list", "--api", "http://127.0.0.1:\x7f"}, "set MAILROOM_TOKEN"},
-		{[]string{"migrate"}, "set DATABASE_URL"},
 	} {
 		got := call{args: row.args}.run(t)
 		require.Equal(t, 2, got.code, "%v: %s", row.args, got.stderr)
@@ -124,19 +122,10 @@ func TestFailures(t *testing.T) {
 		{args: []string{"mime", file(t, "empty.eml", "")}},
 		{args: []string{"sign", file(t, "a", "x"), "--secret-file", missing}},
 		{args: []string{"emails", "list", "--api", "http://127.0.0.1:1"}},
-		{args: []string{"migrate"}, env: map[string]string{"DATABASE_URL": "postgres://u:hidden-password@127.0.0.1:1/x?connect_timeout=2"}},
 	} {
 		got := row.run(t)
 		require.Equal(t, 1, got.code, "%v: %s", row.args, got.stderr)
 		requireOneLine(t, got.stderr)
-		require.NotContains(t, got.stderr, "hidden-password")
 		require.Empty(t, got.stdout, "%v", row.args)
 	}
-}
-
-func TestMigrate(t *testing.T) {
-	t.Parallel()
-	env := map[string]string{"DATABASE_URL": testenv.Postgres(t)}
-	require.Equal(t, "the database is up to date\n", call{args: []string{"migrate"}, env: env}.done(t))
-	require.JSONEq(t, `{"migrated":true,"search_index":true}`, call{args: []string{"migrate", "-o", "json"}, env: env}.done(t))
 }

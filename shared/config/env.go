@@ -14,21 +14,24 @@ import (
 // Env says where things are. The environment gives it; the defaults are the
 // ports of development, all on loopback. Credentials have no defaults.
 type Env struct {
-	ConfigPath        string // MAILROOM_CONFIG, default deploy/dev/mailroom.yaml
-	Listen            string // MAILROOM_LISTEN, else ":"+PORT, default 127.0.0.1:8080
-	OperatorListen    string // MAILROOM_OPERATOR_LISTEN, default 127.0.0.1:8081
-	MetricsListen     string // MAILROOM_METRICS_LISTEN, default 127.0.0.1:9464 (ingress) or 9465 (worker)
-	DatabaseURL       Secret // DATABASE_URL
-	S3Endpoint        string // S3_ENDPOINT, an http or https URL, default http://127.0.0.1:9000
-	S3Public          string // S3_PUBLIC_ENDPOINT, what presigned links are made for, default S3_ENDPOINT
-	S3Region          string // S3_REGION, default us-east-1
-	S3AccessKey       Secret // S3_ACCESS_KEY
-	S3SecretKey       Secret // S3_SECRET_KEY
-	RawBucket         string // MAILROOM_RAW_BUCKET, default mailroom-raw: payloads and raw mail
-	AttachmentsBucket string // MAILROOM_ATTACHMENTS_BUCKET, default mailroom-attachments
-	ClamdAddress      string // CLAMD_ADDRESS, host:port or a socket's path; empty: the built-in scanner
-	SpoolDir          string // MAILROOM_SPOOL_DIR, default os.TempDir()
-	LogLevel          string // MAILROOM_LOG_LEVEL, default info
+	ConfigPath     string // MAILROOM_CONFIG, default deploy/dev/mailroom.yaml
+	Listen         string // MAILROOM_LISTEN, else ":"+PORT, default 127.0.0.1:8080
+	OperatorListen string // MAILROOM_OPERATOR_LISTEN, default 127.0.0.1:8081
+	MetricsListen  string // MAILROOM_METRICS_LISTEN, default 127.0.0.1:9464 (ingress) or 9465 (worker)
+	// WorkerMetricsListen is MAILROOM_WORKER_METRICS_LISTEN, where the worker serves its
+	// metrics when it shares a process with the ingress; default 127.0.0.1:9465.
+	WorkerMetricsListen string
+	DatabaseURL         Secret // DATABASE_URL
+	S3Endpoint          string // S3_ENDPOINT, an http or https URL, default http://127.0.0.1:9000
+	S3Public            string // S3_PUBLIC_ENDPOINT, what presigned links are made for, default S3_ENDPOINT
+	S3Region            string // S3_REGION, default us-east-1
+	S3AccessKey         Secret // S3_ACCESS_KEY
+	S3SecretKey         Secret // S3_SECRET_KEY
+	RawBucket           string // MAILROOM_RAW_BUCKET, default mailroom-raw: payloads and raw mail
+	AttachmentsBucket   string // MAILROOM_ATTACHMENTS_BUCKET, default mailroom-attachments
+	ClamdAddress        string // CLAMD_ADDRESS, host:port or a socket's path; empty: the built-in scanner
+	SpoolDir            string // MAILROOM_SPOOL_DIR, default os.TempDir()
+	LogLevel            string // MAILROOM_LOG_LEVEL, default info
 	// Temporal is configured by its own TEMPORAL_* variables (contrib/envconfig).
 }
 
@@ -47,6 +50,7 @@ func Variables() []Variable {
 		{Name: "PORT"},
 		{Name: "MAILROOM_OPERATOR_LISTEN"},
 		{Name: "MAILROOM_METRICS_LISTEN"},
+		{Name: "MAILROOM_WORKER_METRICS_LISTEN"},
 		{Name: "DATABASE_URL", Required: true, Secret: true},
 		{Name: "S3_ENDPOINT"},
 		{Name: "S3_PUBLIC_ENDPOINT"},
@@ -67,20 +71,21 @@ func Variables() []Variable {
 func ReadEnv(getenv func(string) string, metricsListen string) (Env, error) {
 	r := envReader{getenv: getenv}
 	e := Env{
-		ConfigPath:        r.text("MAILROOM_CONFIG", "deploy/dev/mailroom.yaml"),
-		Listen:            r.listen("MAILROOM_LISTEN", r.port("PORT", "127.0.0.1:8080")),
-		OperatorListen:    r.listen("MAILROOM_OPERATOR_LISTEN", "127.0.0.1:8081"),
-		MetricsListen:     r.listen("MAILROOM_METRICS_LISTEN", metricsListen),
-		DatabaseURL:       r.secret("DATABASE_URL"),
-		S3Endpoint:        r.endpoint("S3_ENDPOINT", "http://127.0.0.1:9000"),
-		S3Region:          r.text("S3_REGION", "us-east-1"),
-		S3AccessKey:       r.secret("S3_ACCESS_KEY"),
-		S3SecretKey:       r.secret("S3_SECRET_KEY"),
-		RawBucket:         r.text("MAILROOM_RAW_BUCKET", "mailroom-raw"),
-		AttachmentsBucket: r.text("MAILROOM_ATTACHMENTS_BUCKET", "mailroom-attachments"),
-		ClamdAddress:      r.text("CLAMD_ADDRESS", ""),
-		SpoolDir:          r.text("MAILROOM_SPOOL_DIR", os.TempDir()),
-		LogLevel:          r.level("MAILROOM_LOG_LEVEL", "info"),
+		ConfigPath:          r.text("MAILROOM_CONFIG", "deploy/dev/mailroom.yaml"),
+		Listen:              r.listen("MAILROOM_LISTEN", r.port("PORT", "127.0.0.1:8080")),
+		OperatorListen:      r.listen("MAILROOM_OPERATOR_LISTEN", "127.0.0.1:8081"),
+		MetricsListen:       r.listen("MAILROOM_METRICS_LISTEN", metricsListen),
+		WorkerMetricsListen: r.listen("MAILROOM_WORKER_METRICS_LISTEN", "127.0.0.1:9465"),
+		DatabaseURL:         r.secret("DATABASE_URL"),
+		S3Endpoint:          r.endpoint("S3_ENDPOINT", "http://127.0.0.1:9000"),
+		S3Region:            r.text("S3_REGION", "us-east-1"),
+		S3AccessKey:         r.secret("S3_ACCESS_KEY"),
+		S3SecretKey:         r.secret("S3_SECRET_KEY"),
+		RawBucket:           r.text("MAILROOM_RAW_BUCKET", "mailroom-raw"),
+		AttachmentsBucket:   r.text("MAILROOM_ATTACHMENTS_BUCKET", "mailroom-attachments"),
+		ClamdAddress:        r.text("CLAMD_ADDRESS", ""),
+		SpoolDir:            r.text("MAILROOM_SPOOL_DIR", os.TempDir()),
+		LogLevel:            r.level("MAILROOM_LOG_LEVEL", "info"),
 	}
 	e.S3Public = r.endpoint("S3_PUBLIC_ENDPOINT", e.S3Endpoint)
 	if e.RawBucket == e.AttachmentsBucket {

@@ -34,8 +34,8 @@ func TestReadEnvDefaults(t *testing.T) {
 	}
 	require.Equal(t, Env{
 		ConfigPath: "deploy/dev/mailroom.yaml", Listen: "127.0.0.1:8080", OperatorListen: "127.0.0.1:8081",
-		MetricsListen: "127.0.0.1:9465",
-		S3Endpoint:    "http://127.0.0.1:9000", S3Public: "http://127.0.0.1:9000", S3Region: "us-east-1",
+		MetricsListen: "127.0.0.1:9465", WorkerMetricsListen: "127.0.0.1:9465",
+		S3Endpoint: "http://127.0.0.1:9000", S3Public: "http://127.0.0.1:9000", S3Region: "us-east-1",
 		RawBucket: "mailroom-raw", AttachmentsBucket: "mailroom-attachments", SpoolDir: os.TempDir(), LogLevel: "info",
 	}, e)
 }

@@ -95,7 +95,7 @@ func (db *DB) Pending(ctx context.Context) error {
 			return fmt.Errorf("list migrations: %w", err)
 		}
 		if !applied[version] {
-			return fmt.Errorf("migration %s is not applied: run `mailctl migrate`", name)
+			return fmt.Errorf("migration %s is not applied: run `mailroom migrate`", name)
 		}
 	}
 	return nil

@@ -16,7 +16,7 @@ func TestMigrate(t *testing.T) {
 	t.Parallel()
 	url := testenv.Postgres(t)
 	db := pgtest.Open(t, url, 2)
-	require.ErrorContains(t, db.Pending(t.Context()), "migration 0001_create_ledger.sql is not applied: run `mailctl migrate`")
+	require.ErrorContains(t, db.Pending(t.Context()), "migration 0001_create_ledger.sql is not applied: run `mailroom migrate`")
 
 	errs := make([]error, 3)
 	var wg sync.WaitGroup

@@ -132,7 +132,7 @@ func TestMetricsServer(t *testing.T) {
 		`temporal_request_latency_seconds_bucket{namespace="default",le="0.01"} 0`,
 		`temporal_request_latency_seconds_bucket{namespace="default",le="0.025"} 1`,
 		`temporal_worker_task_slots_available{namespace="default"} 7`,
-		"go_goroutines ", "process_resident_memory_bytes ", "go_build_info{",
+		"go_goroutines ", "process_resident_memory_bytes ", "go_build_info{", `mailroom_build_info{commit="`,
 	} {
 		require.Contains(t, body, want)
 	}

@@ -245,6 +245,9 @@ func (w *world) receivesAfterRestart(g gates) {
 	w.once(id)
 }
 
+// server is the program that runs as ingress and as worker.
+const server = "mailroom"
+
 // crashingBin gives a folder of programs in which the ingress has failpoints.
 func crashingBin(t *testing.T, bin string) string {
 	t.Helper()
@@ -252,12 +255,12 @@ func crashingBin(t *testing.T, bin string) string {
 	entries, err := os.ReadDir(bin)
 	require.NoError(t, err)
 	for _, e := range entries {
-		if e.Name() != stack.Ingress {
+		if e.Name() != server {
 			require.NoError(t, os.Symlink(filepath.Join(bin, e.Name()), filepath.Join(dir, e.Name())))
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-tags=failpoints",
-		"-o", filepath.Join(dir, stack.Ingress), "mailroom/ingress/cmd/ingress")
+		"-o", filepath.Join(dir, server), "mailroom/ingress/cmd/mailroom")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	said, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", said)

@@ -18,13 +18,16 @@ import (
 // programGrace is above what ingress and worker give what is in flight.
 const programGrace = 40 * time.Second
 
+// server is the program that runs as ingress, as worker and to migrate the database.
+const server = "mailroom"
+
 // ourPrograms are the packages of what Bin holds.
-var ourPrograms = [...]string{"./ingress/cmd/ingress", "./ingress/cmd/mailctl", "./worker/cmd/worker", "./deploy/dev/sink"}
+var ourPrograms = [...]string{"./ingress/cmd/mailroom", "./ingress/cmd/mailctl", "./deploy/dev/sink"}
 
 // BuildPrograms compiles Mailroom's programs from the repository at root into bin.
 // A program that runs keeps what it was started from.
 func BuildPrograms(ctx context.Context, root, bin string, console *Console) error {
-	defer console.Await("compiling ingress, worker, mailctl and sink")()
+	defer console.Await("compiling mailroom, mailctl and sink")()
 	began := time.Now()
 	if err := os.MkdirAll(bin, 0o755); err != nil { //nolint:gosec // programs for everybody
 		return fmt.Errorf("make %s: %w", bin, err)
@@ -63,9 +66,9 @@ func (s *Stack) tool(ctx context.Context, name string) error {
 // migrate brings the database to the form that the programs want.
 func (s *Stack) migrate(ctx context.Context) error {
 	defer s.opt.Console.Await("migrating the database")()
-	said, err := s.Mailctl(ctx, "migrate")
+	said, err := s.run(ctx, server, "migrate")
 	if err != nil {
-		return fmt.Errorf("migrate the database: %s", strings.TrimPrefix(said, "mailctl: "))
+		return fmt.Errorf("migrate the database: %s", strings.TrimPrefix(said, server+": "))
 	}
 	return nil
 }
@@ -73,7 +76,11 @@ func (s *Stack) migrate(ctx context.Context) error {
 // Mailctl runs mailctl against this stack and gives what it prints. Where it
 // fails, that is the one line that says why.
 func (s *Stack) Mailctl(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(s.opt.Bin, "mailctl"), args...) //nolint:gosec // our own program
+	return s.run(ctx, "mailctl", args...)
+}
+
+func (s *Stack) run(ctx context.Context, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.opt.Bin, program), args...) //nolint:gosec // our own program
 	cmd.Env = s.programVars().With(s.ClientVars()).List()
 	var out, failure bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &failure
@@ -85,7 +92,7 @@ func (s *Stack) Mailctl(ctx context.Context, args ...string) (string, error) {
 		if len(bytes.TrimSpace(text)) == 0 {
 			text = []byte(err.Error())
 		}
-		return reason(text), fmt.Errorf("mailctl %s: %w", args[0], err)
+		return reason(text), fmt.Errorf("%s %s: %w", program, args[0], err)
 	}
 	return strings.TrimSpace(out.String()), nil
 }
@@ -130,12 +137,13 @@ func (s *Stack) programVars() Vars {
 	})
 }
 
-func (s *Stack) program(name string, ports []int, vars Vars, ready func(context.Context) error) *service {
+// program is a service called name that bin runs with args.
+func (s *Stack) program(name string, ports []int, vars Vars, ready func(context.Context) error, bin string, args ...string) *service {
 	return &service{
 		name: name, ports: ports, where: loopback(ports[0]),
 		patience: time.Minute, stop: syscall.SIGTERM, grace: programGrace,
 		command: func() (command, error) {
-			return command{path: filepath.Join(s.opt.Bin, name), vars: s.programVars().With(vars), dir: s.opt.Root}, nil
+			return command{path: filepath.Join(s.opt.Bin, bin), args: args, vars: s.programVars().With(vars), dir: s.opt.Root}, nil
 		},
 		ready: ready,
 	}
@@ -146,27 +154,44 @@ func (s *Stack) ingress() *service {
 	vars := Vars{"MAILROOM_METRICS_LISTEN": loopback(p.IngressMetrics)}
 	return s.program(Ingress, []int{p.Ingress, p.Operator, p.IngressMetrics}, vars, func(ctx context.Context) error {
 		return getOK(ctx, s.IngressURL()+"/readyz")
-	})
+	}, server, "ingress")
 }
 
-// worker is ready when it says so and Temporal has tasks to give to it.
 func (s *Stack) worker() *service {
 	port := s.opt.Ports.WorkerMetrics
 	vars := Vars{"MAILROOM_METRICS_LISTEN": loopback(port)}
-	return s.program(Worker, []int{port}, vars, func(ctx context.Context) error {
-		if err := getOK(ctx, "http://"+loopback(port)+"/readyz"); err != nil {
+	return s.program(Worker, []int{port}, vars, s.workerReady, server, "worker")
+}
+
+// workerReady returns nil when the worker says that it is ready and polls Temporal.
+func (s *Stack) workerReady(ctx context.Context) error {
+	if err := getOK(ctx, "http://"+loopback(s.opt.Ports.WorkerMetrics)+"/readyz"); err != nil {
+		return err
+	}
+	i := s.Infra()
+	return withTemporal(i.Temporal, func(c temporalClient) error {
+		return c.polled(ctx, i.TemporalNamespace, contract.TaskQueue)
+	})
+}
+
+// all is ingress and worker in one process.
+func (s *Stack) all() *service {
+	p := s.opt.Ports
+	vars := Vars{
+		"MAILROOM_METRICS_LISTEN":        loopback(p.IngressMetrics),
+		"MAILROOM_WORKER_METRICS_LISTEN": loopback(p.WorkerMetrics),
+	}
+	return s.program(All, []int{p.Ingress, p.Operator, p.IngressMetrics, p.WorkerMetrics}, vars, func(ctx context.Context) error {
+		if err := getOK(ctx, s.IngressURL()+"/readyz"); err != nil {
 			return err
 		}
-		i := s.Infra()
-		return withTemporal(i.Temporal, func(c temporalClient) error {
-			return c.polled(ctx, i.TemporalNamespace, contract.TaskQueue)
-		})
-	})
+		return s.workerReady(ctx)
+	}, server, "all")
 }
 
 func (s *Stack) sink() *service {
 	port := s.opt.Ports.Sink
 	return s.program(Sink, []int{port}, Vars{"SINK_LISTEN": loopback(port)}, func(ctx context.Context) error {
 		return getOK(ctx, s.SinkURL()+"/healthz")
-	})
+	}, Sink)
 }

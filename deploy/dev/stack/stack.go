@@ -25,6 +25,7 @@ const (
 	Sink       = "sink"
 	Worker     = "worker"
 	Ingress    = "ingress"
+	All        = "all" // ingress and worker in one process
 )
 
 // Everything is what development runs: what tests and measurements need and what
@@ -41,7 +42,7 @@ func Programs() []string { return []string{Sink, Worker, Ingress} }
 // Options is one stack.
 type Options struct {
 	Dir      string   // data, logs and state; made when it is missing
-	Bin      string   // the programs: ingress, worker, mailctl, sink, and links to temporal, temporal-ui and minio
+	Bin      string   // the programs: mailroom, mailctl, sink, and links to temporal, temporal-ui and minio
 	Services []string // which ones to run
 	Infra    Infra    // where those servers are that Services leaves out
 	Ports    Ports
@@ -85,7 +86,7 @@ func New(opt Options) (*Stack, error) {
 	s := &Stack{opt: opt, state: state, children: map[string]*child{}}
 	known := map[string]func() *service{
 		Postgres: s.postgres, Temporal: s.temporal, TemporalUI: s.temporalUI, MinIO: s.minio, Clamd: s.clamd,
-		Sink: s.sink, Worker: s.worker, Ingress: s.ingress,
+		Sink: s.sink, Worker: s.worker, Ingress: s.ingress, All: s.all,
 	}
 	for _, name := range opt.Services {
 		if known[name] == nil {
@@ -139,7 +140,7 @@ func (s *Stack) Up(ctx context.Context) (err error) {
 			err = errors.Join(err, s.end(missing))
 		}
 	}()
-	programs := func(svc *service) bool { return slices.Contains(Programs(), svc.name) }
+	programs := func(svc *service) bool { return svc.name == All || slices.Contains(Programs(), svc.name) }
 	wave, waveCtx := errgroup.WithContext(ctx)
 	if s.opt.Root != "" && slices.ContainsFunc(missing, programs) {
 		wave.Go(func() error { return BuildPrograms(waveCtx, s.opt.Root, s.opt.Bin, s.opt.Console) })

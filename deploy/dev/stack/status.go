@@ -65,5 +65,13 @@ func (s *Stack) Alive(name string) bool {
 	return alive
 }
 
+// PID returns the process id of a service, 0 where it does not run.
+func (s *Stack) PID(name string) int {
+	if r, alive := s.state.running(name); alive {
+		return r.PID
+	}
+	return 0
+}
+
 // LastWords gives the line of a service's log that most likely says why it ended.
 func (s *Stack) LastWords(name string) string { return lastWords(s.LogFile(name)) }

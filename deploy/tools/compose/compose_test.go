@@ -157,8 +157,8 @@ func TestStartOrderWaitsForHealth(t *testing.T) {
 func TestProgramsFindWhatTheyRead(t *testing.T) {
 	t.Parallel()
 	notRead := map[string][]string{
-		"ingress": {"PORT"},
-		"worker":  {"PORT", "MAILROOM_LISTEN", "MAILROOM_OPERATOR_LISTEN"},
+		"ingress": {"PORT", "MAILROOM_WORKER_METRICS_LISTEN"},
+		"worker":  {"PORT", "MAILROOM_WORKER_METRICS_LISTEN", "MAILROOM_LISTEN", "MAILROOM_OPERATOR_LISTEN"},
 	}
 	p := project(t)
 	for name, skip := range notRead {

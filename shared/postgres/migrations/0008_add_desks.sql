@@ -23,7 +23,7 @@ CREATE TABLE email_search_new (
 -- Makes the index of trigrams unless it is there, and says why where it cannot:
 -- an empty text is success. pg_trgm comes with PostgreSQL's contrib modules, and
 -- the owner of the database may create it. Without it a search reads every row of
--- email_search, which is right and slower. `mailctl migrate` calls this each time.
+-- email_search, which is right and slower. `mailroom migrate` calls this each time.
 -- +goose StatementBegin
 CREATE FUNCTION ensure_search_index() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
