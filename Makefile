@@ -6,6 +6,8 @@ SHELL := /bin/sh
 DEV      := @deploy/dev/run.sh
 GODIRS   := activities deploy ingress shared worker workflows
 PKG      ?= ./...
+# The packages whose tests take longest; they start first when all are tested.
+LONG     := ./deploy/dev/e2e ./ingress ./ingress/mailctl ./shared/postgres ./worker ./shared/payload ./workflows
 FUZZTIME ?= 10s
 # What `mailroom version`, logs and metrics say of the build.
 VERSION  ?= dev
@@ -30,8 +32,8 @@ build: ## compile mailroom, mailctl and the sample destination into .dev/bin
 	@mkdir -p .dev/bin
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(LINKED)" -o .dev/bin/ ./ingress/cmd/mailroom ./ingress/cmd/mailctl ./deploy/dev/sink
 
-test: ## run every test, beside real services started for it; or those of some packages [PKG=./shared/...] [TESTFLAGS=-v]
-	$(DEV) test -- go test -race -vet=off -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(PKG)
+test: ## run every test with real services started for it, and list the slowest; or those of some packages [PKG=./shared/...] [TESTFLAGS=-v]
+	$(DEV) test -slowest 10 -- go test -json -race -vet=off -shuffle=on -count=1 -timeout=20m $(TESTFLAGS) $(if $(filter ./...,$(PKG)),$(LONG)) $(PKG)
 ifeq ($(PKG),./...)
 	cd deploy/tools/compose && go test -count=1 ./...
 	cd deploy/tools/probe && go test -count=1 ./...

@@ -27,7 +27,9 @@ const usage = `usage: go run ./deploy/dev COMMAND
   dev [-config FILE]           up, send three sample emails, follow the logs, stop all on Ctrl-C
   status                       list what runs
   down [-clean]                stop everything that up has started; with -clean forget its data
-  test [-services] -- CMD ...  run CMD beside services of its own; -services: do not build our programs
+  test [-services] [-slowest N] -- CMD ...
+                               run CMD with services of its own; -services: do not build our programs;
+                               -slowest: print the go test -json that CMD writes as text, and the N slowest tests
   tool NAME                    build deploy/tools/NAME at its pinned version, print where it is
 `
 
@@ -71,7 +73,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	flags.SetOutput(io.Discard)
 	config := flags.String("config", "", "")
 	clean := flags.Bool("clean", false, "")
-	services := flags.Bool("services", false, "")
+	var testing testOptions
+	flags.BoolVar(&testing.servicesOnly, "services", false, "")
+	flags.IntVar(&testing.slowest, "slowest", 0, "")
 	if err := flags.Parse(args); err != nil {
 		return exitUsage, errUsage
 	}
@@ -90,7 +94,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	case name == "status" && flags.NArg() == 0:
 		return status(ctx, place, stdout)
 	case name == "test" && flags.NArg() > 0:
-		return test(ctx, place, *services, flags.Args(), stderr)
+		return test(ctx, place, testing, flags.Args(), stdout, stderr)
 	case name == "tool" && flags.NArg() == 1:
 		return exitDone, tool(ctx, place, flags.Arg(0), stdout, stderr)
 	}

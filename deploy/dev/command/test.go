@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"mailroom/deploy/dev/gotest"
 	"mailroom/deploy/dev/stack"
 )
 
@@ -24,13 +26,20 @@ const commandGrace = 10 * time.Second
 // those that are started for them.
 var foreign = [...]string{"MAILROOM_", "TEMPORAL_", "S3_", "DATABASE_URL", "CLAMD_ADDRESS", "PG"}
 
-// test runs a command beside servers of its own, on free ports and in a folder of
-// its own, so that it disturbs neither a running stack nor another test run, and
-// gives the command's exit code. Whatever the command leaves running is stopped.
-func test(ctx context.Context, p place, servicesOnly bool, args []string, out io.Writer) (code int, err error) {
+// testOptions are the flags of the command test.
+type testOptions struct {
+	servicesOnly bool // our programs are not built
+	slowest      int  // how many tests to list; 0: the output of the command is no JSON, and left alone
+}
+
+// test runs a command with its own servers, on free ports and in its own folder, so
+// that it disturbs neither a running stack nor another test run. It returns the exit
+// code of the command and stops whatever the command leaves running.
+func test(ctx context.Context, p place, options testOptions, args []string, stdout, stderr io.Writer) (code int, err error) {
 	ctx, cancel := whileParent(ctx)
 	defer cancel()
-	console := stack.NewConsole(out)
+
+	console := stack.NewConsole(stderr)
 	if err := sweepLeft(ctx, p, console); err != nil {
 		return exitFailed, err
 	}
@@ -41,6 +50,7 @@ func test(ctx context.Context, p place, servicesOnly bool, args []string, out io
 	if err != nil {
 		return exitFailed, err
 	}
+
 	dir := filepath.Join(p.dir, fmt.Sprintf("test-%d", os.Getpid()))
 	defer func() {
 		err = errors.Join(err, stack.Sweep(context.WithoutCancel(ctx), dir, console))
@@ -49,11 +59,37 @@ func test(ctx context.Context, p place, servicesOnly bool, args []string, out io
 	if err != nil {
 		return exitFailed, err
 	}
+
 	console.Say("Services for tests (in %s):", p.show(dir))
-	if err := startAll(ctx, p, s, servicesOnly, filepath.Join(dir, "bin"), console); err != nil {
+	if err := startAll(ctx, p, s, options.servicesOnly, filepath.Join(dir, "bin"), console); err != nil {
 		return exitFailed, err
 	}
-	return runCommand(ctx, args, p.testEnviron(s, browser), out)
+
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // what the caller wants run
+	cmd.Env, cmd.Stdout, cmd.Stderr = p.testEnviron(s, browser), stdout, stderr
+	if options.slowest == 0 {
+		return runCommand(ctx, cmd)
+	}
+	return runTests(ctx, cmd, options.slowest)
+}
+
+// runTests runs a command that prints events of go test -json, and prints these as text.
+func runTests(ctx context.Context, cmd *exec.Cmd, slowest int) (int, error) {
+	verbose := slices.Contains(cmd.Args, "-v")
+	read, write, err := os.Pipe()
+	if err != nil {
+		return exitFailed, fmt.Errorf("read events: %w", err)
+	}
+	defer func() { _ = read.Close() }()
+
+	printed := make(chan error, 1)
+	out := cmd.Stdout
+	go func() { printed <- gotest.Print(read, out, slowest, verbose) }()
+	cmd.Stdout = write
+	code, err := runCommand(ctx, cmd)
+	_ = write.Close()
+	_ = read.SetReadDeadline(time.Now().Add(commandGrace)) // what the command left running may hold the other end
+	return code, errors.Join(err, <-printed)
 }
 
 // findBrowser gives the variables that lead tests to a browser and to the
@@ -99,9 +135,34 @@ func startAll(ctx context.Context, p place, s *stack.Stack, servicesOnly bool, b
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.Up(ctx) })
 	if !servicesOnly {
-		group.Go(func() error { return stack.BuildPrograms(ctx, p.root, bin, console) })
+		group.Go(func() error { return linkPrograms(ctx, p, bin, console) })
 	}
 	return group.Wait()
+}
+
+// linkPrograms compiles our programs where the next test run finds them, and links bin
+// to them: go build links nothing again that has not changed, and gives a program that
+// has changed a new file.
+func linkPrograms(ctx context.Context, p place, bin string, console *stack.Console) error {
+	built := filepath.Join(p.dir, "programs")
+	unlock, err := stack.Lock(ctx, built+".lock", "the compilation for another test run", console)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := stack.BuildPrograms(ctx, p.root, built, console); err != nil {
+		return err
+	}
+
+	if err := os.MkdirAll(bin, 0o755); err != nil { //nolint:gosec // programs for everybody
+		return fmt.Errorf("link programs: %w", err)
+	}
+	for _, name := range stack.ProgramNames() {
+		if err := os.Link(filepath.Join(built, name), filepath.Join(bin, name)); err != nil {
+			return fmt.Errorf("link programs: %w", err)
+		}
+	}
+	return nil
 }
 
 func (p place) testEnviron(s *stack.Stack, more stack.Vars) []string {
@@ -111,18 +172,18 @@ func (p place) testEnviron(s *stack.Stack, more stack.Vars) []string {
 	return vars.List()
 }
 
-// runCommand runs args in a process group of its own, which is ended as a whole.
-func runCommand(ctx context.Context, args, environ []string, stderr io.Writer) (int, error) {
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // what the caller wants run
-	cmd.Env, cmd.Stdout, cmd.Stderr = environ, os.Stdout, stderr
+// runCommand runs a command in its own process group, which is ended as a whole, and
+// returns its exit code.
+func runCommand(ctx context.Context, cmd *exec.Cmd) (int, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = commandGrace
 	if err := cmd.Start(); err != nil {
-		return exitFailed, fmt.Errorf("run %s: %w", args[0], err)
+		return exitFailed, fmt.Errorf("run %s: %w", cmd.Path, err)
 	}
 	err := cmd.Wait()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+
 	var ended *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -130,7 +191,7 @@ func runCommand(ctx context.Context, args, environ []string, stderr io.Writer) (
 	case errors.As(err, &ended) && ended.Exited():
 		return ended.ExitCode(), nil
 	case err != nil:
-		return exitFailed, fmt.Errorf("run %s: %w", args[0], err)
+		return exitFailed, fmt.Errorf("run %s: %w", cmd.Path, err)
 	}
 	return exitDone, nil
 }

@@ -87,7 +87,7 @@ func (s *Stack) grace(name string) time.Duration {
 // but not tools, which depend on nothing but their pins.
 func (s *Stack) Forget() error {
 	outside := s.state.get().Outside
-	for _, name := range []string{"postgres", "temporal", "temporal-ui", "minio", "clamav", "log", "bin"} {
+	for _, name := range []string{"postgres", "temporal", "temporal-ui", "minio", "clamav", "log", "bin", "programs"} {
 		outside = append(outside, filepath.Join(s.opt.Dir, name))
 	}
 	for _, path := range outside {

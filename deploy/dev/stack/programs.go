@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +24,15 @@ const server = "mailroom"
 
 // ourPrograms are the packages of what Bin holds.
 var ourPrograms = [...]string{"./ingress/cmd/mailroom", "./ingress/cmd/mailctl", "./deploy/dev/sink"}
+
+// ProgramNames returns the file names of what BuildPrograms compiles.
+func ProgramNames() []string {
+	var names []string
+	for _, pkg := range ourPrograms {
+		names = append(names, path.Base(pkg))
+	}
+	return names
+}
 
 // BuildPrograms compiles Mailroom's programs from the repository at root into bin.
 // A program that runs keeps what it was started from.
