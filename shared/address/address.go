@@ -1,10 +1,12 @@
-// Package address reads mail addresses in the one form that they are compared in:
-// by the rules, by the check whose domains they belong to, and for the sub-addresses
-// that destinations are told of.
+// Package address parses mail addresses into one form for comparison. Rules match on
+// it, the check of foreign recipients compares domains in it, and destinations receive
+// the sub-address (tag) that it splits off.
 //
 // Invariants: no input is an error; equal domains have equal forms, whatever their
-// case, their root's dot and the form of their labels (RFC 5890); the part after the
-// last @ is the domain, because a quoted local part may hold one (RFC 5321 §4.1.2).
+// case, trailing dot and form of labels (RFC 5890); the part after the last @ is the
+// domain, because a quoted local part may contain one (RFC 5321 §4.1.2).
+//
+// Read next: package rules, which matches on the parts of an Address.
 package address
 
 import (
@@ -17,15 +19,15 @@ import (
 // A-labels (RFC 1035 §2.3.4) are no more than this in any script.
 const maxDomain = 1024
 
-// Address is an address in its parts. Without an @ all of it is the local part.
+// Address is a parsed address. Without an @ all of it is the local part.
 type Address struct {
-	// Local is the local part without its quotes (RFC 5321 §4.1.2), in its own case.
+	// Local is the local part without its quotes (RFC 5321 §4.1.2); its case is kept.
 	Local string
-	// Base and Tag are what stands before and after the first + of Local (RFC 5233);
-	// where nothing stands on one side of it, Base is Local and there is no tag.
+	// Base and Tag are what comes before and after the first + of Local (RFC 5233).
+	// If either would be empty, Base is Local and Tag is empty.
 	Base, Tag string
 	Domain    string // as the function Domain returns it
-	host      string // the @ and the domain as they stand in the mail
+	host      string // the @ and the domain as written in the mail
 }
 
 // Parse reads a bare address, or one in angle brackets.
@@ -54,7 +56,7 @@ func (a Address) Mailbox() string {
 // HasDomain reports whether there is an @.
 func (a Address) HasDomain() bool { return a.host != "" }
 
-// Unicode returns the domain with U-labels, as a person writes it, in lower case.
+// Unicode returns the domain in lower case with U-labels, as a person writes it.
 func (a Address) Unicode() string {
 	if !strings.Contains(a.Domain, "xn--") || len(a.Domain) > maxDomain {
 		return a.Domain
@@ -66,7 +68,7 @@ func (a Address) Unicode() string {
 	return text
 }
 
-// unquote returns the content of a quoted local part; another one as it is.
+// unquote returns the content of a quoted local part, and any other one unchanged.
 func unquote(local string) string {
 	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
 		return local
@@ -81,7 +83,7 @@ func unquote(local string) string {
 	return out.String()
 }
 
-// quote returns a local part as it stands in an address: quoted where it is no
+// quote returns a local part as it is written in an address: quoted unless it is a
 // dot-atom (RFC 5321 §4.1.2).
 func quote(local string) string {
 	plain := local != "" && strings.IndexFunc(local, func(r rune) bool {
@@ -102,8 +104,8 @@ func Bare(text string) string {
 	return text
 }
 
-// Domain returns the form of a domain that is compared: lower case, A-labels, no
-// root's dot. What is no domain name is returned in lower case.
+// Domain returns a domain in the form that is compared: lower case, A-labels, no
+// trailing dot. Text that is no domain name is returned in lower case.
 func Domain(text string) string {
 	text = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(text)), ".")
 	if len(text) > maxDomain {
@@ -136,8 +138,8 @@ func (d Domains) Own(text string) bool { return len(d) == 0 || d.Covers(Parse(te
 // Covers is Own for an address that has been parsed.
 func (d Domains) Covers(a Address) bool { return len(d) == 0 || d[a.Domain] }
 
-// Foreign returns those of list that belong to none of the domains, bare and each
-// once, in their order; nil where there are none.
+// Foreign returns the addresses of list that belong to none of the domains: bare,
+// without duplicates, in order. It returns nil if there are none.
 func (d Domains) Foreign(list []string) []string {
 	var out []string
 	seen := map[string]bool{}

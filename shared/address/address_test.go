@@ -71,7 +71,7 @@ func TestSubAddresses(t *testing.T) {
 		"support+@acme.example":           {"support+", "support+", "", "support+@acme.example"},
 		"+@acme.example":                  {"+", "+", "", "+@acme.example"},
 		`"support+vip"@acme.example`:      {"support+vip", "support", "vip", "support@acme.example"},
-		`"the desk+vip one"@acme.example`: {"the desk+vip one", "the desk", "vip one", `"the desk"@acme.example`},
+		`"the shop+vip one"@acme.example`: {"the shop+vip one", "the shop", "vip one", `"the shop"@acme.example`},
 		`"a\"b\\+c"@acme.example`:         {`a"b\+c`, `a"b\`, "c", `"a\"b\\"@acme.example`},
 		`"a+b@c"@acme.example`:            {"a+b@c", "a", "b@c", "a@acme.example"},
 		`"unclosed+x@acme.example`:        {`"unclosed+x`, `"unclosed`, "x", `"\"unclosed"@acme.example`},

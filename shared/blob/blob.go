@@ -18,15 +18,15 @@ import (
 const (
 	// idleConns is how many connections to the store stay open between calls.
 	idleConns = 64
-	// tries is how often one call is sent while the store is away or slow; longer
-	// waits are the business of whoever calls.
+	// tries is how often one call is sent while the store is unavailable or slow. A
+	// caller that wants to wait longer retries by itself.
 	tries = 3
 	// callTimeout ends a call, transferTimeout one that moves content.
 	callTimeout     = 30 * time.Second
 	transferTimeout = 10 * time.Minute
 )
 
-// Config says where the store is and which buckets are Mailroom's.
+// Config names the endpoint of the store, its credentials and Mailroom's buckets.
 type Config struct {
 	Endpoint string // an http or https URL without path
 	// PublicEndpoint is the URL that presigned links are made for; empty means Endpoint.
@@ -48,13 +48,13 @@ type Store struct {
 	cache   *cache
 }
 
-// New checks cfg and connects to nothing.
+// New checks cfg. It does not connect.
 func New(cfg Config) (*Store, error) {
 	if cfg.RawBucket == "" || cfg.AttachmentsBucket == "" || cfg.RawBucket == cfg.AttachmentsBucket {
 		return nil, errors.New("blob: two buckets with different names are needed")
 	}
 	if cfg.Region == "" {
-		cfg.Region = "us-east-1" // a set region spares a look-up before the first call
+		cfg.Region = "us-east-1" // without a region minio-go looks one up before the first call
 	}
 	if cfg.PublicEndpoint == "" {
 		cfg.PublicEndpoint = cfg.Endpoint
@@ -108,7 +108,8 @@ func newClient(cfg Config, endpoint string) (*minio.Client, error) {
 	return client, nil
 }
 
-// EnsureBuckets makes the buckets that do not exist. Several may call it at once.
+// EnsureBuckets creates the buckets that do not exist. Concurrent calls, also by
+// several processes, are safe.
 func (s *Store) EnsureBuckets(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -143,7 +144,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	return nil
 }
 
-// bucket gives the configured name of b.
+// bucket returns the configured name of b.
 func (s *Store) bucket(b Bucket) (string, error) {
 	if name, ok := s.buckets[b]; ok {
 		return name, nil
@@ -151,10 +152,10 @@ func (s *Store) bucket(b Bucket) (string, error) {
 	return "", fmt.Errorf("blob: no bucket %q", b)
 }
 
-// classify wraps err with what was being done. The store's own codes decide:
-// what is not there is lost, everything else (an outage, a refused login, a
-// missing bucket) is for time or an operator to cure. The caller's own
-// cancellation stays what it is.
+// classify wraps err with the operation and turns it into a fault by the store's own
+// code: a missing object is content_lost; everything else (an outage, a refused login,
+// a missing bucket) is storage_unavailable, since time or an operator can cure it. The
+// caller's own cancellation is passed on unchanged.
 func classify(doing string, err error) error {
 	var known *fault.Error
 	switch {

@@ -21,7 +21,7 @@ import (
 	"mailroom/shared/testenv"
 )
 
-// newConfig names buckets that no other test has.
+// newConfig names buckets that no other test uses.
 func newConfig(t testing.TB) blob.Config {
 	t.Helper()
 	s3 := testenv.S3(t)
@@ -110,7 +110,7 @@ func fetch(t *testing.T, link string) (int, http.Header, string) {
 	return resp.StatusCode, resp.Header, string(body)
 }
 
-// What the store holds may change behind our back; the ledger's hash finds it.
+// TestAlteredContent changes an object behind Mailroom's back: the ledger's hash shows it.
 func TestAlteredContent(t *testing.T) {
 	t.Parallel()
 	cfg := newConfig(t)
@@ -121,7 +121,7 @@ func TestAlteredContent(t *testing.T) {
 	require.True(t, fault.Is(err, fault.ContentLost), "%v", err)
 }
 
-// recorder answers every PUT with 200 and keeps what the request looked like.
+// recorder answers every PUT with 200 and records the request.
 type recorder struct {
 	requests atomic.Int64
 	header   atomic.Pointer[http.Header]
@@ -142,8 +142,8 @@ func fakeConfig(endpoint string) blob.Config {
 	}
 }
 
-// A small object is one request that any S3 store understands: no look-up of the
-// region, no chunked signature, no trailing checksum.
+// TestSmallPutIsOnePlainRequest: a small object is one request that any S3 store
+// understands, without a look-up of the region, chunked signature or trailing checksum.
 func TestSmallPutIsOnePlainRequest(t *testing.T) {
 	t.Parallel()
 	var rec recorder
@@ -164,7 +164,7 @@ func TestSmallPutIsOnePlainRequest(t *testing.T) {
 	require.EqualValues(t, 1, rec.requests.Load(), "what was just written is at hand")
 }
 
-func TestStoreAway(t *testing.T) {
+func TestStoreUnavailable(t *testing.T) {
 	t.Parallel()
 	s := open(t, fakeConfig("http://127.0.0.1:1"))
 	for name, call := range map[string]func() error{

@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// Bounds of the cache in bytes of content. What a worker has just stored it
-// reads again within seconds, to inspect and to deliver.
+// Bounds of the cache in bytes of content. A worker reads an object that it stored
+// again within seconds, to inspect and to deliver it.
 const (
 	cacheObject = 256 << 10
 	cacheTotal  = 32 << 20
 )
 
-// cache holds the content of small objects, least recently used out first.
+// cache holds the content of small objects and evicts the least recently used.
 type cache struct {
 	mu      sync.Mutex
 	bytes   int
@@ -35,7 +35,7 @@ func newCache() *cache {
 	return &cache{order: list.New(), objects: make(map[objectID]*list.Element)}
 }
 
-// get gives content that must not be changed, and its SHA-256.
+// get returns the content, which the caller must not change, and its SHA-256.
 func (c *cache) get(id objectID) (content []byte, sha256 string, found bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,7 +48,7 @@ func (c *cache) get(id objectID) (content []byte, sha256 string, found bool) {
 	return o.content, o.sha256, true
 }
 
-// put takes a copy of content if it is small enough.
+// put stores a copy of content if it is small enough.
 func (c *cache) put(id objectID, content []byte, sha256 string) {
 	if len(content) > cacheObject {
 		return

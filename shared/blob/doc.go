@@ -1,17 +1,20 @@
-// Package blob keeps what is too large or too permanent for the database in an
-// S3-compatible object store: raw bodies, raw mail, parsed messages, attachments.
+// Package blob is the client of the S3-compatible object store. Raw bodies, raw mail,
+// parsed messages and attachments are kept there, because they are too large for the
+// database. Keys are formed in package contract.
 //
 // Invariants:
 //
-//   - An object is immutable: its key is made of its content or generated once,
-//     and a repeat of a Put writes the same bytes. Only therefore may objects be
-//     cached.
-//   - Sizes are known before a Put, and no call holds more than one part of an
-//     object in memory that the caller does not hold already.
-//   - Integrity is ours: readers check the SHA-256 that the ledger holds. What
-//     only some stores speak (trailing checksums, chunked signatures) is not used.
-//   - Every call ends: without a deadline of the caller's, after one of its own.
-//   - An error of the store that time may cure carries storage_unavailable, an
-//     object that is gone or altered content_lost; keys may appear in errors,
-//     content and file names never.
+//   - An object is immutable: its key is derived from its content or generated once,
+//     and a repeated Put writes the same bytes. The cache relies on it.
+//   - Sizes are known before a Put. Beyond what the caller already holds, a call has
+//     at most one part of an object in memory.
+//   - Mailroom checks integrity itself: readers compare the SHA-256 in the ledger.
+//     Features that only some stores have (trailing checksums, chunked signatures)
+//     are not used.
+//   - Every call ends: it has its own deadline if the caller sets none.
+//   - An error that time may cure is storage_unavailable; an object that is gone or
+//     altered is content_lost. Errors may contain keys, but never content or file
+//     names.
+//
+// Read next: blobtest.Run, the behaviour that this store and the fake in memory share.
 package blob

@@ -29,11 +29,11 @@ const (
 	unknownType = "application/octet-stream"
 )
 
-// Put writes size bytes of r under key; r must hold exactly that many and stays
-// open. An io.ReaderAt, such as a file, is read from its beginning wherever it
-// stands, and again when the store asks for a repeat. After an error the object
-// is there whole or not at all. One above 16 MiB goes in parts, of which one is
-// in memory at a time, and none where r is an io.ReaderAt.
+// Put writes size bytes of r under key. r must hold exactly that many; it is not
+// closed. An io.ReaderAt, such as a file, is read from its beginning whatever its
+// position, and again when the request is retried. After an error the object exists
+// whole or not at all. An object above 16 MiB is sent in parts, of which one is in
+// memory at a time, or none if r is an io.ReaderAt.
 func (s *Store) Put(ctx context.Context, b Bucket, key string, r io.Reader, size int64, contentType string) error {
 	if size < 0 {
 		return fmt.Errorf("put object %s: the size must be known", key)
@@ -41,7 +41,7 @@ func (s *Store) Put(ctx context.Context, b Bucket, key string, r io.Reader, size
 	if at, ok := r.(io.ReaderAt); ok {
 		r = io.NewSectionReader(at, 0, size)
 	} else {
-		r = struct{ io.Reader }{r} // read once, from where it stands, and never closed
+		r = struct{ io.Reader }{r} // read once, from its position, and never closed
 	}
 	if size <= smallPut {
 		content := make([]byte, size)
@@ -62,7 +62,7 @@ func (s *Store) Put(ctx context.Context, b Bucket, key string, r io.Reader, size
 		ContentType: cleanType(contentType),
 		PartSize:    partSize,
 		NumThreads:  1,
-		// One plain signature over the headers in place of one per chunk.
+		// One plain signature over the headers instead of one per chunk.
 		DisableContentSha256: true,
 	})
 
@@ -70,8 +70,8 @@ func (s *Store) Put(ctx context.Context, b Bucket, key string, r io.Reader, size
 }
 
 // PutBytes writes content under key in one request whose signature covers the
-// content, so that the store refuses what was altered on the way. A small object
-// stays at hand for ReadAll.
+// content, so that the store refuses content altered in transit. A small object is
+// cached for ReadAll.
 func (s *Store) PutBytes(ctx context.Context, b Bucket, key string, content []byte, contentType string) error {
 	name, err := s.bucket(b)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *Store) Get(ctx context.Context, b Bucket, key string) (io.ReadCloser, e
 	return body, err
 }
 
-// open gives the content and the size that the store says it has.
+// open returns the content and the size that the store reports.
 func (s *Store) open(ctx context.Context, b Bucket, key string) (io.ReadCloser, int64, error) {
 	name, err := s.bucket(b)
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *Store) open(ctx context.Context, b Bucket, key string) (io.ReadCloser, 
 	return &reading{body: body, key: key, cancel: cancel}, info.Size, nil
 }
 
-// reading is an object being read; its errors are faults like any other.
+// reading is the body of an object; it turns errors of the store into faults.
 type reading struct {
 	body   io.ReadCloser
 	key    string
@@ -134,9 +134,9 @@ func (r *reading) Close() error {
 	return r.body.Close() //nolint:wrapcheck // says all there is
 }
 
-// ReadAll gives the whole object, which the caller may keep and change. An
-// object longer than limit is body_too_large; one whose SHA-256 is not
-// sha256hex (lower case, unless empty) is content_lost.
+// ReadAll returns the whole object, which the caller may keep and change. It fails
+// with body_too_large if the object is longer than limit, and with content_lost if
+// its SHA-256 is not sha256hex (lower case; not checked if empty).
 func (s *Store) ReadAll(ctx context.Context, b Bucket, key string, limit int64, sha256hex string) ([]byte, error) {
 	id := objectID{b, key}
 	if content, hash, found := s.cache.get(id); found {
@@ -170,11 +170,11 @@ func (s *Store) ReadAll(ctx context.Context, b Bucket, key string, limit int64, 
 	return content, nil
 }
 
-// check holds an object against what the caller expects of it.
+// check compares an object with the limit and the hash that the caller expects.
 func check(key string, size, limit int64, hash, want string) error {
 	if size > limit {
 		return fmt.Errorf("read object %s: %w", key,
-			fault.Newf(fault.BodyTooLarge, "the stored content has %d bytes, more than the %d that are allowed", size, limit))
+			fault.Newf(fault.BodyTooLarge, "the stored content has %d bytes, more than the limit of %d", size, limit))
 	}
 	if want != "" && hash != want {
 		return fmt.Errorf("read object %s: %w", key,
@@ -201,9 +201,9 @@ func (s *Store) Exists(ctx context.Context, b Bucket, key string) (bool, error) 
 	return err == nil, err
 }
 
-// Presign gives a URL under which anyone may download the object until expiry
-// (one second to seven days) has passed, as a file called filename and never
-// shown in place. It asks nothing of the store: the object may not exist.
+// Presign returns a URL under which anyone may download the object until expiry (one
+// second to seven days) has passed. Browsers save it as filename and do not display
+// it. It does not call the store: the object may not exist.
 func (s *Store) Presign(ctx context.Context, b Bucket, key, filename string, expiry time.Duration) (string, error) {
 	name, err := s.bucket(b)
 	if err != nil {
@@ -230,8 +230,8 @@ func disposition(filename string) string {
 	return "attachment"
 }
 
-// cleanType gives a content type that fits into a header. What the sender of a
-// mail declares may hold anything.
+// cleanType returns a content type that is safe in a header; the sender of a mail can
+// declare anything.
 func cleanType(declared string) string {
 	if declared == "" || len(declared) > maxContentType {
 		return unknownType

@@ -9,8 +9,8 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Age is how long ago an object was written for the last time; false means that
-// there is none.
+// Age returns how long ago an object was last written; false means that there is no
+// such object.
 func (s *Store) Age(ctx context.Context, b Bucket, key string) (time.Duration, bool, error) {
 	name, err := s.bucket(b)
 	if err != nil {
@@ -25,8 +25,8 @@ func (s *Store) Age(ctx context.Context, b Bucket, key string) (time.Duration, b
 	return time.Since(info.LastModified), err == nil, err
 }
 
-// Remove removes an object. One that is not there is no error. Other processes may
-// have a small one at hand for a while.
+// Remove deletes an object. A missing one is no error. The caches of other processes
+// may keep a small one for a while.
 func (s *Store) Remove(ctx context.Context, b Bucket, key string) error {
 	name, err := s.bucket(b)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package blobtest holds what every object store of Mailroom must do, and one in
-// memory that does it, for tests of what uses a store.
+// Package blobtest has the conformance suite that every object store must pass, and a
+// store in memory that passes it, for tests of code that uses a store.
 //
 // Invariants: Memory and the real store pass the same Run. Only tests import
 // this package.
@@ -25,7 +25,7 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Store is what programs do with objects; package blob says what each method means.
+// Store is the part of blob.Store that programs use; see there what each method does.
 type Store interface {
 	Put(ctx context.Context, b blob.Bucket, key string, r io.Reader, size int64, contentType string) error
 	PutBytes(ctx context.Context, b blob.Bucket, key string, content []byte, contentType string) error
@@ -35,13 +35,13 @@ type Store interface {
 	Presign(ctx context.Context, b blob.Bucket, key, filename string, expiry time.Duration) (string, error)
 }
 
-// sizes lie on both sides of what the real store treats differently.
+// sizes are on both sides of each size that the real store treats differently.
 var sizes = map[string]int{ //nolint:gochecknoglobals // a table
 	"nothing": 0, "a byte": 1, "30 kB": 30_000, "above the cache": 256<<10 + 1, "above a small put": 1<<20 + 1,
 	"a part and a byte": 16<<20 + 1,
 }
 
-// Run checks the store that open gives. Every subtest has keys of its own.
+// Run tests the store that open returns. Every subtest uses keys of its own.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Helper()
 	for name, size := range sizes {
@@ -70,8 +70,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		})
 	}
 
-	t.Run("what is not there", func(t *testing.T) { t.Parallel(); testAbsent(t, open(t)) })
-	t.Run("checks what it reads", func(t *testing.T) { t.Parallel(); testChecks(t, open(t)) })
+	t.Run("missing objects", func(t *testing.T) { t.Parallel(); testAbsent(t, open(t)) })
+	t.Run("checks size and hash", func(t *testing.T) { t.Parallel(); testChecks(t, open(t)) })
 	t.Run("keeps its own copy", func(t *testing.T) { t.Parallel(); testCopies(t, open(t)) })
 	t.Run("keeps the buckets apart", func(t *testing.T) { t.Parallel(); testBuckets(t, open(t)) })
 	t.Run("takes any declared type", func(t *testing.T) { t.Parallel(); testTypes(t, open(t)) })
@@ -164,7 +164,7 @@ func testTypes(t *testing.T, s Store) {
 	}
 }
 
-// closer notices that it was closed.
+// closer records that it was closed.
 type closer struct {
 	io.Reader
 	closed bool
@@ -215,7 +215,7 @@ func testCancelled(t *testing.T, s Store) {
 	cancel()
 	err := s.PutBytes(ctx, blob.Raw, newKey(t), []byte("x"), "")
 	require.ErrorIs(t, err, context.Canceled)
-	require.False(t, fault.Is(err, fault.StorageUnavailable), "a caller that gave up says nothing about the store")
+	require.False(t, fault.Is(err, fault.StorageUnavailable), "a cancelled call says nothing about the store")
 }
 
 func newKey(t *testing.T) string {

@@ -23,26 +23,26 @@ type Memory struct {
 	objects map[blob.Bucket]map[string][]byte
 }
 
-// NewMemory gives an empty store with both buckets.
+// NewMemory returns an empty store with both buckets.
 func NewMemory() *Memory {
 	return &Memory{objects: map[blob.Bucket]map[string][]byte{blob.Raw: {}, blob.Attachments: {}}}
 }
 
-// SetDown makes every call fail as storage_unavailable, or ends that.
+// SetDown makes every call fail with storage_unavailable while down is true.
 func (m *Memory) SetDown(down bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.down = down
 }
 
-// Remove takes an object away, as an operator or a lost disk would.
+// Remove deletes an object, as an operator or a lost disk would.
 func (m *Memory) Remove(b blob.Bucket, key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.objects[b], key)
 }
 
-// Keys gives the keys of b in no order.
+// Keys returns the keys of b, unordered.
 func (m *Memory) Keys(b blob.Bucket) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,7 +53,7 @@ func (m *Memory) Keys(b blob.Bucket) []string {
 	return keys
 }
 
-// bucket gives the objects of b, with m.mu held.
+// bucket returns the objects of b. m.mu must be held.
 func (m *Memory) bucket(ctx context.Context, b blob.Bucket) (map[string][]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("memory store: %w", err)

@@ -1,14 +1,16 @@
-// Package clamav speaks to clamd: the INSTREAM, PING and VERSION commands of
-// clamd(8), in their z form, whose commands and answers end with a NUL.
+// Package clamav is the client of clamd. It uses the commands INSTREAM, PING and
+// VERSION of clamd(8) in their z form, in which commands and answers end with a NUL.
+// Client makes the calls; Guard refuses to use a clamd that cannot be trusted.
 //
-// Invariants: clean is said only when clamd has read everything and answered OK
-// to it; an answer that is not understood, an error, a timeout or a dropped
-// connection is "not scanned" (fault.ScannerUnavailable); what clamd says it did
-// not look into for its size, depth or encryption is unscannable. clamd says so
-// only with AlertExceedsMax and AlertEncrypted set in its configuration. Of a
-// format that it cannot open (rar without unrar, zstd, lzip and others) clamd says
-// OK; package inspection holds those, and gives it the parts of messages that it
-// may not take for messages.
+// Invariants: a verdict is clean only if clamd has read everything and answered OK. An
+// unknown answer, an error, a timeout or a dropped connection means that nothing was
+// scanned (fault.ScannerUnavailable). Content that clamd skips for its size, depth or
+// encryption is unscannable; clamd reports that only with AlertExceedsMax and
+// AlertEncrypted in its configuration. For formats that it cannot open (rar without
+// unrar, zstd, lzip and others) clamd answers OK: package inspection holds those, and
+// passes on the parts of messages that clamd may not recognise as messages.
+//
+// Read next: package scantest, the suite that every scanner passes.
 package clamav
 
 import (
@@ -33,14 +35,14 @@ const (
 	maxSignature = 200
 )
 
-// Config says where clamd is and how much of it to use.
+// Config has the address of clamd and the limits of its use.
 type Config struct {
 	Address  string        // host:port, or the path of its socket
 	Timeout  time.Duration // one scan at most, from the dial to the answer; default 2m
-	Parallel int           // scans at a time; default 8
+	Parallel int           // concurrent scans; default 8
 }
 
-// Client scans with clamd. It is safe for concurrent use and holds nothing open
+// Client scans with clamd. It is safe for concurrent use and keeps no connection open
 // between scans.
 type Client struct {
 	network, address string
@@ -81,19 +83,19 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Ready asks clamd for a sign of life.
+// Ready pings clamd.
 func (c *Client) Ready(ctx context.Context) error {
 	answer, err := c.ask(ctx, "PING")
 	if err != nil {
 		return err
 	}
 	if answer != "PONG" {
-		return away(errors.New("unknown answer to PING"))
+		return unavailable(errors.New("unknown answer to PING"))
 	}
 	return nil
 }
 
-// Version gives what clamd says of itself and its signatures.
+// Version returns clamd's answer to VERSION: its version and that of its signatures.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	answer, err := c.ask(ctx, "VERSION")
 	if err != nil {
@@ -102,13 +104,13 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return printable(answer), nil
 }
 
-// errNoPlace is the end of a wait for one of Config.Parallel scans to end.
+// errNoPlace means that all Config.Parallel scans were in use until the deadline.
 var errNoPlace = errors.New("no free place before the deadline")
 
-// Scan sends r to clamd and gives its verdict; the string names what was found
-// or why clamd did not look. An error is fault.ScannerUnavailable, or r's own
-// when r cannot be read, or the context's when it was cancelled: in each case
-// nothing was decided. Beyond Config.Parallel scans it waits for a free place.
+// Scan sends r to clamd and returns its verdict; the string names what was found or
+// why clamd did not scan. The error is fault.ScannerUnavailable, r's own if r cannot
+// be read, or the context's if it was cancelled; with an error there is no verdict.
+// While Config.Parallel scans run, it waits for a free place.
 func (c *Client) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -124,8 +126,8 @@ func (c *Client) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, e
 	}
 	defer conn.close()
 
-	// clamd answers early and hangs up when it has had enough, and what it said
-	// must not be lost to the write that fails then: read from the start.
+	// clamd may answer early and close the connection. Reading from the start keeps
+	// its answer when the next write fails.
 	answers := make(chan answer, 1)
 	go func() { answers <- readAnswer(conn) }()
 
@@ -147,7 +149,7 @@ func (c *Client) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, e
 	return verdict, signature, nil
 }
 
-// classify reads an answer to INSTREAM; whole is whether clamd got all of it.
+// classify translates an answer to INSTREAM; whole tells whether clamd received all.
 func classify(text string, whole bool) (mail.Verdict, string, error) {
 	if strings.HasSuffix(strings.TrimSuffix(text, " ERROR"), "size limit exceeded.") ||
 		strings.HasSuffix(strings.TrimSuffix(text, " ERROR"), "size limit exceeded") {
@@ -179,13 +181,13 @@ func classify(text string, whole bool) (mail.Verdict, string, error) {
 	return mail.Infected, name, nil
 }
 
-// sourceError is a failure of what is to be scanned, not of clamd.
+// sourceError is a failure to read the content to scan, not one of clamd.
 type sourceError struct{ err error }
 
 func (e sourceError) Error() string { return e.err.Error() }
 
-// stream sends r in chunks, each behind its length in four bytes, big-endian; a
-// length of zero ends it (clamd(8), INSTREAM).
+// stream sends r in chunks, each preceded by its length in four bytes, big-endian; a
+// length of zero ends the stream (clamd(8), INSTREAM).
 func stream(w io.Writer, r io.Reader) error {
 	const lengthSize = 4
 	if _, err := w.Write([]byte("zINSTREAM\x00")); err != nil {
@@ -214,7 +216,7 @@ func stream(w io.Writer, r io.Reader) error {
 	}
 }
 
-// answer is what clamd said up to the NUL, or why there is none.
+// answer is clamd's answer up to the NUL, or the reason that there is none.
 type answer struct {
 	text string
 	err  error
@@ -273,22 +275,22 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 
 func (c *connection) close() {
 	c.unwatch()
-	_ = c.Close() // nothing that was promised hangs on it
+	_ = c.Close() // the answer was read: an error changes nothing
 }
 
-// failed classifies what went wrong with clamd: nothing of it is a verdict.
+// failed turns an error of a call into the context's own or scanner_unavailable.
 func failed(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("scan: %w", ctx.Err())
 	}
-	return away(err)
+	return unavailable(err)
 }
 
-func away(err error) error {
-	return fault.Wrap(fault.ScannerUnavailable, "the virus scanner is away; the email waits for it", err)
+func unavailable(err error) error {
+	return fault.Wrap(fault.ScannerUnavailable, "the virus scanner is unavailable; the email waits for it", err)
 }
 
-// printable keeps what clamd names things with and bounds it.
+// printable keeps the characters of signature names and bounds the length.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestClamdConforms runs against the real one.
+// TestClamdConforms runs against a real clamd.
 func TestClamdConforms(t *testing.T) {
 	t.Parallel()
 	c, err := clamav.New(clamav.Config{Address: testenv.Clamd(t)})
@@ -34,7 +34,7 @@ func TestClamdConforms(t *testing.T) {
 	scantest.Run(t, c)
 	t.Run("above the stream limit", func(t *testing.T) {
 		t.Parallel()
-		// clamd hangs up in the middle; its limit is 100 MiB unless configured.
+		// clamd closes the connection halfway; its limit is 100 MiB unless configured.
 		verdict, signature, err := c.Scan(t.Context(), io.LimitReader(zeros{}, 200<<20))
 		require.NoError(t, err)
 		require.Equal(t, mail.Unscannable, verdict)
@@ -46,7 +46,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// fake is a clamd whose every connection is played by script.
+// fake is a clamd whose connections are served by script.
 func fake(t *testing.T, script func(conn net.Conn)) string {
 	t.Helper()
 	return listen(t, "tcp", "127.0.0.1:0", script)
@@ -81,7 +81,7 @@ func client(t *testing.T, cfg clamav.Config) *clamav.Client {
 	return c
 }
 
-// receive reads one INSTREAM and checks its form.
+// receive reads one INSTREAM and checks its format.
 func receive(conn net.Conn) ([]byte, error) {
 	command := make([]byte, len("zINSTREAM\x00"))
 	if _, err := io.ReadFull(conn, command); err != nil || string(command) != "zINSTREAM\x00" {
@@ -169,7 +169,7 @@ func TestScanSendsEverythingInChunks(t *testing.T) {
 			got <- all
 			_, _ = io.WriteString(conn, "stream: OK\x00")
 		})})
-		// A reader that gives little at a time changes nothing.
+		// A reader that returns little at a time makes no difference.
 		verdict, _, err := c.Scan(t.Context(), iotest.HalfReader(bytes.NewReader(content)))
 		require.NoError(t, err)
 		require.Equal(t, mail.Clean, verdict)
@@ -177,7 +177,8 @@ func TestScanSendsEverythingInChunks(t *testing.T) {
 	}
 }
 
-// clamd answers and hangs up in the middle of what is still being written.
+// TestScanReadsTheAnswerBehindAFailedWrite: clamd answers and closes the connection
+// while content is still being written.
 func TestScanReadsTheAnswerBehindAFailedWrite(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]mail.Verdict{
@@ -233,7 +234,8 @@ func TestScanWithoutAnAnswer(t *testing.T) {
 	})
 }
 
-// A reader that breaks must not end the stream: clamd would judge a part.
+// TestScanNeverEndsABrokenStream: after a read error the stream must not be ended, or
+// clamd would judge a part.
 func TestScanNeverEndsABrokenStream(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
@@ -290,7 +292,7 @@ func TestScanBoundsParallelScans(t *testing.T) {
 	for range parallel {
 		<-arrived
 	}
-	// Every place is taken: one more waits until its time is up.
+	// Every place is taken: one more scan waits until its deadline.
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, _, err := c.Scan(ctx, strings.NewReader("mail"))

@@ -2,7 +2,7 @@ package clamav
 
 import "time"
 
-// ParseVersion is what Using makes of an answer.
+// ParseVersion parses an answer as Using does.
 var ParseVersion = parseVersion
 
 // SetNow replaces the clock before the client is used.

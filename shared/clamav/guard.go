@@ -15,26 +15,26 @@ import (
 	"mailroom/shared/mail"
 )
 
-// How long the outcome of a check counts, and how long one may take.
+// How long the outcome of a check is valid, and how long one may take.
 const (
 	checkFor     = time.Hour
 	recheckAfter = 2 * time.Second // after a check that failed
 	checkTimeout = 30 * time.Second
 )
 
-// GuardConfig says what a clamd must show before its word counts.
+// GuardConfig has the conditions under which the verdicts of a clamd are used.
 type GuardConfig struct {
-	// MaxSignatureAge is how old its signatures may be; zero: any age, also unknown.
+	// MaxSignatureAge is the highest age of its signatures; zero allows any age, also
+	// an unknown one.
 	MaxSignatureAge time.Duration
 	Logger          *slog.Logger
 }
 
 // Guard is a Client that scans only while clamd can be trusted: its signatures are
-// not older than they may be, it finds the EICAR test file, and it reports an archive
-// that is nested more deeply than it looks instead of passing it. That is checked
-// before the first scan, every hour, and after clamd was unavailable. Until a check
-// succeeds each scan is fault.ScannerUnavailable, so that mail waits. It is safe for
-// concurrent use.
+// recent enough, it finds the EICAR test file, and it reports an archive that is nested
+// too deeply for it instead of passing it. Guard checks this before the first scan,
+// every hour, and after clamd was unavailable. Until a check succeeds every scan fails
+// with fault.ScannerUnavailable, so that mail waits. It is safe for concurrent use.
 type Guard struct {
 	client *Client
 	maxAge time.Duration
@@ -43,18 +43,18 @@ type Guard struct {
 
 	mu       sync.Mutex
 	checking chan struct{} // closed when the check under way ends; nil: none
-	known    bool          // failure is of a check that counts until
+	known    bool          // failure is the outcome of a check that is valid until
 	until    time.Time
 	failure  error // nil: clamd is trusted
-	told     bool  // the log has the outcome
+	logged   bool  // the outcome is in the log
 }
 
-// NewGuard checks nothing yet.
+// NewGuard returns a guard of client. It does not call clamd.
 func NewGuard(client *Client, cfg GuardConfig) *Guard {
 	return &Guard{client: client, maxAge: cfg.MaxSignatureAge, logger: cfg.Logger, now: client.now}
 }
 
-// Note says what is not checked of a scanner that works; empty: everything is.
+// Note names what is not checked of a working scanner; empty if everything is.
 func (g *Guard) Note() string {
 	if g.maxAge == 0 {
 		return "ok, signature age not checked (scanner.max_signature_age: off)"
@@ -74,8 +74,8 @@ func (g *Guard) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, er
 	return verdict, signature, err
 }
 
-// restarted reports whether err may come from a clamd that was stopped; one that is
-// slow has not been.
+// restarted reports whether err may come from a clamd that was stopped. A timeout
+// does not.
 func restarted(err error) bool {
 	return fault.Is(err, fault.ScannerUnavailable) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errNoPlace)
 }
@@ -86,7 +86,7 @@ func (g *Guard) Using(ctx context.Context) (scanner, database string) { return g
 // Version is Client.Version.
 func (g *Guard) Version(ctx context.Context) (string, error) { return g.client.Version(ctx) }
 
-// Ready asks clamd for a sign of life, and whether it can be trusted.
+// Ready pings clamd and returns an error also while it cannot be trusted.
 func (g *Guard) Ready(ctx context.Context) error {
 	if err := g.client.Ready(ctx); err != nil {
 		g.doubt()
@@ -95,8 +95,8 @@ func (g *Guard) Ready(ctx context.Context) error {
 	return g.Trusted(ctx)
 }
 
-// Watch checks clamd at once and whenever the last check counts no more, until ctx is
-// done: mail need not wait for a check.
+// Watch checks clamd at once and whenever the last check expires, until ctx is done,
+// so that mail does not wait for a check.
 func (g *Guard) Watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -114,8 +114,8 @@ func (g *Guard) Watch(ctx context.Context) {
 	}
 }
 
-// Trusted says why clamd cannot be trusted, as of the last check that counts; a nil
-// error means that it can. Callers that come while a check is under way share it.
+// Trusted returns why clamd cannot be trusted, or nil if it can, by the last check or
+// a new one if that has expired. Concurrent callers share one check.
 func (g *Guard) Trusted(ctx context.Context) error {
 	for {
 		g.mu.Lock()
@@ -139,7 +139,7 @@ func (g *Guard) Trusted(ctx context.Context) error {
 	}
 }
 
-// renew makes one check and keeps its outcome.
+// renew makes one check and stores its outcome.
 func (g *Guard) renew(ctx context.Context, done chan<- struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -147,7 +147,7 @@ func (g *Guard) renew(ctx context.Context, done chan<- struct{}) {
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.tell(failure)
+	g.logChange(failure)
 	g.known, g.failure, g.until = true, failure, g.now().Add(checkFor)
 	if failure != nil {
 		g.until = g.now().Add(recheckAfter)
@@ -156,20 +156,20 @@ func (g *Guard) renew(ctx context.Context, done chan<- struct{}) {
 	close(done)
 }
 
-// tell writes an outcome to the log that differs from the one before it.
-func (g *Guard) tell(failure error) {
+// logChange logs an outcome that differs from the previous one.
+func (g *Guard) logChange(failure error) {
 	switch {
-	case g.told && fmt.Sprint(failure) == fmt.Sprint(g.failure):
+	case g.logged && fmt.Sprint(failure) == fmt.Sprint(g.failure):
 		return
 	case failure != nil:
 		g.logger.Warn("scanner.untrusted", "error", failure)
 	default:
 		g.logger.Info("scanner.trusted", "note", g.Note())
 	}
-	g.told = true
+	g.logged = true
 }
 
-// doubt makes the next scan wait for a check: clamd may have been started anew, with
+// doubt makes the next scan wait for a check: clamd may have been restarted with
 // another configuration.
 func (g *Guard) doubt() {
 	g.mu.Lock()
@@ -179,7 +179,7 @@ func (g *Guard) doubt() {
 	}
 }
 
-// check looks at everything that makes clamd's word count.
+// check tests whether clamd can be trusted.
 func (g *Guard) check(ctx context.Context) error {
 	if err := g.checkAge(ctx); err != nil {
 		return err
@@ -207,7 +207,7 @@ func (g *Guard) check(ctx context.Context) error {
 	return nil
 }
 
-// checkAge compares the age of the signatures with what it may be.
+// checkAge compares the age of the signatures with MaxSignatureAge.
 func (g *Guard) checkAge(ctx context.Context) error {
 	if g.maxAge == 0 {
 		return nil
@@ -219,7 +219,7 @@ func (g *Guard) checkAge(ctx context.Context) error {
 	made, ok := signaturesMade(answer)
 	age := g.now().Sub(made)
 	switch {
-	case !ok || age < -24*time.Hour: // no clock is so wrong
+	case !ok || age < -24*time.Hour: // from the future: not a matter of clocks
 		return untrusted("the age of the virus scanner's signatures is not known: " +
 			"update them, or write scanner.max_signature_age: off into the configuration")
 	case age > g.maxAge:

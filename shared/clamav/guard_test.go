@@ -21,13 +21,13 @@ import (
 	"mailroom/shared/testenv"
 )
 
-// clamdLike is a clamd that answers VERSION and judges what it is sent.
+// clamdLike is a fake clamd that answers VERSION and INSTREAM.
 type clamdLike struct {
 	mu      sync.Mutex
 	version string
 	eicar   string // what it says of the test file
 	nested  string // what it says of an archive in archives
-	away    bool
+	down    bool
 
 	probes, scans atomic.Int32
 }
@@ -47,9 +47,9 @@ func (c *clamdLike) set(change func(c *clamdLike)) {
 
 func (c *clamdLike) serve(conn net.Conn) {
 	c.mu.Lock()
-	version, eicar, nested, away := c.version, c.eicar, c.nested, c.away
+	version, eicar, nested, down := c.version, c.eicar, c.nested, c.down
 	c.mu.Unlock()
-	if away {
+	if down {
 		return
 	}
 	peeked := make([]byte, len("zVERSION\x00"))
@@ -77,7 +77,7 @@ func (c *clamdLike) serve(conn net.Conn) {
 	_, _ = io.WriteString(conn, "stream: "+said+"\x00")
 }
 
-// rewound is a connection whose first bytes are read once more.
+// rewound is a connection whose first bytes are read again.
 type rewound struct {
 	net.Conn
 	r io.Reader
@@ -85,7 +85,7 @@ type rewound struct {
 
 func (r rewound) Read(p []byte) (int, error) { return r.r.Read(p) }
 
-// guarded is a guard of c whose clock says the time of the returned value.
+// guarded returns a guard of c and the time that its clock shows.
 func guarded(t *testing.T, c *clamdLike, maxAge time.Duration) (*clamav.Guard, *atomic.Int64) {
 	t.Helper()
 	var clock atomic.Int64
@@ -116,7 +116,7 @@ func TestMailWaitsForAScannerThatCannotBeTrusted(t *testing.T) {
 		"finds nothing":             {func(c *clamdLike) { c.eicar = "OK" }, 0, "does not find the EICAR test file"},
 		"limits are passed":         {func(c *clamdLike) { c.nested = "OK" }, 0, "set AlertExceedsMax"},
 		"calls everything infected": {func(c *clamdLike) { c.nested = "Eicar-Signature FOUND" }, 0, "set AlertExceedsMax"},
-		"away":                      {func(c *clamdLike) { c.away = true }, week, "the email waits for it"},
+		"down":                      {func(c *clamdLike) { c.down = true }, week, "the email waits for it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,13 +138,13 @@ func TestMailWaitsForAScannerThatCannotBeTrusted(t *testing.T) {
 	}
 }
 
-// A check counts for an hour, a failed one for seconds.
+// TestTheScannerIsCheckedHourly: a check is valid for an hour, a failed one for seconds.
 func TestTheScannerIsCheckedHourly(t *testing.T) {
 	t.Parallel()
 	c := newClamdLike()
 	g, clock := guarded(t, c, week)
 	var all sync.WaitGroup
-	for range 20 { // emails that come at once share the first check
+	for range 20 { // concurrent emails share the first check
 		all.Go(func() {
 			if _, _, err := g.Scan(t.Context(), strings.NewReader("mail")); err != nil {
 				t.Errorf("scan: %v", err)
@@ -171,18 +171,19 @@ func TestTheScannerIsCheckedHourly(t *testing.T) {
 	require.ErrorContains(t, g.Trusted(t.Context()), "old")
 }
 
-// A clamd that was away may have been started anew with another configuration.
+// TestARestartedScannerIsCheckedAgain: a clamd that was unavailable may have been
+// restarted with another configuration.
 func TestARestartedScannerIsCheckedAgain(t *testing.T) {
 	t.Parallel()
 	c := newClamdLike()
 	g, clock := guarded(t, c, week)
 	_, _, err := g.Scan(t.Context(), strings.NewReader("mail"))
 	require.NoError(t, err)
-	c.set(func(c *clamdLike) { c.away = true })
+	c.set(func(c *clamdLike) { c.down = true })
 	_, _, err = g.Scan(t.Context(), strings.NewReader("mail"))
 	require.True(t, fault.Is(err, fault.ScannerUnavailable), "%v", err)
 
-	c.set(func(c *clamdLike) { c.away, c.nested = false, "OK" })
+	c.set(func(c *clamdLike) { c.down, c.nested = false, "OK" })
 	_, _, err = g.Scan(t.Context(), strings.NewReader("mail"))
 	require.ErrorContains(t, err, "AlertExceedsMax")
 	require.EqualValues(t, 1, c.scans.Load())
@@ -190,7 +191,7 @@ func TestARestartedScannerIsCheckedAgain(t *testing.T) {
 	c.set(func(c *clamdLike) { c.nested = "Heuristics.Limits.Exceeded FOUND" })
 	clock.Add(2)
 	require.NoError(t, g.Trusted(t.Context()))
-	c.set(func(c *clamdLike) { c.away = true })
+	c.set(func(c *clamdLike) { c.down = true })
 	require.Error(t, g.Ready(t.Context()))
 	require.Error(t, g.Trusted(t.Context()), "the sign of life was missing")
 }
@@ -208,9 +209,9 @@ func TestWatchChecksWithoutMail(t *testing.T) {
 	require.NoError(t, g.Trusted(t.Context()))
 }
 
-// TestGuardOfTheRealOne: the clamd of the tests has a database of its own, whose age
-// is not known.
-func TestGuardOfTheRealOne(t *testing.T) {
+// TestGuardOfARealClamd: the clamd of the tests has a database of its own, whose age
+// is unknown.
+func TestGuardOfARealClamd(t *testing.T) {
 	t.Parallel()
 	logger := slog.New(slog.DiscardHandler)
 	g := clamav.NewGuard(client(t, clamav.Config{Address: testenv.Clamd(t)}), clamav.GuardConfig{Logger: logger})

@@ -9,20 +9,20 @@ import (
 	"strings"
 )
 
-// probeLayers is how deep the probe nests: clamd accepts no MaxRecursion above 100.
+// probeLayers is the depth of the probe: clamd accepts no MaxRecursion above 100.
 const probeLayers = 110
 
-// limitAlert begins the name of what clamd says of content beyond a limit.
+// limitAlert is the prefix of the names that clamd reports for content beyond a limit.
 const limitAlert = "Heuristics.Limits.Exceeded"
 
-// eicar returns the test file that every scanner reports. It is put together here so that
-// no scanner reports the program.
+// eicar returns the test file that every scanner reports. It is assembled at run time,
+// so that no scanner reports the program.
 func eicar() string {
 	return strings.Join([]string{`X5O!P%@AP[4\PZX54(P^)7CC)7}`, `$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`}, "")
 }
 
-// nested returns an archive of a few KiB that is nested more deeply than any clamd looks.
-// Its core is random: clamd remembers what it has passed.
+// nested returns an archive of a few KiB that is nested more deeply than any clamd
+// unpacks. Its core is random, because clamd caches clean files.
 func nested() (io.Reader, error) {
 	content := make([]byte, 32)
 	if _, err := rand.Read(content); err != nil {

@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// Asking for the version must neither cost each email a call nor hold one up.
+// Asking for the version must neither cost a call for each email nor delay one.
 const (
-	versionFor     = time.Minute // how long an answer is believed
+	versionFor     = time.Minute // how long an answer is used
 	versionTimeout = time.Second
 )
 
-// versions remembers what clamd said of itself.
+// versions caches what clamd last answered to VERSION.
 type versions struct {
 	mu       sync.Mutex
-	asking   chan struct{} // closed with the answer; nil while nobody asks
+	asking   chan struct{} // closed with the answer; nil while no request is under way
 	asked    time.Time
 	scanner  string
 	database string
 }
 
-// Using names the scanner and its database as clamd last said them, which is at
-// most a minute ago while it answers. Only where clamd has never said it yet a call
-// waits, for a second at most; both are empty if that is in vain. clamd names the
-// database in its folder: it may be about to load it.
+// Using returns the scanner and its database by clamd's last answer, which is at most
+// a minute old while it answers. Only before the first answer a call waits, for a
+// second at most; both are empty if there is none by then. clamd names the database
+// in its folder, which it may not have loaded yet.
 func (c *Client) Using(ctx context.Context) (scanner, database string) {
 	v := &c.version
 	v.mu.Lock()
@@ -50,8 +50,8 @@ func (c *Client) Using(ctx context.Context) (scanner, database string) {
 	return v.scanner, v.database
 }
 
-// renew asks clamd. An answer that is none leaves what was known, and is not asked
-// for again for a while either.
+// renew asks clamd. A failure keeps the last answer, and counts as asked: the next
+// request is made after versionFor as well.
 func (c *Client) renew(ctx context.Context, answered chan<- struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
@@ -66,14 +66,14 @@ func (c *Client) renew(ctx context.Context, answered chan<- struct{}) {
 	close(answered)
 }
 
-// parseVersion reads an answer to VERSION: the program, and behind slashes the
-// number of its database and when that was made, which are missing while clamd has
-// none, as in
+// parseVersion parses an answer to VERSION: the program and, after slashes, the number
+// of its database and the time it was made. The latter two are missing while clamd has
+// no database. An example:
 //
 //	ClamAV 1.0.7/27500/Tue Nov 24 09:26:15 2026
 //
-// The database is given as "<number> of <time>", the time in UTC where it can be
-// read, else as it came.
+// The database is returned as "<number> of <time>", the time in UTC if it can be
+// parsed, otherwise unchanged.
 func parseVersion(answer string) (scanner, database string, ok bool) {
 	scanner, number, made, ok := splitVersion(answer)
 	switch {
@@ -91,15 +91,15 @@ func parseVersion(answer string) (scanner, database string, ok bool) {
 }
 
 // signaturesMade returns when the database that an answer to VERSION names was made.
-// clamd says it in the time zone of its machine, which is taken for UTC.
+// clamd writes it in the time zone of its machine, which is taken for UTC.
 func signaturesMade(answer string) (time.Time, bool) {
 	_, _, made, ok := splitVersion(answer)
 	at, err := time.Parse(time.ANSIC, made)
 	return at, ok && err == nil
 }
 
-// splitVersion returns the parts of an answer to VERSION, empty where they are missing;
-// ok is false where it is not ClamAV's.
+// splitVersion returns the parts of an answer to VERSION, empty if missing; ok is
+// false if it is not one of ClamAV.
 func splitVersion(answer string) (scanner, number, made string, ok bool) {
 	scanner, rest, _ := strings.Cut(answer, "/")
 	scanner = strings.TrimSpace(scanner)

@@ -53,13 +53,13 @@ func FuzzParseVersion(f *testing.F) {
 	})
 }
 
-func TestUsingTheRealOne(t *testing.T) {
+func TestUsingARealClamd(t *testing.T) {
 	t.Parallel()
 	scanner, _ := client(t, clamav.Config{Address: testenv.Clamd(t)}).Using(t.Context())
 	require.Regexp(t, `^ClamAV \d+\.\d+`, scanner)
 }
 
-// talker is a clamd that says what it is told to say to VERSION.
+// talker is a fake clamd with a given answer to VERSION.
 type talker struct {
 	mu     sync.Mutex
 	answer string
@@ -93,7 +93,7 @@ func TestUsingAsksOnceAMinute(t *testing.T) {
 		return scanner + " " + database
 	}
 	var all sync.WaitGroup
-	for range 20 { // emails that come at once wait for the one answer
+	for range 20 { // concurrent emails wait for one answer
 		all.Go(func() {
 			if got := using(); got != "ClamAV 1.0.7 1" {
 				t.Errorf("got %q", got)
@@ -111,13 +111,13 @@ func TestUsingAsksOnceAMinute(t *testing.T) {
 	require.Eventually(t, func() bool { return using() == "ClamAV 1.0.7 2" }, 30*time.Second, time.Millisecond,
 		"the answer to this is not waited for, and comes")
 
-	// What is no answer leaves what was known.
+	// A malformed answer keeps the last one.
 	for _, bad := range []string{"", "what?\x00", "ClamAV", strings.Repeat("x", 5000)} {
 		clamd.say(bad)
 		before := clamd.asked.Load()
 		require.Eventually(t, func() bool {
 			clock.Add(60)
-			return using() == "ClamAV 1.0.7 2" && clamd.asked.Load() > before+1 // the one before is dealt with
+			return using() == "ClamAV 1.0.7 2" && clamd.asked.Load() > before+1 // the previous answer has been handled
 		}, 30*time.Second, time.Millisecond)
 	}
 }

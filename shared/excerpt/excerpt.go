@@ -1,8 +1,10 @@
-// Package excerpt reads stored mail into bounded memory: each text of it is cut
-// while it is read, so that a page or a test of rules costs no more for a mail of
-// 100 MiB than for a small one.
+// Package excerpt reads the parsed mail that the store step wrote. Reader cuts each
+// text while it is read, so that a console page or a test of rules costs no more
+// memory for a mail of 100 MiB than for a small one; Whole reads everything.
 //
-// Invariant: what is held at any time is at most a few times Limits.Total.
+// Invariant: at any time a Reader holds at most a few times Limits.Total in memory.
+//
+// Read next: activities/store.go writes what is read here.
 package excerpt
 
 import (
@@ -17,15 +19,15 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Limits bound what is read, in bytes. A text longer than Text is cut there or a few
-// bytes later; with Total bytes or more after that, nothing can be read.
+// Limits bound what is read, in bytes. A text longer than Text is cut there, at the end
+// of a character; a mail that still has Total bytes or more then cannot be read.
 type Limits struct {
 	Text  int
 	Total int64
 }
 
-// Message reads a parsed mail as the store step wrote it. What is longer than l
-// allows in all is fault.BodyTooLarge.
+// Message reads a parsed mail as the store step wrote it. It fails with
+// fault.BodyTooLarge if the cut mail exceeds l.Total.
 func Message(r io.Reader, l Limits) (*mail.Message, error) {
 	short := &io.LimitedReader{R: &cutter{in: bufio.NewReaderSize(r, 32<<10), limit: l.Text}, N: l.Total}
 	var message mail.Message
@@ -34,13 +36,13 @@ func Message(r io.Reader, l Limits) (*mail.Message, error) {
 	case err == nil:
 		return &message, nil
 	case short.N <= 0:
-		return nil, fault.Newf(fault.BodyTooLarge, "the headers of this email are longer than the %d bytes that are read", l.Total)
+		return nil, fault.Newf(fault.BodyTooLarge, "the headers of this email are longer than the limit of %d bytes", l.Total)
 	}
 	return nil, fmt.Errorf("decode message: %w", err)
 }
 
-// cutter passes JSON on with every string cut to limit bytes of text, at the end of
-// a character.
+// cutter copies JSON and cuts every string to limit bytes of text, at the end of a
+// character.
 type cutter struct {
 	in    *bufio.Reader
 	limit int
@@ -49,7 +51,7 @@ type cutter struct {
 	inside bool   // a string
 	size   int    // bytes of its text so far
 	over   bool   // the string is at its limit: the rest is dropped
-	ready  []byte // read and not passed on yet; part of in's buffer, or escape
+	ready  []byte // to be returned by Read; part of in's buffer, or escape
 	escape [6]byte
 }
 
@@ -66,8 +68,8 @@ func (c *cutter) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads one run of bytes that are treated alike, or one escape, into ready
-// unless it is cut.
+// next reads one run of bytes of the same kind, or one escape, into ready unless it is
+// cut off.
 func (c *cutter) next() error {
 	if _, err := c.in.Peek(1); err != nil {
 		return err //nolint:wrapcheck // io.EOF stays bare, others are the object store's faults
@@ -103,8 +105,8 @@ func (c *cutter) next() error {
 		return err //nolint:wrapcheck // it is buffered
 	}
 
-	// A character that begins before the limit is passed on whole; what is no UTF-8 may
-	// continue for ever.
+	// A character that begins before the limit is kept whole; invalid UTF-8 may continue
+	// for ever.
 	keep := min(len(run), max(c.limit-c.size, 0))
 	for rest := utf8.UTFMax - 1; rest > 0 && keep < len(run) && !utf8.RuneStart(run[keep]); rest-- {
 		keep++
@@ -119,8 +121,8 @@ func (c *cutter) next() error {
 	return c.pass(run[:keep])
 }
 
-// pass takes run, which is buffered, out of the input. It stays valid until the
-// next reading.
+// pass consumes run, which is buffered, from the input. It stays valid until the next
+// read.
 func (c *cutter) pass(run []byte) error {
 	c.ready = run
 	_, err := c.in.Discard(len(run))

@@ -47,17 +47,17 @@ func TestMessageOfManyHeaders(t *testing.T) {
 	t.Parallel()
 	_, err := Message(strings.NewReader(encoded(t, mail.Message{Headers: make([]mail.Header, 10_000)})), Limits{Text: 100, Total: 100_000})
 	require.True(t, fault.Is(err, fault.BodyTooLarge), "%v", err)
-	away := fault.New(fault.StorageUnavailable, "away")
-	_, err = Message(iotest.ErrReader(away), Limits{Text: 100, Total: 100})
-	require.ErrorIs(t, err, away)
+	down := fault.New(fault.StorageUnavailable, "down")
+	_, err = Message(iotest.ErrReader(down), Limits{Text: 100, Total: 100})
+	require.ErrorIs(t, err, down)
 	for _, text := range []string{"", "{", `{"text":"`, `{"text":"\`, `{"text":"\u12`} {
 		_, err = Message(strings.NewReader(text), Limits{Text: 100, Total: 100})
 		require.Error(t, err, text)
-		require.False(t, errors.Is(err, away))
+		require.False(t, errors.Is(err, down))
 	}
 }
 
-// endless is a parsed mail with a text of size bytes that nobody holds.
+// endless is a parsed mail with a text of size bytes that is generated while read.
 func endless(size int64) io.Reader {
 	return io.MultiReader(strings.NewReader(`{"subject":"s","text":"`), io.LimitReader(repeat('x'), size), strings.NewReader(`","headers":[{"name":"A","value":"b"}]}`))
 }
@@ -71,7 +71,7 @@ func (r repeat) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestLargeMessageIsNotHeld is not parallel: it looks at what the process allocates.
+// TestLargeMessageIsNotHeld is not parallel: it measures the allocations of the process.
 func TestLargeMessageIsNotHeld(t *testing.T) { //nolint:paralleltest // see above
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -83,8 +83,8 @@ func TestLargeMessageIsNotHeld(t *testing.T) { //nolint:paralleltest // see abov
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20))
 }
 
-// FuzzMessage: what is read with limits that nothing reaches is what the standard
-// decoder reads; with small ones it is valid and no longer than they allow.
+// FuzzMessage: with limits that nothing reaches the result is that of the standard
+// decoder; with small ones it is valid and within them.
 func FuzzMessage(f *testing.F) {
 	f.Add(`{"subject":"a\u00e4\n\"","text":"ä€😀"}`)
 	f.Add(`{"subject":"\ud83d\ude00","headers":[{"name":"a","value":"\\"}]}`)

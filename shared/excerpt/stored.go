@@ -14,20 +14,20 @@ import (
 	"mailroom/shared/mail"
 )
 
-// MaxWhole is the largest parsed mail in bytes that is read whole: a raw body of the
-// largest size that is sensible to configure does not parse to more.
+// MaxWhole is the size in bytes of the largest parsed mail that is read whole. A raw
+// body of the largest sensible configured size does not parse to more.
 const MaxWhole = 256 << 20
 
-// Bounds of the readings of one Reader: how many are at work at a time, and how long
-// another one waits for its turn.
+// Bounds of one Reader: how many mails it reads at a time, and how long a further call
+// waits for its turn.
 const (
 	atOnce   = 4
 	turnWait = 5 * time.Second
 )
 
-// Usual is what pages, previews and the tester of rules read of a mail: its headers
-// whole, as far as they are no longer than anybody's, and the beginning of its texts.
-// A text that is longer than 256 KiB is read as longer.
+// Usual are the limits of console pages, previews and the tester of rules: headers
+// whole, up to more than any real mail has, and the beginning of each text. One byte
+// more than 256 KiB shows that a text was cut.
 var Usual = Limits{Text: 256<<10 + 1, Total: 8 << 20}
 
 // Objects opens objects of the object store.
@@ -35,8 +35,8 @@ type Objects interface {
 	Get(ctx context.Context, b blob.Bucket, key string) (io.ReadCloser, error)
 }
 
-// Whole reads the parsed mail that a manifest names, at most MaxWhole bytes; a larger
-// one is body_too_large. The mail is empty where nothing was parsed.
+// Whole reads the parsed mail that a manifest names. It fails with body_too_large if
+// the mail is longer than MaxWhole. The mail is empty if nothing was parsed.
 func Whole(ctx context.Context, from Objects, m *ledger.Manifest) (*mail.Message, error) {
 	encoded, err := open(ctx, from, m)
 	if err != nil {
@@ -48,14 +48,14 @@ func Whole(ctx context.Context, from Objects, m *ledger.Manifest) (*mail.Message
 	var message mail.Message
 	switch err := json.NewDecoder(short).Decode(&message); {
 	case short.N <= 0:
-		return nil, fault.Newf(fault.BodyTooLarge, "the parsed email is longer than the %d bytes that are read", MaxWhole)
+		return nil, fault.Newf(fault.BodyTooLarge, "the parsed email is longer than the limit of %d bytes", MaxWhole)
 	case err != nil:
 		return nil, fmt.Errorf("decode message of email %d: %w", m.EmailID, err)
 	}
 	return &message, nil
 }
 
-// open opens the parsed mail as JSON, wherever it lies.
+// open opens the parsed mail as JSON, from the ledger or the object store.
 func open(ctx context.Context, from Objects, m *ledger.Manifest) (io.ReadCloser, error) {
 	switch {
 	case m.MessageKey != "":
@@ -70,23 +70,22 @@ func open(ctx context.Context, from Objects, m *ledger.Manifest) (io.ReadCloser,
 	return io.NopCloser(bytes.NewReader(m.Message)), nil
 }
 
-// Reader reads the parsed mails of manifests with their texts cut, a few at a time, so
-// that many readings of large mails stay small.
+// Reader reads the parsed mails of manifests with cut texts, a few at a time, so that
+// many concurrent reads stay small.
 type Reader struct {
 	from   Objects
 	limits Limits
 	turn   chan struct{}
 }
 
-// NewReader makes a Reader.
+// NewReader returns a Reader of stored mail.
 func NewReader(from Objects, limits Limits) *Reader {
 	return &Reader{from: from, limits: limits, turn: make(chan struct{}, atOnce)}
 }
 
-// Message reads the parsed mail that a manifest names; it is empty where nothing was
-// parsed. Texts are cut, headers are whole: where they are longer than the limits
-// allow it fails with body_too_large. It waits 5 s at most for its turn and fails with
-// overloaded then.
+// Message reads the parsed mail that a manifest names, with its texts cut and its
+// headers whole. The mail is empty if nothing was parsed. It fails with body_too_large
+// if the headers exceed the limits, and with overloaded if it waited 5 s for its turn.
 func (r *Reader) Message(ctx context.Context, m *ledger.Manifest) (*mail.Message, error) {
 	wait, cancel := context.WithTimeout(ctx, turnWait)
 	defer cancel()

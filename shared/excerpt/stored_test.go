@@ -36,8 +36,8 @@ func (s hugeStore) Get(context.Context, blob.Bucket, string) (io.ReadCloser, err
 		strings.NewReader(`","headers":[`+s.headers+`]}`))), nil
 }
 
-// TestViewerCannotLoadALargeMail by trying the rules on it. It is not parallel: it
-// looks at what the process allocates.
+// TestViewerCannotLoadALargeMail by testing rules on it. It is not parallel: it
+// measures the allocations of the process.
 func TestViewerCannotLoadALargeMail(t *testing.T) { //nolint:paralleltest // see above
 	m := NewReader(hugeStore{256 << 20, `{"name":"List-Id","value":"l"}`}, Usual)
 	var before, after runtime.MemStats
@@ -56,7 +56,7 @@ func TestViewerCannotLoadALargeMail(t *testing.T) { //nolint:paralleltest // see
 	require.Empty(t, got.Headers)
 }
 
-// TestLargeMailsAreReadAFewAtATime: a reading that finds no turn is told to come again.
+// TestLargeMailsAreReadAFewAtATime: a read that finds no free place fails with overloaded.
 func TestLargeMailsAreReadAFewAtATime(t *testing.T) {
 	t.Parallel()
 	m := NewReader(hugeStore{}, Usual)

@@ -1,5 +1,5 @@
-// Package scantest is what every scanner of attachments must pass, whichever way
-// it looks. For tests only.
+// Package scantest is the conformance suite of scanners: shared/clamav and the built-in
+// scanner of shared/inspection pass Run. Only tests import it.
 package scantest
 
 import (
@@ -20,7 +20,7 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Scanner is what is tested.
+// Scanner is what Run tests.
 type Scanner interface {
 	Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, error)
 	Ready(ctx context.Context) error
@@ -28,8 +28,8 @@ type Scanner interface {
 	Using(ctx context.Context) (scanner, database string)
 }
 
-// EICAR is the test file that every scanner reports. It is put together here, so
-// that nothing in the tree is taken for it.
+// EICAR returns the test file that every scanner reports. It is assembled at run time,
+// so that no file of the tree is reported.
 func EICAR() []byte {
 	return []byte(strings.Join([]string{`X5O!P%@AP[4\PZX54(P^)7CC)7}`, `$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`}, ""))
 }
@@ -40,7 +40,7 @@ type File struct {
 	Content []byte
 }
 
-// Zip packs files.
+// Zip returns a zip of files.
 func Zip(t testing.TB, files ...File) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -55,7 +55,7 @@ func Zip(t testing.TB, files ...File) []byte {
 	return buf.Bytes()
 }
 
-// Tar packs files.
+// Tar returns a tar of files.
 func Tar(t testing.TB, files ...File) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -69,7 +69,7 @@ func Tar(t testing.TB, files ...File) []byte {
 	return buf.Bytes()
 }
 
-// Gzip packs content.
+// Gzip compresses content.
 func Gzip(t testing.TB, content []byte) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -117,7 +117,7 @@ func Run(t *testing.T, s Scanner) {
 	runOthers(t, s)
 }
 
-// runOthers tests what is not a verdict.
+// runOthers tests errors, cancellation and concurrency.
 func runOthers(t *testing.T, s Scanner) {
 	t.Helper()
 	eicar := EICAR()
