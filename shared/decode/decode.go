@@ -1,13 +1,17 @@
-// Package decode makes one mail of a raw body: the provider's event, and the raw
-// mail inside it where there is one.
+// Package decode turns a raw body into one mail: it decodes the provider's event
+// (package payload) and parses the raw mail in it, if there is one (package mime).
 //
-// Invariants: the raw mail is the better witness, so its parse replaces the
-// message and the attachments that the provider took out of it, while the
-// envelope, which no mail carries, and the recipients stay the provider's; of a raw
-// mail beyond a limit of the parser, what stands before the limit is used, and the
-// provider's own fields and attachments fill the gaps; what cannot be read is named
-// in a hold and everything else is kept, so that a person can let the mail go on
-// without it; no hold repeats what is in the mail.
+// Invariants:
+//
+//   - The raw mail is more reliable than the provider's fields, so its message and
+//     attachments replace the provider's. The envelope, which no mail contains, and the
+//     recipients are always the provider's.
+//   - If a raw mail exceeds a limit of the parser, the part before the limit is used,
+//     and the provider's fields and attachments fill the gaps.
+//   - What cannot be read is named in a hold and everything else is kept, so that a
+//     person can release the mail without it. No hold quotes the mail.
+//
+// Read next: package payload, then package mime; activities/store.go calls Decode.
 package decode
 
 import (
@@ -21,16 +25,16 @@ import (
 	"mailroom/shared/payload"
 )
 
-// maxReceived is how many hosts a mail may have passed (RFC 5321 §6.3).
+// maxReceived is the number of hosts that a mail may have passed (RFC 5321 §6.3).
 const maxReceived = 100
 
 // Decoder decodes raw bodies. Its zero value is ready.
 type Decoder struct{}
 
-// Decode gives the mail in body and what a person must look at before it goes
-// on, at most one hold for each reason. The event is never nil; it is empty when
-// body is none, which the ingress does not let happen. Of edit, which may be nil,
-// it heeds what concerns the decoding, the members' names and the character set.
+// Decode returns the mail in body and the holds that a person must decide about, at
+// most one for each reason. The event is never nil; it is empty if body is no event,
+// which the ingress refuses. Of edit, which may be nil, only the names of members and
+// the character set matter here.
 func (Decoder) Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract.Hold) {
 	var holds []contract.Hold
 	read := readingOf(edit)
@@ -48,26 +52,26 @@ func (Decoder) Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract
 			holds = append(holds, hold(contract.MIMEMalformed, malformed(err)))
 			e.Message.Defects = append(e.Message.Defects, malformed(err))
 		case mailed.Malformed != nil:
-			settle(e)
-			read.mend(e)
+			fixRecipients(e)
+			read.redecodeFields(e)
 			holds = append(holds, hold(contract.MIMEMalformed, malformed(mailed.Malformed)+"; what stands before that is kept"))
 			complete(e, mailed)
 			received, mended = max(received, mailed.Received), true
 		default:
-			settle(e)
+			fixRecipients(e)
 			e.Message, e.Attachments, received, parsed = mailed.Message, mailed.Attachments, mailed.Received, true
 		}
 	}
 	if !parsed && !mended {
-		read.mend(e)
+		read.redecodeFields(e)
 	}
 
 	return e, append(holds, judge(e, received, parsed)...)
 }
 
-// complete puts what could be read of a raw mail in the place of the provider's
-// fields, and keeps of those what the raw mail lacks: an empty field, an attachment
-// with bytes or a link that is not among the parsed ones.
+// complete replaces the provider's fields with those of the raw mail. It keeps what
+// the raw mail lacks: fields that are empty there, and attachments with bytes or a link
+// that are not among the parsed ones.
 func complete(e *mail.Event, mailed *mime.Parsed) {
 	provided, attachments := e.Message, e.Attachments
 	e.Message, e.Attachments = mailed.Message, mailed.Attachments
@@ -100,16 +104,16 @@ func complete(e *mail.Event, mailed *mime.Parsed) {
 	}
 }
 
-// settle makes the recipients that the provider named an envelope where there is
-// none, before the raw mail's fields replace the provider's: the ingress looked at
-// these recipients, and what a sender writes into the mail must not choose a route.
-func settle(e *mail.Event) {
+// fixRecipients makes an envelope from the recipients that the provider named, if there
+// is none, before the fields of the raw mail replace them. The ingress has checked
+// these recipients; what a sender writes into the mail must not choose a route.
+func fixRecipients(e *mail.Event) {
 	if len(e.Envelope.RcptTo) == 0 && e.Mailbox == "" {
 		e.Envelope.RcptTo = e.Recipients()
 	}
 }
 
-// judge says what of a decoded mail a person must look at.
+// judge returns the holds of a decoded mail.
 func judge(e *mail.Event, received int, parsed bool) []contract.Hold {
 	var holds []contract.Hold
 	if detail := unread(e, parsed); detail != "" {
@@ -125,9 +129,9 @@ func judge(e *mail.Event, received int, parsed bool) []contract.Hold {
 	return holds
 }
 
-// unread names the first field that could not be read, one that breaks the schema
-// before the others. Once the raw mail is parsed, what the provider's own attachments
-// hold does not matter any more; that they break the schema still does.
+// unread describes the fields that could not be read and names the first, preferably
+// one that breaks the schema. If the raw mail was parsed, unreadable content of the
+// provider's attachments does not matter; breaches of the schema still do.
 func unread(e *mail.Event, parsed bool) string {
 	first, count, breach := "", e.MoreProblems, false
 	for _, p := range e.Problems {
@@ -144,7 +148,7 @@ func unread(e *mail.Event, parsed bool) string {
 	return andMore(first, count-1)
 }
 
-// unfetched names what came as a link in place of bytes.
+// unfetched describes the attachments that came as a link instead of bytes.
 func unfetched(e *mail.Event) string {
 	if len(e.RawMIME) == 0 && e.RawMIMEURL != "" {
 		return "the raw mail is behind a link, and links are not fetched"

@@ -16,7 +16,7 @@ import (
 	"mailroom/shared/payload"
 )
 
-// b64 is the way bytes travel in JSON.
+// b64 encodes bytes as in JSON.
 func b64(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
 // body is a small event of shape A with fields added or replaced.
@@ -61,7 +61,7 @@ func TestRawMailWins(t *testing.T) {
 	require.Equal(t, rawMail, string(e.RawMIME), "it is kept to be stored")
 }
 
-// TestRawMailDoesNotChooseTheRecipients: the door and the rules see the same ones.
+// TestRawMailDoesNotChooseTheRecipients: the ingress and the rules see the same ones.
 func TestRawMailDoesNotChooseTheRecipients(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -184,7 +184,7 @@ func TestHolds(t *testing.T) {
 		"100 hosts":     {map[string]any{"raw_mime_base64": b64(passed(100))}, nil, ""},
 		"101 in fields": {map[string]any{"headers": headers("received", 101)}, []contract.Reason{contract.LoopDetected}, "101 hosts"},
 		"100 in fields": {map[string]any{"headers": headers("received", 100)}, nil, ""},
-		// Whether a mark names an email that has been here, the ledger alone knows.
+		// Only the ledger knows whether a mark names an email of this installation.
 		"a mark": {map[string]any{"headers": headers("X-Mailroom-Event-Id", 1)}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -208,8 +208,8 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// What a person approves goes on with what stands before the limit, and with what
-// the provider took out of the mail beyond it.
+// TestMailBeyondALimitKeepsWhatCanBeRead: an approved mail continues with what comes
+// before the limit, and with what the provider extracted beyond it.
 func TestMailBeyondALimitKeepsWhatCanBeRead(t *testing.T) {
 	t.Parallel()
 	raw := "Subject: the mail's subject\r\n" + strings.Repeat("X-Field: "+strings.Repeat("a", 100)+"\r\n", 2000) +

@@ -5,15 +5,15 @@ import (
 	"runtime/debug"
 )
 
-// behaviour counts the ways in which this package and those behind it have read
-// mail. A change of what is made of the same body counts it up.
+// behaviour is the version of the way in which this package and payload and mime read
+// mail. Increment it when the same body is decoded differently.
 const behaviour = 3
 
-// library is what converts character sets, whose version is part of the parser's name.
+// library converts character sets; its version is part of the parser's name.
 const library = "golang.org/x/text"
 
-// Parser names what Decode is, such as "mailroom/3 text v0.43.0": mail that was
-// read by parsers of the same name was read in the same way.
+// Parser returns the name of this version of Decode, such as "mailroom/3 text v0.43.0".
+// Parsers of the same name decode a body in the same way.
 func Parser() string {
 	name := fmt.Sprintf("mailroom/%d", behaviour)
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The library that the name speaks of is the one that is linked.
+// TestParserNamesItsLibrary: the library in the name is the one that is linked.
 func TestParserNamesItsLibrary(t *testing.T) {
 	t.Parallel()
 	require.Regexp(t, `^mailroom/\d+( text v\d+\.\d+\.\d+)?$`, Parser())

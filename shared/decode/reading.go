@@ -12,10 +12,10 @@ import (
 	"mailroom/shared/mail"
 )
 
-// reading is how an edit lets a body be decoded.
+// reading is how an edit changes the decoding of a body.
 type reading struct {
 	names   map[string]string
-	charset encoding.Encoding // nil: as it says
+	charset encoding.Encoding // nil: as declared
 }
 
 func readingOf(e *contract.Edit) reading {
@@ -29,11 +29,11 @@ func readingOf(e *contract.Edit) reading {
 	return r
 }
 
-// mend reads the provider's own fields again, for which no raw mail came. The
-// provider has made text of the bytes already: where it took them for Latin-1 or
-// Windows-1252, as one does with mail that declares nothing, they can be told from
-// the text and are read by the character set. Other text stays.
-func (r reading) mend(e *mail.Event) {
+// redecodeFields decodes the provider's own fields again, if there is no raw mail. The
+// provider has already converted the bytes to text. If it read them as Latin-1 or
+// Windows-1252, as is common for mail without a declared character set, the bytes can
+// be recovered and are decoded by the character set of the edit. Other text stays.
+func (r reading) redecodeFields(e *mail.Event) {
 	if r.charset == nil {
 		return
 	}

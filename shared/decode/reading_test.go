@@ -57,12 +57,13 @@ func TestMendReadsNamesAndHeaders(t *testing.T) {
 	e := &mail.Event{Message: mail.Message{
 		From: []mail.Address{{Name: "BÃ¶b", Address: "b@b.example"}}, Headers: []mail.Header{{Name: "X", Value: "Ã¶"}},
 	}}
-	readingOf(&contract.Edit{Charset: "utf-8"}).mend(e)
+	readingOf(&contract.Edit{Charset: "utf-8"}).redecodeFields(e)
 	require.Equal(t, "Böb", e.Message.From[0].Name)
 	require.Equal(t, "ö", e.Message.Headers[0].Value)
 }
 
-// What an edit may read members as are the members that the schemas name.
+// TestTargetsAreTheMembersOfAnEvent: an edit may read members as those that the schemas
+// name.
 func TestTargetsAreTheMembersOfAnEvent(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}

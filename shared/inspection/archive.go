@@ -13,17 +13,17 @@ import (
 	"io"
 )
 
-// Limits bounds what unpacking one attachment may cost. A zero field means its default.
+// Limits bounds the cost of unpacking one attachment. A zero field means its default.
 type Limits struct {
 	Depth    int   // layers of archives inside archives; a .tar.gz has two; default 6
 	Entries  int   // files and folders of all layers, all attachments of a mail together; default 10,000
-	Ratio    int64 // unpacked to packed bytes, asked from ratioFrom on; default 200
+	Ratio    int64 // unpacked to packed bytes, checked from ratioFrom on; default 200
 	Unpacked int64 // bytes of all layers, all attachments of a mail together; default 256 MiB
-	Nested   int64 // bytes of zips and messages inside others, which lie in memory at a time; default 32 MiB
+	Nested   int64 // bytes of zips and messages inside others in memory at a time; default 32 MiB
 }
 
-// ratioFrom is how many bytes an archive may unpack to before its ratio counts:
-// small files of zeros are no attack.
+// ratioFrom is the number of unpacked bytes from which the ratio is checked: small
+// files of zeros are no attack.
 const ratioFrom = 8 << 20
 
 func (l Limits) withDefaults() Limits {
@@ -45,20 +45,20 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// outcome is what walking an archive met. Content that is no archive meets nothing.
+// outcome is the result of walking an archive; for other content it is empty.
 type outcome struct {
 	limit     string // the limit that ended the walk, as the end of a sentence
 	damaged   bool   // it ended because the archive cannot be read
 	encrypted bool   // some of it is encrypted
-	unknown   bool   // some of a zip is packed by a method that is not known here
-	opaque    bool   // some of it is an archive of a format that clamd alone unpacks
-	closed    bool   // some of it is an archive of a format that nobody here unpacks
+	unknown   bool   // some of a zip is packed by an unknown method
+	opaque    bool   // some of it is an archive of a format that only clamd unpacks
+	closed    bool   // some of it is an archive of a format that neither clamd nor this package unpacks
 	malformed bool   // some of it is a message that cannot be parsed
 
-	inner [][]byte // the parts of messages, which a scanner may not find in them by itself
+	inner [][]byte // the parts of messages, which a scanner may not find by itself
 }
 
-// spent is what the walks of one mail have used up of its limits.
+// spent counts what the walks of one mail have used of its limits.
 type spent struct {
 	entries  int
 	unpacked int64
@@ -69,15 +69,15 @@ type limitError string
 
 func (e limitError) Error() string { return string(e) }
 
-// visitError carries what a visitor returned.
+// visitError wraps an error that a visitor returned.
 type visitError struct{ err error }
 
 func (e visitError) Error() string { return e.err.Error() }
 
-// walk unpacks content, which may be anything, and shows every file in it that
-// is no archive itself to visit, which need not read to the end. What it uses up
-// is added to used. An error is visit's own or the context's; what the content is
-// to blame for is in the outcome.
+// walk unpacks content, which may be anything, and calls visit with every file in it
+// that is no archive itself; visit need not read to the end. The cost is added to
+// used. The error is visit's own or the context's; faults of the content are in the
+// outcome.
 func (l Limits) walk(ctx context.Context, content []byte, as label, used *spent, visit func(io.Reader) error) (outcome, error) {
 	w := &walker{ctx: ctx, limits: l.withDefaults(), packed: int64(len(content)), used: used, visit: visit}
 	err := w.whole(content, as, 0)
@@ -97,7 +97,7 @@ func (l Limits) walk(ctx context.Context, content []byte, as label, used *spent,
 	return w.met, nil
 }
 
-// walker is one walk. Its counters run over all layers.
+// walker is one walk. Its counters cover all layers.
 type walker struct {
 	ctx      context.Context // the walker lives as long as one call
 	limits   Limits
@@ -109,11 +109,11 @@ type walker struct {
 	met      outcome
 }
 
-// whole looks at content in memory that lies inside depth archives.
+// whole walks content in memory that lies inside depth archives.
 func (w *walker) whole(content []byte, as label, depth int) error {
 	switch kind := sniff(content[:min(len(content), sniffLen)]); kind {
 	case noArchive, opaqueArchive, closedArchive:
-		w.note(kind)
+		w.recordKind(kind)
 		if err := w.visit(bytes.NewReader(content)); err != nil {
 			return visitError{err: err}
 		}
@@ -128,7 +128,7 @@ func (w *walker) whole(content []byte, as label, depth int) error {
 	}
 }
 
-// file looks at one stream that lies inside depth archives.
+// file walks one stream that lies inside depth archives.
 func (w *walker) file(r io.Reader, as label, depth int) error {
 	br := bufio.NewReaderSize(r, 4096)
 	head, err := br.Peek(sniffLen)
@@ -139,7 +139,7 @@ func (w *walker) file(r io.Reader, as label, depth int) error {
 	kind := sniff(head)
 	switch kind {
 	case noArchive, opaqueArchive, closedArchive:
-		w.note(kind)
+		w.recordKind(kind)
 		return w.leaf(br, as, depth)
 	}
 
@@ -173,7 +173,7 @@ func (w *walker) file(r io.Reader, as label, depth int) error {
 	}
 }
 
-// layer checks that a layer may lie depth deep.
+// layer checks depth against the limit of layers.
 func (w *walker) layer(depth int) error {
 	if depth > w.limits.Depth {
 		return limitError(fmt.Sprintf("nests archives or messages more than %d deep", w.limits.Depth))
@@ -181,13 +181,13 @@ func (w *walker) layer(depth int) error {
 	return nil
 }
 
-// note remembers an archive that is not unpacked here.
-func (w *walker) note(k kind) {
+// recordKind records in the outcome an archive that is not unpacked here.
+func (w *walker) recordKind(k kind) {
 	w.met.opaque = w.met.opaque || k == opaqueArchive
 	w.met.closed = w.met.closed || k == closedArchive
 }
 
-// hold counts n bytes that stay in memory until the function it returns is called.
+// hold counts n bytes as in memory until the returned function is called.
 func (w *walker) hold(n int) func() {
 	w.nested += int64(n)
 	return func() { w.nested -= int64(n) }
@@ -210,7 +210,7 @@ func (w *walker) tar(r io.Reader, depth int) error {
 	for {
 		header, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			return w.leaf(r, label{}, depth) // something may follow the end
+			return w.leaf(r, label{}, depth) // more content may follow the end
 		}
 		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
 			return fmt.Errorf("read tar: %w", err)
@@ -218,17 +218,17 @@ func (w *walker) tar(r io.Reader, depth int) error {
 		if err := w.entry(); err != nil {
 			return err
 		}
-		// Metered although it is not compressed: a sparse file unpacks to more than it takes.
+		// Metered although it is not compressed: a sparse file unpacks to more than its size.
 		if err := w.file(&meter{w: w, r: tr}, label{name: header.Name}, depth); err != nil {
 			return err
 		}
 	}
 }
 
-// zip looks through a zip in memory that is the depth-th layer.
+// zip walks a zip in memory that is the depth-th layer.
 func (w *walker) zip(content []byte, depth int) error {
-	// The reader below takes memory for every entry of the directory before it
-	// gives the first. Signature of an entry: APPNOTE 6.3.10 §4.3.12.
+	// The reader below allocates memory for every entry of the directory before it
+	// returns the first. Signature of an entry: APPNOTE 6.3.10 §4.3.12.
 	if bytes.Count(content, []byte("PK\x01\x02")) > w.limits.Entries {
 		return w.tooMany()
 	}
@@ -281,7 +281,7 @@ func (w *walker) tooMany() error {
 	return limitError(fmt.Sprintf("holds more than %d files", w.limits.Entries))
 }
 
-// count adds n bytes that came out of a packer to those of the mail.
+// count adds n unpacked bytes to those of the mail.
 func (w *walker) count(n int) error {
 	w.unpacked += int64(n)
 	w.used.unpacked += int64(n)
@@ -294,7 +294,7 @@ func (w *walker) count(n int) error {
 	return limitError(fmt.Sprintf("unpacks to more than %d bytes", w.limits.Unpacked))
 }
 
-// meter counts what comes out of a packer and stops it at the limits.
+// meter counts unpacked bytes and ends reading at the limits.
 type meter struct {
 	w *walker
 	r io.Reader

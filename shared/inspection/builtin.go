@@ -13,19 +13,18 @@ import (
 	"mailroom/shared/mail"
 )
 
-// maxBuiltIn is the most bytes that the built-in scanner takes in one scan.
+// maxBuiltIn is the highest number of bytes that the built-in scanner accepts in a scan.
 const maxBuiltIn = 64 << 20
 
-// BuiltIn is the scanner for development where no clamd is: it knows the EICAR
-// test file and the hashes it is given, raw and inside archives. Mail of the
-// world must not rely on it.
+// BuiltIn is the scanner for development without clamd. It finds the EICAR test file
+// and files of given hashes, also inside archives. It does not protect production mail.
 type BuiltIn struct {
 	limits Limits
 	hashes map[string]string
 	eicar  []byte
 }
 
-// NewBuiltIn makes a scanner that calls content infected when its SHA-256, in
+// NewBuiltIn returns a scanner that reports content as infected if its SHA-256, in
 // lower-case hex, is a key of hashes; the value is the name it reports.
 func NewBuiltIn(limits Limits, hashes map[string]string) (*BuiltIn, error) {
 	for hash := range hashes {
@@ -33,7 +32,7 @@ func NewBuiltIn(limits Limits, hashes map[string]string) (*BuiltIn, error) {
 			return nil, errors.New("built-in scanner: a key of hashes is not a SHA-256 in lower-case hex")
 		}
 	}
-	// In two halves, so that neither source nor program is taken for the test file.
+	// In two halves, so that no scanner reports the source or the program.
 	eicar := append([]byte(`X5O!P%@AP[4\PZX54(P^)7CC)7}`), `$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`...)
 	return &BuiltIn{limits: limits, hashes: hashes, eicar: eicar}, nil
 }
@@ -41,7 +40,7 @@ func NewBuiltIn(limits Limits, hashes map[string]string) (*BuiltIn, error) {
 // Note says that this scanner is for development alone.
 func (*BuiltIn) Note() string { return "built-in, development only" }
 
-// Watch does nothing: there is nothing that could change.
+// Watch does nothing: this scanner is always trusted.
 func (*BuiltIn) Watch(context.Context) {}
 
 // Ready is always nil.
@@ -55,13 +54,13 @@ func (*BuiltIn) Using(context.Context) (scanner, database string) {
 	return "built-in (development only)", ""
 }
 
-// infectedError ends a walk at the first find.
+// infectedError ends a walk at the first infected file.
 type infectedError string
 
 func (e infectedError) Error() string { return string(e) }
 
-// Scan reads r to its end. What it cannot look into is unscannable; the only
-// errors are r's and the context's.
+// Scan reads r to its end. Content that it cannot open is unscannable; the only errors
+// are r's and the context's.
 func (b *BuiltIn) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, error) {
 	content, err := io.ReadAll(io.LimitReader(r, maxBuiltIn+1))
 	if err != nil {
@@ -70,10 +69,10 @@ func (b *BuiltIn) Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, 
 	if len(content) > maxBuiltIn {
 		return mail.Unscannable, mail.TooLargeToScan, nil
 	}
-	if err := b.look(bytes.NewReader(content)); err != nil {
+	if err := b.scanFile(bytes.NewReader(content)); err != nil {
 		return verdict(outcome{}, err)
 	}
-	return verdict(b.limits.walk(ctx, content, label{}, &spent{}, b.look))
+	return verdict(b.limits.walk(ctx, content, label{}, &spent{}, b.scanFile))
 }
 
 func verdict(met outcome, err error) (mail.Verdict, string, error) {
@@ -90,8 +89,8 @@ func verdict(met outcome, err error) (mail.Verdict, string, error) {
 	return mail.Clean, "", nil
 }
 
-// look reads one file and returns infectedError when it is known to be bad.
-func (b *BuiltIn) look(r io.Reader) error {
+// scanFile reads one file and returns infectedError if it is infected.
+func (b *BuiltIn) scanFile(r io.Reader) error {
 	const chunk = 32 << 10
 	overlap := len(b.eicar) - 1
 	sum := sha256.New()
@@ -120,9 +119,9 @@ func (b *BuiltIn) look(r io.Reader) error {
 	return nil
 }
 
-// problem says why what was walked counts as not looked into, as the end of a
-// sentence that begins with the attachment; empty when it was. Formats that are
-// opaque here count only where nobody else will open them.
+// problem returns why walked content counts as unscanned, as the end of a sentence
+// that begins with the attachment; empty if it was scanned. Opaque formats count only
+// if the built-in scanner is alone, without clamd to open them.
 func (o outcome) problem(alone bool) string {
 	switch {
 	case o.limit != "":

@@ -52,7 +52,7 @@ func TestBuiltInRefusesBadHashes(t *testing.T) {
 	}
 }
 
-// The test file may straddle the pieces in which a stream is read.
+// TestBuiltInFindsAcrossReads: the test file may span two reads of a stream.
 func TestBuiltInFindsAcrossReads(t *testing.T) {
 	t.Parallel()
 	s, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
@@ -68,7 +68,7 @@ func TestBuiltInFindsAcrossReads(t *testing.T) {
 	}
 }
 
-// What it cannot open is never clean.
+// TestBuiltInSaysWhatItCannotOpen: content that it cannot open is never clean.
 func TestBuiltInSaysWhatItCannotOpen(t *testing.T) {
 	t.Parallel()
 	s, err := inspection.NewBuiltIn(inspection.Limits{Depth: 2, Unpacked: 1 << 20}, nil)

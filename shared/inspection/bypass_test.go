@@ -19,7 +19,7 @@ func zipOf(t *testing.T, content []byte) []byte {
 	return scantest.Zip(t, scantest.File{Name: "x", Content: content})
 }
 
-// A zip is read from its end, whatever it begins with.
+// TestZipBehindAPrefixIsWalked: a zip is read from its end, whatever it begins with.
 func TestZipBehindAPrefixIsWalked(t *testing.T) {
 	t.Parallel()
 	comment := append(encrypted(t), make([]byte, 60<<10)...)
@@ -54,7 +54,8 @@ func TestZipBehindAPrefixIsWalked(t *testing.T) {
 	require.Equal(t, mail.Infected, verdict)
 }
 
-// Beyond what may lie in memory, the end of a file still gives a zip away.
+// TestZipBehindALargeFileInAnArchiveIsHeld: a zip is recognised by the end of a file
+// even if the file is too large to be kept in memory.
 func TestZipBehindALargeFileInAnArchiveIsHeld(t *testing.T) {
 	t.Parallel()
 	content := scantest.Gzip(t, append(noise(1<<20), encrypted(t)...))
@@ -63,7 +64,8 @@ func TestZipBehindALargeFileInAnArchiveIsHeld(t *testing.T) {
 	require.Equal(t, "holds zips or messages of more than 65536 bytes", a.Signature)
 }
 
-// What neither clamd nor we open is never clean, whichever scanner there is.
+// TestClosedArchivesAreHeldWithAnyScanner: what neither clamd nor this package opens is
+// never clean.
 func TestClosedArchivesAreHeldWithAnyScanner(t *testing.T) {
 	t.Parallel()
 	s, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
@@ -136,7 +138,7 @@ func TestNestedIsABudgetOfTheWholeWalk(t *testing.T) {
 	require.Equal(t, "holds zips or messages of more than 1048576 bytes", a.Signature)
 }
 
-// message is an attached mail that does not begin as mails do.
+// message is an attached mail with an unusual beginning.
 func message(content []byte) []byte {
 	return fmt.Appendf(nil, "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"+
 		"--b\r\nContent-Type: application/octet-stream; name=x\r\nContent-Transfer-Encoding: base64\r\n\r\n%s\r\n--b--\r\n",

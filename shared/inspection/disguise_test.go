@@ -16,8 +16,8 @@ import (
 	"mailroom/shared/scantest"
 )
 
-// inspected is what inspection says of the attachments that the parser finds, without
-// a look at the raw mail.
+// inspected is the outcome of inspecting the attachments that the parser finds, without
+// the scan of the raw mail.
 type inspected struct {
 	infected bool
 	held     bool // for a defect of the mail or by the examination
@@ -55,8 +55,8 @@ func inspectMail(t *testing.T, raw string) inspected {
 	return out
 }
 
-// Whatever trick hides an archive with malware from some program, it is found; in a
-// message that is attached, as it is or in base64, it is found or held as damaged.
+// TestDisguisedMalwareIsFound: malware in an archive is found whatever trick hides it
+// from some programs; in an attached message, plain or in base64, it is found or held.
 func TestDisguisedMalwareIsFound(t *testing.T) {
 	t.Parallel()
 	zipped := scantest.Zip(t, scantest.File{Name: "t.com", Content: scantest.EICAR()})
@@ -80,7 +80,8 @@ func TestDisguisedMalwareIsFound(t *testing.T) {
 	require.Equal(t, inspected{files: []string{"report.zip"}}, inspectMail(t, mimetest.Disguises(harmless)["none"]))
 }
 
-// What lies beyond a bound of the parser, or in a piece of a mail, is found or held.
+// TestMalwareBeyondABoundIsHeld: content beyond a limit of the parser, or in a fragment
+// of a mail, is found or held.
 func TestMalwareBeyondABoundIsHeld(t *testing.T) {
 	t.Parallel()
 	zipped := scantest.Zip(t, scantest.File{Name: "t.com", Content: scantest.EICAR()})

@@ -1,15 +1,18 @@
-// Package inspection looks at attachments: what they are against what they claim
-// to be, the allow-list, sizes, and archives down to their last layer. It also
-// holds the built-in scanner, which serves development where no clamd is.
+// Package inspection examines attachments: the detected type against the declared one,
+// the list of allowed types, sizes, and archives down to their last layer. It also has
+// the built-in scanner, for development without clamd.
 //
-// Unpacked here are zip, tar, gzip and bzip2, a zip behind anything else (it is
-// read from its end), and the parts of attached messages. 7z, xz and cab are left
-// to clamd, which opens them; the built-in scanner calls them unscannable. What
-// neither opens is held as unscannable whichever scanner there is: rar (clamd of
-// Debian has no unrar), zstd, lzip, lzma, compress and xar.
+// It unpacks zip, tar, gzip and bzip2, a zip after any other content (a zip is read
+// from its end), and the parts of attached messages. clamd opens 7z, xz and cab; the
+// built-in scanner reports them as unscannable. Formats that neither opens are held as
+// unscannable with any scanner: rar (Debian's clamd has no unrar), zstd, lzip, lzma,
+// compress and xar.
 //
-// Invariants: unpacking is bounded in bytes, files, layers, ratio and memory
-// (Limits), over all attachments of a mail, and what a bound cuts off is unscannable, never clean; what an
-// archive holds is never written anywhere; no sentence of this package quotes a
-// file name or anything else of the mail.
+// Invariants: unpacking is bounded in bytes, files, layers, ratio and memory (Limits)
+// over all attachments of a mail; content beyond a bound is unscannable, never clean;
+// unpacked content is never written anywhere; no text of this package quotes a file
+// name or anything else of the mail.
+//
+// Read next: examine.go (Begin), then archive.go (walk) and leaf.go. activities/inspect.go
+// is the step that calls them.
 package inspection

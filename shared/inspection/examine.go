@@ -12,21 +12,20 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Config bounds what may pass without a person.
+// Config bounds what may pass without a decision of a person.
 type Config struct {
-	// AllowedTypes are media types, compared with what was found and never with
-	// what was declared; "image/*" stands for a whole family, an empty list for
-	// every type.
+	// AllowedTypes are media types, compared with the detected type and never with
+	// the declared one; "image/*" allows a whole family, an empty list every type.
 	AllowedTypes []string
 	// MaxSize is the largest attachment in bytes; zero for no limit.
 	MaxSize int64
 	Limits  Limits
-	// Memory is how many bytes all looks of the process may take at a time, by
-	// estimate; one that needs more waits. Default 128 MiB.
+	// Memory is the estimated memory in bytes of all walks of the process at a time;
+	// a walk that would exceed it waits. Default 128 MiB.
 	Memory int64
 }
 
-// Examiner looks at attachments without a scanner. It is safe for concurrent use.
+// Examiner examines attachments without a scanner. It is safe for concurrent use.
 type Examiner struct {
 	cfg     Config
 	allowed allowList
@@ -49,35 +48,35 @@ func New(cfg Config) (*Examiner, error) {
 	return &Examiner{cfg: cfg, allowed: allowed, memory: semaphore.NewWeighted(cfg.Memory)}, nil
 }
 
-// Begin begins the look at one mail and returns what looks at its attachments,
-// one after another; they share the limits of archives.
+// Begin starts the examination of one mail. The returned function examines its
+// attachments, one after another; they share the limits of archives.
 //
-// It fills a.DetectedType from a.Content and says what to hold the mail
-// for, each Detail being the end of a sentence that begins with the attachment.
-// An archive beyond the limits comes back with the final verdict unscannable;
-// one that is encrypted, damaged or packed in an unknown way with a hold alone,
-// because a scanner may yet find something in the rest of it. The contents are
-// those of messages in the attachment, to be scanned as well; the same bytes give
-// them once. The only error is the context's.
+// The function sets a.DetectedType from a.Content and returns the holds of the mail,
+// each with a Detail that is the end of a sentence beginning with the attachment. An
+// archive beyond the limits has the final verdict unscannable. One that is encrypted,
+// damaged or packed by an unknown method has a hold but no verdict, because a scanner
+// may still find malware in the rest. The second result are parts of messages in the
+// attachment, to be scanned too; equal attachments return them once. The only error is
+// the context's.
 func (e *Examiner) Begin() func(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error) {
-	l := &look{Examiner: e, met: map[walked]outcome{}}
+	l := &examination{Examiner: e, met: map[walked]outcome{}}
 	return l.examine
 }
 
-// look is the look at one mail.
-type look struct {
+// examination is the examination of one mail.
+type examination struct {
 	*Examiner
 	used spent
 	met  map[walked]outcome
 }
 
-// walked names a walk whose outcome is known.
+// walked identifies a finished walk.
 type walked struct {
 	sha256  string
 	message bool
 }
 
-func (e *look) examine(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error) {
+func (e *examination) examine(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error) {
 	var holds []contract.Hold
 	hold := func(reason contract.Reason, format string, args ...any) {
 		holds = append(holds, contract.Hold{Reason: reason, Detail: fmt.Sprintf(format, args...)})
@@ -114,8 +113,8 @@ func (e *look) examine(ctx context.Context, a mail.Attachment) (mail.Attachment,
 	return a, met.inner, holds, nil
 }
 
-// walk walks a unless the same bytes were walked before. It waits for memory.
-func (e *look) walk(ctx context.Context, a mail.Attachment) (outcome, error) {
+// walk walks a unless the same bytes were walked before. It waits until memory is free.
+func (e *examination) walk(ctx context.Context, a mail.Attachment) (outcome, error) {
 	as := label{name: a.Filename, declared: a.ContentType}
 	key := walked{a.SHA256, as.message(a.Content)}
 	if met, ok := e.met[key]; ok && key.sha256 != "" {
@@ -131,13 +130,13 @@ func (e *look) walk(ctx context.Context, a mail.Attachment) (outcome, error) {
 		return met, err
 	}
 	known := met
-	known.inner = nil // given once
+	known.inner = nil // returned once
 	e.met[key] = known
 	return met, nil
 }
 
 // cost estimates the memory of a walk.
-func (e *look) cost(content []byte, message bool) int64 {
+func (e *examination) cost(content []byte, message bool) int64 {
 	const small = 64 << 10
 	if !message && sniff(content[:min(len(content), sniffLen)]) == noArchive &&
 		!bytes.Contains(content[max(0, len(content)-tailLen):], []byte("PK\x05\x06")) {

@@ -39,14 +39,14 @@ func examine(t *testing.T, cfg inspection.Config, a mail.Attachment) (mail.Attac
 
 func document(t *testing.T, folder string) []byte {
 	t.Helper()
-	// The telling name comes late, behind more than a detector reads.
+	// The name that identifies the type comes after more bytes than a detector reads.
 	return scantest.Zip(t,
 		scantest.File{Name: "[Content_Types].xml", Content: []byte("<Types/>")},
 		scantest.File{Name: "docProps/thumbnail.bin", Content: noise(20_000)},
 		scantest.File{Name: folder + "/document.xml", Content: []byte("<w/>")})
 }
 
-// noise does not compress.
+// noise is content that does not compress.
 func noise(n int) []byte {
 	out, x := make([]byte, n), uint32(1)
 	for i := range out {
@@ -260,7 +260,7 @@ func TestExamineUnpackedLimit(t *testing.T) {
 	require.Equal(t, mail.Unscannable, a.Verdict)
 }
 
-// Bombs of many layers must end quickly and by a limit.
+// TestExamineBombs: archives of many layers end quickly at a limit.
 func TestExamineBombs(t *testing.T) {
 	t.Parallel()
 	layer := scantest.Zip(t, scantest.File{Name: "0", Content: make([]byte, 4<<20)})
@@ -293,7 +293,7 @@ func TestExamineStopsWithItsContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// No sentence repeats what a sender wrote.
+// TestExamineQuotesNothing: no text repeats what a sender wrote.
 func TestExamineQuotesNothing(t *testing.T) {
 	t.Parallel()
 	e, err := inspection.New(inspection.Config{AllowedTypes: []string{"image/png"}, MaxSize: 1})

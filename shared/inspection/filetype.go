@@ -10,7 +10,7 @@ import (
 	"github.com/gabriel-vasile/mimetype"
 )
 
-// Names of types that the rules below speak of.
+// Media types that the rules below use.
 const (
 	typeEmpty = "application/x-empty"
 	typeOctet = "application/octet-stream"
@@ -22,8 +22,8 @@ const (
 	ooxml = "application/vnd.openxmlformats-officedocument."
 )
 
-// Detect names what content is by its bytes: a media type without parameters,
-// application/x-empty for nothing, application/octet-stream for the unknown.
+// Detect returns the media type of content by its bytes, without parameters:
+// application/x-empty if it is empty, application/octet-stream if it is unknown.
 func Detect(content []byte) string {
 	if len(content) == 0 {
 		return typeEmpty
@@ -35,7 +35,7 @@ func Detect(content []byte) string {
 	return detected
 }
 
-// zipType tells an office document from another zip by the names in its
+// zipType distinguishes office documents from other zips by the names in the
 // directory, which may lie beyond the first bytes that mimetype reads.
 func zipType(content []byte) string {
 	const many = 10_000 // entries: a document has fewer, and the reader takes memory for each
@@ -69,7 +69,7 @@ func zipType(content []byte) string {
 	return typeZip
 }
 
-// essence strips parameters and case off a media type; what is none gives "".
+// essence returns a media type in lower case without parameters; "" if it is invalid.
 func essence(t string) string {
 	t, _, _ = strings.Cut(t, ";")
 	t = strings.ToLower(strings.TrimSpace(t))
@@ -80,7 +80,7 @@ func essence(t string) string {
 	return t
 }
 
-// canonical is essence with one name per type.
+// canonical is essence with aliases replaced: one name per type.
 func canonical(t string) string {
 	t = essence(t)
 	if m := mimetype.Lookup(t); t != "" && m != nil {
@@ -89,8 +89,8 @@ func canonical(t string) string {
 	return t
 }
 
-// known is the name of a declared type for a sentence: types are named, anything
-// else that a sender may write there is not repeated.
+// known returns the name of a declared type for a text: a media type is named, other
+// text of the sender is not repeated.
 func known(declared string) string {
 	if c := canonical(declared); mimetype.Lookup(c) != nil {
 		return c
@@ -108,8 +108,8 @@ type family int
 
 const (
 	other      family = iota
-	passive           // pictures, sound, film, fonts, PDF: nothing that is opened by something else
-	text              // read as it stands
+	passive           // pictures, sound, film, fonts, PDF: content that only a viewer opens
+	text              // read as it is
 	document          // office documents
 	html              // runs scripts in a browser
 	script            // runs in an interpreter
@@ -164,10 +164,10 @@ func familyOf(t string) family {
 	return other
 }
 
-// mismatch reports whether a declaration hides something that is dangerous to
-// open: a program behind any name, a page or script behind a picture, an archive
-// behind a picture or a text. Harmless confusions (CSV as plain text, a JPEG as
-// PNG) are none, and neither is a declaration that says nothing.
+// mismatch reports whether the declared type hides content that is dangerous to open: a
+// program declared as anything else, a page or script as a picture, an archive as a
+// picture or a text. Harmless confusions (CSV as plain text, a JPEG as PNG) are no
+// mismatch, nor is a declaration that names no type.
 func mismatch(declared, detected string) bool {
 	claim := canonical(declared)
 	switch claim {
@@ -183,7 +183,7 @@ func mismatch(declared, detected string) bool {
 	as := familyOf(claim)
 	switch familyOf(detected) {
 	case executable:
-		// A .jar or .apk is a zip and may say so.
+		// A .jar or .apk is a zip and may be declared as one.
 		zipped := detected == "application/java-archive" || detected == "application/vnd.android.package-archive"
 		return as != executable && (as != archive || !zipped)
 	case html, script:
@@ -224,8 +224,8 @@ func newAllowList(patterns []string) (allowList, error) {
 	return l, nil
 }
 
-// permits judges what was found. What was declared only helps where the bytes
-// cannot tell: plain text of some text format, an old office document.
+// permits reports whether the detected type is allowed. The declared type counts only
+// if the bytes are ambiguous: plain text of some text format, an old office document.
 func (l allowList) permits(declared, detected string) bool {
 	if l.any || detected == typeEmpty || l.has(detected) {
 		return true
@@ -245,7 +245,7 @@ func (l allowList) has(t string) bool {
 	return l.types[t] || l.families[major]
 }
 
-// plainText are formats that plain text happens to be in.
+// plainText reports whether a type is a text format without a signature of its own.
 func plainText(t string) bool {
 	switch t {
 	case "text/csv", "text/tab-separated-values", "application/json", "application/x-ndjson", "application/geo+json",

@@ -8,12 +8,12 @@ import (
 	"io"
 )
 
-// tailLen is how far from its end a zip can be recognised: the record that ends
-// its directory and the longest comment (APPNOTE 6.3.10 §4.3.16).
+// tailLen is the number of bytes at the end of a zip that identify it: the record that
+// ends its directory and the longest comment (APPNOTE 6.3.10 §4.3.16).
 const tailLen = 64<<10 + 22
 
-// leaf shows a file of an archive that is no archive by its beginning to the
-// visitor, and then looks for what may hide in it all the same.
+// leaf passes a file that is no archive by its beginning to the visitor, and then
+// searches it for content that hides in it.
 func (w *walker) leaf(r io.Reader, as label, depth int) error {
 	keep := &keeper{room: w.limits.Nested - w.nested}
 	t := &tap{r: io.TeeReader(r, keep)}
@@ -25,7 +25,7 @@ func (w *walker) leaf(r io.Reader, as label, depth int) error {
 		return visitError{err: err}
 	}
 
-	// Read to the end: the packer's checksum stands there.
+	// Read to the end: the checksum of the archive is there.
 	if _, err = io.Copy(io.Discard, t); err != nil {
 		return fmt.Errorf("read a file: %w", err)
 	}
@@ -40,8 +40,8 @@ func (w *walker) leaf(r io.Reader, as label, depth int) error {
 	return w.inside(keep.buf, as, depth)
 }
 
-// inside looks for what hides in content that is no archive by its beginning: a
-// zip, which is read from its end, behind anything, and the parts of a message.
+// inside searches content that is no archive by its beginning for a zip at its end and
+// for the parts of a message.
 func (w *walker) inside(content []byte, as label, depth int) error {
 	if w.zipBehind(content) {
 		if err := w.layer(depth + 1); err != nil {
@@ -57,12 +57,12 @@ func (w *walker) inside(content []byte, as label, depth int) error {
 	return nil
 }
 
-// zipBehind reports whether content ends in a zip that holds anything.
+// zipBehind reports whether content ends in a zip that is not empty.
 func (w *walker) zipBehind(content []byte) bool {
 	if !bytes.Contains(content[max(0, len(content)-tailLen):], []byte("PK\x05\x06")) {
 		return false
 	}
-	// As in zip: the reader takes memory for every entry.
+	// As in zip: the reader allocates memory for every entry.
 	if bytes.Count(content, []byte("PK\x01\x02")) > w.limits.Entries {
 		return true
 	}
@@ -73,8 +73,8 @@ func (w *walker) zipBehind(content []byte) bool {
 	return len(zr.File) > 0
 }
 
-// keeper keeps what is written while it fits into room, and then the beginning
-// and at least the last tailLen bytes.
+// keeper keeps what is written while it fits into room; beyond that, the beginning and
+// at least the last tailLen bytes.
 type keeper struct {
 	room int64
 	buf  []byte
@@ -82,7 +82,7 @@ type keeper struct {
 	cut  bool
 }
 
-// Write takes all of p.
+// Write always accepts all of p.
 func (k *keeper) Write(p []byte) (int, error) {
 	k.buf = append(k.buf, p...)
 	if !k.cut && int64(len(k.buf)) > k.room {
@@ -95,7 +95,8 @@ func (k *keeper) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// tap remembers why reading ended, to tell a visitor's error from a reader's.
+// tap records the error that ended reading, so that a visitor's error is not taken for
+// the reader's.
 type tap struct {
 	r   io.Reader
 	err error

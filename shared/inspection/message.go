@@ -9,14 +9,14 @@ import (
 	"mailroom/shared/mime"
 )
 
-// headLen is how many leading bytes tell a message apart.
+// headLen is the number of leading bytes by which a message is recognised.
 const headLen = 3072
 
-// label is what something is called by whoever packed it.
+// label is the name and the type that the sender declared for content.
 type label struct{ name, declared string }
 
-// message reports whether a program may open content as a mail, by its label or
-// its beginning. A scanner that goes by the usual fields alone would see text.
+// message reports whether a program may open content as a mail, by its label or its
+// beginning. A scanner that checks only for the usual fields would see text.
 func (l label) message(content []byte) bool {
 	if len(content) == 0 {
 		return false
@@ -37,8 +37,8 @@ func (l label) message(content []byte) bool {
 	return false
 }
 
-// message looks through the parts of a message that is the depth-th layer, and
-// keeps them to be scanned.
+// message walks the parts of a message that is the depth-th layer, and keeps them for
+// the scanner.
 func (w *walker) message(content []byte, depth int) error {
 	if err := w.layer(depth); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (w *walker) part(content []byte, as label, depth int) error {
 	if err := w.count(len(content)); err != nil {
 		return err
 	}
-	// Counted to the end of the walk: it stays in memory until it is scanned.
+	// Not released before the walk ends: it stays in memory until it is scanned.
 	if w.hold(len(content)); w.nested > w.limits.Nested {
 		return w.tooLarge()
 	}

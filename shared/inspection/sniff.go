@@ -7,10 +7,11 @@ import (
 	"strconv"
 )
 
-// sniffLen is how many leading bytes tell archives apart: one tar header.
+// sniffLen is the number of leading bytes by which archives are recognised: one tar
+// header.
 const sniffLen = 512
 
-// kind is how a stream is packed, as far as walking it goes.
+// kind is how a stream is packed, as far as the walk needs to know.
 type kind int
 
 const (
@@ -19,11 +20,11 @@ const (
 	tarArchive
 	gzipStream
 	bzip2Stream
-	opaqueArchive // packed, and clamd alone can unpack it
-	closedArchive // packed, and neither clamd nor anything here can unpack it
+	opaqueArchive // only clamd can unpack it
+	closedArchive // neither clamd nor this package can unpack it
 )
 
-// sniff tells how the stream that begins with head is packed.
+// sniff returns how the stream that begins with head is packed.
 func sniff(head []byte) kind {
 	magics := []struct {
 		magic string
@@ -43,7 +44,7 @@ func sniff(head []byte) kind {
 		{"\x1f\x9d", closedArchive}, // compress
 		{"xar!", closedArchive},
 		{"\x04\x22\x4d\x18", closedArchive},  // lz4
-		{"\x02\x21\x4c\x18", closedArchive},  // lz4, of old
+		{"\x02\x21\x4c\x18", closedArchive},  // old lz4
 		{"!<arch>\n", closedArchive},         // ar, deb
 		{"MSWIM\x00\x00\x00", closedArchive}, // images that Windows opens like a folder
 		{"vhdxfile", closedArchive},
@@ -76,13 +77,13 @@ func hasAt(head []byte, offset int, magic string) bool {
 	return len(head) > offset && bytes.HasPrefix(head[offset:], []byte(magic))
 }
 
-// isBzip2 looks past the three letters, with which a text may begin as well.
+// isBzip2 checks more than the first three letters: a text may begin with them too.
 func isBzip2(head []byte) bool {
 	return len(head) >= 10 && head[3] >= '1' && head[3] <= '9' &&
 		(bytes.Equal(head[4:10], []byte("1AY&SY")) || bytes.Equal(head[4:10], []byte("\x17\x72\x45\x38\x50\x90")))
 }
 
-// isTar checks the header's sum, which every dialect has (POSIX.1-2017, pax,
+// isTar checks the checksum of the header, which every variant has (POSIX.1-2017, pax,
 // "ustar Interchange Format"): the sum of its bytes with the field itself blank.
 func isTar(head []byte) bool {
 	const from, to = 148, 156
@@ -99,14 +100,14 @@ func isTar(head []byte) bool {
 			c = ' '
 		}
 		sum += int64(c)
-		signed += int64(int8(c)) // as some old writers summed
+		signed += int64(int8(c)) // some old programs summed signed bytes
 	}
 	return want == sum || want == signed
 }
 
-// isLZMA checks the header of a .lzma file, which has no magic (xz-5.4,
-// doc/lzma-file-format.txt §1.1): properties, the size of the dictionary, which
-// every writer makes 2^n or 2^n + 2^(n-1), and the size of the content or -1.
+// isLZMA checks the header of a .lzma file, which has no magic number (xz-5.4,
+// doc/lzma-file-format.txt §1.1): properties, the size of the dictionary, which is
+// always 2^n or 2^n + 2^(n-1), and the size of the content or -1.
 func isLZMA(head []byte) bool {
 	if len(head) < 13 || head[0] > 224 {
 		return false
@@ -117,12 +118,12 @@ func isLZMA(head []byte) bool {
 		bits.OnesCount32(dictionary) == 2 && dictionary&(1<<(top-1)) == 0 {
 		return false
 	}
-	const usual = 0x5d // other properties are rare; they count where the size is -1
+	const usual = 0x5d // other properties are rare and accepted only with size -1
 	return size == 1<<64-1 || head[0] == usual && size > 0 && size < 1<<38
 }
 
-// isCompressedCMS looks for the type of a CMS message (RFC 3274 §1.1) behind the tag
-// and the length of its sequence.
+// isCompressedCMS looks for the type of a CMS message (RFC 3274 §1.1) after the tag and
+// the length of its sequence.
 func isCompressedCMS(head []byte) bool {
 	const compressedData = "\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09"
 	const longest = 10 // bytes of tag and length

@@ -1,9 +1,11 @@
-// Package mail holds the nouns of the domain: the event a provider posts, the
-// message inside it, its attachments and what the scanner said of them.
+// Package mail has the types of the domain: the event that a provider posts, the
+// message in it, its attachments and their verdicts.
 //
-// Invariants: the package imports the standard library alone, its types carry
-// data and no behaviour that needs a clock, a network or a disk, and every
-// string in them is valid UTF-8 without NUL (the decoders see to that).
+// Invariants: the package imports only the standard library; its types are data,
+// without behaviour that needs a clock, a network or a disk; every string in them is
+// valid UTF-8 without NUL (the decoders ensure that).
+//
+// Read next: package decode fills an Event, package rules routes it.
 package mail
 
 import (
@@ -12,8 +14,8 @@ import (
 )
 
 // Address is one mailbox with its display name. Address is the bare
-// addr-spec (RFC 5322 §3.4.1) as the provider or the mail gave it; it is not
-// guaranteed to be valid.
+// addr-spec (RFC 5322 §3.4.1) as written by the provider or in the mail; it may be
+// invalid.
 type Address struct {
 	Name    string `json:"name,omitempty"`
 	Address string `json:"address"`
@@ -26,23 +28,23 @@ type Header struct {
 	Value string `json:"value"`
 }
 
-// Envelope is the SMTP envelope as the provider reports it: unlike the header
-// it says where the mail really went. Routing reads nothing else when it is there.
+// Envelope is the SMTP envelope as the provider reports it. Unlike the header it says
+// where the mail was really sent. If it is present, routing reads nothing else.
 type Envelope struct {
 	MailFrom string   `json:"mail_from,omitempty"`
 	RcptTo   []string `json:"rcpt_to,omitempty"`
 }
 
-// Auth is the provider's word on sender authentication, one of the result
-// names of RFC 8601 §2.7 or empty. It is reported, never trusted.
+// Auth has the results of sender authentication that the provider reports, each one of
+// the names of RFC 8601 §2.7 or empty. They are not verified.
 type Auth struct {
 	SPF   string `json:"spf,omitempty"`
 	DKIM  string `json:"dkim,omitempty"`
 	DMARC string `json:"dmarc,omitempty"`
 }
 
-// Reported is what the provider says of an event beside the mail itself. It is passed
-// on as it was said, and nothing of it is verified.
+// Reported is what the provider reports about an event in addition to the mail. It is
+// passed on unchanged and not verified.
 type Reported struct {
 	Auth      Auth      `json:"auth,omitzero"`
 	Type      string    `json:"type,omitempty"`
@@ -84,33 +86,32 @@ type Message struct {
 	Text      string    `json:"text,omitempty"`
 	HTML      string    `json:"html,omitempty"`
 	Headers   []Header  `json:"headers,omitempty"`
-	// Defects are what the parser read in spite of a violation of the standard that
-	// another program may read differently: codes of package mime, or sentences
-	// without mail content, in no particular order. A mail without any has none.
+	// Defects are violations of the standard that another program may read differently:
+	// codes of package mime, or texts without mail content, in no particular order.
 	Defects []string `json:"defects,omitempty"`
 }
 
-// Attachment is one part of a mail that is not its text. What the sender
-// declared and what was found are kept apart, because the two may differ.
+// Attachment is one part of a mail that is not its text. Declared and detected
+// properties are separate, because they may differ.
 type Attachment struct {
 	Filename    string `json:"filename"`               // cleaned: no path, no control or bidi characters, at most 255 bytes
 	ContentType string `json:"content_type,omitempty"` // as declared
 	ContentID   string `json:"content_id,omitempty"`   // without angle brackets
 
-	// DeclaredSize is -1 and DeclaredSHA256 empty when the provider says nothing.
+	// DeclaredSize is -1 and DeclaredSHA256 empty if the provider does not declare them.
 	DeclaredSize   int64  `json:"-"`
 	DeclaredSHA256 string `json:"-"` // lower-case hex
-	// URL is set where the provider gives a link instead of the bytes.
+	// URL is set if the provider sends a link instead of the bytes.
 	URL string `json:"-"`
 	// Content is the decoded bytes while they are in memory.
 	Content []byte `json:"-"`
 
-	Key          string  `json:"-"` // where the object store holds it; empty when there are no bytes
+	Key          string  `json:"-"` // key in the object store; empty if there are no bytes
 	Size         int64   `json:"size"`
 	SHA256       string  `json:"sha256"` // lower-case hex
 	DetectedType string  `json:"detected_type,omitempty"`
 	Verdict      Verdict `json:"verdict,omitempty"`
-	Signature    string  `json:"signature,omitempty"` // what the scanner found, or why it could not look
+	Signature    string  `json:"signature,omitempty"` // what the scanner found, or why it could not scan
 }
 
 // Event is one accepted webhook call, decoded.
@@ -122,28 +123,28 @@ type Event struct {
 	Mailbox   string    // the mailbox the provider names; may be empty
 	Envelope  Envelope
 	Auth      Auth
-	// Message holds the provider's fields; where RawMIME is not empty the mail
-	// itself is the better source and its parse replaces them.
+	// Message has the provider's fields. If RawMIME is not empty, the parsed mail
+	// replaces them.
 	Message     Message
 	Attachments []Attachment
 	RawMIME     []byte
 	RawMIMEURL  string
-	// Unknown counts the fields that the shape does not name.
+	// Unknown is the number of fields that are not part of the shape.
 	Unknown int
-	// Problems lists what could not be read; the event goes on without it only
-	// when a person says so. Of very many it lists the first.
+	// Problems lists the fields that could not be read, up to a limit; the event
+	// continues without them only if a person approves it.
 	Problems []Problem
-	// MoreProblems counts the breaches that Problems leaves out.
+	// MoreProblems is the number of breaches that are not in Problems.
 	MoreProblems int `json:",omitempty"`
 }
 
 // Problem is one field of an authentic event that could not be read. Field is a
-// path such as "attachments[2].content_base64", in which names that the sender has
-// chosen are replaced by their place; Detail holds no mail content.
+// path such as "attachments[2].content_base64", in which names chosen by the sender are
+// replaced by their position; Detail has no mail content.
 type Problem struct {
 	Field  string
 	Detail string
-	// Breach says that the field breaks the published schema, which a strict source
+	// Breach means that the field violates the published schema, which a strict source
 	// refuses.
 	Breach bool `json:",omitempty"`
 }
@@ -157,8 +158,8 @@ const (
 	ShapeB Shape = "B" // id, messageId, from{}, to[]
 )
 
-// Verdict is what inspection says of one attachment. Anything but clean keeps
-// the mail from leaving until a person releases it.
+// Verdict is the outcome of inspecting one attachment. Every verdict but clean holds
+// the mail until a person releases it.
 type Verdict string
 
 // The verdicts.
@@ -169,12 +170,12 @@ const (
 	Unscannable Verdict = "unscannable"
 )
 
-// TooLargeToScan is the signature beside Unscannable when content is longer than
-// the scanner takes at all, so that it has looked at none of it.
+// TooLargeToScan is the signature with Unscannable if content is longer than the
+// scanner accepts, so that none of it was scanned.
 const TooLargeToScan = "larger than the scanner accepts"
 
-// Sender returns who sent the mail: the SMTP envelope's word, else the first From
-// address; empty where there is neither.
+// Sender returns the sender of the SMTP envelope, otherwise the first From address;
+// empty if there is neither.
 func (e *Event) Sender() string {
 	if e.Envelope.MailFrom != "" || len(e.Message.From) == 0 {
 		return e.Envelope.MailFrom
@@ -182,8 +183,8 @@ func (e *Event) Sender() string {
 	return e.Message.From[0].Address
 }
 
-// Recipients lists the addresses the mail was sent to, the most trustworthy
-// source first: the SMTP envelope; else the mailbox named by the provider; else
+// Recipients returns the addresses that the mail was sent to, from the most reliable
+// source: the SMTP envelope; otherwise the mailbox that the provider names; otherwise
 // the To and Cc fields. The result may be empty.
 func (e *Event) Recipients() []string {
 	if len(e.Envelope.RcptTo) > 0 {
