@@ -97,7 +97,7 @@ func (q *quarantine) unseen(now time.Time) bool {
 func (q *quarantine) curableAlone() bool {
 	for _, h := range q.held {
 		for _, one := range h.holds {
-			if !reason.Text(one.Reason).Away {
+			if !reason.Text(one.Reason).Unavailable {
 				return false
 			}
 		}

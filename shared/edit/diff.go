@@ -12,16 +12,16 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Picture is an email as a person sees it.
+// Picture is an email as shown to a person.
 type Picture struct {
 	Manifest ledger.Manifest
 	Message  mail.Message
-	// Destinations are where it goes; both pictures know them, or neither does.
+	// Destinations are the names of its destinations.
 	Destinations []string
 }
 
-// Apply gives the picture as an edit makes it, but for what only the decoding of
-// the raw body can tell (charset, fields).
+// Apply returns the picture after an edit, except for charset and fields, which take
+// effect when the raw body is decoded.
 func (p Picture) Apply(e contract.Edit) Picture {
 	p.Manifest, p.Message = Manifest(p.Manifest, e), Message(p.Message, e)
 	if len(e.To) > 0 {
@@ -30,17 +30,17 @@ func (p Picture) Apply(e contract.Edit) Picture {
 	return p
 }
 
-// Bounds of what a diff shows, in bytes and changes.
+// Bounds of a diff, in bytes and changes.
 const (
 	maxShown   = 600
 	mostShown  = 200
 	leadOfText = 60
 )
 
-// Diff lists what differs between two pictures, in the order in which an email is
-// read. A header is called headers.<name>, an attachment attachments[<place>] after
-// its place in the mail. Long values are cut around their first difference. What
-// is not there has an empty value.
+// Diff lists the differences between two pictures, in the order in which an email is
+// read. A header is named headers.<name>, an attachment attachments[<index>] by its
+// position in the mail. Long values are cut around their first difference. A missing
+// value is empty.
 func Diff(before, after Picture) []ledger.Change {
 	var d diff
 	b, a := &before.Message, &after.Message
@@ -71,7 +71,7 @@ func (d *diff) value(field, before, after string) {
 	*d = append(*d, ledger.Change{Field: field, Before: before, After: after})
 }
 
-// shownAbove are the headers that Diff shows as the fields read from them.
+// shownAbove are the headers that Diff shows by the fields parsed from them.
 var shownAbove = []string{"from", "to", "cc", "reply-to", "subject", "message-id", "date"}
 
 func (d *diff) headers(before, after []mail.Header) {
@@ -130,8 +130,8 @@ func describe(a mail.Attachment) string {
 	return out
 }
 
-// excerpt cuts two texts that differ to what can be shown, from a little before
-// the place where they part.
+// excerpt cuts two different texts to the length that is shown, from shortly before
+// their first difference.
 func excerpt(before, after string) (string, string) {
 	if len(before) <= maxShown && len(after) <= maxShown {
 		return before, after

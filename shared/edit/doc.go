@@ -1,10 +1,13 @@
-// Package edit lays the edits of people over an email: what an edit may say,
-// which step it touches first, how several become one, and what the email is then.
+// Package edit applies the edits of operators to an email: Validate checks an edit,
+// Step returns the earliest step that it affects, Merge combines several edits, and
+// Manifest and Message return the email after them.
 //
-// Invariants: an edit changes what is read and never what is stored, so that the
-// original can always be seen beside it; every function is pure; no sentence of
-// Validate repeats a value that was sent; what is applied is valid UTF-8 without
-// NUL, the invariant of package mail. The package links no parser of mail and no
-// driver, so that the steps can use it: what concerns the decoding of a raw body
-// (charset, fields) is handed on to shared/decode.
+// Invariants: an edit is an overlay and never changes what is stored, so that the
+// original can always be shown next to it; every function is pure; no text of Validate
+// repeats a value of the edit; applied values are valid UTF-8 without NUL, as package
+// mail requires. The package imports no parser of mail and no driver, so that the steps
+// can use it; the parts of an edit that concern the decoding of a raw body (charset,
+// fields) are applied by package decode.
+//
+// Read next: edit.go (Step, Merge), then preview, which shows the effect of an edit.
 package edit

@@ -9,7 +9,7 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Step gives the earliest step that an edit touches.
+// Step returns the earliest step that an edit affects.
 func Step(e contract.Edit) contract.Step {
 	switch {
 	case len(e.Fields) > 0 || e.Charset != "":
@@ -21,7 +21,7 @@ func Step(e contract.Edit) contract.Step {
 	}
 }
 
-// Names lists what an edit changes, by the names of its own fields.
+// Names returns the names of the edit's fields that are set.
 func Names(e contract.Edit) []string {
 	names := []string{}
 	for _, f := range []struct {
@@ -38,8 +38,8 @@ func Names(e contract.Edit) []string {
 	return names
 }
 
-// Merge makes one edit of several, in the order in which they were applied: a later
-// one wins, header by header and member by member, and what was dropped stays so.
+// Merge combines edits in the order in which they were applied: a later one wins, by
+// header and by member, and dropped attachments stay dropped.
 func Merge(edits ...contract.Edit) contract.Edit {
 	var out contract.Edit
 	for _, e := range edits {
@@ -78,7 +78,7 @@ func mergeHeaders(out *contract.Edit, set map[string]*string) {
 	}
 }
 
-// mergeFields keeps to one member for each target, the latest.
+// mergeFields keeps one member for each target, the latest.
 func mergeFields(out *contract.Edit, set map[string]string) {
 	for _, from := range sorted(set) {
 		for earlier, to := range out.Fields {
@@ -93,8 +93,8 @@ func mergeFields(out *contract.Edit, set map[string]string) {
 	}
 }
 
-// Manifest gives m as the edit makes it. m stays as it is; its attachments are
-// shared, dropped ones left out.
+// Manifest returns m after the edit, without dropped attachments. m is not changed; the
+// result shares its attachments.
 func Manifest(m ledger.Manifest, e contract.Edit) ledger.Manifest {
 	if len(e.Recipients) > 0 {
 		m.Recipients = slices.Clone(e.Recipients)
@@ -106,7 +106,7 @@ func Manifest(m ledger.Manifest, e contract.Edit) ledger.Manifest {
 			m.Subject = text(value)
 		case "message-id":
 			m.MessageID = text(value)
-		case "from": // whoever corrects the sender means the one that rules look at
+		case "from": // a corrected sender is also the one that rules match
 			if from := addresses(value); len(from) > 0 {
 				m.Sender = from[0].Address
 			}
@@ -116,7 +116,7 @@ func Manifest(m ledger.Manifest, e contract.Edit) ledger.Manifest {
 	return m
 }
 
-// Kept gives the attachments that the edit leaves, in their order.
+// Kept returns the attachments that the edit does not drop, in order.
 func Kept(list []mail.Attachment, e contract.Edit) []mail.Attachment {
 	if len(e.Drop) == 0 {
 		return list
@@ -130,7 +130,7 @@ func Kept(list []mail.Attachment, e contract.Edit) []mail.Attachment {
 	return out
 }
 
-// Dropped reports whether the edit leaves an attachment out.
+// Dropped reports whether the edit drops an attachment.
 func Dropped(a mail.Attachment, e contract.Edit) bool {
 	return a.SHA256 != "" && slices.ContainsFunc(e.Drop, func(sum string) bool { return strings.EqualFold(sum, a.SHA256) })
 }

@@ -77,14 +77,14 @@ func TestValidateNamesFieldAndBound(t *testing.T) {
 		"header blanks":       {contract.Edit{Headers: map[string]*string{"Subject": ref(" x")}}, "white space"},
 		"header long":         {contract.Edit{Headers: map[string]*string{"Subject": ref(strings.Repeat("x", 17<<10))}}, "at most 16384"},
 		"header case":         {contract.Edit{Headers: map[string]*string{"Subject": ref("x"), "subject": nil}}, "twice, in different case"},
-		"from":                {contract.Edit{Headers: map[string]*string{"From": ref("nobody in particular")}}, "edit.headers.From: cannot be read"},
+		"from":                {contract.Edit{Headers: map[string]*string{"From": ref("no address at all")}}, "edit.headers.From: cannot be read"},
 		"date":                {contract.Edit{Headers: map[string]*string{"Date": ref("yesterday")}}, "edit.headers.Date: cannot be read"},
 		"charset":             {contract.Edit{Charset: "klingon"}, "edit.charset: is no character set"},
 		"replacement":         {contract.Edit{Charset: "iso-2022-kr"}, "edit.charset: is no character set"},
 		"not hex":             {contract.Edit{Drop: []string{"a.pdf"}}, "edit.drop[0]: is not the SHA-256"},
 		"no attachment":       {contract.Edit{Drop: []string{sumB}}, "edit.drop[0]: is the SHA-256 of no attachment"},
 		"attachment twice":    {contract.Edit{Drop: []string{sumA, strings.ToUpper(sumA)}}, "edit.drop[1]: is there twice"},
-		"target":              {contract.Edit{Fields: map[string]string{"rcpt": "recipients"}}, "one that no event has; they are attachments, auth, cc"},
+		"target":              {contract.Edit{Fields: map[string]string{"rcpt": "recipients"}}, "must be one of attachments, auth, cc"},
 		"itself":              {contract.Edit{Fields: map[string]string{"to": "to"}}, "to is to be read as itself"},
 		"two as one":          {contract.Edit{Fields: map[string]string{"a": "to", "b": "to"}}, "two members are to be read as to"},
 		"field name":          {contract.Edit{Fields: map[string]string{"": "to"}}, "edit.fields: a name is not 1 to 1024 bytes"},
@@ -96,7 +96,7 @@ func TestValidateNamesFieldAndBound(t *testing.T) {
 			require.True(t, fault.Is(err, fault.RequestInvalid), "%v", err)
 			public := fault.From(err).Public
 			require.Contains(t, public, c.want)
-			for _, sent := range []string{"secret-sink", "z.example", "klingon", "nobody in"} {
+			for _, sent := range []string{"secret-sink", "z.example", "klingon", "no address at"} {
 				require.NotContains(t, public, sent, "what was sent is not repeated")
 			}
 		})

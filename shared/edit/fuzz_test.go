@@ -14,8 +14,8 @@ import (
 	"mailroom/shared/mail"
 )
 
-// FuzzEdit holds that an edit either is refused in printable words or gives an
-// email that could have been one: bounded, clean, without a line break in a header.
+// FuzzEdit checks that an edit is either refused in printable words or results in an
+// email that a provider could have sent: bounded, clean, without a line break in a header.
 func FuzzEdit(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"to":["ticketing"]}`, `{"recipients":["a@b.example"]}`, `{"headers":{"Subject":"x\r\ny","From":null}}`,

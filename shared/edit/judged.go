@@ -9,10 +9,10 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Judged returns the hex SHA-256 of what an inspection of m judges: the stored mail
-// and its attachments, but for those that m.Overlay drops. Verdicts are no part of it,
-// and neither is what an edit changes of recipients, headers or destinations. Two
-// manifests of the same mail have the same one.
+// Judged returns the hex SHA-256 of what an inspection of m examines: the stored mail
+// and its attachments, without those that m.Overlay drops. It does not depend on
+// verdicts, nor on edited recipients, headers or destinations. Manifests of the same
+// mail have the same hash.
 func Judged(m *ledger.Manifest) string {
 	d := digest{sha256.New()}
 	d.text(m.RawKey, m.MIMEKey, m.MessageKey, string(m.Message))
@@ -29,7 +29,8 @@ func Judged(m *ledger.Manifest) string {
 	return hex.EncodeToString(d.Sum(nil))
 }
 
-// digest hashes texts and numbers so that no two lists of them give the same bytes.
+// digest hashes texts and numbers with their lengths, so that different lists have
+// different bytes.
 type digest struct{ hash.Hash }
 
 func (d digest) text(list ...string) {

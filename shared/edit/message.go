@@ -10,9 +10,9 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Message gives m with the edit's headers set, and the fields that are read from
-// them. A header that is set stands once, where its first one stood, or at the end.
-// m stays as it is.
+// Message returns m with the edit's headers set, and the fields that are parsed from
+// them. A set header occurs once, at the position of its first occurrence or at the
+// end. m is not changed.
 func Message(m mail.Message, e contract.Edit) mail.Message {
 	if len(e.Headers) == 0 {
 		return m
@@ -43,7 +43,7 @@ func Message(m mail.Message, e contract.Edit) mail.Message {
 	return m
 }
 
-// setHeader sets a header, or removes it where value is nil.
+// setHeader sets a header, or removes it if value is nil.
 func setHeader(list []mail.Header, name string, value *string) []mail.Header {
 	out, done := list[:0], value == nil
 	for _, h := range list {
@@ -60,8 +60,8 @@ func setHeader(list []mail.Header, name string, value *string) []mail.Header {
 	return out
 }
 
-// readable reports whether a value can stand in a header field of that name, where
-// the message keeps more of it than the text.
+// readable reports whether a value is valid in a header field of that name, if the
+// message has a parsed form of the field.
 func readable(name, value string) bool {
 	switch strings.ToLower(name) {
 	case "from", "to", "cc", "reply-to":
@@ -75,7 +75,7 @@ func readable(name, value string) bool {
 	}
 }
 
-// addresses reads a list that readable has seen.
+// addresses parses a list that readable has accepted.
 func addresses(value *string) []mail.Address {
 	list, err := netmail.ParseAddressList(text(value))
 	if err != nil {
@@ -103,7 +103,7 @@ func text(value *string) string {
 	return *value
 }
 
-// clean makes s valid UTF-8 without NUL: encoded words may hold anything.
+// clean makes s valid UTF-8 without NUL: encoded words may contain anything.
 func clean(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

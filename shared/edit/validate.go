@@ -18,15 +18,15 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Known is what an edit is held against.
+// Known is what Validate compares an edit with.
 type Known struct {
-	// Destinations are the configured ones that serve the email's tenant.
+	// Destinations are the names of those that serve the email's tenant.
 	Destinations []string
-	// Attachments are those of the email, dropped ones included.
+	// Attachments are those of the email, including dropped ones.
 	Attachments []mail.Attachment
 }
 
-// Targets are the members at the top of an event that another one can be read as:
+// targets are the top-level members of an event that another member can be read as:
 // the names of both shapes.
 var targets = []string{
 	"attachments", "auth", "cc", "envelope", "event_id", "from", "headers", "html", "id", "mailbox", "messageId",
@@ -34,11 +34,11 @@ var targets = []string{
 	"text", "timestamp", "to", "type",
 }
 
-// Targets lists what the values of Edit.Fields may be.
+// Targets returns the valid values of Edit.Fields.
 func Targets() []string { return slices.Clone(targets) }
 
-// Validate says everything that is wrong with an edit, in one request_invalid
-// whose sentences name the field and its bound.
+// Validate returns nil or one request_invalid with all mistakes of an edit, each with
+// the field and its bound.
 func Validate(e contract.Edit, k Known) error {
 	var m mistakes
 	if Empty(e) {
@@ -61,10 +61,10 @@ func Empty(e contract.Edit) bool {
 	return len(e.To)+len(e.Recipients)+len(e.Headers)+len(e.Drop)+len(e.Fields) == 0 && e.Charset == ""
 }
 
-// mostMistakes is how many are named: an edit may hold thousands.
+// mostMistakes is how many mistakes are named: an edit may have thousands.
 const mostMistakes = 10
 
-// mistakes are sentences about an edit.
+// mistakes are the texts about an invalid edit.
 type mistakes []string
 
 func (m *mistakes) add(field, format string, args ...any) {
@@ -80,7 +80,7 @@ func (m *mistakes) add(field, format string, args ...any) {
 	}
 }
 
-// count checks the length of a list and reports whether it is worth a closer look.
+// count checks the length of a list and reports whether its entries are to be checked.
 func (m *mistakes) count(field string, n, limit int) bool {
 	if n > limit {
 		m.add(field, "has %d entries, at most %d", n, limit)
@@ -148,7 +148,7 @@ func (m *mistakes) headers(set map[string]*string) {
 	}
 }
 
-// shown is a name that has been found printable, at most 64 bytes of it.
+// shown returns at most 64 bytes of a printable name.
 func shown(name string) string { return name[:min(len(name), 64)] }
 
 func (m *mistakes) header(name, value string) {
@@ -178,13 +178,13 @@ func (m *mistakes) charset(name string) {
 	}
 }
 
-// Charset gives the encoding of a known name, in any case.
+// Charset returns the encoding of a name of the WHATWG Encoding Standard, in any case.
 func Charset(name string) (encoding.Encoding, bool) {
 	if len(name) > 64 || strings.TrimSpace(name) != name {
 		return nil, false
 	}
 	e, err := htmlindex.Get(name)
-	if err != nil || e == encoding.Replacement { // what browsers refuse to read
+	if err != nil || e == encoding.Replacement { // browsers refuse to decode these
 		return nil, false
 	}
 	return e, true
@@ -227,7 +227,7 @@ func (m *mistakes) fields(set map[string]string) {
 		case from == "" || len(from) > contract.MaxEditName || !plain(from):
 			m.add("fields", "a name is not 1 to %d bytes of printable text", contract.MaxEditName)
 		case !slices.Contains(targets, to):
-			m.add("fields", "a member is to be read as one that no event has; they are %s", strings.Join(targets, ", "))
+			m.add("fields", "the target of a member must be one of %s", strings.Join(targets, ", "))
 		case from == to:
 			m.add("fields", "%s is to be read as itself", to)
 		case taken[to]:
@@ -252,7 +252,7 @@ func plain(text string) bool {
 
 func at(field string, index int) string { return field + "[" + strconv.Itoa(index) + "]" }
 
-// sorted gives the names of a set in an order that does not change.
+// sorted returns the names of a set in alphabetical order.
 func sorted[V any](set map[string]V) []string {
 	names := make([]string, 0, len(set))
 	for name := range set {

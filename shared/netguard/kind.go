@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// kind is what an address is for.
+// kind is the purpose of an address.
 type kind string
 
 const (
@@ -17,7 +17,7 @@ const (
 	reserved  kind = "reserved"
 )
 
-// kindOf judges addr. IPv4 that travels inside IPv6 is judged as IPv4.
+// kindOf classifies addr. IPv4 inside IPv6 is classified as IPv4.
 func kindOf(addr netip.Addr) kind {
 	if !addr.IsValid() || addr.Zone() != "" {
 		return reserved
@@ -32,8 +32,8 @@ func kindOf(addr netip.Addr) kind {
 	return kindOf6(addr)
 }
 
-// isMetadata knows the metadata addresses that lie in a range which AllowPrivate
-// opens, and the well-known one.
+// isMetadata reports whether a is the well-known address of a cloud's metadata service,
+// or one in a range that AllowPrivate allows.
 func isMetadata(a netip.Addr) bool {
 	switch a.String() {
 	case "169.254.169.254", // AWS, Google, Azure and most others
@@ -75,8 +75,8 @@ func kindOf4(a netip.Addr) kind {
 	return public
 }
 
-// kindOf6 follows the IANA IPv6 Special-Purpose Address Registry: outside of
-// 2000::/3 only what is named here is anything but reserved.
+// kindOf6 follows the IANA IPv6 Special-Purpose Address Registry: outside of 2000::/3
+// everything is reserved unless it is named here.
 func kindOf6(a netip.Addr) kind {
 	b := a.As16()
 	prefix := func(p string) bool { return netip.MustParsePrefix(p).Contains(a) }

@@ -1,11 +1,13 @@
-// Package netguard keeps Mailroom's own calls away from addresses that nobody
-// outside may reach through it: loopback, private networks, link-local and the
+// Package netguard protects internal addresses against requests that Mailroom sends to
+// configured or foreign URLs: loopback, private networks, link-local addresses and the
 // metadata services of clouds.
 //
-// Invariants: the check is on the address that is about to be dialled, after
-// every lookup, so a name that changes its mind between check and call gains
-// nothing; what is not known to be a public unicast address is refused; IPv4
-// inside IPv6 is judged as IPv4.
+// Invariants: the check is on the address that is dialled, after each lookup, so a name
+// that resolves differently the second time (DNS rebinding) is checked too; an address
+// that is not known to be public unicast is refused; IPv4 inside IPv6 is checked as
+// IPv4.
+//
+// Read next: activities/downstream/destination.go dials with it.
 package netguard
 
 import (
@@ -17,15 +19,14 @@ import (
 	"time"
 )
 
-// ErrRefused is in the chain of every dial that the guard stopped. No packet was
-// sent then.
+// ErrRefused is in the chain of the error of every refused dial. No packet was sent.
 var ErrRefused = errors.New("address refused")
 
-// Config says how strict a guard is.
+// Config has the settings of a guarded dialer.
 type Config struct {
-	// AllowPrivate opens loopback, private (RFC 1918, RFC 4193) and carrier-grade
-	// NAT (RFC 6598) addresses. Link-local, metadata, multicast and reserved
-	// addresses stay closed whatever it says.
+	// AllowPrivate allows loopback, private (RFC 1918, RFC 4193) and shared (RFC 6598)
+	// addresses. Link-local, metadata, multicast and reserved addresses are always
+	// refused.
 	AllowPrivate bool
 	// Timeout bounds lookup and connect together; zero: 5 s.
 	Timeout time.Duration
@@ -33,7 +34,7 @@ type Config struct {
 
 const defaultTimeout = 5 * time.Second
 
-// Dialer gives a dialer that refuses what Check refuses.
+// Dialer returns a dialer that refuses what Check refuses.
 func Dialer(c Config) *net.Dialer {
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
@@ -56,8 +57,8 @@ func Control(allowPrivate bool) func(network, address string, _ syscall.RawConn)
 	}
 }
 
-// Check gives an error with ErrRefused in its chain unless addr may be called.
-// The error names the kind of address.
+// Check returns an error with ErrRefused in its chain unless addr may be called. The
+// error names the kind of address.
 func Check(addr netip.Addr, allowPrivate bool) error {
 	k := kindOf(addr)
 	if k == public || (k == private && allowPrivate) || (k == loopback && allowPrivate) {

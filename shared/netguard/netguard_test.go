@@ -114,7 +114,8 @@ func TestControlRefusesOtherNetworks(t *testing.T) {
 	}
 }
 
-// However a host is spelled, nothing listens to a guarded dial on loopback.
+// TestDialerNeverReachesLoopback: no spelling of a host lets a guarded dial reach
+// loopback.
 func TestDialerNeverReachesLoopback(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -160,7 +161,7 @@ func FuzzCheck(f *testing.F) {
 		if Check(a, false) != nil {
 			return
 		}
-		// A slow oracle: the standard library's own words.
+		// The oracle: the standard library's own classification.
 		u := a.Unmap()
 		if !u.IsGlobalUnicast() || u.IsPrivate() || u.IsLoopback() || u.IsLinkLocalUnicast() || u.IsMulticast() {
 			t.Fatalf("%s is allowed", a)

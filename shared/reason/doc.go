@@ -5,4 +5,6 @@
 // Invariants: every contract.Reason has a complete text; a text has no mail content;
 // the runbook (deploy/docs/runbook.md) has a section of the same anchor, which begins
 // with the same sentences.
+//
+// Read next: reason.go, the table; package contract has the codes.
 package reason

@@ -13,8 +13,9 @@ type Explanation struct {
 	Next    string `json:"next"`
 	// Runbook is the anchor of the reason's section in deploy/docs/runbook.md.
 	Runbook string `json:"runbook"`
-	// Away marks an unavailable dependency: such mail continues by itself once it has recovered.
-	Away bool `json:"away"`
+	// Unavailable marks an unavailable dependency: such mail continues by itself once it
+	// has recovered.
+	Unavailable bool `json:"away"`
 	// Fixable marks a cause in a rule or the configuration: after the fix such mail can be
 	// retried in bulk.
 	Fixable bool `json:"fixable"`
@@ -55,15 +56,15 @@ type text struct {
 type kind int
 
 const (
-	content kind = iota // a person, after a look at the content
-	fix                 // a change of a rule or the configuration
-	away                // time: a dependency is unavailable
+	content     kind = iota // a person, after a look at the content
+	fix                     // a change of a rule or the configuration
+	unavailable             // time: a dependency is unavailable
 )
 
 func (t text) explanation(r contract.Reason) Explanation {
 	x := Explanation{
 		What: t.what, Approve: t.approve, Retry: t.retry, Discard: t.discard, Next: t.next,
-		Runbook: string(r), Away: t.kind == away, Fixable: t.kind == fix, Waived: t.approve != "",
+		Runbook: string(r), Unavailable: t.kind == unavailable, Fixable: t.kind == fix, Waived: t.approve != "",
 	}
 	for _, or := range []struct {
 		field *string
@@ -143,7 +144,7 @@ var texts = map[contract.Reason]text{
 		approve: "delivers the attachments unscanned",
 		retry:   "scans again, which helps once the scanner has recovered",
 		next:    "Restore the scanner: the email then continues by itself. Do not approve it to save time.",
-		kind:    away,
+		kind:    unavailable,
 	},
 	contract.Unroutable: {
 		what:  "No routing rule matches the email.",
@@ -168,7 +169,7 @@ var texts = map[contract.Reason]text{
 		what:  "A destination was unavailable for longer than retry.deliver allows.",
 		retry: "sends it again to the destinations that do not have it",
 		next:  "Restore the destination: the email then continues by itself.",
-		kind:  away,
+		kind:  unavailable,
 	},
 	contract.AmbiguousEffect: {
 		what:  "A destination with idempotent: false may or may not have processed the email.",
@@ -196,12 +197,12 @@ var texts = map[contract.Reason]text{
 		what:  "A destination is unavailable or paused, and the email waits for it.",
 		retry: "sends it again",
 		next:  "There is nothing to do unless it lasts: Mailroom tries again by itself.",
-		kind:  away,
+		kind:  unavailable,
 	},
 	contract.StorageUnavailable: {
 		what:  "PostgreSQL or the object store does not answer.",
 		retry: "runs the step again",
 		next:  "Restore it: the email then continues by itself.",
-		kind:  away,
+		kind:  unavailable,
 	},
 }

@@ -24,7 +24,7 @@ func TestEveryReasonHasItsText(t *testing.T) {
 			require.False(t, strings.HasSuffix(phrase, "."), "%s: %q", r, phrase)
 			require.Equal(t, strings.ToLower(phrase[:1]), phrase[:1], "%s: %q continues the name of the action", r, phrase)
 		}
-		require.False(t, x.Away && x.Fixable, r)
+		require.False(t, x.Unavailable && x.Fixable, r)
 	}
 }
 
@@ -37,25 +37,25 @@ func TestApprovalsAndTextsAgree(t *testing.T) {
 	}
 }
 
-// TestAway lists the reasons for which mail continues by itself, without a decision.
-func TestAway(t *testing.T) {
+// TestUnavailable lists the reasons for which mail continues by itself, without a decision.
+func TestUnavailable(t *testing.T) {
 	t.Parallel()
-	var away []contract.Reason
+	var got []contract.Reason
 	for _, r := range contract.Reasons {
-		if reason.Text(r).Away {
-			away = append(away, r)
+		if reason.Text(r).Unavailable {
+			got = append(got, r)
 		}
 	}
 	require.Equal(t, []contract.Reason{
 		contract.ScannerUnavailable, contract.DownstreamExhausted, contract.DownstreamUnavailable, contract.StorageUnavailable,
-	}, away)
+	}, got)
 }
 
 func TestUnknownReason(t *testing.T) {
 	t.Parallel()
 	x := reason.Text("of_tomorrow")
 	require.NotEmpty(t, x.What)
-	require.False(t, x.Away || x.Waived)
+	require.False(t, x.Unavailable || x.Waived)
 }
 
 func TestDecided(t *testing.T) {

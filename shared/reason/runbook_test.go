@@ -35,7 +35,7 @@ func TestRunbook(t *testing.T) {
 		if x.Fixable {
 			require.Contains(t, body, "mailctl emails retry --all --reason "+string(r)+" ", r)
 		}
-		if x.Away {
+		if x.Unavailable {
 			require.NotContains(t, body, "--all", r)
 		}
 	}

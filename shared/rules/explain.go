@@ -6,35 +6,35 @@ import (
 	"mailroom/shared/contract"
 )
 
-// Explanation is what the rules say of a mail, and why. Its lists are never nil.
+// Explanation is the routing of a mail with its reasons. Its lists are never nil.
 type Explanation struct {
 	Routes       []string        `json:"routes"`
 	Destinations []string        `json:"destinations"`
 	Holds        []contract.Hold `json:"holds"`
 	Rules        []RuleVerdict   `json:"rules"` // every rule, in the order of the configuration
-	// Foreign are the recipients outside the tenant's domains, which no rule was asked about.
+	// Foreign are the recipients outside the tenant's domains, which no rule matches.
 	Foreign []string `json:"foreign_recipients"`
-	// Recipients are those that the rules were asked about, each once.
+	// Recipients are those that the rules were matched with, without duplicates.
 	Recipients []Recipient `json:"recipients"`
 }
 
 // Recipient is an address as the rules read it. Mailbox is the address without the tag
-// of its sub-address; Tag is empty where it has none.
+// of its sub-address; Tag is empty if it has none.
 type Recipient struct {
 	Mailbox string `json:"mailbox"`
 	Tag     string `json:"tag"`
 }
 
-// RuleVerdict is what one rule says. Why names the first condition that does not
-// hold, or what holding all of them leads to.
+// RuleVerdict is the outcome of one rule. Why names the first condition that is not
+// met, or the effect of the rule if all are.
 type RuleVerdict struct {
 	Name    string `json:"name"`
 	Matched bool   `json:"matched"`
 	Why     string `json:"why"`
 }
 
-// Explain is Decide for a person: the same answer, and rule by rule. Why quotes the
-// configuration and never the mail.
+// Explain is Decide for a person: the same result, with the outcome of each rule. Why
+// quotes the configuration and never the mail.
 func (r *Rules) Explain(f Facts) Explanation {
 	said, met := r.Decide(f), r.Match(f)
 	out := Explanation{

@@ -52,7 +52,7 @@ func TestExplainNamesTheFirstConditionThatFails(t *testing.T) {
 	}
 }
 
-// Explain and Match are two ways to say the same.
+// TestExplainAgreesWithMatch checks that Explain and Match have the same result.
 func TestExplainAgreesWithMatch(t *testing.T) {
 	t.Parallel()
 	patterns := []string{"", "*", "a*", "*b", "ab"}

@@ -7,28 +7,28 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Facts are what the rules look at.
+// Facts are the properties of a mail that the rules match.
 type Facts struct {
 	Recipients []string
 	Sender     string
 	Subject    string
 	Headers    []mail.Header
-	// Reported is what the provider said beside the mail. It is not verified.
+	// Reported is what the provider reports about the mail. It is not verified.
 	Reported mail.Reported
 	Source   string
 	Tenant   string
-	// AnyRecipient lets recipients outside the tenant's domains count where there
-	// are no others.
+	// AnyRecipient includes recipients outside the tenant's domains if there are no
+	// others.
 	AnyRecipient bool
-	// EditedTo are the destinations that an edit names in place of those of the rules.
+	// EditedTo are the destinations that an edit names instead of those of the rules.
 	EditedTo []string
-	// Unedited are the facts before edits; nil where there are none.
+	// Unedited are the facts before edits; nil if there are no edits.
 	Unedited *Facts
 }
 
-// FactsOf returns the facts of a stored email with its edits, m.Overlay, laid over
-// it: the one reading that routing, previews and the tester share. m and message are
-// as they came; message may be nil where no rule needs headers.
+// FactsOf returns the facts of a stored email with its edits, m.Overlay, applied.
+// Routing, previews and the rule tester all use it. m and message are without edits;
+// message may be nil if no rule needs headers.
 func FactsOf(email contract.Email, m *ledger.Manifest, message *mail.Message) Facts {
 	manifest, headers := *m, []mail.Header(nil)
 	if message != nil {

@@ -4,17 +4,17 @@ import "strings"
 
 // pattern is a compiled pattern: the literal pieces between its stars.
 type pattern struct {
-	text        string // as it is configured
-	exact       bool   // no star: first is all
+	text        string // as configured
+	exact       bool   // no star: first is the whole text
 	exactCase   bool
 	first, last string
 	middle      []string
 }
 
-// compile makes a pattern that is matched in any case.
+// compile returns a case-insensitive pattern.
 func compile(text string) pattern { return compileAs(text, false) }
 
-// compileAs makes a pattern that is matched in its own case, or in any.
+// compileAs returns a case-sensitive or case-insensitive pattern.
 func compileAs(text string, exactCase bool) pattern {
 	p := pieces(text, exactCase)
 	p.text, p.exactCase = text, exactCase
@@ -38,9 +38,8 @@ func pieces(text string, exactCase bool) pattern {
 	return p
 }
 
-// match takes the pieces from left to right, each at its first place: with
-// nothing but stars between them an earlier place is never the worse one, so
-// that no step is ever taken back.
+// match finds the pieces from left to right, each at its first position. Since only
+// stars separate them, an earlier position is never worse: there is no backtracking.
 func (p pattern) match(text string) bool {
 	if !p.exactCase {
 		text = fold(text)
@@ -70,5 +69,5 @@ func (p pattern) match(text string) bool {
 	return true
 }
 
-// fold makes texts that differ in case alone equal.
+// fold makes texts that differ only in case equal.
 func fold(s string) string { return strings.ToLower(s) }

@@ -45,7 +45,7 @@ func TestPattern(t *testing.T) {
 	}
 }
 
-// A pattern on which backtracking would not end.
+// TestPatternIsLinear matches a pattern on which backtracking would not end.
 func TestPatternIsLinear(t *testing.T) {
 	t.Parallel()
 	p := compile(strings.Repeat("a*", 2000) + "b")
@@ -57,8 +57,8 @@ func TestPatternIsLinear(t *testing.T) {
 	require.Less(t, time.Since(start), 30*time.Second, "not for ever")
 }
 
-// oracle is the definition of a match, word for word and slow: a table over
-// every beginning of both.
+// oracle implements the definition of a match, slowly: a table over every prefix of
+// both.
 func oracle(p, s string) bool {
 	ss := []rune(s)
 	row := make([]bool, len(ss)+1)

@@ -6,20 +6,20 @@ import (
 	"mailroom/shared/address"
 )
 
-// mailbox is a compiled pattern of addresses. Its domain is compared in any case and in
-// both forms of an internationalised name; its local part in any case, unless the
-// tenant wants it in its own. The local part of a recipient is compared without the
-// tag of a sub-address (RFC 5233) too; what is left has no plus, so a pattern with one
-// is compared with the local part as it is.
+// mailbox is a compiled pattern of addresses. Its domain is compared case-insensitively
+// and in both forms of an internationalised name; its local part case-insensitively,
+// unless the tenant's local parts are case-sensitive. The local part of a recipient is
+// also compared without the tag of a sub-address (RFC 5233). That has no plus, so a
+// pattern with a plus is compared with the whole local part.
 type mailbox struct {
 	text   string
-	whole  bool // it has no @ and is compared with the whole address
-	tags   bool // it is compared without the tag too
+	whole  bool // without an @: compared with the whole address
+	tags   bool // also compared without the tag
 	local  byCase
 	domain pattern
 }
 
-// byCase is a pattern for either kind of tenant.
+// byCase is a pattern for both kinds of tenants.
 type byCase struct{ anyCase, ownCase pattern }
 
 func compileByCase(text string) byCase { return byCase{compileAs(text, false), compileAs(text, true)} }
@@ -31,7 +31,7 @@ func (b byCase) match(text string, ownCase bool) bool {
 	return b.anyCase.match(text)
 }
 
-// compileSender makes a pattern that is compared with the address as it is.
+// compileSender returns a pattern that is compared with the address including its tag.
 func compileSender(text string) *mailbox {
 	if text == "" {
 		return nil
@@ -48,7 +48,7 @@ func compileSender(text string) *mailbox {
 	return &mailbox{text: text, local: compileByCase(address.Parse(text[:at+1]).Local), domain: compile(domain)}
 }
 
-// compileRecipient makes a pattern that takes sub-addresses.
+// compileRecipient returns a pattern that matches sub-addresses.
 func compileRecipient(text string) *mailbox {
 	p := compileSender(text)
 	if p != nil {
@@ -67,8 +67,8 @@ func (p *mailbox) match(a address.Address, ownCase bool) bool {
 	return p.tags && a.Tag != "" && p.local.match(p.subject(a.Base, a), ownCase)
 }
 
-// subject returns what the local pattern is compared with: the local part, or the
-// whole address of it.
+// subject returns the text that the local pattern is compared with: the local part, or
+// the whole address.
 func (p *mailbox) subject(local string, a address.Address) string {
 	if p.whole && a.HasDomain() {
 		return local + "@" + a.Domain
@@ -77,7 +77,7 @@ func (p *mailbox) subject(local string, a address.Address) string {
 }
 
 // unmetBy returns why no recipient meets the conditions about recipients, in words for
-// a person; empty where one meets both.
+// a person; empty if one meets both.
 func (rt *route) unmetBy(recipients []address.Address, ownCase bool) string {
 	if rt.recipient == nil && rt.tag == nil {
 		return ""

@@ -10,8 +10,8 @@ import (
 	"mailroom/shared/rules"
 )
 
-// TestSubAddressesReachTheirMailbox: mail to support+anything@ used to be unroutable
-// where a rule takes support@.
+// TestSubAddressesReachTheirMailbox: mail to support+anything@ was unroutable although
+// a rule matches support@.
 func TestSubAddressesReachTheirMailbox(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -65,7 +65,7 @@ func TestLocalPartsInTheirCaseWhereTheTenantWantsIt(t *testing.T) {
 		"Support@acme.EXAMPLE":     {"mailbox"},
 		"Support+x@acme.example":   {"mailbox"},
 		"support@acme.example":     nil,
-		"support+Vip1@acme.exampl": nil, // of no domain of the tenant
+		"support+Vip1@acme.exampl": nil, // in no domain of the tenant
 		"support+Vip1@acme.example": {
 			"tag",
 		},
@@ -79,7 +79,8 @@ func TestLocalPartsInTheirCaseWhereTheTenantWantsIt(t *testing.T) {
 		"whose local parts have a case is said of the tenant's own")
 }
 
-// TestSenderIsComparedAsItIs: whose sub-addresses are one mailbox is known of recipients alone.
+// TestSenderIsComparedAsItIs: only of recipients is it known that sub-addresses are one
+// mailbox.
 func TestSenderIsComparedAsItIs(t *testing.T) {
 	t.Parallel()
 	for sender, want := range map[string]bool{
@@ -90,7 +91,7 @@ func TestSenderIsComparedAsItIs(t *testing.T) {
 	}
 }
 
-// TestTagIsOfTheRecipientThatMatches and not of another one beside it.
+// TestTagIsOfTheRecipientThatMatches and not of another recipient.
 func TestTagIsOfTheRecipientThatMatches(t *testing.T) {
 	t.Parallel()
 	when := config.When{Recipient: "support@*", Tag: "vip*"}

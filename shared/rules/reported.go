@@ -5,16 +5,16 @@ import (
 	"mailroom/shared/mail"
 )
 
-// reported is a condition on one thing that the provider said beside the mail. A rule
-// without one does not look at any of it.
+// reported is a condition on one value that the provider reports about the mail. A rule
+// without one ignores these values.
 type reported struct {
 	name string // as in the configuration, below when
 	want pattern
 	of   func(mail.Reported) string
 }
 
-// said are the things that the conditions are about, in the order in which they are
-// checked: their names, the pattern of a rule, and what the provider said.
+// said lists the values that have conditions, in the order in which they are checked:
+// the name, the pattern of a rule, and the value that the provider reports.
 var said = []struct {
 	name string
 	want func(config.When) string
@@ -27,8 +27,8 @@ var said = []struct {
 	{"auth.dmarc", func(w config.When) string { return w.Auth.DMARC }, func(r mail.Reported) string { return r.Auth.DMARC }},
 }
 
-// Reported returns the conditions of a rule on what the provider said, by their names
-// in the configuration below when, such as auth.spf.
+// Reported returns the conditions of a rule on reported values, by their names in the
+// configuration below when, such as auth.spf.
 func Reported(w config.When) map[string]string {
 	out := map[string]string{}
 	for _, s := range said {
@@ -49,7 +49,8 @@ func compileReported(w config.When) []reported {
 	return out
 }
 
-// unmetReported says which condition on what the provider said does not hold; empty: none.
+// unmetReported returns the first condition on reported values that is not met; empty
+// if there is none.
 func (rt *route) unmetReported(r mail.Reported) string {
 	for _, c := range rt.reported {
 		if !c.want.match(c.of(r)) {

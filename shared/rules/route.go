@@ -9,22 +9,23 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Route is Decide for the route step. m and message are as they came: the edits in
-// m.Overlay are laid over them here. message may be nil unless NeedsHeaders.
+// Route is Decide for the route step. m and message are without edits: Route applies
+// m.Overlay. message may be nil unless NeedsHeaders.
 func (r *Rules) Route(in contract.RouteInput, m *ledger.Manifest, message *mail.Message) contract.RouteResult {
 	f := FactsOf(in.Email, m, message)
 	f.AnyRecipient = in.AnyRecipient
 	return r.Decide(f)
 }
 
-// Decide is Match with its answer in the terms of the route step: no rule holds the
-// mail as unroutable, a rule with hold as manual_hold, and only foreign recipients as
-// recipient_foreign. The routes stand beside the hold, so that an approval can go on
-// with them. Where an edit names the destinations, those of them that serve the
-// tenant are the answer, under contract.RouteEdited; an edit waives no hold but that
-// of mail that no rule takes: a rule with hold that the mail met before its edits holds
-// it after them too. An edit that names a destination of other tenants only, or none
-// that is configured, is held as unroutable.
+// Decide returns the result of Match in the terms of the route step. Mail that no rule
+// matches is held as unroutable, mail that a rule with hold matches as manual_hold, and
+// mail with only foreign recipients as recipient_foreign. The result has the routes
+// together with the hold, so that an approval can continue with them.
+//
+// If an edit names destinations, the result has those of them that serve the tenant,
+// under contract.RouteEdited. Such an edit waives only the hold unroutable: a rule with
+// hold that matched the mail before its edits still holds it. An edit whose
+// destinations are all of other tenants or not configured is held as unroutable.
 func (r *Rules) Decide(f Facts) contract.RouteResult {
 	met := r.Match(f)
 	out := contract.RouteResult{Routes: met.Routes, Destinations: met.Destinations, Holds: holds(met)}
@@ -40,7 +41,7 @@ func (r *Rules) Decide(f Facts) contract.RouteResult {
 	return out
 }
 
-// heldBefore returns the rules with hold that a mail with edits met before them.
+// heldBefore returns the rules with hold that matched a mail before its edits.
 func (r *Rules) heldBefore(f Facts) []string {
 	if f.Unedited == nil {
 		return nil
@@ -50,7 +51,7 @@ func (r *Rules) heldBefore(f Facts) []string {
 	return r.Match(before).Held
 }
 
-// edited is the answer where an edit names the destinations.
+// edited returns the result if an edit names the destinations.
 func (r *Rules) edited(f Facts, met Match, out contract.RouteResult) contract.RouteResult {
 	out.Routes, out.Destinations = []string{contract.RouteEdited}, r.served(f.EditedTo, f.Tenant)
 	if !met.Foreign && len(met.Routes) == 0 {
@@ -64,7 +65,7 @@ func (r *Rules) edited(f Facts, met Match, out contract.RouteResult) contract.Ro
 	return out
 }
 
-// holds says why mail must not go on by itself.
+// holds returns the holds that follow from a match.
 func holds(met Match) []contract.Hold {
 	switch {
 	case met.Foreign:

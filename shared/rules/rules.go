@@ -1,18 +1,19 @@
-// Package rules decides where mail goes: the routes of the configuration file,
-// compiled once.
+// Package rules routes mail by the rules of the configuration file, which New compiles.
 //
-// Invariants: a decision is a pure function of the rules and the facts; matching
-// takes time linear in the pattern and the text, whatever an author of mail
-// writes; only the recipients of the tenant's own domains count, unless there are
-// none and a person said otherwise; no answer names a destination that does not
-// serve the tenant of the mail.
+// Invariants: a routing is a pure function of the rules and the facts; matching takes
+// time linear in the pattern and the text, whatever the mail contains; only recipients
+// in the tenant's own domains count, unless there are none and a person approved that;
+// no result names a destination that does not serve the tenant of the mail.
 //
-// Patterns match the whole text; * stands for any run of characters, also none, and
-// nothing else is special. They are case-insensitive, but for the local parts of
-// recipients where the tenant wants its own in their case. Domains are compared label
-// for label, in either form of an internationalised name. The pattern of a recipient
-// takes sub-addresses (RFC 5233): "support@*" matches support+urgent@yourapp.example,
-// and one with a plus, "support+vip@*", the local part as it is.
+// Patterns match the whole text; * stands for any run of characters, also an empty one,
+// and no other character is special. Patterns are case-insensitive, except for local
+// parts of recipients if the tenant's are case-sensitive. Domains are compared label by
+// label, in either form of an internationalised name. The pattern of a recipient matches
+// sub-addresses (RFC 5233): "support@*" matches support+urgent@yourapp.example, while
+// one with a plus, "support+vip@*", is compared with the whole local part.
+//
+// Read next: facts.go (what a rule sees), rules.go (Match), route.go (Decide);
+// deploy/docs/rules.md is the guide for users.
 package rules
 
 import (
@@ -34,14 +35,13 @@ import (
 type Rules struct {
 	routes  []route
 	domains map[string]address.Domains // by tenant
-	ownCase map[string]bool            // tenants whose local parts are compared in their case
+	ownCase map[string]bool            // tenants with case-sensitive local parts
 	headers bool
 
 	destinations map[string]config.Destination // by name
 }
 
-// route is one compiled rule; a nil pattern is met by everything, and so is an
-// empty tenant.
+// route is one compiled rule; a nil pattern and an empty tenant match everything.
 type route struct {
 	name              string
 	to                []string
@@ -54,20 +54,19 @@ type route struct {
 	reported          []reported
 }
 
-// Match is what the rules say of a mail.
+// Match is the result of matching a mail with all rules.
 type Match struct {
 	Routes       []string // names, in the order of the configuration
-	Destinations []string // without repeats, in the order of the routes
-	Held         []string // those of Routes that want a person first
-	// Foreign is set when there are recipients and none of them counts; then
-	// nothing else is.
+	Destinations []string // without duplicates, in the order of the routes
+	Held         []string // those of Routes that require an approval
+	// Foreign is set if there are recipients and none of them is in the tenant's
+	// domains; nothing else is set then.
 	Foreign bool
 }
 
-// New compiles routes. Domains are those of tenants; a tenant without domains,
-// or one that is not named, owns every recipient. A destination serves the tenants
-// that it names, as config.File has them once it is loaded; one that is not among
-// destinations serves none.
+// New compiles routes. A tenant without domains, or one that is not in tenants, owns
+// every recipient. A destination serves the tenants that it names, which a loaded
+// config.File always has; one that is not in destinations serves none.
 func New(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) (*Rules, error) {
 	r := &Rules{
 		domains:      make(map[string]address.Domains, len(tenants)),
@@ -89,7 +88,7 @@ func New(routes []config.Route, tenants []config.Tenant, destinations []config.D
 		case c.Name == "":
 			return nil, fmt.Errorf("route %d has no name", i+1)
 		case names[c.Name]:
-			return nil, fmt.Errorf("route %q is there twice", c.Name)
+			return nil, fmt.Errorf("route %q occurs twice", c.Name)
 		case len(c.To) == 0:
 			return nil, fmt.Errorf("route %q goes nowhere", c.Name)
 		}
@@ -124,7 +123,7 @@ func compileRoute(c config.Route) (route, error) {
 			return out, errors.New("a header without a name")
 		}
 		if _, twice := out.headers[key]; twice {
-			return out, fmt.Errorf("header %q is there twice", name)
+			return out, fmt.Errorf("header %q occurs twice", name)
 		}
 		out.headers[key] = compile(value)
 	}
@@ -140,10 +139,11 @@ func optional(text string) *pattern {
 	return &p
 }
 
-// NeedsHeaders reports whether a rule looks at headers; else Facts.Headers may be empty.
+// NeedsHeaders reports whether a rule matches headers; if not, Facts.Headers may be
+// empty.
 func (r *Rules) NeedsHeaders() bool { return r.headers }
 
-// Match asks every rule. All conditions of a rule must hold, each for some
+// Match evaluates every rule. All conditions of a rule must be met, each by some
 // recipient and some value of a header.
 func (r *Rules) Match(f Facts) Match {
 	var out Match
@@ -158,7 +158,7 @@ func (r *Rules) Match(f Facts) Match {
 			continue
 		}
 		to := r.served(rt.to, f.Tenant)
-		if len(to) == 0 { // it is a rule of other tenants
+		if len(to) == 0 { // a rule of other tenants
 			continue
 		}
 
@@ -176,8 +176,8 @@ func (r *Rules) Match(f Facts) Match {
 	return out
 }
 
-// own returns the recipients that count, each once: those in the tenant's domains;
-// where there are none and AnyRecipient is set, all of them.
+// own returns the recipients that rules match, without duplicates: those in the
+// tenant's domains; if there are none and AnyRecipient is set, all.
 func (r *Rules) own(f Facts) []address.Address {
 	domains := r.domains[f.Tenant]
 	seen := make(map[string]bool, len(f.Recipients))
@@ -200,8 +200,8 @@ func (r *Rules) own(f Facts) []address.Address {
 	return own
 }
 
-// Foreign returns the recipients of a stored email, its edits laid over it, that
-// belong to no domain of its tenant, bare and each once; nil where there are none.
+// Foreign returns the recipients of a stored email, with its edits applied, that are in
+// no domain of its tenant, bare and without duplicates; nil if there are none.
 func (r *Rules) Foreign(email contract.Email, m *ledger.Manifest) []string {
 	return r.domains[email.Tenant].Foreign(FactsOf(email, m, nil).Recipients)
 }
@@ -217,8 +217,8 @@ func (r *Rules) served(destinations []string, tenant string) []string {
 	return out
 }
 
-// unmet returns the first condition that does not hold, in words for a person; empty
-// where all do.
+// unmet returns the first condition that is not met, in words for a person; empty if
+// all are.
 func (rt *route) unmet(f Facts, recipients []address.Address, ownCase bool) string {
 	switch {
 	case rt.source != nil && !rt.source.match(f.Source):

@@ -12,7 +12,7 @@ import (
 	"mailroom/shared/rules"
 )
 
-// compile makes rules whose destinations serve the tenants, and "default" and "".
+// compile returns rules whose destinations serve the tenants, and "default" and "".
 func compile(t *testing.T, routes []config.Route, tenants ...config.Tenant) *rules.Rules {
 	t.Helper()
 	served := []string{"", "default"}
@@ -167,8 +167,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestEditDoesNotTakeMailPastARuleThatHoldsIt: one person who edits what the rule goes
-// by once let mail go that as many as its hold asks for have to approve.
+// TestEditDoesNotTakeMailPastARuleThatHoldsIt: by editing a matched property one person
+// could release mail that needs more approvals.
 func TestEditDoesNotTakeMailPastARuleThatHoldsIt(t *testing.T) {
 	t.Parallel()
 	r := compile(t, []config.Route{

@@ -12,7 +12,7 @@ import (
 	"mailroom/shared/rules"
 )
 
-// twoTenants are rules of two tenants that use one source of names.
+// twoTenants returns rules of two tenants with the same names.
 func twoTenants(t *testing.T) *rules.Rules {
 	t.Helper()
 	r, err := rules.New(
@@ -33,7 +33,8 @@ func twoTenants(t *testing.T) *rules.Rules {
 }
 
 // TestMailOfOneTenantNeverReachesTheDestinationOfAnother: by no rule, no approval of
-// foreign recipients, no edit and no tenant that is not configured any more.
+// foreign recipients, no edit, and not for a tenant that was removed from the
+// configuration.
 func TestMailOfOneTenantNeverReachesTheDestinationOfAnother(t *testing.T) {
 	t.Parallel()
 	r := twoTenants(t)
@@ -67,7 +68,7 @@ func TestMailOfOneTenantNeverReachesTheDestinationOfAnother(t *testing.T) {
 	}
 }
 
-// TestExplainAnswersAsRoutingDoes for an email that was edited, which it did not.
+// TestExplainAnswersAsRoutingDoes for an edited email; once it ignored edits.
 func TestExplainAnswersAsRoutingDoes(t *testing.T) {
 	t.Parallel()
 	r := twoTenants(t)

@@ -8,14 +8,14 @@ import (
 	"mailroom/shared/config"
 )
 
-// versionLength is how many hex digits name a version: enough that two of one
-// installation never share a name.
+// versionLength is the number of hex digits of a version, enough to be unique within
+// an installation.
 const versionLength = 16
 
-// Version names what New makes of routes, tenants and destinations: the beginning of
-// the SHA-256 of them as JSON, in their order; of a destination its name and tenants
-// count. The same rules have the same version on every machine; whatever could change
-// where mail goes changes it.
+// Version identifies routes, tenants and destinations: the beginning of the SHA-256 of
+// their JSON, in order, with the names and tenants of destinations alone. The same rules
+// have the same version on every machine; every change that could route mail
+// differently changes it.
 func Version(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) string {
 	type when struct {
 		Recipient, Tag, Sender, Subject, Source, Tenant string

@@ -71,7 +71,7 @@ func TestVersionFollowsEveryField(t *testing.T) {
 			return r, t
 		})
 	}
-	// Whoever adds a field sees that it is part of the version.
+	// Fails when a field is added: it must be part of the version.
 	require.Equal(t, 4, reflect.TypeFor[config.Route]().NumField())
 	require.Equal(t, 10, reflect.TypeFor[config.When]().NumField())
 	require.Equal(t, 3, reflect.TypeFor[config.Tenant]().NumField())

@@ -1,9 +1,11 @@
-// Package seal makes content fit to be kept by Temporal: compressed, and encrypted
-// where a key is configured.
+// Package seal compresses content for storage in Temporal, and encrypts it if a key is
+// configured: the body of a fallback start, and all payloads of the codec.
 //
-// Invariants: the first key seals, every key opens; nothing opens that was
-// altered, sealed for another purpose or under another key; opening never makes
-// more bytes than the caller allows; no error holds a key or content.
+// Invariants: the first key encrypts, every key decrypts; content that was altered,
+// sealed for another purpose or under another key does not open; opening never produces
+// more bytes than the caller allows; no error contains a key or content.
+//
+// Read next: shared/temporal/codec.go, which encrypts every payload.
 package seal
 
 import (
@@ -28,23 +30,23 @@ import (
 // KeySize is the length of a key in bytes: AES-256.
 const KeySize = 32
 
-// Purpose is authenticated with each content, so that what is sealed for one
-// purpose opens for no other, although the keys are the same.
+// Purpose is authenticated with the content, so that what is sealed for one purpose
+// does not open for another, although the keys are the same.
 type Purpose string
 
 // The purposes.
 const (
-	CarriedEvent    Purpose = "mailroom carried event v1\x00"    // an event in the input of its workflow
-	TemporalPayload Purpose = "mailroom temporal payload v1\x00" // whatever else Temporal keeps
+	FallbackEvent   Purpose = "mailroom carried event v1\x00"    // an event in the input of its workflow
+	TemporalPayload Purpose = "mailroom temporal payload v1\x00" // a payload of the codec
 )
 
-// Keyring seals and opens. The zero value has no key: it compresses alone, and
-// opens only what is not encrypted. It is safe for concurrent use.
+// Keyring seals and opens. The zero value has no key: it only compresses, and opens
+// only what is not encrypted. It is safe for concurrent use.
 type Keyring struct {
 	keys []*key
 }
 
-// key is one key, and the cipher that was last made of its text.
+// key is one key, with the cipher made from its current text.
 type key struct {
 	config.EncryptionKey
 	made atomic.Pointer[made]
@@ -55,8 +57,8 @@ type made struct {
 	box  cipher.AEAD
 }
 
-// New checks that each key can be used. Keys are asked for their text at each
-// use, so that a renewed one counts at once.
+// New checks that each key can be used. The text of a key is read at each use, so that
+// a rotated one takes effect at once.
 func New(c config.Encryption) (Keyring, error) {
 	seen := make(map[string]bool, len(c.Keys))
 	var r Keyring
@@ -74,33 +76,33 @@ func New(c config.Encryption) (Keyring, error) {
 	return r, nil
 }
 
-// Seal compresses plain and encrypts it, for CarriedEvent, under the first key;
-// without keys the result has no KeyID and anybody can read it. It fails only where
-// the key was renewed with a text that is none.
+// Seal compresses plain and encrypts it, for FallbackEvent, under the first key.
+// Without keys the result has no KeyID and is not encrypted. It fails only if the key
+// was rotated to an invalid text.
 func (r Keyring) Seal(plain []byte) (contract.Sealed, error) {
 	packed := Compress(plain)
 	if r.Empty() {
 		return contract.Sealed{Data: packed}, nil
 	}
-	id, data, err := r.Encrypt(CarriedEvent, packed)
+	id, data, err := r.Encrypt(FallbackEvent, packed)
 	if err != nil {
 		return contract.Sealed{}, err
 	}
 	return contract.Sealed{KeyID: id, Data: data}, nil
 }
 
-// Open gives what was sealed, at most limit bytes of it: longer content is
-// refused and not decompressed any further. What has no KeyID is opened as well,
-// whether there are keys or not, because an ingress without keys may have written
-// it; its integrity is the caller's to check.
+// Open returns the sealed content. It refuses content longer than limit bytes, and
+// stops decompressing there. Content without a KeyID is opened too, whether there are
+// keys or not, because an ingress without keys may have written it; the caller checks
+// its integrity.
 //
-// A key that is not here is a fault that time cures, because it may be deployed
-// yet. Content that does not open with its key is content_lost.
+// A missing key is a temporary fault, because it may still be deployed. Content that
+// does not open with its key is content_lost.
 func (r Keyring) Open(s contract.Sealed, limit int64) ([]byte, error) {
 	packed := s.Data
 	if s.KeyID != "" {
 		var err error
-		if packed, err = r.Decrypt(CarriedEvent, s.KeyID, s.Data); err != nil {
+		if packed, err = r.Decrypt(FallbackEvent, s.KeyID, s.Data); err != nil {
 			return nil, err
 		}
 	}
@@ -110,8 +112,8 @@ func (r Keyring) Open(s contract.Sealed, limit int64) ([]byte, error) {
 // Empty reports whether there is no key.
 func (r Keyring) Empty() bool { return len(r.keys) == 0 }
 
-// Encrypt encrypts plain, as it is, under the first key, and says under which. It
-// must not be called on an Empty keyring.
+// Encrypt encrypts plain, uncompressed, under the first key and returns the key's id.
+// It must not be called on an Empty keyring.
 func (r Keyring) Encrypt(p Purpose, plain []byte) (keyID string, sealed []byte, err error) {
 	key := r.keys[0]
 	box, err := key.aead()
@@ -122,8 +124,8 @@ func (r Keyring) Encrypt(p Purpose, plain []byte) (keyID string, sealed []byte, 
 	return key.ID, box.Seal(room, nil, plain, p.bound(key.ID)), nil //nolint:gosec // G407: this cipher makes the nonce itself
 }
 
-// Decrypt gives what was encrypted for p under the key of that id. Its errors are
-// those of Open.
+// Decrypt returns what was encrypted for p under the key keyID. Its errors are those of
+// Open.
 func (r Keyring) Decrypt(p Purpose, keyID string, sealed []byte) ([]byte, error) {
 	key, ok := r.find(keyID)
 	if !ok {
@@ -149,7 +151,7 @@ func (r Keyring) find(id string) (*key, bool) {
 	return nil, false
 }
 
-// missing is the fault of a key that somebody has to configure.
+// missing returns the fault of a key that is not configured.
 func missing(id string, err error) error {
 	f := fault.Wrap(fault.ConfigInvalid,
 		fmt.Sprintf("encryption key %q, under which the content is sealed, is not configured here; it will be tried again", id), err)
@@ -157,11 +159,11 @@ func missing(id string, err error) error {
 	return f
 }
 
-// bound is what is authenticated with the content.
+// bound returns the data that is authenticated with the content.
 func (p Purpose) bound(keyID string) []byte { return []byte(string(p) + keyID) }
 
-// aead gives the cipher of a key: AES-256-GCM with a random nonce before the
-// ciphertext (NIST SP 800-38D §8.2.2), good for 2^32 contents per key.
+// aead returns the cipher of a key: AES-256-GCM with a random nonce before the
+// ciphertext (NIST SP 800-38D §8.2.2), for at most 2^32 contents per key.
 func (k *key) aead() (cipher.AEAD, error) {
 	text := k.Key.Reveal()
 	if m := k.made.Load(); m != nil && m.text == text {
@@ -183,8 +185,8 @@ func (k *key) aead() (cipher.AEAD, error) {
 	return box, nil
 }
 
-// decode reads a key. Its two spellings differ in length, so that none can be
-// taken for the other.
+// decode parses a key. Hex and base64 differ in length, so that they cannot be
+// confused.
 func decode(text string) ([]byte, bool) {
 	text = strings.TrimSpace(text)
 	if len(text) == hex.EncodedLen(KeySize) {
@@ -199,17 +201,17 @@ func decode(text string) ([]byte, bool) {
 	return key, err == nil && len(key) == KeySize
 }
 
-// writers keeps compressors, which are large, for the next content.
+// writers pools compressors, which are large.
 var writers = sync.Pool{New: func() any {
 	w, _ := zlib.NewWriterLevel(nil, zlib.BestSpeed) // the level is a good one
 	return w
 }}
 
-// readers keeps decompressors likewise.
+// readers pools decompressors.
 var readers = sync.Pool{New: func() any { return &reader{} }}
 
-// reader is a decompressor, once there was something to read: none can be made
-// without.
+// reader is a decompressor, or nil before the first content: zlib needs input to make
+// one.
 type reader struct{ io.ReadCloser }
 
 func (r *reader) reset(from io.Reader) error {
@@ -223,7 +225,7 @@ func (r *reader) reset(from io.Reader) error {
 	return err //nolint:wrapcheck // for the caller
 }
 
-// Compress gives plain in the zlib format (RFC 1950).
+// Compress returns plain in the zlib format (RFC 1950).
 func Compress(plain []byte) []byte {
 	var out bytes.Buffer
 	out.Grow(len(plain)/2 + 64)
@@ -235,8 +237,8 @@ func Compress(plain []byte) []byte {
 	return out.Bytes()
 }
 
-// Decompress undoes Compress. It makes at most limit bytes: longer content, like
-// content that is not whole or not alone, is content_lost.
+// Decompress undoes Compress. Content longer than limit bytes, incomplete content and
+// content followed by other bytes are content_lost.
 func Decompress(packed []byte, limit int64) ([]byte, error) {
 	const lost = "the sealed content cannot be unpacked"
 	from := bytes.NewReader(packed)

@@ -101,8 +101,8 @@ func TestSpellingsOfAKey(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestRenewedKey: a key counts as it is now, and one that was spoilt neither
-// seals in the clear nor loses what waits for it.
+// TestRenewedKey: a rotated key takes effect at once, and an invalid one neither leads
+// to unencrypted content nor to the loss of content that waits for it.
 func TestRenewedKey(t *testing.T) {
 	t.Parallel()
 	k := key("k", 1)
@@ -161,8 +161,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestOpenIsBounded: what unpacks to far more than allowed is given up at the
-// bound, sealed or not. It measures memory, so it runs alone.
+// TestOpenIsBounded: content that unpacks to far more than allowed is refused at the
+// limit, encrypted or not. It measures memory, so it runs alone.
 func TestOpenIsBounded(t *testing.T) {
 	var bomb bytes.Buffer
 	w := zlib.NewWriter(&bomb)
@@ -189,9 +189,9 @@ func TestOpenIsBounded(t *testing.T) {
 	require.Len(t, got, 101)
 }
 
-// TestLargestFitsIntoTemporal: the longest content that may be carried stays below
-// the 2 MiB that Temporal allows one payload, in the input of the workflow and in
-// that of its first step, and both of them below the 4 MiB of a gRPC message.
+// TestLargestFitsIntoTemporal: the longest body of a fallback start is below the 2 MiB
+// that Temporal allows for a payload, in the input of the workflow and in that of its
+// first step, and both together below the 4 MiB of a gRPC message.
 func TestLargestFitsIntoTemporal(t *testing.T) {
 	t.Parallel()
 	const blobLimit = 2 << 20

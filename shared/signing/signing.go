@@ -1,9 +1,11 @@
-// Package signing computes the signatures that Mailroom and its neighbours put on
-// HTTP requests.
+// Package signing computes the signatures of HTTP requests: those that providers send
+// to Mailroom and those that Mailroom sends to destinations.
 //
-// Invariants: what is signed is bytes, never text that was decoded or serialised
-// again; the package verifies nothing (a verifier compares in constant time, and
-// that is its own business) and imports the standard library alone.
+// Invariants: signatures are over bytes, never over text that was decoded or serialised
+// again; the package imports only the standard library and verifies nothing. A verifier
+// compares signatures in constant time.
+//
+// Read next: ingress/signature verifies, activities/downstream/headers.go signs.
 package signing
 
 import (
@@ -19,18 +21,18 @@ const (
 	SignatureHeader = "X-Webhook-Signature"
 )
 
-// TimestampHMAC signs body under the timestamp-hmac scheme: the lower-case hex
-// HMAC-SHA256, keyed with the text of secret, of the timestamp header's text as it
-// is sent, a full stop, and the raw body.
+// TimestampHMAC returns the signature of body under the timestamp-hmac scheme: the
+// lower-case hex HMAC-SHA256, keyed with the text of secret, of the text of the
+// timestamp header, a full stop, and the raw body.
 func TimestampHMAC(secret, timestamp string, body []byte) string {
 	mac := NewTimestampHMAC(secret, timestamp)
 	mac.Write(body)
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// NewTimestampHMAC begins the MAC of TimestampHMAC for a body that is written to
-// it piece by piece. Sum(nil) gives the 32 raw bytes; Reset forgets the timestamp
-// as well and must not be used.
+// NewTimestampHMAC returns the MAC of TimestampHMAC for a body that is written to it in
+// pieces. Sum(nil) returns the 32 raw bytes. Reset must not be called: it drops the
+// timestamp too.
 func NewTimestampHMAC(secret, timestamp string) hash.Hash {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(timestamp))

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The expected text comes from another implementation:
+// TestTimestampHMACAgreesWithOpenSSL has the expected text from
 // printf '%s' '1767225600.{"event_id":"evt_1"}' | openssl dgst -sha256 -hmac whsec-test
 func TestTimestampHMACAgreesWithOpenSSL(t *testing.T) {
 	t.Parallel()

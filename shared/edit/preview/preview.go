@@ -1,11 +1,12 @@
-// Package preview makes an edit ready for its decision: held against the email it
-// is for, shown as a difference, and kept in the ledger. Both who decides through
-// our own programs and who sends a signal past them get their edits checked here.
+// Package preview prepares an edit for its decision: it validates the edit against its
+// email, shows its effect as a list of changes, and saves it in the ledger. Ingress
+// uses it for edits through the API and the console, the worker for edits in signals.
 //
-// Invariants: nothing here changes an email or applies an edit; what is shown is
-// what the steps would make of it, because the same code decodes the body and lays
-// the overlay; the memory that a preview takes is bounded, and one waits for the
-// other.
+// Invariants: this package neither changes an email nor applies an edit; a preview
+// shows what the steps would do, because the same code decodes the body and applies the
+// overlay; the memory of a preview is bounded, and bodies are decoded one at a time.
+//
+// Read next: package edit for the overlay, package decode for the body.
 package preview
 
 import (
@@ -30,11 +31,11 @@ import (
 
 // Bounds of a preview, in bytes.
 const (
-	// maxDecoded is the largest body that is decoded to show what another character
-	// set or another name of a member makes of it: it costs five times its size.
+	// maxDecoded is the largest body that is decoded again to show the effect of
+	// another character set or other names of members, at five times its size in memory.
 	maxDecoded = 8 << 20
-	// maxMessage is the largest parsed mail that is compared with what another reading
-	// makes of the same body. No text of a body of maxDecoded is longer.
+	// maxMessage is the largest parsed mail that is compared with the one decoded
+	// again. No text in a body of maxDecoded is longer.
 	maxMessage = 32 << 20
 )
 
@@ -45,43 +46,43 @@ type Ledger interface {
 	CreateEdit(ctx context.Context, e ledger.NewEdit) (int64, error)
 }
 
-// Objects reads the object store; what does not fit or does not match is an error.
+// Objects reads the object store, as blob.Store does.
 type Objects interface {
 	excerpt.Objects
 	ReadAll(ctx context.Context, b blob.Bucket, key string, limit int64, sha256hex string) ([]byte, error)
 }
 
-// Router says where a mail would go, its edits in manifest.Overlay laid over it: the rules.
+// Router returns the destinations of a mail with its edits, manifest.Overlay, applied.
+// The rules are one.
 type Router interface {
 	Route(in contract.RouteInput, manifest *ledger.Manifest, message *mail.Message) contract.RouteResult
 }
 
-// Config names what an edit may send mail to: of the destinations, those that serve
-// the tenant of the email.
+// Config has the destinations. An edit may name those that serve the email's tenant.
 type Config struct {
 	Destinations []config.Destination
 }
 
-// Deps is what an Editor needs; all of it is required but Rules.
+// Deps is what an Editor needs; all of it is required.
 type Deps struct {
 	Ledger  Ledger
 	Objects Objects
-	Rules   Router // nil: a preview knows destinations only where the edit names them
+	Rules   Router
 }
 
-// Editor makes drafts. It is safe for concurrent use.
+// Editor previews and saves edits. It is safe for concurrent use.
 type Editor struct {
 	config Config
 	deps   Deps
 	turn   chan struct{}   // one decoding at a time
-	whole  *excerpt.Reader // of parsed mails that are compared
-	brief  *excerpt.Reader // of others
+	whole  *excerpt.Reader // of parsed mails that are compared with one decoded again
+	brief  *excerpt.Reader // of other parsed mails, with cut texts
 }
 
-// New checks that nothing is missing.
+// New returns an Editor, or an error if a dependency is missing.
 func New(c Config, deps Deps) (*Editor, error) {
-	if deps.Ledger == nil || deps.Objects == nil {
-		return nil, errors.New("draft: a dependency is missing")
+	if deps.Ledger == nil || deps.Objects == nil || deps.Rules == nil {
+		return nil, errors.New("preview: a dependency is missing")
 	}
 	return &Editor{
 		config: c, deps: deps, turn: make(chan struct{}, 1),
@@ -90,18 +91,18 @@ func New(c Config, deps Deps) (*Editor, error) {
 	}, nil
 }
 
-// Preview is what an edit would do.
+// Preview is the effect that an edit would have.
 type Preview struct {
-	// Step is where the email would be taken up, unless an earlier step holds it.
+	// Step is where the email would continue, unless an earlier step holds it.
 	Step    contract.Step   `json:"step"`
 	Changes []ledger.Change `json:"changes"`
-	// Destinations are where the email would go then; null where that is not known.
+	// Destinations are where the email would be delivered.
 	Destinations []string `json:"destinations"`
 }
 
-// Preview says what an edit would do, laid over those that were applied before. It
-// fails with request_invalid when the edit makes no sense for this email, and with
-// decision_refused when the email has not been stored yet.
+// Preview returns the effect that an edit would have on top of those already applied.
+// It fails with request_invalid if the edit is not valid for this email, and with
+// decision_refused if the email is not stored yet.
 func (e *Editor) Preview(ctx context.Context, email contract.Email, change contract.Edit) (Preview, error) {
 	body, err := e.deps.Ledger.Body(ctx, email.ID)
 	if err != nil {
@@ -147,7 +148,8 @@ func (e *Editor) Preview(ctx context.Context, email contract.Email, change contr
 	}, nil
 }
 
-// SaveEdit keeps an edit that Preview accepts, and what it said of it.
+// SaveEdit saves an edit that Preview accepts, with its changes. It is idempotent on
+// in.Key.
 func (e *Editor) SaveEdit(ctx context.Context, in contract.SaveEditInput) (contract.SaveEditResult, error) {
 	preview, err := e.Preview(ctx, in.Email, in.Edit)
 	if err != nil {
@@ -157,14 +159,14 @@ func (e *Editor) SaveEdit(ctx context.Context, in contract.SaveEditInput) (contr
 		EmailID: in.Email.ID, Edit: edit.Merge(in.Edit), Actor: in.Actor, Note: in.Note, Key: in.Key, Changes: preview.Changes,
 	})
 	if err != nil {
-		return contract.SaveEditResult{}, fmt.Errorf("keep edit: %w", err)
+		return contract.SaveEditResult{}, fmt.Errorf("save edit: %w", err)
 	}
 	return contract.SaveEditResult{EditID: id, From: preview.Step}, nil
 }
 
-// message reads the parsed mail, and reports whether whole, so that it can be compared
-// with another reading of the body. Of a large one the texts are cut; one whose headers
-// are larger than any that is shown is taken as without all of it.
+// message reads the parsed mail, and reports whether it is whole and can be compared
+// with the body decoded again. The texts of a large mail are cut. If even its headers
+// exceed the limit, the preview is made with an empty mail: the edit can still be saved.
 func (e *Editor) message(ctx context.Context, email contract.Email, m *ledger.Manifest) (message *mail.Message, whole bool, err error) {
 	if email.Size <= maxDecoded {
 		message, err = e.whole.Message(ctx, m)
@@ -179,15 +181,15 @@ func (e *Editor) message(ctx context.Context, email contract.Email, m *ledger.Ma
 	return message, false, err
 }
 
-// decoded gives the picture of the body as the merged edit lets it be read, and
-// what becomes of the problems in it.
+// decoded returns the picture of the body decoded with the merged edit, and the change
+// in the problems found in it.
 func (e *Editor) decoded(ctx context.Context, email contract.Email, body ledger.Body, now edit.Picture, old, merged contract.Edit,
 ) (edit.Picture, []ledger.Change, error) {
 	select {
 	case e.turn <- struct{}{}:
 		defer func() { <-e.turn }()
 	case <-ctx.Done():
-		return now, nil, fault.Wrap(fault.Overloaded, "too many edits are being looked at", ctx.Err())
+		return now, nil, fault.Wrap(fault.Overloaded, "too many edits are being previewed", ctx.Err())
 	}
 
 	raw, err := e.deps.Objects.ReadAll(ctx, blob.Raw, body.Key, email.Size, hex.EncodeToString(body.SHA256[:]))
@@ -210,7 +212,7 @@ func (e *Editor) decoded(ctx context.Context, email contract.Email, body ledger.
 	return then, problems, nil
 }
 
-// attachments gives those of a decoded body, with what is known of the same content.
+// attachments returns those of a decoded body, with the known verdicts of equal content.
 func attachments(decoded, known []mail.Attachment) []mail.Attachment {
 	out := make([]mail.Attachment, len(decoded))
 	for i, a := range decoded {
@@ -236,7 +238,7 @@ func sentences(holds []contract.Hold) string {
 	return strings.Join(out, "; ")
 }
 
-// readings are the changes of how the body is read.
+// readings returns the changes of how the body is decoded.
 func readings(old, merged contract.Edit) []ledger.Change {
 	var out []ledger.Change
 	if old.Charset != merged.Charset {
@@ -251,7 +253,7 @@ func readings(old, merged contract.Edit) []ledger.Change {
 	return out
 }
 
-// source gives the member that is read as target.
+// source returns the member that is read as target.
 func source(e contract.Edit, target string) string {
 	for from, to := range e.Fields {
 		if to == target {
@@ -261,18 +263,15 @@ func source(e contract.Edit, target string) string {
 	return target
 }
 
-// route says where an edited email goes; nil where that cannot be told.
+// route returns the destinations of an edited email.
 func (e *Editor) route(email contract.Email, p edit.Picture, edit contract.Edit) []string {
-	if e.deps.Rules == nil {
-		return edit.To
-	}
 	p.Manifest.Overlay = &edit
 	out := e.deps.Rules.Route(contract.RouteInput{Email: email}, &p.Manifest, &p.Message)
 	return append([]string{}, out.Destinations...)
 }
 
-// Destinations returns, in the order of the configuration, what an edit of an email
-// of the tenant may name.
+// Destinations returns, in the order of the configuration, the names of those that an
+// edit of an email of the tenant may name.
 func (e *Editor) Destinations(tenant string) []string {
 	var out []string
 	for _, d := range e.config.Destinations {

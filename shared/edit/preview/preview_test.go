@@ -21,31 +21,31 @@ import (
 	"mailroom/shared/mail"
 )
 
-// desk is one email as ledger and object store have it.
-type desk struct {
+// stored is one email in ledger and object store.
+type stored struct {
 	raw      []byte
 	manifest ledger.Manifest
 	stored   bool
-	parsed   func() io.Reader // the message as it lies in the object store
+	parsed   func() io.Reader // the message in the object store
 	created  []ledger.NewEdit
 	reads    int
 }
 
-func (d *desk) Body(context.Context, int64) (ledger.Body, error) {
+func (d *stored) Body(context.Context, int64) (ledger.Body, error) {
 	return ledger.Body{Key: "body/x", SHA256: sha256.Sum256(d.raw), Stored: d.stored, Overlay: d.manifest.Overlay}, nil
 }
 
-func (d *desk) Manifest(context.Context, int64) (*ledger.Manifest, error) {
+func (d *stored) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 	m := d.manifest
 	return &m, nil
 }
 
-func (d *desk) CreateEdit(_ context.Context, e ledger.NewEdit) (int64, error) {
+func (d *stored) CreateEdit(_ context.Context, e ledger.NewEdit) (int64, error) {
 	d.created = append(d.created, e)
 	return int64(len(d.created)), nil
 }
 
-func (d *desk) ReadAll(_ context.Context, b blob.Bucket, key string, limit int64, sum string) ([]byte, error) {
+func (d *stored) ReadAll(_ context.Context, b blob.Bucket, key string, limit int64, sum string) ([]byte, error) {
 	d.reads++
 	want := sha256.Sum256(d.raw)
 	if b != blob.Raw || key != "body/x" || int64(len(d.raw)) > limit || sum != hex.EncodeToString(want[:]) {
@@ -54,15 +54,15 @@ func (d *desk) ReadAll(_ context.Context, b blob.Bucket, key string, limit int64
 	return d.raw, nil
 }
 
-// Get opens the parsed mail where the manifest names one.
-func (d *desk) Get(_ context.Context, b blob.Bucket, key string) (io.ReadCloser, error) {
+// Get opens the parsed mail if the manifest names one.
+func (d *stored) Get(_ context.Context, b blob.Bucket, key string) (io.ReadCloser, error) {
 	if b != blob.Raw || key == "" || key != d.manifest.MessageKey {
 		return nil, fault.New(fault.ContentLost, "no such object")
 	}
 	return io.NopCloser(d.parsed()), nil
 }
 
-// rules send everything with a subject to ticketing.
+// rules route every mail with a subject to ticketing.
 type rules struct{}
 
 func (rules) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Message) contract.RouteResult {
@@ -76,12 +76,12 @@ func (rules) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Message) c
 }
 
 // setup stores body as the store step does.
-func setup(t *testing.T, body string, with preview.Router) (*desk, *preview.Editor, contract.Email) {
+func setup(t *testing.T, body string, with preview.Router) (*stored, *preview.Editor, contract.Email) {
 	t.Helper()
 	event, _ := decode.Decoder{}.Decode([]byte(body), nil)
 	message, err := json.Marshal(event.Message)
 	require.NoError(t, err)
-	d := &desk{raw: []byte(body), stored: true, manifest: ledger.Manifest{
+	d := &stored{raw: []byte(body), stored: true, manifest: ledger.Manifest{
 		EmailID: 7, RawKey: "body/x", Message: message, Subject: event.Message.Subject, Recipients: event.Recipients(),
 		Attachments: event.Attachments,
 	}}
@@ -134,17 +134,17 @@ func TestPreviewDecodesAgain(t *testing.T) {
 
 func TestPreviewIsLaidOverWhatWasAppliedBefore(t *testing.T) {
 	t.Parallel()
-	d, e, email := setup(t, `{"event_id":"e","subject":"Hi","recipient":["a@b.example"]}`, nil)
+	d, e, email := setup(t, `{"event_id":"e","subject":"Hi","recipient":["a@b.example"]}`, rules{})
 	d.manifest.Overlay = &contract.Edit{Recipients: []string{"c@b.example"}}
 	got, err := e.Preview(t.Context(), email, contract.Edit{Recipients: []string{"d@b.example"}})
 	require.NoError(t, err)
 	require.Equal(t, []ledger.Change{{Field: "recipients", Before: "c@b.example", After: "d@b.example"}}, got.Changes)
-	require.Nil(t, got.Destinations, "not known without rules")
+	require.Equal(t, []string{"ticketing"}, got.Destinations)
 }
 
 func TestPreviewRefuses(t *testing.T) {
 	t.Parallel()
-	d, e, email := setup(t, `{"event_id":"e"}`, nil)
+	d, e, email := setup(t, `{"event_id":"e"}`, rules{})
 	_, err := e.Preview(t.Context(), email, contract.Edit{To: []string{"elsewhere"}})
 	require.True(t, fault.Is(err, fault.RequestInvalid), "%v", err)
 	d.stored = false
@@ -175,7 +175,7 @@ func TestSaveEditKeepsWhatThePreviewShows(t *testing.T) {
 // forged mail to the systems of another, under their own signing secret.
 func TestEditCannotNameAnotherTenantsDestination(t *testing.T) {
 	t.Parallel()
-	d, e, email := setup(t, `{"event_id":"e","subject":"Hi","recipient":["a@b.example"]}`, nil)
+	d, e, email := setup(t, `{"event_id":"e","subject":"Hi","recipient":["a@b.example"]}`, rules{})
 	_, err := e.Preview(t.Context(), email, contract.Edit{To: []string{"ticketing", "theirs"}})
 	require.True(t, fault.Is(err, fault.RequestInvalid), "%v", err)
 	foreign := fault.From(err).Public
@@ -188,7 +188,7 @@ func TestEditCannotNameAnotherTenantsDestination(t *testing.T) {
 	require.Empty(t, e.Destinations("nobody"))
 }
 
-// letters is text without an end.
+// letters is an endless text.
 type letters struct{}
 
 func (letters) Read(p []byte) (int, error) {
@@ -198,8 +198,8 @@ func (letters) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestMailAboveThirtyTwoMebibytesCanBeEdited: the preview of one failed, and with it the
-// edit, because its texts had no place in memory.
+// TestMailAboveThirtyTwoMebibytesCanBeEdited: the preview of such a mail failed, and
+// with it the edit, because its texts exceeded the memory limit.
 func TestMailAboveThirtyTwoMebibytesCanBeEdited(t *testing.T) {
 	t.Parallel()
 	subject := "Corrected"
