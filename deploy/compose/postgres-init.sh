@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs once, when the cluster is made: one role and database for Mailroom, one
-# role and two databases for Temporal. Neither role can see what the other owns.
+# Runs once, when the cluster is created: one role and database for Mailroom, one
+# role and two databases for Temporal. Neither role can read what the other owns.
 set -eu
 
 # psql reads a quoted variable only from standard input, not from -c.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Brings Temporal's two databases to the schema of this release. Harmless when run
-# again: what has been applied is skipped. Connection and password: SQL_*.
+# Migrates Temporal's two databases to the schema of this release. Safe to repeat:
+# applied versions are skipped. Connection and password: SQL_*.
 set -eu
 
 for store in temporal visibility; do

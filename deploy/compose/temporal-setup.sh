@@ -1,8 +1,7 @@
 #!/bin/sh
-# Makes the namespace, where it is missing, and the search attributes that
-# Mailroom's workflows set. Harmless when run again. Address and namespace:
-# TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE; how long finished emails stay in the
-# Web UI: TEMPORAL_RETENTION.
+# Creates the namespace, if it is missing, and the search attributes that Mailroom's
+# workflows set. Safe to repeat. Address and namespace: TEMPORAL_ADDRESS,
+# TEMPORAL_NAMESPACE; how long finished emails stay in the Web UI: TEMPORAL_RETENTION.
 set -eu
 
 try=0
@@ -19,7 +18,7 @@ if ! temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" >/de
 	temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$TEMPORAL_RETENTION"
 fi
 
-# A namespace that was made just now takes a moment until every part knows it.
+# A new namespace takes a moment until every part of the server knows it.
 try=0
 until temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
 	--name MailState --type Keyword \

@@ -189,7 +189,7 @@ operators:
 		`destinations[1].name: "d" is taken by destinations[0]`,
 		`destinations[1].url: must not carry a user or password; requests are signed with the secret`,
 		`destinations[1].secret.ref: file:/nonexistent/secret resolves to nothing: there is no such file`,
-		`routes[0].when.recipient: must be text that is not empty; * stands for any run of characters`,
+		`routes[0].when.recipient: must be text that is not empty; * matches any run of characters`,
 		`routes[0].when.source: no source is named "nobody"`,
 		`routes[0].when.tenant: no tenant is named "none"`,
 		`routes[0].to[1]: no destination is named "ghost"`,
