@@ -46,7 +46,7 @@ func newConsole(file *config.File, secrets *secret.Store, d dependencies, keys *
 	}
 	console, err := api.New(api.Config{Sources: file.Sources, Tenants: file.Tenants}, api.Deps{
 		Access: who, Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), rooms.whole.Routes(), readyRoutes(server)), Pages: pages, Tokens: d.reader,
-		Reader: d.reader, Blobs: d.bodies, Desk: rooms.decisions, Logger: logger,
+		Reader: d.reader, Blobs: d.bodies, Decisions: rooms.decisions, Logger: logger,
 		Auditor: d.reader, Failures: d.reader, KeyUse: keys, Secrets: secrets,
 		Replays: rooms.many, Editor: rooms.editor,
 	})

@@ -7,7 +7,7 @@ import (
 )
 
 // newDesks makes what answers about destinations, routes and the overview.
-func newDesks(file *config.File, d dependencies, measured operations.Acks) (*operations.Desks, error) {
+func newDesks(file *config.File, d dependencies, measured operations.Acks) (*operations.Service, error) {
 	return operations.New(
 		operations.Config{Destinations: file.Destinations, Routes: file.Routes, Tenants: file.Tenants},
 		operations.Deps{Ledger: d.reader, Messages: excerpt.NewReader(d.bodies, excerpt.Usual), Acks: measured})

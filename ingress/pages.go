@@ -36,10 +36,10 @@ func scannerWarning(s config.Scanner) string {
 
 // rooms is what both the API and the pages lead to.
 type rooms struct {
-	decisions *decision.Desk
+	decisions *decision.Service
 	editor    *preview.Editor
-	whole     *operations.Desks
-	many      *batch.Desk
+	whole     *operations.Service
+	many      *batch.Service
 }
 
 func newRooms(file *config.File, d dependencies, measured operations.Acks, logger *slog.Logger) (r rooms, err error) {
@@ -58,8 +58,8 @@ func newRooms(file *config.File, d dependencies, measured operations.Acks, logge
 }
 
 // byConsole takes decisions that were made on a page.
-type byConsole struct{ desk *decision.Desk }
+type byConsole struct{ service *decision.Service }
 
 func (b byConsole) Decide(ctx context.Context, who access.Identity, email *ledger.EmailRow, in console.Request) (contract.DecisionResult, error) {
-	return b.desk.Decide(ctx, who, contract.ViaConsole, email, decision.Request{Action: in.Action, Note: in.Note, Edit: in.Edit})
+	return b.service.Decide(ctx, who, contract.ViaConsole, email, decision.Request{Action: in.Action, Note: in.Note, Edit: in.Edit})
 }

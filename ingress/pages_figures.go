@@ -15,7 +15,7 @@ import (
 )
 
 // figures are the ledger's numbers as the console draws them.
-type figures struct{ desks *operations.Desks }
+type figures struct{ operations *operations.Service }
 
 func (f figures) Held(ctx context.Context, tenants console.Tenants) ([]console.Holding, error) {
 	o, err := f.Overview(ctx, tenants)
@@ -23,7 +23,7 @@ func (f figures) Held(ctx context.Context, tenants console.Tenants) ([]console.H
 }
 
 func (f figures) Overview(ctx context.Context, tenants console.Tenants) (console.Overview, error) {
-	o, err := f.desks.Overview(ctx, tenants)
+	o, err := f.operations.Overview(ctx, tenants)
 	if err != nil {
 		return console.Overview{}, err
 	}
@@ -77,13 +77,13 @@ func (t timelines) Timeline(ctx context.Context, email *ledger.EmailDetail) ([]c
 	return out, nil
 }
 
-// destinations are those of the desks, by which the console pauses and resumes too.
-type destinations struct{ desks *operations.Desks }
+// destinations are those of the operations, by which the console pauses and resumes too.
+type destinations struct{ operations *operations.Service }
 
 func (d destinations) List(ctx context.Context) ([]console.Destination, error) {
 	who := access.From(ctx)
 	tenants, _ := who.Tenants(access.Viewer)
-	list, err := d.desks.Destinations(ctx, tenants)
+	list, err := d.operations.Destinations(ctx, tenants)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (d destinations) List(ctx context.Context) ([]console.Destination, error) {
 	for _, to := range list {
 		row := console.Destination{
 			Name: to.Name, URL: to.Host, Backlog: to.Backlog.Retrying, Failed: to.Backlog.Held, InFlight: to.InFlight, Breaker: to.Breaker,
-			MayPause: d.desks.MayPause(who, to.Name),
+			MayPause: d.operations.MayPause(who, to.Name),
 		}
 		if to.Backlog.Oldest != nil {
 			row.Oldest = *to.Backlog.Oldest
@@ -108,9 +108,9 @@ func (d destinations) List(ctx context.Context) ([]console.Destination, error) {
 }
 
 func (d destinations) Pause(ctx context.Context, who access.Identity, name, note string) error {
-	return d.desks.SetPaused(ctx, who, contract.ViaConsole, name, true, note)
+	return d.operations.SetPaused(ctx, who, contract.ViaConsole, name, true, note)
 }
 
 func (d destinations) Resume(ctx context.Context, who access.Identity, name, note string) error {
-	return d.desks.SetPaused(ctx, who, contract.ViaConsole, name, false, note)
+	return d.operations.SetPaused(ctx, who, contract.ViaConsole, name, false, note)
 }

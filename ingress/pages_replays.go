@@ -21,10 +21,10 @@ const (
 )
 
 // manyEmails are replays and decisions about many emails, asked for on a page.
-type manyEmails struct{ desk *batch.Desk }
+type manyEmails struct{ service *batch.Service }
 
 func (m manyEmails) List(ctx context.Context, who access.Identity) ([]console.Replay, error) {
-	rows, _, err := m.desk.List(ctx, who, access.Operator, "", shownReplays)
+	rows, _, err := m.service.List(ctx, who, access.Operator, "", shownReplays)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (m manyEmails) List(ctx context.Context, who access.Identity) ([]console.Re
 }
 
 func (m manyEmails) Find(ctx context.Context, who access.Identity, id int64) (*console.Replay, error) {
-	row, err := m.desk.Find(ctx, who, access.Operator, id)
+	row, err := m.service.Find(ctx, who, access.Operator, id)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (m manyEmails) Find(ctx context.Context, who access.Identity, id int64) (*c
 }
 
 func (m manyEmails) Items(ctx context.Context, id int64) ([]console.ReplayItem, error) {
-	items, _, err := m.desk.Items(ctx, ledger.ReplayItemFilter{ReplayID: id, Limit: shownItems})
+	items, _, err := m.service.Items(ctx, ledger.ReplayItemFilter{ReplayID: id, Limit: shownItems})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (m manyEmails) Items(ctx context.Context, id int64) ([]console.ReplayItem, 
 
 func (m manyEmails) Plan(ctx context.Context, who access.Identity, in console.ReplayRequest) (int64, error) {
 	rate, f := float64(in.Rate), in.Filter
-	row, err := m.desk.Create(ctx, who, contract.ViaConsole, batch.Request{
+	row, err := m.service.Create(ctx, who, contract.ViaConsole, batch.Request{
 		Filter: batch.Filter{
 			State: f.State, Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
 			Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query,
@@ -80,7 +80,7 @@ func (m manyEmails) Plan(ctx context.Context, who access.Identity, in console.Re
 }
 
 func (m manyEmails) Start(ctx context.Context, who access.Identity, dryRun, count int64) (int64, error) {
-	row, err := m.desk.Start(ctx, who, contract.ViaConsole, dryRun, count)
+	row, err := m.service.Start(ctx, who, contract.ViaConsole, dryRun, count)
 	if err != nil {
 		return 0, err
 	}
@@ -88,11 +88,11 @@ func (m manyEmails) Start(ctx context.Context, who access.Identity, dryRun, coun
 }
 
 func (m manyEmails) Steer(ctx context.Context, who access.Identity, id int64, verb string) error {
-	row, err := m.desk.Find(ctx, who, access.Operator, id)
+	row, err := m.service.Find(ctx, who, access.Operator, id)
 	if err != nil {
 		return err
 	}
-	_, err = m.desk.Control(ctx, who, contract.ViaConsole, row, verb, nil)
+	_, err = m.service.Control(ctx, who, contract.ViaConsole, row, verb, nil)
 	return err
 }
 

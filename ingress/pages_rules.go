@@ -14,11 +14,11 @@ import (
 )
 
 // routing is the rules as the console lists and tries them.
-type routing struct{ desks *operations.Desks }
+type routing struct{ operations *operations.Service }
 
 func (r routing) List(ctx context.Context) ([]console.Rule, error) {
 	tenants, _ := access.From(ctx).Tenants(access.Viewer)
-	_, rows := r.desks.RouteRows(tenants)
+	_, rows := r.operations.RouteRows(tenants)
 	out := make([]console.Rule, 0, len(rows))
 	for _, row := range rows {
 		rule := console.Rule{Name: row.Name, To: row.To, Hold: row.Hold}
@@ -35,7 +35,7 @@ func (r routing) List(ctx context.Context) ([]console.Rule, error) {
 
 // Test is about a mail that is made up, of a tenant of the caller.
 func (r routing) Test(ctx context.Context, in console.Sample) (console.Outcome, error) {
-	e, err := r.desks.Test(ctx, access.From(ctx), operations.Sample{
+	e, err := r.operations.Test(ctx, access.From(ctx), operations.Sample{
 		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: in.Tenant, Headers: in.Headers,
 		Auth: in.Reported.Auth, Type: in.Reported.Type, Mailbox: in.Reported.Mailbox,
 	})

@@ -49,7 +49,7 @@ func (h *handler) decide(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.desk.Decide(c.Request.Context(), caller(c), access.Via(c), &email.EmailRow, decision.Request{
+	result, err := h.decisions.Decide(c.Request.Context(), caller(c), access.Via(c), &email.EmailRow, decision.Request{
 		Action: in.Action, Note: in.Note, Edit: in.Edit, From: in.From,
 	})
 	if err != nil {

@@ -129,7 +129,7 @@ type taken struct {
 	decision   contract.Decision
 }
 
-// fakeDecider is what the desk has behind it: where decisions are written down,
+// fakeDecider is what the decision service has behind it: where decisions are written down,
 // and the workflows.
 type fakeDecider struct {
 	mu      sync.Mutex
@@ -165,8 +165,8 @@ func (d *fakeDecider) SaveEdit(context.Context, contract.SaveEditInput) (contrac
 	return contract.SaveEditResult{EditID: 3, From: contract.StepRoute}, nil
 }
 
-// desk gives a desk in front of the fake.
-func (d *fakeDecider) desk(t *testing.T, logger *slog.Logger) *decision.Desk {
+// service returns a decision service in front of the fake.
+func (d *fakeDecider) service(t *testing.T, logger *slog.Logger) *decision.Service {
 	t.Helper()
 	out, err := decision.New(decision.Deps{Intents: d, Decider: d, Edits: d, Logger: logger})
 	require.NoError(t, err)

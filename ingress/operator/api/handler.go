@@ -50,29 +50,29 @@ type Config struct {
 	Tenants []config.Tenant // for which tokens can be made
 }
 
-// Deps is what the API needs; Access, Reader, Blobs, Desk and Logger are required.
+// Deps is what the API needs; Access, Reader, Blobs, Decisions and Logger are required.
 type Deps struct {
-	Access   *access.Authenticator // who may come in
-	Routes   []access.Route        // what else is answered: login, codec server, console
-	Pages    access.Pages          // nil means access.PlainPages
-	Tokens   Tokens                // nil: tokens are not found, and cannot be made
-	Reader   Reader
-	Blobs    Blobs
-	Desk     *decision.Desk // takes decisions
-	Editor   Editor         // nil: edits are not served
-	Auditor  Auditor        // nil: nothing can be proved, and no email has a timeline
-	Replays  *batch.Desk    // nil: there are no replays
-	Failures Failures       // nil: the failures of a source are not found
-	KeyUse   KeyUse         // nil: no secret was ever used
-	Secrets  Secrets        // nil: no secret is failing
-	Logger   *slog.Logger
-	Now      func() time.Time // nil means time.Now
+	Access    *access.Authenticator // who may come in
+	Routes    []access.Route        // what else is answered: login, codec server, console
+	Pages     access.Pages          // nil means access.PlainPages
+	Tokens    Tokens                // nil: tokens are not found, and cannot be made
+	Reader    Reader
+	Blobs     Blobs
+	Decisions *decision.Service // takes decisions
+	Editor    Editor            // nil: edits are not served
+	Auditor   Auditor           // nil: nothing can be proved, and no email has a timeline
+	Replays   *batch.Service    // nil: there are no replays
+	Failures  Failures          // nil: the failures of a source are not found
+	KeyUse    KeyUse            // nil: no secret was ever used
+	Secrets   Secrets           // nil: no secret is failing
+	Logger    *slog.Logger
+	Now       func() time.Time // nil means time.Now
 }
 
 func (d Deps) validate() error {
 	var missing []error
 	for name, absent := range map[string]bool{
-		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Desk": d.Desk == nil, "Logger": d.Logger == nil,
+		"Access": d.Access == nil, "Reader": d.Reader == nil, "Blobs": d.Blobs == nil, "Decisions": d.Decisions == nil, "Logger": d.Logger == nil,
 	} {
 		if absent {
 			missing = append(missing, fmt.Errorf("%s is missing", name))
@@ -82,18 +82,18 @@ func (d Deps) validate() error {
 }
 
 type handler struct {
-	access  *access.Authenticator
-	more    []access.Route
-	pages   access.Pages
-	made    Tokens
-	reader  Reader
-	blobs   Blobs
-	desk    *decision.Desk
-	editor  Editor
-	replays *batch.Desk
-	auditor Auditor
-	logger  *slog.Logger
-	now     func() time.Time
+	access    *access.Authenticator
+	more      []access.Route
+	pages     access.Pages
+	made      Tokens
+	reader    Reader
+	blobs     Blobs
+	decisions *decision.Service
+	editor    Editor
+	replays   *batch.Service
+	auditor   Auditor
+	logger    *slog.Logger
+	now       func() time.Time
 
 	configured []config.Source
 	tenants    []string
@@ -127,7 +127,7 @@ func newHandler(cfg Config, deps Deps) (*handler, error) {
 	}
 	h := &handler{
 		access: deps.Access, more: deps.Routes, pages: deps.Pages, made: deps.Tokens,
-		reader: deps.Reader, blobs: deps.Blobs, desk: deps.Desk, editor: deps.Editor,
+		reader: deps.Reader, blobs: deps.Blobs, decisions: deps.Decisions, editor: deps.Editor,
 		replays: deps.Replays,
 		auditor: deps.Auditor, logger: deps.Logger, now: deps.Now,
 		configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets, exports: newExports(),

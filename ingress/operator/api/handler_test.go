@@ -47,7 +47,7 @@ type testBundle struct {
 	keyUse   fakeKeyUse
 	secrets  *fakeSecrets
 	auditor  *fakeAuditor
-	controls *deskLedger
+	controls *operationsLedger
 }
 
 const (
@@ -104,7 +104,7 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 		replays: &fakeReplays{}, runner: &fakeRunner{},
 		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{}, auditor: &fakeAuditor{},
 	}
-	b.controls = &deskLedger{fakeReader: b.reader}
+	b.controls = &operationsLedger{fakeReader: b.reader}
 	logger := slog.New(slog.NewJSONHandler(b.logs, nil))
 	b.store, b.clock = accesstest.NewMemory(), &clock{now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
 	may := config.Access{}
@@ -119,8 +119,8 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 	many, err := batch.New(batch.Deps{Ledger: b.replays, Runner: b.runner, Logger: logger})
 	require.NoError(t, err)
 	b.handler, err = newHandler(Config{Sources: configuredSources(), Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
-		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t), deskRoutes(t, b.controls)), Tokens: b.store,
-		Reader: b.reader, Blobs: b.blobs, Desk: b.decider.desk(t, logger), Editor: b.editor, Logger: logger,
+		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t), operationsRoutes(t, b.controls)), Tokens: b.store,
+		Reader: b.reader, Blobs: b.blobs, Decisions: b.decider.service(t, logger), Editor: b.editor, Logger: logger,
 		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
 		Replays: many, Auditor: b.auditor,
 	})
@@ -335,6 +335,6 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	_, err := New(Config{}, Deps{Reader: &fakeReader{}})
 	require.ErrorContains(t, err, "Blobs is missing")
-	require.ErrorContains(t, err, "Desk is missing")
+	require.ErrorContains(t, err, "Decisions is missing")
 	require.NotContains(t, err.Error(), "Reader")
 }

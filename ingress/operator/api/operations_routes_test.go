@@ -15,34 +15,34 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// deskLedger has no numbers and one email, that of the reader.
-type deskLedger struct {
+// operationsLedger has no numbers and one email, that of the reader.
+type operationsLedger struct {
 	*fakeReader
 
 	control *ledger.Control
 }
 
-func (*deskLedger) Controls(context.Context) ([]ledger.Control, error) { return nil, nil }
+func (*operationsLedger) Controls(context.Context) ([]ledger.Control, error) { return nil, nil }
 
-func (*deskLedger) DestinationStatuses(context.Context) ([]ledger.DestinationStatus, error) {
+func (*operationsLedger) DestinationStatuses(context.Context) ([]ledger.DestinationStatus, error) {
 	return nil, nil
 }
 
-func (*deskLedger) Backlogs(context.Context, []string) (map[string]ledger.Backlog, error) {
+func (*operationsLedger) Backlogs(context.Context, []string) (map[string]ledger.Backlog, error) {
 	return nil, nil //nolint:nilnil // no destination has a backlog
 }
 
-func (*deskLedger) Overview(context.Context, time.Time, []string) (*ledger.Overview, error) {
+func (*operationsLedger) Overview(context.Context, time.Time, []string) (*ledger.Overview, error) {
 	return &ledger.Overview{}, nil
 }
 
-func (l *deskLedger) SetControl(_ context.Context, c ledger.Control, _ contract.Via) error {
+func (l *operationsLedger) SetControl(_ context.Context, c ledger.Control, _ contract.Via) error {
 	l.control = &c
 	return nil
 }
 
-// deskRoutes are those of the desks for one destination.
-func deskRoutes(t *testing.T, l *deskLedger) []access.Route {
+// operationsRoutes are those about one destination.
+func operationsRoutes(t *testing.T, l *operationsLedger) []access.Route {
 	t.Helper()
 	d, err := operations.New(operations.Config{
 		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}},
@@ -52,9 +52,9 @@ func deskRoutes(t *testing.T, l *deskLedger) []access.Route {
 	return d.Routes()
 }
 
-// deskWalks: numbers and samples are for everybody, a stored email for those who may
+// operationsWalks: numbers and samples are for everybody, a stored email for those who may
 // see it, and a destination belongs to the tenants that it serves.
-func deskWalks() []walk {
+func operationsWalks() []walk {
 	const one, note = "/api/v1/destinations/:name", `{"note":"n"}`
 	return []walk{
 		{method: http.MethodGet, pattern: "/api/v1/overview", path: "/api/v1/overview", least: access.Viewer, shared: true},

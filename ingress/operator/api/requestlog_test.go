@@ -20,7 +20,7 @@ func TestStrangersShareALogLine(t *testing.T) {
 	who, err := access.New(access.Config{Operators: operators()}, access.Deps{})
 	require.NoError(t, err)
 	api, err := New(Config{}, Deps{
-		Access: who, Reader: &fakeReader{}, Blobs: &fakeBlobs{}, Desk: new(fakeDecider).desk(t, slog.New(slog.DiscardHandler)),
+		Access: who, Reader: &fakeReader{}, Blobs: &fakeBlobs{}, Decisions: new(fakeDecider).service(t, slog.New(slog.DiscardHandler)),
 		Logger: slog.New(slog.NewJSONHandler(logs, nil)), Now: func() time.Time { return now },
 	})
 	require.NoError(t, err)

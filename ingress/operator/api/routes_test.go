@@ -48,7 +48,7 @@ func walks() []walk {
 		tokenWalks(),
 		loginWalks(),
 		auditWalks(),
-		deskWalks(),
+		operationsWalks(),
 	)
 }
 

@@ -157,7 +157,7 @@ func TestSourcesWithoutTheLedger(t *testing.T) {
 
 	// So it does where nothing of the rest is there.
 	handler, err := New(Config{Sources: configuredSources()}, Deps{
-		Access: b.handler.access, Reader: b.reader, Blobs: b.blobs, Desk: b.decider.desk(t, slog.New(slog.DiscardHandler)), Logger: slog.New(slog.DiscardHandler),
+		Access: b.handler.access, Reader: b.reader, Blobs: b.blobs, Decisions: b.decider.service(t, slog.New(slog.DiscardHandler)), Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	b.server = httptest.NewServer(handler)

@@ -49,7 +49,7 @@ type Runner interface {
 	ControlReplay(ctx context.Context, id int64, name string, rate *contract.ReplayRate) (contract.ReplayProgress, error)
 }
 
-// Deps is what a Desk needs; all but Now is required.
+// Deps is what a Service needs; all but Now is required.
 type Deps struct {
 	Ledger Ledger
 	Runner Runner
@@ -57,18 +57,18 @@ type Deps struct {
 	Now    func() time.Time // nil means time.Now
 }
 
-// Desk starts and steers replays. It is safe for concurrent use.
-type Desk struct{ deps Deps }
+// Service starts and steers replays. It is safe for concurrent use.
+type Service struct{ deps Deps }
 
 // New checks that nothing is missing.
-func New(deps Deps) (*Desk, error) {
+func New(deps Deps) (*Service, error) {
 	if deps.Ledger == nil || deps.Runner == nil || deps.Logger == nil {
-		return nil, errors.New("replays: a dependency is missing")
+		return nil, errors.New("batch service: a dependency is missing")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	return &Desk{deps: deps}, nil
+	return &Service{deps: deps}, nil
 }
 
 // Create writes a replay down for somebody, begins it and reads it. A dry run is
@@ -76,7 +76,7 @@ func New(deps Deps) (*Desk, error) {
 // for. A key that has begun a replay of the caller gives that one. It fails with
 // fault.RequestInvalid, fault.Forbidden, fault.NotFound for a tenant in which the
 // caller has no role, or fault.DecisionRefused where the key has begun something else.
-func (d *Desk) Create(ctx context.Context, who access.Identity, via contract.Via, in Request) (*ledger.ReplayRow, error) {
+func (s *Service) Create(ctx context.Context, who access.Identity, via contract.Via, in Request) (*ledger.ReplayRow, error) {
 	asked, err := in.check()
 	if err != nil {
 		return nil, err
@@ -88,33 +88,33 @@ func (d *Desk) Create(ctx context.Context, who access.Identity, via contract.Via
 	} else {
 		asked.Filter.Tenants, _ = who.Tenants(access.Operator)
 	}
-	return d.begin(ctx, who, via, asked)
+	return s.begin(ctx, who, via, asked)
 }
 
-func (d *Desk) begin(ctx context.Context, who access.Identity, via contract.Via, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
+func (s *Service) begin(ctx context.Context, who access.Identity, via contract.Via, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
 	asked.Actor, asked.Person, asked.Via = who.Name, who.Person, via
-	id, created, err := d.deps.Ledger.CreateReplay(ctx, asked)
+	id, created, err := s.deps.Ledger.CreateReplay(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	if created {
-		d.deps.Logger.Info("replay.created", slog.Int64("replay", id), slog.String("action", string(asked.Action)),
+		s.deps.Logger.Info("replay.created", slog.Int64("replay", id), slog.String("action", string(asked.Action)),
 			slog.Bool("dry_run", asked.DryRun), slog.String("actor", who.Name))
-	} else if row, err := d.begun(ctx, id, asked); err != nil || row.State.Final() {
+	} else if row, err := s.begun(ctx, id, asked); err != nil || row.State.Final() {
 		return row, err
 	}
 	// It is written down: where Temporal is away it begins once that is back.
-	if err := d.deps.Runner.StartReplay(ctx, id, asked.DryRun); err != nil {
-		d.deps.Logger.Warn("replay.waits", slog.Int64("replay", id), slog.Any("error", err))
+	if err := s.deps.Runner.StartReplay(ctx, id, asked.DryRun); err != nil {
+		s.deps.Logger.Warn("replay.waits", slog.Int64("replay", id), slog.Any("error", err))
 	} else if asked.DryRun {
-		d.await(ctx, id)
+		s.await(ctx, id)
 	}
-	return d.deps.Ledger.Replay(ctx, id)
+	return s.deps.Ledger.Replay(ctx, id)
 }
 
 // begun reads the replay that was begun by what this one is asked for with.
-func (d *Desk) begun(ctx context.Context, id int64, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
-	row, err := d.deps.Ledger.Replay(ctx, id)
+func (s *Service) begun(ctx context.Context, id int64, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
+	row, err := s.deps.Ledger.Replay(ctx, id)
 	if err == nil && asked.StartedFrom == 0 && !asksFor(row, asked) {
 		return nil, fault.New(fault.DecisionRefused, "this key has begun another replay: nothing was started")
 	}
@@ -122,13 +122,13 @@ func (d *Desk) begun(ctx context.Context, id int64, asked ledger.NewReplay) (*le
 }
 
 // await waits a little for the end of a dry run.
-func (d *Desk) await(ctx context.Context, id int64) {
+func (s *Service) await(ctx context.Context, id int64) {
 	ctx, cancel := context.WithTimeout(ctx, dryRunWait)
 	defer cancel()
 	ticker := time.NewTicker(dryRunLook)
 	defer ticker.Stop()
 	for {
-		if row, err := d.deps.Ledger.Replay(ctx, id); err != nil || row.State.Final() {
+		if row, err := s.deps.Ledger.Replay(ctx, id); err != nil || row.State.Final() {
 			return
 		}
 		select {
@@ -144,8 +144,8 @@ func (d *Desk) await(ctx context.Context, id int64) {
 // not touched. A repeat, whoever makes it, gives the replay that was started. It fails
 // with fault.DecisionRefused where the number is another one or the dry run tells
 // nothing, yet or any more.
-func (d *Desk) Start(ctx context.Context, who access.Identity, via contract.Via, dryRun, count int64) (*ledger.ReplayRow, error) {
-	row, err := d.Find(ctx, who, access.Operator, dryRun)
+func (s *Service) Start(ctx context.Context, who access.Identity, via contract.Via, dryRun, count int64) (*ledger.ReplayRow, error) {
+	row, err := s.Find(ctx, who, access.Operator, dryRun)
 	if err != nil {
 		return nil, err
 	}
@@ -157,8 +157,8 @@ func (d *Desk) Start(ctx context.Context, who access.Identity, via contract.Via,
 	case count != row.Preview.Total:
 		return nil, fault.New(fault.DecisionRefused, "The number typed is not the number of emails. Nothing was started.")
 	case row.StartedAs != nil:
-		return d.deps.Ledger.Replay(ctx, *row.StartedAs)
-	case d.deps.Now().Sub(row.CreatedAt) > startable:
+		return s.deps.Ledger.Replay(ctx, *row.StartedAs)
+	case s.deps.Now().Sub(row.CreatedAt) > startable:
 		return nil, fault.New(fault.DecisionRefused, "The dry run is too old to say what would happen: count again. Nothing was started.")
 	case count == 0:
 		return nil, fault.New(fault.DecisionRefused, "There is nothing to start.")
@@ -170,13 +170,13 @@ func (d *Desk) Start(ctx context.Context, who access.Identity, via contract.Via,
 	if asked.Filter.Until.IsZero() || asked.Filter.Until.After(row.CreatedAt) {
 		asked.Filter.Until = row.CreatedAt
 	}
-	return d.begin(ctx, who, via, asked)
+	return s.begin(ctx, who, via, asked)
 }
 
 // Find gives a replay to somebody who has at least this role in every tenant that
 // it may touch. To who has no role in one of them it is not there.
-func (d *Desk) Find(ctx context.Context, who access.Identity, least access.Role, id int64) (*ledger.ReplayRow, error) {
-	row, err := d.deps.Ledger.Replay(ctx, id)
+func (s *Service) Find(ctx context.Context, who access.Identity, least access.Role, id int64) (*ledger.ReplayRow, error) {
+	row, err := s.deps.Ledger.Replay(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -207,38 +207,38 @@ func permit(who access.Identity, tenant string, least access.Role, missing strin
 
 // List gives a page of the replays of the tenants in which somebody has at least
 // this role, newest first, and the cursor of the next one.
-func (d *Desk) List(ctx context.Context, who access.Identity, least access.Role, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
+func (s *Service) List(ctx context.Context, who access.Identity, least access.Role, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
 	tenants, _ := who.Tenants(least)
-	return d.deps.Ledger.Replays(ctx, tenants, cursor, limit)
+	return s.deps.Ledger.Replays(ctx, tenants, cursor, limit)
 }
 
 // Items gives a page of the emails that a replay has come to. Whether the caller
 // may see them is what Find has told.
-func (d *Desk) Items(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
-	return d.deps.Ledger.ReplayItems(ctx, f)
+func (s *Service) Items(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
+	return s.deps.Ledger.ReplayItems(ctx, f)
 }
 
 // Control pauses, resumes or stops a replay that Find gave, or with ReplaySetRate
 // gives it a rate, and reads it.
-func (d *Desk) Control(ctx context.Context, who access.Identity, via contract.Via, row *ledger.ReplayRow, name string, rate *contract.ReplayRate,
+func (s *Service) Control(ctx context.Context, who access.Identity, via contract.Via, row *ledger.ReplayRow, name string, rate *contract.ReplayRate,
 ) (*ledger.ReplayRow, error) {
 	if rate != nil {
 		if err := checkRate(rate.Rate); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := d.deps.Runner.ControlReplay(ctx, row.ID, name, rate); err != nil {
+	if _, err := s.deps.Runner.ControlReplay(ctx, row.ID, name, rate); err != nil {
 		return nil, err
 	}
-	d.deps.Logger.Info("replay.controlled", slog.Int64("replay", row.ID), slog.String("control", name), slog.String("actor", who.Name))
+	s.deps.Logger.Info("replay.controlled", slog.Int64("replay", row.ID), slog.String("control", name), slog.String("actor", who.Name))
 	body, err := json.Marshal(map[string]any{"replay": row.ID, "control": name, "rate": rate})
 	if err == nil {
-		_, err = d.deps.Ledger.AppendAudit(ctx, ledger.AuditRecord{
+		_, err = s.deps.Ledger.AppendAudit(ctx, ledger.AuditRecord{
 			Kind: ledger.AuditReplay, Tenant: row.Filter.Tenant, Actor: who.Name, Via: string(via), Body: body,
 		})
 	}
 	if err != nil { // it holds all the same
-		d.deps.Logger.Error("replay.audit", slog.Int64("replay", row.ID), slog.Any("error", err))
+		s.deps.Logger.Error("replay.audit", slog.Int64("replay", row.ID), slog.Any("error", err))
 	}
-	return d.deps.Ledger.Replay(ctx, row.ID)
+	return s.deps.Ledger.Replay(ctx, row.ID)
 }

@@ -100,7 +100,7 @@ func (r *runner) ControlReplay(context.Context, int64, string, *contract.ReplayR
 	return contract.ReplayProgress{}, r.err
 }
 
-func setup(t *testing.T) (*book, *runner, *batch.Desk, *time.Time) {
+func setup(t *testing.T) (*book, *runner, *batch.Service, *time.Time) {
 	t.Helper()
 	b, r, now := &book{}, &runner{started: map[int64]bool{}}, at
 	d, err := batch.New(batch.Deps{Ledger: b, Runner: r, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})

@@ -38,23 +38,23 @@ type Edits interface {
 	SaveEdit(ctx context.Context, in contract.SaveEditInput) (contract.SaveEditResult, error)
 }
 
-// Deps is what a Desk needs; all of it is required but Edits.
+// Deps is what a Service needs; all of it is required.
 type Deps struct {
 	Intents Intents
 	Decider Decider
-	Edits   Edits // nil: edits are refused
+	Edits   Edits
 	Logger  *slog.Logger
 }
 
-// Desk takes decisions. It is safe for concurrent use.
-type Desk struct{ deps Deps }
+// Service takes decisions. It is safe for concurrent use.
+type Service struct{ deps Deps }
 
 // New checks that nothing is missing.
-func New(deps Deps) (*Desk, error) {
-	if deps.Intents == nil || deps.Decider == nil || deps.Logger == nil {
-		return nil, errors.New("desk: a dependency is missing")
+func New(deps Deps) (*Service, error) {
+	if deps.Intents == nil || deps.Decider == nil || deps.Edits == nil || deps.Logger == nil {
+		return nil, errors.New("decision service: a dependency is missing")
 	}
-	return &Desk{deps: deps}, nil
+	return &Service{deps: deps}, nil
 }
 
 // Decide carries one decision out, for an email as the ledger has it, and gives
@@ -66,7 +66,7 @@ func New(deps Deps) (*Desk, error) {
 //     decided what and when, or is held for something that who cannot have seen;
 //   - fault.StorageUnavailable, fault.TemporalUnavailable: it may be tried again.
 //     A repeat harms nothing, even where the first got through.
-func (d *Desk) Decide(ctx context.Context, who access.Identity, via contract.Via, email *ledger.EmailRow, r Request) (contract.DecisionResult, error) {
+func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.Via, email *ledger.EmailRow, r Request) (contract.DecisionResult, error) {
 	if who.In(email.Tenant) < access.Operator {
 		return contract.DecisionResult{}, fault.New(fault.Forbidden, "deciding about this email needs the operator role in its tenant")
 	}
@@ -74,30 +74,30 @@ func (d *Desk) Decide(ctx context.Context, who access.Identity, via contract.Via
 		return contract.DecisionResult{}, err
 	}
 	if email.State.Terminal() {
-		return contract.DecisionResult{}, d.ended(ctx, email, nil)
+		return contract.DecisionResult{}, s.ended(ctx, email, nil)
 	}
 	in := ledger.Intent{
 		EmailID: email.ID, Action: r.Action, Actor: who.Name, Person: who.Person, Via: via, Note: r.Note, From: r.From,
 	}
 	if r.Action == contract.Edited {
-		saved, err := d.edit(ctx, who, email, r)
+		saved, err := s.edit(ctx, who, email, r)
 		if err != nil {
 			return contract.DecisionResult{}, err
 		}
 		in.EditID, in.From = saved.EditID, saved.From
 	}
-	id, err := d.deps.Intents.CreateIntent(ctx, in)
+	id, err := s.deps.Intents.CreateIntent(ctx, in)
 	if err != nil {
 		return contract.DecisionResult{}, fmt.Errorf("write down decision: %w", err)
 	}
-	result, err := d.carryOut(ctx, email, id)
+	result, err := s.carryOut(ctx, email, id)
 	if errors.Is(err, temporal.ErrNotOpen) {
-		return result, d.ended(ctx, email, err)
+		return result, s.ended(ctx, email, err)
 	}
 	if err != nil {
 		return result, fmt.Errorf("carry out intent %d: %w", id, err)
 	}
-	d.deps.Logger.Info("quarantine.decided", slog.String("event_id", email.EventID), slog.String("source", email.Source),
+	s.deps.Logger.Info("quarantine.decided", slog.String("event_id", email.EventID), slog.String("source", email.Source),
 		slog.String("tenant", email.Tenant), slog.String("action", string(r.Action)), slog.String("actor", who.Name),
 		slog.String("via", string(via)), slog.Int64("intent", id), slog.String("state", string(result.State)),
 		slog.Int("missing", result.Missing))
@@ -106,41 +106,16 @@ func (d *Desk) Decide(ctx context.Context, who access.Identity, via contract.Via
 
 // carryOut sends an intent to the email's workflow, or to the ledger where there can be
 // no workflow: whatever has its workflow ID is not asked.
-func (d *Desk) carryOut(ctx context.Context, email *ledger.EmailRow, intent int64) (contract.DecisionResult, error) {
+func (s *Service) carryOut(ctx context.Context, email *ledger.EmailRow, intent int64) (contract.DecisionResult, error) {
 	if email.StartRefused {
-		return d.deps.Intents.DecideRefused(ctx, email.ID, intent)
+		return s.deps.Intents.DecideRefused(ctx, email.ID, intent)
 	}
-	return d.deps.Decider.Decide(ctx, email.WorkflowID, contract.Decision{Intent: intent})
-}
-
-// Intend writes down one decision for every email of a replay and gives the
-// intent that each of their workflows is sent. The caller sees to it that the
-// replay holds only emails of tenants in which who is an operator.
-func (d *Desk) Intend(ctx context.Context, who access.Identity, replayID int64, r Request) (int64, error) {
-	switch {
-	case who.Best() < access.Operator:
-		return 0, fault.New(fault.Forbidden, "deciding about emails needs the operator role")
-	case r.Action == contract.Edited:
-		return 0, fault.New(fault.RequestInvalid, "an edit is for one email, not for many")
-	}
-	if err := r.validate(who); err != nil {
-		return 0, err
-	}
-	id, err := d.deps.Intents.CreateIntent(ctx, ledger.Intent{
-		ReplayID: replayID, Action: r.Action, Actor: who.Name, Person: who.Person, Via: contract.ViaReplay, Note: r.Note, From: r.From,
-	})
-	if err != nil {
-		return 0, fmt.Errorf("write down decision of replay %d: %w", replayID, err)
-	}
-	return id, nil
+	return s.deps.Decider.Decide(ctx, email.WorkflowID, contract.Decision{Intent: intent})
 }
 
 // edit keeps the edit of a request.
-func (d *Desk) edit(ctx context.Context, who access.Identity, email *ledger.EmailRow, r Request) (contract.SaveEditResult, error) {
-	if d.deps.Edits == nil {
-		return contract.SaveEditResult{}, fault.New(fault.RequestInvalid, "edits are not served here")
-	}
-	saved, err := d.deps.Edits.SaveEdit(ctx, contract.SaveEditInput{
+func (s *Service) edit(ctx context.Context, who access.Identity, email *ledger.EmailRow, r Request) (contract.SaveEditResult, error) {
+	saved, err := s.deps.Edits.SaveEdit(ctx, contract.SaveEditInput{
 		Email: email.Email(), Edit: *r.Edit, Actor: who.Name, Note: r.Note,
 	})
 	if err != nil {
@@ -150,8 +125,8 @@ func (d *Desk) edit(ctx context.Context, who access.Identity, email *ledger.Emai
 }
 
 // ended refuses a decision about an email whose workflow runs no more, or not yet.
-func (d *Desk) ended(ctx context.Context, email *ledger.EmailRow, cause error) error {
-	last, found, err := d.deps.Intents.LastDecision(ctx, email.ID)
+func (s *Service) ended(ctx context.Context, email *ledger.EmailRow, cause error) error {
+	last, found, err := s.deps.Intents.LastDecision(ctx, email.ID)
 	switch {
 	case err != nil || !found:
 		return fault.Wrap(fault.DecisionRefused, "this email is not held", errors.Join(cause, err))

@@ -25,7 +25,7 @@ var (
 	_ decision.Decider = (*temporal.Decider)(nil)
 )
 
-// world is what a desk works with.
+// world is what a decision service works with.
 type world struct {
 	intents []ledger.Intent
 	edits   []contract.SaveEditInput
@@ -69,7 +69,7 @@ func (w *world) SaveEdit(_ context.Context, in contract.SaveEditInput) (contract
 	return contract.SaveEditResult{EditID: 9, From: contract.StepInspect}, w.editErr
 }
 
-func (w *world) desk(t *testing.T) *decision.Desk {
+func (w *world) service(t *testing.T) *decision.Service {
 	t.Helper()
 	d, err := decision.New(decision.Deps{Intents: w, Decider: w, Edits: w, Logger: slog.New(slog.NewJSONHandler(&w.logs, nil))})
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func TestDecide(t *testing.T) {
 			ledger.Intent{Action: contract.Edited, Note: "drop it", EditID: 9, From: contract.StepInspect}},
 	} {
 		w := &world{result: contract.DecisionResult{State: contract.Processing, Missing: 1}}
-		got, err := w.desk(t).Decide(t.Context(), olga(), contract.ViaConsole, held(), row.request)
+		got, err := w.service(t).Decide(t.Context(), olga(), contract.ViaConsole, held(), row.request)
 		require.NoError(t, err)
 		require.Equal(t, w.result, got)
 		row.want.EmailID, row.want.Actor, row.want.Via = 7, "olga", contract.ViaConsole
@@ -116,14 +116,14 @@ func TestDecideAboutAnEmailWithoutAWorkflow(t *testing.T) {
 	email := held()
 	email.StartRefused = true
 	w := &world{result: contract.DecisionResult{State: contract.Processing}}
-	got, err := w.desk(t).Decide(t.Context(), olga(), contract.ViaConsole, email, decision.Request{Action: contract.Retry, Note: "mended"})
+	got, err := w.service(t).Decide(t.Context(), olga(), contract.ViaConsole, email, decision.Request{Action: contract.Retry, Note: "mended"})
 	require.NoError(t, err)
 	require.Equal(t, contract.Processing, got.State)
 	require.Equal(t, [][2]int64{{7, 41}}, w.refused)
 	require.Empty(t, w.sent)
 
 	otto := access.Identity{Name: "otto", Roles: map[string]access.Role{"other": access.Admin}}
-	_, err = w.desk(t).Decide(t.Context(), otto, contract.ViaConsole, email, decision.Request{Action: contract.Discard, Note: "no"})
+	_, err = w.service(t).Decide(t.Context(), otto, contract.ViaConsole, email, decision.Request{Action: contract.Discard, Note: "no"})
 	require.True(t, fault.Is(err, fault.Forbidden), err)
 	require.Len(t, w.refused, 1)
 }
@@ -150,7 +150,7 @@ func TestDecideRefuses(t *testing.T) {
 		"unknown step":      {olga(), decision.Request{Action: contract.Retry, Note: "x", From: "enrol"}, fault.RequestInvalid},
 	} {
 		w := &world{}
-		_, err := w.desk(t).Decide(t.Context(), row.who, contract.ViaAPI, held(), row.request)
+		_, err := w.service(t).Decide(t.Context(), row.who, contract.ViaAPI, held(), row.request)
 		require.True(t, fault.Is(err, row.code), "%s: %v", name, err)
 		require.Empty(t, w.intents, name)
 		require.Empty(t, w.sent, name)
@@ -167,23 +167,23 @@ func TestSecondIsToldWhoCameFirst(t *testing.T) {
 	fine := decision.Request{Action: contract.Approve, Note: "fine"}
 
 	w := &world{err: fault.New(fault.DecisionRefused, "ada approved it")}
-	_, err := w.desk(t).Decide(t.Context(), olga(), contract.ViaAPI, held(), fine)
+	_, err := w.service(t).Decide(t.Context(), olga(), contract.ViaAPI, held(), fine)
 	require.Equal(t, "ada approved it", fault.From(err).Public)
 
 	w = &world{last: first, err: fault.Wrap(fault.DecisionRefused, "no workflow", temporal.ErrNotOpen)}
-	_, err = w.desk(t).Decide(t.Context(), olga(), contract.ViaAPI, held(), fine)
+	_, err = w.service(t).Decide(t.Context(), olga(), contract.ViaAPI, held(), fine)
 	require.True(t, fault.Is(err, fault.DecisionRefused))
 	require.Equal(t, sentence, fault.From(err).Public)
 
 	closed := held()
 	closed.State = contract.Discarded
 	w = &world{last: first}
-	_, err = w.desk(t).Decide(t.Context(), olga(), contract.ViaAPI, closed, fine)
+	_, err = w.service(t).Decide(t.Context(), olga(), contract.ViaAPI, closed, fine)
 	require.Equal(t, sentence, fault.From(err).Public)
 	require.Empty(t, w.intents, "what has ended needs no intent")
 
 	w = &world{lastErr: errors.New("away")}
-	_, err = w.desk(t).Decide(t.Context(), olga(), contract.ViaAPI, closed, fine)
+	_, err = w.service(t).Decide(t.Context(), olga(), contract.ViaAPI, closed, fine)
 	require.Equal(t, "this email is not held", fault.From(err).Public)
 	require.True(t, fault.Is(err, fault.DecisionRefused))
 }
@@ -192,37 +192,9 @@ func TestEditThatCannotBe(t *testing.T) {
 	t.Parallel()
 	edit := decision.Request{Action: contract.Edited, Note: "x", Edit: &contract.Edit{To: []string{"nowhere"}}}
 	w := &world{editErr: fault.New(fault.RequestInvalid, "no destination is named so")}
-	_, err := w.desk(t).Decide(t.Context(), olga(), contract.ViaAPI, held(), edit)
+	_, err := w.service(t).Decide(t.Context(), olga(), contract.ViaAPI, held(), edit)
 	require.Equal(t, "no destination is named so", fault.From(err).Public)
 	require.Empty(t, w.intents)
-
-	none, err := decision.New(decision.Deps{Intents: w, Decider: w, Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
-	_, err = none.Decide(t.Context(), olga(), contract.ViaAPI, held(), edit)
-	require.True(t, fault.Is(err, fault.RequestInvalid))
-}
-
-func TestIntend(t *testing.T) {
-	t.Parallel()
-	w := &world{}
-	id, err := w.desk(t).Intend(t.Context(), olga(), 5, decision.Request{Action: contract.Retry, Note: "the rule is there"})
-	require.NoError(t, err)
-	require.EqualValues(t, 41, id)
-	require.Equal(t, []ledger.Intent{{ReplayID: 5, Action: contract.Retry, Actor: "olga", Via: contract.ViaReplay, Note: "the rule is there"}}, w.intents)
-	require.Empty(t, w.sent)
-	for name, row := range map[string]struct {
-		who     access.Identity
-		request decision.Request
-		code    fault.Code
-	}{
-		"a viewer": {access.Identity{Name: "vera", Roles: map[string]access.Role{"acme": access.Viewer}}, decision.Request{Action: contract.Retry, Note: "x"}, fault.Forbidden},
-		"an edit":  {olga(), decision.Request{Action: contract.Edited, Note: "x", Edit: &contract.Edit{}}, fault.RequestInvalid},
-		"no note":  {olga(), decision.Request{Action: contract.Retry}, fault.RequestInvalid},
-	} {
-		_, err := w.desk(t).Intend(t.Context(), row.who, 5, row.request)
-		require.True(t, fault.Is(err, row.code), "%s: %v", name, err)
-	}
-	require.Len(t, w.intents, 1)
 }
 
 func TestNewChecks(t *testing.T) {

@@ -39,22 +39,22 @@ type Destination struct {
 
 // Destinations says how each configured destination does that serves one of tenants,
 // nil meaning every one. The backlog is that of these tenants.
-func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destination, error) {
-	controls, err := d.deps.Ledger.Controls(ctx)
+func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destination, error) {
+	controls, err := s.deps.Ledger.Controls(ctx)
 	if err != nil {
 		return nil, err
 	}
-	statuses, err := d.deps.Ledger.DestinationStatuses(ctx)
+	statuses, err := s.deps.Ledger.DestinationStatuses(ctx)
 	if err != nil {
 		return nil, err
 	}
-	backlogs, err := d.deps.Ledger.Backlogs(ctx, tenants)
+	backlogs, err := s.deps.Ledger.Backlogs(ctx, tenants)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Destination, 0, len(d.cfg.Destinations))
-	for _, to := range d.cfg.Destinations {
-		if !d.shows(to.Name, tenants) {
+	out := make([]Destination, 0, len(s.cfg.Destinations))
+	for _, to := range s.cfg.Destinations {
+		if !s.shows(to.Name, tenants) {
 			continue
 		}
 		row := Destination{
@@ -78,9 +78,9 @@ func (d *Desks) Destinations(ctx context.Context, tenants []string) ([]Destinati
 				row.GoneUntil = &c.GoneUntil
 			}
 		}
-		for _, s := range statuses {
-			if s.Destination == to.Name {
-				row.add(s, resumed)
+		for _, status := range statuses {
+			if status.Destination == to.Name {
+				row.add(status, resumed)
 			}
 		}
 		out = append(out, row)
@@ -138,46 +138,46 @@ func hostOf(to config.Destination) string {
 
 // MayPause reports whether who may pause and resume a destination: with the operator
 // role in every tenant that it serves.
-func (d *Desks) MayPause(who access.Identity, name string) bool {
+func (s *Service) MayPause(who access.Identity, name string) bool {
 	if who.In(access.Everywhere) >= access.Operator {
 		return true
 	}
-	to, _ := d.destination(name)
+	to, _ := s.destination(name)
 	return len(to.Tenants) > 0 && !slices.ContainsFunc(to.Tenants, func(t string) bool { return who.In(t) < access.Operator })
 }
 
 // destination finds a configured destination by name.
-func (d *Desks) destination(name string) (config.Destination, bool) {
-	at := slices.IndexFunc(d.cfg.Destinations, func(to config.Destination) bool { return to.Name == name })
+func (s *Service) destination(name string) (config.Destination, bool) {
+	at := slices.IndexFunc(s.cfg.Destinations, func(to config.Destination) bool { return to.Name == name })
 	if at < 0 {
 		return config.Destination{}, false
 	}
-	return d.cfg.Destinations[at], true
+	return s.cfg.Destinations[at], true
 }
 
 // SetPaused pauses a destination or resumes it, for every tenant that it serves, which
 // needs the operator role in all of them. A destination of other tenants is not found.
 // Workers obey within a few seconds.
-func (d *Desks) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
-	switch _, known := d.destination(name); {
+func (s *Service) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
+	switch _, known := s.destination(name); {
 	case who.Best() < access.Operator:
 		return fault.New(fault.Forbidden, "your role does not allow to pause and resume destinations")
-	case !known || !d.shows(name, tenantsOf(who)):
+	case !known || !s.shows(name, tenantsOf(who)):
 		return fault.New(fault.NotFound, "there is no such destination")
-	case !d.MayPause(who, name):
+	case !s.MayPause(who, name):
 		return fault.New(fault.Forbidden, "this destination serves other tenants too: pausing and resuming it needs the operator role in all of them")
 	}
 	if err := decision.CheckNote(note); err != nil {
 		return err
 	}
-	return d.deps.Ledger.SetControl(ctx, ledger.Control{Destination: name, Paused: paused, Actor: who.Name, Note: note}, via)
+	return s.deps.Ledger.SetControl(ctx, ledger.Control{Destination: name, Paused: paused, Actor: who.Name, Note: note}, via)
 }
 
-func (d *Desks) destinations(c *gin.Context) error {
+func (s *Service) destinations(c *gin.Context) error {
 	if err := noQuery(c); err != nil {
 		return err
 	}
-	list, err := d.Destinations(c.Request.Context(), tenantsOf(access.From(c.Request.Context())))
+	list, err := s.Destinations(c.Request.Context(), tenantsOf(access.From(c.Request.Context())))
 	if err != nil {
 		return err
 	}
@@ -185,10 +185,10 @@ func (d *Desks) destinations(c *gin.Context) error {
 	return nil
 }
 
-func (d *Desks) pause(c *gin.Context) error  { return d.setPaused(c, true) }
-func (d *Desks) resume(c *gin.Context) error { return d.setPaused(c, false) }
+func (s *Service) pause(c *gin.Context) error  { return s.setPaused(c, true) }
+func (s *Service) resume(c *gin.Context) error { return s.setPaused(c, false) }
 
-func (d *Desks) setPaused(c *gin.Context, paused bool) error {
+func (s *Service) setPaused(c *gin.Context, paused bool) error {
 	name, err := url.PathUnescape(c.Param("name"))
 	if err != nil {
 		return fault.New(fault.NotFound, "there is no such destination")
@@ -203,7 +203,7 @@ func (d *Desks) setPaused(c *gin.Context, paused bool) error {
 		return err
 	}
 	ctx := c.Request.Context()
-	if err := d.SetPaused(ctx, access.From(ctx), access.Via(c), name, paused, in.Note); err != nil {
+	if err := s.SetPaused(ctx, access.From(ctx), access.Via(c), name, paused, in.Note); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, map[string]any{"ok": true, "destination": name, "paused": paused})

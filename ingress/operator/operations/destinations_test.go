@@ -128,7 +128,7 @@ func TestResumeEndsAStopThatAWorkerStillReports(t *testing.T) {
 	status := ledger.DestinationStatus{Destination: "crm", Worker: "w1", Fresh: true, GoneUntil: &before}
 	gone := func() *time.Time {
 		b.ledger.statuses = []ledger.DestinationStatus{status}
-		list, err := b.Desks.Destinations(t.Context(), nil)
+		list, err := b.Service.Destinations(t.Context(), nil)
 		require.NoError(t, err)
 		for _, d := range list {
 			if d.Name == "crm" {

@@ -29,7 +29,7 @@ import (
 // one question.
 const overviewKept = 2 * time.Second
 
-// Ledger is what the desks read and write.
+// Ledger is what the service reads and writes.
 type Ledger interface {
 	FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDetail, error)
 	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
@@ -58,7 +58,7 @@ type Config struct {
 	Tenants      []config.Tenant
 }
 
-// Deps is what the desks need. Without Messages the rules are tried on a stored
+// Deps is what a Service needs. Without Messages the rules are tried on a stored
 // email without its headers.
 type Deps struct {
 	Ledger   Ledger
@@ -67,8 +67,8 @@ type Deps struct {
 	Now      func() time.Time // nil means time.Now
 }
 
-// Desks answers. It is safe for concurrent use.
-type Desks struct {
+// Service answers. It is safe for concurrent use.
+type Service struct {
 	cfg     Config
 	deps    Deps
 	rules   *rules.Rules
@@ -87,9 +87,9 @@ type measured struct {
 }
 
 // New compiles the routes.
-func New(cfg Config, deps Deps) (*Desks, error) {
+func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Ledger == nil {
-		return nil, errors.New("desks: Ledger is missing")
+		return nil, errors.New("operations service: Ledger is missing")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -98,22 +98,22 @@ func New(cfg Config, deps Deps) (*Desks, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Desks{
+	return &Service{
 		cfg: cfg, deps: deps, rules: compiled, version: rules.Version(cfg.Routes, cfg.Tenants, cfg.Destinations),
 		overviews: map[string]*measured{},
 	}, nil
 }
 
 // Routes are the rows of the API.
-func (d *Desks) Routes() []access.Route {
+func (s *Service) Routes() []access.Route {
 	const one = "/api/v1/destinations/:name"
 	return []access.Route{
-		{Method: http.MethodGet, Path: "/api/v1/overview", Least: access.Viewer, Handle: d.overview},
-		{Method: http.MethodGet, Path: "/api/v1/destinations", Least: access.Viewer, Handle: d.destinations},
-		{Method: http.MethodPost, Path: one + "/pause", Least: access.Operator, Handle: d.pause},
-		{Method: http.MethodPost, Path: one + "/resume", Least: access.Operator, Handle: d.resume},
-		{Method: http.MethodGet, Path: "/api/v1/routes", Least: access.Viewer, Handle: d.routes},
-		{Method: http.MethodPost, Path: "/api/v1/routes/test", Least: access.Viewer, Handle: d.test},
+		{Method: http.MethodGet, Path: "/api/v1/overview", Least: access.Viewer, Handle: s.overview},
+		{Method: http.MethodGet, Path: "/api/v1/destinations", Least: access.Viewer, Handle: s.destinations},
+		{Method: http.MethodPost, Path: one + "/pause", Least: access.Operator, Handle: s.pause},
+		{Method: http.MethodPost, Path: one + "/resume", Least: access.Operator, Handle: s.resume},
+		{Method: http.MethodGet, Path: "/api/v1/routes", Least: access.Viewer, Handle: s.routes},
+		{Method: http.MethodPost, Path: "/api/v1/routes/test", Least: access.Viewer, Handle: s.test},
 	}
 }
 
@@ -125,7 +125,7 @@ func tenantsOf(who access.Identity) []string {
 
 // Overview gives the numbers of tenants, nil meaning all, at most two seconds old.
 // Whoever asks while they are measured waits for the same measurement.
-func (d *Desks) Overview(ctx context.Context, tenants []string) (*ledger.Overview, error) {
+func (s *Service) Overview(ctx context.Context, tenants []string) (*ledger.Overview, error) {
 	key := "*"
 	if tenants != nil {
 		key = ""
@@ -133,28 +133,28 @@ func (d *Desks) Overview(ctx context.Context, tenants []string) (*ledger.Overvie
 			key += t + "\n"
 		}
 	}
-	now := d.deps.Now()
-	d.mu.Lock()
-	m := d.overviews[key]
+	now := s.deps.Now()
+	s.mu.Lock()
+	m := s.overviews[key]
 	if m == nil || now.Sub(m.at) >= overviewKept {
-		for k, old := range d.overviews { // what nobody asks for any more
+		for k, old := range s.overviews { // what nobody asks for any more
 			if now.Sub(old.at) > time.Minute {
-				delete(d.overviews, k)
+				delete(s.overviews, k)
 			}
 		}
 		m = &measured{at: now, done: make(chan struct{})}
-		d.overviews[key] = m
+		s.overviews[key] = m
 		go func() { // for all who wait, whoever of them goes away
 			defer close(m.done)
 			measuring, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
-			m.o, m.err = d.deps.Ledger.Overview(measuring, now, tenants)
-			if m.err == nil && d.deps.Acks != nil && tenants == nil {
-				m.o.Ack, m.err = d.deps.Acks.Acks()
+			m.o, m.err = s.deps.Ledger.Overview(measuring, now, tenants)
+			if m.err == nil && s.deps.Acks != nil && tenants == nil {
+				m.o.Ack, m.err = s.deps.Acks.Acks()
 			}
 		}()
 	}
-	d.mu.Unlock()
+	s.mu.Unlock()
 	select {
 	case <-m.done:
 		return m.o, m.err

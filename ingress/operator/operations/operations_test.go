@@ -100,7 +100,7 @@ func (fakeAcks) Acks() (*ledger.Ack, error) {
 }
 
 type testBundle struct {
-	*operations.Desks
+	*operations.Service
 	ledger *fakeLedger
 	now    time.Time
 }
@@ -109,7 +109,7 @@ func setup(t *testing.T, more ...config.Route) *testBundle {
 	t.Helper()
 	b := &testBundle{ledger: &fakeLedger{}, now: time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)}
 	var err error
-	b.Desks, err = operations.New(operations.Config{
+	b.Service, err = operations.New(operations.Config{
 		Destinations: []config.Destination{
 			{Name: "crm", Tenants: []string{"default"}, URL: "https://crm.example:8443/hooks/s3cret?key=s3cret"},
 			{Name: "a b", Tenants: []string{"default", "acme"}, URL: "https://b.example/", MaxInFlight: 4},
@@ -181,7 +181,7 @@ func (b *testBundle) refused(t *testing.T, as, method, path, body string, header
 func TestNewNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := operations.New(operations.Config{}, operations.Deps{})
-	require.EqualError(t, err, "desks: Ledger is missing")
+	require.EqualError(t, err, "operations service: Ledger is missing")
 	_, err = operations.New(operations.Config{Routes: []config.Route{{Name: "x"}}}, operations.Deps{Ledger: &fakeLedger{}})
 	require.ErrorContains(t, err, `route "x" goes nowhere`)
 }

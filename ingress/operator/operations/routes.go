@@ -40,10 +40,10 @@ type RouteRow struct {
 // RouteRows returns the rules in their order, and the name of what they are now. Of
 // tenants, nil meaning all, are the rules that mail of one of them can meet, and of
 // their destinations those that serve one of them.
-func (d *Desks) RouteRows(tenants []string) (version string, list []RouteRow) {
-	list = make([]RouteRow, 0, len(d.cfg.Routes))
-	for _, r := range d.cfg.Routes {
-		to := slices.DeleteFunc(slices.Clone(r.To), func(name string) bool { return !d.shows(name, tenants) })
+func (s *Service) RouteRows(tenants []string) (version string, list []RouteRow) {
+	list = make([]RouteRow, 0, len(s.cfg.Routes))
+	for _, r := range s.cfg.Routes {
+		to := slices.DeleteFunc(slices.Clone(r.To), func(name string) bool { return !s.shows(name, tenants) })
 		if tenants != nil && (r.When.Tenant != "" && !slices.Contains(tenants, r.When.Tenant) || len(to) == 0) {
 			continue
 		}
@@ -52,13 +52,13 @@ func (d *Desks) RouteRows(tenants []string) (version string, list []RouteRow) {
 		maps.Copy(row.Header, r.When.Header)
 		list = append(list, row)
 	}
-	return d.version, list
+	return s.version, list
 }
 
 // shows reports whether the destination of a name serves one of tenants, nil meaning
 // all of them and every destination.
-func (d *Desks) shows(name string, tenants []string) bool {
-	to, _ := d.destination(name)
+func (s *Service) shows(name string, tenants []string) bool {
+	to, _ := s.destination(name)
 	return tenants == nil || slices.ContainsFunc(tenants, to.Serves)
 }
 
@@ -124,21 +124,21 @@ func (in *Sample) validate() error {
 // those of a tenant in which who has a role. An email of another tenant is not found.
 // Without a tenant a sample is of the first one, in the order of the configuration, in
 // which who has a role, and without a source of the first source.
-func (d *Desks) Test(ctx context.Context, who access.Identity, in Sample) (rules.Explanation, error) {
+func (s *Service) Test(ctx context.Context, who access.Identity, in Sample) (rules.Explanation, error) {
 	if err := in.validate(); err != nil {
 		return rules.Explanation{}, err
 	}
-	read := d.made
+	read := s.made
 	if in.Email != "" {
-		read = d.stored
+		read = s.stored
 	}
 	facts, err := read(ctx, who, in)
 	if err != nil {
 		return rules.Explanation{}, err
 	}
 
-	out := d.rules.Explain(facts)
-	_, shown := d.RouteRows(tenantsOf(who))
+	out := s.rules.Explain(facts)
+	_, shown := s.RouteRows(tenantsOf(who))
 	out.Rules = slices.DeleteFunc(out.Rules, func(v rules.RuleVerdict) bool {
 		return !slices.ContainsFunc(shown, func(r RouteRow) bool { return r.Name == v.Name })
 	})
@@ -146,8 +146,8 @@ func (d *Desks) Test(ctx context.Context, who access.Identity, in Sample) (rules
 }
 
 // made returns the facts of a mail that is made up.
-func (d *Desks) made(_ context.Context, who access.Identity, in Sample) (rules.Facts, error) {
-	tenant, err := d.sampleTenant(who, in.Tenant)
+func (s *Service) made(_ context.Context, who access.Identity, in Sample) (rules.Facts, error) {
+	tenant, err := s.sampleTenant(who, in.Tenant)
 	if err != nil {
 		return rules.Facts{}, err
 	}
@@ -166,9 +166,9 @@ func (d *Desks) made(_ context.Context, who access.Identity, in Sample) (rules.F
 // sampleTenant returns the tenant whose mail a sample is: the named one, else the
 // first configured one in which who has a role. One in which who has none is refused
 // in the same words whether it is configured or not.
-func (d *Desks) sampleTenant(who access.Identity, name string) (string, error) {
+func (s *Service) sampleTenant(who access.Identity, name string) (string, error) {
 	if name == "" {
-		for _, t := range d.cfg.Tenants {
+		for _, t := range s.cfg.Tenants {
 			if who.In(t.Name) >= access.Viewer {
 				return t.Name, nil
 			}
@@ -177,41 +177,41 @@ func (d *Desks) sampleTenant(who access.Identity, name string) (string, error) {
 	switch {
 	case who.In(name) < access.Viewer:
 		return "", fault.New(fault.Forbidden, "rules are tried on mail of your own tenants: name one in which you have a role")
-	case name != "" && !slices.ContainsFunc(d.cfg.Tenants, func(t config.Tenant) bool { return t.Name == name }):
+	case name != "" && !slices.ContainsFunc(s.cfg.Tenants, func(t config.Tenant) bool { return t.Name == name }):
 		return "", fault.New(fault.RequestInvalid, "tenant must be a configured one")
 	}
 	return name, nil
 }
 
 // stored returns the facts of a stored email, its edits laid over it.
-func (d *Desks) stored(ctx context.Context, who access.Identity, in Sample) (rules.Facts, error) {
-	email, err := d.deps.Ledger.FindEmail(ctx, ledger.Lookup{Source: in.Source, EventID: in.Email, Tenants: tenantsOf(who)})
+func (s *Service) stored(ctx context.Context, who access.Identity, in Sample) (rules.Facts, error) {
+	email, err := s.deps.Ledger.FindEmail(ctx, ledger.Lookup{Source: in.Source, EventID: in.Email, Tenants: tenantsOf(who)})
 	if err != nil {
 		return rules.Facts{}, err
 	}
 	if who.In(email.Tenant) < access.Viewer {
 		return rules.Facts{}, fault.New(fault.NotFound, "no email with this id")
 	}
-	m, err := d.deps.Ledger.Manifest(ctx, email.ID)
+	m, err := s.deps.Ledger.Manifest(ctx, email.ID)
 	if err != nil {
 		return rules.Facts{}, err
 	}
 
 	var message *mail.Message
-	if d.rules.NeedsHeaders() && d.deps.Messages != nil {
-		if message, err = d.deps.Messages.Message(ctx, m); err != nil {
+	if s.rules.NeedsHeaders() && s.deps.Messages != nil {
+		if message, err = s.deps.Messages.Message(ctx, m); err != nil {
 			return rules.Facts{}, err
 		}
 	}
 	return rules.FactsOf(email.Email(), m, message), nil
 }
 
-func (d *Desks) overview(c *gin.Context) error {
+func (s *Service) overview(c *gin.Context) error {
 	if err := noQuery(c); err != nil {
 		return err
 	}
 	ctx := c.Request.Context()
-	o, err := d.Overview(ctx, tenantsOf(access.From(ctx)))
+	o, err := s.Overview(ctx, tenantsOf(access.From(ctx)))
 	if err != nil {
 		return err
 	}
@@ -219,16 +219,16 @@ func (d *Desks) overview(c *gin.Context) error {
 	return nil
 }
 
-func (d *Desks) routes(c *gin.Context) error {
+func (s *Service) routes(c *gin.Context) error {
 	if err := noQuery(c); err != nil {
 		return err
 	}
-	version, list := d.RouteRows(tenantsOf(access.From(c.Request.Context())))
+	version, list := s.RouteRows(tenantsOf(access.From(c.Request.Context())))
 	c.JSON(http.StatusOK, map[string]any{"version": version, "routes": list})
 	return nil
 }
 
-func (d *Desks) test(c *gin.Context) error {
+func (s *Service) test(c *gin.Context) error {
 	if err := noQuery(c); err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ func (d *Desks) test(c *gin.Context) error {
 	if err := body.Read(c, &in, formOf(maxSample)); err != nil {
 		return err
 	}
-	out, err := d.Test(c.Request.Context(), access.From(c.Request.Context()), in)
+	out, err := s.Test(c.Request.Context(), access.From(c.Request.Context()), in)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func noQuery(c *gin.Context) error {
 	return nil
 }
 
-// formOf is the form of a request to the desks.
+// formOf is the form of a request.
 func formOf(limit int64) body.Form {
 	return body.Form{Name: "this", Limit: limit, Is: "is one JSON object with the fields that the documentation names and no others"}
 }
