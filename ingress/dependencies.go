@@ -42,8 +42,8 @@ const (
 type dependencies struct {
 	ledger   *database
 	chain    *postgres.AuditChain
-	reader   operatorStores
-	logins   *postgres.Access
+	reader   *postgres.DB // for what operators ask
+	logins   *postgres.DB
 	bodies   *blob.Store
 	temporal client.Client
 	keys     seal.Keyring
@@ -101,29 +101,8 @@ func (d *dependencies) openStores(ctx context.Context, env config.Env, closing *
 
 	d.ledger = &database{DB: pools[0], Inbox: postgres.NewInbox(pools[0])}
 	d.chain = postgres.NewAuditChain(pools[0])
-	d.reader = newOperatorStores(pools[1])
-	d.logins = postgres.NewAccess(pools[2])
+	d.reader, d.logins = pools[1], pools[2]
 	return nil
-}
-
-// operatorStores are the parts of the ledger that operators read and write.
-type operatorStores struct {
-	*postgres.Access
-	*postgres.AuditChain
-	*postgres.AuthFailures
-	*postgres.Batches
-	*postgres.Decisions
-	*postgres.Deliveries
-	*postgres.Emails
-	*postgres.Views
-}
-
-func newOperatorStores(db *postgres.DB) operatorStores {
-	return operatorStores{
-		Access: postgres.NewAccess(db), AuditChain: postgres.NewAuditChain(db), AuthFailures: postgres.NewAuthFailures(db),
-		Batches: postgres.NewBatches(db), Decisions: postgres.NewDecisions(db), Deliveries: postgres.NewDeliveries(db),
-		Emails: postgres.NewEmails(db), Views: postgres.NewViews(db),
-	}
 }
 
 // database is the ledger once it is known to be migrated; before that it takes

@@ -20,6 +20,7 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
+	"mailroom/shared/postgres"
 	"mailroom/shared/seal"
 	"mailroom/shared/secret"
 )
@@ -60,7 +61,7 @@ func TestSlowSearchesKeepNobodyOut(t *testing.T) {
 	p, d := openProgram(t, url)
 	token := func(name string) string {
 		text, sum := access.NewToken()
-		require.NoError(t, d.reader.CreateToken(t.Context(), ledger.Token{
+		require.NoError(t, postgres.NewAccess(d.reader).CreateToken(t.Context(), ledger.Token{
 			Name: name, SHA256: sum, Roles: map[string]string{"*": "viewer"}, CreatedBy: "adam", CreatedAt: time.Now(),
 		}, "api"))
 		return text
@@ -101,7 +102,7 @@ func TestSlowSearchesKeepNobodyOut(t *testing.T) {
 	require.Contains(t, ask(vera, "/readyz").Body.String(), `"checks"`, "the token is found, and says more than the public learns")
 	require.Equal(t, http.StatusUnauthorized, ask("mrt_x", "/readyz").Code)
 	require.Less(t, time.Since(began), operatorLimit/2)
-	_, err = d.logins.FindSession(t.Context(), [32]byte{1})
+	_, err = postgres.NewAccess(d.logins).FindSession(t.Context(), [32]byte{1})
 	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
 	searches.Wait()
 	require.NoError(t, tx.Rollback(t.Context()))

@@ -14,8 +14,10 @@ import (
 
 	"mailroom/ingress/authlog"
 	"mailroom/ingress/guard"
+	"mailroom/ingress/operator"
 	"mailroom/ingress/source"
 	"mailroom/shared/config"
+	"mailroom/shared/postgres"
 	"mailroom/shared/seal"
 	"mailroom/shared/secret"
 	"mailroom/shared/telemetry"
@@ -121,7 +123,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 		closing.add(func(context.Context) error { return door.Certificate.Close() })
 		collectors = append(collectors, newCertificateMetrics(door.Certificate))
 	}
-	if p.failures, err = authlog.New(authlog.Config{Keep: file.Ingress.KeepFailures}, authlog.Deps{Store: d.reader, Logger: logger}); err != nil {
+	if p.failures, err = authlog.New(authlog.Config{Keep: file.Ingress.KeepFailures}, authlog.Deps{Store: postgres.NewAuthFailures(d.reader), Logger: logger}); err != nil {
 		return nil, err
 	}
 	collectors = append(collectors, keys, secret.NewCollector(secrets))
@@ -139,8 +141,19 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	if err != nil {
 		return nil, err
 	}
-	p.console, p.stopConsole, err = newConsole(file, secrets, d, keys, p.server, reg, logger)
-	return p, err
+	listener, err := operator.New(file, operator.Deps{
+		Ledger: d.reader, Logins: d.logins, Blobs: d.bodies, Temporal: d.temporal, Keys: d.keys, Secrets: secrets, KeyUse: keys,
+		AckSeconds: p.server.metrics.ackSeconds, Ready: p.server.health.detailed, Registry: reg, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.stopConsole = listener.Close
+	p.console = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.server.undeclared.Note(r)
+		listener.ServeHTTP(w, r)
+	})
+	return p, nil
 }
 
 // closers is what has been opened, closed in the reverse order.

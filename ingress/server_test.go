@@ -21,7 +21,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/guard"
-	"mailroom/ingress/operator/access"
 	"mailroom/ingress/source"
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
@@ -56,17 +55,6 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 	require.JSONEq(t, `{"ok":true,"status":"degraded","checks":{"postgres":"ok","temporal":"unavailable"},
 		"inbox":{"waiting":0,"oldest_seconds":0,"starts_per_second":0}}`, w.Body.String())
-}
-
-// TestReadyDetailsAreForOperators: on their listener the route asks for the role in
-// every tenant.
-func TestReadyDetailsAreForOperators(t *testing.T) {
-	t.Parallel()
-	route := readyRoutes(openDoor(t).server)[0]
-	for role, may := range map[access.Role]bool{access.Nobody: false, access.Viewer: true} {
-		require.Equal(t, may, route.Permits(access.Identity{Roles: map[string]access.Role{access.Everywhere: role}}), "%v", role)
-	}
-	require.False(t, route.Permits(access.Identity{Roles: map[string]access.Role{"acme": access.Admin}}), "what waits is of all tenants")
 }
 
 func TestReadinessIsCheckedOnceASecond(t *testing.T) {

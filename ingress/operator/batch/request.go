@@ -55,6 +55,14 @@ type Filter struct {
 	Query       string          `json:"q"`
 }
 
+// FilterOf returns what a caller says with f.
+func FilterOf(f ledger.Filter) Filter {
+	return Filter{
+		State: f.State, Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
+		Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query,
+	}
+}
+
 // check makes of the request what is written down.
 func (in *Request) check() (ledger.NewReplay, error) {
 	out := ledger.NewReplay{Action: in.Action, DryRun: in.DryRun, NewEffect: in.NewEffect, Note: in.Note, AtOnce: in.AtOnce, Key: in.Key}

@@ -2,6 +2,8 @@ package console
 
 import (
 	"time"
+
+	"mailroom/shared/ledger"
 )
 
 // Size of the chart of rates, in its own units.
@@ -27,11 +29,11 @@ type column struct {
 	DoneY, DoneHeight float64
 }
 
-func rateChart(points []RatePoint) chart {
+func rateChart(points []ledger.Minute) chart {
 	var c chart
 	for _, p := range points {
-		c.Max = max(c.Max, p.Received, p.Delivered)
-		c.Total += p.Received
+		c.Max = max(c.Max, p.Accepted, p.Delivered)
+		c.Total += p.Accepted
 		c.Delivered += p.Delivered
 	}
 	if len(points) == 0 {
@@ -46,7 +48,7 @@ func rateChart(points []RatePoint) chart {
 		return float64(n) / float64(c.Max) * (chartHeight - 4)
 	}
 	for i, p := range points {
-		high, done := scale(p.Received), scale(p.Delivered)
+		high, done := scale(p.Accepted), scale(p.Delivered)
 		c.Bars = append(c.Bars, column{
 			X: float64(i)*step + step*0.15, Width: step * 0.7,
 			Y: chartHeight - high, Height: high, DoneY: chartHeight - done, DoneHeight: done,
@@ -57,11 +59,11 @@ func rateChart(points []RatePoint) chart {
 
 // bar is one reason: Width is its share of the largest, of 100.
 type bar struct {
-	Holding
+	ledger.ReasonCount
 	Width float64
 }
 
-func heldBars(held []Holding) []bar {
+func heldBars(held []ledger.ReasonCount) []bar {
 	var most int64
 	for _, h := range held {
 		most = max(most, h.Count)
@@ -77,17 +79,17 @@ func heldBars(held []Holding) []bar {
 
 // lag is one latency on a scale that ends at twice its objective, of 100.
 type lag struct {
-	Latency
+	latency
 	P50At, P95At, P99At, ObjectiveAt float64
 	Late                             bool
 }
 
-func lags(list []Latency) []lag {
+func lags(list []latency) []lag {
 	var out []lag
 	for _, l := range list {
 		end := max(2*l.Objective, l.P99, time.Millisecond)
 		at := func(d time.Duration) float64 { return 100 * min(1, float64(d)/float64(end)) }
-		out = append(out, lag{Latency: l, P50At: at(l.P50), P95At: at(l.P95), P99At: at(l.P99), ObjectiveAt: at(l.Objective),
+		out = append(out, lag{latency: l, P50At: at(l.P50), P95At: at(l.P95), P99At: at(l.P99), ObjectiveAt: at(l.Objective),
 			Late: l.Objective > 0 && l.P99 > l.Objective})
 	}
 	return out

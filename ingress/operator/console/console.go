@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/shared/auditchain"
 	"mailroom/shared/excerpt"
 )
 
@@ -25,23 +26,26 @@ type Config struct {
 	Warning string
 }
 
-// Deps is what the console needs. Emails, Blobs, Decider and Logger are required;
-// the area of another one that is nil is not there, nor any way to it.
+// Deps is what the console needs; all but Now is required.
 type Deps struct {
-	Emails       Emails
-	Blobs        Blobs
-	Decider      Decider
-	Holdings     Holdings
-	Timelines    Timelines
-	Edits        Edits
-	Destinations Destinations
-	Rules        Rules
-	Replays      Replays
-	Figures      Figures
-	Chain        Chain
-	Changes      Changes
-	Logger       *slog.Logger
-	Now          func() time.Time // nil means time.Now
+	Emails     Emails
+	Blobs      Blobs
+	Decisions  Decisions
+	Editor     Editor
+	Operations Operations
+	Batches    Batches
+	Chain      auditchain.Store
+	Changes    Changes
+	Logger     *slog.Logger
+	Now        func() time.Time // nil means time.Now
+}
+
+func (d Deps) validate() error {
+	if d.Emails == nil || d.Blobs == nil || d.Decisions == nil || d.Editor == nil || d.Operations == nil || d.Batches == nil ||
+		d.Chain == nil || d.Changes == nil || d.Logger == nil {
+		return errors.New("console: a dependency is missing")
+	}
+	return nil
 }
 
 // Console makes the pages. Close ends its live connections.
@@ -58,8 +62,8 @@ type Console struct {
 
 // New reads the templates. Nothing runs until somebody looks.
 func New(cfg Config, deps Deps) (*Console, error) {
-	if deps.Emails == nil || deps.Blobs == nil || deps.Decider == nil || deps.Logger == nil {
-		return nil, errors.New("console: Emails, Blobs, Decider and Logger are required")
+	if err := deps.validate(); err != nil {
+		return nil, err
 	}
 	if cfg.Namespace == "" {
 		cfg.Namespace = "default"
@@ -88,10 +92,10 @@ func New(cfg Config, deps Deps) (*Console, error) {
 // Close ends the live connections, which would hold up a shutdown.
 func (c *Console) Close() { c.live.close() }
 
-// Routes is what the console answers. Areas that it was given nothing for are not there.
+// Routes returns the console's rows of the table of routes.
 func (c *Console) Routes() []access.Route {
 	const email = "/emails/:event_id"
-	routes := []access.Route{
+	return []access.Route{
 		page(http.MethodGet, "/", access.Viewer, c.overview),
 		page(http.MethodGet, "/inbox", access.Viewer, c.inbox),
 		page(http.MethodGet, "/emails", access.Viewer, c.search),
@@ -99,37 +103,22 @@ func (c *Console) Routes() []access.Route {
 		page(http.MethodGet, email+"/html", access.Viewer, c.html),
 		page(http.MethodGet, email+"/raw", access.Operator, c.raw),
 		page(http.MethodPost, email+"/decisions", access.Operator, c.decide),
+		page(http.MethodGet, email+"/edit", access.Operator, c.editForm),
+		page(http.MethodPost, email+"/edit", access.Operator, c.edit),
+		page(http.MethodGet, "/destinations", access.Viewer, c.destinations),
+		page(http.MethodPost, "/destinations/:name/:verb", access.Operator, c.control),
+		page(http.MethodGet, "/routes", access.Viewer, c.rules),
+		page(http.MethodPost, "/routes", access.Viewer, c.testRules),
+		page(http.MethodGet, "/replays", access.Operator, c.batches),
+		page(http.MethodGet, "/replays/new", access.Operator, c.newBatch),
+		page(http.MethodGet, "/replays/:id", access.Operator, c.batch),
+		page(http.MethodPost, "/replays", access.Operator, c.planBatch),
+		page(http.MethodPost, "/replays/:id/:verb", access.Operator, c.controlBatch),
+		everywhere(http.MethodGet, "/audit", access.Admin, c.audit),
 		page(http.MethodGet, "/events", access.Viewer, c.events),
 		{Method: http.MethodGet, Path: "/static/:name", Auth: access.Public, Handle: c.assets.serve},
 		{Method: http.MethodGet, Path: "/favicon.ico", Auth: access.Public, Handle: c.assets.favicon},
 	}
-	if c.deps.Edits != nil {
-		routes = append(routes,
-			page(http.MethodGet, email+"/edit", access.Operator, c.editForm),
-			page(http.MethodPost, email+"/edit", access.Operator, c.edit))
-	}
-	if c.deps.Destinations != nil {
-		routes = append(routes,
-			page(http.MethodGet, "/destinations", access.Viewer, c.destinations),
-			page(http.MethodPost, "/destinations/:name/:verb", access.Operator, c.control))
-	}
-	if c.deps.Rules != nil {
-		routes = append(routes,
-			page(http.MethodGet, "/routes", access.Viewer, c.rules),
-			page(http.MethodPost, "/routes", access.Viewer, c.testRules))
-	}
-	if c.deps.Replays != nil {
-		routes = append(routes,
-			page(http.MethodGet, "/replays", access.Operator, c.replays),
-			page(http.MethodGet, "/replays/new", access.Operator, c.newReplay),
-			page(http.MethodGet, "/replays/:id", access.Operator, c.replay),
-			page(http.MethodPost, "/replays", access.Operator, c.planReplay),
-			page(http.MethodPost, "/replays/:id/:verb", access.Operator, c.steerReplay))
-	}
-	if c.deps.Chain != nil {
-		routes = append(routes, everywhere(http.MethodGet, "/audit", access.Admin, c.audit))
-	}
-	return routes
 }
 
 // page is a route for somebody with a role in any tenant, whose handler narrows.

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/decision"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -68,7 +69,7 @@ func (c *Console) decide(g *gin.Context) error {
 		return c.render(g, http.StatusOK, "confirm", layout{Title: list[at].Name + "?", Area: "inbox",
 			Body: confirmPage{Email: email, Choice: list[at], Seen: post.Get("seen"), Note: note}})
 	}
-	result, err := c.deps.Decider.Decide(g.Request.Context(), who, &email.EmailRow, Request{Action: action, Note: note})
+	result, err := c.deps.Decisions.Decide(g.Request.Context(), who, contract.ViaConsole, &email.EmailRow, decision.Request{Action: action, Note: note})
 	if err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/operator/batch"
+	"mailroom/ingress/operator/decision"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -31,8 +33,8 @@ func TestDecide(t *testing.T) {
 	rec := b.post(t, ada, decisions, b.decision("note", "a test file\r\nof ours"))
 	require.Equal(t, http.StatusSeeOther, rec.Code, rec.Body)
 	require.Equal(t, "/emails/evt_0001?source=mailparse&done=approve", rec.Header().Get("Location"))
-	require.Equal(t, []Request{{Action: contract.Approve, Note: "a test file\nof ours"}}, b.decider.seen())
-	require.Equal(t, []string{"ada"}, b.decider.who)
+	require.Equal(t, []decision.Request{{Action: contract.Approve, Note: "a test file\nof ours"}}, b.decisions.seen())
+	require.Equal(t, []string{"ada"}, b.decisions.who)
 	require.Contains(t, b.get(t, ada, rec.Header().Get("Location")).Body.String(), "Approved.")
 }
 
@@ -41,7 +43,7 @@ func TestDecideAsksFirst(t *testing.T) {
 	b := setup(t)
 	rec := b.post(t, ada, decisions, b.decision("confirmed", "", "action", "discard", "note", `because "x" <b>`))
 	require.Equal(t, http.StatusOK, rec.Code)
-	require.Empty(t, b.decider.seen(), "nothing is decided unasked")
+	require.Empty(t, b.decisions.seen(), "nothing is decided unasked")
 	page := rec.Body.String()
 	check(t, "confirm", page)
 	for _, field := range []string{`name="confirmed" value="yes"`, `value="because &#34;x&#34; &lt;b&gt;"`, `value="discard"`} {
@@ -71,13 +73,13 @@ func TestDecideRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.decider.err = row.err
+			b.decisions.err = row.err
 			rec := b.post(t, ada, decisions, b.decision(row.form...))
 			require.Equal(t, row.status, rec.Code, rec.Body)
 			require.Contains(t, rec.Body.String(), row.says)
 			check(t, name, rec.Body.String())
 			if row.err == nil {
-				require.Empty(t, b.decider.seen())
+				require.Empty(t, b.decisions.seen())
 			} else {
 				require.Contains(t, rec.Body.String(), ">a test file</textarea>", "what was typed stays")
 			}
@@ -91,7 +93,7 @@ func TestDecideRefuses(t *testing.T) {
 func TestDecideNeedsAnother(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.decider.result = contract.DecisionResult{State: contract.Quarantined, Missing: 1}
+	b.decisions.result = contract.DecisionResult{State: contract.Quarantined, Missing: 1}
 	rec := b.post(t, ada, decisions, b.decision())
 	require.Equal(t, "/emails/evt_0001?source=mailparse&done=counted", rec.Header().Get("Location"))
 	require.Contains(t, b.get(t, ada, rec.Header().Get("Location")).Body.String(), "Another person has to approve")
@@ -105,7 +107,7 @@ func TestEdit(t *testing.T) {
 		"headers": {"Subject: New: words\nX-Old:\nX-Gone"}, "fields": {"rcpt = recipient"}, "charset": {"utf-8"}, "drop": {strings.Repeat("b", 64)}}
 	rec := b.post(t, ada, path, form)
 	require.Equal(t, http.StatusOK, rec.Code, rec.Body)
-	require.Empty(t, b.decider.seen(), "a preview decides nothing")
+	require.Empty(t, b.decisions.seen(), "a preview decides nothing")
 	page := rec.Body.String()
 	check(t, "edit", page)
 	for _, says := range []string{"suppport@yourapp.example", "What it changes", `value="ticketing" checked`, `value="` + strings.Repeat("b", 64) + `" checked`} {
@@ -118,11 +120,11 @@ func TestEdit(t *testing.T) {
 	rec = b.post(t, ada, path, form)
 	require.Equal(t, http.StatusSeeOther, rec.Code, rec.Body)
 	subject := "New: words"
-	require.Equal(t, []Request{{Action: contract.Edited, Note: "a typo in the address", Edit: &contract.Edit{
+	require.Equal(t, []decision.Request{{Action: contract.Edited, Note: "a typo in the address", Edit: &contract.Edit{
 		To: []string{"ticketing"}, Recipients: []string{"support@yourapp.example", "x@yourapp.example"},
 		Headers: map[string]*string{"Subject": &subject, "X-Old": nil, "X-Gone": nil}, Charset: "utf-8",
 		Drop: []string{strings.Repeat("b", 64)}, Fields: map[string]string{"rcpt": "recipient"},
-	}}}, b.decider.seen())
+	}}}, b.decisions.seen())
 
 	for name, change := range map[string][]string{
 		"The edit changes nothing.":      {},
@@ -151,8 +153,9 @@ func TestBulk(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, rec.Code)
 	require.Equal(t, "/replays/8", rec.Header().Get("Location"))
 	require.Empty(t, b.fakes.started, "counting starts nothing")
-	require.Equal(t, []ReplayRequest{{Filter: ledger.Filter{State: contract.Quarantined, Reason: contract.Unroutable, Limit: ledger.DefaultLimit},
-		Action: "retry", Rate: 50, Note: "the route is mended"}}, b.fakes.planned)
+	fifty := 50.0
+	require.Equal(t, []batch.Request{{Filter: batch.Filter{State: contract.Quarantined, Reason: contract.Unroutable}, Action: contract.Retry,
+		Rate: &fifty, Note: "the route is mended", DryRun: true}}, b.fakes.planned)
 
 	// While it counts there is nothing to start, and the page follows.
 	rec = b.get(t, ada, "/replays/8")
@@ -238,7 +241,7 @@ func TestDestinations(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, b.post(t, ada, "/destinations/crm/resume", url.Values{"note": {"done"}}).Code)
 	require.Equal(t, http.StatusSeeOther, b.post(t, ada, "/destinations/ticketing/pause", url.Values{"note": {"they ask"}}).Code)
 	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/destinations/crm/delete", url.Values{"note": {"x"}}).Code)
-	require.Equal(t, []string{"resume crm", "pause ticketing"}, b.fakes.paused)
+	require.Equal(t, []string{"resume crm via console", "pause ticketing via console"}, b.fakes.paused)
 	b.fakes.err = fault.New(fault.NotFound, "no such destination")
 	require.Equal(t, http.StatusNotFound, b.post(t, ada, "/destinations/none/pause", url.Values{"note": {"x"}}).Code)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/decision"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -73,7 +74,7 @@ func (c *Console) editForm(g *gin.Context) error {
 func (c *Console) showEdit(g *gin.Context, status int, email *ledger.EmailDetail, f editForm, l layout, changes []ledger.Change) error {
 	l.Title, l.Area = "Edit and try again", "inbox"
 	l.Body = editPage{
-		Email: email, Destinations: c.deps.Edits.Destinations(email.Tenant), Charsets: charsets, Form: f, Seen: seen(email),
+		Email: email, Destinations: c.deps.Editor.Destinations(email.Tenant), Charsets: charsets, Form: f, Seen: seen(email),
 		Attachments:  email.Attachments[:min(len(email.Attachments), maxDroppable)],
 		MoreAttached: max(0, len(email.Attachments)-maxDroppable),
 		Changes:      changes, Previewed: l.Problem == "" && changes != nil,
@@ -104,10 +105,11 @@ func (c *Console) edit(g *gin.Context) error {
 		return refused(http.StatusBadRequest, fault.From(err).Public)
 	}
 	ctx := g.Request.Context()
-	changes, err := c.deps.Edits.Preview(ctx, access.From(ctx), email, e)
+	preview, err := c.deps.Editor.Preview(ctx, email.Email(), e)
 	if err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
+	changes := preview.Changes
 	if changes == nil {
 		changes = []ledger.Change{}
 	}
@@ -117,7 +119,8 @@ func (c *Console) edit(g *gin.Context) error {
 	if problem := badNote(typed.Note); problem != "" {
 		return c.showEdit(g, http.StatusBadRequest, email, typed, layout{Problem: problem}, changes)
 	}
-	if _, err := c.deps.Decider.Decide(ctx, access.From(ctx), &email.EmailRow, Request{Action: contract.Edited, Note: typed.Note, Edit: &e}); err != nil {
+	in := decision.Request{Action: contract.Edited, Note: typed.Note, Edit: &e}
+	if _, err := c.deps.Decisions.Decide(ctx, access.From(ctx), contract.ViaConsole, &email.EmailRow, in); err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
 	c.live.nudge()

@@ -37,7 +37,7 @@ type emailPage struct {
 	Note      string // what was typed before the decision was refused
 	Waiting   string // who has approved, and how many more have to
 	CanEdit   bool
-	Moments   []Moment
+	Timeline  []ledger.TimelineEntry
 	Text      string
 	TextCut   bool
 	HTML      bool
@@ -122,12 +122,8 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	p.MoreForeign = len(email.Foreign) - len(p.Foreign)
 	rows := p.attachments()
 	p.First, p.Rest = rows[:min(len(rows), firstAttachments)], rows[min(len(rows), firstAttachments):]
-	if c.deps.Timelines != nil {
-		if p.Moments, err = c.deps.Timelines.Timeline(ctx, email); err != nil {
-			return err
-		}
-	} else {
-		p.Moments = moments(email)
+	if p.Timeline, err = c.deps.Emails.Timeline(ctx, email.ID); err != nil {
+		return err
 	}
 	if email.Reason != "" {
 		e := reason.Text(email.Reason)
@@ -135,7 +131,7 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	}
 	if p.Held && p.May >= access.Operator {
 		p.Choices = choices(p.Explained)
-		p.CanEdit = c.deps.Edits != nil && !email.StartRefused
+		p.CanEdit = !email.StartRefused
 		if email.StartRefused { // there is nothing yet that could be approved
 			p.Choices = slices.DeleteFunc(p.Choices, func(c choice) bool { return c.Action == contract.Approve })
 			p.Explained = unstartable
@@ -262,30 +258,6 @@ func choices(e *reason.Explanation) []choice {
 		}
 	}
 	return list
-}
-
-// moments tells the way of an email from its rows alone.
-func moments(email *ledger.EmailDetail) []Moment {
-	out := []Moment{{At: email.ReceivedAt, Kind: "received", Title: "Received", Detail: "by source " + email.Source + ", " + size(email.Size)}}
-	for _, d := range email.Decisions {
-		out = append(out, Moment{
-			At: d.At, Kind: "decision", Title: words(string(d.Action)), Actor: d.Actor, Via: d.Via, Detail: d.Note,
-		})
-	}
-	for _, d := range email.Deliveries {
-		if d.DeliveredAt != nil {
-			out = append(out, Moment{At: *d.DeliveredAt, Kind: "delivered", Title: "Delivered to " + d.Destination,
-				Detail: plural(d.Attempts, "attempt", "attempts")})
-		}
-	}
-	if email.ClosedAt != nil {
-		out = append(out, Moment{At: *email.ClosedAt, Kind: "closed", Title: words(string(email.State))})
-	}
-	slices.SortStableFunc(out, func(a, b Moment) int { return a.At.Compare(b.At) })
-	if email.State == contract.Quarantined {
-		out = append(out, Moment{Kind: "held", Title: "Held: " + words(string(email.Reason)), Detail: email.Detail})
-	}
-	return out
 }
 
 // reported puts what the provider said into words, without what it did not say.

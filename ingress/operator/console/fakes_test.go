@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,11 +21,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/batch"
+	"mailroom/ingress/operator/decision"
+	"mailroom/ingress/operator/operations"
+	"mailroom/shared/auditchain"
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
+	"mailroom/shared/edit/preview"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/rules"
 )
 
 // at is when everything in these tests happens.
@@ -85,6 +92,22 @@ func (f *fakeEmails) Manifest(_ context.Context, id int64) (*ledger.Manifest, er
 	return &ledger.Manifest{EmailID: id, Message: text, MIMEKey: "mime"}, err
 }
 
+func (f *fakeEmails) Timeline(_ context.Context, id int64) ([]ledger.TimelineEntry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []ledger.TimelineEntry
+	for _, e := range f.emails {
+		if e.ID != id {
+			continue
+		}
+		out = append(out, ledger.TimelineEntry{At: e.ReceivedAt, Kind: ledger.TimeReceived, Title: "Received", Detail: "by source " + e.Source})
+		for _, d := range e.Decisions {
+			out = append(out, ledger.TimelineEntry{At: d.At, Kind: "decision", Title: string(d.Action), Detail: d.Note, Actor: d.Actor, Via: d.Via})
+		}
+	}
+	return out, nil
+}
+
 type fakeBlobs map[string]string
 
 func (f fakeBlobs) Get(_ context.Context, _ blob.Bucket, key string) (io.ReadCloser, error) {
@@ -95,34 +118,37 @@ func (f fakeBlobs) Get(_ context.Context, _ blob.Bucket, key string) (io.ReadClo
 	return io.NopCloser(strings.NewReader(content)), nil
 }
 
-type fakeDecider struct {
+type fakeDecisions struct {
 	mu      sync.Mutex
-	calls   []Request
+	calls   []decision.Request
 	who     []string
 	numbers []int64 // of the emails
 	result  contract.DecisionResult
 	err     error
 }
 
-func (f *fakeDecider) Decide(_ context.Context, who access.Identity, e *ledger.EmailRow, in Request) (contract.DecisionResult, error) {
+func (f *fakeDecisions) Decide(_ context.Context, who access.Identity, via contract.Via, e *ledger.EmailRow, in decision.Request) (contract.DecisionResult, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if via != contract.ViaConsole {
+		return f.result, fmt.Errorf("the console decides via %q", via)
+	}
 	f.numbers = append(f.numbers, e.ID)
 	f.calls, f.who = append(f.calls, in), append(f.who, who.Name)
 	return f.result, f.err
 }
 
-func (f *fakeDecider) seen() []Request {
+func (f *fakeDecisions) seen() []decision.Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]Request(nil), f.calls...)
+	return append([]decision.Request(nil), f.calls...)
 }
 
 // fakes answers for every other area.
 type fakes struct {
 	empty   bool
 	err     error
-	planned []ReplayRequest
+	planned []batch.Request
 	started []string
 	// startedAs is what was started from the dry run.
 	startedAs int64
@@ -130,6 +156,8 @@ type fakes struct {
 	steered   []string
 	paused    []string
 	replayed  ledger.Filter
+	broken    bool // the audit chain is
+	via       contract.Via
 	text      string // stands in every text
 }
 
@@ -140,175 +168,213 @@ func (f *fakes) word(s string) string {
 	return s
 }
 
-func (f *fakes) Held(context.Context, Tenants) ([]Holding, error) {
-	if f.empty {
-		return nil, f.err
-	}
-	return []Holding{
-		{contract.Infected, 12, at.Add(-26 * time.Hour)}, {contract.Unroutable, 431, at.Add(-7 * time.Hour)},
-		{contract.DownstreamExhausted, 88, at.Add(-95 * time.Minute)}, {contract.ManualHold, 3, at.Add(-12 * time.Minute)},
-	}, f.err
-}
+type fakeEditor struct{ *fakes }
 
-type fakeEdits struct{ *fakes }
+func (f fakeEditor) Destinations(string) []string { return []string{"ticketing", "legacy"} }
 
-func (f fakeEdits) Destinations(string) []string { return []string{"ticketing", "legacy"} }
-
-func (f fakeEdits) Preview(_ context.Context, _ access.Identity, _ *ledger.EmailDetail, e contract.Edit) ([]ledger.Change, error) {
+func (f fakeEditor) Preview(_ context.Context, _ contract.Email, e contract.Edit) (preview.Preview, error) {
 	if len(e.Recipients) > 0 && e.Recipients[0] == "bad" {
-		return nil, fault.New(fault.RequestInvalid, "recipients[0] is no address")
+		return preview.Preview{}, fault.New(fault.RequestInvalid, "recipients[0] is no address")
 	}
-	return []ledger.Change{
+	return preview.Preview{Changes: []ledger.Change{
 		{Field: f.word("recipients"), Before: f.word("suppport@yourapp.example"), After: f.word("support@yourapp.example")},
 		{Field: f.word("headers.X-Case"), After: f.word("4711")},
-	}, f.err
+	}}, f.err
 }
 
-type fakeDestinations struct{ *fakes }
+type fakeOperations struct{ *fakes }
 
-func (f fakeDestinations) List(ctx context.Context) ([]Destination, error) {
+func ago(d time.Duration) *time.Time {
+	t := at.Add(-d)
+	return &t
+}
+
+func (f fakeOperations) Overview(context.Context, []string) (*ledger.Overview, error) {
+	if f.empty {
+		return &ledger.Overview{}, f.err
+	}
+	o := &ledger.Overview{
+		Now:    at,
+		States: []ledger.StateCount{{State: contract.Processing, Count: 12}, {State: contract.Retrying, Count: 102}, {State: contract.Delivered, Count: 98_211}},
+		Held: []ledger.ReasonCount{
+			{Reason: contract.Infected, Count: 12, Oldest: at.Add(-26 * time.Hour)}, {Reason: contract.Unroutable, Count: 431, Oldest: at.Add(-7 * time.Hour)},
+			{Reason: contract.DownstreamExhausted, Count: 88, Oldest: at.Add(-95 * time.Minute)}, {Reason: contract.ManualHold, Count: 3, Oldest: at.Add(-12 * time.Minute)},
+		},
+		Inbox:   ledger.Inbox{Waiting: 3, OldestSeconds: 2},
+		Ack:     &ledger.Ack{Count: 100, Within: 99, ObjectiveSeconds: 1, P50: 0.0004, P95: 0.003, P99: 0.008},
+		Latency: ledger.Latency{Count: 100, Within: 97, ObjectiveSeconds: 30, P50: 0.7, P95: 2, P99: 41},
+	}
+	for i := range 60 {
+		o.Rate = append(o.Rate, ledger.Minute{At: at.Add(time.Duration(i-60) * time.Minute), Accepted: int64(40 + (i*37)%60), Delivered: int64(35 + (i*31)%50)})
+	}
+	return o, f.err
+}
+
+func (f fakeOperations) Destinations(context.Context, []string) ([]operations.Destination, error) {
 	if f.empty {
 		return nil, f.err
 	}
-	may := access.From(ctx).In(access.Everywhere) >= access.Operator
-	return []Destination{
-		{Name: f.word("ticketing"), URL: f.word("https://tickets.yourapp.example/inbound"), Breaker: "closed", InFlight: 4, MayPause: may},
-		{Name: "legacy", URL: "http://10.0.0.5/mail", Breaker: "open", Backlog: 88, Oldest: at.Add(-95 * time.Minute), Failed: 88, MayPause: may},
-		{Name: "crm", URL: "https://crm.yourapp.example", Paused: true, PausedBy: f.word("ada"), PausedAt: at.Add(-time.Hour), Note: f.word("they migrate"), Backlog: 14, Oldest: at.Add(-time.Hour), MayPause: may},
-		{Name: "moved", GoneUntil: at.Add(time.Hour), Breaker: "closed", MayPause: may},
+	gone := at.Add(time.Hour)
+	return []operations.Destination{
+		{Name: f.word("ticketing"), Host: f.word("tickets.yourapp.example"), Breaker: "closed", InFlight: 4},
+		{Name: "legacy", Host: "10.0.0.5", Breaker: "open", Backlog: ledger.Backlog{Retrying: 88, Held: 88, Oldest: ago(95 * time.Minute)}},
+		{Name: "crm", Host: "crm.yourapp.example", Paused: &ledger.Control{Actor: f.word("ada"), At: at.Add(-time.Hour), Note: f.word("they migrate")},
+			Backlog: ledger.Backlog{Retrying: 14, Oldest: ago(time.Hour)}},
+		{Name: "moved", GoneUntil: &gone, Breaker: "closed"},
 	}, f.err
 }
 
-func (f fakeDestinations) Pause(_ context.Context, who access.Identity, name, _ string) error {
-	return f.said(who, "pause "+name)
+func (f fakeOperations) MayPause(who access.Identity, _ string) bool {
+	return who.In(access.Everywhere) >= access.Operator
 }
 
-func (f fakeDestinations) Resume(_ context.Context, who access.Identity, name, _ string) error {
-	return f.said(who, "resume "+name)
-}
-
-func (f fakeDestinations) said(who access.Identity, what string) error {
-	if who.In(access.Everywhere) < access.Operator {
+func (f fakeOperations) SetPaused(_ context.Context, who access.Identity, via contract.Via, name string, paused bool, _ string) error {
+	if !f.MayPause(who, name) {
 		return fault.New(fault.Forbidden, "it serves other tenants too")
 	}
-	f.paused = append(f.paused, what)
+	f.paused = append(f.paused, map[bool]string{true: "pause ", false: "resume "}[paused]+name+" via "+string(via))
 	return f.err
 }
 
-type fakeRules struct{ *fakes }
-
-func (f fakeRules) List(context.Context) ([]Rule, error) {
+func (f fakeOperations) RouteRows([]string) (string, []operations.RouteRow) {
 	if f.empty {
-		return nil, f.err
+		return "1", nil
 	}
-	return []Rule{{f.word("support"), []string{f.word("recipient: support@*")}, []string{f.word("ticketing")}, false},
-		{"legal", []string{"header X-Case: *"}, []string{"legacy"}, true}}, f.err
+	return "1", []operations.RouteRow{
+		{Name: f.word("support"), When: map[string]string{"recipient": f.word("support@*")}, To: []string{f.word("ticketing")}},
+		{Name: "legal", Header: map[string]string{"X-Case": "*"}, To: []string{"legacy"}, Hold: true},
+	}
 }
 
-func (f fakeRules) Test(_ context.Context, in Sample) (Outcome, error) {
+func (f fakeOperations) Test(_ context.Context, _ access.Identity, in operations.Sample) (rules.Explanation, error) {
 	if in.Recipients[0] == "nobody@elsewhere.example" {
-		return Outcome{Held: []contract.Hold{{Reason: contract.RecipientForeign, Detail: f.word("no recipient is ours")}}}, nil
+		return rules.Explanation{Holds: []contract.Hold{{Reason: contract.RecipientForeign, Detail: f.word("no recipient is ours")}}}, nil
 	}
-	return Outcome{Matched: []string{f.word("support")}, Destinations: []string{f.word("ticketing")},
-		Steps: []OutcomeStep{{f.word("support"), true, f.word("recipient support@yourapp.example")}, {"legal", false, "header X-Case is not there"}}}, f.err
+	return rules.Explanation{
+		Routes: []string{f.word("support")}, Destinations: []string{f.word("ticketing")},
+		Rules: []rules.RuleVerdict{
+			{Name: f.word("support"), Matched: true, Why: f.word("recipient support@yourapp.example")}, {Name: "legal", Why: "header X-Case is not there"},
+		},
+		Recipients: []rules.Recipient{{Mailbox: f.word("support@yourapp.example"), Tag: f.word("case")}},
+	}, f.err
 }
 
-type fakeReplays struct{ *fakes }
+type fakeBatches struct{ *fakes }
 
-func (f fakeReplays) one() Replay {
-	return Replay{ID: 7, Action: "retry", State: "running", Actor: f.word("ada"), Note: f.word("the route is mended"), Rate: 50, Total: 431, Done: 190, Skipped: 3,
-		Failed: 2, StartedAt: at.Add(-time.Minute), Filter: f.replayed}
+func (f fakeBatches) running() ledger.ReplayRow {
+	return ledger.ReplayRow{ID: 7, Action: contract.Retry, From: ledger.FromHeld, State: contract.ReplayRunning, Actor: f.word("ada"), Note: f.word("the route is mended"),
+		Rate: 50, Total: 431, Done: 190, Skipped: 3, Failed: 2, CreatedAt: at.Add(-time.Minute), Filter: f.replayed}
 }
 
-func (f fakeReplays) List(context.Context, access.Identity) ([]Replay, error) {
-	if f.empty {
-		return nil, f.err
-	}
-	return []Replay{f.one(), f.dry()}, f.err
-}
-
-// dry is a dry run, number 8.
-func (f fakeReplays) dry() Replay {
-	r := f.one()
-	r.ID, r.DryRun, r.State, r.Total = 8, true, "running", -1
+// dryRun is a dry run, number 8.
+func (f fakeBatches) dryRun() ledger.ReplayRow {
+	r := f.running()
+	r.ID, r.DryRun, r.Total = 8, true, -1
 	if f.counted {
-		r.State = "done"
-		r.Plan = &Plan{Count: 431, Would: []Would{{f.word("decided"), 431}}, Evaluated: 20, Changed: 1, Sample: []PlanItem{{0, f.word("evt_1"), "mailparse", f.word("goes to ticketing")}}}
+		r.State = contract.ReplayDone
+		r.Preview = &ledger.ReplayPreview{
+			Total: 431, Would: map[ledger.ReplayCode]int64{ledger.ReplayCode(f.word("decided")): 431}, Evaluated: 20, Changed: 1,
+			Begins: map[string]int64{ledger.FromRoute: 400}, HeldAgain: map[string]int64{string(contract.Unroutable): 3},
+			Sample: []ledger.ReplaySample{{EventID: f.word("evt_1"), Source: "mailparse", Would: ledger.ItemStarted,
+				Changes: []ledger.Change{{Field: "to", After: f.word("ticketing")}}}},
+		}
 	}
 	if f.counted && f.empty {
-		r.Plan = &Plan{}
+		r.Preview = &ledger.ReplayPreview{}
 	}
-	r.StartedAs = f.startedAs
+	if f.startedAs != 0 {
+		r.StartedAs = &f.startedAs
+	}
 	return r
 }
 
+func (f fakeBatches) List(context.Context, access.Identity, access.Role, string, int) ([]ledger.ReplayRow, string, error) {
+	if f.empty {
+		return nil, "", f.err
+	}
+	return []ledger.ReplayRow{f.running(), f.dryRun()}, "", f.err
+}
+
 // Find is about replays of every tenant.
-func (f fakeReplays) Find(_ context.Context, who access.Identity, id int64) (*Replay, error) {
-	if who.In(access.Everywhere) < access.Operator {
+func (f fakeBatches) Find(_ context.Context, who access.Identity, least access.Role, id int64) (*ledger.ReplayRow, error) {
+	if who.In(access.Everywhere) < least {
 		return nil, fault.New(fault.NotFound, "there is no such replay")
 	}
-	r := f.one()
+	r := f.running()
 	switch id {
 	case 7:
 	case 8:
-		r = f.dry()
+		r = f.dryRun()
 	default:
 		return nil, fault.New(fault.NotFound, "there is no such replay")
 	}
 	return &r, f.err
 }
 
-func (f fakeReplays) Items(context.Context, int64) ([]ReplayItem, error) {
+func (f fakeBatches) Items(context.Context, ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
 	if f.empty {
-		return nil, nil
+		return nil, "", nil
 	}
-	return []ReplayItem{{0, f.word("evt_1"), "mailparse", "done", f.word("delivered"), at}, {0, "evt_2", "mailparse", "failed", f.word("somebody was first"), at}}, nil
+	return []ledger.ReplayItem{
+		{EventID: f.word("evt_1"), Source: "mailparse", State: ledger.ItemDone, Detail: f.word("delivered"), At: at},
+		{EventID: "evt_2", Source: "mailparse", State: ledger.ItemFailed, Code: ledger.ItemNotHeld, At: at},
+	}, "", nil
 }
 
-func (f fakeReplays) Plan(_ context.Context, _ access.Identity, in ReplayRequest) (int64, error) {
-	f.planned = append(f.planned, in)
-	return 8, f.err
+func (f fakeBatches) Create(_ context.Context, _ access.Identity, via contract.Via, in batch.Request) (*ledger.ReplayRow, error) {
+	f.planned, f.via = append(f.planned, in), via
+	return &ledger.ReplayRow{ID: 8}, f.err
 }
 
-func (f fakeReplays) Start(_ context.Context, who access.Identity, dryRun, count int64) (int64, error) {
-	f.started = append(f.started, fmt.Sprintf("%s %d %d", who.Name, dryRun, count))
-	return 7, f.err
+func (f fakeBatches) Start(_ context.Context, who access.Identity, via contract.Via, dryRun, count int64) (*ledger.ReplayRow, error) {
+	f.started, f.via = append(f.started, fmt.Sprintf("%s %d %d", who.Name, dryRun, count)), via
+	return &ledger.ReplayRow{ID: 7}, f.err
 }
 
-func (f fakeReplays) Steer(_ context.Context, _ access.Identity, _ int64, verb string) error {
-	f.steered = append(f.steered, verb)
-	return f.err
+func (f fakeBatches) Control(_ context.Context, _ access.Identity, via contract.Via, row *ledger.ReplayRow, name string, _ *contract.ReplayRate) (*ledger.ReplayRow, error) {
+	f.steered, f.via = append(f.steered, name), via
+	return row, f.err
 }
 
-func (f *fakes) Overview(ctx context.Context, tenants Tenants) (Overview, error) {
-	if f.empty {
-		return Overview{}, f.err
-	}
-	o := Overview{States: []StateCount{{contract.Processing, 12}, {contract.Retrying, 102}, {contract.Delivered, 98_211}}, InboxDepth: 3, InboxOldest: at.Add(-2 * time.Second),
-		Latencies: []Latency{{f.word("Accepted"), 400 * time.Microsecond, 3 * time.Millisecond, 8 * time.Millisecond, time.Second},
-			{"Delivered", 700 * time.Millisecond, 2 * time.Second, 41 * time.Second, 30 * time.Second}}}
-	o.Held, _ = f.Held(ctx, tenants)
-	for i := range 60 {
-		o.Rate = append(o.Rate, RatePoint{at.Add(time.Duration(i-60) * time.Minute), int64(40 + (i*37)%60), int64(35 + (i*31)%50)})
-	}
-	return o, f.err
-}
-
+// fakeChain is a chain of two entries, or of one that breaks it.
 type fakeChain struct{ *fakes }
 
-func (f fakeChain) Entries(context.Context, int64) ([]ChainEntry, error) {
-	if f.empty {
-		return nil, f.err
+func (f fakeChain) entries() []auditchain.Entry {
+	var chain []auditchain.Entry
+	var prev contract.Digest
+	for i, note := range []string{"a first", "a test file"} {
+		body, _ := json.Marshal(map[string]string{"action": "approve", "note": f.word(note)})
+		e := auditchain.Entry{Seq: int64(i + 1), AtUnixMicro: at.UnixMicro(), Kind: "decision", Actor: f.word("ada"), Via: "console", EventID: f.word("evt_1"),
+			Source: "mailparse", Tenant: "default", Body: string(body), PrevHash: prev}
+		e.ContentHash = sha256.Sum256(e.Content())
+		e.Hash = auditchain.Link(e.Seq, e.PrevHash, e.ContentHash)
+		prev = e.Hash
+		chain = append(chain, e)
 	}
-	return []ChainEntry{{Number: 2, At: at, Kind: "decision", Actor: f.word("ada"), Via: "console", EventID: f.word("evt_1"), Source: "mailparse",
-		Tenant: "default", Hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Text: f.word("approve: a test file")}}, f.err
+	if f.broken {
+		chain[1].Actor = "eve"
+	}
+	return chain
 }
 
-func (f fakeChain) Verify(context.Context) (checked, broken int64, err error) {
+func (f fakeChain) Audit(_ context.Context, after int64, limit int) ([]auditchain.Entry, error) {
+	list := f.entries()[min(after, 2):]
+	return list[:min(limit, len(list))], f.err
+}
+
+func (f fakeChain) AuditHead(context.Context) (auditchain.Head, error) {
 	if f.empty {
-		return 2, 2, nil
+		return auditchain.Head{}, f.err
 	}
-	return 2, 0, f.err
+	last := f.entries()[1]
+	return auditchain.Head{Seq: 2, Hash: last.Hash}, f.err
+}
+
+// noChanges never sees any.
+type noChanges struct{}
+
+func (noChanges) Pulse(context.Context, []int64) (map[string]string, map[int64]string, error) {
+	return nil, nil, nil
 }
 
 // samples are the emails of an ordinary day.
@@ -356,21 +422,21 @@ var (
 
 // bundle is a console with all its fakes.
 type bundle struct {
-	console *Console
-	emails  *fakeEmails
-	decider *fakeDecider
-	fakes   *fakes
-	deps    Deps
+	console   *Console
+	emails    *fakeEmails
+	decisions *fakeDecisions
+	fakes     *fakes
+	deps      Deps
 }
 
 func setup(t *testing.T, change ...func(*Config, *Deps)) *bundle {
 	t.Helper()
-	b := &bundle{emails: samples(), decider: &fakeDecider{}, fakes: &fakes{}}
+	b := &bundle{emails: samples(), decisions: &fakeDecisions{}, fakes: &fakes{}}
 	cfg := Config{TemporalUI: "http://127.0.0.1:8233"}
 	b.deps = Deps{
-		Emails: b.emails, Blobs: fakeBlobs{"mime": "From: x\r\n\r\n<script>alert(1)</script>"}, Decider: b.decider, Holdings: b.fakes,
-		Edits: fakeEdits{b.fakes}, Destinations: fakeDestinations{b.fakes}, Rules: fakeRules{b.fakes}, Replays: fakeReplays{b.fakes}, Figures: b.fakes,
-		Chain: fakeChain{b.fakes}, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at },
+		Emails: b.emails, Blobs: fakeBlobs{"mime": "From: x\r\n\r\n<script>alert(1)</script>"}, Decisions: b.decisions, Editor: fakeEditor{b.fakes},
+		Operations: fakeOperations{b.fakes}, Batches: fakeBatches{b.fakes}, Chain: fakeChain{b.fakes}, Changes: noChanges{},
+		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at },
 	}
 	for _, f := range change {
 		f(&cfg, &b.deps)

@@ -17,7 +17,7 @@ import (
 )
 
 // seeing gives the tenants whose mail the caller may see.
-func seeing(who access.Identity) Tenants {
+func seeing(who access.Identity) []string {
 	tenants, _ := who.Tenants(access.Viewer)
 	return tenants
 }
@@ -37,16 +37,14 @@ func (c *Console) list(g *gin.Context, f ledger.Filter) ([]ledger.EmailRow, stri
 
 // inboxPage is what is held.
 type inboxPage struct {
-	Groups   []Holding
+	Groups   []ledger.ReasonCount
 	Total    int64
-	Known    bool // the groups are
 	Filter   ledger.Filter
 	Emails   []ledger.EmailRow
 	Next     string
 	Count    int64 // of what the filter chooses; 0: unknown
 	May      access.Role
 	Bulk     string // where to decide about all of them
-	Reasons  []contract.Reason
 	Explains *reason.Explanation
 }
 
@@ -56,13 +54,13 @@ func (c *Console) inbox(g *gin.Context) error {
 		return err
 	}
 	f.State = contract.Quarantined
-	p := inboxPage{Filter: f, May: access.From(g.Request.Context()).Best(), Reasons: contract.Reasons}
-	if c.deps.Holdings != nil {
-		if p.Groups, err = c.deps.Holdings.Held(g.Request.Context(), seeing(access.From(g.Request.Context()))); err != nil {
-			return err
-		}
-		p.Known = true
+	ctx := g.Request.Context()
+	o, err := c.deps.Operations.Overview(ctx, seeing(access.From(ctx)))
+	if err != nil {
+		return err
 	}
+
+	p := inboxPage{Groups: o.Held, Filter: f, May: access.From(ctx).Best()}
 	for _, h := range p.Groups {
 		p.Total += h.Count
 		if h.Reason == f.Reason {
@@ -82,7 +80,7 @@ func (c *Console) inbox(g *gin.Context) error {
 		e := reason.Text(f.Reason)
 		p.Explains = &e
 	}
-	if c.deps.Replays != nil && p.May >= access.Operator && len(p.Emails) > 0 {
+	if p.May >= access.Operator && len(p.Emails) > 0 {
 		p.Bulk = "/replays/new?" + queryOf(f).Encode()
 	}
 	return c.render(g, http.StatusOK, "inbox", layout{Title: "Inbox", Area: "inbox", Live: "/events", Body: p})
@@ -123,7 +121,7 @@ func (c *Console) search(g *gin.Context) error {
 	}
 	chosen := queryOf(f)
 	p.Any = len(chosen) > 0
-	if c.deps.Replays != nil && p.Any && len(p.Emails) > 0 && access.From(g.Request.Context()).Best() >= access.Operator {
+	if p.Any && len(p.Emails) > 0 && access.From(g.Request.Context()).Best() >= access.Operator {
 		p.Replay = "/replays/new?" + chosen.Encode()
 	}
 	l.Body = p

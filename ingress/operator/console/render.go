@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io"
@@ -42,22 +43,19 @@ type area struct {
 	Name, Path, Title, Key string
 }
 
-func (c *Console) areas(who access.Identity) []area {
+// areas returns the entries of the navigation for who.
+func areas(who access.Identity) []area {
 	out := []area{
 		{"overview", "/", "Overview", "o"},
 		{"inbox", "/inbox", "Inbox", "i"},
 		{"emails", "/emails", "Emails", "m"},
+		{"destinations", "/destinations", "Destinations", "t"},
+		{"routes", "/routes", "Routes", "u"},
 	}
-	if c.deps.Destinations != nil {
-		out = append(out, area{"destinations", "/destinations", "Destinations", "t"})
-	}
-	if c.deps.Rules != nil {
-		out = append(out, area{"routes", "/routes", "Routes", "u"})
-	}
-	if c.deps.Replays != nil && who.Best() >= access.Operator {
+	if who.Best() >= access.Operator {
 		out = append(out, area{"replays", "/replays", "Replays", "p"})
 	}
-	if c.deps.Chain != nil && who.Roles[access.Everywhere] >= access.Admin {
+	if who.Roles[access.Everywhere] >= access.Admin {
 		out = append(out, area{"audit", "/audit", "Audit", "l"})
 	}
 	return out
@@ -123,6 +121,10 @@ func (c *Console) funcs() template.FuncMap {
 		"heldBy": func(r contract.Reason) string {
 			return "/inbox?" + url.Values{"reason": {string(r)}}.Encode()
 		},
+		"link":   pathOf,
+		"effect": effectOf, "itemID": itemID, "itemDetail": itemDetail, "conditions": conditions,
+		"said": auditText,
+		"hex":  func(d contract.Digest) string { return hex.EncodeToString(d[:]) },
 		"dict": dict,
 	}
 }
@@ -219,9 +221,9 @@ func (c *Console) render(g *gin.Context, status int, name string, l layout) erro
 func (c *Console) write(w io.Writer, name string, l layout) error {
 	l.Role = l.Who.Best()
 	if l.Role > access.Nobody {
-		l.Areas = c.areas(l.Who)
+		l.Areas = areas(l.Who)
 	}
-	if l.Role == access.Nobody || c.deps.Changes == nil {
+	if l.Role == access.Nobody {
 		l.Live = ""
 	}
 	page, ok := c.pages[name]

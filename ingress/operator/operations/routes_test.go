@@ -9,8 +9,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/fault"
 )
 
 func TestRoutes(t *testing.T) {
@@ -167,4 +169,34 @@ func TestStoredEmailIsTriedAsItWasEdited(t *testing.T) {
 		require.Equal(t, http.StatusOK, status)
 		require.Equal(t, row.to, out["destinations"], name)
 	}
+}
+
+// TestTenantSeesNothingOfOthers: neither rules nor destinations, and the tester takes no
+// mail of another tenant.
+func TestTenantSeesNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fred := people()["foreign"]
+	_, rules := b.RouteRows([]string{"acme"})
+	var names []string
+	for _, r := range rules {
+		names = append(names, r.Name)
+		require.NotContains(t, r.To, "crm")
+	}
+	require.Equal(t, []string{"urgent", "secret"}, names)
+
+	list, err := b.Destinations(t.Context(), []string{"acme"})
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, "a b", list[0].Name)
+	require.Equal(t, "theirs", list[1].Name)
+	require.Equal(t, "theirs.example", list[1].Host)
+	require.True(t, b.MayPause(fred, "theirs"))
+	require.False(t, b.MayPause(fred, "a b"))
+
+	out, err := b.Test(t.Context(), fred, operations.Sample{Recipients: []string{"board@b.example"}})
+	require.NoError(t, err)
+	require.Contains(t, out.Destinations, "theirs")
+	_, err = b.Test(t.Context(), fred, operations.Sample{Recipients: []string{"a@b.example"}, Tenant: "default"})
+	require.True(t, fault.Is(err, fault.Forbidden), "%v", err)
 }

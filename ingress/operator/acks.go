@@ -1,4 +1,4 @@
-package ingress
+package operator
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // acks reads how fast senders were answered out of this program's own histogram.
 type acks struct{ seconds prometheus.Metric }
 
-// Acks implements desks.Acks. Within its bucket a quantile is taken as if the answers
+// Acks implements operations.Acks. Within its bucket a quantile is computed as if the answers
 // were spread evenly, as Prometheus does; beyond the last it is that one's bound.
 func (a acks) Acks() (*ledger.Ack, error) {
 	var m dto.Metric

@@ -1,0 +1,379 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/batch"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
+)
+
+// shownBatches and shownItems bound what a page lists.
+const (
+	shownBatches = 50
+	shownItems   = 200
+)
+
+type batchesPage struct {
+	Replays []ledger.ReplayRow
+}
+
+// batchPage is one batch with its progress.
+type batchPage struct {
+	Replay *ledger.ReplayRow
+	Items  []ledger.ReplayItem
+	More   bool    // than these
+	Share  float64 // of 100
+	Choice [][2]string
+	Does   string // what is done to each
+	Change string // where the choice is changed
+	Count  string // as it was typed
+	// Would is what a dry run found, most first; Begins and HeldAgain say where emails that
+	// would run again begin and for which reasons they would be held.
+	Would, Begins, HeldAgain []tally
+}
+
+// tally is how many emails there are of one kind.
+type tally struct {
+	What  string
+	Count int64
+}
+
+// batchForm asks what to do with which emails.
+type batchForm struct {
+	Filter    ledger.Filter
+	Since     string
+	Until     string
+	Action    string
+	From      string
+	Rate      string
+	Note      string
+	NewEffect bool
+	Actions   []named
+	Froms     []named
+	States    []contract.State
+	Reasons   []contract.Reason
+}
+
+type named struct{ Value, Name, Does string }
+
+var batchActions = []named{
+	{"approve", "Approve", "Waives what holds each of them."},
+	{"retry", "Retry", "Runs the held step of each again, after a fix."},
+	{"discard", "Discard", "Ends each of them. Their records stay."},
+	{"replay", "Replay", "Takes them up again, closed ones too. Deliveries whose content is the same are not repeated."},
+}
+
+var batchFroms = []named{
+	{ledger.FromHeld, "The held step", ""},
+	{ledger.FromRoute, "The route step", "with today's rules"},
+	{ledger.FromRaw, "The raw mail", "with today's parser and rules"},
+}
+
+const maxRate = 1000 // emails per second that the form accepts
+
+func (c *Console) batches(g *gin.Context) error {
+	ctx := g.Request.Context()
+	rows, _, err := c.deps.Batches.List(ctx, access.From(ctx), access.Operator, "", shownBatches)
+	if err != nil {
+		return err
+	}
+	return c.render(g, http.StatusOK, "replays", layout{Title: "Replays", Area: "replays", Live: "/events", Body: batchesPage{Replays: rows}})
+}
+
+func (c *Console) newBatch(g *gin.Context) error {
+	query := g.Request.URL.Query()
+	f, err := filterOf(query)
+	if err != nil {
+		return err
+	}
+	typed := newBatchForm(f)
+	if slices.ContainsFunc(batchActions, func(n named) bool { return n.Value == query.Get("action") }) {
+		typed.Action = query.Get("action")
+	} else if f.State == contract.Quarantined || f.State == "" {
+		typed.Action = "retry"
+	}
+	return c.showBatchForm(g, http.StatusOK, layout{}, typed)
+}
+
+func newBatchForm(f ledger.Filter) batchForm {
+	out := batchForm{
+		Filter: f, Action: "replay", From: ledger.FromHeld, Rate: strconv.Itoa(batch.DefaultRate), Actions: batchActions, Froms: batchFroms,
+		States: contract.States, Reasons: contract.Reasons,
+	}
+	if !f.Since.IsZero() {
+		out.Since = f.Since.Format("2006-01-02T15:04:05")
+	}
+	if !f.Until.IsZero() {
+		out.Until = f.Until.Format("2006-01-02T15:04:05")
+	}
+	return out
+}
+
+func (c *Console) showBatchForm(g *gin.Context, status int, l layout, f batchForm) error {
+	l.Title, l.Area, l.Body = "New replay", "replays", f
+	return c.render(g, status, "replay_new", l)
+}
+
+// planBatch begins a dry run, whose page shows what it counts and starts it.
+func (c *Console) planBatch(g *gin.Context) error {
+	if err := form(g); err != nil {
+		return err
+	}
+	post := g.Request.PostForm
+	note, chosen := unixLines(post.Get("note")), url.Values{}
+	for _, name := range []string{"state", "reason", "source", "tenant", "sender", "recipient", "destination", "q", "since", "until"} {
+		if post.Has(name) {
+			chosen[name] = post[name]
+		}
+	}
+	f, err := filterOf(chosen)
+	typed := newBatchForm(f)
+	typed.Action, typed.From, typed.Rate, typed.Note = post.Get("action"), post.Get("from"), strings.TrimSpace(post.Get("rate")), note
+	typed.NewEffect = post.Get("new_effect") == "yes"
+	typed.Since, typed.Until = post.Get("since"), post.Get("until")
+	refused := func(err error) error {
+		return c.showBatchForm(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed)
+	}
+	if err != nil {
+		return refused(err)
+	}
+	in, err := typed.request()
+	if err != nil {
+		return refused(err)
+	}
+	ctx := g.Request.Context()
+	row, err := c.deps.Batches.Create(ctx, access.From(ctx), contract.ViaConsole, in)
+	if err != nil {
+		return refused(err)
+	}
+	c.live.nudge()
+	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d", row.ID))
+	return nil
+}
+
+// startBatch does for real what a dry run has counted, once that number is typed.
+func (c *Console) startBatch(g *gin.Context) error {
+	if err := form(g); err != nil {
+		return err
+	}
+	r, err := c.findBatch(g)
+	if err != nil {
+		return err
+	}
+	typed := strings.TrimSpace(g.Request.PostForm.Get("count"))
+	refused := func(status int, problem string) error {
+		return c.showBatch(g, status, layout{Problem: problem}, r, typed)
+	}
+	count, err := strconv.ParseInt(typed, 10, 64)
+	if err != nil || r.Preview == nil || count != r.Preview.Total {
+		return refused(http.StatusConflict, "The number typed is not the number of emails. Nothing was started.")
+	}
+	ctx := g.Request.Context()
+	started, err := c.deps.Batches.Start(ctx, access.From(ctx), contract.ViaConsole, r.ID, count)
+	if err != nil {
+		return refused(access.Status(err), fault.From(err).Public)
+	}
+	c.live.nudge()
+	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=start", started.ID))
+	return nil
+}
+
+// request reads the form as a dry run, and refuses fields that are missing. Which fields
+// go together is checked by batch.Service.
+func (f batchForm) request() (batch.Request, error) {
+	in := batch.Request{Filter: batch.FilterOf(f.Filter), Action: contract.Action(f.Action), Note: f.Note, DryRun: true}
+	if !slices.ContainsFunc(batchActions, func(n named) bool { return n.Value == f.Action }) {
+		return in, fault.New(fault.RequestInvalid, "Choose what to do.")
+	}
+	if in.Action == ledger.ActionReplay {
+		if !slices.ContainsFunc(batchFroms, func(n named) bool { return n.Value == f.From }) {
+			return in, fault.New(fault.RequestInvalid, "Choose where to begin.")
+		}
+		in.From, in.NewEffect = f.From, f.NewEffect
+	}
+
+	perSecond, err := strconv.Atoi(f.Rate)
+	if err != nil || perSecond < 1 || perSecond > maxRate {
+		return in, fault.Newf(fault.RequestInvalid, "The rate is a number from 1 to %d.", maxRate)
+	}
+	rate := float64(perSecond)
+	in.Rate = &rate
+
+	if problem := badNote(f.Note); problem != "" {
+		return in, fault.New(fault.RequestInvalid, problem)
+	}
+	if len(queryOf(f.Filter)) == 0 {
+		return in, fault.New(fault.RequestInvalid, "Choose at least one thing: everything is no choice.")
+	}
+	return in, nil
+}
+
+func (c *Console) batch(g *gin.Context) error {
+	r, err := c.findBatch(g)
+	if err != nil {
+		return err
+	}
+	return c.showBatch(g, http.StatusOK, layout{Notice: notices[g.Query("done")]}, r, "")
+}
+
+func (c *Console) showBatch(g *gin.Context, status int, l layout, r *ledger.ReplayRow, typed string) error {
+	p := batchPage{Replay: r, Choice: choiceOf(r.Filter), Count: typed}
+	if !r.DryRun {
+		var err error
+		p.Items, _, err = c.deps.Batches.Items(g.Request.Context(), ledger.ReplayItemFilter{ReplayID: r.ID, Limit: shownItems})
+		if err != nil {
+			return err
+		}
+	}
+	if r.Preview != nil {
+		p.Would, p.Begins, p.HeldAgain = byCount(r.Preview.Would), byName(r.Preview.Begins), byName(r.Preview.HeldAgain)
+	}
+
+	handled := r.Done + r.Skipped + r.Failed
+	if r.Total > 0 {
+		p.Share = min(100, 100*float64(handled)/float64(r.Total))
+	}
+	p.More = handled > int64(len(p.Items))
+	for _, a := range batchActions {
+		if a.Value == string(r.Action) {
+			p.Does = a.Does
+		}
+	}
+	again := queryOf(r.Filter)
+	again.Set("action", string(r.Action))
+	p.Change = "/replays/new?" + again.Encode()
+
+	l.Title, l.Area, l.Live, l.Body = fmt.Sprintf("Replay %d", r.ID), "replays", "/events", p
+	switch {
+	case !r.DryRun:
+	case r.Preview == nil:
+		l.Title = "Counting"
+	case r.StartedAs != nil:
+		l.Title = "Counted, and started"
+	default:
+		l.Title = "Is this meant?"
+	}
+	return c.render(g, status, "replay", l)
+}
+
+// byCount lists counts, most first.
+func byCount(counts map[ledger.ReplayCode]int64) []tally {
+	var out []tally
+	for code, n := range counts {
+		out = append(out, tally{string(code), n})
+	}
+	slices.SortFunc(out, func(a, b tally) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.What, b.What)) })
+	return out
+}
+
+// byName lists counts by name.
+func byName(counts map[string]int64) []tally {
+	var out []tally
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, tally{name, counts[name]})
+	}
+	return out
+}
+
+// effectOf says in lines what would become of one email of a dry run.
+func effectOf(s ledger.ReplaySample) string {
+	lines := []string{strings.ReplaceAll(string(s.Would), "_", " ")}
+	if s.Error != "" {
+		lines = append(lines, s.Error)
+	}
+	for _, c := range s.Changes {
+		lines = append(lines, c.Field+": "+cmp.Or(c.Before, "nothing")+" → "+cmp.Or(c.After, "nothing"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// itemID returns the id by which the email of an item is found.
+func itemID(i ledger.ReplayItem) string {
+	if i.Code == ledger.ItemDuplicate {
+		return i.WorkflowID
+	}
+	return i.EventID
+}
+
+// itemDetail says what became of the email of an item.
+func itemDetail(i ledger.ReplayItem) string {
+	return cmp.Or(i.Detail, strings.ReplaceAll(string(i.Code), "_", " "))
+}
+
+// findBatch returns the batch that the path names.
+func (c *Console) findBatch(g *gin.Context) (*ledger.ReplayRow, error) {
+	id, err := numberOf(g.Param("id"))
+	if err != nil || id == 0 {
+		return nil, fault.New(fault.NotFound, "there is no such replay")
+	}
+	ctx := g.Request.Context()
+	return c.deps.Batches.Find(ctx, access.From(ctx), access.Operator, id)
+}
+
+// controlBatch pauses, resumes or stops a batch, or starts what a dry run counted.
+func (c *Console) controlBatch(g *gin.Context) error {
+	r, err := c.findBatch(g)
+	if err != nil {
+		return err
+	}
+	verb := g.Param("verb")
+	if verb == "start" {
+		return c.startBatch(g)
+	}
+	if !slices.Contains([]string{contract.ReplayPause, contract.ReplayResume, contract.ReplayStop}, verb) {
+		return fault.New(fault.NotFound, "a replay is paused, resumed or stopped")
+	}
+
+	ctx := g.Request.Context()
+	if _, err := c.deps.Batches.Control(ctx, access.From(ctx), contract.ViaConsole, r, verb, nil); err != nil {
+		return c.showBatch(g, access.Status(err), layout{Problem: fault.From(err).Public}, r, "")
+	}
+	c.live.nudge()
+	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=%s", r.ID, verb))
+	return nil
+}
+
+// choiceOf tells a filter in words.
+func choiceOf(f ledger.Filter) [][2]string {
+	var out [][2]string
+	values := queryOf(f)
+	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !at.IsZero() {
+			values.Set(name, stamp(at)) // people read no fractions
+		}
+	}
+	for _, name := range []string{"state", "reason", "source", "tenant", "sender", "recipient", "destination", "since", "until", "q"} {
+		if v := values.Get(name); v != "" {
+			out = append(out, [2]string{map[string]string{"q": "Text"}[name], v})
+			if name != "q" {
+				out[len(out)-1][0] = words(name)
+			}
+		}
+	}
+	return out
+}
+
+// numberOf reads a positive number; empty is 0.
+func numberOf(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 1 {
+		return 0, fault.New(fault.RequestInvalid, "this is no number of ours")
+	}
+	return n, nil
+}
