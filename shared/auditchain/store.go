@@ -21,7 +21,7 @@ type Store interface {
 func Verify(ctx context.Context, store Store) (checked, broken int64, err error) {
 	head, err := store.AuditHead(ctx)
 	if err != nil {
-		return 0, 0, err //nolint:wrapcheck // the store's own fault
+		return 0, 0, err
 	}
 
 	var chain Chain
@@ -29,7 +29,7 @@ func Verify(ctx context.Context, store Store) (checked, broken int64, err error)
 		at := chain.Head().Seq
 		list, err := store.Audit(ctx, at, int(min(verifyPage, head.Seq-at)))
 		if err != nil {
-			return 0, 0, err //nolint:wrapcheck // the store's own fault
+			return 0, 0, err
 		}
 		if len(list) == 0 { // the end is missing
 			return at, at + 1, nil
@@ -53,7 +53,7 @@ func Verify(ctx context.Context, store Store) (checked, broken int64, err error)
 func Before(ctx context.Context, store Store, before int64, limit int) ([]Entry, error) {
 	head, err := store.AuditHead(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the store's own fault
+		return nil, err
 	}
 	last := head.Seq
 	if before > 0 {
@@ -67,7 +67,7 @@ func Before(ctx context.Context, store Store, before int64, limit int) ([]Entry,
 	after := max(0, last-int64(limit))
 	list, err := store.Audit(ctx, after, int(last-after))
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the store's own fault
+		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(e Entry) bool { return e.Seq > last })
 	slices.Reverse(list)
