@@ -51,7 +51,7 @@ func main() {
 	os.Exit(code)
 }
 
-// exited carries the exit code out of kong, which ends --help by calling Exit.
+// exited takes the exit code out of kong, which ends --help by calling Exit.
 type exited int
 
 // run runs the command that args name until it is done or ctx is, and returns the
