@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 
+	"mailroom/ingress/accept"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
@@ -113,10 +114,10 @@ type database struct {
 	migrated atomic.Bool
 }
 
-// Accept implements Ledger.
+// Accept implements accept.Ledger.
 func (d *database) Accept(ctx context.Context, batch []postgres.Acceptance, lease time.Duration) ([]postgres.Accepted, error) {
 	if !d.migrated.Load() {
-		return nil, errNoDatabase
+		return nil, accept.ErrNoDatabase
 	}
 	return d.Inbox.Accept(ctx, batch, lease)
 }
@@ -124,7 +125,7 @@ func (d *database) Accept(ctx context.Context, batch []postgres.Acceptance, leas
 // usable is the readiness of the database.
 func (d *database) usable(ctx context.Context) error {
 	if !d.migrated.Load() {
-		return errNoDatabase
+		return accept.ErrNoDatabase
 	}
 	return d.Ping(ctx)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/ingresstest"
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/source"
 	"mailroom/shared/config"
@@ -97,7 +98,7 @@ func TestSlowSearchesKeepNobodyOut(t *testing.T) {
 			"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&n))
 		return n
 	}
-	eventually(t, func() bool { return waiting() == operatorConns }, "the searches hold their connections")
+	ingresstest.Eventually(t, func() bool { return waiting() == operatorConns }, "the searches hold their connections")
 	began := time.Now()
 	require.Contains(t, ask(vera, "/readyz").Body.String(), `"checks"`, "the token is found, and says more than the public learns")
 	require.Equal(t, http.StatusUnauthorized, ask("mrt_x", "/readyz").Code)

@@ -13,24 +13,30 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailroom/ingress/guard"
+	"mailroom/ingress/webhook"
 	"mailroom/shared/config"
 )
 
-// operatorWrite bounds a download by an operator.
-const operatorWrite = 5 * time.Minute
+// Bounds of the operator listener; operatorWrite bounds a download.
+const (
+	operatorRead   = 10 * time.Second
+	operatorWrite  = 5 * time.Minute
+	operatorIdle   = 2 * time.Minute
+	maxHeaderBytes = 32 << 10
+)
 
 // listen opens every address and serves it in the group.
 func (p *program) listen(ctx context.Context, env config.Env, group *errgroup.Group, closing *closers) error {
-	var public []Listener
+	var public []webhook.Listener
 	var limits []*guard.LimitedListener
 	for _, at := range p.addresses {
 		ln, err := listen(ctx, closing, at.address)
 		if err != nil {
 			return err
 		}
-		limited := guard.LimitListener(ln, p.server.crowd)
+		limited := p.receiver.server.LimitListener(ln)
 		limits = append(limits, limited)
-		public = append(public, Listener{Listener: limited, TLS: at.tls})
+		public = append(public, webhook.Listener{Listener: limited, TLS: at.tls})
 		p.logger.Info("ingress.listening", slog.String("address", ln.Addr().String()), slog.Bool("tls", at.tls))
 	}
 	if err := p.registry.Register(newConnectionMetrics(limits)); err != nil {
@@ -44,7 +50,7 @@ func (p *program) listen(ctx context.Context, env config.Env, group *errgroup.Gr
 	// What fails while requests in flight finish is kept too.
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { p.failures.Run(recording); return nil })
-	group.Go(func() error { defer stop(); return p.server.Serve(ctx, public...) })
+	group.Go(func() error { defer stop(); return p.receiver.serve(ctx, public...) })
 	group.Go(func() error { return serveOperator(ctx, own, p.console, p.stopConsole, p.logger) })
 	return nil
 }
@@ -106,10 +112,10 @@ func listen(ctx context.Context, closing *closers, address string) (net.Listener
 func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, stop func(), logger *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readHeaderTimeout,
+		ReadHeaderTimeout: operatorRead,
+		ReadTimeout:       operatorRead,
 		WriteTimeout:      operatorWrite,
-		IdleTimeout:       idleTimeout,
+		IdleTimeout:       operatorIdle,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}

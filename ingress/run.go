@@ -16,12 +16,12 @@ import (
 	"mailroom/ingress/guard"
 	"mailroom/ingress/operator"
 	"mailroom/ingress/source"
+	"mailroom/ingress/webhook"
 	"mailroom/shared/config"
 	"mailroom/shared/postgres"
 	"mailroom/shared/seal"
 	"mailroom/shared/secret"
 	"mailroom/shared/telemetry"
-	"mailroom/shared/temporal"
 )
 
 const (
@@ -43,7 +43,7 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 	defer func() { err = errors.Join(err, closing.close()) }()
 
 	reg := telemetry.NewRegistry()
-	var serving atomic.Pointer[Server]
+	var serving atomic.Pointer[webhook.Server]
 	stopMetrics, err := telemetry.ServeMetrics(ctx, env.MetricsListen, reg, logger, map[string]http.Handler{"/readyz": readyOf(&serving)})
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 	if err != nil {
 		return err
 	}
-	serving.Store(p.server)
+	serving.Store(p.receiver.server)
 	err = d.ledger.check(ctx)
 	if err != nil && !away(err) {
 		return err
@@ -83,19 +83,19 @@ func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret
 
 // readyOf answers /readyz of the metrics listener, which is not for the public: what
 // is away and what waits, once there is a server.
-func readyOf(serving *atomic.Pointer[Server]) http.Handler {
+func readyOf(serving *atomic.Pointer[webhook.Server]) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s := serving.Load(); s != nil {
-			s.health.detailed(w, r)
+			s.ServeReadyDetails(w, r)
 			return
 		}
-		respond(w, http.StatusServiceUnavailable, readiness{Status: "starting"})
+		webhook.ServeStarting(w, r)
 	})
 }
 
 // program is what serves.
 type program struct {
-	server      *Server
+	receiver    *receiver
 	console     http.Handler
 	stopConsole func()
 	failures    *authlog.Recorder
@@ -114,7 +114,7 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 	if p.addresses, err = addresses(env, file); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	door := Config{Sources: sources, SpoolDir: env.SpoolDir, Ingress: file.Ingress}
+	door := webhook.Config{Sources: sources, SpoolDir: env.SpoolDir, Ingress: file.Ingress}
 	if c := file.Ingress.TLS; c.Certificate != "" {
 		if door.Certificate, err = guard.OpenCertificate(c, logger); err != nil {
 			return nil, fmt.Errorf("configuration: ingress.%w", err)
@@ -132,25 +132,20 @@ func newProgram(env config.Env, file *config.File, sources []*source.Source, sec
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	p.server, err = New(door, Deps{
-		Ledger: d.ledger, Inbox: d.ledger, Meter: d.ledger, Chain: d.chain, Bodies: d.bodies, Workflows: d.temporal,
-		Reader: d.temporal, Sealer: d.keys, Memos: temporal.Converter(d.keys), Audit: p.failures, Keys: keys, Registry: reg, Logger: logger,
-		Durable:  map[string]Check{"postgres": d.ledger.usable, "temporal": d.temporalHealth},
-		Optional: map[string]Check{"blob": d.bodies.Ready},
-	})
-	if err != nil {
+	if p.receiver, err = newReceiver(door, d, p.failures, keys, reg, logger); err != nil {
 		return nil, err
 	}
+	server := p.receiver.server
 	listener, err := operator.New(file, operator.Deps{
 		Ledger: d.reader, Logins: d.logins, Blobs: d.bodies, Temporal: d.temporal, Keys: d.keys, Secrets: secrets, KeyUse: keys,
-		AckSeconds: p.server.metrics.ackSeconds, Ready: p.server.health.detailed, Registry: reg, Logger: logger,
+		AckSeconds: server.AckSeconds(), Ready: server.ServeReadyDetails, Registry: reg, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	p.stopConsole = listener.Close
 	p.console = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.server.undeclared.Note(r)
+		server.NoteProxy(r)
 		listener.ServeHTTP(w, r)
 	})
 	return p, nil

@@ -1,0 +1,262 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"golang.org/x/sync/semaphore"
+
+	"mailroom/ingress/breaker"
+	"mailroom/ingress/failpoint"
+	"mailroom/ingress/mutant"
+	"mailroom/shared/contract"
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+	"mailroom/shared/temporal"
+)
+
+// Bounds of carrying. Each event is a workflow start of its own while somebody
+// waits for the answer.
+const (
+	// answerTime is kept back of an event's time for its answer; a start has all the
+	// rest, and is not begun with less than leastFallback.
+	answerTime    = 500 * time.Millisecond
+	leastFallback = 250 * time.Millisecond
+	// fairFallback is the time that Temporal must have had for a late answer to count
+	// against it. What our own queue has left no time for says nothing.
+	fairFallback     = time.Second
+	fallbackInFlight = 32
+	fallbackFailures = 3
+	fallbackPause    = time.Second
+	// trialWait is how long an event waits to hear what became of another that tries
+	// whether Temporal is back. It is asked for each trialTick.
+	trialWait = time.Second
+	trialTick = 10 * time.Millisecond
+)
+
+// Workflows starts workflows and describes those that exist; a client.Client is one.
+type Workflows interface {
+	temporal.Describer
+	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+}
+
+// Sealer makes content fit for Temporal: compressed, and encrypted where a key is configured.
+type Sealer interface {
+	Seal(plain []byte) (contract.Sealed, error)
+}
+
+// FallbackStarter starts the workflow of an event with the event itself in its
+// input, while the database is away. Temporal's acknowledgement makes it durable;
+// the workflow writes the row before it does anything else.
+//
+// Dedup is the workflow ID's. A workflow of an email that is there already for the same
+// body, as its memo tells, makes the event a repeat. For another body, another kind of
+// workflow, or where nobody can tell, the event gets the workflow of a conflicting one:
+// that finds out from the ledger whether it is one, and has nothing to do if it is not.
+// Where that ID is taken by anything but the workflow of this body, nothing is accepted.
+type FallbackStarter struct {
+	workflows Workflows
+	memos     converter.DataConverter
+	sealer    Sealer
+	metrics   *prometheus.CounterVec // source, outcome
+	logger    *slog.Logger
+	breaker   *breaker.Breaker
+	places    *semaphore.Weighted
+}
+
+// FallbackDeps is what a FallbackStarter needs; all are required.
+type FallbackDeps struct {
+	Workflows Workflows
+	Memos     converter.DataConverter // reads the memos of workflows
+	Sealer    Sealer
+	Registry  prometheus.Registerer
+	Logger    *slog.Logger
+}
+
+// NewFallbackStarter returns a starter that is ready to use.
+func NewFallbackStarter(deps FallbackDeps) (*FallbackStarter, error) {
+	if deps.Workflows == nil || deps.Memos == nil || deps.Sealer == nil || deps.Registry == nil || deps.Logger == nil {
+		return nil, errors.New("accept: a dependency of the fallback is missing")
+	}
+	carried := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mailroom_events_carried_total", Help: "Events among them that Temporal took because the database was away.",
+	}, []string{"source", "outcome"})
+	if err := deps.Registry.Register(carried); err != nil {
+		return nil, fmt.Errorf("accept: register metrics: %w", err)
+	}
+
+	return &FallbackStarter{
+		workflows: deps.Workflows, memos: deps.Memos, sealer: deps.Sealer, metrics: carried, logger: deps.Logger,
+		breaker: breaker.New(breaker.Config{Name: "temporal_carry", Failures: fallbackFailures, Pause: fallbackPause}, deps.Logger),
+		places:  semaphore.NewWeighted(fallbackInFlight),
+	}, nil
+}
+
+// Start implements Fallback. On an error nothing is known of the event.
+func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+	if len(row.Body) > contract.MaxCarried {
+		return postgres.Accepted{}, fault.Newf(fault.Internal, "a body of %d bytes cannot be carried", len(row.Body))
+	}
+	done, err := c.allow(ctx)
+	if err != nil {
+		return postgres.Accepted{}, err
+	}
+	if err := c.places.Acquire(ctx, 1); err != nil {
+		done(breaker.ErrInconclusive)
+		return postgres.Accepted{}, fault.Wrap(fault.Overloaded, "too many events wait for Temporal at the moment", err)
+	}
+	defer c.places.Release(1)
+
+	began, left := time.Now(), Timeout-answerTime
+	if end, ok := ctx.Deadline(); ok {
+		left = time.Until(end) - answerTime
+	}
+	if left < leastFallback {
+		done(breaker.ErrInconclusive)
+		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait for Temporal at the moment")
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	err = errors.New("it panicked")
+	defer func() {
+		if err != nil && ctx.Err() != nil && time.Since(began) < fairFallback {
+			err = breaker.ErrInconclusive
+		}
+		done(err)
+	}()
+	accepted, err := c.startEmail(ctx, row)
+	if named, sentence := blame(err); named != "" { // Temporal is well: the event alone cannot be carried
+		c.logger.Error(named, slog.String("event_id", row.EventID), slog.String("correlation_id", row.CorrelationID),
+			slog.String("tenant", row.Tenant), slog.String("source", row.Source), slog.Any("error", err))
+		refused := fault.Wrap(fault.TemporalUnavailable, sentence, err)
+		err = nil
+		return postgres.Accepted{}, refused
+	}
+	if err != nil {
+		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not take the event", err)
+	}
+	c.metrics.WithLabelValues(row.Source, string(accepted.Outcome)).Inc()
+	return accepted, nil
+}
+
+// blame names what keeps one event from being carried while Temporal is well, and says
+// it to the sender, who comes again; empty for other errors.
+func blame(err error) (name, sentence string) {
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case errors.Is(err, errEnded):
+		return "workflow.ended_early", "the event's workflow was ended and must be reset"
+	case errors.Is(err, errOccupied):
+		return "workflow.occupied", "another workflow has the event's workflow ID"
+	case errors.As(err, &invalid):
+		return "workflow.refused", "Temporal refuses to start the event's workflow"
+	}
+	return "", ""
+}
+
+// allow asks the breaker. After an outage it lets one event try; the others hear of
+// that one's success, so that a Temporal that is long back takes all that come at once.
+func (c *FallbackStarter) allow(ctx context.Context) (func(error), error) {
+	end := time.Now().Add(trialWait)
+	tick := time.NewTicker(trialTick)
+	defer tick.Stop()
+	for {
+		done, err := c.breaker.Allow()
+		switch {
+		case err == nil:
+			return done, nil
+		case !errors.Is(err, gobreaker.ErrTooManyRequests), ctx.Err() != nil, time.Now().After(end):
+			return nil, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// startEmail starts the workflow of the event, or that of a conflicting one.
+func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+	carried := contract.Carried{BodySHA256: row.BodySHA256, BodyKey: row.BodyKey, Verified: row.Verified}
+	if row.BodyKey == "" {
+		sealed, err := c.sealer.Seal(row.Body)
+		if err != nil {
+			return postgres.Accepted{}, fmt.Errorf("seal event: %w", err)
+		}
+		carried.Body = &sealed
+	}
+	input := contract.InboundEmailInput{
+		Email: contract.Email{
+			WorkflowID: row.WorkflowID, Source: row.Source, EventID: row.EventID,
+			Tenant: row.Tenant, CorrelationID: row.CorrelationID, Size: row.Size,
+		},
+		ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold, Carried: &carried,
+	}
+	taken, err := c.execute(ctx, input)
+	if err != nil || !taken {
+		return accepted(input, postgres.Inserted), err
+	}
+	same, err := c.sameBody(ctx, row.WorkflowID, row.BodySHA256)
+	if err != nil || same {
+		return accepted(input, postgres.Duplicate), err
+	}
+
+	input.Email.WorkflowID = contract.ConflictWorkflowID(row.Source, row.EventID, row.BodySHA256)
+	taken, err = c.execute(ctx, input)
+	if err != nil || !taken {
+		return accepted(input, postgres.Conflict), err
+	}
+	same, err = c.sameBody(ctx, input.Email.WorkflowID, row.BodySHA256)
+	if err == nil && !same {
+		err = fmt.Errorf("workflow %s: %w", input.Email.WorkflowID, errOccupied)
+	}
+	return accepted(input, postgres.Duplicate), err
+}
+
+// execute starts one workflow; taken says that its ID is or was in use.
+func (c *FallbackStarter) execute(ctx context.Context, input contract.InboundEmailInput) (taken bool, err error) {
+	options := temporal.EmailOptions(input.Email, input.Carried.BodySHA256)
+	options.ID = mutant.Fresh(options.ID)
+	_, err = c.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, input)
+	var already *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &already) {
+		return true, nil
+	}
+	if err == nil {
+		failpoint.Hit(failpoint.AfterStart)
+	}
+	return false, err
+}
+
+// errOccupied is a workflow ID that something else than this event's workflow has.
+var errOccupied = errors.New("the workflow ID is taken")
+
+// errEnded is a workflow that was terminated, or ended in another way than its
+// own: nobody can say whether it did anything, and nothing may be answered for it.
+var errEnded = errors.New("the workflow of the event has not come to its own end")
+
+// sameBody reports whether a workflow ID is that of an email's workflow that came with
+// this body. One of an email that was ended by force is errEnded; one that Temporal does
+// not know any more is none.
+func (c *FallbackStarter) sameBody(ctx context.Context, workflowID string, bodySHA256 [32]byte) (bool, error) {
+	o, found, err := temporal.Look(ctx, c.workflows, c.memos, workflowID)
+	switch {
+	case err != nil || !found:
+		return false, err
+	case o.IsEmail() && o.Forced():
+		return false, errEnded
+	}
+	return o.CameWith(bodySHA256), nil
+}
+
+func accepted(input contract.InboundEmailInput, outcome postgres.Outcome) postgres.Accepted {
+	return postgres.Accepted{Outcome: outcome, Row: postgres.Waiting{Email: input.Email, Hold: input.Hold}}
+}

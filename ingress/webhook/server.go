@@ -1,0 +1,330 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mailroom/ingress/authlog"
+	"mailroom/ingress/guard"
+	"mailroom/ingress/source"
+	"mailroom/shared/config"
+	"mailroom/shared/fault"
+	"mailroom/shared/postgres"
+)
+
+// Bounds of the HTTP server. A large body on a slow line has readTimeout; what
+// follows the body has accept.Timeout.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 2 * time.Minute
+	writeTimeout      = readTimeout + 30*time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+	shutdownTimeout   = 20 * time.Second
+	maxInFlight       = 1024
+)
+
+// Accepter makes an event durable before it returns.
+type Accepter interface {
+	Accept(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error)
+}
+
+// Uploader keeps a body that is too large for a row in the object store.
+type Uploader interface {
+	Upload(ctx context.Context, key string, content *io.SectionReader) error
+}
+
+// Starts tells how fast the workflows of accepted events are started.
+type Starts interface {
+	PerSecond() float64
+}
+
+// Audit keeps failed verifications. Add never blocks.
+type Audit interface{ Add(f authlog.Failure) }
+
+// KeyUse remembers which key verified last.
+type KeyUse interface {
+	Used(source string, key int, at time.Time)
+}
+
+// Config says which sources there are and where large bodies are spooled.
+type Config struct {
+	Sources  []*source.Source
+	SpoolDir string // empty: the system's temporary folder
+	// Ingress is the section of the configuration; its zero value has no bounds but
+	// those of the constants here.
+	Ingress config.Ingress
+	// Certificate is for listeners with TLS, TLSAddress where they are; nil and
+	// empty where there are none.
+	Certificate *guard.Certificate
+	TLSAddress  string
+}
+
+// Listener is one address to serve, with TLS or without.
+type Listener struct {
+	net.Listener
+	TLS bool
+}
+
+// Deps is what the server needs; all but Now and Optional are required, and all stay the
+// caller's to close.
+type Deps struct {
+	Accepter Accepter
+	Uploader Uploader
+	Starts   Starts
+	Meter    InboxMeter
+	Chain    ChainMeter
+	Audit    Audit
+	Keys     KeyUse
+	Registry prometheus.Registerer
+	Logger   *slog.Logger
+	// Durable are those of whom one is enough to accept an event; Optional is only told of.
+	Durable  map[string]Check
+	Optional map[string]Check
+	Now      func() time.Time // nil: time.Now
+}
+
+func (d Deps) validate() error {
+	var missing []error
+	for _, dep := range []struct {
+		name   string
+		absent bool
+	}{
+		{"Accepter", d.Accepter == nil}, {"Uploader", d.Uploader == nil}, {"Starts", d.Starts == nil}, {"Meter", d.Meter == nil},
+		{"Chain", d.Chain == nil}, {"Audit", d.Audit == nil}, {"Keys", d.Keys == nil}, {"Registry", d.Registry == nil},
+		{"Logger", d.Logger == nil}, {"Durable", len(d.Durable) == 0},
+	} {
+		if dep.absent {
+			missing = append(missing, fmt.Errorf("%s is missing", dep.name))
+		}
+	}
+	return errors.Join(missing...)
+}
+
+// Server is the door. It is made once, serves once, and is done.
+type Server struct {
+	engine   *gin.Engine
+	handler  http.Handler // engine, behind what is decided about plain HTTP
+	tls      *tls.Config
+	logger   *slog.Logger
+	metrics  *metrics
+	refusals *refusals
+	health   *health
+	proxies  *guard.Proxies
+	// undeclared notices proxies that are none of these.
+	undeclared *guard.Undeclared
+	throttle   *guard.Throttle
+	crowd      *guard.Crowd
+	// backpressure is told of the inbox by health.
+	backpressure *guard.Backpressure
+	audit        Audit
+	keys         KeyUse
+	intake       *intake
+	uploader     Uploader
+	accepter     Accepter
+	now          func() time.Time
+	// chunkTime is how long a chunk of a body may take.
+	chunkTime time.Duration
+}
+
+// New makes a server. Nothing runs before Serve.
+func New(cfg Config, deps Deps) (*Server, error) {
+	if err := deps.validate(); err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	if len(cfg.Sources) == 0 {
+		return nil, errors.New("webhook: no source is configured")
+	}
+	m, err := newMetrics(deps.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	now := deps.Now
+	if now == nil {
+		now = time.Now
+	}
+	proxies, err := guard.NewProxies(cfg.Ingress.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: trusted_proxies: %w", err)
+	}
+	known := guard.NewKnown()
+	crowd, err := guard.NewCrowd(known, proxies, shares(spoolBound(cfg.Ingress), largestBody(cfg.Sources)), now)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	if err := deps.Registry.Register(crowdMetrics{crowd}); err != nil {
+		return nil, fmt.Errorf("webhook: register metrics: %w", err)
+	}
+	undeclared := guard.NewUndeclared(proxies, deps.Logger, now)
+	if err := deps.Registry.Register(newUndeclaredMetrics(undeclared)); err != nil {
+		return nil, fmt.Errorf("webhook: register metrics: %w", err)
+	}
+	s := &Server{
+		proxies: proxies, undeclared: undeclared, throttle: guard.NewThrottle(cfg.Ingress.Throttle, known), crowd: crowd,
+		backpressure: guard.NewBackpressure(cfg.Ingress.Backpressure), audit: deps.Audit, keys: deps.Keys,
+		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, now),
+		health: &health{
+			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, chain: deps.Chain, starts: deps.Starts,
+			metrics: m, now: now,
+		},
+		intake: newIntake(cfg.SpoolDir), uploader: deps.Uploader, accepter: deps.Accepter,
+		now: now, chunkTime: chunkTime,
+	}
+	s.health.backpressure = s.backpressure
+	if err := s.route(cfg.Sources); err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	if err := s.front(cfg); err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	return s, nil
+}
+
+// front puts before the engine what the configuration says about plain HTTP.
+func (s *Server) front(cfg Config) (err error) {
+	plain := guard.PlainConfig{
+		Mode: cmp.Or(cfg.Ingress.PlainHTTP, "accept"), HSTS: cfg.Ingress.HSTS, Proxies: s.proxies, TLSAddress: cfg.TLSAddress,
+		Refuse: func(w http.ResponseWriter, r *http.Request) {
+			s.reject(w, r, nil, fault.New(fault.TLSRequired, "this address is for HTTPS"))
+		},
+	}
+	if cfg.Certificate != nil {
+		plain.Names, s.tls = cfg.Certificate.Names, cfg.Certificate.Config()
+	}
+	s.handler, err = guard.Plain(plain, s.engine)
+	return err
+}
+
+// spoolBound is how many bytes all spool files may take together.
+func spoolBound(c config.Ingress) int64 {
+	if c.Spool > 0 {
+		return int64(c.Spool)
+	}
+	return math.MaxInt64
+}
+
+// largestBody is the largest body that any source takes.
+func largestBody(sources []*source.Source) int64 {
+	var most int64
+	for _, src := range sources {
+		most = max(most, src.MaxBody)
+	}
+	return most
+}
+
+// route builds the engine. Handlers get request and writer and never the gin
+// context, which gin reuses.
+func (s *Server) route(sources []*source.Source) error {
+	gin.SetMode(gin.ReleaseMode)
+	s.engine = gin.New()
+	if err := s.engine.SetTrustedProxies(nil); err != nil {
+		return fmt.Errorf("trust no proxy: %w", err)
+	}
+	s.engine.HandleMethodNotAllowed = true
+	s.engine.RedirectTrailingSlash = false
+	s.engine.Use(s.observe, guard.Recover(s.logger, "ingress.panic", func(c *gin.Context, f *fault.Error) {
+		s.reject(c.Writer, c.Request, nil, f)
+	}))
+	s.engine.NoRoute(func(c *gin.Context) {
+		s.reject(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is nothing at this path"))
+	})
+	s.engine.NoMethod(func(c *gin.Context) {
+		s.reject(c.Writer, c.Request, nil, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
+	})
+	s.engine.GET("/healthz", func(c *gin.Context) { s.health.live(c.Writer, c.Request) })
+	s.engine.GET("/readyz", func(c *gin.Context) { s.health.ready(c.Writer, c.Request) })
+	s.engine.GET("/schemas", func(c *gin.Context) { schemaIndex(c.Writer, c.Request) })
+	s.engine.GET("/schemas/:name", func(c *gin.Context) {
+		if !schemaFile(c.Writer, c.Request, c.Param("name")) {
+			s.reject(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is no schema of this name"))
+		}
+	})
+	taken := map[string]bool{"/healthz": true, "/readyz": true, "/schemas": true}
+	for _, src := range sources {
+		if taken[src.Path] {
+			return fmt.Errorf("source %s: path %s is taken", src.Name, src.Path)
+		}
+		taken[src.Path] = true
+		s.metrics.introduce(src.Name)
+		gate, err := guard.NewGate(src.Config)
+		if err != nil {
+			return err
+		}
+		at := &endpoint{Source: src, gate: gate}
+		s.engine.POST(src.Path, func(c *gin.Context) { s.receive(c.Writer, c.Request, at) })
+	}
+	return nil
+}
+
+// Serve takes requests on the listeners until ctx is done, then stops: not ready
+// any more, and requests in flight finish. It closes the listeners and returns when
+// nothing of the server runs any more; the accepter may be stopped then.
+func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
+	server := &http.Server{
+		Handler:   s.handler,
+		TLSConfig: s.tls,
+		HTTP2:     guard.HTTP2(),
+		// "OPTIONS *" is for the engine, which has nothing there.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            readHeaderTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		// net/http writes here what it thinks of single requests.
+		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var meter sync.WaitGroup
+	meter.Go(func() { s.health.measure(background) })
+
+	failed := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		go func() {
+			if ln.TLS {
+				failed <- server.ServeTLS(ln, "", "")
+				return
+			}
+			failed <- server.Serve(ln)
+		}()
+	}
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.health.stopping.Store(true)
+	limit, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer done()
+	if stopErr := server.Shutdown(limit); stopErr != nil {
+		err = errors.Join(err, fmt.Errorf("finish requests in flight: %w", stopErr), server.Close())
+	}
+	cancel()
+	meter.Wait()
+	return err
+}
+
+// LimitListener returns ln with the bounds of the server on connections.
+func (s *Server) LimitListener(ln net.Listener) *guard.LimitedListener {
+	return guard.LimitListener(ln, s.crowd)
+}
+
+// NoteProxy looks whether r came through a proxy that is not declared.
+func (s *Server) NoteProxy(r *http.Request) { s.undeclared.Note(r) }
+
+// AckSeconds is the histogram of how fast senders were answered.
+func (s *Server) AckSeconds() prometheus.Metric { return s.metrics.ackSeconds }
