@@ -93,13 +93,14 @@ func TestEveryFlagIsHonouredOrRefused(t *testing.T) {
 		calls := baselines[name]
 		require.NotEmpty(t, calls, "the command %q has no call in this test", name)
 		for _, call := range calls {
+			before := trace(t, call)
 			for _, group := range leaf.AllFlags(true) {
 				for _, flag := range group {
 					if flag.Name == "help" || given(call, flag.Name) {
 						continue
 					}
 					seen++
-					checkFlag(t, call, flag)
+					checkFlag(t, call, before, flag)
 				}
 			}
 		}
@@ -108,8 +109,8 @@ func TestEveryFlagIsHonouredOrRefused(t *testing.T) {
 }
 
 // checkFlag requires that a call with the flag is refused as wrong usage, or does
-// something else than the call without it.
-func checkFlag(t *testing.T, call []string, flag *kong.Flag) {
+// something else than the call without it, which did what before says.
+func checkFlag(t *testing.T, call []string, before traced, flag *kong.Flag) {
 	t.Helper()
 	words := append(append([]string{}, call...), "--"+flag.Name)
 	label := strings.Join(words, " ")
@@ -118,7 +119,7 @@ func checkFlag(t *testing.T, call []string, flag *kong.Flag) {
 		words[len(words)-1] += "=" + value
 	}
 
-	before, after := trace(t, call), trace(t, words)
+	after := trace(t, words)
 	if after.code == exitUsage {
 		return
 	}

@@ -29,7 +29,8 @@ const usage = `usage: go run ./deploy/dev COMMAND
   down [-clean]                stop everything that up has started; with -clean forget its data
   test [-services] [-slowest N] -- CMD ...
                                run CMD with services of its own; -services: do not build our programs;
-                               -slowest: print the go test -json that CMD writes as text, and the N slowest tests
+                               -slowest: print the go test -json that CMD writes as text, and the N slowest
+                               tests; further commands, each after --, run at the same time
   tool NAME                    build deploy/tools/NAME at its pinned version, print where it is
 `
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -65,17 +66,49 @@ func test(ctx context.Context, p place, options testOptions, args []string, stdo
 		return exitFailed, err
 	}
 
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // what the caller wants run
-	cmd.Env, cmd.Stdout, cmd.Stderr = p.testEnviron(s, browser), stdout, stderr
+	environ := p.testEnviron(s, browser)
 	if options.slowest == 0 {
-		return runCommand(ctx, cmd)
+		return runCommand(ctx, args, environ, stdout, stderr)
 	}
-	return runTests(ctx, cmd, options.slowest)
+	return runTests(ctx, split(args), environ, options.slowest, stdout, stderr)
 }
 
-// runTests runs a command that prints events of go test -json, and prints these as text.
-func runTests(ctx context.Context, cmd *exec.Cmd, slowest int) (int, error) {
-	verbose := slices.Contains(cmd.Args, "-v")
+// split returns the commands that a "--" separates.
+func split(args []string) [][]string {
+	commands := [][]string{{}}
+	for _, arg := range args {
+		if arg == "--" {
+			commands = append(commands, nil)
+			continue
+		}
+		last := len(commands) - 1
+		commands[last] = append(commands[last], arg)
+	}
+	return slices.DeleteFunc(commands, func(c []string) bool { return len(c) == 0 })
+}
+
+// runTests runs commands at the same time that print events of go test -json, prints
+// these as text, and returns the exit code of the first command that failed.
+func runTests(ctx context.Context, commands [][]string, environ []string, slowest int, stdout, stderr io.Writer) (int, error) {
+	printer := gotest.NewPrinter(stdout, slices.Contains(slices.Concat(commands...), "-v"))
+	codes, failed := make([]int, len(commands)), make([]error, len(commands))
+	var running sync.WaitGroup
+	for i, args := range commands {
+		running.Go(func() { codes[i], failed[i] = printEvents(ctx, printer, args, environ, stderr) })
+	}
+	running.Wait()
+
+	printer.PrintSlowest(slowest)
+	for _, code := range codes {
+		if code != exitDone {
+			return code, errors.Join(failed...)
+		}
+	}
+	return exitDone, errors.Join(failed...)
+}
+
+// printEvents runs one command and prints the events that it writes.
+func printEvents(ctx context.Context, printer *gotest.Printer, args, environ []string, stderr io.Writer) (int, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return exitFailed, fmt.Errorf("read events: %w", err)
@@ -83,10 +116,8 @@ func runTests(ctx context.Context, cmd *exec.Cmd, slowest int) (int, error) {
 	defer func() { _ = read.Close() }()
 
 	printed := make(chan error, 1)
-	out := cmd.Stdout
-	go func() { printed <- gotest.Print(read, out, slowest, verbose) }()
-	cmd.Stdout = write
-	code, err := runCommand(ctx, cmd)
+	go func() { printed <- printer.Print(read) }()
+	code, err := runCommand(ctx, args, environ, write, stderr)
 	_ = write.Close()
 	_ = read.SetReadDeadline(time.Now().Add(commandGrace)) // what the command left running may hold the other end
 	return code, errors.Join(err, <-printed)
@@ -174,12 +205,14 @@ func (p place) testEnviron(s *stack.Stack, more stack.Vars) []string {
 
 // runCommand runs a command in its own process group, which is ended as a whole, and
 // returns its exit code.
-func runCommand(ctx context.Context, cmd *exec.Cmd) (int, error) {
+func runCommand(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (int, error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // what the caller wants run
+	cmd.Env, cmd.Stdout, cmd.Stderr = environ, stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = commandGrace
 	if err := cmd.Start(); err != nil {
-		return exitFailed, fmt.Errorf("run %s: %w", cmd.Path, err)
+		return exitFailed, fmt.Errorf("run %s: %w", args[0], err)
 	}
 	err := cmd.Wait()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
@@ -191,7 +224,7 @@ func runCommand(ctx context.Context, cmd *exec.Cmd) (int, error) {
 	case errors.As(err, &ended) && ended.Exited():
 		return ended.ExitCode(), nil
 	case err != nil:
-		return exitFailed, fmt.Errorf("run %s: %w", cmd.Path, err)
+		return exitFailed, fmt.Errorf("run %s: %w", args[0], err)
 	}
 	return exitDone, nil
 }

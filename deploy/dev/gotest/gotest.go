@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // maxLine is the longest line of input. A test that writes one very long line becomes
@@ -30,43 +31,49 @@ type duration struct {
 	seconds   float64
 }
 
-// printer prints events. The output of a test is kept until it is known how it ended.
-type printer struct {
+// Printer prints events of several runs of go test -json that may go on at the same
+// time. It is safe for concurrent use. The output of a test is kept until it is known
+// how the test ended.
+type Printer struct {
 	out     io.Writer
 	verbose bool
+	mu      sync.Mutex
 	kept    map[string][]string // by package and test; by package alone what belongs to no test
 	took    []duration
 }
 
-// Print reads the events of one or more runs of go test -json from in, prints them to
-// out, and ends with the slowest tests. verbose prints what tests write in any case, as
+// NewPrinter returns a printer to out. verbose prints what tests write in any case, as
 // go test -v does.
-func Print(in io.Reader, out io.Writer, slowest int, verbose bool) error {
-	p := &printer{out: out, verbose: verbose, kept: map[string][]string{}}
+func NewPrinter(out io.Writer, verbose bool) *Printer {
+	return &Printer{out: out, verbose: verbose, kept: map[string][]string{}}
+}
+
+// Print prints the events of one run until in ends.
+func (p *Printer) Print(in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		var e event
-		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Action == "" {
-			p.write(lines.Text() + "\n")
-			continue
-		}
-		p.print(e)
+		p.printLine(lines.Bytes())
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("read the events of go test: %w", err)
 	}
-
-	p.printSlowest(slowest)
 	return nil
 }
 
-func (p *printer) print(e event) {
+func (p *Printer) printLine(line []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var e event
+	if json.Unmarshal(line, &e) != nil || e.Action == "" {
+		p.write(string(line) + "\n")
+		return
+	}
+
 	key := e.Package
 	if e.Test != "" {
 		key += " " + e.Test
 	}
-
 	switch e.Action {
 	case "build-output":
 		p.write(e.Output)
@@ -85,7 +92,7 @@ func (p *printer) print(e event) {
 // frames are the lines with which the test program marks what a test wrote.
 var frames = [...]string{"=== RUN ", "=== PAUSE ", "=== CONT ", "=== NAME "}
 
-func (p *printer) keepOutput(key, text string) {
+func (p *Printer) keepOutput(key, text string) {
 	if p.verbose {
 		p.write(text)
 		return
@@ -98,7 +105,7 @@ func (p *printer) keepOutput(key, text string) {
 	p.kept[key] = append(p.kept[key], text)
 }
 
-func (p *printer) endTest(key string, failed bool) {
+func (p *Printer) endTest(key string, failed bool) {
 	if failed {
 		p.write(p.kept[key]...)
 	}
@@ -108,7 +115,7 @@ func (p *printer) endTest(key string, failed bool) {
 // endPackage prints the last line of a package, such as "ok mailroom/shared/mime 1.2s",
 // and where it failed all that was kept of it. A test that was running when its program
 // ended has no end of its own: what it wrote is kept until here.
-func (p *printer) endPackage(e event) {
+func (p *Printer) endPackage(e event) {
 	var tests []string
 	for key := range p.kept {
 		if strings.HasPrefix(key, e.Package+" ") {
@@ -133,9 +140,11 @@ func isSummary(line string) bool {
 	return strings.HasPrefix(line, "ok  \t") || strings.HasPrefix(line, "?   \t")
 }
 
-// printSlowest prints the tests that took longest. A test contains its subtests: of a
+// PrintSlowest prints the n tests that took longest. A test contains its subtests: of a
 // test and its only long subtest, both are listed.
-func (p *printer) printSlowest(n int) {
+func (p *Printer) PrintSlowest(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	slices.SortFunc(p.took, func(a, b duration) int {
 		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.pkg+a.test, b.pkg+b.test))
 	})
@@ -150,7 +159,7 @@ func (p *printer) printSlowest(n int) {
 	}
 }
 
-func (p *printer) write(texts ...string) {
+func (p *Printer) write(texts ...string) {
 	for _, text := range texts {
 		_, _ = io.WriteString(p.out, text)
 	}

@@ -27,7 +27,9 @@ func printed(t *testing.T, verbose bool, files map[string]string, flags ...strin
 	events, _ := cmd.Output()
 
 	var out strings.Builder
-	require.NoError(t, Print(strings.NewReader(string(events)), &out, 2, verbose))
+	p := NewPrinter(&out, verbose)
+	require.NoError(t, p.Print(strings.NewReader(string(events))))
+	p.PrintSlowest(2)
 	return out.String()
 }
 
@@ -96,6 +98,6 @@ func TestProgramThatEndsEarlySaysWhatItSaidLast(t *testing.T) {
 func TestLinesThatAreNoEventsArePrinted(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	require.NoError(t, Print(strings.NewReader("go: no such tool\n{}\n{\"Action\":\"start\",\"Package\":\"a\"}\n"), &out, 10, false))
+	require.NoError(t, NewPrinter(&out, false).Print(strings.NewReader("go: no such tool\n{}\n{\"Action\":\"start\",\"Package\":\"a\"}\n")))
 	require.Equal(t, "go: no such tool\n{}\n", out.String())
 }
