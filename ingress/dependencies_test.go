@@ -37,7 +37,7 @@ tenants: [{name: default}]
 `), 0o600))
 	secrets, err := secret.Open(t.Context(), secret.Config{Getenv: func(string) string { return "user:secret" }})
 	require.NoError(t, err)
-	file, err := config.LoadWith(t.Context(), path, secrets)
+	file, err := config.LoadWith(t.Context(), path, config.RoleIngress, secrets)
 	require.NoError(t, err)
 	sources, err := source.Resolve(file)
 	require.NoError(t, err)

@@ -36,7 +36,7 @@ access:
     groups:
       - {group: mail-operators, role: operator, tenants: [a]}
       - {group: mail-admins, role: admin}
-`), resolver(environment(accessEnvironment())), now())
+`), RoleAll, resolver(environment(accessEnvironment())), now())
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"a": "operator", "b": "viewer"}, f.Operators[0].Roles)
 	require.False(t, f.Access.AllowsToken())
@@ -50,7 +50,7 @@ access:
 		{Group: "mail-operators", Role: "operator", Tenants: []string{"a"}}, {Group: "mail-admins", Role: "admin"},
 	}, o.Groups)
 
-	f, err = load(t.Context(), "mailroom.yaml", []byte(accessFile), resolver(environment(accessEnvironment())), now())
+	f, err = load(t.Context(), "mailroom.yaml", []byte(accessFile), RoleAll, resolver(environment(accessEnvironment())), now())
 	require.NoError(t, err)
 	require.True(t, f.Access.AllowsToken())
 	require.Equal(t, SessionLimit{Idle: 8 * time.Hour, Absolute: 24 * time.Hour}, f.Access.Session)

@@ -55,7 +55,7 @@ func doorEnvironment() map[string]string {
 
 func TestLoadReadsTheDoor(t *testing.T) {
 	t.Parallel()
-	f, err := load(t.Context(), "m.yaml", []byte(doorExample), resolver(environment(doorEnvironment())), now())
+	f, err := load(t.Context(), "m.yaml", []byte(doorExample), RoleAll, resolver(environment(doorEnvironment())), now())
 	require.NoError(t, err)
 	s := f.Sources[0]
 	require.Equal(t, "postmark", s.Answers)
@@ -78,7 +78,7 @@ func TestLoadReadsTheDoor(t *testing.T) {
 	require.Equal(t, strings.Repeat("0a", 32), f.Encryption.Keys[0].Key.Reveal())
 	require.Equal(t, "k2", f.Encryption.Keys[1].ID)
 
-	f, err = load(t.Context(), "m.yaml", []byte(example), resolver(environment(nil)), now())
+	f, err = load(t.Context(), "m.yaml", []byte(example), RoleAll, resolver(environment(nil)), now())
 	require.NoError(t, err)
 	require.Equal(t, Ingress{
 		PlainHTTP: "accept", Throttle: Throttle{Failures: 600, Per: time.Minute}, Spool: 2 << 30,
@@ -169,7 +169,7 @@ tenants: [{name: t}]
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := load(t.Context(), "m.yaml", []byte(tc.text), resolver(environment(doorEnvironment())), now())
+			_, err := load(t.Context(), "m.yaml", []byte(tc.text), RoleAll, resolver(environment(doorEnvironment())), now())
 			if len(tc.want) == 0 {
 				require.NoError(t, err)
 				return
@@ -232,7 +232,7 @@ encryption: {keys: [{id: k, ref: "file:DIR/key"}]}
 `, "DIR", dir))
 	store, err := secret.Open(t.Context(), secret.Config{Getenv: environment(nil), FilePoll: time.Hour})
 	require.NoError(t, err)
-	f, err := LoadWith(t.Context(), path, store)
+	f, err := LoadWith(t.Context(), path, RoleAll, store)
 	require.NoError(t, err)
 	s := f.Sources[0]
 	require.Len(t, s.Secrets, 2)
@@ -253,7 +253,7 @@ encryption: {keys: [{id: k, ref: "file:DIR/key"}]}
 	}, 5*time.Second, 2*time.Millisecond)
 	require.Equal(t, strings.Repeat("0a", 32), f.Encryption.Keys[0].Key.Reveal())
 
-	once, err := Load(path, environment(nil))
+	once, err := Load(path, RoleAll, environment(nil))
 	require.NoError(t, err)
 	require.Len(t, once.Sources[0].Secrets, 2, "the expired one is absent")
 	require.Equal(t, "two", once.Sources[0].Secrets[0].Key.Reveal())

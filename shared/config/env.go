@@ -17,7 +17,7 @@ type Env struct {
 	ConfigPath     string // MAILROOM_CONFIG, default deploy/dev/mailroom.yaml
 	Listen         string // MAILROOM_LISTEN, else ":"+PORT, default 127.0.0.1:8080
 	OperatorListen string // MAILROOM_OPERATOR_LISTEN, default 127.0.0.1:8081
-	MetricsListen  string // MAILROOM_METRICS_LISTEN, default 127.0.0.1:9464 (ingress) or 9465 (worker)
+	MetricsListen  string // MAILROOM_METRICS_LISTEN, default 127.0.0.1:9464, of the worker alone 127.0.0.1:9465
 	// WorkerMetricsListen is MAILROOM_WORKER_METRICS_LISTEN, where the worker serves its
 	// metrics when it shares a process with the ingress; default 127.0.0.1:9465.
 	WorkerMetricsListen string
@@ -65,17 +65,28 @@ func Variables() []Variable {
 	}
 }
 
-// ReadEnv reads the environment through getenv, an empty variable counting as
-// absent. metricsListen is the program's own default for MAILROOM_METRICS_LISTEN.
-// Every mistake is named, all at once, and no value of a secret is shown.
-func ReadEnv(getenv func(string) string, metricsListen string) (Env, error) {
+// The defaults of where metrics are served.
+const (
+	ingressMetrics = "127.0.0.1:9464"
+	workerMetrics  = "127.0.0.1:9465"
+)
+
+// ReadEnv reads the environment of a process that runs as role through getenv, an
+// empty variable counting as absent. It names every mistake at once and shows no value
+// of a secret.
+func ReadEnv(getenv func(string) string, role Role) (Env, error) {
+	metricsListen := ingressMetrics
+	if role == RoleWorker {
+		metricsListen = workerMetrics
+	}
+
 	r := envReader{getenv: getenv}
 	e := Env{
 		ConfigPath:          r.text("MAILROOM_CONFIG", "deploy/dev/mailroom.yaml"),
 		Listen:              r.listen("MAILROOM_LISTEN", r.port("PORT", "127.0.0.1:8080")),
 		OperatorListen:      r.listen("MAILROOM_OPERATOR_LISTEN", "127.0.0.1:8081"),
 		MetricsListen:       r.listen("MAILROOM_METRICS_LISTEN", metricsListen),
-		WorkerMetricsListen: r.listen("MAILROOM_WORKER_METRICS_LISTEN", "127.0.0.1:9465"),
+		WorkerMetricsListen: r.listen("MAILROOM_WORKER_METRICS_LISTEN", workerMetrics),
 		DatabaseURL:         r.secret("DATABASE_URL"),
 		S3Endpoint:          r.endpoint("S3_ENDPOINT", "http://127.0.0.1:9000"),
 		S3Region:            r.text("S3_REGION", "us-east-1"),

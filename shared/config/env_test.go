@@ -24,7 +24,7 @@ func credentials(extra map[string]string) map[string]string {
 
 func TestReadEnvDefaults(t *testing.T) {
 	t.Parallel()
-	e, err := ReadEnv(of(credentials(nil)), "127.0.0.1:9465")
+	e, err := ReadEnv(of(credentials(nil)), RoleWorker)
 	require.NoError(t, err)
 	for want, got := range map[string]*Secret{
 		"postgres://u:hunter2@h/d": &e.DatabaseURL, "access": &e.S3AccessKey, "hunter2": &e.S3SecretKey,
@@ -44,7 +44,7 @@ func TestReadEnvTakesWhatIsSet(t *testing.T) {
 	t.Parallel()
 	e, err := ReadEnv(of(credentials(map[string]string{
 		"PORT": "9999", "S3_ENDPOINT": "https://s3.example/", "CLAMD_ADDRESS": "clamav:3310", "MAILROOM_LOG_LEVEL": "WARN",
-	})), "127.0.0.1:9464")
+	})), RoleIngress)
 	require.NoError(t, err)
 	require.Equal(t, ":9999", e.Listen)
 	require.Equal(t, "https://s3.example", e.S3Endpoint)
@@ -52,7 +52,7 @@ func TestReadEnvTakesWhatIsSet(t *testing.T) {
 	require.Equal(t, "clamav:3310", e.ClamdAddress)
 	require.Equal(t, "warn", e.LogLevel)
 
-	e, err = ReadEnv(of(credentials(map[string]string{"PORT": "9999", "MAILROOM_LISTEN": "0.0.0.0:1"})), ":0")
+	e, err = ReadEnv(of(credentials(map[string]string{"PORT": "9999", "MAILROOM_LISTEN": "0.0.0.0:1"})), RoleIngress)
 	require.NoError(t, err)
 	require.Equal(t, "0.0.0.0:1", e.Listen)
 }
@@ -63,7 +63,7 @@ func TestReadEnvNamesEveryMistake(t *testing.T) {
 		"PORT": "http", "MAILROOM_OPERATOR_LISTEN": "8081", "MAILROOM_METRICS_LISTEN": "h:99999",
 		"S3_ENDPOINT": "127.0.0.1:9000", "S3_PUBLIC_ENDPOINT": "https://key:hunter2@s3.example", "MAILROOM_LOG_LEVEL": "loud",
 		"MAILROOM_RAW_BUCKET": "same", "MAILROOM_ATTACHMENTS_BUCKET": "same",
-	}), ":0")
+	}), RoleIngress)
 	require.EqualError(t, err, `environment is not valid
   PORT must be a port from 0 to 65535
   MAILROOM_OPERATOR_LISTEN must be an address to listen on, such as 127.0.0.1:8080 or :8080
@@ -84,7 +84,7 @@ func TestVariablesAreWhatIsRead(t *testing.T) {
 	_, err := ReadEnv(func(name string) string {
 		read = append(read, name)
 		return credentials(nil)[name]
-	}, ":0")
+	}, RoleIngress)
 	require.NoError(t, err)
 
 	var listed []string
@@ -95,7 +95,7 @@ func TestVariablesAreWhatIsRead(t *testing.T) {
 		}
 		env := credentials(nil)
 		delete(env, v.Name)
-		_, err := ReadEnv(of(env), ":0")
+		_, err := ReadEnv(of(env), RoleIngress)
 		require.ErrorContains(t, err, v.Name+" is not set")
 	}
 	slices.Sort(read)

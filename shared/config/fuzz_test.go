@@ -14,7 +14,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("tenants: &a [*a]\n")
 	f.Add("a: +5\nb: .5\nc: 1_0\nd: .inf\ne: 0x1p4\nf: 1e999\n? [x]\n: y\n<<: {g: h}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		file, err := load(context.Background(), "m.yaml", []byte(text), resolver(environment(nil)), now())
+		file, err := load(context.Background(), "m.yaml", []byte(text), RoleAll, resolver(environment(nil)), now())
 		if err != nil {
 			var invalid *Invalid
 			if !errors.As(err, &invalid) || len(invalid.Mistakes) == 0 {

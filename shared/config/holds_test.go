@@ -11,7 +11,7 @@ import (
 
 func loadHolds(t *testing.T, more string) *File {
 	t.Helper()
-	f, err := load(t.Context(), "m.yaml", []byte(example+more), resolver(environment(nil)), now())
+	f, err := load(t.Context(), "m.yaml", []byte(example+more), RoleAll, resolver(environment(nil)), now())
 	require.NoError(t, err)
 	return f
 }

@@ -52,27 +52,27 @@ func (e *Invalid) Error() string {
 	return sb.String()
 }
 
-// LoadWith reads the configuration file, checks it, fills in the defaults and
-// resolves the references to secrets through from, which may go on renewing them;
-// keys of encryption stay as they are. A file that is not right gives an *Invalid.
-// The result is read-only for all who share it.
-func LoadWith(ctx context.Context, path string, from Resolver) (*File, error) {
+// LoadWith reads the configuration file, checks it, fills in the defaults and resolves
+// the references that role uses through from, which may go on renewing them; keys of
+// encryption stay as they are. Of the other references the form alone is checked. A
+// file that is not valid returns an *Invalid. The result is shared and read-only.
+func LoadWith(ctx context.Context, path string, role Role, from Resolver) (*File, error) {
 	text, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration (MAILROOM_CONFIG): %w", err)
 	}
-	return load(ctx, path, text, from, time.Now())
+	return load(ctx, path, text, role, from, time.Now())
 }
 
-// Load is LoadWith for who reads the file once: the secrets are those of now, env:
-// through getenv, and nothing renews them.
-func Load(path string, getenv func(string) string) (*File, error) {
+// Load is LoadWith for programs that read the file once: the secrets are the current
+// ones, env: through getenv, and nothing renews them.
+func Load(path string, role Role, getenv func(string) string) (*File, error) {
 	ctx := context.Background()
 	store, err := secret.Open(ctx, secret.Config{Getenv: getenv})
 	if err != nil {
 		return nil, err
 	}
-	return LoadWith(ctx, path, once{store})
+	return LoadWith(ctx, path, role, once{store})
 }
 
 func readFile(path string) ([]byte, error) {
@@ -91,7 +91,7 @@ func readFile(path string) ([]byte, error) {
 	return text, nil
 }
 
-func load(ctx context.Context, path string, text []byte, from Resolver, now time.Time) (*File, error) {
+func load(ctx context.Context, path string, text []byte, role Role, from Resolver, now time.Time) (*File, error) {
 	root, err := parse(text)
 	if err != nil {
 		return nil, &Invalid{File: path, Mistakes: []Mistake{{Text: err.Error()}}}
@@ -111,7 +111,7 @@ func load(ctx context.Context, path string, text []byte, from Resolver, now time
 	c.checkAccess(file)
 	c.checkHolds(file)
 	c.checkTenants(file)
-	c.resolve(ctx, file, from, now)
+	c.resolve(ctx, file, role, from, now)
 	if len(c.mistakes) > 0 {
 		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
 		return nil, &Invalid{File: path, Mistakes: c.mistakes}

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,7 +74,7 @@ func resolver(getenv func(string) string) Resolver {
 // mistakes loads text and gives what is wrong as "path: text".
 func mistakes(t *testing.T, text string, env map[string]string) []string {
 	t.Helper()
-	_, err := load(t.Context(), "mailroom.yaml", []byte(text), resolver(environment(env)), now())
+	_, err := load(t.Context(), "mailroom.yaml", []byte(text), RoleAll, resolver(environment(env)), now())
 	var invalid *Invalid
 	require.ErrorAs(t, err, &invalid)
 	out := make([]string, len(invalid.Mistakes))
@@ -87,7 +89,7 @@ func TestLoadReadsEveryFieldAndDefault(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mailroom.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(example), 0o600))
 
-	f, err := Load(path, environment(nil))
+	f, err := Load(path, RoleAll, environment(nil))
 	require.NoError(t, err)
 
 	s := f.Sources[0]
@@ -131,7 +133,7 @@ sources:
 tenants: [{name: t}]
 routes:
 attachments:
-`), resolver(environment(nil)), now())
+`), RoleAll, resolver(environment(nil)), now())
 	require.NoError(t, err)
 	require.Equal(t, 5*time.Minute, f.Sources[0].Tolerance)
 	require.Equal(t, Bytes(25<<20), f.Sources[0].MaxBody)
@@ -208,7 +210,7 @@ operators:
 func TestMistakesNameTheLine(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(example, "tolerance: 4m30s", "tolerance: soon", 1)
-	_, err := load(t.Context(), "conf/m.yaml", []byte(text), resolver(environment(nil)), now())
+	_, err := load(t.Context(), "conf/m.yaml", []byte(text), RoleAll, resolver(environment(nil)), now())
 	require.EqualError(t, err, "configuration conf/m.yaml is not valid\n"+
 		"  sources[0].tolerance (line 10) must be a duration above zero with its unit, such as 500ms, 30s, 5m or 1h30m")
 }
@@ -232,7 +234,7 @@ func TestFileThatIsNoConfiguration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := load(t.Context(), "m.yaml", []byte(tc.text), resolver(environment(nil)), now())
+			_, err := load(t.Context(), "m.yaml", []byte(tc.text), RoleAll, resolver(environment(nil)), now())
 			require.ErrorContains(t, err, tc.want)
 		})
 	}
@@ -240,13 +242,13 @@ func TestFileThatIsNoConfiguration(t *testing.T) {
 
 func TestLoadSaysThatTheFileIsMissing(t *testing.T) {
 	t.Parallel()
-	_, err := Load(filepath.Join(t.TempDir(), "absent.yaml"), environment(nil))
+	_, err := Load(filepath.Join(t.TempDir(), "absent.yaml"), RoleAll, environment(nil))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, "MAILROOM_CONFIG")
 
 	large := filepath.Join(t.TempDir(), "large.yaml")
 	require.NoError(t, os.WriteFile(large, make([]byte, maxFile+1), 0o600))
-	_, err = Load(large, environment(nil))
+	_, err = Load(large, RoleAll, environment(nil))
 	require.ErrorContains(t, err, "larger than 1MiB")
 }
 
@@ -255,7 +257,7 @@ func TestSecretsOfRotation(t *testing.T) {
 
 	t.Run("one beyond the first may be absent", func(t *testing.T) {
 		t.Parallel()
-		f, err := load(t.Context(), "m.yaml", []byte(example), resolver(environment(map[string]string{"WEBHOOK_SECRET_PREVIOUS": ""})), now())
+		f, err := load(t.Context(), "m.yaml", []byte(example), RoleAll, resolver(environment(map[string]string{"WEBHOOK_SECRET_PREVIOUS": ""})), now())
 		require.NoError(t, err)
 		require.Len(t, f.Sources[0].Secrets, 1)
 	})
@@ -266,7 +268,7 @@ func TestSecretsOfRotation(t *testing.T) {
 	})
 	t.Run("an expired one is kept", func(t *testing.T) {
 		t.Parallel()
-		f, err := load(t.Context(), "m.yaml", []byte(strings.Replace(example, "2026-12-31", "2026-01-31", 1)), resolver(environment(nil)), now())
+		f, err := load(t.Context(), "m.yaml", []byte(strings.Replace(example, "2026-12-31", "2026-01-31", 1)), RoleAll, resolver(environment(nil)), now())
 		require.NoError(t, err)
 		require.Len(t, f.Sources[0].Secrets, 2)
 	})
@@ -289,7 +291,7 @@ func TestSharedParts(t *testing.T) {
 	text := strings.Replace(example, "    secret: {ref: \"env:TICKETING_SECRET\"}\n    allow_private: true",
 		"    secret: &s {ref: \"env:TICKETING_SECRET\"}\n    allow_private: true", 1)
 	text = strings.Replace(text, `in", secret: {ref: "env:TICKETING_SECRET"}`, `in", secret: {<<: *s}`, 1)
-	f, err := load(t.Context(), "m.yaml", []byte(text), resolver(environment(nil)), now())
+	f, err := load(t.Context(), "m.yaml", []byte(text), RoleAll, resolver(environment(nil)), now())
 	require.NoError(t, err)
 	require.Equal(t, "third", f.Destinations[1].Secret.Key.Reveal())
 }
@@ -339,4 +341,60 @@ func TestHostsThatNothingIsFetchedFromAreRefused(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []string{"attachments.fetch_hosts: must be empty: attachments that are links are not fetched yet"},
 		mistakes(t, strings.Replace(example, "fetch_hosts: []", "fetch_hosts: [files.provider.example]", 1), nil))
+}
+
+// A role that does not use a secret still checks the form of its reference.
+func TestTheFormOfEveryReferenceIsChecked(t *testing.T) {
+	t.Parallel()
+	text := []byte(`
+sources: [{name: s, path: /s, profile: mailparse, schemes: [basic], secrets: [{ref: "vault:no-field"}], tenant: t}]
+tenants: [{name: t}]
+destinations: [{name: d, url: "http://x.example", secret: {ref: "aws-sm:x#"}}]
+operators: [{name: ada, role: admin, token: {ref: "vault:kv/../x#token"}}]
+`)
+	for _, role := range []Role{RoleIngress, RoleWorker, RoleAll} {
+		_, err := load(t.Context(), "m.yaml", text, role, resolver(environment(nil)), now())
+		var invalid *Invalid
+		require.ErrorAs(t, err, &invalid, role)
+		var paths []string
+		for _, m := range invalid.Mistakes {
+			paths = append(paths, m.Path)
+		}
+		require.Equal(t, []string{"sources[0].secrets[0].ref", "destinations[0].secret.ref", "operators[0].token.ref"}, paths, role)
+	}
+}
+
+func TestARoleResolvesItsOwnSecretsAlone(t *testing.T) {
+	t.Parallel()
+	text := []byte(`
+sources: [{name: s, path: /s, profile: mailparse, schemes: [basic], secrets: [{ref: "env:SOURCE"}], tenant: t}]
+tenants: [{name: t}]
+destinations: [{name: d, url: "http://x.example", secret: {ref: "env:DESTINATION"}}]
+operators: [{name: ada, role: admin, token: {ref: "env:TOKEN"}}]
+encryption: {keys: [{id: k, ref: "env:KEY"}]}
+`)
+	key := strings.Repeat("0", 64)
+	var mu sync.Mutex
+	var asked []string
+	getenv := func(name string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, name)
+		return key
+	}
+	for _, row := range []struct {
+		role Role
+		want []string
+	}{
+		{RoleIngress, []string{"KEY", "SOURCE", "TOKEN"}},
+		{RoleWorker, []string{"DESTINATION", "KEY"}},
+	} {
+		asked = nil
+		_, err := load(t.Context(), "m.yaml", text, row.role, resolver(getenv), now())
+		require.NoError(t, err)
+		require.Subset(t, asked, row.want)
+		for _, other := range []string{"SOURCE", "DESTINATION", "TOKEN"} {
+			require.Equal(t, slices.Contains(row.want, other), slices.Contains(asked, other), "%v asks for %s", row.role, other)
+		}
+	}
 }

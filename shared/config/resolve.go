@@ -57,19 +57,34 @@ type answer struct {
 	err    error
 }
 
-// resolve fills in the secrets. Of a source the first must be there; the others
-// serve rotation, and one that resolves to nothing is waited for, or dropped where
-// it cannot appear or has expired. Expired secrets stay, for the scheme to refuse,
-// but one must be valid.
-func (c *checker) resolve(ctx context.Context, f *File, from Resolver, now time.Time) {
-	c.answers, c.verifying = ask(ctx, from, c.references(f)), from.Verifying
-	for i := range f.Sources {
-		c.resolveSource(&f.Sources[i], i, now)
+// resolve fills in the secrets that role uses. Of a source the first must be there;
+// the others serve rotation, and one that resolves to nothing is waited for, or
+// dropped where it cannot appear or has expired. Expired secrets stay, for the scheme
+// to refuse, but one must be valid.
+func (c *checker) resolve(ctx context.Context, f *File, role Role, from Resolver, now time.Time) {
+	c.answers, c.verifying = ask(ctx, from, c.references(f, role)), from.Verifying
+
+	if role.has(RoleIngress) {
+		for i := range f.Sources {
+			c.resolveSource(&f.Sources[i], i, now)
+		}
+		c.resolveOperators(f)
+		if oidc := &f.Access.OIDC; oidc.ClientSecret.Ref != "" {
+			c.resolveOne(&oidc.ClientSecret.Key, oidc.ClientSecret.Ref, "access", "oidc", "client_secret", "ref")
+		}
 	}
-	for i := range f.Destinations {
-		d := &f.Destinations[i]
-		c.resolveOne(&d.Secret.Key, d.Secret.Ref, "destinations", i, "secret", "ref")
+
+	if role.has(RoleWorker) {
+		for i := range f.Destinations {
+			d := &f.Destinations[i]
+			c.resolveOne(&d.Secret.Key, d.Secret.Ref, "destinations", i, "secret", "ref")
+		}
 	}
+
+	c.resolveKeys(f)
+}
+
+func (c *checker) resolveOperators(f *File) {
 	tokens := map[string]int{}
 	for i := range f.Operators {
 		token := &f.Operators[i].Token
@@ -82,11 +97,11 @@ func (c *checker) resolve(ctx context.Context, f *File, from Resolver, now time.
 			continue
 		}
 		tokens[token.Key.Reveal()] = i
-		token.Key = from.Verifying(token.Ref)
+		token.Key = c.verifying(token.Ref)
 	}
-	if oidc := &f.Access.OIDC; oidc.ClientSecret.Ref != "" {
-		c.resolveOne(&oidc.ClientSecret.Key, oidc.ClientSecret.Ref, "access", "oidc", "client_secret", "ref")
-	}
+}
+
+func (c *checker) resolveKeys(f *File) {
 	for i := range f.Encryption.Keys {
 		key := &f.Encryption.Keys[i]
 		at := []any{"encryption", "keys", i, "ref"}
@@ -101,30 +116,41 @@ func (c *checker) resolve(ctx context.Context, f *File, from Resolver, now time.
 	}
 }
 
-// references lists what is to be resolved: what has no mistake.
-func (c *checker) references(f *File) []wanted {
+// references lists what role has to resolve, without what has a mistake already. It
+// checks the form of the others.
+func (c *checker) references(f *File, role Role) []wanted {
 	var out []wanted
 	listed := map[wanted]bool{}
-	add := func(ref string, may bool, at ...any) {
-		if w := (wanted{ref, may}); ref != "" && !listed[w] && !c.wrong(at...) {
+	add := func(of Role, ref string, may bool, at ...any) {
+		if ref == "" || c.wrong(at...) {
+			return
+		}
+		if !role.has(of) {
+			if err := secret.CheckReference(ref); err != nil {
+				c.add(err.Error(), at...)
+			}
+			return
+		}
+		if w := (wanted{ref, may}); !listed[w] {
 			listed[w] = true
 			out = append(out, w)
 		}
 	}
+
 	for i, s := range f.Sources {
 		for j, key := range s.Secrets {
-			add(key.Ref, j > 0, "sources", i, "secrets", j, "ref")
+			add(RoleIngress, key.Ref, j > 0, "sources", i, "secrets", j, "ref")
 		}
 	}
 	for i, d := range f.Destinations {
-		add(d.Secret.Ref, false, "destinations", i, "secret", "ref")
+		add(RoleWorker, d.Secret.Ref, false, "destinations", i, "secret", "ref")
 	}
 	for i, o := range f.Operators {
-		add(o.Token.Ref, false, "operators", i, "token", "ref")
+		add(RoleIngress, o.Token.Ref, false, "operators", i, "token", "ref")
 	}
-	add(f.Access.OIDC.ClientSecret.Ref, false, "access", "oidc", "client_secret", "ref")
+	add(RoleIngress, f.Access.OIDC.ClientSecret.Ref, false, "access", "oidc", "client_secret", "ref")
 	for i, k := range f.Encryption.Keys {
-		add(k.Ref, false, "encryption", "keys", i, "ref")
+		add(RoleAll, k.Ref, false, "encryption", "keys", i, "ref")
 	}
 	return out
 }

@@ -19,7 +19,7 @@ func TestScanner(t *testing.T) {
 		"scanner: {max_signature_age: off}\n": {MaxSignatureAge: SignatureAgeOff},
 		"scanner:\n  max_signature_age: off\n  builtin: true": {BuiltIn: true, MaxSignatureAge: SignatureAgeOff},
 	} {
-		f, err := load(t.Context(), "m.yaml", []byte(example+text), resolver(environment(nil)), now())
+		f, err := load(t.Context(), "m.yaml", []byte(example+text), RoleAll, resolver(environment(nil)), now())
 		require.NoError(t, err, text)
 		require.Equal(t, want, f.Scanner, text)
 	}

@@ -27,7 +27,7 @@ routes:
 func TestDestinationsServeTheTenantsWhoseRulesNameThem(t *testing.T) {
 	t.Parallel()
 	serves := func(text string) map[string][]string {
-		f, err := load(t.Context(), "m.yaml", []byte(text), resolver(environment(nil)), now())
+		f, err := load(t.Context(), "m.yaml", []byte(text), RoleAll, resolver(environment(nil)), now())
 		require.NoError(t, err)
 		out := map[string][]string{}
 		for _, d := range f.Destinations {
@@ -106,7 +106,7 @@ func TestOneDomainHasOneTenant(t *testing.T) {
 		require.Equal(t, []string{"tenants[0].domains[0]: must be a domain such as yourapp.example or bücher.example"}, got, wrong)
 	}
 	f, err := load(t.Context(), "m.yaml", []byte(tenantsExample(routes, "domains: [acme.example]", "domains: [acme.example], case_sensitive: true")),
-		resolver(environment(nil)), now())
+		RoleAll, resolver(environment(nil)), now())
 	require.NoError(t, err)
 	require.True(t, f.Tenants[0].CaseSensitive)
 	require.Equal(t, "vip*", f.Routes[0].When.Tag)

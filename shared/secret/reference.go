@@ -56,6 +56,13 @@ func parse(ref string) (reference, error) {
 	return at, nil
 }
 
+// CheckReference returns what is wrong with the form of a reference, nil where it can
+// be resolved if what it names is there.
+func CheckReference(ref string) error {
+	_, err := parse(ref)
+	return err
+}
+
 // segments reports whether a path names every one of its segments.
 func segments(path string) bool {
 	for part := range strings.SplitSeq(path, "/") {

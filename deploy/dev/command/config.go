@@ -10,7 +10,7 @@ import (
 // checkConfig reads a configuration and finds what is wrong with it before anything is
 // started.
 func checkConfig(path string, getenv func(string) string) (*config.File, error) {
-	file, err := config.Load(path, getenv)
+	file, err := config.Load(path, config.RoleAll, getenv)
 	var invalid *config.Invalid
 	if err == nil || !errors.As(err, &invalid) || len(invalid.Mistakes) == 0 {
 		return file, err

@@ -62,7 +62,7 @@ func TestWithoutClamdTheConfigurationChooses(t *testing.T) {
 		require.NoError(t, made.write(), name)
 		require.Equal(t, c.copied, made.path == filepath.Join(p.dir, copiedConfig), name)
 		require.Equal(t, !c.here.clamd, strings.Contains(out.String(), "WARNING"), name)
-		got, err := config.Load(made.path, p.vars.Get)
+		got, err := config.Load(made.path, config.RoleAll, p.vars.Get)
 		require.NoError(t, err, name)
 		require.Equal(t, c.want, got.Scanner, name)
 		require.Equal(t, file.Routes, got.Routes, name)

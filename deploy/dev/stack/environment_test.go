@@ -56,7 +56,7 @@ func TestResolveAsksTheCallerThenTheFileThenTheDefaults(t *testing.T) {
 
 func TestTheDevelopmentConfigurationLoadsWithTheDefaultsAlone(t *testing.T) {
 	t.Parallel()
-	file, err := config.Load("../mailroom.yaml", DevDefaults().Get)
+	file, err := config.Load("../mailroom.yaml", config.RoleAll, DevDefaults().Get)
 	require.NoError(t, err)
 	require.Len(t, file.Sources, 1)
 	require.Len(t, file.Sources[0].Secrets, 1, "the previous secret is dropped while it is not set")

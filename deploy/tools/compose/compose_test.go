@@ -156,6 +156,7 @@ func TestStartOrderWaitsForHealth(t *testing.T) {
 
 func TestProgramsFindWhatTheyRead(t *testing.T) {
 	t.Parallel()
+	roles := map[string]config.Role{"ingress": config.RoleIngress, "worker": config.RoleWorker}
 	notRead := map[string][]string{
 		"ingress": {"PORT", "MAILROOM_WORKER_METRICS_LISTEN"},
 		"worker":  {"PORT", "MAILROOM_WORKER_METRICS_LISTEN", "MAILROOM_LISTEN", "MAILROOM_OPERATOR_LISTEN"},
@@ -174,14 +175,16 @@ func TestProgramsFindWhatTheyRead(t *testing.T) {
 			require.NotEmpty(t, getenv(s)(variable), "%s: %s", name, variable)
 		}
 
-		env, err := config.ReadEnv(getenv(s), "127.0.0.1:1")
+		env, err := config.ReadEnv(getenv(s), roles[name])
 		require.NoError(t, err, name)
 		source := mounted(s, env.ConfigPath)
 		require.NotEmpty(t, source, "%s: nothing is mounted at %s", name, env.ConfigPath)
-		_, err = config.Load(source, getenv(s))
+		_, err = config.Load(source, roles[name], getenv(s))
 		require.NoError(t, err, name)
 		require.NotEmpty(t, writable(s, env.SpoolDir), "%s: %s is read-only", name, env.SpoolDir)
 		require.Contains(t, strings.Join(s.HealthCheck.Test, " "), "/readyz", name)
+		_, err = config.Load(source, config.RoleAll, getenv(s))
+		require.Error(t, err, "%s is given secrets that another role needs", name)
 	}
 	ingress := p.Services["ingress"]
 	require.Contains(t, ingress.HealthCheck.Test[2], port(getenv(ingress)("MAILROOM_LISTEN"))+"/readyz")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -96,19 +97,25 @@ func TestMigrateHidesThePassword(t *testing.T) {
 	require.NotContains(t, got.stderr, "hidden-password")
 }
 
-// environment returns a process with a configuration that holds no secret.
-func environment(t *testing.T) (*process, config.Env) {
+// configured returns a process whose configuration is text, with the variables of env
+// beside those that every role needs.
+func configured(t *testing.T, text string, env map[string]string) *process {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "mailroom.yaml")
-	require.NoError(t, os.WriteFile(path, []byte("sources: [{name: s, path: /s, profile: mailparse, schemes: [none], insecure: true, tenant: t}]\ntenants: [{name: t}]\n"), 0o600))
-	return &process{getenv: func(string) string { return "" }, stdout: io.Discard, stderr: io.Discard}, config.Env{ConfigPath: path}
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	all := map[string]string{
+		"MAILROOM_CONFIG": path, "GOMEMLIMIT": "off", "GOGC": "off",
+		"DATABASE_URL": "postgres://127.0.0.1:1/none", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s",
+	}
+	maps.Copy(all, env)
+	return &process{getenv: func(name string) string { return all[name] }, stdout: io.Discard, stderr: io.Discard}
 }
 
-// runner makes a role of a function.
-func runner(name string, env config.Env, f func(context.Context) error) role {
-	return role{name, func(ctx context.Context, _ config.Env, _ *config.File, _ *secret.Store, _ *slog.Logger) error {
+// runs returns a server that runs f.
+func runs(as config.Role, f func(context.Context) error) server {
+	return server{role: as, run: func(ctx context.Context, _ config.Env, _ *config.File, _ *secret.Store, _ *slog.Logger) error {
 		return f(ctx)
-	}, env}
+	}}
 }
 
 func untilDone(ctx context.Context) error {
@@ -116,25 +123,84 @@ func untilDone(ctx context.Context) error {
 	return nil
 }
 
+const withoutSecrets = `
+sources: [{name: s, path: /s, profile: mailparse, schemes: [none], insecure: true, tenant: t}]
+tenants: [{name: t}]
+`
+
 func TestARoleThatFailsStopsTheOther(t *testing.T) {
 	t.Parallel()
-	p, env := environment(t)
+	p := configured(t, withoutSecrets, nil)
 	broken := errors.New("port is taken")
-	err := p.serve(t.Context(), "all", runner("ingress", env, untilDone), runner("worker", env, func(context.Context) error { return broken }))
+	err := p.serve(t.Context(), runs(config.RoleIngress, untilDone), runs(config.RoleWorker, func(context.Context) error { return broken }))
 	require.ErrorIs(t, err, broken)
 	require.EqualError(t, err, "worker: port is taken")
 }
 
 func TestAStopEndsBothRoles(t *testing.T) {
 	t.Parallel()
-	p, env := environment(t)
+	p := configured(t, withoutSecrets, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	started := make(chan struct{}, 2)
 	wait := func(ctx context.Context) error { started <- struct{}{}; return untilDone(ctx) }
 	ended := make(chan error, 1)
-	go func() { ended <- p.serve(ctx, "all", runner("ingress", env, wait), runner("worker", env, wait)) }()
+	go func() { ended <- p.serve(ctx, runs(config.RoleIngress, wait), runs(config.RoleWorker, wait)) }()
 	<-started
 	<-started
 	stop()
 	require.NoError(t, <-ended)
+}
+
+// TestARoleNeedsItsOwnSecretsAlone: the ingress starts without the secrets of
+// destinations, the worker without those of sources and operators, and one process that
+// runs both with all of them alone.
+func TestARoleNeedsItsOwnSecretsAlone(t *testing.T) {
+	t.Parallel()
+	const text = `
+sources: [{name: s, path: /s, profile: mailparse, schemes: [timestamp-hmac], secrets: [{ref: "env:SOURCE"}], tenant: t}]
+tenants: [{name: t}]
+destinations: [{name: d, url: "http://127.0.0.1:1", secret: {ref: "env:DESTINATION"}, allow_private: true}]
+routes: [{name: r, when: {}, to: [d]}]
+operators: [{name: ada, role: admin, token: {ref: "env:TOKEN"}}]
+`
+	ofIngress := map[string]string{"SOURCE": "s", "TOKEN": "t"}
+	ofWorker := map[string]string{"DESTINATION": "d"}
+	both := map[string]string{"SOURCE": "s", "TOKEN": "t", "DESTINATION": "d"}
+	for name, row := range map[string]struct {
+		roles []config.Role
+		env   map[string]string
+		want  []string
+	}{
+		"ingress":                       {[]config.Role{config.RoleIngress}, ofIngress, nil},
+		"worker":                        {[]config.Role{config.RoleWorker}, ofWorker, nil},
+		"all":                           {[]config.Role{config.RoleIngress, config.RoleWorker}, both, nil},
+		"ingress, secrets of a worker":  {[]config.Role{config.RoleIngress}, ofWorker, []string{"sources[0].secrets[0].ref", "operators[0].token.ref"}},
+		"worker, secrets of an ingress": {[]config.Role{config.RoleWorker}, ofIngress, []string{"destinations[0].secret.ref"}},
+		"all, secrets of an ingress":    {[]config.Role{config.RoleIngress, config.RoleWorker}, ofIngress, []string{"destinations[0].secret.ref"}},
+		"all, secrets of a worker":      {[]config.Role{config.RoleIngress, config.RoleWorker}, ofWorker, []string{"sources[0].secrets[0].ref", "operators[0].token.ref"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := configured(t, text, row.env)
+			started := make(chan struct{}, len(row.roles))
+			var servers []server
+			for _, as := range row.roles {
+				servers = append(servers, runs(as, func(context.Context) error { started <- struct{}{}; return nil }))
+			}
+			err := p.serve(t.Context(), servers...)
+			if row.want == nil {
+				require.NoError(t, err)
+				require.Len(t, started, len(row.roles))
+				return
+			}
+			require.Empty(t, started)
+			var invalid *config.Invalid
+			require.ErrorAs(t, err, &invalid)
+			var paths []string
+			for _, m := range invalid.Mistakes {
+				paths = append(paths, m.Path)
+			}
+			require.Equal(t, row.want, paths)
+		})
+	}
 }

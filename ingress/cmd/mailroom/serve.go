@@ -16,84 +16,73 @@ import (
 	"mailroom/worker"
 )
 
-const (
-	// Above its memory limit the runtime collects garbage eagerly. A process that
-	// runs both roles has the sum of theirs; GOMEMLIMIT overrides it.
-	ingressMemory = 160 << 20
-	workerMemory  = 448 << 20
-	// workerGC lets the small heap of a quiet worker grow to three times itself
-	// before it is collected; GOGC overrides it.
-	workerGC = 200
+// server is one role: run returns when ctx is done, or with the reason why it cannot
+// go on.
+type server struct {
+	role config.Role
+	run  func(ctx context.Context, env config.Env, file *config.File, secrets *secret.Store, logger *slog.Logger) error
+	// memory is the size in bytes above which the runtime collects garbage eagerly. A
+	// process that runs several roles has the sum of theirs; GOMEMLIMIT overrides it.
+	memory int64
+	gc     int // percentage for the runtime, 0 for its default; GOGC overrides it
+}
 
-	ingressMetrics = "127.0.0.1:9464"
-	workerMetrics  = "127.0.0.1:9465"
-)
+func ingressServer() server {
+	return server{role: config.RoleIngress, run: ingress.Run, memory: 160 << 20}
+}
+
+// workerServer lets the small heap of a quiet worker grow to three times itself before
+// it is collected.
+func workerServer() server {
+	return server{role: config.RoleWorker, run: worker.Run, memory: 448 << 20, gc: 200}
+}
 
 type ingressCommand struct{}
 
 // Run serves webhooks and operators until ctx is done.
 func (ingressCommand) Run(ctx context.Context, p *process) error {
-	env, err := config.ReadEnv(p.getenv, ingressMetrics)
-	if err != nil {
-		return err
-	}
-	p.limitMemory(ingressMemory)
-	return p.serve(ctx, "ingress", role{"ingress", ingress.Run, env})
+	return p.serve(ctx, ingressServer())
 }
 
 type workerCommand struct{}
 
 // Run processes emails until ctx is done.
 func (workerCommand) Run(ctx context.Context, p *process) error {
-	env, err := config.ReadEnv(p.getenv, workerMetrics)
-	if err != nil {
-		return err
-	}
-	p.limitMemory(workerMemory)
-	p.setGC(workerGC)
-	return p.serve(ctx, "worker", role{"worker", worker.Run, env})
+	return p.serve(ctx, workerServer())
 }
 
 type allCommand struct{}
 
 // Run does what ingress and worker do until ctx is done.
 func (allCommand) Run(ctx context.Context, p *process) error {
-	env, err := config.ReadEnv(p.getenv, ingressMetrics)
+	return p.serve(ctx, ingressServer(), workerServer())
+}
+
+// serve runs the servers on one configuration until ctx is done or one of them fails,
+// which stops the others and is returned.
+func (p *process) serve(ctx context.Context, servers ...server) (err error) {
+	var roles config.Role
+	for _, s := range servers {
+		roles |= s.role
+	}
+	env, err := config.ReadEnv(p.getenv, roles)
 	if err != nil {
 		return err
 	}
-	ofWorker := env
-	ofWorker.MetricsListen = env.WorkerMetricsListen
+	p.tuneRuntime(servers)
 
-	p.limitMemory(ingressMemory + workerMemory)
-	p.setGC(workerGC)
-	return p.serve(ctx, "all", role{"ingress", ingress.Run, env}, role{"worker", worker.Run, ofWorker})
-}
-
-// role is a part of the server that runs until ctx is done.
-type role struct {
-	name string
-	run  func(ctx context.Context, env config.Env, file *config.File, secrets *secret.Store, logger *slog.Logger) error
-	env  config.Env
-}
-
-// serve runs the roles on one configuration until ctx is done or one of them ends
-// with an error, which stops the others and is returned. Their environments differ
-// in the addresses of their metrics alone.
-func (p *process) serve(ctx context.Context, name string, roles ...role) (err error) {
-	env := roles[0].env
-	logger := telemetry.NewLogger(p.stderr, env.LogLevel, name)
+	logger := telemetry.NewLogger(p.stderr, env.LogLevel, roles.String())
 	secrets, err := secret.Open(ctx, secret.Config{Getenv: p.getenv, Logger: logger})
 	if err != nil {
 		return err
 	}
-	file, err := config.LoadWith(ctx, env.ConfigPath, secrets)
+	file, err := config.LoadWith(ctx, env.ConfigPath, roles, secrets)
 	if err != nil {
 		return err
 	}
 	secrets.SetGrace(file.Secrets.Grace)
 
-	// Secrets stay fresh while the roles finish what they have begun.
+	// Secrets stay fresh while the servers finish what they have begun.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var watch errgroup.Group
 	watch.Go(func() error { return secrets.Watch(watching) })
@@ -103,28 +92,37 @@ func (p *process) serve(ctx context.Context, name string, roles ...role) (err er
 	}()
 
 	group, ctx := errgroup.WithContext(ctx)
-	for _, r := range roles {
-		logger := telemetry.NewLogger(p.stderr, env.LogLevel, r.name)
-		logger.Info(r.name+".starting", telemetry.ReadBuild().Attrs()...)
+	for _, s := range servers {
+		env, name := env, s.role.String()
+		if s.role == config.RoleWorker && roles != config.RoleWorker {
+			env.MetricsListen = env.WorkerMetricsListen
+		}
+		logger := telemetry.NewLogger(p.stderr, env.LogLevel, name)
+		logger.Info(name+".starting", telemetry.ReadBuild().Attrs()...)
+
 		group.Go(func() error {
-			if err := r.run(ctx, r.env, file, secrets, logger); err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
+			if err := s.run(ctx, env, file, secrets, logger); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
-			logger.Info(r.name + ".stopped")
+			logger.Info(name + ".stopped")
 			return nil
 		})
 	}
 	return group.Wait()
 }
 
-func (p *process) limitMemory(bytes int64) {
-	if p.getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(bytes)
+func (p *process) tuneRuntime(servers []server) {
+	var memory int64
+	gc := 0
+	for _, s := range servers {
+		memory += s.memory
+		gc = max(gc, s.gc)
 	}
-}
 
-func (p *process) setGC(percent int) {
-	if p.getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
+	if p.getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memory)
+	}
+	if p.getenv("GOGC") == "" && gc > 0 {
+		debug.SetGCPercent(gc)
 	}
 }
