@@ -77,7 +77,7 @@ func (c courses) Start(ctx context.Context, e *ledger.ReplayEmail, again contrac
 func (c courses) Course(ctx context.Context, workflowID string) (activities.Course, error) {
 	ctx, cancel := context.WithTimeout(ctx, courseTimeout)
 	defer cancel()
-	o, found, err := temporal.Look(ctx, c.client, c.memo, workflowID)
+	o, found, err := temporal.Describe(ctx, c.client, c.memo, workflowID)
 	switch {
 	case err != nil:
 		return activities.Course{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)

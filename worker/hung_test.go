@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -148,6 +149,13 @@ type hungWorld struct {
 	*systems
 }
 
+// unmeasured drops what a sender measures and saves.
+type unmeasured struct{}
+
+func (unmeasured) Attempt(string, string, time.Duration)                 {}
+func (unmeasured) Breaker(string, string)                                {}
+func (unmeasured) SaveGone(context.Context, string, time.Duration) error { return nil }
+
 func newHungWorld(t *testing.T) *hungWorld {
 	t.Helper()
 	s := &systems{arrived: map[string]time.Time{}, released: make(chan struct{})}
@@ -163,7 +171,7 @@ func newHungWorld(t *testing.T) *hungWorld {
 	}
 	sender, err := downstream.New(downstream.Config{
 		Destinations: to, FastCalls: fewEmails / 4, RegularCalls: fewActivities * 3 / 4,
-	}, downstream.Deps{})
+	}, downstream.Deps{Metrics: unmeasured{}, Logger: slog.New(slog.DiscardHandler), Gone: unmeasured{}})
 	require.NoError(t, err)
 	deliver, err := activities.NewDeliver(activities.DeliverDeps{
 		Ledger: &deliveryBook{rows: map[int64]ledger.Delivery{}}, Messages: plainMessages{}, Links: plainMessages{},

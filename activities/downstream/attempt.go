@@ -17,11 +17,11 @@ import (
 	"mailroom/shared/netguard"
 )
 
-// attempt makes one HTTP call. It ends by the destination's timeout.
+// attempt makes one HTTP call, which ends at the latest by the destination's timeout.
 func (d *destination) attempt(parent context.Context, c call, body []byte) outcome {
 	ctx, cancel := context.WithTimeout(parent, d.timeout)
 	defer cancel()
-	var connected atomic.Bool // from then on bytes may have been written
+	var connected atomic.Bool // bytes may have been written
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
@@ -35,8 +35,7 @@ func (d *destination) attempt(parent context.Context, c call, body []byte) outco
 		}
 	}
 
-	// The transport itself, not a client around it: it follows no redirect and
-	// keeps no cookie.
+	// The transport, not an http.Client: it follows no redirect and keeps no cookie.
 	end := d.tempo.begin()
 	resp, err := d.transport.RoundTrip(req) //nolint:bodyclose // discard closes it
 	end(err == nil)
@@ -48,9 +47,8 @@ func (d *destination) attempt(parent context.Context, c call, body []byte) outco
 	return d.judge(resp)
 }
 
-// request builds the POST. Its body can be sent again by the transport, which
-// does so when a connection that was used before turns out to be closed, only
-// where the destination honours the key.
+// request builds the POST. The transport sends a body again if a reused connection turns
+// out to be closed; that is possible only if the destination honours the key.
 func (d *destination) request(ctx context.Context, c call, body []byte) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(body))
 	if err != nil {
@@ -63,8 +61,8 @@ func (d *destination) request(ctx context.Context, c call, body []byte) (*http.R
 	return req, d.signer.now().sign(req.Header, c.key, body, time.Now())
 }
 
-// discard reads a bounded part of an answer's body for a short time and closes
-// it. What it says does not matter, and neither does how it ends.
+// discard reads a bounded part of an answer's body for a short time, so that the
+// connection can be reused, and closes it. Errors do not matter: the status is known.
 func discard(body io.ReadCloser, cancel context.CancelFunc) {
 	stop := time.AfterFunc(drainFor, cancel)
 	defer stop.Stop()
@@ -72,7 +70,7 @@ func discard(body io.ReadCloser, cancel context.CancelFunc) {
 	_ = body.Close()
 }
 
-// judge gives the outcome of an answer by its status.
+// judge returns the outcome of an answer by its status.
 func (d *destination) judge(resp *http.Response) outcome {
 	status := resp.StatusCode
 	switch {
@@ -86,16 +84,17 @@ func (d *destination) judge(resp *http.Response) outcome {
 		return d.goneFor(status, until)
 	case status == http.StatusRequestTimeout, status == http.StatusConflict,
 		status == http.StatusTooEarly, status == http.StatusTooManyRequests:
-		return d.again(resp, nil)
+		return d.retryable(resp, nil)
 	case status >= 400 && status <= 499:
 		return rejected(status, "")
 	case !d.idempotent && (status == http.StatusBadGateway || status == http.StatusGatewayTimeout):
 		return ambiguous(status, nil, errFailed)
 	}
-	return d.again(resp, errFailed)
+	return d.retryable(resp, errFailed)
 }
 
-func (d *destination) again(resp *http.Response, breaker error) outcome {
+// retryable returns the outcome of an answer after which the attempt may be repeated.
+func (d *destination) retryable(resp *http.Response, breaker error) outcome {
 	f := fault.New(fault.DownstreamUnavailable, sentence(resp.StatusCode, "; it will be tried again")).
 		After(retryAfter(resp.Header.Get("Retry-After"), time.Now()))
 	return outcome{status: resp.StatusCode, result: resultRetry, err: f, breaker: breaker}
@@ -109,8 +108,8 @@ func rejected(status int, why string) outcome {
 	}
 }
 
-// ambiguous keeps the cause as text alone: whatever ended the attempt, a
-// cancellation included, the unknown effect is what must be seen.
+// ambiguous returns the outcome of a call whose effect is unknown. It keeps only the
+// text of the cause, so that no caller takes it for a cancellation or a timeout.
 func ambiguous(status int, cause, breaker error) outcome {
 	if cause != nil {
 		cause = errors.New(cause.Error())
@@ -124,10 +123,10 @@ func ambiguous(status int, cause, breaker error) outcome {
 	}
 }
 
-// broken returns the outcome of a call without an answer. A call that its caller
-// cancels says nothing of the destination. One that runs into a deadline counts as
-// a failure, whether the deadline is the destination's or the caller's: otherwise a
-// destination that never answers could keep its breaker closed.
+// broken returns the outcome of a call without an answer. A call that the caller
+// cancelled does not count for the breaker. A deadline counts as a failure, whether it
+// is the destination's or the caller's: otherwise a destination that never answers
+// could keep its breaker closed.
 func (d *destination) broken(parent context.Context, err error, connected bool) outcome {
 	breaker, result := errFailed, resultRetry
 	if errors.Is(parent.Err(), context.Canceled) {
@@ -143,7 +142,7 @@ func (d *destination) broken(parent context.Context, err error, connected bool) 
 	}
 }
 
-// reason says in a sentence why there was no answer, by type and never by text.
+// reason describes why there was no answer, by the type of the error and not its text.
 func reason(parent context.Context, err error) string {
 	var (
 		dns     *net.DNSError
@@ -155,7 +154,7 @@ func reason(parent context.Context, err error) string {
 	case errors.Is(parent.Err(), context.Canceled):
 		return "the attempt was cut short"
 	case errors.Is(err, netguard.ErrRefused):
-		return "the destination's address may not be called; allow_private opens private ones"
+		return "the destination's address may not be called; allow_private allows private ones"
 	case errors.As(err, &dns):
 		return "the destination's name could not be resolved"
 	case errors.As(err, &cert), errors.As(err, &unknown):

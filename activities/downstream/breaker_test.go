@@ -130,8 +130,8 @@ func TestOwnTimeoutIsAFailure(t *testing.T) {
 	require.True(t, fault.Is(err, fault.BreakerOpen))
 }
 
-// TestHungDestinationOpensTheBreakerWhateverDeadlineEndsTheCalls: callers that give up
-// earlier than the destination's own timeout see a hung destination as well.
+// TestHungDestinationOpensTheBreakerWhateverDeadlineEndsTheCalls: callers whose
+// deadline is earlier than the destination's timeout count as failures too.
 func TestHungDestinationOpensTheBreakerWhateverDeadlineEndsTheCalls(t *testing.T) {
 	t.Parallel()
 	d := setup(t, func(_ http.ResponseWriter, r *http.Request) {

@@ -11,17 +11,17 @@ import (
 // time.
 const defaultRegularCalls = 300
 
-// bulkhead shares the calls of regular attempts out. Each call holds one of the
-// worker's places for activities, and a destination that never answers holds it until
-// its timeout: many of those must leave places for the others. One half is divided
-// evenly among the destinations; what a destination takes beyond its share is from the
-// other half, which is closed to one that has an overdue call.
+// bulkhead divides the calls of regular attempts among destinations. Each call occupies
+// one of the worker's places for activities, and at a destination that never answers it
+// does so until the timeout: many of these must leave places for the others. One half
+// is divided evenly among the destinations. Beyond its share a destination uses the
+// other half, unless one of its calls is overdue.
 type bulkhead struct {
-	share int // what every destination may hold at any time
+	share int // calls that each destination may always have
 
 	mu     sync.Mutex
-	common int            // places that are left beyond the shares
-	held   map[string]int // of the shares, by destination
+	common int            // free places beyond the shares
+	held   map[string]int // used places of the shares, by destination
 }
 
 func newBulkhead(calls, destinations int) *bulkhead {
@@ -29,8 +29,8 @@ func newBulkhead(calls, destinations int) *bulkhead {
 	return &bulkhead{share: max(1, half/max(destinations, 1)), common: calls - half, held: map[string]int{}}
 }
 
-// enter takes a place for a call; false means that there is none for this destination.
-// late says that a call of it is overdue. leave frees the place.
+// enter takes a place for a call; ok is false if there is none for this destination.
+// late means that one of its calls is overdue. leave frees the place.
 func (b *bulkhead) enter(destination string, late bool) (leave func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,13 +53,13 @@ func (b *bulkhead) enter(destination string, late bool) (leave func(), ok bool) 
 	return nil, false
 }
 
-// Admit takes a place for the call of a regular attempt. The error is Overloaded where
-// the destination holds its share, and the others hold what is left; no call may be
-// made then. done frees the place.
+// Admit takes a place for the call of a regular attempt. It fails with Overloaded if the
+// destination's share and the common places are in use; no call may be made then. done
+// frees the place.
 func (s *Sender) Admit(name string) (done func(), err error) {
 	d, known := s.destinations[name]
 	if !known {
-		return func() {}, nil // Send refuses it
+		return func() {}, nil // unknown: Send refuses it
 	}
 	done, ok := s.bulkhead.enter(name, d.tempo.late())
 	if !ok {
@@ -68,8 +68,8 @@ func (s *Sender) Admit(name string) (done func(), err error) {
 	return done, nil
 }
 
-// busyWait returns when an attempt that found no place had better come again: where a
-// call is overdue, places come back by its timeout.
+// busyWait returns how long an attempt that found no place should wait: if a call is
+// overdue, a place may be free only after its timeout.
 func (d *destination) busyWait() time.Duration {
 	if d.tempo.late() {
 		return max(d.timeout/2, busyWait) + jitter(d.timeout/2)

@@ -13,7 +13,7 @@ import (
 )
 
 // TestHungDestinationsLeavePlacesForOthers: twenty destinations that never answer hold
-// their places until their timeouts; one that has called nobody yet still gets its own.
+// their places until their timeouts; another destination still gets its own.
 func TestHungDestinationsLeavePlacesForOthers(t *testing.T) {
 	t.Parallel()
 	const calls, destinations, each = 300, 21, 32

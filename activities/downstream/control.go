@@ -10,33 +10,32 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// How often a delivery asks again while its destination is paused or gone: soon, so
-// that a resume is felt within seconds, and less often the more there are that ask.
+// How often a delivery checks again while its destination is paused or gone: every few
+// seconds, so that a resume takes effect soon, and less often if many deliveries do.
 const (
 	pausedWait    = 10 * time.Second
 	maxPausedWait = 5 * time.Minute
-	// askedPerSecond is how many deliveries that wait for a destination may ask this
-	// process again in a second before they are told to wait for longer.
-	askedPerSecond = 50
+	// checksPerSecond is how many deliveries may check a destination in a second before
+	// they have to wait longer.
+	checksPerSecond = 50
 )
 
-// control is what people said of a destination, as this process knows it.
+// control is the latest pause or resume of a destination that this process knows.
 type control struct {
 	mu     sync.Mutex
 	paused bool
 	by     string
-	at     time.Time // of what was said, by the database's clock
+	at     time.Time // of the pause or resume, by the database's clock
 
-	resumed time.Time // when a person last said so, by the same clock
+	resumed time.Time // when a person last resumed it, by the same clock
 
 	wait   time.Duration
 	window time.Time // when the count began
 	asked  int
 }
 
-// obey takes over what was said and reports whether it resumes the destination: it
-// was said since, and it is no pause.
-func (c *control) obey(said ledger.Control) (resumed bool) {
+// apply stores a pause or resume and reports whether it is a new resume.
+func (c *control) apply(said ledger.Control) (resumed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if said.At.Equal(c.at) {
@@ -56,33 +55,34 @@ func (c *control) isPaused() bool {
 	return c.paused
 }
 
-// holds reports whether the destination is paused, by whom, and for how long a
-// delivery that asks now had better wait.
-func (c *control) holds(now time.Time) (by string, wait time.Duration, paused bool) {
+// pause reports whether the destination is paused, the operator who paused it, and how
+// long a delivery should wait before it checks again.
+func (c *control) pause(now time.Time) (by string, wait time.Duration, paused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.paused {
 		return "", 0, false
 	}
-	return c.by, c.ask(now), true
+	return c.by, c.nextCheck(now), true
 }
 
-// asksAgain returns for how long a delivery that waits for another reason had better
-// wait before it looks whether the destination was resumed.
-func (c *control) asksAgain(now time.Time) time.Duration {
+// checkAfter returns how long a delivery that waits for another reason should wait
+// before it checks whether the destination was resumed.
+func (c *control) checkAfter(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ask(now)
+	return c.nextCheck(now)
 }
 
-// ask counts a delivery that asks and returns its wait; c.mu is held.
-func (c *control) ask(now time.Time) time.Duration {
+// nextCheck counts the check of a delivery and returns the wait until its next one. c.mu
+// must be held.
+func (c *control) nextCheck(now time.Time) time.Duration {
 	c.wait = max(c.wait, pausedWait)
 	if passed := now.Sub(c.window); passed >= pausedWait {
 		switch rate := float64(c.asked) / passed.Seconds(); {
-		case rate > askedPerSecond:
+		case rate > checksPerSecond:
 			c.wait = min(c.wait*2, maxPausedWait)
-		case rate < askedPerSecond/4:
+		case rate < checksPerSecond/4:
 			c.wait = max(c.wait/2, pausedWait)
 		}
 		c.window, c.asked = now, 0
@@ -91,24 +91,24 @@ func (c *control) ask(now time.Time) time.Duration {
 	return c.wait + jitter(c.wait/2)
 }
 
-// pausedBy is what becomes of a call while a person has paused the destination.
-func pausedBy(who string, wait time.Duration) outcome {
+// pausedBy returns the outcome of a call to a destination that an operator has paused.
+func pausedBy(operator string, wait time.Duration) outcome {
 	return outcome{
 		result: resultPaused,
-		err:    fault.New(fault.DestinationPaused, "the destination is paused by "+who).After(wait),
+		err:    fault.New(fault.DestinationPaused, "the destination is paused by "+operator).After(wait),
 	}
 }
 
-// seen is when calls to a destination last ended well and badly.
-type seen struct {
+// lastCalls has the times of the last successful and the last failed call.
+type lastCalls struct {
 	mu               sync.Mutex
 	success, failure time.Time
 	why              string
 }
 
-// note takes the end of a call. What made no call, or was cut short by us, says
-// nothing of the destination.
-func (s *seen) note(o outcome, at time.Time) {
+// record stores the outcome of a call. Outcomes without a call, and calls that Mailroom
+// cancelled, say nothing about the destination and are ignored.
+func (s *lastCalls) record(o outcome, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch o.result {
@@ -117,22 +117,22 @@ func (s *seen) note(o outcome, at time.Time) {
 	case resultRetry, resultRejected, resultAmbiguous:
 		s.failure, s.why = at, fault.From(o.err).Public
 	case resultGone:
-		if o.status != 0 { // now, and not lately
+		if o.status != 0 { // this call, not an earlier one
 			s.failure, s.why = at, fault.From(o.err).Public
 		}
 	}
 }
 
-// Obey takes over what people said of destinations, and what other workers have
-// learnt. A resume that is new ends a stop after 410 as well. What is said of a
-// destination that is not configured changes nothing.
+// Obey applies pauses and resumes of operators, and stops after a 410 that other workers
+// received. A new resume also ends a stop after 410. Controls of destinations that are
+// not configured are ignored.
 func (s *Sender) Obey(controls []ledger.Control) {
 	for _, c := range controls {
 		d, ok := s.destinations[c.Destination]
 		if !ok {
 			continue
 		}
-		if d.control.obey(c) {
+		if d.control.apply(c) {
 			d.gone.Store(0)
 		}
 		if !c.GoneUntil.IsZero() {
@@ -141,8 +141,8 @@ func (s *Sender) Obey(controls []ledger.Control) {
 	}
 }
 
-// ResumedAt returns when a person last resumed a destination, by the ledger's clock;
-// zero where none has, as far as this process knows.
+// ResumedAt returns when an operator last resumed a destination, by the ledger's clock;
+// zero if this process knows of no resume.
 func (s *Sender) ResumedAt(name string) time.Time {
 	d, ok := s.destinations[name]
 	if !ok {
@@ -153,17 +153,17 @@ func (s *Sender) ResumedAt(name string) time.Time {
 	return d.control.resumed
 }
 
-// AskAgain returns how long a delivery that waits for a destination had better rest
-// before it asks whether a person has resumed it.
+// AskAgain returns how long a delivery that waits for a destination should wait before
+// it checks whether an operator has resumed it.
 func (s *Sender) AskAgain(name string) time.Duration {
 	d, ok := s.destinations[name]
 	if !ok {
 		return pausedWait
 	}
-	return d.control.asksAgain(time.Now())
+	return d.control.checkAfter(time.Now())
 }
 
-// Status says how each destination does, as this process sees it.
+// Status returns the state of each destination as this process knows it.
 func (s *Sender) Status() []ledger.DestinationStatus {
 	list := make([]ledger.DestinationStatus, 0, len(s.destinations))
 	for name, d := range s.destinations {

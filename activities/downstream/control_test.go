@@ -33,7 +33,7 @@ func TestPausedDestinationGetsNoCalls(t *testing.T) {
 	require.Zero(t, calls.Load())
 	require.Nil(t, d.Status()[0].LastFailureAt, "a call that was not made says nothing")
 
-	d.Obey([]ledger.Control{said}) // said once, however often it is read
+	d.Obey([]ledger.Control{said}) // the same control again
 	_, _, err = d.try(t.Context())
 	require.True(t, fault.Is(err, fault.DestinationPaused))
 
@@ -61,7 +61,7 @@ func TestResumeEndsThePauseAfter410(t *testing.T) {
 	require.NotNil(t, s.LastFailureAt)
 	require.Contains(t, s.LastFailure, "410")
 	back.Store(true)
-	d.Obey([]ledger.Control{old}) // said before
+	d.Obey([]ledger.Control{old}) // an earlier control
 	_, _, err = d.try(t.Context())
 	require.True(t, fault.Is(err, fault.DownstreamGone))
 	d.Obey([]ledger.Control{{Destination: "to", At: old.At.Add(time.Second)}})
@@ -70,7 +70,7 @@ func TestResumeEndsThePauseAfter410(t *testing.T) {
 	require.Nil(t, d.Status()[0].GoneUntil)
 }
 
-// goneBook is where a worker keeps that destinations are gone.
+// goneBook saves answers 410 in memory.
 type goneBook struct {
 	mu    sync.Mutex
 	saved map[string]time.Duration
@@ -84,8 +84,8 @@ func (b *goneBook) SaveGone(_ context.Context, destination string, lasts time.Du
 	return b.err
 }
 
-// TestStopAfter410IsEveryWorkers: one worker that is told 410 tells the others, and
-// one that is started later knows it as well.
+// TestStopAfter410IsEveryWorkers: a 410 that one worker receives stops the others too,
+// also those that are started later.
 func TestStopAfter410IsEveryWorkers(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
@@ -96,7 +96,7 @@ func TestStopAfter410IsEveryWorkers(t *testing.T) {
 			w.WriteHeader(http.StatusGone)
 		}
 	}
-	first, book := setup(t, handler), &goneBook{saved: map[string]time.Duration{}, err: errors.New("away")}
+	first, book := setup(t, handler), &goneBook{saved: map[string]time.Duration{}, err: errors.New("down")}
 	first.gone = book
 	_, _, err := first.try(t.Context())
 	f := fault.From(err)
@@ -125,17 +125,17 @@ func TestStopAfter410IsEveryWorkers(t *testing.T) {
 	require.True(t, called)
 }
 
-// TestPauseOfManyIsAskedForSlowly: ten thousand waiting deliveries must not ask
-// again all the time.
+// TestPauseOfManyIsAskedForSlowly: ten thousand waiting deliveries must not check again
+// all the time.
 func TestPauseOfManyIsAskedForSlowly(t *testing.T) {
 	t.Parallel()
 	var c control
-	c.obey(ledger.Control{Paused: true, Actor: "a", At: time.Now()})
+	c.apply(ledger.Control{Paused: true, Actor: "a", At: time.Now()})
 	now := time.Now()
 	ask := func(n int, passing time.Duration) (longest time.Duration) {
 		for range n {
 			now = now.Add(passing / time.Duration(n))
-			_, wait, paused := c.holds(now)
+			_, wait, paused := c.pause(now)
 			require.True(t, paused)
 			longest = max(longest, wait)
 		}

@@ -18,7 +18,7 @@ import (
 	"mailroom/shared/netguard"
 )
 
-// Defaults of a destination, and bounds that are the same for all.
+// Defaults of a destination, and bounds that all destinations share.
 const (
 	defaultTimeout  = 10 * time.Second
 	defaultFailures = 5
@@ -26,13 +26,13 @@ const (
 
 	maxAnswerHeader = 32 << 10
 	maxAnswerBody   = 64 << 10
-	// drainFor is how long the body of an answer is read so that its connection
-	// can be used again; the status is known by then.
+	// drainFor is how long the body of an answer is read, so that its connection can
+	// be reused; the status is already known.
 	drainFor = 250 * time.Millisecond
 	busyWait = time.Second
 )
 
-// destination is one downstream system with what protects it and us.
+// destination is one downstream system with its breaker and limits.
 type destination struct {
 	url        string
 	tenants    []string
@@ -44,14 +44,14 @@ type destination struct {
 	transport  *http.Transport
 	breaker    *gobreaker.CircuitBreaker[outcome]
 	places     chan struct{}
-	gone       atomic.Int64 // until then, in Unix nanoseconds, nothing is sent
+	gone       atomic.Int64 // the end of the stop after a 410, in Unix nanoseconds
 	pause410   time.Duration
 	control    control
 	tempo      tempo
-	seen       seen
+	seen       lastCalls
 }
 
-// call is what one use of send carries.
+// call is the content of one use of send.
 type call struct {
 	key           string
 	correlationID string
@@ -86,23 +86,23 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 	d := &destination{
 		url:        u.String(),
 		tenants:    to.Tenants,
-		timeout:    or(to.Timeout, defaultTimeout),
+		timeout:    orDefault(to.Timeout, defaultTimeout),
 		maxWait:    c.MaxWait,
-		openFor:    or(to.Breaker.OpenFor, defaultOpenFor),
+		openFor:    orDefault(to.Breaker.OpenFor, defaultOpenFor),
 		pause410:   c.Pause,
 		idempotent: to.HonoursKey(),
 		signer:     sign,
 	}
 
-	inFlight := or(to.MaxInFlight, config.DefaultMaxInFlight)
+	inFlight := orDefault(to.MaxInFlight, config.DefaultMaxInFlight)
 	d.places = make(chan struct{}, inFlight)
 	d.transport = newTransport(to.AllowPrivate, inFlight, d)
-	d.breaker = newBreaker(to.Name, or(to.Breaker.Failures, defaultFailures), d.openFor, deps)
+	d.breaker = newBreaker(to.Name, orDefault(to.Breaker.Failures, defaultFailures), d.openFor, deps)
 	return d, nil
 }
 
-// newTransport gives each destination connections of its own. It knows no proxy:
-// behind one the guard would see the proxy's address alone.
+// newTransport returns a transport with connections of its own. It uses no proxy, since
+// netguard would see only the address of the proxy.
 func newTransport(allowPrivate bool, inFlight int, d *destination) *http.Transport {
 	return &http.Transport{
 		DialContext:            netguard.Dialer(netguard.Config{AllowPrivate: allowPrivate}).DialContext,
@@ -114,8 +114,8 @@ func newTransport(allowPrivate bool, inFlight int, d *destination) *http.Transpo
 		MaxConnsPerHost:        inFlight,
 		MaxIdleConnsPerHost:    inFlight,
 		IdleConnTimeout:        60 * time.Second,
-		// On a connection that is used again a request can meet the other side's
-		// close; where a repeat has a second effect that doubt is not worth it.
+		// A request on a reused connection can coincide with the other side closing
+		// it. If a repeat has a second effect, this ambiguity is to be avoided.
 		DisableKeepAlives: !d.idempotent,
 	}
 }
@@ -137,9 +137,9 @@ func newBreaker(name string, failures int, openFor time.Duration, deps Deps) *go
 	})
 }
 
-// send makes the call unless something keeps it from being made.
+// send makes the call unless a pause, the breaker or a limit prevents it.
 func (d *destination) send(ctx context.Context, c call) outcome {
-	if by, wait, paused := d.control.holds(time.Now()); paused {
+	if by, wait, paused := d.control.pause(time.Now()); paused {
 		return pausedBy(by, wait)
 	}
 	if until, gone := d.goneUntil(); gone {
@@ -176,14 +176,14 @@ func (d *destination) timeFor(ctx context.Context) bool {
 	return !bounded || time.Until(end) >= d.timeout
 }
 
-// enter takes a place, waiting for one no longer than maxWait.
+// enter takes a place. It waits for one for maxWait at most.
 func (d *destination) enter(ctx context.Context) bool {
 	select {
 	case d.places <- struct{}{}:
 		return true
 	default:
 	}
-	if d.tempo.late() { // the wait would be in vain, and holds the caller's own place
+	if d.tempo.late() { // a wait is unlikely to help, and occupies the caller's place
 		return false
 	}
 	wait := time.NewTimer(d.maxWait)
@@ -198,8 +198,8 @@ func (d *destination) enter(ctx context.Context) bool {
 	}
 }
 
-// withheld is what becomes of a call while the breaker is open: it comes back
-// when the breaker lets a probe through, spread out, so that not all come at once.
+// withheld returns the outcome of a call while the breaker is open. The wait ends when
+// the breaker allows a probe, with jitter, so that not all calls come at once.
 func (d *destination) withheld() outcome {
 	return outcome{
 		result: resultOpen,
@@ -212,16 +212,16 @@ func busy(why string, wait time.Duration) outcome {
 	return outcome{result: resultBusy, err: fault.New(fault.Overloaded, why).After(wait)}
 }
 
-// goneUntil returns when the stop after an answer 410 ends, and whether it lasts.
+// goneUntil returns when the stop after a 410 ends, and whether that is in the future.
 func (d *destination) goneUntil() (until time.Time, lasts bool) {
 	until = time.Unix(0, d.gone.Load())
 	return until, time.Until(until) > 0
 }
 
-// goneFor is what becomes of a call to a destination that answered 410. It asks again
-// long before the stop is over, because a person may end that.
+// goneFor returns the outcome of a call to a destination that answered 410. The wait is
+// shorter than the stop, because an operator may end the stop.
 func (d *destination) goneFor(status int, until time.Time) outcome {
-	wait := min(time.Until(until), d.control.asksAgain(time.Now()))
+	wait := min(time.Until(until), d.control.checkAfter(time.Now()))
 	return outcome{
 		status: status,
 		result: resultGone,
@@ -230,7 +230,7 @@ func (d *destination) goneFor(status int, until time.Time) outcome {
 	}
 }
 
-// jitter gives a random part of d.
+// jitter returns a random duration up to d.
 func jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
@@ -238,8 +238,8 @@ func jitter(d time.Duration) time.Duration {
 	return rand.N(d) //nolint:gosec // G404: spreads calls, keeps no secret
 }
 
-// or gives v, or the default where v is not set.
-func or[T int | time.Duration](v, fallback T) T {
+// orDefault returns v, or fallback if v is not set.
+func orDefault[T int | time.Duration](v, fallback T) T {
 	if v <= 0 {
 		return fallback
 	}

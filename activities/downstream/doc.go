@@ -1,10 +1,15 @@
-// Package downstream makes the calls to the destinations: one signed POST for
-// each attempt, through a breaker and a limit of calls in flight that each
-// destination has for itself.
+// Package downstream calls the destinations: one signed POST for each attempt. Each
+// destination has a breaker and a limit of concurrent calls of its own.
 //
-// Invariants: a call ends by the destination's timeout whatever the destination
-// does, reads a bounded answer, follows no redirect, and goes to no address that
-// package netguard refuses; what a destination answers is never repeated in an
-// error, a log line or a label; a call that was not made is told apart from one
-// that failed, because the body is asked for only when a call is about to be made.
+// Invariants:
+//
+//   - A call ends by the destination's timeout whatever the destination does, reads a
+//     bounded answer, follows no redirect, and connects to no address that package
+//     netguard refuses.
+//   - The answer of a destination is never part of an error, a log line or a label.
+//   - A call that was not made is distinct from one that failed: the body is requested
+//     only right before a call.
+//
+// Read next: sender.go (Send), then destination.go (pause, stop, breaker, limit) and
+// attempt.go (the HTTP call). activities/deliver.go decides what an outcome means.
 package downstream

@@ -8,20 +8,19 @@ import (
 )
 
 const (
-	// quickAnswer is the longest that an answer of a quick destination takes.
+	// quickAnswer is the longest time in which a quick destination answers.
 	quickAnswer = time.Second
-	// quickStreak is how many answers in a row make a destination a quick one.
+	// quickStreak is how many quick answers in a row make a destination quick.
 	quickStreak = 5
 	// defaultFastCalls is the number of fast attempts of one process at a time.
 	defaultFastCalls = 24
 )
 
-// tempo is how quickly a destination answers, as this process has seen it. Nothing
-// is known of a destination at first, and it counts as slow until it has shown
-// otherwise.
+// tempo measures how quickly a destination answers this process. A destination counts
+// as slow until it has shown otherwise.
 type tempo struct {
 	mu      sync.Mutex
-	streak  int // quick answers since the last call that was none
+	streak  int // quick answers since the last call that was not quick
 	overdue int // calls under way for longer than quickAnswer
 }
 
@@ -32,15 +31,15 @@ func (t *tempo) quick() bool {
 	return t.streak >= quickStreak && t.overdue == 0
 }
 
-// late reports whether a call is under way for longer than a quick answer takes.
+// late reports whether a call has been under way for longer than quickAnswer.
 func (t *tempo) late() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.overdue > 0
 }
 
-// begin is called when a call starts. The function that it returns is called once,
-// when the call ends: answered says that the destination gave an answer.
+// begin is called when a call starts. The returned function is called once, when the
+// call ends; answered tells whether there was an answer.
 func (t *tempo) begin() (end func(answered bool)) {
 	late := time.AfterFunc(quickAnswer, func() {
 		t.mu.Lock()
@@ -66,11 +65,11 @@ func (t *tempo) begin() (end func(answered bool)) {
 }
 
 // Quick reports whether a first attempt at a destination may be a fast one, which
-// holds a workflow task for as long as it lasts: the destination's last answers all
-// came within a second, no call there has been under way for longer, and its breaker
-// is closed. It is true as well while no call would be made at all, because then the
-// attempt is over at once. A destination that does not honour the key is never quick:
-// a workflow task that is lost repeats what was done in it.
+// occupies a workflow task while it lasts: the destination's last answers all came
+// within a second, no call has been under way for longer, and the breaker is closed. It
+// is also true while no call would be made, because the attempt then ends at once. A
+// destination that does not honour the key is never quick: a lost workflow task repeats
+// its local activities.
 func (s *Sender) Quick(name string) bool {
 	d, ok := s.destinations[name]
 	if !ok {
@@ -79,9 +78,9 @@ func (s *Sender) Quick(name string) bool {
 	return d.idempotent && (d.keptBack() || d.quick())
 }
 
-// Reserve takes one of the few places for calls of fast attempts, right before such
-// a call. It returns false when no place is free or the destination is not quick
-// any more; then no fast call may be made. done frees the place.
+// Reserve takes one of the few places for calls of fast attempts, right before such a
+// call. ok is false if no place is free or the destination is no longer quick; no fast
+// call may be made then. done frees the place.
 func (s *Sender) Reserve(name string) (done func(), ok bool) {
 	d, known := s.destinations[name]
 	if !known || !d.idempotent || !d.quick() {
@@ -99,7 +98,7 @@ func (d *destination) quick() bool {
 	return d.breaker.State() == gobreaker.StateClosed && d.tempo.quick()
 }
 
-// keptBack reports whether no call would be made now.
+// keptBack reports whether a call would not be made now.
 func (d *destination) keptBack() bool {
 	_, gone := d.goneUntil()
 	return gone || d.control.isPaused() || d.breaker.State() == gobreaker.StateOpen

@@ -16,7 +16,7 @@ func places(n int) func(*config.Destination, *Config) {
 	return func(_ *config.Destination, c *Config) { c.FastCalls = n }
 }
 
-// warm makes a destination a quick one.
+// warm makes a destination quick.
 func (d *testDestination) warm(t *testing.T) {
 	t.Helper()
 	for range quickStreak {
@@ -49,8 +49,8 @@ func TestFirstAttemptsAreRegular(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestSlowAnswerEndsFastAttempts: while one call outlives a second, and after it,
-// no fast attempt starts there.
+// TestSlowAnswerEndsFastAttempts: while a call takes longer than a second, and after it,
+// no fast attempt starts at that destination.
 func TestSlowAnswerEndsFastAttempts(t *testing.T) {
 	t.Parallel()
 	var slow atomic.Bool

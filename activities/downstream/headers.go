@@ -19,11 +19,11 @@ import (
 
 const maxRetryAfter = time.Hour
 
-// signer puts both signatures on a request. Without a secret it puts none.
+// signer adds both signatures to a request, or none if there is no secret.
 //
-// The secret's text keys the timestamp-hmac scheme. Standard Webhooks decodes
-// what follows whsec_ from base64; any other secret keys it with its text as
-// well, so the receiver's library is given whsec_ and the base64 of the text.
+// The key of the timestamp-hmac scheme is the text of the secret. Standard Webhooks
+// decodes the base64 after whsec_. With any other secret its key is the text too, so the
+// receiver configures its library with whsec_ and the base64 of the text.
 type signer struct {
 	secret   string
 	standard *standardwebhooks.Webhook
@@ -41,7 +41,7 @@ func newSigner(secret string) (signer, error) {
 		standard, err = standardwebhooks.NewWebhookRaw([]byte(secret))
 	}
 	if err != nil { // the cause may repeat the secret
-		return signer{}, errors.New("the secret begins with whsec_ and goes on with something that is not base64")
+		return signer{}, errors.New("the secret begins with whsec_, and what follows is not base64")
 	}
 	return signer{secret: secret, standard: standard}, nil
 }
@@ -64,8 +64,7 @@ func (s signer) sign(h http.Header, id string, body []byte, now time.Time) error
 	return nil
 }
 
-// liveSigner signs with the secret as it is at the time, which may be renewed
-// while the program runs.
+// liveSigner signs with the current secret, which may be rotated while the program runs.
 type liveSigner struct {
 	secret  config.Secret
 	name    string // of the destination
@@ -73,7 +72,7 @@ type liveSigner struct {
 	current atomic.Pointer[derived]
 }
 
-// derived is a signer and the text that it was made of.
+// derived is a signer and the text of its secret.
 type derived struct {
 	text   string
 	signer signer
@@ -90,8 +89,8 @@ func newLiveSigner(secret config.Secret, name string, logger *slog.Logger) (*liv
 	return l, nil
 }
 
-// now gives the signer of the present secret. Where that has become one that
-// nothing can be signed with, the last good one goes on.
+// now returns the signer of the current secret. If that is invalid, the last valid one
+// stays in use.
 func (l *liveSigner) now() signer {
 	last := l.current.Load()
 	text := l.secret.Reveal()
@@ -108,7 +107,7 @@ func (l *liveSigner) now() signer {
 	return made
 }
 
-// setHeaders adds what every request carries besides its signatures.
+// setHeaders adds the headers of every request, without its signatures.
 func setHeaders(h http.Header, c call) {
 	h.Set("Content-Type", "application/json")
 	h.Set("User-Agent", "mailroom")
@@ -119,8 +118,8 @@ func setHeaders(h http.Header, c call) {
 	}
 }
 
-// headerText gives text if it is fit for a header (RFC 9110 §5.5, ASCII alone)
-// and not longer than 200 bytes, else nothing.
+// headerText returns text if it is valid in a header (RFC 9110 §5.5, ASCII only) and at
+// most 200 bytes long, otherwise nothing.
 func headerText(text string) string {
 	if len(text) > 200 {
 		return ""
@@ -133,8 +132,8 @@ func headerText(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// retryAfter reads a Retry-After header (RFC 9110 §10.2.3), seconds or a date,
-// clamped to maxRetryAfter. What cannot be read or lies in the past is zero.
+// retryAfter parses a Retry-After header (RFC 9110 §10.2.3), seconds or a date, and
+// limits it to maxRetryAfter. It returns zero for invalid text and times in the past.
 func retryAfter(text string, now time.Time) time.Duration {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -142,7 +141,7 @@ func retryAfter(text string, now time.Time) time.Duration {
 	}
 	if strings.Trim(text, "0123456789") == "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) { // too long a number is a long wait
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) { // an overflowing number is a long wait
 			return maxRetryAfter
 		}
 		return time.Duration(seconds) * time.Second

@@ -13,8 +13,8 @@ import (
 	"mailroom/shared/signing"
 )
 
-// A renewed secret signs the next request; one that cannot sign leaves the last
-// good one in place.
+// The next request is signed with a rotated secret; an invalid one leaves the last valid
+// one in use.
 func TestSendFollowsARenewedSecret(t *testing.T) {
 	t.Parallel()
 	secret := config.NewSecret("first")

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Prometheus is a Metrics that shows itself on a registry.
+// Prometheus is a Metrics with collectors on a registry.
 type Prometheus struct {
 	attempts *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -16,10 +16,10 @@ type Prometheus struct {
 
 var _ Metrics = (*Prometheus)(nil)
 
-// States lists the states of a breaker once.
+// States returns the states of a breaker.
 func States() []string { return []string{"closed", "half-open", "open"} }
 
-// NewPrometheus registers the delivery metrics. To register them twice is an error.
+// NewPrometheus registers the delivery metrics. Registering them twice is an error.
 func NewPrometheus(reg prometheus.Registerer) (*Prometheus, error) {
 	p := &Prometheus{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -51,7 +51,7 @@ func (p *Prometheus) Attempt(destination, result string, took time.Duration) {
 	p.duration.WithLabelValues(destination).Observe(took.Seconds())
 }
 
-// Breaker notes the state a breaker is in.
+// Breaker sets the state of a breaker.
 func (p *Prometheus) Breaker(destination, state string) {
 	for _, s := range States() {
 		v := 0.0

@@ -9,10 +9,10 @@ var (
 	holdSchema string
 )
 
-// Schema gives the JSON Schema (draft 2020-12) of the body that destinations
+// Schema returns the JSON Schema (draft 2020-12) of the body that destinations
 // receive, mailroom.email.v1.
 func Schema() string { return schema }
 
-// HoldSchema gives the JSON Schema (draft 2020-12) of the notice about an email that
-// is held for long, mailroom.hold.v1.
+// HoldSchema returns the JSON Schema (draft 2020-12) of the notice about an email that
+// has been held for long, mailroom.hold.v1.
 func HoldSchema() string { return holdSchema }

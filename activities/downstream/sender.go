@@ -14,43 +14,43 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// keepWithin bounds the write that follows an answer 410.
-const keepWithin = 3 * time.Second
+// saveGoneWithin bounds the write that follows an answer 410.
+const saveGoneWithin = 3 * time.Second
 
-// Config is what a Sender is made of.
+// Config has the destinations and limits of a Sender.
 type Config struct {
-	// Destinations as they are configured; names are unique, secrets resolved.
+	// Destinations as configured; names are unique, secrets resolved.
 	Destinations []config.Destination
-	// MaxWait is how long a call waits for a free place before it is put off;
+	// MaxWait is how long a call waits for a free place before it is postponed;
 	// default 250 ms.
 	MaxWait time.Duration
-	// Pause is how long nothing is sent to a destination after it has answered
-	// 410; default and most 1 h.
+	// Pause is how long nothing is sent to a destination after a 410; default and
+	// maximum 1 h.
 	Pause time.Duration
-	// FastCalls is the most calls of fast attempts under way at a time; default 24.
+	// FastCalls is the maximum of concurrent calls of fast attempts; default 24.
 	FastCalls int
-	// RegularCalls is the most calls of regular attempts under way at a time, those to
-	// all destinations together; default 300.
+	// RegularCalls is the maximum of concurrent calls of regular attempts to all
+	// destinations together; default 300.
 	RegularCalls int
 }
 
-// Deps are what a Sender needs; all may be nil.
+// Deps are what a Sender needs; all of it is required.
 type Deps struct {
 	Metrics Metrics
 	Logger  *slog.Logger
-	// Gone keeps that a destination has answered 410, so that every worker learns of it
-	// by what Obey is given; without it the stop is this process's own.
-	Gone GoneKeeper
+	// Gone saves that a destination has answered 410; the other workers read it and
+	// pass it to Obey.
+	Gone GoneSaver
 }
 
-// GoneKeeper writes down that nothing is sent to a destination for a while, because
-// it has just answered 410.
-type GoneKeeper interface {
+// GoneSaver saves that nothing is sent to a destination for a while, because it has
+// answered 410.
+type GoneSaver interface {
 	SaveGone(ctx context.Context, destination string, lasts time.Duration) error
 }
 
-// Body gives the request body. It is called at most once, when a breaker and a
-// free place have let the call through, right before the call is made.
+// Body returns the request body. It is called at most once, right before the call is
+// made, after the breaker and the limits have admitted it.
 type Body = func(context.Context) ([]byte, error)
 
 // Sender sends to the configured destinations. It is safe for concurrent use.
@@ -58,13 +58,16 @@ type Sender struct {
 	destinations map[string]*destination
 	metrics      Metrics
 	logger       *slog.Logger
-	gone         GoneKeeper
+	gone         GoneSaver
 	fast         chan struct{} // a place for each call of a fast attempt
 	bulkhead     *bulkhead
 }
 
-// New makes a Sender. The error names the destination and what is wrong with it.
+// New returns a Sender. The error names an invalid destination and its problem.
 func New(c Config, d Deps) (*Sender, error) {
+	if d.Metrics == nil || d.Logger == nil || d.Gone == nil {
+		return nil, errors.New("downstream: a dependency is missing")
+	}
 	if c.MaxWait <= 0 {
 		c.MaxWait = 250 * time.Millisecond
 	}
@@ -77,12 +80,6 @@ func New(c Config, d Deps) (*Sender, error) {
 	if c.RegularCalls <= 0 {
 		c.RegularCalls = defaultRegularCalls
 	}
-	if d.Metrics == nil {
-		d.Metrics = noMetrics{}
-	}
-	if d.Logger == nil {
-		d.Logger = slog.New(slog.DiscardHandler)
-	}
 
 	s := &Sender{
 		destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics, logger: d.Logger, gone: d.Gone,
@@ -91,7 +88,7 @@ func New(c Config, d Deps) (*Sender, error) {
 
 	for _, to := range c.Destinations {
 		if _, twice := s.destinations[to.Name]; twice {
-			return nil, fmt.Errorf("destination %q: the name is taken", to.Name)
+			return nil, fmt.Errorf("destination %q: the name is not unique", to.Name)
 		}
 		made, err := newDestination(to, c, d)
 		if err != nil {
@@ -103,42 +100,43 @@ func New(c Config, d Deps) (*Sender, error) {
 	return s, nil
 }
 
-// Close closes connections that wait for the next call; calls under way go on.
+// Close closes idle connections; calls under way continue.
 func (s *Sender) Close() {
 	for _, d := range s.destinations {
 		d.transport.CloseIdleConnections()
 	}
 }
 
-// HonoursKey reports whether a repeat of a delivery with the same key has no
-// second effect at the destination. An unknown destination honours nothing.
+// HonoursKey reports whether a repeat of a delivery with the same key has no second
+// effect at the destination. It is false for an unknown destination.
 func (s *Sender) HonoursKey(name string) bool {
 	d, ok := s.destinations[name]
 	return ok && d.idempotent
 }
 
-// Serves reports whether mail of the tenant may be sent to the destination. An
-// unknown destination serves no tenant.
+// Serves reports whether mail of the tenant may be sent to the destination. It is false
+// for an unknown destination.
 func (s *Sender) Serves(name, tenant string) bool {
 	d, ok := s.destinations[name]
 	return ok && slices.Contains(d.tenants, tenant)
 }
 
-// Send makes one attempt at a delivery and gives the HTTP status of the answer,
-// 0 where there was none. Success is nil; every failure is a fault, except that
-// an error of body comes back as it is:
+// Send makes one attempt at a delivery and returns the HTTP status of the answer, 0 if
+// there was none. Every failure is a fault, except that an error of body is returned
+// unchanged:
 //
 //   - DownstreamUnavailable: the attempt failed and may be repeated, not before
 //     the fault's RetryAfter;
 //   - DownstreamRejected: another attempt with the same content cannot help;
-//   - AmbiguousEffect: nobody knows whether a destination that does not honour
-//     the key has acted;
-//   - DownstreamGone: the destination answered 410, now (status 410) or lately (0);
-//   - BreakerOpen, DestinationPaused, Overloaded: no call was made, it may be tried again after RetryAfter;
+//   - AmbiguousEffect: the destination does not honour the key and may or may not
+//     have acted;
+//   - DownstreamGone: the destination answered 410, now (status 410) or recently (0);
+//   - BreakerOpen, DestinationPaused, Overloaded: no call was made; it may be tried
+//     again after RetryAfter;
 //   - ConfigInvalid: there is no such destination, or it does not serve the tenant
 //     of the email.
 //
-// A repeat is recognised by the destination, if it honours d.IdempotencyKey.
+// It is idempotent on d.IdempotencyKey if the destination honours the key.
 func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, body Body) (int, error) {
 	to, ok := s.destinations[d.Destination]
 	if !ok {
@@ -150,42 +148,34 @@ func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, 
 	began := time.Now()
 	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, mark: contract.LoopMark(e), body: body})
 	s.metrics.Attempt(d.Destination, o.result, time.Since(began))
-	to.seen.note(o, time.Now())
+	to.seen.record(o, time.Now())
 	if o.result == resultGone && o.status != 0 {
-		s.keepGone(ctx, d.Destination, to.pause410)
+		s.saveGone(ctx, d.Destination, to.pause410)
 	}
 	return o.status, o.err
 }
 
-// keepGone tells the other workers of an answer 410. Where that fails the stop is
-// this process's own.
-func (s *Sender) keepGone(ctx context.Context, destination string, lasts time.Duration) {
-	if s.gone == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
+// saveGone saves a 410 for the other workers. If that fails, only this process stops
+// sending.
+func (s *Sender) saveGone(ctx context.Context, destination string, lasts time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveGoneWithin)
 	defer cancel()
 	if err := s.gone.SaveGone(ctx, destination, lasts); err != nil {
-		s.logger.Warn("destination.gone_not_kept", "destination", destination, "error", err)
+		s.logger.Warn("destination.gone_not_saved", "destination", destination, "error", err)
 	}
 }
 
-// Metrics takes what a Sender measures. Results and states are from fixed lists:
-// the constants below and States.
+// Metrics receives the measurements of a Sender. Results and states are from fixed
+// lists: the constants below and States.
 type Metrics interface {
 	// Attempt counts one use of Send; took includes waiting for a free place.
 	Attempt(destination, result string, took time.Duration)
-	// Breaker is told each change of a breaker, and its first state.
+	// Breaker receives each state of a breaker, also the first.
 	Breaker(destination, state string)
 }
 
-type noMetrics struct{}
-
-func (noMetrics) Attempt(string, string, time.Duration) {}
-func (noMetrics) Breaker(string, string)                {}
-
-// The results of a call. The first four answered or failed on the wire, the
-// others made no call or do not count.
+// The results of a call. After the first four a call was made; after the others none
+// was made, or it does not count.
 const (
 	resultDelivered = "delivered"
 	resultRetry     = "retry"
@@ -199,8 +189,8 @@ const (
 	resultNoBody    = "no_body"
 )
 
-// How a breaker learns of the end of a call.
+// The errors by which the breaker counts a call.
 var (
 	errFailed   = errors.New("the destination failed")
-	errExcluded = errors.New("nothing was learnt of the destination")
+	errExcluded = errors.New("the call says nothing about the destination")
 )

@@ -234,8 +234,8 @@ func TestHostileAnswersEndInTime(t *testing.T) {
 	}
 }
 
-// With much time left a known status does not wait for what follows it, and
-// what is read is bounded by size, not by time alone.
+// An answer with a known status does not wait for its body, which is bounded by size and
+// by time.
 func TestAnswersAreReadBriefly(t *testing.T) {
 	t.Parallel()
 	var wrote atomic.Int64
@@ -270,7 +270,7 @@ func TestAnswersAreReadBriefly(t *testing.T) {
 	require.True(t, fault.Is(err, fault.DownstreamUnavailable))
 }
 
-// What the destination did is done: the repeat carries the same key.
+// The destination has already acted: the repeat has the same key.
 func TestResetAfterTheEffectRepeatsTheKey(t *testing.T) {
 	t.Parallel()
 	var keys []string
@@ -315,7 +315,7 @@ func TestUnknownEffectWithoutIdempotency(t *testing.T) {
 		require.Equal(t, int32(1), calls.Load(), name)
 		require.Equal(t, resultAmbiguous, d.metrics.last())
 	}
-	// A definite answer is definite, and so is a connection that never was.
+	// An answer is unambiguous, and so is a connection that was never made.
 	d := setup(t, answer(503), withoutKey)
 	_, _, err := d.try(t.Context())
 	require.True(t, fault.Is(err, fault.DownstreamUnavailable))
@@ -325,7 +325,7 @@ func TestUnknownEffectWithoutIdempotency(t *testing.T) {
 	require.True(t, fault.Is(err, fault.DownstreamUnavailable))
 }
 
-// The cause of an ambiguous end must not be taken for a cancellation of the caller.
+// The cause of an ambiguous outcome must not be taken for a cancellation by the caller.
 func TestAmbiguousHidesItsCause(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan struct{})
@@ -395,15 +395,15 @@ func TestNewNamesTheMistake(t *testing.T) {
 		"base64":      {URL: "https://host.example/", Secret: config.KeyRef{Key: config.NewSecret("whsec_§hidden§")}},
 	} {
 		to.Name = "billing"
-		_, err := New(Config{Destinations: []config.Destination{to}}, Deps{})
+		_, err := New(Config{Destinations: []config.Destination{to}}, testDeps())
 		require.ErrorContains(t, err, name)
 		require.ErrorContains(t, err, "billing")
 		require.NotContains(t, err.Error(), "hidden")
 		require.NotContains(t, err.Error(), "word")
 	}
 	twice := config.Destination{Name: "billing", URL: "https://host.example/"}
-	_, err := New(Config{Destinations: []config.Destination{twice, twice}}, Deps{})
-	require.ErrorContains(t, err, "taken")
+	_, err := New(Config{Destinations: []config.Destination{twice, twice}}, testDeps())
+	require.ErrorContains(t, err, "not unique")
 }
 
 func TestHeaderText(t *testing.T) {

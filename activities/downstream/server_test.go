@@ -3,6 +3,7 @@ package downstream
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +20,7 @@ import (
 
 const testKey = "mr_00112233445566778899aabbccddeeff"
 
-// metrics remembers what it is told.
+// metrics records its calls.
 type metrics struct {
 	mu       sync.Mutex
 	results  []string
@@ -50,14 +51,19 @@ func (m *metrics) states() []string {
 	return append([]string(nil), m.breakers...)
 }
 
-// testDestination is an HTTP server and a Sender that knows it as "to".
+// testDeps logs nothing and keeps what it is told in memory.
+func testDeps() Deps {
+	return Deps{Metrics: &metrics{}, Logger: slog.New(slog.DiscardHandler), Gone: &goneBook{saved: map[string]time.Duration{}}}
+}
+
+// testDestination is an HTTP server and a Sender with it as destination "to".
 type testDestination struct {
 	*Sender
 	server  *httptest.Server
 	metrics *metrics
 }
 
-// setup starts a destination. change may alter its configuration.
+// setup starts a destination. change may change its configuration.
 func setup(t *testing.T, handler http.HandlerFunc, change ...func(*config.Destination, *Config)) *testDestination {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -70,8 +76,10 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*config.Destin
 		f(&to, &c)
 	}
 	c.Destinations = []config.Destination{to}
+	deps := testDeps()
+	deps.Metrics = d.metrics
 	var err error
-	d.Sender, err = New(c, Deps{Metrics: d.metrics})
+	d.Sender, err = New(c, deps)
 	require.NoError(t, err)
 	t.Cleanup(d.Close)
 	return &d

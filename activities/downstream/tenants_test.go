@@ -13,9 +13,8 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// TestNothingLeavesForAnotherTenant: the last place before the wire refuses what
-// routing should have, such as a delivery that has waited since the configuration of
-// another day.
+// TestNothingLeavesForAnotherTenant: Send refuses what routing should have refused, such
+// as a delivery that has waited since the configuration was changed.
 func TestNothingLeavesForAnotherTenant(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32

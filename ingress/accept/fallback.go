@@ -247,7 +247,7 @@ var errEnded = errors.New("the workflow of the event has not come to its own end
 // this body. One of an email that was ended by force is errEnded; one that Temporal does
 // not know any more is none.
 func (c *FallbackStarter) sameBody(ctx context.Context, workflowID string, bodySHA256 [32]byte) (bool, error) {
-	o, found, err := temporal.Look(ctx, c.workflows, c.memos, workflowID)
+	o, found, err := temporal.Describe(ctx, c.workflows, c.memos, workflowID)
 	switch {
 	case err != nil || !found:
 		return false, err

@@ -47,7 +47,7 @@ func (d *Dispatcher) occupied(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 
-	o, found, err := temporal.Look(ctx, d.workflows, d.memos, row.Email.WorkflowID)
+	o, found, err := temporal.Describe(ctx, d.workflows, d.memos, row.Email.WorkflowID)
 	switch {
 	case err != nil:
 		return startFailed, err

@@ -15,8 +15,8 @@ import (
 	"mailroom/shared/seal"
 )
 
-// How an encrypted payload names itself, and under which key it lies. Both are
-// what Temporal's own samples and tools use.
+// The encoding of an encrypted payload and the metadata field with the id of its key.
+// Temporal's samples and tools use the same names.
 const (
 	Encrypted   = "binary/encrypted"
 	MetadataKey = "encryption-key-id"
@@ -24,36 +24,36 @@ const (
 
 const (
 	// maxPayload bounds a payload before encryption and after decryption. Temporal
-	// takes 2 MiB of what comes out.
+	// accepts 2 MiB of encrypted content.
 	maxPayload = 4 << 20
-	// worthwhile is the size from which zlib is tried: below it takes more time
-	// than all the rest, for a hundred bytes.
+	// worthwhile is the size from which payloads are compressed: below, zlib would take
+	// more time than all other work and save a hundred bytes.
 	worthwhile = 512
 )
 
-// What follows the first byte of the encrypted content.
+// The first byte of the decrypted content: the form of the rest.
 const (
 	plainForm = 0
 	zlibForm  = 1
 )
 
-// Codec encrypts payloads under the first key of a keyring and decrypts them under
-// any. The whole payload is encrypted, its metadata too, compressed before where
-// that makes it smaller.
+// Codec encrypts payloads with the first key of a keyring and decrypts them with any.
+// It encrypts the whole payload with its metadata, and compresses it first if that
+// makes it smaller.
 //
-// Without keys it leaves payloads as they are. What is not encrypted, or not by a
-// codec of this kind, passes through Decode, so that histories from before there
-// were keys still replay. A payload whose key is not here is config_invalid; one
-// that does not open, or whose content is no payload, is content_lost.
+// Without keys it leaves payloads unchanged. Decode passes on what this codec has not
+// encrypted, so that histories from before there were keys still replay. A payload
+// whose key is missing is config_invalid; one that cannot be decrypted, or whose
+// content is no payload, is content_lost.
 type Codec struct {
 	keys seal.Keyring
-	// block makes Decode panic where a key is not here; see dataConverter.
+	// block makes Decode panic if a key is missing; see dataConverter.
 	block bool
 }
 
 var _ converter.PayloadCodec = Codec{}
 
-// NewCodec gives the codec of a keyring.
+// NewCodec returns the codec of a keyring.
 func NewCodec(keys seal.Keyring) Codec { return Codec{keys: keys} }
 
 // Encode implements converter.PayloadCodec.
@@ -74,7 +74,7 @@ func (c Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error)
 func (c Codec) encode(p *commonpb.Payload) (*commonpb.Payload, error) {
 	size := proto.Size(p)
 	if size > maxPayload {
-		return nil, fault.Newf(fault.Internal, "a payload of %d bytes is longer than the %d that Temporal could take", size, maxPayload)
+		return nil, fault.Newf(fault.Internal, "a payload of %d bytes is longer than the limit of %d", size, maxPayload)
 	}
 
 	packed, err := proto.MarshalOptions{}.MarshalAppend(append(make([]byte, 0, size+1), plainForm), p)
@@ -127,7 +127,7 @@ func (c Codec) decode(p *commonpb.Payload) (*commonpb.Payload, error) {
 		return nil, err
 	}
 	if len(packed) == 0 || packed[0] > zlibForm {
-		return nil, fault.Wrap(fault.ContentLost, lost, errors.New("it begins as none does"))
+		return nil, fault.Wrap(fault.ContentLost, lost, errors.New("its first byte is unknown"))
 	}
 
 	plain := packed[1:]
@@ -148,12 +148,11 @@ func (c Codec) decode(p *commonpb.Payload) (*commonpb.Payload, error) {
 	return &out, nil
 }
 
-// dataConverter is the SDK's default converter behind a Codec.
+// dataConverter is the SDK's default converter with a Codec.
 //
-// Inside a workflow a payload whose key is not here must not become an error: the
-// SDK ends a workflow whose input cannot be read, and drops such a signal. There it
-// becomes a panic, which fails the workflow task, says so in the history, and is
-// tried again until the key is deployed.
+// Inside a workflow a missing key must not be an error: the SDK ends a workflow whose
+// input cannot be decoded, and drops a signal. There it is a panic, which fails the
+// workflow task, is shown in the history, and is retried until the key is deployed.
 type dataConverter struct {
 	converter.DataConverter
 	inWorkflows converter.DataConverter
@@ -161,8 +160,8 @@ type dataConverter struct {
 
 var _ workflow.ContextAware = dataConverter{}
 
-// Converter gives the data converter of all our programs, without keys too: then
-// it can at least say which key it lacks.
+// Converter returns the data converter of all programs. It decodes also without keys:
+// the error then names the missing key.
 func Converter(keys seal.Keyring) converter.DataConverter {
 	behind := func(c Codec) converter.DataConverter {
 		return converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), c)

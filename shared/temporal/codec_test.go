@@ -86,8 +86,8 @@ func TestPayloadsAreEncrypted(t *testing.T) {
 	require.Less(t, proto.Size(encode(t, c, payload(t, noise))), 4096+150, "what zlib makes longer is left as it is")
 }
 
-// TestRotation: a new first key encrypts from then on, and the old one still opens
-// what it has encrypted, until it is taken away.
+// TestRotation: a new first key encrypts from then on, and the old one still decrypts
+// what it has encrypted, until it is removed.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	old, fresh := key("2025", 1), key("2026", 2)
@@ -203,7 +203,7 @@ func TestAWorkflowWaitsForItsKey(t *testing.T) {
 	require.Error(t, aware.WithWorkflowContext(nil).FromPayload(broken, &got), "what no key opens is dropped")
 }
 
-// TestFailuresAreEncrypted: message and stack trace are not to be read, the type is.
+// TestFailuresAreEncrypted: message and stack trace are unreadable, the type is readable.
 func TestFailuresAreEncrypted(t *testing.T) {
 	t.Parallel()
 	var o client.Options
@@ -229,8 +229,8 @@ func TestFailuresAreEncrypted(t *testing.T) {
 	require.Equal(t, "the secret text", o.FailureConverter.ErrorToFailure(cause).GetMessage(), "without keys it stays clear")
 }
 
-// TestLargestIsTaken: the input of a workflow that carries the longest event stays
-// below the 2 MiB that Temporal takes, encrypted twice.
+// TestLargestIsTaken: the input of a workflow with the longest event is below the 2 MiB
+// that Temporal accepts, even encrypted twice.
 func TestLargestIsTaken(t *testing.T) {
 	t.Parallel()
 	r := ring(t, key("a-key-with-a-long-name", 1))
@@ -256,7 +256,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte("other"), []byte{}, false)
 	f.Fuzz(func(t *testing.T, id, data []byte, encrypt bool) {
-		if encrypt { // what somebody has put in who has the key
+		if encrypt { // arbitrary content encrypted with the key
 			var err error
 			_, data, err = r.Encrypt(seal.TemporalPayload, data)
 			require.NoError(t, err)

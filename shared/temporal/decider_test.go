@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	sdktemporal "go.temporal.io/sdk/temporal"
@@ -22,7 +23,7 @@ import (
 // fakeUpdater refuses the call, or answers with a handle that does.
 type fakeUpdater struct {
 	callErr, getErr error
-	undone          int // so many calls come at the wrong moment
+	undone          int // the number of calls whose task is discarded
 	calls           int
 	options         client.UpdateWorkflowOptions
 }
@@ -68,18 +69,24 @@ func TestDeciderTranslates(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "intent-7", updater.options.UpdateID)
 
+	met := map[int]bool{}
 	for name, row := range map[string]struct {
 		updater *fakeUpdater
 		code    fault.Code
 		public  string
 	}{
 		"validator": {&fakeUpdater{getErr: sdktemporal.NewApplicationError("this email is not held", "Refused")}, fault.DecisionRefused, "this email is not held"},
-		"ledger":    {&fakeUpdater{getErr: sdktemporal.NewApplicationError("the ledger is away", "storage_unavailable")}, fault.StorageUnavailable, "the ledger is away"},
+		"ledger":    {&fakeUpdater{getErr: sdktemporal.NewApplicationError("the ledger does not answer", "storage_unavailable")}, fault.StorageUnavailable, "the ledger does not answer"},
 		"gone":      {&fakeUpdater{callErr: serviceerror.NewNotFound("workflow not found")}, fault.DecisionRefused, "no workflow"},
 		"closed":    {&fakeUpdater{getErr: serviceerror.NewNotFound("workflow execution already completed")}, fault.DecisionRefused, "no workflow"},
-		"away":      {&fakeUpdater{callErr: serviceerror.NewUnavailable("dial")}, fault.TemporalUnavailable, "Temporal does not answer"},
+		"down":      {&fakeUpdater{callErr: serviceerror.NewUnavailable("dial")}, fault.TemporalUnavailable, "Temporal does not answer"},
 		"no worker": {&fakeUpdater{callErr: client.NewWorkflowUpdateServiceTimeoutOrCanceledError(context.DeadlineExceeded)}, fault.TemporalUnavailable, "no worker answered"},
 		"deadline":  {&fakeUpdater{callErr: serviceerror.NewDeadlineExceeded("late")}, fault.TemporalUnavailable, "no worker answered"},
+		"cancelled": {&fakeUpdater{callErr: serviceerror.NewCanceled("over")}, fault.TemporalUnavailable, "no worker answered"},
+		"over":      {&fakeUpdater{callErr: context.Canceled}, fault.TemporalUnavailable, "no worker answered"},
+		"busy":      {&fakeUpdater{callErr: serviceerror.NewResourceExhausted(enums.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, "slow down")}, fault.TemporalUnavailable, "nothing was decided"},
+		"undone":    {&fakeUpdater{callErr: serviceerror.NewWorkflowNotReady("again")}, fault.TemporalUnavailable, "nothing was decided"},
+		"panic":     {&fakeUpdater{getErr: &sdktemporal.PanicError{}}, fault.Internal, "could not take the decision"},
 		"unknown":   {&fakeUpdater{callErr: errors.New("strange")}, fault.Internal, "something went wrong"},
 	} {
 		_, err := NewDecider(row.updater).Decide(t.Context(), "wf", d)
@@ -87,11 +94,28 @@ func TestDeciderTranslates(t *testing.T) {
 		require.Equal(t, row.code, f.Code, name)
 		require.Contains(t, f.Public, row.public, name)
 		require.ErrorContains(t, err, "update workflow wf", name)
+		for i, translation := range decideFaults {
+			met[i] = met[i] || translation.matches(err)
+		}
+	}
+	require.Len(t, met, len(decideFaults))
+	for i := range decideFaults {
+		require.True(t, met[i], "no case for %d: %q", i, decideFaults[i].public)
+	}
+
+	for _, code := range fault.Codes { // the type of the workflow's own error
+		want := fault.DecisionRefused
+		if code == fault.StorageUnavailable {
+			want = code
+		}
+		err := decideFault(sdktemporal.NewApplicationError("why", string(code)))
+		require.Equal(t, want, fault.From(err).Code, code)
+		require.Equal(t, "why", fault.From(err).Public, code)
 	}
 }
 
-// TestDecisionIsSentAgainWhenItsTaskIsUndone: the end of an email that something new
-// came to is no reason to send a person away.
+// TestDecisionIsSentAgainWhenItsTaskIsUndone: Temporal discards the task of a decision
+// when something arrives while the workflow ends; the operator must not notice.
 func TestDecisionIsSentAgainWhenItsTaskIsUndone(t *testing.T) {
 	t.Parallel()
 	updater := &fakeUpdater{undone: undoneTries - 1}
@@ -112,9 +136,9 @@ func TestDecisionIsSentAgainWhenItsTaskIsUndone(t *testing.T) {
 	require.Equal(t, 1, updater.calls)
 }
 
-// TestDeciderOnTemporal asks a real server: a decision that is taken, one that
-// the validator refuses, a workflow that does not exist, one that has ended, and
-// one without a worker.
+// TestDeciderOnTemporal uses a real server: a decision that is accepted, one that the
+// validator refuses, a workflow that does not exist, one that has ended, and one
+// without a worker.
 func TestDeciderOnTemporal(t *testing.T) {
 	t.Parallel()
 	c, err := client.Dial(client.Options{HostPort: testenv.Temporal(t)})

@@ -11,19 +11,20 @@ import (
 	"mailroom/shared/contract"
 )
 
-// The search attributes that an email has from its start.
+// The search attributes that are set when an email is started.
 var (
 	attrState  = temporal.NewSearchAttributeKeyKeyword(contract.AttrState)
 	attrTenant = temporal.NewSearchAttributeKeyKeyword(contract.AttrTenant)
 	attrSource = temporal.NewSearchAttributeKeyKeyword(contract.AttrSource)
 )
 
-// workflowTaskTimeout is how soon a workflow task is given to another worker.
+// workflowTaskTimeout is how long Temporal waits for a worker before it passes a
+// workflow task to another one.
 const workflowTaskTimeout = 10 * time.Second
 
-// EmailOptions are those of every workflow of an email, whoever starts it: an ID that
-// was ever used is refused with an error. bodySHA256 goes into the memo, by which a
-// repeat is told from another event under the same id.
+// EmailOptions returns the options with which every email's workflow is started. An ID
+// that was used before is refused with an error. The memo has bodySHA256, which
+// distinguishes a repeat from another event with the same id.
 func EmailOptions(e contract.Email, bodySHA256 [32]byte) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                                       e.WorkflowID,

@@ -15,13 +15,13 @@ import (
 	"mailroom/shared/contract"
 )
 
-// Describer is the part of Temporal's client that looks at a workflow.
+// Describer is the part of Temporal's client that describes a workflow.
 type Describer interface {
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
 }
 
-// Occupant is the workflow that a workflow ID names: the one that runs, else the last
-// one that did. That an ID is taken says nothing of what took it: Type and the memo do.
+// Occupant is the workflow that has a workflow ID: the running one, otherwise the last
+// one. "Already started" does not say what uses the ID; Type and the memo do.
 type Occupant struct {
 	Type   string
 	Status enums.WorkflowExecutionStatus
@@ -30,9 +30,9 @@ type Occupant struct {
 	memos converter.DataConverter
 }
 
-// Look describes the workflow of an ID, whose memo it reads with memos. found is false
-// where Temporal knows no workflow of this ID (any more), which is no error.
-func Look(ctx context.Context, d Describer, memos converter.DataConverter, workflowID string) (o Occupant, found bool, err error) {
+// Describe returns the workflow of an ID. It decodes the memo with memos. found is false
+// if Temporal has no workflow of this ID, which is no error.
+func Describe(ctx context.Context, d Describer, memos converter.DataConverter, workflowID string) (o Occupant, found bool, err error) {
 	got, err := d.DescribeWorkflowExecution(ctx, workflowID, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
@@ -51,13 +51,13 @@ func Look(ctx context.Context, d Describer, memos converter.DataConverter, workf
 // Running reports whether the workflow has not ended.
 func (o Occupant) Running() bool { return o.Status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING }
 
-// Completed reports whether the workflow came to an end of its own.
+// Completed reports whether the workflow returned without an error.
 func (o Occupant) Completed() bool { return o.Status == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED }
 
-// Forced reports whether the workflow was ended by force, or failed: what it has done
-// is not known.
+// Forced reports whether the workflow was terminated, or failed: it is not known how far
+// it came.
 func (o Occupant) Forced() bool {
-	switch o.Status { //nolint:exhaustive // the others are no ends, or proper ones
+	switch o.Status { //nolint:exhaustive // the others are running or completed
 	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
 		enums.WORKFLOW_EXECUTION_STATUS_FAILED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
 		return true
@@ -65,8 +65,8 @@ func (o Occupant) Forced() bool {
 	return false
 }
 
-// Memo returns the text of a memo. It is false where there is none, or none that can
-// be read with the keys at hand.
+// Memo returns the text of a memo. The result is false if there is none, or none that
+// the available keys can decrypt.
 func (o Occupant) Memo(name string) (string, bool) {
 	field, ok := o.memo[name]
 	if !ok {
@@ -81,7 +81,7 @@ func (o Occupant) Memo(name string) (string, bool) {
 func (o Occupant) IsEmail() bool { return o.Type == contract.InboundEmailWorkflow }
 
 // CameWith reports whether the workflow is that of an email, and was started for this
-// body. A memo that is missing or cannot be read makes it false.
+// body. It is false if the memo is missing or cannot be decrypted.
 func (o Occupant) CameWith(bodySHA256 [32]byte) bool {
 	sum, ok := o.Memo(contract.MemoBodySHA256)
 	return o.IsEmail() && ok && sum == hex.EncodeToString(bodySHA256[:])

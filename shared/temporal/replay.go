@@ -17,10 +17,10 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Bounds of what is asked of a replay's workflow.
+// Bounds of calls to a replay's workflow.
 const (
 	replayStartTimeout   = 5 * time.Second
-	replayControlTimeout = 12 * time.Second // longer than a killed worker keeps a task
+	replayControlTimeout = 12 * time.Second // see decideTimeout
 )
 
 // ReplayClient is the part of Temporal's client that Replays needs.
@@ -36,15 +36,15 @@ type Replays struct {
 	memos  converter.DataConverter
 }
 
-// NewReplays works on a Temporal client, which stays the caller's. memos is what the
-// client writes memos with.
+// NewReplays returns a Replays on a Temporal client, which the caller closes. memos is
+// the client's converter of memos.
 func NewReplays(c ReplayClient, memos converter.DataConverter) *Replays {
 	return &Replays{client: c, memos: memos}
 }
 
-// StartReplay starts the workflow of a replay. That it was started already is success
-// where the workflow found is this replay's and was not ended by force; otherwise it
-// is decision_refused, which no repeat cures.
+// StartReplay starts the workflow of a replay. It is idempotent on id: if the workflow
+// ID is in use by this replay's workflow, which was not terminated, it succeeds. If it
+// is used otherwise, it fails with decision_refused, which is permanent.
 func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error {
 	ctx, cancel := context.WithTimeout(ctx, replayStartTimeout)
 	defer cancel()
@@ -74,17 +74,17 @@ func (r *Replays) StartReplay(ctx context.Context, id int64, dryRun bool) error 
 
 // unreachable returns the fault of a replay that cannot be started for now.
 func unreachable(err error) error {
-	return fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer; the replay is written down and begins when it does", err)
+	return fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer; the replay is saved and begins when Temporal has recovered", err)
 }
 
-// started finds out what has the workflow ID of a replay.
+// started checks what uses the workflow ID of a replay.
 func (r *Replays) started(ctx context.Context, id int64) error {
-	o, found, err := Look(ctx, r.client, r.memos, contract.ReplayWorkflowID(id))
+	o, found, err := Describe(ctx, r.client, r.memos, contract.ReplayWorkflowID(id))
 	switch number, _ := o.Memo(contract.MemoReplay); {
 	case err != nil:
 		return unreachable(err)
 	case !found:
-		return fault.Newf(fault.TemporalUnavailable, "the workflow of replay %d is gone at this moment; it is started again", id)
+		return fault.Newf(fault.TemporalUnavailable, "the workflow of replay %d has just disappeared; it is started again", id)
 	case o.Type != contract.ReplayWorkflow || number != strconv.FormatInt(id, 10):
 		return fault.Newf(fault.DecisionRefused, "the workflow ID of replay %d is taken by another workflow", id)
 	case o.Forced():
@@ -94,7 +94,7 @@ func (r *Replays) started(ctx context.Context, id int64) error {
 }
 
 // ControlReplay sends one of contract.ReplayPause, ReplayResume, ReplayStop and
-// ReplaySetRate, whose argument is rate, and waits until it holds.
+// ReplaySetRate, whose argument is rate, and waits until it has taken effect.
 func (r *Replays) ControlReplay(ctx context.Context, id int64, name string, rate *contract.ReplayRate) (contract.ReplayProgress, error) {
 	ctx, cancel := context.WithTimeout(ctx, replayControlTimeout)
 	defer cancel()
@@ -122,6 +122,6 @@ func (r *Replays) ControlReplay(ctx context.Context, id int64, name string, rate
 		return out, fault.Wrap(fault.DecisionRefused, "the replay is not under way", err)
 	}
 
-	return out, fault.Wrap(fault.TemporalUnavailable, "nobody answered in time; look at the replay's state before you try again",
+	return out, fault.Wrap(fault.TemporalUnavailable, "no worker answered in time; look at the replay's state before you try again",
 		fmt.Errorf("%s replay %d: %w", name, id, err))
 }

@@ -38,8 +38,8 @@ func (o *occupied) DescribeWorkflowExecution(_ context.Context, id, _ string) (*
 	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: o.info}, o.err
 }
 
-// TestReplayWhoseIDIsTaken: a replay whose workflow ID another workflow had was taken for
-// started, seemed to run for ever, and kept the recovery of its cause from beginning again.
+// TestReplayWhoseIDIsTaken: a replay whose workflow ID another workflow used was taken
+// for started, seemed to run for ever, and blocked further replays of its cause.
 func TestReplayWhoseIDIsTaken(t *testing.T) {
 	t.Parallel()
 	const running = enums.WORKFLOW_EXECUTION_STATUS_RUNNING
@@ -57,7 +57,7 @@ func TestReplayWhoseIDIsTaken(t *testing.T) {
 		"a replay of no number":    {contract.ReplayWorkflow, "", running, nil, fault.DecisionRefused},
 		"an email":                 {contract.InboundEmailWorkflow, "7", running, nil, fault.DecisionRefused},
 		"nothing any more":         {contract.ReplayWorkflow, "7", running, serviceerror.NewNotFound("gone"), fault.TemporalUnavailable},
-		"nobody knows":             {contract.ReplayWorkflow, "7", running, errors.New("away"), fault.TemporalUnavailable},
+		"unknown":                  {contract.ReplayWorkflow, "7", running, errors.New("down"), fault.TemporalUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,10 +1,14 @@
-// Package temporal makes the options under which every program of ours talks to
-// Temporal, so that all of them agree on them.
+// Package temporal is the adapter of Temporal's client: the options of every connection,
+// the codec that encrypts payloads, and the calls of ingress and worker that start,
+// describe and control workflows.
 //
-// Invariants: what the TEMPORAL_* variables and the configuration file of the
-// temporal command line say holds here too, there are no other names for it; with
-// keys, nothing of ours reaches Temporal in the clear but ids, names of workflows,
-// activities, signals and the like, types of errors, and search attributes.
+// Invariants: connections are configured by the TEMPORAL_* variables and the
+// configuration file of the temporal command line, and by nothing else. With keys,
+// Temporal receives unencrypted only ids, names of workflows, activities, signals and
+// the like, types of errors, and search attributes. Errors are faults.
+//
+// Read next: email.go (how an email is started), decider.go (how a decision reaches
+// its workflow), codec.go.
 package temporal
 
 import (
@@ -25,16 +29,17 @@ import (
 	"mailroom/shared/telemetry"
 )
 
-// reconnect is how Temporal is dialed again. The SDK's own pauses grow to ten seconds,
-// and one try may take twenty; when Temporal is back, work goes on within thirty.
+// reconnect bounds the pauses between tries to connect. The SDK's own grow to ten
+// seconds, and one try may take twenty: after an outage work would resume only within
+// thirty seconds.
 var reconnect = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 	MinConnectTimeout: 10 * time.Second,
 }
 
-// Options reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and their like (default
-// 127.0.0.1:7233, namespace default) and adds our logger and metrics, and the
-// encryption under keys; metrics may be nil.
+// Options reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the other TEMPORAL_* variables
+// (default 127.0.0.1:7233, namespace default), and adds logger, metrics and encryption
+// with keys. metrics may be nil.
 func Options(logger *slog.Logger, metrics client.MetricsHandler, keys seal.Keyring) (client.Options, error) {
 	o, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
@@ -42,16 +47,16 @@ func Options(logger *slog.Logger, metrics client.MetricsHandler, keys seal.Keyri
 	}
 	o.Logger = telemetry.TemporalLogger(logger)
 	o.MetricsHandler = metrics
-	// What we send are keys and states, a few hundred bytes: compressing them
-	// costs both sides more than it saves.
+	// Messages are keys and states of a few hundred bytes: compression costs both
+	// sides more than it saves.
 	o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithConnectParams(reconnect))
 	Protect(&o, keys)
 	return o, nil
 }
 
-// Protect makes a client encrypt payloads and the texts of failures under keys, and
-// decrypt them.
+// Protect makes a client encrypt and decrypt payloads and the texts of failures with
+// keys.
 func Protect(o *client.Options, keys seal.Keyring) {
 	o.DataConverter = Converter(keys)
 	o.FailureConverter = failureConverter{sdk.NewDefaultFailureConverter(sdk.DefaultFailureConverterOptions{
@@ -59,9 +64,9 @@ func Protect(o *client.Options, keys seal.Keyring) {
 	})}
 }
 
-// failureConverter leaves what it reads as it is. The SDK's own decrypts in place,
-// and what it is given is, for a local activity, the marker that goes into the
-// history afterwards.
+// failureConverter does not change the failure that it reads. The SDK's own decrypts in
+// place; for a local activity, that failure is the marker that is then written to the
+// history.
 type failureConverter struct{ converter.FailureConverter }
 
 // FailureToError implements converter.FailureConverter.

@@ -17,8 +17,8 @@ import (
 	"mailroom/shared/seal"
 )
 
-// TestReconnect: however long Temporal is away, it is dialed again within seconds, so
-// that work goes on soon when it is back.
+// TestReconnect: after an outage of any length, Temporal is dialed again within seconds
+// of its recovery.
 func TestReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, err := Options(slog.New(slog.DiscardHandler), nil, seal.Keyring{})
@@ -41,7 +41,7 @@ func TestReconnect(t *testing.T) {
 		for range 20 {
 			before := dialed.Load()
 			<-time.After(3 * time.Second)
-			require.Greater(t, dialed.Load(), before, "nobody asks for Temporal any more")
+			require.Greater(t, dialed.Load(), before, "Temporal is no longer dialed")
 		}
 	})
 }
