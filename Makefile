@@ -13,7 +13,7 @@ PLAIN    := ./deploy/dev/e2e ./deploy/dev/defects ./deploy/dev/browser ./deploy/
 	./deploy/docs ./ingress/signature ./shared/address ./shared/auditchain ./shared/contract ./shared/decode ./shared/edit/... \
 	./shared/excerpt ./shared/inspection ./shared/mail ./shared/mime/... ./shared/payload ./shared/reason ./shared/rules \
 	./shared/seal ./shared/signing
-LONG     := ./ingress ./ingress/mailctl ./shared/postgres ./worker ./workflows
+LONG     := ./ingress/webhook ./ingress/dispatch ./ingress/mailctl ./shared/postgres ./worker ./workflows
 RACED     = $(LONG) $(filter-out $(shell go list $(PLAIN)),$(shell go list ./...))
 TESTED    = -json -trimpath -vet=off -shuffle=on -count=1 -timeout=20m $(TESTFLAGS)
 FUZZTIME ?= 10s

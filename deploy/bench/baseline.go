@@ -39,7 +39,7 @@ func (b *baseline) nothing(workflow.Context, string) error {
 	return nil
 }
 
-// five is what most would write: one regular activity a step.
+// five is a usual workflow: one regular activity a step.
 func (b *baseline) five(ctx workflow.Context, in string) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute})
 	for range 5 {
@@ -51,14 +51,15 @@ func (b *baseline) five(ctx workflow.Context, in string) error {
 	return nil
 }
 
-// rate runs n workflows of a kind, sixteen starts in flight, and gives how many
-// ended per second.
+// rate runs n workflows of a kind, sixteen starts in flight, and returns how many ended
+// per second.
 func (b *baseline) rate(ctx context.Context, kind string, n int) (float64, error) {
 	b.done.Store(0)
 	began := time.Now()
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	errs := make(chan error, inFlight)
+
 	for range inFlight {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
@@ -73,6 +74,7 @@ func (b *baseline) rate(ctx context.Context, kind string, n int) (float64, error
 		})
 	}
 	wg.Wait()
+
 	select {
 	case err := <-errs:
 		return 0, err
@@ -82,7 +84,7 @@ func (b *baseline) rate(ctx context.Context, kind string, n int) (float64, error
 	return float64(n) / time.Since(began).Seconds(), err
 }
 
-// poll asks every few milliseconds until it is done.
+// poll calls done every few milliseconds until it returns true or an error.
 func poll(ctx context.Context, patience time.Duration, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

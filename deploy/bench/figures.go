@@ -16,7 +16,7 @@ import (
 	"mailroom/deploy/dev/stack"
 )
 
-// counts is what the sample destination has seen.
+// counts is what the sample destination has received.
 type counts struct {
 	Effects int64 `json:"effects"`
 	Repeats int64 `json:"repeats"`
@@ -36,7 +36,7 @@ func (b *bench) effects(ctx context.Context) (counts, error) {
 	return c, json.NewDecoder(res.Body).Decode(&c)
 }
 
-// memory notes the highest resident set that ingress and worker have had (VmHWM).
+// memory records the highest resident set that ingress and worker have had (VmHWM).
 func (b *bench) memory(r *report, suffix string) {
 	for _, program := range []string{stack.Ingress, stack.Worker} {
 		if peak, err := peakMiB(b.mail.PID(program)); err == nil {
@@ -63,7 +63,7 @@ func peakMiB(pid int) (float64, error) {
 // ticksPerSecond is the unit of /proc/PID/stat, the same on every Linux.
 const ticksPerSecond = 100
 
-// processorTime sums what the chosen running processes have used.
+// processorTime returns the processor time of the chosen running processes.
 func processorTime(chosen func(pid int, name string) bool) (time.Duration, error) {
 	found, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -80,11 +80,13 @@ func processorTime(chosen func(pid int, name string) bool) (time.Duration, error
 		if err != nil {
 			return 0, err
 		}
+
 		name, rest, _ := strings.Cut(rest, ") ")
 		fields := strings.Fields(rest)
 		if !chosen(pid, name) || len(fields) < 15 {
 			continue
 		}
+
 		for _, field := range fields[11:13] { // utime, stime
 			n, err := strconv.Atoi(field)
 			if err != nil {
@@ -96,7 +98,7 @@ func processorTime(chosen func(pid int, name string) bool) (time.Duration, error
 	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }
 
-// print writes the table, each figure beside what it must reach.
+// print writes the table of figures and their goals.
 func (r *report) print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, figure, goal string, reached bool) {
@@ -109,22 +111,24 @@ func (r *report) print(out io.Writer) {
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, figure, goal, mark)
 	}
+
 	_, _ = fmt.Fprintln(w, "\nfigure\tmeasured\tgoal\t")
-	if r.Door != nil {
-		r.Door.rows(row)
+	if r.Ingress != nil {
+		r.Ingress.rows(row)
 	}
 	if r.Nothing > 0 {
-		r.way(row)
+		r.rows(row)
 	}
-	if r.Desk != nil {
-		r.Desk.rows(row)
+	if r.Operators != nil {
+		r.Operators.rows(row)
 	}
+
 	row("accepted, delivered, effects, repeats", fmt.Sprintf("%d, %d, %d, %d", r.Audit.Accepted, r.Audit.Delivered, r.Audit.Effects, r.Audit.Repeats),
 		"equal", r.Audit.Accepted == r.Audit.Delivered && r.Audit.Accepted == r.Audit.Effects)
 	_ = w.Flush()
 }
 
-// rower adds a line to the table: what, how much, what it should be, whether it is.
+// rower adds a line to the table: name, figure, goal, and whether the goal is reached.
 type rower func(name, figure, goal string, reached bool)
 
 func of(f float64) string        { return fmt.Sprintf("%.2f", f) }
@@ -132,8 +136,8 @@ func perSecond(f float64) string { return fmt.Sprintf("%.0f/s", f) }
 
 func latencies(a acks) string { return fmt.Sprintf("%.2f, %.2f, %.2f ms", a.P50, a.P99, a.P999) }
 
-// way shows the figures of whole emails.
-func (r *report) way(row rower) {
+// rows prints the figures of emails end to end.
+func (r *report) rows(row rower) {
 	row("workflow that does nothing", perSecond(r.Nothing), "", true)
 	row("workflow with five activities", perSecond(r.Five), "", true)
 	row("Mailroom, 4 KB", perSecond(r.Small), "", true)
@@ -142,9 +146,11 @@ func (r *report) way(row rower) {
 	row("30 KB attachment / nothing", of(r.AttachmentOfNothing), ">= 0.60", r.AttachmentOfNothing >= .6)
 	row("4 KB / five activities", of(r.SmallOfFive), ">= 2.00", r.SmallOfFive >= 2)
 	row("30 KB attachment / five activities", of(r.AttachmentOfFive), ">= 2.00", r.AttachmentOfFive >= 2)
+
 	row("burst accepted", perSecond(r.Burst.Rate), ">= 4000/s", r.Burst.Rate >= 4000)
 	row("burst ack p50, p99, p99.9", fmt.Sprintf("%.2f, %.2f, %.2f ms", r.Burst.P50, r.Burst.P99, r.Burst.P999), "p99 < 25 ms", r.Burst.P99 < 25)
 	row("steady ack p50, p99, p99.9", fmt.Sprintf("%.2f, %.2f, %.2f ms", r.Steady.P50, r.Steady.P99, r.Steady.P999), "p99 < 15 ms", r.Steady.P99 < 15)
+
 	for _, m := range []struct {
 		name string
 		goal float64
@@ -153,8 +159,8 @@ func (r *report) way(row rower) {
 	}
 }
 
-// rows shows the figures of the door.
-func (d *door) rows(row rower) {
+// rows prints the figures of the ingress.
+func (d *ingressFigures) rows(row rower) {
 	for _, t := range []struct {
 		name string
 		got  map[string]acks
@@ -171,7 +177,8 @@ func (d *door) rows(row rower) {
 		row(t.name+", burst", perSecond(burst.Rate), ">= "+perSecond(t.goal), burst.Rate >= t.goal)
 		row(t.name+", burst ack p50, p99, p99.9", latencies(burst), "p99 < 25 ms", burst.P99 < 25)
 	}
-	row("starter / bare starts", fmt.Sprintf("%s (%s, %s)", of(d.StartsOfBare), perSecond(d.Starts), perSecond(d.BareStarts)), ">= 0.90", d.StartsOfBare >= .9)
+
+	row("dispatcher / bare starts", fmt.Sprintf("%s (%s, %s)", of(d.StartsOfBare), perSecond(d.Starts), perSecond(d.BareStarts)), ">= 0.90", d.StartsOfBare >= .9)
 	row("bad signature / good", fmt.Sprintf("%s (%.0f, %.0f µs)", of(d.BadOfGood), d.BadCost, d.GoodCost), "<= 0.30", d.BadOfGood <= .3)
-	row("ingress, 50 x 25 MiB", fmt.Sprintf("%.0f MiB, %d told to come again", d.HugePeak, d.HugeRefused), "< 256 MiB", d.HugePeak < 256)
+	row("ingress, 50 x 25 MiB", fmt.Sprintf("%.0f MiB, %d answered 503", d.HugePeak, d.HugeRefused), "< 256 MiB", d.HugePeak < 256)
 }

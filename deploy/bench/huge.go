@@ -21,13 +21,14 @@ import (
 	"mailroom/shared/signing"
 )
 
-// huge has fifty emails of 25 MiB each posted at once to a fresh ingress. Who is
-// told to come again does.
-func (b *bench) huge(ctx context.Context, d *door) error {
+// huge posts fifty emails of 25 MiB each at once to a fresh ingress. One that is answered
+// 503 is posted again.
+func (b *bench) huge(ctx context.Context, d *ingressFigures) error {
 	b.say("%d emails of %d MiB at once", hugeAtOnce, hugeMail>>20)
 	if err := b.mail.Restart(ctx, stack.Ingress); err != nil {
 		return err
 	}
+
 	var refused atomic.Int64
 	var wg sync.WaitGroup
 	errs := make([]error, hugeAtOnce)
@@ -51,12 +52,13 @@ func (b *bench) huge(ctx context.Context, d *door) error {
 	if err := firstOf(errs...); err != nil {
 		return err
 	}
+
 	peak, err := peakMiB(b.mail.PID(stack.Ingress))
 	if err != nil {
 		return err
 	}
 	d.HugePeak, d.HugeRefused = peak, int(refused.Load())
-	b.say("  peak %.0f MiB, %d told to come again", peak, refused.Load())
+	b.say("  peak %.0f MiB, %d answered 503", peak, refused.Load())
 	return b.drained(ctx, hugeAtOnce)
 }
 
@@ -70,6 +72,7 @@ func (s *sender) huge(ctx context.Context, i int) (status int, err error) {
 	const tail = `"}]}`
 	filler := (hugeMail - len(head) - len(tail)) / 4 * 4
 	piece := strings.Repeat("QUJD", hugePieces/4)
+
 	write := func(w io.Writer) error {
 		if _, err := io.WriteString(w, head); err != nil {
 			return err
@@ -82,11 +85,13 @@ func (s *sender) huge(ctx context.Context, i int) (status int, err error) {
 		_, err := io.WriteString(w, tail)
 		return err
 	}
+
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(s.secret))
 	if err := firstOf(second(io.WriteString(mac, stamp+".")), write(mac)); err != nil {
 		return 0, err
 	}
+
 	body, pipe := io.Pipe()
 	go func() { _ = pipe.CloseWithError(write(pipe)) }()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), body)
@@ -97,6 +102,7 @@ func (s *sender) huge(ctx context.Context, i int) (status int, err error) {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(signing.TimestampHeader, stamp)
 	req.Header.Set(signing.SignatureHeader, hex.EncodeToString(mac.Sum(nil)))
+
 	res, err := s.http.Do(req)
 	if err != nil {
 		if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {

@@ -41,8 +41,8 @@ func newSender(url, secret string) *sender {
 	}
 }
 
-// body gives an email of about size bytes, with an attachment of so many random
-// bytes where that is not zero.
+// body returns an email of about size bytes, or, where attachment is not zero, one with an
+// attachment of so many random bytes.
 func (s *sender) body(size, attachment int) []byte {
 	id := fmt.Sprintf("bench_%s_%d", s.run, s.serial.Add(1))
 	event := map[string]any{
@@ -52,6 +52,7 @@ func (s *sender) body(size, attachment int) []byte {
 		"recipient": []string{"support@yourapp.example"}, "subject": "Question about an order",
 		"attachments": []any{},
 	}
+
 	if attachment > 0 {
 		content := make([]byte, attachment)
 		_, _ = rand.Read(content)
@@ -60,6 +61,7 @@ func (s *sender) body(size, attachment int) []byte {
 			"content_base64": base64.StdEncoding.EncodeToString(content),
 		}}
 	}
+
 	without, _ := json.Marshal(event) //nolint:errchkjson // plain values
 	filler := max(size-len(without)-len(`,"text":""`), 0)
 	if attachment > 0 {
@@ -70,7 +72,7 @@ func (s *sender) body(size, attachment int) []byte {
 	return b
 }
 
-// post gives the time to the answer; anything but 200 is an error.
+// post posts an email and returns the time to the answer; any status but 200 is an error.
 func (s *sender) post(ctx context.Context, body []byte) (time.Duration, error) {
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
@@ -80,6 +82,7 @@ func (s *sender) post(ctx context.Context, body []byte) (time.Duration, error) {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Webhook-Timestamp", stamp)
 	req.Header.Set("X-Webhook-Signature", signing.TimestampHMAC(s.secret, stamp, body))
+
 	began := time.Now()
 	res, err := s.http.Do(req)
 	if err != nil {
@@ -94,7 +97,7 @@ func (s *sender) post(ctx context.Context, body []byte) (time.Duration, error) {
 	return took, nil
 }
 
-// acks is what the callers saw.
+// acks are the latencies that the callers measured.
 type acks struct {
 	Rate  float64 `json:"accepted_per_second"`
 	P50   float64 `json:"ack_p50_ms"`
@@ -115,13 +118,14 @@ func summarise(took []time.Duration, wall time.Duration) acks {
 	}
 }
 
-// closed posts bodies, each caller the next one after its answer. The bodies are
-// made beforehand, so that making them is not measured.
+// closed posts bodies in a closed loop: each caller posts the next one after its answer.
+// The bodies are made beforehand, so that making them is not measured.
 func (s *sender) closed(ctx context.Context, callers int, bodies [][]byte) (acks, error) {
 	took := make([]time.Duration, len(bodies))
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
+
 	began := time.Now()
 	for range callers {
 		wg.Go(func() {
@@ -137,18 +141,20 @@ func (s *sender) closed(ctx context.Context, callers int, bodies [][]byte) (acks
 	}
 	wg.Wait()
 	wall := time.Since(began)
+
 	if err := failed.Load(); err != nil {
 		return acks{}, *err
 	}
 	return summarise(took, wall), nil
 }
 
-// open posts at a steady rate, whatever the answers do. The time of each counts
-// from when it was due.
+// open posts bodies at a steady rate, however long answers take. The time of each starts
+// when it was due.
 func (s *sender) open(ctx context.Context, perSecond int, bodies [][]byte) (acks, error) {
 	took := make([]time.Duration, len(bodies))
 	errs := make([]error, len(bodies))
 	var wg sync.WaitGroup
+
 	began := time.Now()
 	for i, body := range bodies {
 		due := began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
@@ -163,6 +169,7 @@ func (s *sender) open(ctx context.Context, perSecond int, bodies [][]byte) (acks
 		})
 	}
 	wg.Wait()
+
 	return summarise(took, time.Since(began)), firstOf(errs...)
 }
 

@@ -21,17 +21,16 @@ import (
 
 // options are the flags.
 type options struct {
-	root, out, part             string
-	rounds, emails, burst, door int
-
-	held, ledger int
+	root, out, part                     string
+	rounds, emails, burst, held, ledger int
+	ingressEmails                       int
 }
 
 // What -part may name.
 const (
-	partDoor = "door" // the ingress by itself
-	partWay  = "way"  // whole emails
-	partDesk = "desk" // what operators do
+	partIngress   = "ingress"   // the ingress by itself
+	partEmails    = "emails"    // emails end to end
+	partOperators = "operators" // what operators ask and decide
 )
 
 // The sizes of what is sent, in bytes.
@@ -59,13 +58,13 @@ type report struct {
 	Burst  acks `json:"burst"`
 	Steady acks `json:"steady"`
 
-	Memory map[string]float64 `json:"peak_resident_mib"`
-	Door   *door              `json:"door,omitempty"`
-	Desk   *desk              `json:"desk,omitempty"`
-	Audit  audit              `json:"audit"`
+	Memory    map[string]float64 `json:"peak_resident_mib"`
+	Ingress   *ingressFigures    `json:"ingress,omitempty"`
+	Operators *operatorFigures   `json:"operators,omitempty"`
+	Audit     audit              `json:"audit"`
 }
 
-// audit is what became of everything that was answered 200.
+// audit counts what became of the emails that were answered 200.
 type audit struct {
 	Accepted  int64 `json:"accepted"`
 	Delivered int64 `json:"delivered"`
@@ -83,7 +82,7 @@ type bench struct {
 	db      *pgx.Conn
 	sender  *sender
 	sent    int64
-	posted  int // not yet waited for
+	posted  int // by wire, and not yet drained
 	config  string
 
 	operatorToken string
@@ -99,6 +98,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			f()
 		}
 	}()
+
 	if err := b.start(ctx); err != nil {
 		return err
 	}
@@ -106,6 +106,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+
 	r.print(out)
 	encoded, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -114,6 +115,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err := os.WriteFile(o.out, append(encoded, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
+
 	if r.Audit.Delivered != r.Audit.Accepted || r.Audit.Effects != r.Audit.Accepted {
 		return fmt.Errorf("not everything was delivered exactly once: %+v", r.Audit)
 	}
@@ -138,6 +140,7 @@ func (b *bench) start(ctx context.Context) error {
 		return err
 	}
 	b.closers = append(b.closers, func() { _ = os.RemoveAll(dir) })
+
 	ports, err := stack.FreePorts()
 	if err != nil {
 		return err
@@ -147,6 +150,7 @@ func (b *bench) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	tools := filepath.Join(dev, "tools")
 	shared := stack.Options{
 		Dir: filepath.Join(dir, "servers"), Bin: filepath.Join(dir, "bin"), Root: root, Tools: tools, Ports: ports, Vars: vars, Console: console,
@@ -155,6 +159,7 @@ func (b *bench) start(ctx context.Context) error {
 	if b.servers, err = b.up(ctx, shared); err != nil {
 		return err
 	}
+
 	server, err := startTemporal(ctx, stack.Tools{Root: root, Dir: tools, Console: console}, dir, b.servers.Infra())
 	if err != nil {
 		return err
@@ -177,8 +182,8 @@ func (b *bench) up(ctx context.Context, o stack.Options) (*stack.Stack, error) {
 	return s, s.Up(ctx)
 }
 
-// startMail brings up ingress, worker and sink in a namespace of their own, and
-// the worker of the baselines in the same.
+// startMail starts ingress, worker and sink in their own namespace, and the worker of the
+// baselines in the same.
 func (b *bench) startMail(ctx context.Context, o stack.Options, dir, address string) error {
 	infra := b.servers.Infra()
 	infra.Temporal = address
@@ -196,6 +201,7 @@ func (b *bench) startMail(ctx context.Context, o stack.Options, dir, address str
 	if b.mail, err = b.up(ctx, o); err != nil {
 		return err
 	}
+
 	if b.db, err = pgx.Connect(ctx, infra.DatabaseURL); err != nil {
 		return fmt.Errorf("connect to the ledger: %w", err)
 	}
@@ -205,9 +211,10 @@ func (b *bench) startMail(ctx context.Context, o stack.Options, dir, address str
 	if err != nil {
 		return err
 	}
+
 	options := client.Options{
 		HostPort: address, Namespace: infra.TemporalNamespace, Logger: silent{},
-		// As our own programs have it, so that nothing but the work is compared.
+		// As in our own programs, so that nothing but the work is compared.
 		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
 	}
 	temporal.Protect(&options, keys)
@@ -215,6 +222,7 @@ func (b *bench) startMail(ctx context.Context, o stack.Options, dir, address str
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)
 	}
+
 	if b.base, err = startBaseline(tc); err != nil {
 		return err
 	}
@@ -236,38 +244,43 @@ scanner: {max_signature_age: off}
 operators: [{name: bench, role: admin, token: {ref: "env:OPERATOR_TOKEN"}}]
 `
 
-// measure takes every figure.
+// measure runs the chosen parts.
 func (b *bench) measure(ctx context.Context) (*report, error) {
 	r := &report{Memory: map[string]float64{}}
 	var err error
-	if b.does(partDoor) {
-		if r.Door, err = b.measureDoor(ctx); err != nil {
+
+	if b.does(partIngress) {
+		if r.Ingress, err = b.measureIngress(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if b.does(partWay) {
-		if err := b.measureWay(ctx, r); err != nil {
+	if b.does(partEmails) {
+		if err := b.measureEmails(ctx, r); err != nil {
 			return nil, err
 		}
 	}
-	if b.does(partDesk) {
-		if r.Desk, err = b.measureDesk(ctx); err != nil {
+	if b.does(partOperators) {
+		if r.Operators, err = b.measureOperators(ctx); err != nil {
 			return nil, err
 		}
 	}
+
 	r.Audit, err = b.audit(ctx)
 	return r, err
 }
 
-// does reports whether a part was asked for. What operators do takes a ledger of
-// its own size and is measured by name alone.
-func (b *bench) does(part string) bool { return b.part == part || b.part == "all" && part != partDesk }
+// does reports whether a part is chosen. The part of operators needs a full ledger, so that
+// "all" leaves it out.
+func (b *bench) does(part string) bool {
+	return b.part == part || b.part == "all" && part != partOperators
+}
 
-// measureWay takes the figures of whole emails.
-func (b *bench) measureWay(ctx context.Context, r *report) error {
+// measureEmails measures emails end to end.
+func (b *bench) measureEmails(ctx context.Context, r *report) error {
 	if err := b.rates(ctx, r); err != nil {
 		return err
 	}
+
 	b.say("a steady stream of %d/s for %d s", steadyRate, steadySeconds)
 	var err error
 	r.Steady, err = b.sender.open(ctx, steadyRate, b.sender.bodies(steadyRate*steadySeconds, smallMail, 0))
@@ -277,6 +290,7 @@ func (b *bench) measureWay(ctx context.Context, r *report) error {
 	if err := b.drained(ctx, steadyRate*steadySeconds); err != nil {
 		return err
 	}
+
 	b.say("a burst of %d", b.burst)
 	if r.Burst, err = b.sender.closed(ctx, inFlight, b.sender.bodies(b.burst, smallMail, 0)); err != nil {
 		return err
@@ -284,18 +298,20 @@ func (b *bench) measureWay(ctx context.Context, r *report) error {
 	if err := b.drained(ctx, b.burst); err != nil {
 		return err
 	}
+
 	b.memory(r, "")
 	return b.large(ctx, r)
 }
 
-// rates measures what is compared, in turn.
+// rates measures in turn what is compared.
 func (b *bench) rates(ctx context.Context, r *report) error {
-	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // nobody's first steps count
+	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // the first ones are slower and not measured
 		return err
 	}
 	if _, err := b.endToEnd(ctx, 100, 0); err != nil {
 		return err
 	}
+
 	var nothing, five, small, attachment []float64
 	for round := range b.rounds {
 		b.say("round %d of %d", round+1, b.rounds)
@@ -317,13 +333,14 @@ func (b *bench) rates(ctx context.Context, r *report) error {
 		b.say("  nothing %.0f/s, five activities %.0f/s, 4 KB %.0f/s, 30 KB attachment %.0f/s",
 			nothing[round], five[round], small[round], attachment[round])
 	}
+
 	r.Nothing, r.Five, r.Small, r.Attachment = median(nothing), median(five), median(small), median(attachment)
 	r.SmallOfNothing, r.AttachmentOfNothing = r.Small/r.Nothing, r.Attachment/r.Nothing
 	r.SmallOfFive, r.AttachmentOfFive = r.Small/r.Five, r.Attachment/r.Five
 	return nil
 }
 
-// endToEnd gives how many of n emails per second reach their end.
+// endToEnd sends n emails and returns how many per second are closed.
 func (b *bench) endToEnd(ctx context.Context, n, attachment int) (float64, error) {
 	bodies := b.sender.bodies(n, smallMail, attachment)
 	began := time.Now()
@@ -334,19 +351,19 @@ func (b *bench) endToEnd(ctx context.Context, n, attachment int) (float64, error
 	return float64(n) / time.Since(began).Seconds(), err
 }
 
-// drained returns when everything that was sent, n more now, has its end in the ledger.
+// drained waits until all emails sent so far, of which n are new, are closed in the ledger.
 func (b *bench) drained(ctx context.Context, n int) error {
 	b.sent += int64(n)
 	return poll(ctx, 15*time.Minute, func() (bool, error) {
 		var open bool
-		// The newest rows tell; counting them all would be work on the same machine.
+		// The newest rows are enough; counting them all would be work on the same machine.
 		err := b.db.QueryRow(ctx, `SELECT exists (SELECT FROM emails WHERE id > (SELECT max(id) FROM emails) - $1 AND closed_at IS NULL)
 			OR exists (SELECT FROM inbox)`, int64(n)).Scan(&open)
 		return !open, err
 	})
 }
 
-// large has sixteen emails of 10 MB each under way at once, with fresh processes.
+// large processes sixteen emails of 10 MB each at once, in fresh processes.
 func (b *bench) large(ctx context.Context, r *report) error {
 	b.say("%d emails of %d MiB at once", largeAtOnce, largeMail>>20)
 	for _, program := range []string{stack.Worker, stack.Ingress} {
@@ -354,6 +371,7 @@ func (b *bench) large(ctx context.Context, r *report) error {
 			return err
 		}
 	}
+
 	if _, err := b.sender.closed(ctx, largeAtOnce, b.sender.bodies(largeAtOnce, smallMail, largeMail)); err != nil {
 		return err
 	}

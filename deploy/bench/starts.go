@@ -15,16 +15,17 @@ import (
 	"mailroom/deploy/dev/stack"
 )
 
-// startRates compares the starter, which claims and marks rows, with bare starts
-// of the same server. Nobody takes what is started.
-func (b *bench) startRates(ctx context.Context, d *door) error {
-	n := b.door / startsOf
+// startRates compares the dispatcher, which leases and marks rows, with bare starts on the
+// same server. No worker runs meanwhile.
+func (b *bench) startRates(ctx context.Context, d *ingressFigures) error {
+	n := b.ingressEmails / startsOf
 	if err := b.mail.Stop(stack.Worker); err != nil {
 		return err
 	}
 	if err := b.configure(ctx, "ingress: {starts: {ahead: -1}}\n"); err != nil {
 		return err
 	}
+
 	var bare, ours []float64
 	for range b.rounds {
 		rate, err := b.base.starts(ctx, n)
@@ -36,10 +37,12 @@ func (b *bench) startRates(ctx context.Context, d *door) error {
 			return err
 		}
 		ours = append(ours, rate)
-		b.say("  bare starts %.0f/s, starter %.0f/s", bare[len(bare)-1], rate)
+		b.say("  bare starts %.0f/s, dispatcher %.0f/s", bare[len(bare)-1], rate)
 	}
+
 	d.BareStarts, d.Starts = median(bare), median(ours)
 	d.StartsOfBare = d.Starts / d.BareStarts
+
 	if err := b.configure(ctx, ""); err != nil {
 		return err
 	}
@@ -62,8 +65,8 @@ func (b *bench) configure(ctx context.Context, more string) error {
 	return b.mail.Restart(ctx, stack.Ingress)
 }
 
-// drainRate fills the inbox while Temporal is away and gives how many rows are
-// started per second once it is back, the first and the last tenth left out.
+// drainRate fills the inbox while Temporal is stopped and returns how many rows are started
+// per second once it runs again, the first and the last tenth left out.
 func (b *bench) drainRate(ctx context.Context, n int) (float64, error) {
 	b.temporal.stop()
 	requests, err := b.sender.requests(b.sender.bodies(n, smallMail, 0), false)
@@ -76,6 +79,7 @@ func (b *bench) drainRate(ctx context.Context, n int) (float64, error) {
 	if err := b.temporal.start(ctx); err != nil {
 		return 0, err
 	}
+
 	var first, last time.Time
 	var atFirst, atLast int
 	err = poll(ctx, startWait, func() (bool, error) {
@@ -93,22 +97,23 @@ func (b *bench) drainRate(ctx context.Context, n int) (float64, error) {
 		return waiting == 0, nil
 	})
 	if err != nil || !last.After(first) {
-		return 0, fmt.Errorf("measure the starter over %d rows: %w", n, err)
+		return 0, fmt.Errorf("measure the dispatcher over %d rows: %w", n, err)
 	}
 	return float64(atFirst-atLast) / last.Sub(first).Seconds(), nil
 }
 
-// starts gives how many bare starts per second the server takes.
+// starts starts n workflows and returns how many per second the server accepts.
 func (b *baseline) starts(ctx context.Context, n int) (float64, error) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	errs := make(chan error, startFlights)
+
 	began := time.Now()
 	for range startFlights {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				_, err := b.tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-					ID: fmt.Sprintf("bare-%d-%d", began.UnixNano(), i), TaskQueue: "bench-nobody",
+					ID: fmt.Sprintf("bare-%d-%d", began.UnixNano(), i), TaskQueue: "bench-no-worker",
 				}, "Nothing", "input")
 				if err != nil {
 					errs <- fmt.Errorf("start: %w", err)
@@ -118,6 +123,7 @@ func (b *baseline) starts(ctx context.Context, n int) (float64, error) {
 		})
 	}
 	wg.Wait()
+
 	select {
 	case err := <-errs:
 		return 0, err

@@ -70,6 +70,7 @@ func startTemporal(ctx context.Context, tools stack.Tools, dir string, infra sta
 	if err := makeSchemas(ctx, sql, database, password); err != nil {
 		return nil, err
 	}
+
 	ports, err := freePorts(9)
 	if err != nil {
 		return nil, err
@@ -171,7 +172,7 @@ func (s *temporalServer) stop() {
 	}
 }
 
-// freePorts gives n ports on which nothing listens. They are below 32768: the
+// freePorts returns n ports on which nothing listens. They are below 32768: the
 // server keeps its membership ports in a smallint.
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, 0, n)

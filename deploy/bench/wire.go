@@ -20,9 +20,8 @@ import (
 // wireTimeout is how long one answer may take.
 const wireTimeout = time.Minute
 
-// requests gives whole signed requests, as bytes: generator and servers share the
-// machine, so that what can be done beforehand is. With bad the signature is one
-// that no secret gives.
+// requests returns whole signed requests, as bytes, made beforehand because generator and
+// servers share the machine. With bad the signature is not one of the secret.
 func (s *sender) requests(bodies [][]byte, bad bool) ([][]byte, error) {
 	target, err := url.Parse(s.url)
 	if err != nil {
@@ -32,6 +31,7 @@ func (s *sender) requests(bodies [][]byte, bad bool) ([][]byte, error) {
 	if bad {
 		secret += "?"
 	}
+
 	out := make([][]byte, len(bodies))
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	for i, body := range bodies {
@@ -42,8 +42,8 @@ func (s *sender) requests(bodies [][]byte, bad bool) ([][]byte, error) {
 	return out, nil
 }
 
-// wire sends requests over so many connections, each the next one after its
-// answer, and requires status of every answer.
+// wire sends requests over so many connections, on each the next one after its answer, and
+// requires that every answer has the status.
 func (s *sender) wire(ctx context.Context, connections int, requests [][]byte, status int) (acks, error) {
 	target, err := url.Parse(s.url)
 	if err != nil {
@@ -56,6 +56,7 @@ func (s *sender) wire(ctx context.Context, connections int, requests [][]byte, s
 		}
 		defer func() { _ = conns[i].Close() }()
 	}
+
 	took := make([]time.Duration, len(requests))
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
@@ -76,6 +77,7 @@ func (s *sender) wire(ctx context.Context, connections int, requests [][]byte, s
 	}
 	wg.Wait()
 	wall := time.Since(began)
+
 	if err := failed.Load(); err != nil {
 		return acks{}, *err
 	}
@@ -97,6 +99,7 @@ func exchange(conn net.Conn, answers *bufio.Reader, request []byte, status int) 
 	if len(line) < 12 || string(line[9:12]) != strconv.Itoa(status) {
 		return fmt.Errorf("the ingress answers %q in place of %d", bytes.TrimSpace(line), status)
 	}
+
 	length := -1
 	for {
 		line, err := answers.ReadSlice('\n')

@@ -9,9 +9,9 @@ import (
 	"mailroom/deploy/dev/stack"
 )
 
-// The sizes of what the door is measured with.
+// The sizes of the measurements of the ingress.
 const (
-	startsOf     = 10 // one tenth of it is started with nobody to take it
+	startsOf     = 10 // one tenth of it is started while no worker runs
 	costOf       = 5  // one fifth of it, good and bad
 	hugeMail     = 25 << 20
 	hugeAtOnce   = 50
@@ -23,14 +23,14 @@ const (
 // loops are the closed loops: callers, and how many emails as a share of the burst.
 var loops = []struct{ callers, share int }{{1, 20}, {16, 5}, {64, 5}}
 
-// door is what the ingress takes by itself.
-type door struct {
+// ingressFigures are those of the ingress by itself.
+type ingressFigures struct {
 	Healthy map[string]acks `json:"temporal_healthy"`
 	Stopped map[string]acks `json:"temporal_stopped"`
 
 	BareStarts   float64 `json:"bare_starts_per_second"`
-	Starts       float64 `json:"starter_per_second"`
-	StartsOfBare float64 `json:"starter_of_bare"`
+	Starts       float64 `json:"dispatcher_per_second"`
+	StartsOfBare float64 `json:"dispatcher_of_bare"`
 	GoodCost     float64 `json:"good_cpu_us"`
 	BadCost      float64 `json:"bad_signature_cpu_us"`
 	BadOfGood    float64 `json:"bad_of_good"`
@@ -38,28 +38,31 @@ type door struct {
 	HugeRefused  int     `json:"ingress_50x25MB_refused"`
 }
 
-// measureDoor takes the figures of intake.
-func (b *bench) measureDoor(ctx context.Context) (*door, error) {
-	d := &door{Healthy: map[string]acks{}, Stopped: map[string]acks{}}
-	if _, err := b.endToEnd(ctx, 100, 0); err != nil { // nobody's first steps count
+// measureIngress measures how webhooks are received and started.
+func (b *bench) measureIngress(ctx context.Context) (*ingressFigures, error) {
+	d := &ingressFigures{Healthy: map[string]acks{}, Stopped: map[string]acks{}}
+	if _, err := b.endToEnd(ctx, 100, 0); err != nil { // the first ones are slower and not measured
 		return nil, err
 	}
-	b.say("the door with Temporal healthy")
-	if err := b.doorLoops(ctx, d.Healthy); err != nil {
+
+	b.say("the ingress while Temporal is healthy")
+	if err := b.closedLoops(ctx, d.Healthy); err != nil {
 		return nil, err
 	}
 	if err := b.drained(ctx, b.posted); err != nil {
 		return nil, err
 	}
 	b.posted = 0
-	b.say("the door with Temporal stopped")
+
+	b.say("the ingress while Temporal is stopped")
 	b.temporal.stop()
-	if err := b.doorLoops(ctx, d.Stopped); err != nil {
+	if err := b.closedLoops(ctx, d.Stopped); err != nil {
 		return nil, err
 	}
 	if err := b.costs(ctx, d); err != nil {
 		return nil, err
 	}
+
 	if err := b.temporal.start(ctx); err != nil {
 		return nil, err
 	}
@@ -67,21 +70,22 @@ func (b *bench) measureDoor(ctx context.Context) (*door, error) {
 		return nil, err
 	}
 	b.posted = 0
+
 	if err := b.startRates(ctx, d); err != nil {
 		return nil, err
 	}
 	return d, b.huge(ctx, d)
 }
 
-// doorLoops measures the closed loops and the burst.
-func (b *bench) doorLoops(ctx context.Context, into map[string]acks) error {
+// closedLoops measures the closed loops and the burst.
+func (b *bench) closedLoops(ctx context.Context, into map[string]acks) error {
 	for _, l := range loops {
 		name := fmt.Sprintf("closed_%d", l.callers)
-		if err := b.loop(ctx, into, name, l.callers, b.door/l.share); err != nil {
+		if err := b.loop(ctx, into, name, l.callers, b.ingressEmails/l.share); err != nil {
 			return err
 		}
 	}
-	return b.loop(ctx, into, "burst", inFlight, b.door)
+	return b.loop(ctx, into, "burst", inFlight, b.ingressEmails)
 }
 
 func (b *bench) loop(ctx context.Context, into map[string]acks, name string, callers, n int) error {
@@ -99,11 +103,11 @@ func (b *bench) loop(ctx context.Context, into map[string]acks, name string, cal
 	return nil
 }
 
-// costs compares what a request with a bad signature costs with what a good one
-// does: processor time of ingress and database, in turn, medians.
-func (b *bench) costs(ctx context.Context, d *door) error {
+// costs compares the processor time of a request with a bad signature with that of a good
+// one, in the ingress and the database: measured in turn, medians.
+func (b *bench) costs(ctx context.Context, d *ingressFigures) error {
 	var good, bad []float64
-	n := b.door / costOf
+	n := b.ingressEmails / costOf
 	for range b.rounds {
 		for _, m := range []struct {
 			into   *[]float64
@@ -125,19 +129,21 @@ func (b *bench) costs(ctx context.Context, d *door) error {
 			if err != nil {
 				return err
 			}
+
 			*m.into = append(*m.into, float64((after-before).Microseconds())/float64(n))
 			if !m.bad {
 				b.posted += n
 			}
 		}
 	}
+
 	d.GoodCost, d.BadCost = median(good), median(bad)
 	d.BadOfGood = d.BadCost / d.GoodCost
 	b.say("  processor time: good %.0f µs, bad signature %.0f µs, %.2f of it", d.GoodCost, d.BadCost, d.BadOfGood)
 	return nil
 }
 
-// serving is the processor time that the ingress and all of PostgreSQL have taken.
+// serving returns the processor time that the ingress and all of PostgreSQL have used.
 func (b *bench) serving() (time.Duration, error) {
 	ingress := b.mail.PID(stack.Ingress)
 	return processorTime(func(pid int, name string) bool { return pid == ingress || name == "postgres" })

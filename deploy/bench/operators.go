@@ -22,17 +22,17 @@ import (
 
 // The sizes of what the operators' tools are measured with.
 const (
-	heldShare   = 10   // one email of so many in the ledger is held
-	leastLedger = 1000 // emails; in fewer some questions find nothing
-	sampled     = 500  // emails that are asked for by name
-	asks        = 200  // requests for one figure
-	besides     = 1000 // workflows that do nothing, run before and after a decision about many
-	replayRate  = 25   // per second, set; what is measured is how well it is kept
-	deskPatient = 20 * time.Minute
+	heldShare        = 10   // one email of so many in the ledger is held
+	leastLedger      = 1000 // emails; in fewer some questions find nothing
+	sampled          = 500  // emails that are asked for by name
+	asks             = 200  // requests for one figure
+	idle             = 1000 // workflows that do nothing, run before and after a decision about many
+	replayRate       = 25   // per second, set; what is measured is how well it is kept
+	operatorPatience = 20 * time.Minute
 )
 
-// desk is what operators wait for.
-type desk struct {
+// operatorFigures are how long operators wait, and for what.
+type operatorFigures struct {
 	// Bulk is how many emails a second a decision about all held ones decides.
 	Bulk  float64 `json:"bulk_decisions_per_second"`
 	Held  int     `json:"bulk_held"`
@@ -47,26 +47,28 @@ type desk struct {
 	Asks map[string]acks `json:"asks"`
 }
 
-// measureDesk takes the figures of the operators' tools. The ledger is filled last,
-// so that what is in it beside real emails is in nobody's way.
-func (b *bench) measureDesk(ctx context.Context) (*desk, error) {
-	d := &desk{Asks: map[string]acks{}}
-	if err := b.replayPace(ctx, d); err != nil {
+// measureOperators measures the operators' tools. The ledger is filled with made-up emails
+// last, so that these slow down no other measurement.
+func (b *bench) measureOperators(ctx context.Context) (*operatorFigures, error) {
+	d := &operatorFigures{Asks: map[string]acks{}}
+	if err := b.measureReplay(ctx, d); err != nil {
 		return nil, err
 	}
-	if err := b.bulk(ctx, d); err != nil {
+	if err := b.measureBatch(ctx, d); err != nil {
 		return nil, err
 	}
+
 	b.say("a ledger of %d more emails, %d of them held", b.ledger, b.ledger/heldShare)
 	all, held, err := b.fill(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// Once: whoever logs in for each question is soon told to come again later.
+	// Once: a client that signs in for each question soon reaches the limit of sign-ins.
 	client, err := b.signedIn(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	for _, q := range questions(all, held, time.Now(), time.Duration(b.ledger)*ledgertest.Every) {
 		got, err := b.ask(ctx, client, q)
 		if err != nil {
@@ -78,8 +80,8 @@ func (b *bench) measureDesk(ctx context.Context) (*desk, error) {
 	return d, nil
 }
 
-// bulk holds emails and decides about all of them at once.
-func (b *bench) bulk(ctx context.Context, d *desk) error {
+// measureBatch holds emails and decides about all of them at once.
+func (b *bench) measureBatch(ctx context.Context, d *operatorFigures) error {
 	d.Held = b.held
 	b.say("a decision about %d held emails", d.Held)
 	bodies := b.sender.bodies(d.Held, smallMail, 0)
@@ -89,7 +91,8 @@ func (b *bench) bulk(ctx context.Context, d *desk) error {
 	if _, err := b.sender.closed(ctx, inFlight, bodies); err != nil {
 		return err
 	}
-	err := poll(ctx, deskPatient, func() (bool, error) {
+
+	err := poll(ctx, operatorPatience, func() (bool, error) {
 		var held int
 		err := b.db.QueryRow(ctx, "SELECT count(*) FROM emails WHERE state = 'quarantined'").Scan(&held)
 		return held == d.Held, err
@@ -97,14 +100,16 @@ func (b *bench) bulk(ctx context.Context, d *desk) error {
 	if err != nil {
 		return fmt.Errorf("wait for %d held emails: %w", d.Held, err)
 	}
-	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // nobody's first steps count
+
+	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // the first ones are slower and not measured
 		return err
 	}
-	if d.NothingBefore, err = b.base.rate(ctx, "Nothing", min(d.Held, besides)); err != nil {
+	if d.NothingBefore, err = b.base.rate(ctx, "Nothing", min(d.Held, idle)); err != nil {
 		return err
 	}
+
 	began := time.Now()
-	took, err := b.replay(ctx, map[string]any{
+	took, err := b.runBatch(ctx, map[string]any{
 		"action": "discard", "filter": map[string]any{"state": "quarantined", "reason": "manual_hold"}, "rate": 0, "note": "bench",
 	}, d.Held)
 	if err != nil {
@@ -115,22 +120,23 @@ func (b *bench) bulk(ctx context.Context, d *desk) error {
 		return err
 	}
 	d.Ended = float64(d.Held) / time.Since(began).Seconds()
-	if d.NothingAfter, err = b.base.rate(ctx, "Nothing", min(d.Held, besides)); err != nil {
+	if d.NothingAfter, err = b.base.rate(ctx, "Nothing", min(d.Held, idle)); err != nil {
 		return err
 	}
 	b.say("  decided %.0f/s, ended %.0f/s; nothing %.0f/s before, %.0f/s after", d.Bulk, d.Ended, d.NothingBefore, d.NothingAfter)
 	return nil
 }
 
-// replayPace replays what was delivered at a set rate. What would be sent is the
-// same as before, so nothing is.
-func (b *bench) replayPace(ctx context.Context, d *desk) error {
+// measureReplay replays delivered emails at a set rate. Nothing is sent: each delivery is
+// the same as before.
+func (b *bench) measureReplay(ctx context.Context, d *operatorFigures) error {
 	n := b.emails
 	b.say("a replay of %d emails at %d/s", n, replayRate)
 	if _, err := b.endToEnd(ctx, n, 0); err != nil {
 		return err
 	}
-	took, err := b.replay(ctx, map[string]any{
+
+	took, err := b.runBatch(ctx, map[string]any{
 		"action": "replay", "from": "routing", "filter": map[string]any{"state": "delivered"}, "rate": replayRate, "note": "bench",
 	}, n)
 	if err != nil {
@@ -142,57 +148,61 @@ func (b *bench) replayPace(ctx context.Context, d *desk) error {
 	return b.allClosed(ctx)
 }
 
-// allClosed waits until the ledger knows the end of every email.
+// allClosed waits until every email is closed in the ledger.
 func (b *bench) allClosed(ctx context.Context) error {
-	return poll(ctx, deskPatient, func() (bool, error) {
+	return poll(ctx, operatorPatience, func() (bool, error) {
 		var open bool
 		err := b.db.QueryRow(ctx, "SELECT exists (SELECT FROM emails WHERE closed_at IS NULL)").Scan(&open)
 		return !open, err
 	})
 }
 
-// replay starts one and gives the time between its first and its last email.
-func (b *bench) replay(ctx context.Context, body map[string]any, n int) (time.Duration, error) {
+// runBatch starts a batch, waits for its end, and returns the time between its first and
+// its last email.
+func (b *bench) runBatch(ctx context.Context, body map[string]any, n int) (time.Duration, error) {
 	var started struct {
 		ID int64 `json:"id"`
 	}
 	if err := b.api(ctx, http.MethodPost, "/api/v1/replays", body, &started); err != nil {
 		return 0, err
 	}
+
 	var handled, failed, skipped int
 	var took float64
-	err := poll(ctx, deskPatient, func() (bool, error) {
+	err := poll(ctx, operatorPatience, func() (bool, error) {
 		var state string
 		err := b.db.QueryRow(ctx, "SELECT state, done + skipped + failed, skipped, failed FROM replays WHERE id = $1", started.ID).
 			Scan(&state, &handled, &skipped, &failed)
 		if err == nil && (state == "failed" || state == "stopped") {
-			err = fmt.Errorf("it has ended as %s", state)
+			err = fmt.Errorf("the batch has ended as %s", state)
 		}
 		return state == "done", err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("wait for replay %d: %w", started.ID, err)
+		return 0, fmt.Errorf("wait for batch %d: %w", started.ID, err)
 	}
+
 	if handled != n || failed != 0 || skipped != 0 {
-		return 0, fmt.Errorf("replay %d handled %d of %d emails, skipped %d, failed at %d", started.ID, handled, n, skipped, failed)
+		return 0, fmt.Errorf("batch %d handled %d of %d emails, skipped %d, failed at %d", started.ID, handled, n, skipped, failed)
 	}
 	err = b.db.QueryRow(ctx, "SELECT extract(epoch FROM max(at) - min(at)) FROM replay_items WHERE replay_id = $1", started.ID).Scan(&took)
 	return time.Duration(took * float64(time.Second)), err
 }
 
-// named is one email that is in the ledger, and what it can be found by.
+// named is an email in the ledger, with the values by which it can be found.
 type named struct{ eventID, messageID, sender string }
 
-// fill puts made-up emails beside the real ones and gives some of them, and some of
-// the held ones.
+// fill adds made-up emails to the ledger and returns a sample of all of them and a
+// sample of the held ones.
 func (b *bench) fill(ctx context.Context) (all, held []named, err error) {
 	if b.ledger < leastLedger {
-		return nil, nil, fmt.Errorf("a ledger of %d emails has not all that is asked for: take %d at least", b.ledger, leastLedger)
+		return nil, nil, fmt.Errorf("a ledger of %d emails is too small for the questions: use at least %d", b.ledger, leastLedger)
 	}
 	first, last, err := ledgertest.Fill(ctx, b.db, b.ledger, b.ledger/heldShare)
 	if err != nil {
 		return nil, nil, err
 	}
+
 	for _, some := range []struct {
 		into *[]named
 		of   string
@@ -209,18 +219,18 @@ func (b *bench) fill(ctx context.Context) (all, held []named, err error) {
 	return all, held, nil
 }
 
-// question is one kind of request; path gives another one each time. A list that
-// finds no email is a mistake unless none is to be found.
+// question is one kind of request; path returns the next one. A list without an email is
+// an error unless none is set.
 type question struct {
 	name string
 	path func() string
 	none bool
 }
 
-// questions are what operators ask of a full ledger, the last of whose emails came
-// now and the first span ago.
+// questions are the requests of operators to a full ledger whose last email arrived now
+// and whose first arrived span ago.
 func questions(all, held []named, now time.Time, span time.Duration) []question {
-	one := func(of []named) named { return of[rand.IntN(len(of))] } //nolint:gosec // which email is asked for
+	pick := func(of []named) named { return of[rand.IntN(len(of))] } //nolint:gosec // which email is asked for
 	list := func(filter ...string) func() string {
 		query := url.Values{}
 		for i := 0; i < len(filter); i += 2 {
@@ -228,6 +238,7 @@ func questions(all, held []named, now time.Time, span time.Duration) []question 
 		}
 		return func() string { return "/api/v1/emails?" + query.Encode() }
 	}
+
 	return []question{
 		{name: "list, newest", path: list("limit", "50")},
 		{name: "list, held", path: list("state", "quarantined")},
@@ -237,26 +248,26 @@ func questions(all, held []named, now time.Time, span time.Duration) []question 
 		{name: "search, word of the older half", path: list("q", ledgertest.OldWord)},
 		{name: "search, no match", path: list("q", "nothing of that kind"), none: true},
 		{name: "search, two letters", path: list("q", "zq"), none: true},
-		{name: "search, sender", path: func() string { return list("sender", one(all).sender)() }},
+		{name: "search, sender", path: func() string { return list("sender", pick(all).sender)() }},
 		{name: "search, sender's domain", path: list("sender", "@partner7.example")},
 		{name: "search, recipient", path: list("recipient", "sales@")},
-		{name: "search, sender, held", path: func() string { return list("state", "quarantined", "sender", one(held).sender)() }},
+		{name: "search, sender, held", path: func() string { return list("state", "quarantined", "sender", pick(held).sender)() }},
 		{name: "search, a day", path: func() string {
 			since := now.Add(-rand.N(span) - time.Minute).UTC() //nolint:gosec // which day is asked for
 			return list("since", since.Format(time.RFC3339), "until", since.Add(24*time.Hour).Format(time.RFC3339))()
 		}},
-		{name: "search, Message-ID", path: func() string { return list("q", one(all).messageID)() }},
-		{name: "one email", path: func() string { return "/api/v1/emails/" + url.PathEscape(one(all).eventID) }},
+		{name: "search, Message-ID", path: func() string { return list("q", pick(all).messageID)() }},
+		{name: "one email", path: func() string { return "/api/v1/emails/" + url.PathEscape(pick(all).eventID) }},
 		{name: "overview", path: func() string { return "/api/v1/overview" }},
 		{name: "page: inbox", path: func() string { return "/inbox" }},
 		{name: "page: search", path: func() string { return "/emails?q=invoice" }},
-		{name: "page: one email", path: func() string { return "/emails/" + url.PathEscape(one(all).eventID) }},
+		{name: "page: one email", path: func() string { return "/emails/" + url.PathEscape(pick(all).eventID) }},
 		{name: "page: overview", path: func() string { return "/" }},
 	}
 }
 
-// ask sends one kind of request again and again, one after the other. What is
-// measured is until the whole answer is here, on the same two cores.
+// ask sends one kind of request repeatedly, one after the other. It measures until the
+// whole answer has arrived; client and servers share the machine.
 func (b *bench) ask(ctx context.Context, client *http.Client, q question) (acks, error) {
 	took := make([]time.Duration, 0, asks)
 	began := time.Now()
@@ -267,7 +278,8 @@ func (b *bench) ask(ctx context.Context, client *http.Client, q question) (acks,
 		if err != nil {
 			return acks{}, err
 		}
-		if i >= asks/10 { // nobody's first steps count
+
+		if i >= asks/10 { // the first ones are slower and not measured
 			took = append(took, time.Since(start))
 		}
 		if status != http.StatusOK {
@@ -280,7 +292,7 @@ func (b *bench) ask(ctx context.Context, client *http.Client, q question) (acks,
 	return summarise(took, time.Since(began)), nil
 }
 
-// signedIn gives a client with a session, as a browser has it.
+// signedIn returns a client with a session, as a browser has it.
 func (b *bench) signedIn(ctx context.Context) (*http.Client, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -291,6 +303,7 @@ func (b *bench) signedIn(ctx context.Context) (*http.Client, error) {
 		// A page that sends us to the login is no page.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+
 	form := url.Values{"token": {b.operatorToken}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.mail.OperatorURL()+"/login", strings.NewReader(form.Encode()))
 	if err != nil {
@@ -298,6 +311,7 @@ func (b *bench) signedIn(ctx context.Context) (*http.Client, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Origin", b.mail.OperatorURL())
+
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)
@@ -309,7 +323,7 @@ func (b *bench) signedIn(ctx context.Context) (*http.Client, error) {
 	return client, nil
 }
 
-// get asks and reads the whole answer.
+// get sends a request and reads the whole answer.
 func get(ctx context.Context, client *http.Client, address string) (status int, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -338,11 +352,13 @@ func (b *bench) api(ctx context.Context, method, path string, body, out any) err
 	}
 	req.Header.Set("Authorization", "Bearer "+b.operatorToken)
 	req.Header.Set("Content-Type", "application/json")
+
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("operator api: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
+
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		return fmt.Errorf("operator api: %w", err)
@@ -353,8 +369,8 @@ func (b *bench) api(ctx context.Context, method, path string, body, out any) err
 	return json.Unmarshal(answer, out)
 }
 
-// rows shows the figures.
-func (d *desk) rows(row rower) {
+// rows prints the figures.
+func (d *operatorFigures) rows(row rower) {
 	row(fmt.Sprintf("bulk decision over %d held", d.Held), perSecond(d.Bulk), ">= 200/s", d.Bulk >= 200)
 	row("the same, until the last workflow has ended", perSecond(d.Ended), "", true)
 	row("workflows that do nothing, right before, right after", perSecond(d.NothingBefore)+", "+perSecond(d.NothingAfter), "", true)
