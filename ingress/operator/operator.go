@@ -17,6 +17,7 @@ import (
 	"mailroom/ingress/operator/codec"
 	"mailroom/ingress/operator/console"
 	"mailroom/ingress/operator/decision"
+	"mailroom/ingress/operator/listener"
 	"mailroom/ingress/operator/operations"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
@@ -104,12 +105,18 @@ func New(file *config.File, deps Deps) (*Listener, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 
-	handler, err := api.New(api.Config{Sources: file.Sources, Tenants: file.Tenants}, api.Deps{
-		Access: callers, Pages: pages, Logger: deps.Logger,
-		Routes: slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), s.operations.Routes(), readyRoutes(deps.Ready)),
-		Tokens: ledger, Reader: ledger, Blobs: deps.Blobs, Auditor: ledger, Failures: ledger,
-		KeyUse: deps.KeyUse, Secrets: deps.Secrets, Decisions: s.decisions, Replays: s.batches, Editor: s.editor,
+	resources, err := api.New(api.Config{Sources: file.Sources, Tenants: file.Tenants}, api.Deps{
+		Access: callers, Reader: ledger, Blobs: deps.Blobs, Decisions: s.decisions, Editor: s.editor, Batches: s.batches,
+		Operations: s.operations, Auditor: ledger, Failures: ledger, KeyUse: deps.KeyUse, Secrets: deps.Secrets, Tokens: ledger,
+		Logger: deps.Logger,
 	})
+	if err != nil {
+		return nil, err
+	}
+
+	// The one table of all that the listener answers.
+	table := slices.Concat(login.Routes(), payloads.Routes(), pages.Routes(), resources.Routes(), readyRoutes(deps.Ready))
+	handler, err := listener.New(table, listener.Deps{Access: callers, Pages: pages, Logger: deps.Logger})
 	if err != nil {
 		return nil, err
 	}

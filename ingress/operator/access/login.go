@@ -51,9 +51,9 @@ type LoginDeps struct {
 	Access   *Authenticator
 	Logins   Logins
 	Logger   *slog.Logger
-	Registry prometheus.Registerer // nil: no metrics
-	Pages    Pages                 // nil means PlainPages
-	Client   *http.Client          // to the OpenID provider; nil: one with timeouts
+	Registry prometheus.Registerer
+	Pages    Pages
+	Client   *http.Client // to the OpenID provider; nil: one with timeouts
 }
 
 // Login is how people log in and out.
@@ -69,8 +69,8 @@ type Login struct {
 
 // NewLogin makes a Login. The provider is looked for when somebody logs in.
 func NewLogin(deps LoginDeps) (*Login, error) {
-	if deps.Access == nil || deps.Access.sessions == nil || deps.Logins == nil || deps.Logger == nil {
-		return nil, errors.New("login: Access with Sessions, Logins and Logger are required")
+	if deps.Access == nil || deps.Access.sessions == nil || deps.Logins == nil || deps.Pages == nil || deps.Logger == nil || deps.Registry == nil {
+		return nil, errors.New("login: Access with Sessions, Logins, Pages, Logger and Registry are required")
 	}
 	l := &Login{
 		Authenticator: deps.Access, logins: deps.Logins, logger: deps.Logger, pages: deps.Pages, limiter: newLimiter(),
@@ -81,13 +81,8 @@ func NewLogin(deps LoginDeps) (*Login, error) {
 	for _, r := range results() {
 		l.total.WithLabelValues(string(r))
 	}
-	if l.pages == nil {
-		l.pages = PlainPages{}
-	}
-	if deps.Registry != nil {
-		if err := deps.Registry.Register(l.total); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+	if err := deps.Registry.Register(l.total); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	if l.access.OIDC.Issuer != "" {
 		l.provider = newProvider(l.access, deps.Client, deps.Access.now)

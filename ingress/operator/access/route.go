@@ -69,3 +69,18 @@ func (r Route) Permits(who Identity) bool {
 	}
 	return who.Best() >= r.Least
 }
+
+// routeKey is under which a request carries its route.
+const routeKey = "route"
+
+// SetRoute keeps the route that is being answered.
+func SetRoute(c *gin.Context, r Route) { c.Set(routeKey, r) }
+
+// RouteOf returns the route that is being answered; where there is none, one that only an
+// admin may use.
+func RouteOf(c *gin.Context) Route {
+	if r, ok := c.Value(routeKey).(Route); ok {
+		return r
+	}
+	return Route{Least: Admin}
+}

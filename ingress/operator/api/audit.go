@@ -7,7 +7,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"mailroom/ingress/operator/access"
 	"mailroom/shared/auditchain"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -32,47 +31,11 @@ type Auditor interface {
 	CheckDecisions(ctx context.Context, limit int) (checked int64, wrong []ledger.AuditDifference, err error)
 }
 
-// auditRoutes are about what can be proved: the chain as a whole, which is about every
-// tenant. One email's part of it is its tenant's, and among the routes of emails.
-func (h *handler) auditRoutes() []access.Route {
-	return []access.Route{
-		{Method: http.MethodGet, Path: "/api/v1/audit", Least: access.Admin, Scope: access.EveryTenant, Handle: h.auditPage},
-		{Method: http.MethodGet, Path: "/api/v1/audit/head", Least: access.Admin, Scope: access.EveryTenant, Handle: h.auditHead},
-		{Method: http.MethodGet, Path: "/api/v1/audit/decisions", Least: access.Admin, Scope: access.EveryTenant, Handle: h.auditDecisions},
-	}
-}
-
-// audited gives the Auditor, or the answer of an API without one.
-func (h *handler) audited() (Auditor, error) {
-	if h.auditor == nil {
-		return nil, fault.New(fault.NotFound, "there is nothing at this path")
-	}
-	return h.auditor, nil
-}
-
-func (h *handler) custody(c *gin.Context) error {
-	auditor, err := h.audited()
-	if err != nil {
-		return err
-	}
-	email, _, err := h.find(c, fault.RequestInvalid)
-	if err != nil {
-		return err
-	}
-	if err := h.exports.allow(caller(c).Name, email.ID, h.now()); err != nil {
-		return err
-	}
-	leave, err := enter(h.exports.turns)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	document, err := auditor.ExportCustody(c.Request.Context(), email.ID, caller(c).Name, string(access.Via(c)))
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, document)
-	return nil
+// audit shows the audit chain as a whole, which is about every tenant. One email's part of
+// it is custody.
+type audit struct {
+	auditor Auditor
+	checks  chan struct{}
 }
 
 // auditEntries is a page of the chain. Head is where the chain ended at that time.
@@ -81,11 +44,7 @@ type auditEntries struct {
 	Head    auditchain.Head    `json:"head"`
 }
 
-func (h *handler) auditPage(c *gin.Context) error {
-	auditor, err := h.audited()
-	if err != nil {
-		return err
-	}
+func (a *audit) list(c *gin.Context) error {
 	q, err := parameters(c, "after", "limit")
 	if err != nil {
 		return err
@@ -103,10 +62,10 @@ func (h *handler) auditPage(c *gin.Context) error {
 	}
 	var out auditEntries
 	// The head first: what is appended in between is then beyond it and not missing.
-	if out.Head, err = auditor.AuditHead(c.Request.Context()); err != nil {
+	if out.Head, err = a.auditor.AuditHead(c.Request.Context()); err != nil {
 		return err
 	}
-	if out.Entries, err = auditor.Audit(c.Request.Context(), after, limit); err != nil {
+	if out.Entries, err = a.auditor.Audit(c.Request.Context(), after, limit); err != nil {
 		return err
 	}
 	if out.Entries == nil {
@@ -116,12 +75,8 @@ func (h *handler) auditPage(c *gin.Context) error {
 	return nil
 }
 
-func (h *handler) auditHead(c *gin.Context) error {
-	auditor, err := h.audited()
-	if err != nil {
-		return err
-	}
-	head, err := auditor.AuditHead(c.Request.Context())
+func (a *audit) head(c *gin.Context) error {
+	head, err := a.auditor.AuditHead(c.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -135,30 +90,16 @@ type auditCheck struct {
 	Wrong   []ledger.AuditDifference `json:"wrong"`
 }
 
-func (h *handler) auditDecisions(c *gin.Context) error {
-	auditor, err := h.audited()
-	if err != nil {
-		return err
-	}
-	leave, err := enter(h.exports.checks)
+func (a *audit) decisions(c *gin.Context) error {
+	leave, err := enter(a.checks)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	var out auditCheck
-	if out.Checked, out.Wrong, err = auditor.CheckDecisions(c.Request.Context(), maxDifferences); err != nil {
+	if out.Checked, out.Wrong, err = a.auditor.CheckDecisions(c.Request.Context(), maxDifferences); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, out)
 	return nil
-}
-
-// withTimeline adds an email's way to what is shown of it.
-func (h *handler) withTimeline(ctx context.Context, email *ledger.EmailDetail) error {
-	if h.auditor == nil {
-		return nil
-	}
-	var err error
-	email.Timeline, err = h.auditor.Timeline(ctx, email.ID)
-	return err
 }

@@ -22,6 +22,13 @@ import (
 	"mailroom/shared/mail"
 )
 
+// content sends the raw bytes and the attachments of an email.
+type content struct {
+	finder
+	blobs  Blobs
+	logger *slog.Logger
+}
+
 // download is content on its way out.
 type download struct {
 	filename string
@@ -30,16 +37,16 @@ type download struct {
 	body     io.Reader
 }
 
-func (h *handler) raw(c *gin.Context) error {
-	email, q, err := h.find(c, fault.RequestInvalid, "part")
+func (t *content) raw(c *gin.Context) error {
+	email, q, err := t.find(c, fault.RequestInvalid, "part")
 	if err != nil {
 		return err
 	}
 	switch q["part"] {
 	case "":
-		return h.rawBody(c, email)
+		return t.rawBody(c, email)
 	case "mime":
-		return h.rawMIME(c, email)
+		return t.rawMIME(c, email)
 	default:
 		return fault.New(fault.RequestInvalid, "part may only be mime")
 	}
@@ -47,8 +54,8 @@ func (h *handler) raw(c *gin.Context) error {
 
 // rawBody sends the body as the provider posted it, from the inbox while it is
 // not stored yet.
-func (h *handler) rawBody(c *gin.Context, email *ledger.EmailDetail) error {
-	body, err := h.reader.Body(c.Request.Context(), email.ID)
+func (t *content) rawBody(c *gin.Context, email *ledger.EmailDetail) error {
+	body, err := t.reader.Body(c.Request.Context(), email.ID)
 	if err != nil {
 		return err
 	}
@@ -57,32 +64,32 @@ func (h *handler) rawBody(c *gin.Context, email *ledger.EmailDetail) error {
 		d.sha256 = hex.EncodeToString(body.SHA256[:])
 	}
 	if body.Key != "" {
-		return h.sendBlob(c, blob.Raw, body.Key, d)
+		return t.sendBlob(c, blob.Raw, body.Key, d)
 	}
 	d.body, d.size = bytes.NewReader(body.Inline), int64(len(body.Inline))
-	return h.send(c, d)
+	return t.send(c, d)
 }
 
-func (h *handler) rawMIME(c *gin.Context, email *ledger.EmailDetail) error {
-	body, err := h.reader.Body(c.Request.Context(), email.ID)
+func (t *content) rawMIME(c *gin.Context, email *ledger.EmailDetail) error {
+	body, err := t.reader.Body(c.Request.Context(), email.ID)
 	if err != nil {
 		return err
 	}
 	if !body.Stored {
 		return fault.New(fault.NotFound, "the raw mail of this email is not stored yet")
 	}
-	manifest, err := h.reader.Manifest(c.Request.Context(), email.ID)
+	manifest, err := t.reader.Manifest(c.Request.Context(), email.ID)
 	if err != nil {
 		return err
 	}
 	if manifest.MIMEKey == "" {
 		return fault.New(fault.NotFound, "this email came without raw mail")
 	}
-	return h.sendBlob(c, blob.Raw, manifest.MIMEKey, download{filename: "mail.eml", size: -1})
+	return t.sendBlob(c, blob.Raw, manifest.MIMEKey, download{filename: "mail.eml", size: -1})
 }
 
-func (h *handler) attachment(c *gin.Context) error {
-	email, _, err := h.find(c, fault.RequestInvalid)
+func (t *content) attachment(c *gin.Context) error {
+	email, _, err := t.find(c, fault.RequestInvalid)
 	if err != nil {
 		return err
 	}
@@ -113,24 +120,24 @@ func (h *handler) attachment(c *gin.Context) error {
 			return err
 		}
 	}
-	return h.sendBlob(c, blob.Attachments, found.Key,
+	return t.sendBlob(c, blob.Attachments, found.Key,
 		download{filename: found.Filename, size: found.Size, sha256: found.SHA256})
 }
 
-func (h *handler) sendBlob(c *gin.Context, bucket blob.Bucket, key string, d download) error {
-	object, err := h.blobs.Get(c.Request.Context(), bucket, key)
+func (t *content) sendBlob(c *gin.Context, bucket blob.Bucket, key string, d download) error {
+	object, err := t.blobs.Get(c.Request.Context(), bucket, key)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = object.Close() }() // it was only read
 	d.body = object
-	return h.send(c, d)
+	return t.send(c, d)
 }
 
 // send streams d as a download that no browser renders. Content that cannot be
 // read or is not what was stored gets an error while nothing is sent yet; later
 // the connection is cut before the last bytes, so that no caller takes it for whole.
-func (h *handler) send(c *gin.Context, d download) error {
+func (t *content) send(c *gin.Context, d download) error {
 	body := newVerified(d.body, d.sha256)
 	first, err := body.peek()
 	if err != nil {
@@ -145,7 +152,7 @@ func (h *handler) send(c *gin.Context, d download) error {
 	c.Status(http.StatusOK)
 	if _, err := io.Copy(c.Writer, io.MultiReader(bytes.NewReader(first), body)); err != nil {
 		if c.Request.Context().Err() == nil {
-			h.logger.Error("operator.download_cut", slog.String("route", c.FullPath()), slog.Any("error", err))
+			t.logger.Error("operator.download_cut", slog.String("route", c.FullPath()), slog.Any("error", err))
 		}
 		panic(http.ErrAbortHandler)
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
-	"mailroom/ingress/operator/body"
 	"mailroom/ingress/operator/decision"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -18,6 +17,12 @@ const maxDecision = 6*contract.MaxNote + 256<<10
 
 // decisionIs says what the body of a decision is.
 const decisionIs = `is one JSON object with the fields "action" and "note", if need be "edit" or "from", and no others`
+
+// decisions decides about one email.
+type decisions struct {
+	finder
+	service *decision.Service
+}
 
 // decisionRequest is the body of a decision. Who decides is not in it.
 type decisionRequest struct {
@@ -39,17 +44,17 @@ type decided struct {
 	Missing int `json:"missing"`
 }
 
-func (h *handler) decide(c *gin.Context) error {
+func (d *decisions) create(c *gin.Context) error {
 	var in decisionRequest
-	err := body.Read(c, &in, body.Form{Name: "a decision", Limit: maxDecision, Is: decisionIs})
+	err := readBody(c, &in, bodyForm{Name: "a decision", Limit: maxDecision, Is: decisionIs})
 	if err != nil {
 		return err
 	}
-	email, _, err := h.find(c, fault.DecisionRefused)
+	email, _, err := d.find(c, fault.DecisionRefused)
 	if err != nil {
 		return err
 	}
-	result, err := h.decisions.Decide(c.Request.Context(), caller(c), access.Via(c), &email.EmailRow, decision.Request{
+	result, err := d.service.Decide(c.Request.Context(), caller(c), access.Via(c), &email.EmailRow, decision.Request{
 		Action: in.Action, Note: in.Note, Edit: in.Edit, From: in.From,
 	})
 	if err != nil {

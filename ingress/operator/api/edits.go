@@ -6,7 +6,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"mailroom/ingress/operator/body"
 	"mailroom/shared/contract"
 	"mailroom/shared/edit/preview"
 	"mailroom/shared/fault"
@@ -21,28 +20,31 @@ type Editor interface {
 	Preview(ctx context.Context, email contract.Email, edit contract.Edit) (preview.Preview, error)
 }
 
+// edits shows what an edit would change.
+type edits struct {
+	finder
+	editor Editor
+}
+
 // editRequest is the body of a preview.
 type editRequest struct {
 	Edit *contract.Edit `json:"edit"`
 }
 
-func (h *handler) previewEdit(c *gin.Context) error {
+func (e *edits) preview(c *gin.Context) error {
 	var in editRequest
 	if err := readEdit(c, &in); err != nil {
 		return err
 	}
-	email, _, err := h.find(c, fault.RequestInvalid)
+	email, _, err := e.find(c, fault.RequestInvalid)
 	if err != nil {
 		return err
 	}
-	if h.editor == nil {
-		return fault.New(fault.NotFound, "edits are not served here")
-	}
-	preview, err := h.editor.Preview(c.Request.Context(), email.Email(), *in.Edit)
+	shown, err := e.editor.Preview(c.Request.Context(), email.Email(), *in.Edit)
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, preview)
+	c.JSON(http.StatusOK, shown)
 	return nil
 }
 
@@ -50,7 +52,7 @@ func (h *handler) previewEdit(c *gin.Context) error {
 func readEdit(c *gin.Context, in *editRequest) error {
 	const is = `this is one JSON object with the field "edit", an object with some of the fields ` +
 		`"to", "recipients", "headers", "charset", "drop" and "fields", and no others`
-	err := body.Read(c, in, body.Form{Name: "an edit", Limit: maxEdit})
+	err := readBody(c, in, bodyForm{Name: "an edit", Limit: maxEdit})
 	if fault.Is(err, fault.RequestInvalid) || err == nil && in.Edit == nil {
 		return fault.New(fault.RequestInvalid, is)
 	}

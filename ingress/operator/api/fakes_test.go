@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"slices"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/decision"
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
@@ -195,4 +198,17 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// plainPages are the login and refusals without the console's looks.
+type plainPages struct{}
+
+func (plainPages) Login(w io.Writer, p access.LoginPage) error {
+	_, err := fmt.Fprintf(w, `<p role="alert">%s</p><input name="next" value="%s">`, html.EscapeString(p.Problem), html.EscapeString(p.Next))
+	return err
+}
+
+func (plainPages) Refused(w io.Writer, p access.RefusedPage) error {
+	_, err := fmt.Fprintf(w, `<h1>%s</h1><p>%s</p>`, html.EscapeString(p.Title), html.EscapeString(p.Message))
+	return err
 }

@@ -41,15 +41,15 @@ func (l *operationsLedger) SetControl(_ context.Context, c ledger.Control, _ con
 	return nil
 }
 
-// operationsRoutes are those about one destination.
-func operationsRoutes(t *testing.T, l *operationsLedger) []access.Route {
+// operationsService knows one destination.
+func operationsService(t *testing.T, l *operationsLedger) *operations.Service {
 	t.Helper()
 	d, err := operations.New(operations.Config{
 		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}},
 		Tenants:      []config.Tenant{{Name: "default"}, {Name: "acme"}},
 	}, operations.Deps{Ledger: l})
 	require.NoError(t, err)
-	return d.Routes()
+	return d
 }
 
 // operationsWalks: numbers and samples are for everybody, a stored email for those who may

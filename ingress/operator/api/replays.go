@@ -8,7 +8,6 @@ import (
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/batch"
-	"mailroom/ingress/operator/body"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -17,31 +16,15 @@ import (
 // maxReplayBody bounds the body of a request for a replay in bytes.
 const maxReplayBody = maxDecision + 16*maxParameter
 
-// replayRoutes are about replays and decisions about many emails.
-func (h *handler) replayRoutes() []access.Route {
-	if h.replays == nil {
-		return nil
-	}
-	const one = "/api/v1/replays/:id"
-	return []access.Route{
-		{Method: http.MethodPost, Path: "/api/v1/replays", Least: access.Operator, Handle: h.createReplay},
-		{Method: http.MethodGet, Path: "/api/v1/replays", Least: access.Viewer, Handle: h.listReplays},
-		{Method: http.MethodGet, Path: one, Least: access.Viewer, Handle: h.showReplay},
-		{Method: http.MethodGet, Path: one + "/items", Least: access.Viewer, Handle: h.listReplayItems},
-		{Method: http.MethodPost, Path: one + "/start", Least: access.Operator, Handle: h.startReplay},
-		{Method: http.MethodPost, Path: one + "/pause", Least: access.Operator, Handle: h.controlReplay(contract.ReplayPause)},
-		{Method: http.MethodPost, Path: one + "/resume", Least: access.Operator, Handle: h.controlReplay(contract.ReplayResume)},
-		{Method: http.MethodPost, Path: one + "/stop", Least: access.Operator, Handle: h.controlReplay(contract.ReplayStop)},
-		{Method: http.MethodPost, Path: one + "/rate", Least: access.Operator, Handle: h.controlReplay(contract.ReplaySetRate)},
-	}
-}
+// replays starts and controls replays and decisions about many emails.
+type replays struct{ service *batch.Service }
 
-func (h *handler) createReplay(c *gin.Context) error {
+func (r *replays) create(c *gin.Context) error {
 	var in batch.Request
-	if err := body.Read(c, &in, requestOf(maxReplayBody)); err != nil {
+	if err := readBody(c, &in, requestOf(maxReplayBody)); err != nil {
 		return err
 	}
-	row, err := h.replays.Create(c.Request.Context(), caller(c), access.Via(c), in)
+	row, err := r.service.Create(c.Request.Context(), caller(c), access.Via(c), in)
 	if err != nil {
 		return err
 	}
@@ -54,31 +37,31 @@ type startRequest struct {
 	Count int64 `json:"count"` // what it has counted
 }
 
-// startReplay answers a repeat as the first request: with the replay that was started.
-func (h *handler) startReplay(c *gin.Context) error {
-	row, err := h.replayOf(c)
+// start answers a repeat as the first request: with the replay that was started.
+func (r *replays) start(c *gin.Context) error {
+	row, err := r.replay(c)
 	if err != nil {
 		return err
 	}
 	var in startRequest
-	if err := body.Read(c, &in, requestOf(maxParameter)); err != nil {
+	if err := readBody(c, &in, requestOf(maxParameter)); err != nil {
 		return err
 	}
-	if row, err = h.replays.Start(c.Request.Context(), caller(c), access.Via(c), row.ID, in.Count); err != nil {
+	if row, err = r.service.Start(c.Request.Context(), caller(c), access.Via(c), row.ID, in.Count); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, row)
 	return nil
 }
 
-// replayOf gives the replay that the path names, if the caller has the route's role
+// replay gives the replay that the path names, if the caller has the route's role
 // in every tenant that it may touch.
-func (h *handler) replayOf(c *gin.Context) (*ledger.ReplayRow, error) {
+func (r *replays) replay(c *gin.Context) (*ledger.ReplayRow, error) {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil || id <= 0 {
 		return nil, fault.New(fault.NotFound, "there is no such replay")
 	}
-	return h.replays.Find(c.Request.Context(), caller(c), leastOf(c), id)
+	return r.service.Find(c.Request.Context(), caller(c), leastOf(c), id)
 }
 
 // replayPage is the answer of the list.
@@ -87,7 +70,7 @@ type replayPage struct {
 	NextCursor string             `json:"next_cursor"`
 }
 
-func (h *handler) listReplays(c *gin.Context) error {
+func (r *replays) list(c *gin.Context) error {
 	q, err := parameters(c, "cursor", "limit")
 	if err != nil {
 		return err
@@ -96,7 +79,7 @@ func (h *handler) listReplays(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, next, err := h.replays.List(c.Request.Context(), caller(c), access.Viewer, q["cursor"], limit)
+	rows, next, err := r.service.List(c.Request.Context(), caller(c), access.Viewer, q["cursor"], limit)
 	if err != nil {
 		return err
 	}
@@ -104,19 +87,8 @@ func (h *handler) listReplays(c *gin.Context) error {
 	return nil
 }
 
-func limitOf(text string) (int, error) {
-	if text == "" {
-		return ledger.DefaultLimit, nil
-	}
-	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > ledger.MaxLimit {
-		return 0, fault.Newf(fault.RequestInvalid, "limit must be a number from 1 to %d", ledger.MaxLimit)
-	}
-	return limit, nil
-}
-
-func (h *handler) showReplay(c *gin.Context) error {
-	row, err := h.replayOf(c)
+func (r *replays) show(c *gin.Context) error {
+	row, err := r.replay(c)
 	if err != nil {
 		return err
 	}
@@ -130,8 +102,8 @@ type itemPage struct {
 	NextCursor string              `json:"next_cursor"`
 }
 
-func (h *handler) listReplayItems(c *gin.Context) error {
-	row, err := h.replayOf(c)
+func (r *replays) items(c *gin.Context) error {
+	row, err := r.replay(c)
 	if err != nil {
 		return err
 	}
@@ -145,7 +117,7 @@ func (h *handler) listReplayItems(c *gin.Context) error {
 	if f.Limit, err = limitOf(q["limit"]); err != nil {
 		return err
 	}
-	items, next, err := h.replays.Items(c.Request.Context(), f)
+	items, next, err := r.service.Items(c.Request.Context(), f)
 	if err != nil {
 		return err
 	}
@@ -153,29 +125,24 @@ func (h *handler) listReplayItems(c *gin.Context) error {
 	return nil
 }
 
-// controlReplay answers what changes a replay that is under way.
-func (h *handler) controlReplay(name string) func(*gin.Context) error {
+// control answers what changes a replay that is under way.
+func (r *replays) control(name string) func(*gin.Context) error {
 	return func(c *gin.Context) error {
-		row, err := h.replayOf(c)
+		row, err := r.replay(c)
 		if err != nil {
 			return err
 		}
 		var rate *contract.ReplayRate
 		if name == contract.ReplaySetRate {
 			rate = &contract.ReplayRate{}
-			if err := body.Read(c, rate, requestOf(maxParameter)); err != nil {
+			if err := readBody(c, rate, requestOf(maxParameter)); err != nil {
 				return err
 			}
 		}
-		if row, err = h.replays.Control(c.Request.Context(), caller(c), access.Via(c), row, name, rate); err != nil {
+		if row, err = r.service.Control(c.Request.Context(), caller(c), access.Via(c), row, name, rate); err != nil {
 			return err
 		}
 		c.JSON(http.StatusOK, row)
 		return nil
 	}
-}
-
-// requestOf is the form of a request about replays.
-func requestOf(limit int64) body.Form {
-	return body.Form{Name: "the request", Limit: limit, Is: "is one JSON object with the documented fields and no others"}
 }

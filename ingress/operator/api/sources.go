@@ -61,6 +61,16 @@ const (
 	Current   State = "current"
 )
 
+// sources shows the webhook sources and their failed verifications.
+type sources struct {
+	configured []config.Source
+	failures   Failures
+	keyUse     KeyUse
+	secrets    Secrets
+	logger     *slog.Logger
+	now        func() time.Time
+}
+
 // sourceRow is a source as it is configured, with what is known of it besides.
 type sourceRow struct {
 	Name             string      `json:"name"`
@@ -105,32 +115,30 @@ type secretRow struct {
 	InUse bool `json:"in_use"`
 }
 
-// sources lists what is configured. It answers also while the ledger is away.
-// Without KeyUse no secret was ever used, without Secrets none fails.
-func (h *handler) sources(c *gin.Context) error {
+// list shows what is configured. It answers also while the ledger is away.
+func (s *sources) list(c *gin.Context) error {
 	if _, err := parameters(c); err != nil {
 		return err
 	}
-	now := h.now()
-	counts := h.countFailures(c.Request.Context(), now)
+	now := s.now()
+	counts := s.countFailures(c.Request.Context(), now)
 	health := map[string]secret.Status{}
-	if h.secrets != nil {
-		for _, s := range h.secrets.Status() {
-			health[s.Ref] = s
-		}
+	for _, status := range s.secrets.Status() {
+		health[status.Ref] = status
 	}
-	rows := make([]sourceRow, 0, len(h.configured))
-	for _, s := range h.configured {
-		if visible(c, s.Tenant, "") != nil {
+
+	rows := make([]sourceRow, 0, len(s.configured))
+	for _, source := range s.configured {
+		if visible(c, source.Tenant, "") != nil {
 			continue
 		}
-		row := newSourceRow(s)
-		for i := range s.Secrets {
-			row.Secrets = append(row.Secrets, h.newSecretRow(s, i, health, now))
+		row := newSourceRow(source)
+		for i := range source.Secrets {
+			row.Secrets = append(row.Secrets, s.newSecretRow(source, i, health, now))
 		}
 		if counts != nil {
 			row.Failures24h = map[string]int64{}
-			if own := counts[s.Name]; own != nil {
+			if own := counts[source.Name]; own != nil {
 				row.Failures24h = own
 			}
 		}
@@ -152,9 +160,9 @@ func newSourceRow(s config.Source) sourceRow {
 // listOf gives a list that JSON never shows as null.
 func listOf(list []string) []string { return append([]string{}, list...) }
 
-func (h *handler) newSecretRow(s config.Source, i int, health map[string]secret.Status, now time.Time) secretRow {
-	k := s.Secrets[i]
-	row := secretRow{Key: s.KeyNumber(i), Ref: k.Ref, Scheme: k.Scheme, State: stateOf(s.Secrets, i, health, now)}
+func (s *sources) newSecretRow(source config.Source, i int, health map[string]secret.Status, now time.Time) secretRow {
+	k := source.Secrets[i]
+	row := secretRow{Key: source.KeyNumber(i), Ref: k.Ref, Scheme: k.Scheme, State: stateOf(source.Secrets, i, health, now)}
 	if !k.Expires.IsZero() {
 		expires := k.Expires.UTC()
 		row.Expires = &expires
@@ -163,11 +171,9 @@ func (h *handler) newSecretRow(s config.Source, i int, health map[string]secret.
 		until := status.VerifiesUntil.UTC()
 		row.VerifiesUntil = &until
 	}
-	if h.keyUse != nil {
-		if last := h.keyUse.LastUse(s.Name, s.KeyNumber(i)); !last.IsZero() {
-			row.LastUsed = &last
-			row.InUse = now.Sub(last) < recently
-		}
+	if last := s.keyUse.LastUse(source.Name, source.KeyNumber(i)); !last.IsZero() {
+		row.LastUsed = &last
+		row.InUse = now.Sub(last) < recently
 	}
 	return row
 }
@@ -200,15 +206,12 @@ func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, no
 }
 
 // countFailures gives nil where nobody can say.
-func (h *handler) countFailures(ctx context.Context, now time.Time) map[string]map[string]int64 {
-	if h.failures == nil {
-		return nil
-	}
+func (s *sources) countFailures(ctx context.Context, now time.Time) map[string]map[string]int64 {
 	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
-	counts, err := h.failures.CountVerificationFailures(ctx, now.Add(-recently))
+	counts, err := s.failures.CountVerificationFailures(ctx, now.Add(-recently))
 	if err != nil {
-		h.logger.Warn("operator.failures_not_counted", slog.Any("error", err))
+		s.logger.Warn("operator.failures_not_counted", slog.Any("error", err))
 		return nil
 	}
 	return counts
@@ -226,24 +229,24 @@ type failuresPage struct {
 // listFailures shows which verifications of a source failed, at all ingresses,
 // since a time (RFC 3339; default: 24 hours ago). What happened within the last
 // seconds may be missing. Where no failures are kept, none is found.
-func (h *handler) listFailures(c *gin.Context) error {
+func (s *sources) listFailures(c *gin.Context) error {
 	const missing = "there is no such source"
 	name, err := pathValue(c, "name")
-	at := slices.IndexFunc(h.configured, func(s config.Source) bool { return s.Name == name })
-	if err != nil || at < 0 || h.failures == nil {
+	at := slices.IndexFunc(s.configured, func(source config.Source) bool { return source.Name == name })
+	if err != nil || at < 0 {
 		return fault.New(fault.NotFound, missing)
 	}
-	if err := visible(c, h.configured[at].Tenant, missing); err != nil {
+	if err := visible(c, s.configured[at].Tenant, missing); err != nil {
 		return err
 	}
-	if err := permit(c, h.configured[at].Tenant, leastOf(c)); err != nil {
+	if err := permit(c, s.configured[at].Tenant, leastOf(c)); err != nil {
 		return err
 	}
 	q, err := parameters(c, "since", "limit")
 	if err != nil {
 		return err
 	}
-	since, limit := h.now().Add(-recently).UTC(), ledger.DefaultFailures
+	since, limit := s.now().Add(-recently).UTC(), ledger.DefaultFailures
 	if q["since"] != "" {
 		if since, err = time.Parse(time.RFC3339, q["since"]); err != nil {
 			return fault.New(fault.RequestInvalid, "since must be a time such as 2026-11-01T10:00:00Z")
@@ -254,7 +257,7 @@ func (h *handler) listFailures(c *gin.Context) error {
 			return fault.Newf(fault.RequestInvalid, "limit must be a number from 1 to %d", ledger.MaxFailures)
 		}
 	}
-	rows, err := h.failures.VerificationFailures(c.Request.Context(),
+	rows, err := s.failures.VerificationFailures(c.Request.Context(),
 		ledger.FailureFilter{Source: name, Since: since, Limit: limit + 1})
 	if err != nil {
 		return err

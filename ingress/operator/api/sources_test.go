@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"sync"
 	"testing"
@@ -154,20 +152,6 @@ func TestSourcesWithoutTheLedger(t *testing.T) {
 	require.Contains(t, b.logs.String(), "operator.failures_not_counted")
 	resp, body = b.do(t, "GET", "/api/v1/sources/mailparse/failures", "operator", "")
 	requireRefused(t, resp, body, http.StatusServiceUnavailable, fault.StorageUnavailable)
-
-	// So it does where nothing of the rest is there.
-	handler, err := New(Config{Sources: configuredSources()}, Deps{
-		Access: b.handler.access, Reader: b.reader, Blobs: b.blobs, Decisions: b.decider.service(t, slog.New(slog.DiscardHandler)), Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	b.server = httptest.NewServer(handler)
-	t.Cleanup(b.server.Close)
-	resp, body = b.do(t, "GET", "/api/v1/sources", "viewer", "")
-	require.Equal(t, http.StatusOK, resp.StatusCode, body)
-	require.Contains(t, body, `"failures_24h":null`)
-	require.Contains(t, body, `"last_used":null,"in_use":false`)
-	resp, body = b.do(t, "GET", "/api/v1/sources/mailparse/failures", "operator", "")
-	requireRefused(t, resp, body, http.StatusNotFound, fault.NotFound)
 }
 
 func TestStateOfASecret(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
-	"mailroom/ingress/operator/body"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -32,18 +31,14 @@ type Tokens interface {
 	Tokens(ctx context.Context) ([]ledger.Token, error)
 }
 
-// tokenRoutes are about bearer tokens, which may do anything anywhere: they are for
+// tokens makes, lists and revokes bearer tokens, which may do anything anywhere: it is for
 // the admins of every tenant.
-func (h *handler) tokenRoutes() []access.Route {
-	const one = "/api/v1/tokens/:name"
-	row := func(method, path string, handle func(*gin.Context) error) access.Route {
-		return access.Route{Method: method, Path: path, Least: access.Admin, Scope: access.EveryTenant, Handle: handle}
-	}
-	return []access.Route{
-		row(http.MethodGet, "/api/v1/tokens", h.listTokens),
-		row(http.MethodPost, "/api/v1/tokens", h.createToken),
-		row(http.MethodDelete, one, h.revokeToken),
-	}
+type tokens struct {
+	access  *access.Authenticator
+	store   Tokens
+	tenants []string // for which tokens can be made
+	logger  *slog.Logger
+	now     func() time.Time
 }
 
 // tokenRequest is the body of a request for a token.
@@ -63,73 +58,67 @@ type createdToken struct {
 	ledger.Token
 }
 
-func (h *handler) listTokens(c *gin.Context) error {
+func (k *tokens) list(c *gin.Context) error {
 	if _, err := parameters(c); err != nil {
 		return err
 	}
 	list := []ledger.Token{}
-	if h.made != nil {
-		found, err := h.made.Tokens(c.Request.Context())
-		if err != nil {
-			return err
-		}
-		list = append(list, found...)
-	}
-	c.JSON(http.StatusOK, map[string]any{"tokens": list})
-	return nil
-}
-
-func (h *handler) createToken(c *gin.Context) error {
-	in, err := h.readToken(c)
+	found, err := k.store.Tokens(c.Request.Context())
 	if err != nil {
 		return err
 	}
-	if h.made == nil {
-		return fault.New(fault.NotFound, "no tokens can be made here")
+	c.JSON(http.StatusOK, map[string]any{"tokens": append(list, found...)})
+	return nil
+}
+
+func (k *tokens) create(c *gin.Context) error {
+	in, err := k.read(c)
+	if err != nil {
+		return err
 	}
 	text, sum := access.NewToken()
 	t := ledger.Token{
-		Name: in.Name, SHA256: sum, Roles: in.Roles, CreatedBy: caller(c).Name, Owner: in.Owner, CreatedAt: h.now().UTC().Truncate(time.Microsecond),
+		Name: in.Name, SHA256: sum, Roles: in.Roles, CreatedBy: caller(c).Name, Owner: in.Owner, CreatedAt: k.now().UTC().Truncate(time.Microsecond),
 		ExpiresAt: in.ExpiresAt,
 	}
-	if err := h.made.CreateToken(c.Request.Context(), t, string(access.Via(c))); err != nil {
+	if err := k.store.CreateToken(c.Request.Context(), t, string(access.Via(c))); err != nil {
 		return err
 	}
-	h.logger.Info("token.created", slog.String("name", t.Name), slog.String("owner", t.Owner), slog.String("actor", t.CreatedBy))
+	k.logger.Info("token.created", slog.String("name", t.Name), slog.String("owner", t.Owner), slog.String("actor", t.CreatedBy))
 	c.JSON(http.StatusCreated, createdToken{Text: text, Token: t})
 	return nil
 }
 
-func (h *handler) revokeToken(c *gin.Context) error {
+func (k *tokens) revoke(c *gin.Context) error {
 	if _, err := parameters(c); err != nil {
 		return err
 	}
 	missing := fault.New(fault.NotFound, "there is no token of this name")
 	name, err := pathValue(c, "name")
-	if err != nil || h.made == nil {
+	if err != nil {
 		return missing
 	}
-	if h.access.Configured(name) {
+	if k.access.Configured(name) {
 		return fault.New(fault.DecisionRefused, "this token stands in the configuration and ends there")
 	}
 	by := caller(c).Name
-	if err := h.made.RevokeToken(c.Request.Context(), name, by, string(access.Via(c)), h.now()); err != nil {
+	if err := k.store.RevokeToken(c.Request.Context(), name, by, string(access.Via(c)), k.now()); err != nil {
 		return err
 	}
-	h.access.Forget()
-	h.logger.Info("token.revoked", slog.String("name", name), slog.String("actor", by))
+	k.access.Forget()
+	k.logger.Info("token.revoked", slog.String("name", name), slog.String("actor", by))
 	c.JSON(http.StatusOK, map[string]any{"ok": true, "name": name})
 	return nil
 }
 
-// readToken reads and checks the body. It says what is wrong and never repeats
+// read reads and checks the body. It says what is wrong and never repeats
 // what was sent.
-func (h *handler) readToken(c *gin.Context) (tokenRequest, error) {
+func (k *tokens) read(c *gin.Context) (tokenRequest, error) {
 	var in tokenRequest
 	if _, err := parameters(c); err != nil {
 		return in, err
 	}
-	if err := body.Read(c, &in, body.Form{
+	if err := readBody(c, &in, bodyForm{
 		Name: "the body", Limit: maxTokenRequest, Is: "is one JSON object of the documented fields and no others",
 	}); err != nil {
 		return in, err
@@ -143,11 +132,11 @@ func (h *handler) readToken(c *gin.Context) (tokenRequest, error) {
 	case len(in.Owner) > contract.MaxActor || !access.Plain(in.Owner) || contract.ReservedActor(in.Owner):
 		return in, fault.Newf(fault.RequestInvalid,
 			"owner must be at most %d bytes of printable text, and none that Mailroom itself acts under", contract.MaxActor)
-	case h.access.Configured(in.Name):
+	case k.access.Configured(in.Name):
 		return in, fault.New(fault.RequestInvalid, "there is a token of this name in the configuration")
 	case len(in.Roles) == 0:
 		return in, fault.New(fault.RequestInvalid, `roles must give a role by tenant; "*" is every tenant`)
-	case in.ExpiresAt != nil && !h.now().Before(*in.ExpiresAt):
+	case in.ExpiresAt != nil && !k.now().Before(*in.ExpiresAt):
 		return in, fault.New(fault.RequestInvalid, "expires_at is past")
 	}
 	if in.Owner = strings.TrimSpace(in.Owner); in.Owner == "" {
@@ -157,7 +146,7 @@ func (h *handler) readToken(c *gin.Context) (tokenRequest, error) {
 		if access.ParseRole(role) == access.Nobody {
 			return in, fault.New(fault.RequestInvalid, "a role must be viewer, operator or admin")
 		}
-		if tenant != access.Everywhere && !slices.Contains(h.tenants, tenant) {
+		if tenant != access.Everywhere && !slices.Contains(k.tenants, tenant) {
 			return in, fault.New(fault.RequestInvalid, "roles names a tenant that is not configured")
 		}
 	}

@@ -2,15 +2,11 @@ package operations
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"slices"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
 	"mailroom/ingress/operator/access"
-	"mailroom/ingress/operator/body"
 	"mailroom/ingress/operator/decision"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
@@ -171,41 +167,4 @@ func (s *Service) SetPaused(ctx context.Context, who access.Identity, via contra
 		return err
 	}
 	return s.deps.Ledger.SetControl(ctx, ledger.Control{Destination: name, Paused: paused, Actor: who.Name, Note: note}, via)
-}
-
-func (s *Service) destinations(c *gin.Context) error {
-	if err := noQuery(c); err != nil {
-		return err
-	}
-	list, err := s.Destinations(c.Request.Context(), tenantsOf(access.From(c.Request.Context())))
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, map[string]any{"destinations": list})
-	return nil
-}
-
-func (s *Service) pause(c *gin.Context) error  { return s.setPaused(c, true) }
-func (s *Service) resume(c *gin.Context) error { return s.setPaused(c, false) }
-
-func (s *Service) setPaused(c *gin.Context, paused bool) error {
-	name, err := url.PathUnescape(c.Param("name"))
-	if err != nil {
-		return fault.New(fault.NotFound, "there is no such destination")
-	}
-	if err := noQuery(c); err != nil {
-		return err
-	}
-	var in struct {
-		Note string `json:"note"`
-	}
-	if err := body.Read(c, &in, formOf(6*contract.MaxNote+1024)); err != nil {
-		return err
-	}
-	ctx := c.Request.Context()
-	if err := s.SetPaused(ctx, access.From(ctx), access.Via(c), name, paused, in.Note); err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, map[string]any{"ok": true, "destination": name, "paused": paused})
-	return nil
 }

@@ -12,7 +12,6 @@ package operations
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -102,19 +101,6 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		cfg: cfg, deps: deps, rules: compiled, version: rules.Version(cfg.Routes, cfg.Tenants, cfg.Destinations),
 		overviews: map[string]*measured{},
 	}, nil
-}
-
-// Routes are the rows of the API.
-func (s *Service) Routes() []access.Route {
-	const one = "/api/v1/destinations/:name"
-	return []access.Route{
-		{Method: http.MethodGet, Path: "/api/v1/overview", Least: access.Viewer, Handle: s.overview},
-		{Method: http.MethodGet, Path: "/api/v1/destinations", Least: access.Viewer, Handle: s.destinations},
-		{Method: http.MethodPost, Path: one + "/pause", Least: access.Operator, Handle: s.pause},
-		{Method: http.MethodPost, Path: one + "/resume", Least: access.Operator, Handle: s.resume},
-		{Method: http.MethodGet, Path: "/api/v1/routes", Least: access.Viewer, Handle: s.routes},
-		{Method: http.MethodPost, Path: "/api/v1/routes/test", Least: access.Viewer, Handle: s.test},
-	}
 }
 
 // tenantsOf gives whose mail somebody may see; nil means all.

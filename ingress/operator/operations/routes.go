@@ -3,14 +3,10 @@ package operations
 import (
 	"context"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/gin-gonic/gin"
-
 	"mailroom/ingress/operator/access"
-	"mailroom/ingress/operator/body"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -21,7 +17,6 @@ import (
 
 // Bounds of a test.
 const (
-	maxSample           = 256 << 10 // bytes of its body
 	maxSampleRecipients = 1000
 	maxSampleHeaders    = 1000
 	maxName             = 200 // bytes of a source
@@ -204,55 +199,4 @@ func (s *Service) stored(ctx context.Context, who access.Identity, in Sample) (r
 		}
 	}
 	return rules.FactsOf(email.Email(), m, message), nil
-}
-
-func (s *Service) overview(c *gin.Context) error {
-	if err := noQuery(c); err != nil {
-		return err
-	}
-	ctx := c.Request.Context()
-	o, err := s.Overview(ctx, tenantsOf(access.From(ctx)))
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, o)
-	return nil
-}
-
-func (s *Service) routes(c *gin.Context) error {
-	if err := noQuery(c); err != nil {
-		return err
-	}
-	version, list := s.RouteRows(tenantsOf(access.From(c.Request.Context())))
-	c.JSON(http.StatusOK, map[string]any{"version": version, "routes": list})
-	return nil
-}
-
-func (s *Service) test(c *gin.Context) error {
-	if err := noQuery(c); err != nil {
-		return err
-	}
-	var in Sample
-	if err := body.Read(c, &in, formOf(maxSample)); err != nil {
-		return err
-	}
-	out, err := s.Test(c.Request.Context(), access.From(c.Request.Context()), in)
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, out)
-	return nil
-}
-
-// noQuery refuses parameters: a mistyped one must not be taken for a filter.
-func noQuery(c *gin.Context) error {
-	if c.Request.URL.RawQuery != "" {
-		return fault.New(fault.RequestInvalid, "this takes no query")
-	}
-	return nil
-}
-
-// formOf is the form of a request.
-func formOf(limit int64) body.Form {
-	return body.Form{Name: "this", Limit: limit, Is: "is one JSON object with the fields that the documentation names and no others"}
 }

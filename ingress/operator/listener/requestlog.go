@@ -1,4 +1,4 @@
-package api
+package listener
 
 import (
 	"log/slog"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"mailroom/ingress/operator/access"
 )
 
 // refusedEvery is how often requests without a valid token are told of.
@@ -50,25 +52,25 @@ func (s *strangers) add(now time.Time) int {
 
 // log writes one line for each request of a known caller. The others share one,
 // with the address of the last.
-func (h *handler) log(c *gin.Context, start time.Time) {
+func (s *server) log(c *gin.Context, start time.Time) {
 	code := slog.String("code", c.GetString(codeKey))
-	who := caller(c)
+	who := access.From(c.Request.Context())
 	if who.Name == "" {
-		if count := h.strangers.add(h.now()); count > 0 {
+		if count := s.strangers.add(s.now()); count > 0 {
 			host, _, err := net.SplitHostPort(c.Request.RemoteAddr)
 			if err != nil {
 				host = c.Request.RemoteAddr
 			}
-			h.logger.Info("operator.refused", code, slog.Int("count", count), slog.String("remote", host))
+			s.logger.Info("operator.refused", code, slog.Int("count", count), slog.String("remote", host))
 		}
 		return
 	}
 	attrs := []any{
 		slog.String("method", methodName(c.Request.Method)), slog.String("route", c.FullPath()),
-		slog.Int("status", c.Writer.Status()), slog.Int64("took_ms", h.now().Sub(start).Milliseconds()),
+		slog.Int("status", c.Writer.Status()), slog.Int64("took_ms", s.now().Sub(start).Milliseconds()),
 	}
 	if code.Value.String() != "" {
 		attrs = append(attrs, code)
 	}
-	h.logger.Info("operator.request", append(attrs, slog.String("actor", who.Name))...)
+	s.logger.Info("operator.request", append(attrs, slog.String("actor", who.Name))...)
 }

@@ -1,9 +1,4 @@
-// Package body reads the JSON bodies of requests to the operator API.
-//
-// Invariants: a body is read once and never beyond its bound; a field that is not
-// known is refused, because a mistyped one must not be passed over; no refusal
-// repeats what was sent.
-package body
+package api
 
 import (
 	"encoding/json"
@@ -17,17 +12,23 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Form is what a body must be.
-type Form struct {
+// bodyForm is what the body of a request must be.
+type bodyForm struct {
 	Name  string // of what is sent, such as "a decision"; begins a sentence
 	Limit int64  // of the body in bytes
 	// Is ends the sentence about a body of another form, which Name begins.
 	Is string
 }
 
-// Read reads one JSON object into out. It fails with content_type_invalid,
-// body_too_large or request_invalid.
-func Read(c *gin.Context, out any, f Form) error {
+// requestOf is the form of a request that needs no better name.
+func requestOf(limit int64) bodyForm {
+	return bodyForm{Name: "the request", Limit: limit, Is: "is one JSON object with the documented fields and no others"}
+}
+
+// readBody reads one JSON object into out. A field that is not known is refused, because
+// a mistyped one must not be passed over, and no refusal repeats what was sent. It fails
+// with content_type_invalid, body_too_large or request_invalid.
+func readBody(c *gin.Context, out any, f bodyForm) error {
 	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
 		return fault.New(fault.ContentTypeInvalid, f.Name+" is sent as application/json")
 	}

@@ -1,4 +1,4 @@
-package body_test
+package api
 
 import (
 	"net/http"
@@ -9,13 +9,12 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
-	"mailroom/ingress/operator/body"
 	"mailroom/shared/fault"
 )
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	form := body.Form{Name: "a thing", Limit: 20, Is: "is one JSON object and nothing else"}
+	form := bodyForm{Name: "a thing", Limit: 20, Is: "is one JSON object and nothing else"}
 	for _, row := range []struct{ media, sent, code, message string }{
 		{"application/json", `{"name":"x"}`, "", ""},
 		{"application/json; charset=utf-8", ` {"name":"x"} `, "", ""},
@@ -34,7 +33,7 @@ func TestRead(t *testing.T) {
 		var in struct {
 			Name string `json:"name"`
 		}
-		err := body.Read(c, &in, form)
+		err := readBody(c, &in, form)
 		if row.code == "" {
 			require.NoError(t, err, row.sent)
 			require.Equal(t, "x", in.Name)

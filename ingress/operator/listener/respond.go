@@ -1,4 +1,4 @@
-package api
+package listener
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ type refusal struct {
 const retryAfter = 5 * time.Second
 
 // refuse ends the request with err. The cause goes to the log and never out.
-func (h *handler) refuse(c *gin.Context, err error) {
+func (s *server) refuse(c *gin.Context, err error) {
 	if postgres.Stopped(err) {
 		err = fault.Wrap(fault.QueryTimeout, "the database took too long over this and was stopped; if it is a search or a list, "+
 			"narrow it: a shorter period, one tenant, one state, or a longer text to look for", err)
@@ -35,7 +35,7 @@ func (h *handler) refuse(c *gin.Context, err error) {
 	code := access.Status(f)
 	switch code {
 	case http.StatusUnauthorized:
-		if paged(routeOf(c)) {
+		if paged(access.RouteOf(c)) {
 			break
 		}
 		c.Header("WWW-Authenticate", `Bearer realm="mailroom"`)
@@ -47,12 +47,12 @@ func (h *handler) refuse(c *gin.Context, err error) {
 		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	if code >= http.StatusInternalServerError && c.Request.Context().Err() == nil {
-		h.logger.Error("operator.failed", slog.String("route", c.FullPath()),
+		s.logger.Error("operator.failed", slog.String("route", c.FullPath()),
 			slog.String("code", string(f.Code)), slog.Any("error", err))
 	}
 	c.Set(codeKey, string(f.Code))
-	if r := routeOf(c); paged(r) {
-		h.refusePage(c, r, f, code)
+	if r := access.RouteOf(c); paged(r) {
+		s.refusePage(c, r, f, code)
 		return
 	}
 	c.AbortWithStatusJSON(code, refusal{Error: f.Code, Message: f.Public})
@@ -61,7 +61,7 @@ func (h *handler) refuse(c *gin.Context, err error) {
 // refusePage answers a person: with the login where that helps, else with a page
 // that says why. What htmx swaps in must not be the login, so that the browser is
 // told to go there as a whole.
-func (h *handler) refusePage(c *gin.Context, r access.Route, f *fault.Error, code int) {
+func (s *server) refusePage(c *gin.Context, r access.Route, f *fault.Error, code int) {
 	c.Abort()
 	if code == http.StatusUnauthorized && r.Auth == access.Page {
 		if c.GetHeader("HX-Request") != "" {
@@ -75,11 +75,11 @@ func (h *handler) refusePage(c *gin.Context, r access.Route, f *fault.Error, cod
 	ctx := c.Request.Context()
 	session, _ := access.SessionFrom(ctx)
 	var page bytes.Buffer
-	err := h.pages.Refused(&page, access.RefusedPage{
+	err := s.pages.Refused(&page, access.RefusedPage{
 		Status: code, Title: http.StatusText(code), Message: f.Public, Who: access.From(ctx), CSRF: session.CSRF,
 	})
 	if err != nil {
-		h.logger.Error("operator.page", slog.Any("error", err))
+		s.logger.Error("operator.page", slog.Any("error", err))
 	}
 	c.Data(code, "text/html; charset=utf-8", page.Bytes())
 }

@@ -1,6 +1,7 @@
-package api
+package listener
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -8,26 +9,31 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/shared/config"
 )
+
+type noPages struct{ access.Pages }
 
 // TestStrangersShareALogLine: nobody without a token fills the log or writes into it.
 func TestStrangersShareALogLine(t *testing.T) {
 	t.Parallel()
-	now, logs := time.Unix(1_800_000_000, 0), &lockedBuffer{}
-	who, err := access.New(access.Config{Operators: operators()}, access.Deps{})
+	now, logs := time.Unix(1_800_000_000, 0), &bytes.Buffer{}
+	callers, err := access.New(access.Config{Operators: []config.Operator{
+		{Name: "vera", Role: "viewer", Token: config.KeyRef{Key: config.NewSecret("token-viewer")}},
+	}}, access.Deps{})
 	require.NoError(t, err)
-	api, err := New(Config{}, Deps{
-		Access: who, Reader: &fakeReader{}, Blobs: &fakeBlobs{}, Decisions: new(fakeDecider).service(t, slog.New(slog.DiscardHandler)),
-		Logger: slog.New(slog.NewJSONHandler(logs, nil)), Now: func() time.Time { return now },
-	})
+	handler, err := New([]access.Route{{
+		Method: http.MethodGet, Path: "/api/v1/emails", Least: access.Viewer, Handle: func(*gin.Context) error { return nil },
+	}}, Deps{Access: callers, Pages: noPages{}, Logger: slog.New(slog.NewJSONHandler(logs, nil)), Now: func() time.Time { return now }})
 	require.NoError(t, err)
 	ask := func(method, role string) {
 		r := httptest.NewRequestWithContext(t.Context(), method, "/api/v1/emails", http.NoBody)
 		r.Header.Set("Authorization", "Bearer token-"+role)
-		api.ServeHTTP(httptest.NewRecorder(), r)
+		handler.ServeHTTP(httptest.NewRecorder(), r)
 	}
 	lines := func() int { return strings.Count(logs.String(), "\n") }
 	for range 50 {

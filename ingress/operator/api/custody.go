@@ -1,12 +1,15 @@
 package api
 
 import (
+	"net/http"
 	"sync"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"golang.org/x/time/rate"
 
 	"mailroom/ingress/guard"
+	"mailroom/ingress/operator/access"
 	"mailroom/shared/fault"
 )
 
@@ -29,6 +32,35 @@ var (
 	allExports = guard.Limit{Burst: exportsOfAnyone, Every: exportPause, Keys: limitedExports}
 )
 
+// custody exports an email's chain of custody.
+type custody struct {
+	finder
+	auditor Auditor
+	exports *exports
+	now     func() time.Time
+}
+
+func (u *custody) export(c *gin.Context) error {
+	email, _, err := u.find(c, fault.RequestInvalid)
+	if err != nil {
+		return err
+	}
+	if err := u.exports.allow(caller(c).Name, email.ID, u.now()); err != nil {
+		return err
+	}
+	leave, err := enter(u.exports.turns)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	document, err := u.auditor.ExportCustody(c.Request.Context(), email.ID, caller(c).Name, string(access.Via(c)))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, document)
+	return nil
+}
+
 // exported is what exports are counted by: an operator, with an email or everyEmail.
 type exported struct {
 	actor string
@@ -40,13 +72,10 @@ type exports struct {
 	mu     sync.Mutex
 	limits guard.Limits[exported]
 	turns  chan struct{}
-	checks chan struct{}
 }
 
 func newExports() *exports {
-	return &exports{
-		limits: guard.Limits[exported]{}, turns: make(chan struct{}, exportsAtATime), checks: make(chan struct{}, longChecksAtOnce),
-	}
+	return &exports{limits: guard.Limits[exported]{}, turns: make(chan struct{}, exportsAtATime)}
 }
 
 // allow takes one export of an email by actor. It fails with fault.RateLimited and

@@ -16,7 +16,7 @@ import (
 func TestExportsDoNotGrowTheChainWithoutBound(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.handler.now = b.clock.Now
+	b.api.custody.now = b.clock.Now
 	for range exportsOfEmail {
 		resp, body := b.do(t, http.MethodGet, emailURL+"/custody", "operator", "")
 		require.Equal(t, http.StatusOK, resp.StatusCode, body)
@@ -48,12 +48,13 @@ func TestExportsOfManyEmails(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(e.limits), limitedExports)
 
-	leave, err := enter(e.checks)
+	turn := make(chan struct{}, longChecksAtOnce)
+	leave, err := enter(turn)
 	require.NoError(t, err)
-	_, err = enter(e.checks)
+	_, err = enter(turn)
 	require.True(t, fault.Is(err, fault.Overloaded))
 	leave()
-	leave, err = enter(e.checks)
+	leave, err = enter(turn)
 	require.NoError(t, err)
 	leave()
 }

@@ -15,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/batch"
+	"mailroom/ingress/operator/listener"
 	"mailroom/shared/accesstest"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
@@ -34,7 +36,9 @@ type testBundle struct {
 	runner  *fakeRunner
 
 	server  *httptest.Server
-	handler *handler
+	api     *API
+	table   []access.Route
+	callers *access.Authenticator
 	store   *accesstest.Memory // of tokens and sessions
 	clock   *clock
 	reader  *fakeReader
@@ -111,23 +115,24 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 	if change != nil {
 		change("http://"+server.Listener.Addr().String(), &may)
 	}
-	who, err := access.New(access.Config{Operators: operators(), Access: may},
+	var err error
+	b.callers, err = access.New(access.Config{Operators: operators(), Access: may},
 		access.Deps{Tokens: b.store, Sessions: b.store, Now: b.clock.Now})
 	require.NoError(t, err)
-	login, err := access.NewLogin(access.LoginDeps{Access: who, Logins: b.store, Logger: logger})
+	login, err := access.NewLogin(access.LoginDeps{Access: b.callers, Pages: plainPages{}, Logins: b.store, Logger: logger, Registry: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	many, err := batch.New(batch.Deps{Ledger: b.replays, Runner: b.runner, Logger: logger})
 	require.NoError(t, err)
-	b.handler, err = newHandler(Config{Sources: configuredSources(), Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
-		Access: who, Routes: slices.Concat(login.Routes(), codecRoutes(t), operationsRoutes(t, b.controls)), Tokens: b.store,
-		Reader: b.reader, Blobs: b.blobs, Decisions: b.decider.service(t, logger), Editor: b.editor, Logger: logger,
-		Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
-		Replays: many, Auditor: b.auditor,
+	b.api, err = New(Config{Sources: configuredSources(), Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
+		Access: b.callers, Reader: b.reader, Blobs: b.blobs, Decisions: b.decider.service(t, logger), Editor: b.editor, Batches: many,
+		Operations: operationsService(t, b.controls), Auditor: b.auditor, Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
+		Tokens: b.store, Logger: logger,
 	})
 	require.NoError(t, err)
-	engine, err := b.handler.engine()
+	b.table = slices.Concat(login.Routes(), codecRoutes(t), b.api.Routes())
+	handler, err := listener.New(b.table, listener.Deps{Access: b.callers, Pages: plainPages{}, Logger: logger})
 	require.NoError(t, err)
-	b.server, server.Config.Handler = server, engine
+	b.server, server.Config.Handler = server, handler
 	b.server.Start()
 	b.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(b.server.Close)
