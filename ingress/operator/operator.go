@@ -19,6 +19,7 @@ import (
 	"mailroom/ingress/operator/decision"
 	"mailroom/ingress/operator/listener"
 	"mailroom/ingress/operator/operations"
+	"mailroom/ingress/operator/timeline"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
 	"mailroom/shared/edit/preview"
@@ -193,12 +194,14 @@ type stores struct {
 	*postgres.Deliveries
 	*postgres.Emails
 	*postgres.Views
+	timeline.Timelines
 }
 
 func newStores(db *postgres.DB) stores {
+	views := postgres.NewViews(db)
 	return stores{
 		Access: postgres.NewAccess(db), AuditChain: postgres.NewAuditChain(db), AuthFailures: postgres.NewAuthFailures(db),
 		Batches: postgres.NewBatches(db), Decisions: postgres.NewDecisions(db), Deliveries: postgres.NewDeliveries(db),
-		Emails: postgres.NewEmails(db), Views: postgres.NewViews(db),
+		Emails: postgres.NewEmails(db), Views: views, Timelines: timeline.New(views),
 	}
 }

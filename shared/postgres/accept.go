@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mailroom/shared/contract"
-	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
 )
 
 // MaxInline is the longest body in bytes that belongs into an inbox row. A
@@ -165,7 +165,7 @@ func (s *Inbox) settle(ctx context.Context, open []candidate, lease time.Duratio
 			return err
 		}
 	}
-	return fault.Newf(fault.StorageUnavailable, "an event id is contended; it will be tried again")
+	return ledger.EventContended()
 }
 
 // owner is the first row of an id.

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -60,7 +59,7 @@ ON CONFLICT (name) DO NOTHING`
 			return err //nolint:wrapcheck // classified below
 		}
 		if tag.RowsAffected() == 0 {
-			return fault.New(fault.RequestInvalid, "there is or was a token of this name")
+			return ledger.TokenNameTaken()
 		}
 		return auditToken(ctx, tx, t.CreatedBy, via, map[string]any{
 			"action": "create", "name": t.Name, "owner": t.Owner, "roles": t.Roles, "expires_at": t.ExpiresAt,
@@ -90,7 +89,7 @@ func (s *Access) RevokeToken(ctx context.Context, name, by, via string, at time.
 			return err
 		}
 		if !there {
-			return fault.New(fault.NotFound, "there is no token of this name")
+			return ledger.NoSuchToken()
 		}
 		return nil
 	})
@@ -125,7 +124,7 @@ func (s *Access) FindToken(ctx context.Context, sum [32]byte) (ledger.Token, err
 	}
 	t, err := pgx.CollectExactlyOneRow(rows, scanToken)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return t, fault.New(fault.NotFound, "no such token")
+		return t, ledger.NoSuchToken()
 	}
 	return t, classify("find token", err)
 }

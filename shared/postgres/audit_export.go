@@ -9,7 +9,6 @@ import (
 
 	"mailroom/shared/auditchain"
 	"mailroom/shared/contract"
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -63,11 +62,11 @@ func (s *AuditChain) readProof(ctx context.Context, emailID int64, p *auditchain
 		return err
 	}
 	if len(entries) == 0 {
-		return fault.New(fault.Internal, "the chain has no entry of the email")
+		return ledger.NoAuditEntry()
 	}
 	first, last := &entries[0], &entries[len(entries)-1]
 	if last.Seq-first.Seq >= maxLinks {
-		return fault.Newf(fault.RequestInvalid, "more than %d entries lie between the first about this email and the end of the chain", maxLinks)
+		return ledger.ChainTooLong(maxLinks)
 	}
 	p.Entries, p.From, p.Prev, p.Head.Hash = entries, first.Seq, first.PrevHash, last.Hash
 	args["from"] = first.Seq

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -42,7 +41,7 @@ UPDATE replays SET fence = fence + 1, started_at = coalesce(started_at, now()) W
 	var fence int64
 	err := s.pool.QueryRow(ctx, take, pgx.NamedArgs{"id": id}).Scan(&fence)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, 0, fault.New(fault.NotFound, "there is no such replay")
+		return nil, 0, ledger.NoSuchReplay()
 	}
 	if err != nil {
 		return nil, 0, classify(fmt.Sprintf("take replay %d", id), err)
@@ -61,9 +60,6 @@ UPDATE replays SET total = (SELECT count(*) FROM emails e` + c.where(unchanged..
 	r, err = readReplay(ctx, s.pool, id)
 	return r, fence, err
 }
-
-// errFenced says that somebody else works on the replay.
-var errFenced = fault.New(fault.Overloaded, "another worker has taken this replay over").Permanent()
 
 // ClaimReplay claims the next emails of a replay, at most limit and in the order of
 // their ids, and moves the replay's position behind them. Claims of who was
@@ -84,7 +80,7 @@ ON CONFLICT (replay_id, email_id) DO NOTHING`
 			return err
 		}
 		if now != fence {
-			return errFenced
+			return ledger.Fenced()
 		}
 		if state != "running" {
 			return nil

@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -102,7 +101,7 @@ RETURNING id`
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == uniqueViolation {
 		if pg.ConstraintName == "replays_cause" {
-			return 0, false, fault.New(fault.DecisionRefused, "what was away is being brought back already")
+			return 0, false, ledger.RecoveryRunning()
 		}
 		id, err = s.begun(ctx, in)
 		return id, false, err
@@ -149,7 +148,7 @@ func readReplay(ctx context.Context, pool *pgxpool.Pool, id int64) (*ledger.Repl
 	r := &ledger.ReplayRow{}
 	err := scanReplay(pool.QueryRow(ctx, selectReplay+` WHERE r.id = @id`, pgx.NamedArgs{"id": id}), r)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, fault.New(fault.NotFound, "there is no such replay")
+		return nil, ledger.NoSuchReplay()
 	}
 	return r, classify(fmt.Sprintf("read replay %d", id), err)
 }
@@ -236,7 +235,7 @@ UPDATE replays SET state = coalesce(nullif(@state::text, ''), state), rate = coa
 	}
 	r, err := s.Replay(ctx, in.ID)
 	if err == nil && tag.RowsAffected() == 0 {
-		return r, fault.New(fault.DecisionRefused, "this replay has come to its end: it is "+string(r.State))
+		return r, ledger.ReplayEnded(r.State)
 	}
 	return r, err
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/contract"
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -63,14 +62,14 @@ SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0), i.from_step, 
 			&out.Taken, &old, &out.Only)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return contract.IntentResult{}, fault.New(fault.DecisionRefused, "no such decision about this email was written down")
+		return contract.IntentResult{}, ledger.NoSuchIntent()
 	case err != nil:
 		return contract.IntentResult{}, classify(fmt.Sprintf("read intent %d", in.Intent), err)
 	case replay.ID != 0:
 		replay.From = out.From
 		out.Replay = &replay
 	case old && !out.Taken:
-		return contract.IntentResult{}, fault.Newf(fault.DecisionRefused, "the decision was made over %s ago and not carried out: decide again", intentAge)
+		return contract.IntentResult{}, ledger.IntentExpired(intentAge)
 	}
 	return out, nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -82,7 +81,7 @@ ON CONFLICT (email_id, destination, effect) DO UPDATE SET state = excluded.state
 	}
 	tag, err := s.pool.Exec(ctx, query, args)
 	if err == nil && tag.RowsAffected() == 0 && d.State == ledger.Attempting {
-		return fault.New(fault.Overloaded, "another attempt has delivered it meanwhile").After(time.Second)
+		return ledger.DeliveredMeanwhile()
 	}
 	return classify(fmt.Sprintf("save delivery of email %d to %s", d.EmailID, d.Destination), err)
 }

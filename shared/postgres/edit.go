@@ -10,7 +10,6 @@ import (
 
 	"mailroom/shared/contract"
 	"mailroom/shared/edit"
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -58,7 +57,7 @@ SELECT count(*), (SELECT max(seq) FROM logged) FROM edits WHERE id = @id AND ema
 	var seq *int64
 	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": in.EditID, "email_id": in.Email.ID}).Scan(&found, &seq)
 	if err == nil && found == 0 {
-		err = fault.New(fault.NotFound, "no such edit of this email")
+		err = ledger.NoSuchEdit()
 	}
 	return classify(fmt.Sprintf("apply edit %d of email %d", in.EditID, in.Email.ID), err)
 }

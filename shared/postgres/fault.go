@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/puddle/v2"
 
-	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
 )
 
 // unavailable are the SQLSTATE prefixes of what time or an operator cures while
@@ -39,7 +39,7 @@ func classify(doing string, err error) error {
 		return nil
 	}
 	if away(err) {
-		err = fault.Wrap(fault.StorageUnavailable, "the database does not answer; it will be tried again", err)
+		err = ledger.DatabaseUnavailable(err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mailroom/shared/contract"
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 )
@@ -31,7 +30,7 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number 
 		return ledger.Body{}, classify(fmt.Sprintf("read body of email %d", emailID), absent(err))
 	}
 	if b.Stored && b.Key == "" {
-		return ledger.Body{}, fault.Newf(fault.ContentLost, "email %d has no body in the inbox or the object store", emailID)
+		return ledger.Body{}, ledger.BodyLost(emailID)
 	}
 	b.SHA256 = [32]byte(hash)
 	b.Overlay, _ = merged(edits)
@@ -56,7 +55,7 @@ SELECT EXISTS (SELECT FROM emails WHERE event_id = ANY (@events) AND conflict_of
 // absent turns no rows into not_found.
 func absent(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fault.Wrap(fault.NotFound, "no such email", err)
+		return ledger.NoSuchEmail(err)
 	}
 	return err
 }
@@ -138,9 +137,9 @@ func (s *Emails) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 	switch {
 	case err != nil:
 	case removing > 0:
-		err = fault.New(fault.StorageUnavailable, "an object of the email is just being removed for another one; it is stored again")
+		err = ledger.ObjectsBeingRemoved()
 	case found == 0:
-		err = fault.New(fault.NotFound, "no such email")
+		err = ledger.NoSuchEmail(nil)
 	}
 	return classify(fmt.Sprintf("save manifest of email %d", m.EmailID), err)
 }
@@ -216,7 +215,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	})
 	err := s.pool.SendBatch(ctx, &batch).Close()
 	if err == nil && m.RawKey == "" {
-		err = fault.New(fault.Internal, "the email has not been stored yet")
+		err = ledger.NotStored()
 	}
 	if err != nil {
 		return nil, classify(fmt.Sprintf("read manifest of email %d", emailID), err)
@@ -233,7 +232,7 @@ func (s *Emails) SaveForeign(ctx context.Context, emailID int64, recipients []st
 
 	tag, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"id": emailID, "list": cleanAll(recipients)})
 	if err == nil && tag.RowsAffected() == 0 {
-		err = fault.New(fault.NotFound, "no such email")
+		err = ledger.NoSuchEmail(nil)
 	}
 	return classify(fmt.Sprintf("save foreign recipients of email %d", emailID), err)
 }

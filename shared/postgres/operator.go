@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 )
@@ -61,11 +60,11 @@ func parseCursor(cursor string) (int64, error) {
 	}
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || len(b) != 8 {
-		return 0, fault.New(fault.RequestInvalid, "cursor: not one that a list of emails gave")
+		return 0, ledger.CursorInvalid()
 	}
 	id := int64(binary.BigEndian.Uint64(b)) //nolint:gosec // checked below
 	if id <= 0 {
-		return 0, fault.New(fault.RequestInvalid, "cursor: not one that a list of emails gave")
+		return 0, ledger.CursorInvalid()
 	}
 	return id, nil
 }
@@ -108,7 +107,7 @@ SELECT destination, effect, state, attempts, last_status, last_error, next_attem
 	d := &ledger.EmailDetail{}
 	err := scanRow(s.pool.QueryRow(ctx, query, lookupArgs(l)), &d.EmailRow)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, fault.New(fault.NotFound, "no email with this id")
+		return nil, ledger.NoSuchEmail(nil)
 	}
 	if err != nil {
 		return nil, classify("find email", err)

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mailroom/shared/contract"
-	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
 )
 
 // firstOfWorkflow is below every sequence that a workflow gives to a change of state:
@@ -110,7 +110,7 @@ ON CONFLICT DO NOTHING`
 		err := tx.QueryRow(ctx, lock, args).Scan(&action, &waits)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows) || err == nil && !waits:
-			return fault.New(fault.DecisionRefused, "this email does not wait for a decision any more")
+			return ledger.NotWaiting()
 		case err != nil:
 			return err
 		}
@@ -122,8 +122,7 @@ ON CONFLICT DO NOTHING`
 		case contract.Discard: // the row keeps the content until policy removes it
 			out.State = contract.Discarded
 		default:
-			err = fault.New(fault.DecisionRefused,
-				"the workflow of this email was never started: there is nothing to "+string(action)+" yet; retry or discard it")
+			err = ledger.NeverStarted(action)
 		}
 		if err != nil {
 			return err

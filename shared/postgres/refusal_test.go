@@ -71,9 +71,9 @@ func TestEmailThatCannotBeStartedIsShown(t *testing.T) {
 	open, err := db.CountOpen(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []postgres.OpenEmails{{State: contract.Quarantined, Reason: contract.Internal, Count: 1}}, open)
-	timeline, err := db.Timeline(t.Context(), row.ID)
+	history, err := db.History(t.Context(), row.ID)
 	require.NoError(t, err)
-	require.Contains(t, timeline[len(timeline)-1].Detail, whyRefused)
+	require.Contains(t, history.States[len(history.States)-1].Detail, whyRefused)
 
 	body, err := db.Body(t.Context(), row.ID)
 	require.NoError(t, err)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -44,7 +43,7 @@ SELECT token_sha256, name, display, groups, csrf, created_at, seen_at, expires_a
 	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"sha256": sum[:]}).Scan(
 		&token, &found.Name, &found.Display, &found.Groups, &found.CSRF, &found.CreatedAt, &found.SeenAt, &found.ExpiresAt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return found, fault.New(fault.NotFound, "no such session")
+		return found, ledger.NoSuchSession()
 	}
 	if token != nil {
 		found.Token = (*[32]byte)(token)
@@ -90,7 +89,7 @@ DELETE FROM logins WHERE state_sha256 = @state RETURNING browser_sha256, verifie
 	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"state": state[:]}).Scan(
 		&browser, &l.Verifier, &l.Nonce, &l.Next, &l.ExpiresAt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return l, fault.New(fault.NotFound, "no such login")
+		return l, ledger.NoSuchLogin()
 	}
 	copy(l.Browser[:], browser)
 	return l, classify("take login", err)

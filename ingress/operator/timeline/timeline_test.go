@@ -1,8 +1,7 @@
-package postgres_test
+package timeline_test
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"testing"
@@ -11,17 +10,50 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/operator/timeline"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
 	"mailroom/shared/pgtest"
+	"mailroom/shared/postgres"
 )
 
 // at is a moment of the workflow's clock, n milliseconds after the event came.
 func at(n int64) int64 { return 1_790_000_000_123 + n }
 
-// told gives the kinds, titles and details of a timeline.
+func accept(t *testing.T, db *pgtest.DB, verified contract.Verified) contract.Email {
+	t.Helper()
+	out, err := db.Accept(t.Context(), []postgres.Acceptance{{
+		Source: contract.FirstSource, EventID: "e", WorkflowID: contract.WorkflowID(contract.FirstSource, "e"),
+		Tenant: "default", CorrelationID: "corr-e", BodySHA256: sha256.Sum256([]byte("body")), Body: []byte("body"), Size: 4,
+		ReceivedAt: time.UnixMilli(at(0)).UTC(), Verified: verified,
+	}}, time.Minute)
+	require.NoError(t, err)
+	return out[0].Row.Email
+}
+
+func newReplay() ledger.NewReplay {
+	return ledger.NewReplay{Action: contract.Retry, Note: "the rule is there now", Actor: "ann", Via: contract.ViaAPI, Rate: 50}
+}
+
+func createReplay(t *testing.T, db *pgtest.DB, in ledger.NewReplay) int64 {
+	t.Helper()
+	id, _, err := db.CreateReplay(t.Context(), in)
+	require.NoError(t, err)
+	return id
+}
+
+func execute(t *testing.T, url, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	_, err = conn.Exec(t.Context(), statement)
+	require.NoError(t, err)
+}
+
+// told returns the kinds, titles and details of a timeline.
 func told(list []ledger.TimelineEntry) []string {
 	out := make([]string, len(list))
 	for i, e := range list {
@@ -40,10 +72,11 @@ func TestTimeline(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	a := event("e", "body")
-	a.Verified = contract.Verified{Scheme: "timestamp-hmac", Key: 2, Ref: "env:WEBHOOK_SECRET"}
-	email := accept(t, db, a)[0].Row.Email
-	m := manifest(email.ID)
+	email := accept(t, db, contract.Verified{Scheme: "timestamp-hmac", Key: 2, Ref: "env:WEBHOOK_SECRET"})
+	m := ledger.Manifest{
+		EmailID: email.ID, RawKey: "body/aa/aabb", MIMEKey: "mime/cc/ccdd", Message: []byte(`{}`),
+		Attachments: []mail.Attachment{{Filename: "a.pdf", SHA256: "aa"}, {Filename: "b.zip", SHA256: "bb"}},
+	}
 	m.Parser = "mailroom/1 enmime v2.3.0"
 	require.NoError(t, db.SaveManifest(ctx, m))
 	require.NoError(t, db.SaveVerdicts(ctx, email.ID, []mail.Attachment{
@@ -72,7 +105,7 @@ func TestTimeline(t *testing.T) {
 	call.Call = &ledger.Call{At: time.UnixMilli(at(2300)), Took: 100 * time.Millisecond, Status: 202}
 	require.NoError(t, db.SaveDelivery(ctx, call))
 
-	list, err := db.Timeline(ctx, email.ID)
+	list, err := timeline.New(db).Timeline(ctx, email.ID)
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"received | Received | 4 bytes, SHA-256 230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5",
@@ -89,7 +122,7 @@ func TestTimeline(t *testing.T) {
 		"closed | Delivered | ",
 	}, told(list))
 
-	_, err = db.Timeline(ctx, email.ID+1)
+	_, err = timeline.New(db).Timeline(ctx, email.ID+1)
 	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
 }
 
@@ -98,7 +131,7 @@ func TestTimelineOfWhatPeopleDid(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	email := one(t, db)
+	email := accept(t, db, contract.Verified{})
 	for i, in := range []contract.RecordInput{
 		{State: contract.Quarantined, Reason: contract.Unroutable, AtUnixMilli: at(100)},
 		{State: contract.Delivered, AtUnixMilli: at(700_000_000)},
@@ -129,15 +162,15 @@ func TestTimelineOfWhatPeopleDid(t *testing.T) {
 			require.NoError(t, db.ApplyEdit(ctx, contract.ApplyEditInput{Email: email, EditID: id}))
 		}
 	}
-	in := newReplay(ledger.Filter{})
+	in := newReplay()
 	in.Action, in.From, in.NewEffect = ledger.ActionReplay, contract.StepRoute, true
 	first := createReplay(t, db, in)
-	second := createReplay(t, db, newReplay(ledger.Filter{}))
+	second := createReplay(t, db, newReplay())
 	execute(t, url, fmt.Sprintf(`INSERT INTO replay_items (replay_id, email_id, state, code, claimed_at) VALUES
 		(%d, %d, 'done', 'started', to_timestamp(%d)), (%d, %d, 'skipped', 'not_held', to_timestamp(%d))`,
 		first, email.ID, at(800_000_000)/1000, second, email.ID, at(900_000_000)/1000))
 
-	list, err := db.Timeline(ctx, email.ID)
+	list, err := timeline.New(db).Timeline(ctx, email.ID)
 	require.NoError(t, err)
 	lines := told(list)[1:]
 	require.ElementsMatch(t, []string{
@@ -161,7 +194,7 @@ func TestTimelineBetweenClocks(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	email := one(t, db)
+	email := accept(t, db, contract.Verified{})
 	execute(t, url, `UPDATE emails SET stored_at = to_timestamp(1790000000.630)`)
 	for i, in := range []contract.RecordInput{
 		{State: contract.Quarantined, Reason: contract.Unroutable, AtUnixMilli: at(20), Inspected: contract.Inspected{AtUnixMilli: at(800)}, Routed: contract.Routed{AtUnixMilli: at(900)}},
@@ -177,7 +210,7 @@ func TestTimelineBetweenClocks(t *testing.T) {
 		require.NoError(t, db.SaveDelivery(ctx, ledger.Delivery{EmailID: email.ID, Destination: "crm", IdempotencyKey: "k", State: ledger.Delivered, Attempts: i + 1,
 			DeliveredAt: time.UnixMilli(at(9700)), Call: &ledger.Call{At: time.UnixMilli(at(ms)), Took: time.Millisecond, Status: 400}}))
 	}
-	list, err := db.Timeline(ctx, email.ID)
+	list, err := timeline.New(db).Timeline(ctx, email.ID)
 	require.NoError(t, err)
 	titles := make([]string, len(list))
 	for i, e := range list {
@@ -194,112 +227,14 @@ func TestTimelineBetweenClocks(t *testing.T) {
 func TestTimelineOfAnEmailOpenedAgain(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := accept(t, db, contract.Verified{})
 	for i, state := range []contract.State{contract.Delivered, contract.Processing, contract.Discarded, contract.Retrying, contract.Delivered} {
 		require.NoError(t, db.Record(ctx, contract.RecordInput{Email: email, Sequence: int64(i + 1), State: state, AtUnixMilli: at(int64(i + 1))}))
 	}
-	list, err := db.Timeline(ctx, email.ID)
+	list, err := timeline.New(db).Timeline(ctx, email.ID)
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"received | Received | 4 bytes, SHA-256 230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5",
 		"closed | Delivered | ", "closed | Discarded | ", "waiting | Waiting | ", "closed | Delivered | ",
 	}, told(list))
-}
-
-// Mail that goes through without a stop costs no row of a state.
-func TestTransitionsOfTheFastPath(t *testing.T) {
-	t.Parallel()
-	url, ctx := pgtest.URL(t), t.Context()
-	db := pgtest.Open(t, url, 2)
-	require.NoError(t, db.Record(ctx, contract.RecordInput{Email: one(t, db), Sequence: 1, State: contract.Delivered, AtUnixMilli: at(1)}))
-	require.Zero(t, count(t, url, `SELECT count(*) FROM transitions`))
-}
-
-func TestStoredAgain(t *testing.T) {
-	t.Parallel()
-	url, ctx := pgtest.URL(t), t.Context()
-	db := pgtest.Open(t, url, 2)
-	m := manifest(one(t, db).ID)
-	m.Parser = "one"
-	require.NoError(t, db.SaveManifest(ctx, m))
-	execute(t, url, `UPDATE emails SET stored_at = 'epoch'`)
-	require.NoError(t, db.SaveManifest(ctx, m))
-	require.Equal(t, 1, count(t, url, `SELECT count(*) FROM emails WHERE stored_at = 'epoch' AND parser = 'one'`), "a repeat changes nothing")
-	m.Parser = "two"
-	require.NoError(t, db.SaveManifest(ctx, m))
-	require.Equal(t, 1, count(t, url, `SELECT count(*) FROM emails WHERE stored_at > 'epoch' AND parser = 'two'`), "another parser stored it anew")
-}
-
-// Two calls that overlapped counted to the same number, and both were made.
-func TestAttemptsThatOverlap(t *testing.T) {
-	t.Parallel()
-	url, ctx := pgtest.URL(t), t.Context()
-	db := pgtest.Open(t, url, 2)
-	d := ledger.Delivery{EmailID: one(t, db).ID, Destination: "a", State: ledger.Retrying, Attempts: 3}
-	for i := range int64(2) {
-		d.Call = &ledger.Call{At: time.UnixMilli(at(i))}
-		require.NoError(t, db.SaveDelivery(ctx, d))
-	}
-	require.Equal(t, 2, count(t, url, `SELECT count(*) FROM attempts WHERE number IN (3, 4)`))
-	d.Call = nil
-	require.NoError(t, db.SaveDelivery(ctx, d))
-	require.Equal(t, 2, count(t, url, `SELECT count(*) FROM attempts`), "no call, no row")
-}
-
-func execute(t *testing.T, url, statement string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer func() { _ = conn.Close(t.Context()) }()
-	_, err = conn.Exec(t.Context(), statement)
-	require.NoError(t, err)
-}
-
-func count(t *testing.T, url, query string) (n int) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer func() { _ = conn.Close(t.Context()) }()
-	require.NoError(t, conn.QueryRow(t.Context(), query).Scan(&n))
-	return n
-}
-
-// Who vouched for an event is kept, whichever way it came.
-func TestVerifiedIsKept(t *testing.T) {
-	t.Parallel()
-	url := pgtest.URL(t)
-	db := pgtest.Open(t, url, 2)
-	verified := contract.Verified{Scheme: "standard-webhooks", Key: 3, Ref: "vault:secret/data/mail#key"}
-	a, b := event("direct", "one"), event("open", "one")
-	a.Verified = verified
-	b.Verified = contract.Verified{Scheme: "none"}
-	accept(t, db, b, event("old", "one"), a)
-	accept(t, db, event("direct", "one")) // a repeat changes nothing
-	in := carried("carried", "one")
-	in.Carried.Verified = verified
-	enrol(t, db, in, "one")
-	lost := carried("lost", "one")
-	lost.Carried.Verified, lost.Discarded = verified, true
-	_, _, err := db.EnrolLost(t.Context(), lost)
-	require.NoError(t, err)
-
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer func() { _ = conn.Close(t.Context()) }()
-	rows, err := conn.Query(t.Context(), `SELECT event_id, verified_scheme, verified_key, verified_ref FROM emails`)
-	require.NoError(t, err)
-	got := map[string]contract.Verified{}
-	var id string
-	var v contract.Verified
-	_, err = pgx.ForEachRow(rows, []any{&id, &v.Scheme, &v.Key, &v.Ref}, func() error { got[id] = v; return nil })
-	require.NoError(t, err)
-	require.Equal(t, map[string]contract.Verified{
-		"direct": verified, "carried": verified, "lost": verified, "open": {Scheme: "none"}, "old": {},
-	}, got)
-}
-
-// sumOf gives a SHA-256 in hex.
-func sumOf(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
 }

@@ -1,0 +1,201 @@
+package timeline
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+)
+
+// stepEntries describes the steps that the row of an email records.
+func stepEntries(h *ledger.History) []ledger.TimelineEntry {
+	e := &h.Email
+	out := []ledger.TimelineEntry{{
+		At: e.ReceivedAt, Kind: ledger.TimeReceived, Title: "Received", Detail: fmt.Sprintf("%d bytes, SHA-256 %s", e.Size, e.SHA256),
+	}}
+	out = append(out, verifiedEntry(e)...)
+
+	add := func(at *time.Time, kind ledger.TimelineKind, title string, details ...string) {
+		if at == nil {
+			return
+		}
+		details = slices.DeleteFunc(details, func(d string) bool { return d == "" })
+		out = append(out, ledger.TimelineEntry{At: *at, Kind: kind, Title: title, Detail: strings.Join(details, "; ")})
+	}
+
+	attachments, verdicts := countVerdicts(h.Verdicts)
+	add(e.StoredAt, ledger.TimeStored, "Stored", amount(attachments, "attachment"), e.Parser)
+	add(e.InspectedAt, ledger.TimeInspected, "Inspected", verdicts, rawView(e.RawView), e.Scanner, e.ScannerDatabase)
+	add(e.RoutedAt, ledger.TimeRouted, "Routed", strings.Join(e.Routes, ", "), prefixed("rules ", e.RulesVersion))
+	if e.State == contract.Delivered {
+		add(e.ClosedAt, ledger.TimeClosed, "Delivered")
+	}
+	return out
+}
+
+func verifiedEntry(e *ledger.EmailHistory) []ledger.TimelineEntry {
+	out := ledger.TimelineEntry{At: e.ReceivedAt, Kind: ledger.TimeVerified}
+	switch {
+	case e.VerifiedScheme == "":
+		return nil
+	case e.VerifiedKey == 0:
+		out.Title, out.Detail = "Not verified", "the source asks for no signature"
+	default:
+		out.Title = "Verified"
+		out.Detail = fmt.Sprintf("%s with key %d (%s)", e.VerifiedScheme, e.VerifiedKey, e.VerifiedRef)
+	}
+	return []ledger.TimelineEntry{out}
+}
+
+// countVerdicts returns the number of attachments, and how many have each verdict.
+func countVerdicts(list []ledger.VerdictCount) (attachments int, text string) {
+	var parts []string
+	for _, v := range list {
+		attachments += v.Count
+		if v.Verdict != "" {
+			parts = append(parts, strconv.Itoa(v.Count)+" "+string(v.Verdict))
+		}
+	}
+	return attachments, strings.Join(parts, ", ")
+}
+
+// rawView says what the inspection of the raw mail as a whole found.
+func rawView(v contract.RawView) string {
+	switch v {
+	case "":
+		return ""
+	case contract.RawAbsent:
+		return "no raw mail came, the parts were scanned"
+	case contract.RawTooLarge:
+		return "raw mail larger than the scanner takes, its parts were scanned"
+	default:
+		return "raw mail " + string(v)
+	}
+}
+
+func attemptEntry(a ledger.AttemptRow) ledger.TimelineEntry {
+	answer := "no answer"
+	if a.Status != 0 {
+		answer = "HTTP " + strconv.Itoa(a.Status)
+	}
+
+	detail := fmt.Sprintf("%s after %d ms", answer, a.TookMS)
+	detail += prefixed("; ", a.Code) + prefixed("; for ", a.Effect)
+	return ledger.TimelineEntry{
+		At: a.At, Kind: ledger.TimeAttempt, Title: "Attempt " + strconv.Itoa(a.Number), Detail: detail, Destination: a.Destination,
+	}
+}
+
+func deliveryEntry(d ledger.DeliveryEnd) ledger.TimelineEntry {
+	e := ledger.TimelineEntry{At: d.At, Kind: ledger.TimeLeg, Detail: d.LastError, Destination: d.Destination}
+	switch d.State {
+	case ledger.Delivered:
+		e.Title, e.Detail = "Delivered", "after "+amount(d.Attempts, "attempt")
+	case ledger.Rejected:
+		e.Title = "Refused"
+	default:
+		e.Title = "Effect unknown"
+	}
+	return e
+}
+
+func stateEntry(s ledger.StateChange) ledger.TimelineEntry {
+	e := ledger.TimelineEntry{At: s.At, Detail: string(s.Reason) + prefixed(": ", s.Detail)}
+	switch s.State {
+	case contract.Quarantined:
+		e.Kind, e.Title = ledger.TimeHeld, "Held"
+	case contract.Retrying:
+		e.Kind, e.Title = ledger.TimeWaiting, "Waiting"
+	default:
+		e.Kind, e.Title = ledger.TimeClosed, strings.ToUpper(string(s.State[:1]))+string(s.State[1:])
+	}
+	return e
+}
+
+func decisionEntry(d ledger.DecisionMade) ledger.TimelineEntry {
+	title := "Decided: " + string(d.Action)
+	if d.Reason != "" {
+		title += " (" + string(d.Reason) + ")"
+	}
+	return ledger.TimelineEntry{At: d.At, Kind: ledger.TimeDecision, Title: title, Detail: d.Note, Actor: d.Actor, Via: d.Via}
+}
+
+func reminderEntry(r ledger.ReminderSent) ledger.TimelineEntry {
+	e := ledger.TimelineEntry{At: r.At, Kind: ledger.TimeReminder}
+	switch {
+	case r.Deadline:
+		e.Title = "Deadline passed, still held"
+	case r.Level >= contract.AttentionEscalated:
+		e.Title = "Escalated (reminder " + strconv.Itoa(r.Number) + ")"
+	default:
+		e.Title = "Reminder " + strconv.Itoa(r.Number)
+	}
+	e.Detail = strings.Join(r.Reasons, ", ") + prefixed(" for ", formatDuration(r.At.Sub(r.Since)))
+	return e
+}
+
+func editEntry(e ledger.EditMade) ledger.TimelineEntry {
+	title := "Edited"
+	if !e.Applied {
+		title = "Edit not carried out"
+	}
+	return ledger.TimelineEntry{At: e.At, Kind: ledger.TimeEdit, Title: title, Detail: strings.Join(e.Fields, ", "), Actor: e.Actor}
+}
+
+func batchEntry(b ledger.BatchPart) ledger.TimelineEntry {
+	title := "Replay " + strconv.FormatInt(b.ReplayID, 10)
+	if b.Action != ledger.ActionReplay {
+		title += " (" + string(b.Action) + ")"
+	}
+
+	details := []string{"from " + ledger.ReplayFrom(b.FromStep)}
+	if b.NewEffect {
+		details = append(details, "with a new effect")
+	}
+	switch b.State {
+	case ledger.ItemClaimed:
+		details = append(details, "under way")
+	case ledger.ItemDone:
+	default:
+		details = append(details, string(b.State)+prefixed(": ", strings.ReplaceAll(string(b.Code), "_", " ")))
+	}
+	return ledger.TimelineEntry{
+		At: b.At, Kind: ledger.TimeReplay, Title: title, Detail: strings.Join(details, "; "), Actor: b.Actor, Via: b.Via,
+	}
+}
+
+// formatDuration writes a duration in its two largest units, such as 7d4h; it is
+// empty below a second.
+func formatDuration(d time.Duration) string {
+	units := []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second}
+	text, shown := "", 0
+	for i, unit := range units {
+		n := d / unit
+		d -= n * unit
+		if n > 0 && shown < 2 {
+			text += strconv.Itoa(int(n)) + "dhms"[i:i+1]
+		}
+		if n > 0 || shown > 0 {
+			shown++
+		}
+	}
+	return text
+}
+
+func amount(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
+}
