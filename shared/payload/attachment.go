@@ -19,7 +19,7 @@ func (s *schema) attachment() error {
 
 	a := mail.Attachment{DeclaredSize: -1}
 	var checksum string
-	given := false // whether a field with the content was there, readable or not
+	given := false // there is a field with the content, readable or not
 	err := s.object(func(name string) error {
 		switch name {
 		case "filename":
@@ -49,12 +49,12 @@ func (s *schema) attachment() error {
 		return err
 	}
 
-	s.settle(&a, given)
+	s.complete(&a, given)
 	s.attachments = append(s.attachments, a)
 	return nil
 }
 
-// checksum takes "sha256:<hex>"; nothing else can be checked.
+// checksum parses "sha256:<hex>"; no other algorithm can be checked.
 func (s *schema) checksum(a *mail.Attachment, text string) {
 	algorithm, sum, _ := strings.Cut(strings.TrimSpace(text), ":")
 	sum = strings.ToLower(sum)
@@ -69,14 +69,14 @@ func (s *schema) checksum(a *mail.Attachment, text string) {
 	}
 }
 
-// settle finishes an attachment once all of its fields are known.
-func (s *schema) settle(a *mail.Attachment, given bool) {
+// complete derives the rest of an attachment from its fields.
+func (s *schema) complete(a *mail.Attachment, given bool) {
 	a.Filename = filename.Clean(a.Filename, a.ContentType)
 	a.ContentID = strings.Trim(a.ContentID, "<> \t")
 	a.URL = strings.TrimSpace(a.URL)
 	switch {
 	case a.URL != "" && len(a.Content) == 0:
-		a.Content = nil // an empty content beside a link says nothing
+		a.Content = nil // empty content together with a link
 	case a.Content != nil:
 		a.URL = ""
 		sum := sha256.Sum256(a.Content)

@@ -40,8 +40,8 @@ func seed(f *testing.F) {
 	}
 }
 
-// FuzzPeek compares Peek with the standard library on what is JSON at all, and
-// with itself on the way the body arrives.
+// FuzzPeek compares Peek with the standard library on what is JSON, and with itself on
+// a body that arrives in other pieces.
 func FuzzPeek(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, body []byte, strict bool) {
@@ -77,8 +77,7 @@ func FuzzPeek(f *testing.F) {
 	})
 }
 
-// FuzzDecode holds Decode to what Peek says, and its result to the invariants of
-// package mail.
+// FuzzDecode compares Decode with Peek, and checks the invariants of package mail.
 func FuzzDecode(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, body []byte, strict bool) {

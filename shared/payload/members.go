@@ -1,6 +1,6 @@
 package payload
 
-// What adding a name to members can give.
+// added is the outcome of adding a name to members.
 type added int
 
 const (
@@ -9,9 +9,9 @@ const (
 	oneTooMany // the first name beyond MaxMembers
 )
 
-// members remembers the names of one object by their hashes, with a seed that is
-// new for each text: names are compared in constant memory each, and nobody can
-// aim at a collision. Beyond MaxMembers it remembers the names of the schema alone.
+// members is the set of names in one object, by their hashes: constant memory for each
+// name, and a new seed for each text, so that collisions cannot be provoked. Beyond
+// MaxMembers it stores only names of the schema.
 type members struct {
 	few  [24]uint64
 	n    int

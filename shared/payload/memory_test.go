@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// long gives a body with n bytes of filling, without holding it.
+// long returns a body with n bytes of filling that are generated while read.
 func long(prefix, filling string, n int, suffix string) io.Reader {
 	return io.MultiReader(strings.NewReader(prefix), io.LimitReader(&endless{text: filling}, int64(n)), strings.NewReader(suffix))
 }
@@ -78,8 +78,8 @@ func TestPeekHoldsNothingOfLongBodies(t *testing.T) { // not parallel: it counts
 	}
 }
 
-// TestHostileBodiesAreReadInOnePass: nothing that a sender nests or repeats makes the
-// door read a large body more than once, or call itself for each level.
+// TestHostileBodiesAreReadInOnePass: nothing that a sender nests or repeats makes Peek
+// read a large body more than once, or recurse for each level.
 func TestHostileBodiesAreReadInOnePass(t *testing.T) { // not parallel: it measures time
 	const size = 8 << 20
 	for name, c := range map[string]struct{ prefix, filling, suffix string }{

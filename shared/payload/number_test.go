@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNumbersAreExact compares with arithmetic that knows no rounding.
+// TestNumbersAreExact compares with exact arithmetic.
 func TestNumbersAreExact(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))

@@ -2,20 +2,14 @@ package payload
 
 import (
 	"bytes"
-	"hash/maphash"
 	"io"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-faster/jx"
 
-	"mailroom/shared/contract"
-	"mailroom/shared/fault"
 	"mailroom/shared/mail"
 )
 
-// The bounds of a body. What goes beyond one is a breach.
+// The bounds of a body. Exceeding one is a breach.
 const (
 	MaxDepth       = 64     // levels of objects and arrays
 	MaxMembers     = 10_000 // names in one object
@@ -23,49 +17,48 @@ const (
 	MaxAttachments = 1_000
 	MaxHeaders     = 1_000 // header fields, repeated ones included
 	MaxAddress     = 1_024 // bytes of one address and of the mailbox
-	// MaxSize is the largest size of an attachment that a provider may state, the
-	// last number that JSON carries exactly (RFC 8259 §6).
+	// MaxSize is the largest size of an attachment that a provider may declare, the
+	// largest integer that is exact in JSON (RFC 8259 §6).
 	MaxSize = 1<<53 - 1
 )
 
 const (
 	maxName   = 1_024 // bytes of a name
 	maxNumber = 256   // bytes of a number that is read
-	// peekBuffer is what Peek holds of the text at a time.
+	// peekBuffer is the size in bytes of Peek's buffer.
 	peekBuffer = 8 << 10
 )
 
-// Options says how strictly a source's events are read.
+// Options are the options of a source or an edit.
 type Options struct {
 	// Strict refuses fields that the schema does not have.
 	Strict bool
-	// Rename reads members at the top of the body as others, such as "rcpt" as
-	// "recipient". A member that is there and is to be read so takes the place of
-	// the one that has the name, which is passed over. No two may have one target.
-	// Decode alone heeds it.
+	// Rename maps top-level members to the names as which they are read, such as
+	// "rcpt" to "recipient". A renamed member replaces the one that has the name. No
+	// two may have the same target. Only Decode uses it.
 	Rename map[string]string
 }
 
-// Head is what the door needs of an event.
+// Head is what the ingress needs to know about an event.
 type Head struct {
 	ID    string
 	Shape mail.Shape
-	// Recipients is what mail.Event.Recipients will give.
+	// Recipients is what mail.Event.Recipients returns for the decoded event.
 	Recipients []string
-	// Unknown counts the fields that the schema does not have, at the top and in
-	// its own objects.
+	// Unknown is the number of fields that are not in the schema, at the top level and
+	// in its objects.
 	Unknown int
-	// Breaches counts the ways in which the body breaks the schema. Decode returns them
-	// among the problems.
+	// Breaches is the number of violations of the schema. Decode returns them among the
+	// problems.
 	Breaches int
 }
 
-// Peek reads a whole body and judges it, without holding it: its memory is bounded
-// by the recipients and names and by one bit for each level that is too deep, not by
-// text or attachments. A refusal is a *fault.Error of code json_malformed,
-// event_id_missing or event_id_invalid, with Strict also field_invalid or
-// field_unknown; when r itself fails, its error comes back wrapped.
-// r is read to its end when the body is accepted.
+// Peek reads and checks a whole body without holding it in memory: its memory grows with
+// the recipients and names, and by one bit for each level of nesting that is too deep,
+// but not with text or attachments. It refuses a body with json_malformed,
+// event_id_missing or event_id_invalid, with Strict also with field_invalid or
+// field_unknown. An error of r is returned wrapped. If the body is accepted, r has been
+// read to its end.
 func Peek(r io.Reader, opt Options) (Head, error) {
 	opt.Rename = nil
 	head, _, err := peek(r, opt)
@@ -74,19 +67,19 @@ func Peek(r io.Reader, opt Options) (Head, error) {
 
 func peek(r io.Reader, opt Options) (Head, bool, error) {
 	src := newSource(r)
-	s := &schema{walker: walker{d: jx.Decode(src, peekBuffer), src: src, seed: maphash.MakeSeed()}}
+	s := newSchema(walker{d: jx.Decode(src, peekBuffer), src: src}, false)
 	e, err := s.read(opt)
 	if err != nil {
-		return Head{}, s.deep, err
+		return Head{}, s.tooDeep, err
 	}
-	return Head{ID: e.ID, Shape: e.Shape, Recipients: e.Recipients(), Unknown: e.Unknown, Breaches: s.breaches}, s.deep, nil
+	return Head{ID: e.ID, Shape: e.Shape, Recipients: e.Recipients(), Unknown: e.Unknown, Breaches: s.breaches}, s.tooDeep, nil
 }
 
-// Decode reads a body in memory, with the errors of Peek. Strings of the result
-// share no memory with body, nor does any content. Attachments have their names
-// cleaned; those whose content came along and could be decoded have Content (not
-// nil, even of no bytes), Size and SHA256 set, the others have a URL or an entry in
-// Problems. A body with values that are too deep is copied without them.
+// Decode reads a body in memory; its errors are those of Peek. The result shares no
+// memory with body. Names of attachments are cleaned. An attachment whose content is in
+// the body and can be decoded has Content (not nil, even if empty), Size and SHA256; any
+// other has a URL or an entry in Problems. A body with values that are too deep is
+// copied without them.
 func Decode(body []byte, opt Options) (*mail.Event, error) {
 	if len(opt.Rename) > 0 {
 		body = shallow(body)
@@ -99,87 +92,33 @@ func Decode(body []byte, opt Options) (*mail.Event, error) {
 	if deep && len(opt.Rename) == 0 {
 		body = shallow(body)
 	}
-	s := &schema{walker: walker{d: jx.DecodeBytes(body), seed: maphash.MakeSeed()}, keep: true}
-	return s.read(opt)
+	return newSchema(walker{d: jx.DecodeBytes(body)}, true).read(opt)
 }
 
-// read walks the body and settles what only the whole of it can tell.
+// read reads the body and checks what depends on all of it.
 func (s *schema) read(opt Options) (*mail.Event, error) {
-	s.names(opt.Rename)
+	s.setRename(opt.Rename)
 	if err := s.document(s.member); err != nil {
 		return nil, s.failure(err)
 	}
+	if s.idFault != nil {
+		return nil, s.idFault
+	}
+
 	id, err := s.chooseID()
 	switch {
 	case err != nil:
 		return nil, err
 	case opt.Strict && s.refusal != nil:
 		return nil, s.refusal
-	case opt.Strict && s.stranger != nil:
-		return nil, s.stranger
+	case opt.Strict && s.unknownFault != nil:
+		return nil, s.unknownFault
 	}
+
 	e := s.event()
 	e.ID = id
+	e.Problems = s.problems
 	e.Unknown = s.unknown
 	e.MoreProblems = max(0, s.breaches-maxProblems)
 	return e, nil
-}
-
-// chooseID settles the id of the event from the names of both shapes.
-func (s *schema) chooseID() (string, error) {
-	switch {
-	case s.idFault != nil:
-		return "", s.idFault
-	case s.eventID == nil && s.plainID == nil:
-		return "", fault.New(fault.EventIDMissing, "the body has neither event_id nor id")
-	case s.eventID != nil && s.plainID != nil && *s.eventID != *s.plainID:
-		return "", fault.New(fault.EventIDInvalid, "event_id and id are different")
-	case s.eventID != nil:
-		return *s.eventID, nil
-	default:
-		return *s.plainID, nil
-	}
-}
-
-// id reads an event id: 1 to 512 bytes, not white space alone, no control
-// character, no line separator, and nothing that decoding has replaced, because two
-// ids that differ must stay different.
-func (s *schema) id(to **string) error {
-	if null, err := s.null(); null || err != nil {
-		return err
-	}
-	if s.d.Next() != jx.String {
-		s.wrongID(" must be a string")
-		return s.skip()
-	}
-
-	b, ok, err := s.bounded(contract.MaxEventID)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		s.wrongID(" must be at most 512 bytes")
-		return nil
-	}
-
-	id := string(b)
-	*to = &id
-	switch {
-	case strings.TrimSpace(id) == "":
-		s.wrongID(" must not be empty")
-	case strings.ContainsFunc(id, notInID):
-		s.wrongID(" must not have control characters, line separators or U+FFFD")
-	}
-
-	return nil
-}
-
-func notInID(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r == utf8.RuneError
-}
-
-func (s *schema) wrongID(why string) {
-	if s.idFault == nil {
-		s.idFault = fault.New(fault.EventIDInvalid, s.where(true)+why)
-	}
 }

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden is what a sample must give.
+// golden is the expected result of a sample.
 type golden struct {
 	Code   fault.Code `json:"code,omitempty"`
 	Public string     `json:"public,omitempty"`
@@ -31,7 +31,7 @@ type golden struct {
 	MIME        string      `json:"mime,omitempty"`
 }
 
-// declared shows what JSON leaves out of an attachment.
+// declared has the fields of an attachment that are not in its JSON.
 type declared struct {
 	mail.Attachment
 	Declared int64  `json:"declared"`

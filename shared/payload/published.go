@@ -13,9 +13,9 @@ type SchemaFile struct {
 	Text string
 }
 
-// SchemaFiles lists the schemas of all shapes. Whatever one of them refuses, Peek
-// refuses or counts as a breach, as it does with what a schema cannot say, which each
-// file lists.
+// SchemaFiles returns the schemas of all shapes. What a schema refuses, Peek refuses or
+// counts as a breach. Peek also checks rules that JSON Schema cannot express; each file
+// lists them.
 func SchemaFiles() []SchemaFile {
 	return []SchemaFile{
 		{Name: "mailroom.inbound.a.v1.json", Title: "Mailroom inbound event, shape A, version 1", Text: schemaA},

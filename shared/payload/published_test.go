@@ -41,7 +41,7 @@ func compilePublished(t testing.TB) published {
 	return out
 }
 
-// accepts gives the verdict of one shape's schema.
+// accepts returns the verdict of one shape's schema.
 func (p published) accepts(t testing.TB, shape mail.Shape, body []byte) (bool, error) {
 	t.Helper()
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
@@ -50,8 +50,7 @@ func (p published) accepts(t testing.TB, shape mail.Shape, body []byte) (bool, e
 	return err == nil, err
 }
 
-// check holds a body to the promise: what the schema of its shape refuses, Peek refuses
-// or counts as a breach.
+// check checks that Peek refuses, or counts as a breach, what the schema refuses.
 func (p published) check(t testing.TB, body []byte) (accepted bool) {
 	t.Helper()
 	head, err := Peek(bytes.NewReader(body), Options{})
@@ -83,16 +82,16 @@ func TestSchemaFilesNameThemselves(t *testing.T) {
 }
 
 // TestSchemasHaveEveryField compares the names in the schema files with those that
-// the reader's switches know, in the source itself: a field that is added to one of
-// them alone fails here.
+// the switches of the reader, in its source: a field that is added to only one of them
+// fails here.
 func TestSchemasHaveEveryField(t *testing.T) {
 	t.Parallel()
 	places := map[string]string{
-		"top": "", "correspondent": "", "envelopeField": "envelope", "authField": "auth",
+		"topField": "", "correspondent": "", "envelopeField": "envelope", "authField": "auth",
 		"attachment": "attachment", "addressObject": "address",
 	}
 	read := map[string]map[string]bool{}
-	for _, file := range []string{"schema.go", "attachment.go"} {
+	for _, file := range []string{"schema.go", "attachment.go", "addresses.go"} {
 		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		require.NoError(t, err)
 		for _, decl := range tree.Decls {
@@ -127,7 +126,7 @@ func TestSchemasHaveEveryField(t *testing.T) {
 	require.Len(t, read, 5)
 }
 
-// namesOf gives the field names of a `switch name`.
+// namesOf returns the field names of a `switch name`.
 func namesOf(t *testing.T, n ast.Node) []string {
 	t.Helper()
 	s, ok := n.(*ast.SwitchStmt)
@@ -155,7 +154,7 @@ func add(to map[string]map[string]bool, place, name string) {
 	to[place][name] = true
 }
 
-// propertiesOf gives the fields of a schema file by the object they are in.
+// propertiesOf returns the fields of a schema file by the object they are in.
 func propertiesOf(t *testing.T, file SchemaFile) map[string]map[string]any {
 	t.Helper()
 	type object struct {
@@ -210,7 +209,7 @@ func bodyWith(shape mail.Shape, place, name, value string) string {
 	return `{"` + id + `":"a",` + field + "}"
 }
 
-// broken reports whether the reader sees more than names that it does not know.
+// broken reports whether the reader finds more than unknown names.
 func broken(body string) (bool, error) {
 	head, err := Peek(strings.NewReader(body), Options{})
 	return err != nil || head.Breaches > 0, err
@@ -253,7 +252,7 @@ func TestSchemasAndReaderAgreeOnEveryType(t *testing.T) {
 	require.Less(t, refused, compared)
 }
 
-// TestSchemasAndReaderAgreeOnEveryBound goes to each bound and one beyond it.
+// TestSchemasAndReaderAgreeOnEveryBound tests each bound and one beyond it.
 func TestSchemasAndReaderAgreeOnEveryBound(t *testing.T) {
 	t.Parallel()
 	schemas := compilePublished(t)
@@ -324,8 +323,8 @@ func TestSchemasAndReaderAgreeOnIDs(t *testing.T) {
 	}
 }
 
-// TestWhatNoSchemaCanSay keeps the list in the descriptions of the files honest:
-// the schemas accept these, the reader refuses them or notes a breach.
+// TestWhatNoSchemaCanSay checks the rules that are listed in the descriptions of the
+// files: the schemas accept these bodies, the reader refuses them or reports a breach.
 func TestWhatNoSchemaCanSay(t *testing.T) {
 	t.Parallel()
 	schemas := compilePublished(t)
@@ -372,7 +371,7 @@ func TestSchemasRefuseNothingThatIsAccepted(t *testing.T) {
 	require.Less(t, accepted, bodies*4/5, "most of the family is accepted: it proves little")
 }
 
-// randomBody gives an event of either shape, or of both, most fields of it right.
+// randomBody returns an event of one shape or a mix of both, with mostly valid fields.
 func randomBody(r *rand.Rand) []byte {
 	wrong := r.IntN(2) == 0
 	value := func(good ...string) string {
@@ -418,10 +417,10 @@ func randomBody(r *rand.Rand) []byte {
 	return []byte("{" + strings.Join(parts, ",") + "}")
 }
 
-// hugeExponent is what the arbitrary precision of the validator cannot carry.
+// hugeExponent is beyond the arbitrary precision of the validator.
 var hugeExponent = regexp.MustCompile(`[eE][+-]?[0-9]{4}`)
 
-// FuzzSchemas holds the schema files to what Peek accepts.
+// FuzzSchemas compares the schema files with what Peek accepts.
 func FuzzSchemas(f *testing.F) {
 	seed(f)
 	for n := range uint64(50) {

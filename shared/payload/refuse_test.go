@@ -28,8 +28,8 @@ func refusal(t *testing.T, body string, opt Options) *fault.Error {
 	return f
 }
 
-// held checks that Peek and Decode accept a body that breaks the schema, that a strict
-// source refuses it, and returns what that says and what a person is told first.
+// held checks that Peek and Decode accept a body with a breach and that a strict source
+// refuses it. It returns the text of the refusal and the first problem.
 func held(t *testing.T, body string) (strict *fault.Error, first string) {
 	t.Helper()
 	head, err := Peek(strings.NewReader(body), Options{})
@@ -42,7 +42,7 @@ func held(t *testing.T, body string) (strict *fault.Error, first string) {
 	return refusal(t, body, Options{Strict: true}), p.Field + " " + p.Detail
 }
 
-// headOf returns what Peek says of an event.
+// headOf returns the head of an event.
 func headOf(e *mail.Event) Head {
 	return Head{ID: e.ID, Shape: e.Shape, Recipients: e.Recipients(), Unknown: e.Unknown, Breaches: len(breaches(e)) + e.MoreProblems}
 }
@@ -99,8 +99,8 @@ func checkMalformed(t *testing.T, body, why string) {
 	require.NotContains(t, Nameless(f), `"`)
 }
 
-// TestLimitsOfTheJSON: what goes beyond a bound is accepted and named, and everything
-// else is read.
+// TestLimitsOfTheJSON: a value that exceeds a bound is reported, and everything else is
+// read.
 func TestLimitsOfTheJSON(t *testing.T) {
 	t.Parallel()
 	nest := func(n int) string { return strings.Repeat(`[`, n) + strings.Repeat(`]`, n) }
@@ -238,8 +238,8 @@ func TestWrongTypesAreNamed(t *testing.T) {
 	}
 }
 
-// checkWrong expects exactly that text, from a strict source in an answer and from
-// another in what a person is told, there without names of the sender's choice.
+// checkWrong expects exactly that text in the answer of a strict source, and in the
+// problem for another one, there without names that the sender has chosen.
 func checkWrong(t *testing.T, field, want string) {
 	t.Helper()
 	f, first := held(t, `{"event_id":"a",`+field+`}`)

@@ -4,33 +4,33 @@ import (
 	"github.com/go-faster/jx"
 )
 
-// names takes what members are to be read as.
-func (s *schema) names(rename map[string]string) {
+// setRename sets the names that members are read as.
+func (s *schema) setRename(rename map[string]string) {
 	if len(rename) == 0 {
 		return
 	}
 	s.rename, s.aside = rename, make(map[string]bool, len(rename))
 	for _, to := range rename {
-		if _, elsewhere := rename[to]; !elsewhere {
+		if _, renamed := rename[to]; !renamed {
 			s.aside[to] = true
 		}
 	}
 }
 
-// member reads one field of the body by the name that it should have had. What is
-// wrong with it is said under the name that it has.
+// member reads a field of the body, renamed if so configured. Breaches are reported
+// under its original name.
 func (s *schema) member(name string) error {
 	if to, ok := s.rename[name]; ok {
-		return s.top(to)
+		return s.topField(to)
 	}
 	if s.aside[name] {
 		return s.skip()
 	}
-	return s.top(name)
+	return s.topField(name)
 }
 
-// present gives those of rename whose member is at the top of body. A body that is
-// no JSON object has none, which reading it says better.
+// present returns the entries of rename whose member is at the top level of body. It
+// returns none for a body that is no JSON object; reading it returns the error.
 func present(rename map[string]string, body []byte) map[string]string {
 	if len(rename) == 0 {
 		return nil

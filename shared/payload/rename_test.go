@@ -29,7 +29,7 @@ func TestRename(t *testing.T) {
 			body: `{"recipient":7,"event_id":"e","rcpt":["a@b.example"]}`, rename: map[string]string{"rcpt": "recipient"},
 			want: func(t *testing.T, e *mail.Event) { require.Equal(t, []string{"a@b.example"}, e.Recipients()) },
 		},
-		"takes nobody's place when it is not there": {
+		"a missing one replaces no other": {
 			body: `{"event_id":"e","recipient":["a@b.example"]}`, rename: map[string]string{"rcpt": "recipient"},
 			want: func(t *testing.T, e *mail.Event) { require.Equal(t, []string{"a@b.example"}, e.Recipients()) },
 		},

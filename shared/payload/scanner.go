@@ -1,13 +1,13 @@
 package payload
 
-// scanner checks one object or array byte by byte, after its opening bracket, without
-// a call of its own for each level: nothing is too deep for it. Its memory is one bit
-// for each level that is open.
+// scanner checks one object or array byte by byte, after its opening bracket. It does
+// not recurse, so that no depth exhausts the stack: its memory is one bit for each open
+// level.
 type scanner struct {
 	open  bits // true for an object
 	state state
-	name  bool // the string at hand is a name
-	left  int  // hexadecimal digits, or letters of a word, that are still to come
+	name  bool // the current string is a name
+	left  int  // remaining hexadecimal digits, or letters of a word
 	word  string
 }
 
@@ -24,18 +24,18 @@ const (
 	inTextEscape
 	inTextHex
 	inWord
-	numberSign     // behind the minus
-	numberZero     // behind a leading zero
-	numberWhole    // among the digits before the point
-	numberPoint    // behind the point
-	numberFraction // among the digits behind it
-	numberE        // behind the e
-	numberESign    // behind the sign of the exponent
-	numberExponent // among its digits
+	numberSign     // after the minus
+	numberZero     // after a leading zero
+	numberWhole    // in the digits before the point
+	numberPoint    // after the point
+	numberFraction // in the digits after the point
+	numberE        // after the e
+	numberESign    // after the sign of the exponent
+	numberExponent // in the digits of the exponent
 )
 
-// next takes one byte. done says that it closed the value; ok is false once the text
-// is not JSON.
+// next reads one byte. done means that it ended the value; ok is false if the text is
+// not JSON.
 func (s *scanner) next(c byte) (done, ok bool) {
 	switch s.state {
 	case inText, inTextEscape, inTextHex:
@@ -55,7 +55,7 @@ func (s *scanner) next(c byte) (done, ok bool) {
 	return s.token(c)
 }
 
-// token takes a byte that begins something or stands alone.
+// token reads a byte outside of strings, numbers and words.
 func (s *scanner) token(c byte) (done, ok bool) {
 	switch s.state {
 	case wantColon:
@@ -90,7 +90,7 @@ func (s *scanner) token(c byte) (done, ok bool) {
 	return false, s.value(c)
 }
 
-// value takes the first byte of a value.
+// value reads the first byte of a value.
 func (s *scanner) value(c byte) (ok bool) {
 	switch {
 	case c == '{', c == '[':
@@ -109,7 +109,7 @@ func (s *scanner) value(c byte) (ok bool) {
 	return true
 }
 
-// firstLetter takes the beginning of one of the three words of JSON.
+// firstLetter reads the first letter of true, false or null.
 func (s *scanner) firstLetter(c byte) (ok bool) {
 	s.state = inWord
 	switch c {
@@ -126,7 +126,7 @@ func (s *scanner) firstLetter(c byte) (ok bool) {
 	return true
 }
 
-// enter goes into the object or array that an opening bracket begins.
+// enter goes into an object or array.
 func (s *scanner) enter(object bool) {
 	s.open.push(object)
 	s.state = wantFirstValue
@@ -175,8 +175,8 @@ func (s *scanner) text(c byte) (ok bool) {
 	return c >= ' '
 }
 
-// number takes a byte behind the beginning of a number. more is false for one that
-// does not belong to it any more.
+// number reads a byte after the first of a number. more is false if the byte is not
+// part of the number.
 func (s *scanner) number(c byte) (more, ok bool) {
 	digit := c >= '0' && c <= '9'
 	switch s.state {

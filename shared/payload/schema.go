@@ -1,15 +1,14 @@
 package payload
 
 import (
-	"strings"
-	"time"
+	"hash/maphash"
 
 	"github.com/go-faster/jx"
 
 	"mailroom/shared/mail"
 )
 
-// isField has every name of the schema, at the top and in its own objects.
+// isField has every name of the schema, at the top level and in its objects.
 var isField = map[string]bool{
 	"event_id": true, "id": true, "type": true, "timestamp": true, "receivedAt": true, "subject": true, "text": true,
 	"html": true, "messageId": true, "headers": true, "auth": true, "attachments": true, "raw_mime_base64": true,
@@ -20,39 +19,28 @@ var isField = map[string]bool{
 	"contentId": true, "content_base64": true, "dataBase64": true, "url": true,
 }
 
-// schema reads the fields of both shapes. Every field has one type whichever of the
-// two names it goes by, and a body may mix them; which name counts is settled when
-// all are known, because their order is free. Without keep only what Head needs is
-// kept, and everything is checked all the same.
+// schema reads the fields of both shapes. A field has one type under either name, and a
+// body may mix the names. It builds on addressReader, that on values, walker and report:
+// each knows less about events and more about JSON.
 type schema struct {
-	walker
-	keep bool
-	// rename gives the names that members are read as, aside those whose place is taken.
-	rename map[string]string
-	aside  map[string]bool
+	addressReader
+	fields
 
-	eventID, plainID *string
-	kind             string
-	mailbox          string
-	envelope         mail.Envelope
-	auth             mail.Auth
-
-	timestamp, receivedAt time.Time
-	sender, from          []mail.Address
-	recipient, to, cc     []mail.Address
-	seenA, seenB          bool // a field that only one shape has
-
-	messageID, subject, text, html string
-	headers                        []mail.Header
-	headerCount                    int
-
-	attachments []mail.Attachment
-	rawMIME     []byte
-	rawMIMEURL  string
+	rename map[string]string // the names that members are read as
+	aside  map[string]bool   // the members that a renamed one replaces
+	// headerCount is the number of header fields, kept or not.
+	headerCount int
 }
 
-// top reads one field of the body.
-func (s *schema) top(name string) error {
+// newSchema returns a reader of one event. Without keep it keeps only what Head needs,
+// and still checks everything.
+func newSchema(w walker, keep bool) *schema {
+	w.seed = maphash.MakeSeed()
+	return &schema{addressReader: addressReader{values{walker: w, keep: keep}}}
+}
+
+// topField reads one field of the body.
+func (s *schema) topField(name string) error {
 	switch name {
 	case "event_id":
 		return s.id(&s.eventID)
@@ -87,7 +75,7 @@ func (s *schema) top(name string) error {
 	}
 }
 
-// correspondent reads a field that says who wrote to whom.
+// correspondent reads a field with senders or recipients.
 func (s *schema) correspondent(name string) error {
 	switch name {
 	case "mailbox":
@@ -97,19 +85,19 @@ func (s *schema) correspondent(name string) error {
 		return s.record(s.envelopeField)
 	case "sender":
 		s.seenA = true
-		return s.addresses(&s.sender)
+		return s.addressList(&s.sender)
 	case "recipient":
 		s.seenA = true
-		return s.addresses(&s.recipient)
+		return s.addressList(&s.recipient)
 	case "from":
 		s.seenB = true
 		return s.author()
 	case "to":
 		s.seenB = true
-		return s.addresses(&s.to)
+		return s.addressList(&s.to)
 	case "cc":
 		s.seenB = true
-		return s.addresses(&s.cc)
+		return s.addressList(&s.cc)
 	default:
 		return s.unknownField()
 	}
@@ -126,26 +114,6 @@ func (s *schema) envelopeField(name string) error {
 	}
 }
 
-// recipients reads a list of texts. One that is no list but a text counts as its only
-// element, although it breaks the schema.
-func (s *schema) recipients(to *[]string) error {
-	one := func() error {
-		var a string
-		if err := s.address(&a); err != nil {
-			return err
-		}
-		if a != "" {
-			*to = append(*to, a)
-		}
-		return nil
-	}
-	if s.d.Next() == jx.String {
-		s.wrong("must be an array")
-		return one()
-	}
-	return s.list(MaxRecipients, one)
-}
-
 func (s *schema) authField(name string) error {
 	switch name {
 	case "spf":
@@ -159,7 +127,7 @@ func (s *schema) authField(name string) error {
 	}
 }
 
-// headerFields reads {name: value} or {name: [value, …]}. Any name is known there.
+// headerFields reads {name: value} or {name: [value, …]}. Every name is allowed.
 func (s *schema) headerFields() error {
 	err := s.record(func(name string) error {
 		s.foreign()
@@ -195,19 +163,8 @@ func (s *schema) headerField(name string) error {
 	return nil
 }
 
-// addresses reads a list whose elements are strings or {address, name}. One such that
-// stands there in place of the list counts as its only element, although it breaks
-// the schema.
-func (s *schema) addresses(to *[]mail.Address) error {
-	if next := s.d.Next(); next == jx.String || next == jx.Object {
-		s.wrong("must be an array")
-		return s.oneAddress(to)
-	}
-	return s.list(MaxRecipients, func() error { return s.oneAddress(to) })
-}
-
-// author reads one {address, name}, and a string or a list of them although those
-// break the schema.
+// author reads one {address, name}. A string, or a list, is accepted too, and is a
+// breach.
 func (s *schema) author() error {
 	switch s.d.Next() {
 	case jx.Object, jx.Null:
@@ -221,111 +178,4 @@ func (s *schema) author() error {
 	default:
 		return s.mismatch("an object")
 	}
-}
-
-func (s *schema) oneAddress(to *[]mail.Address) error {
-	var a mail.Address
-	switch s.d.Next() {
-	case jx.Null:
-		_, err := s.null()
-		return err
-	case jx.String:
-		b, ok, err := s.bounded(MaxAddress)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			s.tooLong()
-			return nil
-		}
-		a = parseAddress(string(b))
-	case jx.Object:
-		if err := s.addressObject(&a); err != nil {
-			return err
-		}
-	default:
-		return s.mismatch("an object or a string")
-	}
-
-	if a.Address != "" || a.Name != "" && s.keep {
-		*to = append(*to, a)
-	}
-
-	return nil
-}
-
-func (s *schema) addressObject(a *mail.Address) error {
-	there := false
-	err := s.object(func(name string) error {
-		switch name {
-		case "address":
-			there = s.d.Next() != jx.Null
-			return s.address(&a.Address)
-		case "name":
-			return s.string(&a.Name)
-		default:
-			return s.unknownField()
-		}
-	})
-	if err == nil && !there {
-		s.wrongAt(".address", "is missing")
-	}
-	return err
-}
-
-// event puts the fields together. When both shapes' names are there, those of the
-// event's own shape count.
-func (s *schema) event() *mail.Event {
-	e := &mail.Event{
-		Shape: mail.ShapeA, Type: s.kind, Timestamp: s.timestamp, Mailbox: s.mailbox, Envelope: s.envelope, Auth: s.auth,
-		Message: mail.Message{
-			MessageID: bracketed(s.messageID), Subject: s.subject, Text: s.text, HTML: s.html, Headers: s.headers,
-			From: s.sender, To: s.recipient, Cc: s.cc,
-		},
-		Attachments: s.attachments, RawMIME: s.rawMIME, RawMIMEURL: s.rawMIMEURL, Problems: s.problems,
-	}
-
-	m := &e.Message
-	b := s.eventID == nil || s.plainID != nil && s.seenB && !s.seenA
-	if b {
-		e.Shape = mail.ShapeB
-	}
-	if b && !s.receivedAt.IsZero() || e.Timestamp.IsZero() {
-		e.Timestamp = s.receivedAt
-	}
-	if b && len(s.from) > 0 || len(m.From) == 0 {
-		m.From = s.from
-	}
-	if b && len(s.to) > 0 || len(m.To) == 0 {
-		m.To = s.to
-	}
-
-	m.From, m.To = append([]mail.Address{}, m.From...), addressed(m.To)
-	m.Cc = addressed(m.Cc)
-	if len(m.Cc) == 0 {
-		m.Cc = nil
-	}
-
-	fromHeaders(m)
-	return e
-}
-
-// addressed leaves out who has a name alone: nothing can be routed by it.
-func addressed(list []mail.Address) []mail.Address {
-	out := make([]mail.Address, 0, len(list))
-	for _, a := range list {
-		if a.Address != "" {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
-// bracketed gives a message id with its angle brackets (RFC 5322 §3.6.4).
-func bracketed(id string) string {
-	id = strings.TrimSpace(id)
-	if id == "" || strings.ContainsAny(id, "<> \t\r\n") {
-		return id
-	}
-	return "<" + id + ">"
 }

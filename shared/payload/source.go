@@ -11,23 +11,23 @@ var (
 	errSyntax = errors.New("text is not JSON")
 )
 
-// source feeds the tokenizer, which checks no UTF-8, collects a token of any length
-// and does not go deep: it validates every byte that passes and leaves out what would
-// be too much.
+// source is the reader of the tokenizer. The tokenizer does not check UTF-8, buffers
+// tokens of any length and limits depth, so source validates every byte and removes
+// what would be too long or too deep.
 type source struct {
 	r    io.Reader
 	trim trimmer
-	// failed is the reader's own failure, as opposed to a fault of the text.
+	// failed is an error of the reader, as opposed to one in the text.
 	failed error
-	// broken is set once the text is not UTF-8.
+	// broken is set if the text is not UTF-8.
 	broken bool
-	// invalid is set once something that was left out is not JSON.
+	// invalid is set if removed text is not JSON.
 	invalid bool
-	// mark counts the bytes of a byte order mark that the text begins with.
+	// mark is the number of bytes of a byte order mark at the beginning of the text.
 	mark  int
-	seen  int // bytes that have been looked at for one
+	seen  int // bytes that were compared with one
 	ended error
-	part  [utf8.UTFMax]byte // the beginning of a character whose rest comes next
+	part  [utf8.UTFMax]byte // the beginning of an incomplete character
 	held  int
 }
 
@@ -69,7 +69,7 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 }
 
-// byteOrderMark may stand before no JSON (RFC 8259 §8.1).
+// byteOrderMark must not precede JSON (RFC 8259 §8.1).
 const byteOrderMark = "\uFEFF"
 
 func (s *source) lookForMark(b []byte) {
@@ -84,8 +84,8 @@ func (s *source) lookForMark(b []byte) {
 	}
 }
 
-// marked reports whether the text begins with a byte order mark. It may read a
-// little further, past the tokenizer: nothing can be read after it.
+// marked reports whether the text begins with a byte order mark. It may read some bytes
+// that the tokenizer then misses: the walk ends anyway.
 func (s *source) marked() bool {
 	var one [1]byte
 	for s.seen < len(byteOrderMark) && s.mark == s.seen {
@@ -108,7 +108,7 @@ func (s *source) end() error {
 	return io.EOF // bare, as the tokenizer compares it
 }
 
-// valid checks the next bytes of the text, which may begin and end inside a character.
+// valid checks the next bytes of the text, which may begin and end within a character.
 func (s *source) valid(b []byte) bool {
 	for s.held > 0 && len(b) > 0 {
 		s.part[s.held] = b[0]

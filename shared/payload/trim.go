@@ -5,20 +5,20 @@ import (
 	"unicode/utf8"
 )
 
-// What the tokenizer gets to see of a body at most. It collects a token of any length
-// and refuses more than 10,000 levels; the trimmer keeps both away from it.
+// Limits of the text that the trimmer passes on. The tokenizer buffers tokens of any
+// length and refuses more than 10,000 levels.
 const (
-	// longString is where a string is cut for Peek, in bytes as they are written. An
-	// escape spends six on one, so that what is cut is above every bound of a field.
+	// longString is the length at which a string is cut for Peek, in bytes as written.
+	// An escape has six bytes, so a cut string exceeds every bound of a field.
 	longString = 8 << 10
-	// longDigits is how many digits in a row are passed on.
+	// longDigits is the number of consecutive digits that are passed on.
 	longDigits = maxNumber + 44
 	// trimDepth is the last level that is passed on: one more than MaxDepth, so that
-	// the walker sees that there is something too deep.
+	// the walker notices the breach.
 	trimDepth = MaxDepth + 1
 )
 
-// place is what kind of text the trimmer is in.
+// place is the kind of text at the trimmer's position.
 type place int
 
 const (
@@ -29,27 +29,27 @@ const (
 	inDeep
 )
 
-// trimmer shortens a JSON text in one pass, whatever pieces it comes in: of values
-// deeper than trimDepth it leaves an empty object or array, of long strings their
-// beginning, of long runs of digits or white space as much as it takes to tell that
-// they are long. What it leaves out it checks, so that the rest is valid JSON exactly
-// when the whole is. Its memory is one bit for each level.
+// trimmer shortens a JSON text in one pass, piece by piece. Values deeper than trimDepth
+// become an empty object or array, long strings are cut, and long runs of digits or
+// white space are cut to a length that is still too long. It checks the text that it
+// removes, so that the rest is valid JSON if and only if the whole is. Its memory is one
+// bit for each level.
 type trimmer struct {
-	// longest is where strings are cut; zero: nowhere.
+	// longest is the length at which strings are cut; zero: never.
 	longest int
 
 	place  place
 	length int // bytes of the string so far
 	cut    bool
-	hex    int // hexadecimal digits of an escape that are still to come
-	digits int // in a row
+	hex    int // remaining hexadecimal digits of an escape
+	digits int // consecutive digits so far
 	space  bool
 	depth  int
 	deep   scanner
 }
 
-// trim shortens the next piece of the text in place and returns how much of it is
-// left. ok is false once something that was left out is not JSON.
+// trim shortens the next piece of the text in place and returns its new length. ok is
+// false if removed text is not JSON.
 func (t *trimmer) trim(p []byte) (n int, ok bool) {
 	for i := 0; i < len(p); i++ {
 		c := p[i]
@@ -81,7 +81,7 @@ func (t *trimmer) trim(p []byte) (n int, ok bool) {
 	return n, true
 }
 
-// outside takes a byte between strings. The tokenizer checks what it passes on.
+// outside reads a byte outside of strings. The tokenizer checks what is passed on.
 func (t *trimmer) outside(c byte) (keep bool) {
 	if c >= '0' && c <= '9' {
 		t.space = false
@@ -111,8 +111,8 @@ func (t *trimmer) outside(c byte) (keep bool) {
 	return true
 }
 
-// inside takes a byte of a string. A string is cut between two characters or escapes,
-// never within one; what is cut off is checked.
+// inside reads a byte of a string. A string is cut between two characters or escapes,
+// never within one; the rest is checked.
 func (t *trimmer) inside(c byte) (keep, ok bool) {
 	if t.place == inString && t.longest > 0 && t.length >= t.longest && utf8.RuneStart(c) {
 		t.cut = true
@@ -153,8 +153,7 @@ func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// shallow returns body without what is too deep for the tokenizer, in memory of its
-// own.
+// shallow returns a copy of body without the values that are too deep for the tokenizer.
 func shallow(body []byte) []byte {
 	out := bytes.Clone(body)
 	n, _ := new(trimmer).trim(out)

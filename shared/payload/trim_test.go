@@ -13,13 +13,13 @@ import (
 	"mailroom/shared/fault"
 )
 
-// nested puts leaf into n levels.
+// nested returns leaf inside n levels.
 func nested(open, leaf, end string, n int) string {
 	return strings.Repeat(open, n) + leaf + strings.Repeat(end, n)
 }
 
-// TestDeepValuesAreCheckedAndLeftOut: whether a body is JSON does not depend on how
-// deep the fault is, and the fields around a deep value are read.
+// TestDeepValuesAreCheckedAndLeftOut: a syntax error is found at any depth, and the
+// fields around a deep value are read.
 func TestDeepValuesAreCheckedAndLeftOut(t *testing.T) {
 	t.Parallel()
 	for leaf, good := range map[string]bool{
@@ -46,7 +46,7 @@ func TestDeepValuesAreCheckedAndLeftOut(t *testing.T) {
 	}
 }
 
-// TestDeepBodiesThatEndEarly: an end that is missing is told from one that is wrong.
+// TestDeepBodiesThatEndEarly distinguishes a missing end from a wrong one.
 func TestDeepBodiesThatEndEarly(t *testing.T) {
 	t.Parallel()
 	for _, tail := range []string{"", "]", `"`, `{"a`, "tru", "-", strings.Repeat("]", 20_000)} {
@@ -55,8 +55,8 @@ func TestDeepBodiesThatEndEarly(t *testing.T) {
 	checkMalformed(t, `{"event_id":"a","x":`+strings.Repeat("[", 200)+"\xff", "not valid UTF-8")
 }
 
-// TestLongTextsAreCutBetweenCharacters: the rest of a text that is too long is passed
-// over and checked, wherever its beginning ends.
+// TestLongTextsAreCutBetweenCharacters: the rest of a text that is too long is skipped
+// and checked, wherever it is cut.
 func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
 	t.Parallel()
 	for _, filling := range []string{"a", "é", "😀", `\n`, `\u00e9`, `\ud83d\ude00`, `\"`, `\\`} {
@@ -81,8 +81,8 @@ func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-// FuzzTrim compares what is left of a text with the text: one is JSON when the other
-// is, and where nothing is too long or too deep, they mean the same.
+// FuzzTrim compares a text with its trimmed form: both are JSON or neither is, and if
+// nothing is too long or too deep, they have the same meaning.
 func FuzzTrim(f *testing.F) {
 	for _, body := range []string{
 		`{"a":[1, 2,  {"b":"\u0041\""}]}`, nested("[", `{"a":1e5}`, "]", 70), nested(`{"a":`, "[]", "}", 70), `"` + strings.Repeat("é", 50) + `"`,

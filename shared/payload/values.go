@@ -5,36 +5,43 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
-	netmail "net/mail"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-faster/jx"
 
-	"mailroom/shared/mail"
+	"mailroom/shared/contract"
 )
 
-// maxSeconds is the end of the year 9999, the last that RFC 3339 can write;
-// milliseconds is where a number stops being seconds.
+// maxSeconds is the end of the year 9999, the last of RFC 3339. From milliseconds on, a
+// number is a time in milliseconds.
 const (
 	maxSeconds   = 253_402_300_799
 	milliseconds = 1e11
 )
 
-// string reads a text of any length; only with keep it is held. Here and in the
-// functions below, a value of another type breaks the schema and is passed over.
-func (s *schema) string(to *string) error {
-	if null, err := s.null(); null || err != nil {
+// values reads single values of known types.
+type values struct {
+	walker
+	keep bool // false: values are checked and dropped, except ids and addresses
+}
+
+// string reads a text of any length. Here and in the methods below, a value of another
+// type is a breach and is skipped.
+func (v *values) string(to *string) error {
+	if null, err := v.null(); null || err != nil {
 		return err
 	}
-	if s.d.Next() != jx.String {
-		return s.mismatch("a string")
+	if v.d.Next() != jx.String {
+		return v.mismatch("a string")
 	}
-	if !s.keep {
-		return s.skip()
+	if !v.keep {
+		return v.skip()
 	}
-	b, err := s.d.StrBytes()
+	b, err := v.d.StrBytes()
 	if err != nil {
 		return fmt.Errorf("read string: %w", err)
 	}
@@ -42,86 +49,59 @@ func (s *schema) string(to *string) error {
 	return nil
 }
 
-// address reads a text of at most MaxAddress bytes and takes the bare address.
-func (s *schema) address(to *string) error {
-	if null, err := s.null(); null || err != nil {
+// record reads an object or null.
+func (v *values) record(member func(name string) error) error {
+	if null, err := v.null(); null || err != nil {
 		return err
 	}
-	if s.d.Next() != jx.String {
-		return s.mismatch("a string")
+	if v.d.Next() != jx.Object {
+		return v.mismatch("an object")
 	}
-	b, ok, err := s.bounded(MaxAddress)
-	if err != nil {
+	return v.object(member)
+}
+
+// list reads an array of at most limit elements or null.
+func (v *values) list(limit int, element func() error) error {
+	if null, err := v.null(); null || err != nil {
 		return err
 	}
-	if !ok {
-		s.tooLong()
-		return nil
+	if v.d.Next() != jx.Array {
+		return v.mismatch("an array")
 	}
-	*to = parseAddress(string(b)).Address
-	return nil
+	return v.array(limit, element)
 }
 
-func (s *schema) tooLong() { s.wrong("must be at most %s bytes", thousands(MaxAddress)) }
-
-// record reads an object, list an array; null is none. What else stands there is
-// passed over.
-func (s *schema) record(member func(name string) error) error {
-	if null, err := s.null(); null || err != nil {
-		return err
-	}
-	if s.d.Next() != jx.Object {
-		return s.mismatch("an object")
-	}
-	return s.object(member)
-}
-
-func (s *schema) list(limit int, element func() error) error {
-	if null, err := s.null(); null || err != nil {
-		return err
-	}
-	if s.d.Next() != jx.Array {
-		return s.mismatch("an array")
-	}
-	return s.array(limit, element)
-}
-
-// problem notes what cannot be read in the value at hand.
-func (s *schema) problem(detail string) {
-	s.problems = append(s.problems, mail.Problem{Field: s.where(false), Detail: detail})
-}
-
-// time reads RFC 3339 text or a number of seconds or milliseconds since 1970. Text
-// that is no time is a problem, not an error.
-func (s *schema) time(to *time.Time) error {
-	switch s.d.Next() {
+// time reads a text of RFC 3339, or a number of seconds or milliseconds since 1970. Text
+// that is no time is a problem, not a breach.
+func (v *values) time(to *time.Time) error {
+	switch v.d.Next() {
 	case jx.Null:
-		_, err := s.null()
+		_, err := v.null()
 		return err
 	case jx.Number:
-		num, ok, err := s.number()
+		num, ok, err := v.number()
 		if err != nil || !ok {
 			return err
 		}
 		t, ok := unixTime(num)
 		if !ok {
-			s.wrong("must be a time in seconds or milliseconds since 1970, before the year 10000")
+			v.wrong("must be a time in seconds or milliseconds since 1970, before the year 10000")
 		}
 		*to = t
 		return nil
 	case jx.String:
 		var text string
-		if err := s.string(&text); err != nil || !s.keep {
+		if err := v.string(&text); err != nil || !v.keep {
 			return err
 		}
 		t, ok := parseTime(strings.TrimSpace(text))
 		if !ok {
-			s.problem("is no time of RFC 3339")
+			v.problem("is no time of RFC 3339")
 		}
 		*to = t
 		return nil
 	default:
-		return s.mismatch("a string or a number")
+		return v.mismatch("a string or a number")
 	}
 }
 
@@ -152,29 +132,29 @@ func unixTime(num string) (time.Time, bool) {
 	return time.UnixMilli(int64(math.Round(f))).UTC(), true
 }
 
-// size reads a whole number from 0 to MaxSize, however it is written.
-func (s *schema) size(to *int64) error {
-	if null, err := s.null(); null || err != nil {
+// size reads a whole number from 0 to MaxSize, in any notation.
+func (v *values) size(to *int64) error {
+	if null, err := v.null(); null || err != nil {
 		return err
 	}
-	if s.d.Next() != jx.Number {
-		return s.mismatch("a number")
+	if v.d.Next() != jx.Number {
+		return v.mismatch("a number")
 	}
-	num, ok, err := s.number()
+	num, ok, err := v.number()
 	if err != nil || !ok {
 		return err
 	}
 	n, ok := wholeNumber(num)
 	if !ok {
-		s.wrong("must be a whole number from 0 to %d", int64(MaxSize))
+		v.wrong("must be a whole number from 0 to %d", int64(MaxSize))
 		return nil
 	}
 	*to = n
 	return nil
 }
 
-// wholeNumber gives the exact value of a JSON number from 0 to MaxSize. It goes by
-// the digits: a float64 would take 1e-400 for 0.
+// wholeNumber returns the exact value of a JSON number from 0 to MaxSize. It uses the
+// digits: as a float64, 1e-400 would be 0.
 func wholeNumber(num string) (int64, bool) {
 	digits, point := decimal(num)
 	if digits == "" {
@@ -187,15 +167,15 @@ func wholeNumber(num string) (int64, bool) {
 	return n, err == nil && n <= MaxSize
 }
 
-// negative reports whether a JSON number is below zero, however near to it.
+// negative reports whether a JSON number is below zero, by any amount.
 func negative(num string) bool {
 	digits, _ := decimal(num)
 	return digits != "" && num[0] == '-'
 }
 
-// decimal gives the digits of a JSON number without zeros at either end, and how
-// many of them stand before its decimal point, less than none or more than all
-// included. Digits are empty for zero.
+// decimal returns the digits of a JSON number without zeros at either end, and the
+// position of the decimal point in them, which may be negative or beyond their end.
+// Digits are empty for zero.
 func decimal(num string) (digits string, point int) {
 	mantissa, power := strings.TrimPrefix(num, "-"), ""
 	if i := strings.IndexAny(mantissa, "eE"); i >= 0 {
@@ -206,26 +186,26 @@ func decimal(num string) (digits string, point int) {
 	digits = strings.TrimLeft(all, "0")
 	point = len(whole) - (len(all) - len(digits))
 	if power != "" {
-		exponent, _ := strconv.ParseInt(power, 10, 32) // at its bound where it is beyond
+		exponent, _ := strconv.ParseInt(power, 10, 32) // clamped if out of range
 		point += int(exponent)
 	}
 	return strings.TrimRight(digits, "0"), point
 }
 
-// base64 reads and decodes content; what does not decode is a problem and no
-// content. Content that is there is never nil.
-func (s *schema) base64(to *[]byte) error {
-	if null, err := s.null(); null || err != nil {
+// base64 reads and decodes content. Invalid content is a problem. Content that was
+// decoded is never nil.
+func (v *values) base64(to *[]byte) error {
+	if null, err := v.null(); null || err != nil {
 		return err
 	}
-	if s.d.Next() != jx.String {
-		return s.mismatch("a string")
+	if v.d.Next() != jx.String {
+		return v.mismatch("a string")
 	}
-	if !s.keep {
-		return s.skip()
+	if !v.keep {
+		return v.skip()
 	}
 
-	raw, err := s.d.Raw()
+	raw, err := v.d.Raw()
 	if err != nil {
 		return fmt.Errorf("read string: %w", err)
 	}
@@ -240,9 +220,9 @@ func (s *schema) base64(to *[]byte) error {
 	content, ok := decodeBase64(text)
 	switch {
 	case !ok:
-		s.problem("is not base64")
+		v.problem("is not base64")
 	case *to != nil:
-		s.problem("is given twice")
+		v.problem("is given twice")
 	default:
 		*to = content
 	}
@@ -250,8 +230,8 @@ func (s *schema) base64(to *[]byte) error {
 	return nil
 }
 
-// decodeBase64 takes the standard alphabet or the one for URLs (RFC 4648 §4, §5),
-// not both at once, with or without padding; line breaks may stand anywhere.
+// decodeBase64 accepts the standard alphabet or the one for URLs (RFC 4648 §4, §5), but
+// no mix, with or without padding, and line breaks anywhere.
 func decodeBase64(text []byte) ([]byte, bool) {
 	encoding := base64.RawStdEncoding
 	if bytes.ContainsAny(text, "-_") {
@@ -269,44 +249,43 @@ func decodeBase64(text []byte) ([]byte, bool) {
 	return out[:n], true
 }
 
-// parseAddress takes "Name <address>" apart; anything else is an address.
-func parseAddress(text string) mail.Address {
-	text = strings.TrimSpace(clean(text))
-	open := strings.LastIndexByte(text, '<')
-	if open < 0 {
-		return mail.Address{Address: text}
-	}
-	if a, err := netmail.ParseAddress(text); err == nil {
-		return mail.Address{Name: clean(a.Name), Address: clean(a.Address)}
-	}
-	address, _, _ := strings.Cut(text[open+1:], ">")
-	return mail.Address{Name: strings.Trim(text[:open], "\" \t"), Address: strings.TrimSpace(address)}
-}
-
-// fromHeaders fills what the provider left to the header fields.
-func fromHeaders(m *mail.Message) {
-	for _, h := range m.Headers {
-		switch strings.ToLower(h.Name) {
-		case "message-id":
-			if m.MessageID == "" {
-				m.MessageID = bracketed(h.Value)
-			}
-		case "date":
-			if t, err := netmail.ParseDate(h.Value); err == nil && m.Date.IsZero() && t.UTC().Year() >= 1 && t.UTC().Year() <= 9999 {
-				m.Date = t.UTC()
-			}
-		case "reply-to":
-			list, err := netmail.ParseAddressList(h.Value)
-			if err != nil {
-				continue
-			}
-			for _, a := range list {
-				m.ReplyTo = append(m.ReplyTo, mail.Address{Name: clean(a.Name), Address: clean(a.Address)})
-			}
-		}
-	}
-}
-
-// clean replaces NUL, which Postgres text refuses. Lone surrogates are U+FFFD
-// already when they come from the tokenizer.
+// clean replaces NUL, which PostgreSQL does not accept in text. The tokenizer has already
+// replaced lone surrogates with U+FFFD.
 func clean(s string) string { return strings.ReplaceAll(s, "\x00", "\uFFFD") }
+
+// id reads an event id: 1 to 512 bytes, not only white space, without control characters,
+// line separators and characters that decoding has replaced, because different ids must
+// stay different.
+func (v *values) id(to **string) error {
+	if null, err := v.null(); null || err != nil {
+		return err
+	}
+	if v.d.Next() != jx.String {
+		v.wrongID(" must be a string")
+		return v.skip()
+	}
+
+	b, ok, err := v.bounded(contract.MaxEventID)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		v.wrongID(" must be at most 512 bytes")
+		return nil
+	}
+
+	id := string(b)
+	*to = &id
+	switch {
+	case strings.TrimSpace(id) == "":
+		v.wrongID(" must not be empty")
+	case strings.ContainsFunc(id, notInID):
+		v.wrongID(" must not have control characters, line separators or U+FFFD")
+	}
+
+	return nil
+}
+
+func notInID(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r == utf8.RuneError
+}
