@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/ingresstest"
@@ -22,13 +21,13 @@ import (
 	"mailroom/shared/ledger"
 	"mailroom/shared/pgtest"
 	"mailroom/shared/postgres"
-	"mailroom/shared/seal"
+	"mailroom/shared/program"
 	"mailroom/shared/secret"
 )
 
-// openProgram wires an ingress on the database at url, without a Temporal and an
+// openIngress wires an ingress on the database at url, without a Temporal and an
 // object store.
-func openProgram(t *testing.T, url string) (*program, dependencies) {
+func openIngress(t *testing.T, url string) (*listeners, dependencies) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(`
@@ -42,15 +41,16 @@ tenants: [{name: default}]
 	sources, err := source.Resolve(file)
 	require.NoError(t, err)
 	env := config.Env{DatabaseURL: config.NewSecret(url), S3Endpoint: "http://127.0.0.1:1", RawBucket: "raw", AttachmentsBucket: "attachments"}
-	reg, logger := prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
-	var closing closers
-	t.Cleanup(func() { require.NoError(t, closing.close()) })
-	d, err := open(t.Context(), env, seal.Keyring{}, reg, logger, &closing)
+
+	p, err := program.New(program.Config{Env: env, File: file, Secrets: secrets, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	p, err := newProgram(env, file, sources, secrets, d, reg, logger, &closing)
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	d, err := open(t.Context(), p)
 	require.NoError(t, err)
-	t.Cleanup(p.stopConsole)
-	return p, d
+	l, err := newListeners(p, sources, d)
+	require.NoError(t, err)
+	t.Cleanup(l.operators.Close)
+	return l, d
 }
 
 // TestSlowSearchesKeepNobodyOut: questions of operators that take the database too
@@ -59,7 +59,7 @@ tenants: [{name: default}]
 func TestSlowSearchesKeepNobodyOut(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
-	p, d := openProgram(t, url)
+	p, d := openIngress(t, url)
 	token := func(name string) string {
 		text, sum := access.NewToken()
 		require.NoError(t, postgres.NewAccess(d.reader).CreateToken(t.Context(), ledger.Token{
@@ -71,7 +71,7 @@ func TestSlowSearchesKeepNobodyOut(t *testing.T) {
 	ask := func(text, path string) *httptest.ResponseRecorder {
 		w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
 		r.Header.Set("Authorization", "Bearer "+text)
-		p.console.ServeHTTP(w, r)
+		p.ServeHTTP(w, r)
 		return w
 	}
 	conn, err := pgx.Connect(t.Context(), url)

@@ -15,6 +15,7 @@ import (
 	"mailroom/ingress/guard"
 	"mailroom/ingress/webhook"
 	"mailroom/shared/config"
+	"mailroom/shared/program"
 )
 
 // Bounds of the operator listener; operatorWrite bounds a download.
@@ -26,32 +27,33 @@ const (
 )
 
 // listen opens every address and serves it in the group.
-func (p *program) listen(ctx context.Context, env config.Env, group *errgroup.Group, closing *closers) error {
+func (l *listeners) listen(ctx context.Context, p *program.Program, group *errgroup.Group) error {
 	var public []webhook.Listener
 	var limits []*guard.LimitedListener
-	for _, at := range p.addresses {
-		ln, err := listen(ctx, closing, at.address)
+	for _, at := range l.addresses {
+		ln, err := listen(ctx, p, at.address)
 		if err != nil {
 			return err
 		}
-		limited := p.receiver.server.LimitListener(ln)
+		limited := l.receiver.server.LimitListener(ln)
 		limits = append(limits, limited)
 		public = append(public, webhook.Listener{Listener: limited, TLS: at.tls})
-		p.logger.Info("ingress.listening", slog.String("address", ln.Addr().String()), slog.Bool("tls", at.tls))
+		p.Logger.Info("ingress.listening", slog.String("address", ln.Addr().String()), slog.Bool("tls", at.tls))
 	}
-	if err := p.registry.Register(newConnectionMetrics(limits)); err != nil {
-		return fmt.Errorf("register metrics: %w", err)
+	if err := p.Register(newConnectionMetrics(limits)); err != nil {
+		return err
 	}
-	own, err := listen(ctx, closing, env.OperatorListen)
+
+	own, err := listen(ctx, p, p.Env.OperatorListen)
 	if err != nil {
 		return err
 	}
-	p.logger.Info("operator.listening", slog.String("address", own.Addr().String()))
+	p.Logger.Info("operator.listening", slog.String("address", own.Addr().String()))
 	// What fails while requests in flight finish is kept too.
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { p.failures.Run(recording); return nil })
-	group.Go(func() error { defer stop(); return p.receiver.serve(ctx, public...) })
-	group.Go(func() error { return serveOperator(ctx, own, p.console, p.stopConsole, p.logger) })
+	group.Go(func() error { l.failures.Run(recording); return nil })
+	group.Go(func() error { defer stop(); return l.receiver.serve(ctx, public...) })
+	group.Go(func() error { return serveOperator(ctx, own, l, l.operators.Close, p.Logger) })
 	return nil
 }
 
@@ -92,13 +94,13 @@ func loopback(listen string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-func listen(ctx context.Context, closing *closers, address string) (net.Listener, error) {
+func listen(ctx context.Context, p *program.Program, address string) (net.Listener, error) {
 	var config net.ListenConfig
 	ln, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	closing.add(func(context.Context) error {
+	p.OnClose(func(context.Context) error {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("close listener: %w", err)
 		}
@@ -127,7 +129,7 @@ func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, s
 		return fmt.Errorf("serve operator api: %w", err)
 	case <-ctx.Done():
 	}
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), program.CloseTimeout)
 	defer cancel()
 	if err := server.Shutdown(limit); err != nil {
 		_ = server.Close() // a download that does not end is cut

@@ -25,7 +25,7 @@ func TestReadyBeforeThereIsAServer(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.JSONEq(t, `{"ok":false,"status":"starting"}`, w.Body.String())
 
-	p, _ := openProgram(t, pgtest.URL(t))
+	p, _ := openIngress(t, pgtest.URL(t))
 	serving.Store(p.receiver.server)
 	require.Contains(t, ask().Body.String(), `"checks"`)
 }

@@ -2,14 +2,12 @@ package ingress
 
 import (
 	"context"
-	"log/slog"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"mailroom/ingress/accept"
 	"mailroom/ingress/authlog"
 	"mailroom/ingress/dispatch"
 	"mailroom/ingress/webhook"
+	"mailroom/shared/program"
 	"mailroom/shared/temporal"
 )
 
@@ -21,30 +19,29 @@ type receiver struct {
 }
 
 // newReceiver wires what takes webhooks. Nothing runs before serve.
-func newReceiver(cfg webhook.Config, d dependencies, failures *authlog.Recorder, keys *authlog.KeyUse,
-	reg prometheus.Registerer, logger *slog.Logger) (*receiver, error) {
-	memos := temporal.Converter(d.keys)
+func newReceiver(cfg webhook.Config, d dependencies, failures *authlog.Recorder, keys *authlog.KeyUse, p *program.Program) (*receiver, error) {
+	memos := temporal.Converter(p.Keys)
 	dispatcher, err := dispatch.New(cfg.Ingress.Starts, dispatch.Deps{
-		Inbox: d.ledger, Workflows: d.temporal, Memos: memos, Registry: reg, Logger: logger,
+		Inbox: d.ledger, Workflows: d.temporal, Memos: memos, Registry: p.Registry, Logger: p.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 
 	fallback, err := accept.NewFallbackStarter(accept.FallbackDeps{
-		Workflows: d.temporal, Memos: memos, Sealer: d.keys, Registry: reg, Logger: logger,
+		Workflows: d.temporal, Memos: memos, Sealer: p.Keys, Registry: p.Registry, Logger: p.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	accepter, err := accept.New(dispatch.Lease, accept.Deps{Ledger: d.ledger, Fallback: fallback, Claims: dispatcher, Logger: logger})
+	accepter, err := accept.New(dispatch.Lease, accept.Deps{Ledger: d.ledger, Fallback: fallback, Claims: dispatcher, Logger: p.Logger})
 	if err != nil {
 		return nil, err
 	}
 
 	server, err := webhook.New(cfg, webhook.Deps{
-		Accepter: accepter, Uploader: accept.NewUploader(d.bodies, logger), Starts: dispatcher, Meter: d.ledger, Chain: d.chain,
-		Audit: failures, Keys: keys, Registry: reg, Logger: logger,
+		Accepter: accepter, Uploader: accept.NewUploader(d.bodies, p.Logger), Starts: dispatcher, Meter: d.ledger, Chain: d.chain,
+		Audit: failures, Keys: keys, Registry: p.Registry, Logger: p.Logger,
 		Durable:  map[string]webhook.Check{"postgres": d.ledger.usable, "temporal": d.temporalHealth},
 		Optional: map[string]webhook.Check{"blob": d.bodies.Ready},
 	})

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"sync/atomic"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"mailroom/ingress/authlog"
@@ -17,68 +14,60 @@ import (
 	"mailroom/ingress/operator"
 	"mailroom/ingress/source"
 	"mailroom/ingress/webhook"
-	"mailroom/shared/config"
 	"mailroom/shared/postgres"
-	"mailroom/shared/seal"
-	"mailroom/shared/secret"
-	"mailroom/shared/telemetry"
+	"mailroom/shared/program"
 )
 
-const (
-	closeTimeout = 5 * time.Second
-)
-
-// Run is the ingress program: it opens what env names, serves webhooks, the
-// operator API and metrics until ctx is done, and closes everything in the reverse
-// order. secrets is what file was resolved with; the caller keeps it fresh while Run
-// lasts. What is away at the start is looked for while the rest works already; a
-// migration that is pending, a port that is taken or a configuration that makes no
-// sense is an error.
-func Run(ctx context.Context, env config.Env, file *config.File, secrets *secret.Store, logger *slog.Logger) (err error) {
-	sources, err := source.Resolve(file)
+// Run serves webhooks, the operator listener and metrics until ctx is done. It starts
+// while the database, Temporal or the object store is unavailable; a pending migration,
+// a port that is taken or a configuration that contradicts itself is an error.
+func Run(ctx context.Context, c program.Config) (err error) {
+	sources, err := source.Resolve(c.File)
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	var closing closers
-	defer func() { err = errors.Join(err, closing.close()) }()
+	p, err := program.New(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
 
-	reg := telemetry.NewRegistry()
 	var serving atomic.Pointer[webhook.Server]
-	stopMetrics, err := telemetry.ServeMetrics(ctx, env.MetricsListen, reg, logger, map[string]http.Handler{"/readyz": readyOf(&serving)})
+	if err := p.ServeMetrics(ctx, readyOf(&serving)); err != nil {
+		return err
+	}
+	d, err := open(ctx, p)
 	if err != nil {
 		return err
 	}
-	closing.add(stopMetrics)
-	keyring, err := seal.New(file.Encryption)
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	if keyring.Empty() {
-		logger.Warn("encryption.off", slog.String("detail", "encryption.keys is empty: what Temporal keeps, "+
-			"and mail that it carries while the database is away, is not encrypted"))
-	}
-	d, err := open(ctx, env, keyring, reg, logger, &closing)
+	l, err := newListeners(p, sources, d)
 	if err != nil {
 		return err
 	}
-	p, err := newProgram(env, file, sources, secrets, d, reg, logger, &closing)
-	if err != nil {
-		return err
-	}
-	serving.Store(p.receiver.server)
+	serving.Store(l.receiver.server)
+
 	err = d.ledger.check(ctx)
-	if err != nil && !away(err) {
+	if err != nil && !program.Unavailable(err) {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if err != nil {
-		group.Go(func() error { return d.ledger.await(ctx, logger) })
+		group.Go(func() error { return unlessDone(ctx, d.ledger.await(ctx, p)) })
 	}
-	group.Go(func() error { d.prepare(ctx, logger); return nil })
-	if err := p.listen(ctx, env, group, &closing); err != nil {
+	group.Go(func() error { return unlessDone(ctx, p.Await(ctx, "buckets", d.bodies.EnsureBuckets)) })
+	if err := l.listen(ctx, p, group); err != nil {
 		return err
 	}
 	return group.Wait()
+}
+
+// unlessDone returns err, or nil after ctx is done: a stop ends the wait for a
+// dependency and is no failure.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // readyOf answers /readyz of the metrics listener, which is not for the public: what
@@ -93,80 +82,59 @@ func readyOf(serving *atomic.Pointer[webhook.Server]) http.Handler {
 	})
 }
 
-// program is what serves.
-type program struct {
-	receiver    *receiver
-	console     http.Handler
-	stopConsole func()
-	failures    *authlog.Recorder
-	addresses   []address
-	registry    prometheus.Registerer
-	logger      *slog.Logger
+// listeners are what answers on the public and on the operator's addresses.
+type listeners struct {
+	receiver  *receiver
+	operators *operator.Listener
+	failures  *authlog.Recorder
+	addresses []address
 }
 
-// newProgram wires the server and the operator API.
-func newProgram(env config.Env, file *config.File, sources []*source.Source, secrets *secret.Store, d dependencies,
-	reg prometheus.Registerer, logger *slog.Logger, closing *closers) (*program, error) {
-	var err error
-	p := &program{logger: logger, registry: reg}
-	keys := authlog.NewKeyUse(file.Sources)
-	var collectors []prometheus.Collector
-	if p.addresses, err = addresses(env, file); err != nil {
+// newListeners wires the public listener and the operator's.
+func newListeners(p *program.Program, sources []*source.Source, d dependencies) (l *listeners, err error) {
+	l = &listeners{}
+	if l.addresses, err = addresses(p.Env, p.File); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	door := webhook.Config{Sources: sources, SpoolDir: env.SpoolDir, Ingress: file.Ingress}
-	if c := file.Ingress.TLS; c.Certificate != "" {
-		if door.Certificate, err = guard.OpenCertificate(c, logger); err != nil {
+
+	public := webhook.Config{Sources: sources, SpoolDir: p.Env.SpoolDir, Ingress: p.File.Ingress}
+	if c := p.File.Ingress.TLS; c.Certificate != "" {
+		if public.Certificate, err = guard.OpenCertificate(c, p.Logger); err != nil {
 			return nil, fmt.Errorf("configuration: ingress.%w", err)
 		}
-		door.TLSAddress = env.Listen
-		closing.add(func(context.Context) error { return door.Certificate.Close() })
-		collectors = append(collectors, newCertificateMetrics(door.Certificate))
-	}
-	if p.failures, err = authlog.New(authlog.Config{Keep: file.Ingress.KeepFailures}, authlog.Deps{Store: postgres.NewAuthFailures(d.reader), Logger: logger}); err != nil {
-		return nil, err
-	}
-	collectors = append(collectors, keys, secret.NewCollector(secrets))
-	for _, c := range collectors {
-		if err := reg.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
+		public.TLSAddress = p.Env.Listen
+		p.OnClose(func(context.Context) error { return public.Certificate.Close() })
+		if err := p.Register(newCertificateMetrics(public.Certificate)); err != nil {
+			return nil, err
 		}
 	}
-	if p.receiver, err = newReceiver(door, d, p.failures, keys, reg, logger); err != nil {
+
+	l.failures, err = authlog.New(authlog.Config{Keep: p.File.Ingress.KeepFailures},
+		authlog.Deps{Store: postgres.NewAuthFailures(d.reader), Logger: p.Logger})
+	if err != nil {
 		return nil, err
 	}
-	server := p.receiver.server
-	listener, err := operator.New(file, operator.Deps{
-		Ledger: d.reader, Logins: d.logins, Blobs: d.bodies, Temporal: d.temporal, Keys: d.keys, Secrets: secrets, KeyUse: keys,
-		AckSeconds: server.AckSeconds(), Ready: server.ServeReadyDetails, Registry: reg, Logger: logger,
+	keys := authlog.NewKeyUse(p.File.Sources)
+	if err := p.Register(keys); err != nil {
+		return nil, err
+	}
+
+	if l.receiver, err = newReceiver(public, d, l.failures, keys, p); err != nil {
+		return nil, err
+	}
+	server := l.receiver.server
+	l.operators, err = operator.New(p.File, operator.Deps{
+		Ledger: d.reader, Logins: d.logins, Blobs: d.bodies, Temporal: d.temporal, Keys: p.Keys, Secrets: p.Secrets, KeyUse: keys,
+		AckSeconds: server.AckSeconds(), Ready: server.ServeReadyDetails, Registry: p.Registry, Logger: p.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.stopConsole = listener.Close
-	p.console = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		server.NoteProxy(r)
-		listener.ServeHTTP(w, r)
-	})
-	return p, nil
+	return l, nil
 }
 
-// closers is what has been opened, closed in the reverse order.
-type closers []func(context.Context) error
-
-func (c *closers) add(f func(context.Context) error) { *c = append(*c, f) }
-
-func (c *closers) addPlain(f func()) {
-	c.add(func(context.Context) error { f(); return nil })
-}
-
-// close gives every step closeTimeout and goes on whatever a step says.
-func (c *closers) close() error {
-	var errs []error
-	for i := len(*c) - 1; i >= 0; i-- {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		errs = append(errs, (*c)[i](ctx))
-		cancel()
-	}
-	return errors.Join(errs...)
+// ServeHTTP answers on the operator's address.
+func (l *listeners) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.receiver.server.NoteProxy(r)
+	l.operators.ServeHTTP(w, r)
 }

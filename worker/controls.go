@@ -8,8 +8,8 @@ import (
 	"os"
 	"time"
 
-	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
+	"mailroom/shared/program"
 )
 
 const (
@@ -33,16 +33,15 @@ type controlLedger interface {
 
 // steer begins to obey what people say of destinations. It returns once that was
 // read for the first time: nothing is sent before.
-func steer(ctx context.Context, sender controlled, l controlLedger, logger *slog.Logger, c *closers) error {
-	s := steering{name: workerName(), sender: sender, ledger: l, logger: logger}
-	err := patiently(ctx, logger, "destination controls", func(ctx context.Context) (bool, error) {
-		err := s.round(ctx)
-		return fault.Is(err, fault.StorageUnavailable), err
+func steer(ctx context.Context, p *program.Program, sender controlled, l controlLedger) error {
+	s := steering{name: workerName(), sender: sender, ledger: l, logger: p.Logger}
+	err := p.Await(ctx, "destination controls", func(ctx context.Context) error {
+		return program.UnlessUnavailable(s.round(ctx))
 	})
 	if err != nil {
 		return err
 	}
-	c.background(ctx, func(ctx context.Context) { s.keep(ctx, controlEvery) })
+	p.Background(ctx, func(ctx context.Context) { s.keep(ctx, controlEvery) })
 	return nil
 }
 

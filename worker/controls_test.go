@@ -10,6 +10,7 @@ import (
 
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
+	"mailroom/shared/program"
 )
 
 // steered is a sender and a ledger that remember.
@@ -47,13 +48,12 @@ func (s *steered) SaveDestinationStatus(_ context.Context, worker string, list [
 func TestSteerReadsBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	s := &steered{controls: []ledger.Control{{Destination: "crm", Paused: true}}, fail: 1, events: make(chan string, 100)}
-	var c closers
-	logger := slog.New(slog.DiscardHandler)
-	require.NoError(t, steer(t.Context(), s, s, logger, &c))
+	p := &program.Program{Config: program.Config{Logger: slog.New(slog.DiscardHandler)}}
+	require.NoError(t, steer(t.Context(), p, s, s))
 	require.Equal(t, "obeyed", <-s.events)
 	require.Contains(t, <-s.events, "saved ")
 	require.Equal(t, s.Status(), s.saved)
-	c.close(logger)
+	require.NoError(t, p.Close())
 }
 
 func TestSteeringGoesOnThroughFailures(t *testing.T) {

@@ -1,8 +1,6 @@
 package worker
 
 import (
-	"fmt"
-
 	"mailroom/shared/config"
 	"mailroom/shared/edit/preview"
 	"mailroom/shared/postgres"
@@ -15,11 +13,7 @@ type editKeeper struct {
 	*recentLedger
 }
 
-func newEditKeeper(file *config.File, recent *recentLedger, o objects) (editKeeper, error) {
-	compiled, err := rules.New(file.Routes, file.Tenants, file.Destinations)
-	if err != nil {
-		return editKeeper{}, fmt.Errorf("routes: %w", err)
-	}
+func newEditKeeper(file *config.File, compiled *rules.Rules, recent *recentLedger, o objects) (editKeeper, error) {
 	// The ledger itself: what was just stored is not what an edit is laid over.
 	stored := struct {
 		*postgres.Emails

@@ -10,6 +10,7 @@ import (
 	"mailroom/activities"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
+	"mailroom/shared/program"
 	"mailroom/shared/telemetry"
 )
 
@@ -59,13 +60,13 @@ func (a *attendant) Attend(ctx context.Context, in contract.RemindInput) error {
 }
 
 // holding wires what looks after emails that wait for a person. The sender must be there.
-func (p *parts) holding(file *config.File, ledger activities.HoldLedger, logger *slog.Logger, reg prometheus.Registerer) error {
-	watched, err := newAttendant(ledger, logger, reg)
+func (p *parts) holding(of *program.Program, ledger activities.HoldLedger) error {
+	watched, err := newAttendant(ledger, of.Logger, of.Registry)
 	if err != nil {
 		return err
 	}
 	p.holds, err = activities.NewHolds(activities.HoldsDeps{
-		Ledger: watched, Plans: plans{file}, Sender: p.sender, Gate: p.sender, To: file.Holds.Notify, Link: file.Holds.Link,
+		Ledger: watched, Plans: plans{of.File}, Sender: p.sender, Gate: p.sender, To: of.File.Holds.Notify, Link: of.File.Holds.Link,
 	})
 	return err
 }

@@ -2,10 +2,8 @@ package worker
 
 import (
 	"fmt"
-	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"mailroom/activities"
@@ -16,8 +14,8 @@ import (
 	"mailroom/shared/inspection"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/program"
 	"mailroom/shared/rules"
-	"mailroom/shared/seal"
 	"mailroom/workflows"
 )
 
@@ -39,9 +37,9 @@ type parts struct {
 }
 
 // newParts wires the activities.
-func newParts(file *config.File, db stores, o objects, scan scanner, logger *slog.Logger, reg prometheus.Registerer) (*parts, error) {
-	p, recent := &parts{tasks: newTaskAttempts()}, newRecentLedger(db)
-	if err := p.enrolment(file, db, logger, reg); err != nil {
+func newParts(of *program.Program, db stores, o objects, scan scanner) (*parts, error) {
+	p, recent, file := &parts{tasks: newTaskAttempts()}, newRecentLedger(db), of.File
+	if err := p.enrolment(of, db); err != nil {
 		return nil, err
 	}
 	var err error
@@ -77,32 +75,28 @@ func newParts(file *config.File, db stores, o objects, scan scanner, logger *slo
 	if err != nil {
 		return nil, err
 	}
-	return p, p.delivery(file, db, recent, o, logger, reg)
+	return p, p.delivery(of, db, recent, o, compiled)
 }
 
 // enrolment wires the step before all others.
-func (p *parts) enrolment(file *config.File, db stores, logger *slog.Logger, reg prometheus.Registerer) error {
-	keys, err := seal.New(file.Encryption)
-	if err != nil {
-		return fmt.Errorf("encryption: %w", err)
-	}
-	rows, err := newEnroller(db, logger, reg)
+func (p *parts) enrolment(of *program.Program, db stores) error {
+	rows, err := newEnroller(db, of.Logger, of.Registry)
 	if err != nil {
 		return err
 	}
-	p.enrol, err = activities.NewEnrol(activities.EnrolDeps{Ledger: rows, Opener: keys})
+	p.enrol, err = activities.NewEnrol(activities.EnrolDeps{Ledger: rows, Opener: of.Keys})
 	return err
 }
 
 // delivery wires the rest.
-func (p *parts) delivery(file *config.File, db stores, recent *recentLedger, o objects, logger *slog.Logger, reg prometheus.Registerer) error {
-	attempts, err := downstream.NewPrometheus(reg)
+func (p *parts) delivery(of *program.Program, db stores, recent *recentLedger, o objects, compiled *rules.Rules) error {
+	attempts, err := downstream.NewPrometheus(of.Registry)
 	if err != nil {
 		return err
 	}
 	p.sender, err = downstream.New(
-		downstream.Config{Destinations: file.Destinations, FastCalls: emailsAtOnce / 4, RegularCalls: activitiesAtOnce * 3 / 4},
-		downstream.Deps{Metrics: attempts, Logger: logger, Gone: db})
+		downstream.Config{Destinations: of.File.Destinations, FastCalls: emailsAtOnce / 4, RegularCalls: activitiesAtOnce * 3 / 4},
+		downstream.Deps{Metrics: attempts, Logger: of.Logger, Gone: db})
 	if err != nil {
 		return err
 	}
@@ -110,10 +104,10 @@ func (p *parts) delivery(file *config.File, db stores, recent *recentLedger, o o
 	if err != nil {
 		return err
 	}
-	if p.recorder, err = newRecorder(db, logger, reg); err != nil {
+	if p.recorder, err = newRecorder(db, of.Logger, of.Registry); err != nil {
 		return err
 	}
-	keeper, err := newEditKeeper(file, recent, o)
+	keeper, err := newEditKeeper(of.File, compiled, recent, o)
 	if err != nil {
 		return err
 	}
@@ -121,7 +115,7 @@ func (p *parts) delivery(file *config.File, db stores, recent *recentLedger, o o
 	if err != nil {
 		return err
 	}
-	return p.holding(file, db, logger, reg)
+	return p.holding(of, db)
 }
 
 // register tells a worker what it can do.

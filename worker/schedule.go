@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	enums "go.temporal.io/api/enums/v1"
@@ -13,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/program"
 )
 
 const (
@@ -30,8 +30,8 @@ const (
 // scheduleTending makes the schedule that starts Tend, as soon as Temporal takes it
 // and unless it is there already: what somebody paused or changed in the Web UI stays
 // so. The one of older programs is removed. It returns when that is done or ctx ends.
-func scheduleTending(ctx context.Context, tc client.Client, logger *slog.Logger) {
-	err := patiently(ctx, logger, "schedule", func(ctx context.Context) (bool, error) {
+func scheduleTending(ctx context.Context, p *program.Program, tc client.Client) {
+	err := p.Await(ctx, "schedule", func(ctx context.Context) error {
 		_, err := tc.ScheduleClient().Create(ctx, client.ScheduleOptions{
 			ID:            contract.MaintenanceSchedule,
 			Spec:          client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: tendEvery}}},
@@ -45,16 +45,16 @@ func scheduleTending(ctx context.Context, tc client.Client, logger *slog.Logger)
 			TriggerImmediately: true,
 		})
 		if err != nil && !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
-			return true, fmt.Errorf("create schedule: %w", err)
+			return fmt.Errorf("create schedule: %w", err)
 		}
 		err = tc.ScheduleClient().GetHandle(ctx, oldSchedule).Delete(ctx)
 		var gone *serviceerror.NotFound
 		if err != nil && !errors.As(err, &gone) {
-			return true, fmt.Errorf("delete schedule %s: %w", oldSchedule, err)
+			return fmt.Errorf("delete schedule %s: %w", oldSchedule, err)
 		}
-		return false, nil
+		return nil
 	})
 	if err != nil && ctx.Err() == nil {
-		logger.Error("worker.schedule", "error", err)
+		p.Logger.Error("worker.schedule", "error", err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/shared/config"
-	"mailroom/shared/secret"
+	"mailroom/shared/program"
 	"mailroom/shared/testenv"
 )
 
@@ -113,7 +112,7 @@ func configured(t *testing.T, text string, env map[string]string) *process {
 
 // runs returns a server that runs f.
 func runs(as config.Role, f func(context.Context) error) server {
-	return server{role: as, run: func(ctx context.Context, _ config.Env, _ *config.File, _ *secret.Store, _ *slog.Logger) error {
+	return server{role: as, run: func(ctx context.Context, _ program.Config) error {
 		return f(ctx)
 	}}
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 
 	"mailroom/ingress"
 	"mailroom/shared/config"
+	"mailroom/shared/program"
 	"mailroom/shared/secret"
 	"mailroom/shared/telemetry"
 	"mailroom/worker"
@@ -20,7 +20,7 @@ import (
 // go on.
 type server struct {
 	role config.Role
-	run  func(ctx context.Context, env config.Env, file *config.File, secrets *secret.Store, logger *slog.Logger) error
+	run  func(context.Context, program.Config) error
 	// memory is the size in bytes above which the runtime collects garbage eagerly. A
 	// process that runs several roles has the sum of theirs; GOMEMLIMIT overrides it.
 	memory int64
@@ -101,7 +101,7 @@ func (p *process) serve(ctx context.Context, servers ...server) (err error) {
 		logger.Info(name+".starting", telemetry.ReadBuild().Attrs()...)
 
 		group.Go(func() error {
-			if err := s.run(ctx, env, file, secrets, logger); err != nil {
+			if err := s.run(ctx, program.Config{Env: env, File: file, Secrets: secrets, Logger: logger}); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			logger.Info(name + ".stopped")
