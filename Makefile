@@ -47,12 +47,9 @@ else
 	$(DEV) test -slowest 10 -- go test -race $(TESTED) $(RACED) -- env CGO_ENABLED=0 go test $(TESTED) $(PLAIN)
 	cd deploy/tools/compose && go test -count=1 ./...
 	cd deploy/tools/probe && go test -count=1 ./...
-	go test -tags failpoints -count=1 ./ingress/failpoint
-	$(DEV) test -services -- env CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 -run TestMutantsAreKilled ./ingress/webhook
 endif
 
 mutants: ## put known defects into the code, one at a time, and see that its tests notice
-	$(DEV) test -services -- env CGO_ENABLED=0 go test -trimpath -tags mutants -count=1 -run TestMutantsAreKilled ./ingress/webhook
 	$(DEV) test -services -- env CGO_ENABLED=0 go test -trimpath -count=1 $(TESTFLAGS) ./deploy/dev/defects
 
 # The packages are compiled as for the programs, not once more; and vet is one of

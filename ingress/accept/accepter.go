@@ -11,9 +11,6 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"mailroom/ingress/breaker"
-	"mailroom/ingress/failpoint"
-	"mailroom/ingress/mutant"
-	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
 )
@@ -134,11 +131,6 @@ func (a *Accepter) Stop() {
 // Accept waits until row is durable, or ctx is done. In the second case nothing is
 // known of the row; a repeat finds out.
 func (a *Accepter) Accept(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
-	mutant.Do(mutant.StartedFirst, func() {
-		if f, ok := a.fallback.(*FallbackStarter); ok {
-			_, _ = f.execute(ctx, contract.InboundEmailInput{Email: contract.Email{WorkflowID: row.WorkflowID}, Carried: &contract.Carried{}})
-		}
-	})
 	accepted, err := a.insert(ctx, row)
 	if !fault.Is(err, fault.StorageUnavailable) || ctx.Err() != nil {
 		return accepted, err
@@ -162,9 +154,6 @@ func (a *Accepter) insert(ctx context.Context, row postgres.Acceptance) (postgre
 	case a.queue <- w:
 	default:
 		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait to be stored at the moment")
-	}
-	if mutant.Is(mutant.AnsweredFirst) {
-		return postgres.Accepted{Outcome: postgres.Inserted}, nil
 	}
 	select {
 	case got := <-w.answer:
@@ -288,7 +277,6 @@ func (a *Accepter) write(batch []*waiter) error {
 		}
 	}
 	until := a.now().Add(a.lease)
-	failpoint.Hit(failpoint.BeforeStore)
 	accepted, err := a.ledger.Accept(ctx, rows, a.lease)
 	if err == nil && len(accepted) != len(rows) {
 		err = fault.Wrap(fault.Internal, "the event could not be stored",
@@ -298,7 +286,6 @@ func (a *Accepter) write(batch []*waiter) error {
 		a.claims.Cancel(reserved)
 		return err
 	}
-	failpoint.Hit(failpoint.AfterStore)
 	for i, w := range batch {
 		w.answer <- answer{accepted: accepted[i]}
 	}

@@ -15,8 +15,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"mailroom/ingress/breaker"
-	"mailroom/ingress/failpoint"
-	"mailroom/ingress/mutant"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
@@ -224,14 +222,10 @@ func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptanc
 // execute starts one workflow; taken says that its ID is or was in use.
 func (c *FallbackStarter) execute(ctx context.Context, input contract.InboundEmailInput) (taken bool, err error) {
 	options := temporal.EmailOptions(input.Email, input.Carried.BodySHA256)
-	options.ID = mutant.Fresh(options.ID)
 	_, err = c.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, input)
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &already) {
 		return true, nil
-	}
-	if err == nil {
-		failpoint.Hit(failpoint.AfterStart)
 	}
 	return false, err
 }

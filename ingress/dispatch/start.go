@@ -7,8 +7,6 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 
-	"mailroom/ingress/failpoint"
-	"mailroom/ingress/mutant"
 	"mailroom/shared/contract"
 	"mailroom/shared/postgres"
 	"mailroom/shared/temporal"
@@ -20,7 +18,6 @@ func (d *Dispatcher) begin(row postgres.Waiting, done func(error)) {
 	d.metrics.inFlight.Inc()
 	defer d.metrics.inFlight.Dec()
 	began := d.now()
-	mutant.Do(mutant.MarkedFirst, func() { d.marks.add(row.Email.ID) })
 	result, err := d.execute(row)
 	took := d.now().Sub(began)
 
@@ -71,7 +68,6 @@ func (d *Dispatcher) execute(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	options := temporal.EmailOptions(row.Email, row.BodySHA256)
-	options.ID = mutant.Fresh(options.ID)
 	_, err := d.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow,
 		contract.InboundEmailInput{
 			Email: row.Email, ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold,
@@ -80,7 +76,6 @@ func (d *Dispatcher) execute(row postgres.Waiting) (startResult, error) {
 	var invalid *serviceerror.InvalidArgument
 	switch {
 	case err == nil:
-		failpoint.Hit(failpoint.AfterStart)
 		return startDone, nil
 	case errors.As(err, &already):
 		return d.occupied(row)

@@ -20,8 +20,8 @@ import (
 	"mailroom/shared/signing"
 )
 
-// The tests of this file are named by mutants_test.go: each has a defect that it
-// is known to notice.
+// Each test of this file has a defect that it is known to find: a diff in
+// deploy/dev/defects/testdata names it.
 
 // signedAt gives the headers of a request that was signed at a time.
 func signedAt(at time.Time, secret, body string) http.Header {

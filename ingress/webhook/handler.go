@@ -16,7 +16,6 @@ import (
 	"mailroom/ingress/accept"
 	"mailroom/ingress/authlog"
 	"mailroom/ingress/guard"
-	"mailroom/ingress/mutant"
 	"mailroom/ingress/signature"
 	"mailroom/ingress/source"
 	"mailroom/shared/contract"
@@ -88,7 +87,6 @@ func (s *Server) take(r *http.Request, content *paced, src *endpoint, caller net
 		return postgres.Accepted{}, err
 	}
 	defer func() { b.Close() }()
-	mutant.Log(s.logger, r.Header, b.inline)
 	if err := src.gate.Spend(s.now()); err != nil {
 		return postgres.Accepted{}, err
 	}
@@ -112,9 +110,6 @@ func (s *Server) take(r *http.Request, content *paced, src *endpoint, caller net
 	// durable is a duplicate when it asks again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), accept.Timeout)
 	defer cancel()
-	if mutant.Late(r.Header) {
-		return postgres.Accepted{Outcome: postgres.Duplicate}, nil
-	}
 	return s.accepter.Accept(ctx, row)
 }
 
@@ -158,7 +153,7 @@ func (s *Server) look(b *body, src *source.Source) (postgres.Acceptance, error) 
 		if head.Breaches > 0 { // the store step reads it again and holds it
 			s.metrics.kept.WithLabelValues(src.Name, string(fault.FieldInvalid)).Inc()
 		}
-		row.EventID, row.Hold = mutant.Key(head.ID), src.Hold(head.Recipients)
+		row.EventID, row.Hold = head.ID, src.Hold(head.Recipients)
 	case src.Keeps(f.Code):
 		s.metrics.kept.WithLabelValues(src.Name, string(f.Code)).Inc()
 		row.EventID = "sha256:" + hex.EncodeToString(b.sum[:])
@@ -247,12 +242,12 @@ func (s *Server) verify(r *http.Request, content *paced, src *source.Source, cal
 		s.verified(src, "none", 0, caller, err)
 		return nil, nobody, err
 	}
-	verifier, err := scheme.Begin(r.Header, mutant.Clock(r.Header, s.now()))
+	verifier, err := scheme.Begin(r.Header, s.now())
 	if err != nil {
 		s.verified(src, scheme.Name(), 0, caller, err)
 		return nil, nobody, err
 	}
-	b, err := s.intake.read(content.visit, content, r.ContentLength, src.MaxBody, mutant.Feed(verifier))
+	b, err := s.intake.read(content.visit, content, r.ContentLength, src.MaxBody, verifier)
 	if err != nil {
 		if fault.Is(err, fault.BodyIncomplete) { // to begin and not to end is cheap for a stranger
 			s.throttle.Failed(caller, s.now())
@@ -260,7 +255,6 @@ func (s *Server) verify(r *http.Request, content *paced, src *source.Source, cal
 		return nil, nobody, err
 	}
 	key, err := verifier.Verify()
-	mutant.Do(mutant.InvalidAccepted, func() { err = nil })
 	s.verified(src, scheme.Name(), key, caller, err)
 	if err != nil {
 		b.Close()

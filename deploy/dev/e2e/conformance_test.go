@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,7 +14,6 @@ import (
 	"go.temporal.io/api/serviceerror"
 
 	"mailroom/deploy/dev/stack"
-	"mailroom/ingress/failpoint"
 	"mailroom/shared/signing"
 	"mailroom/shared/testenv"
 )
@@ -32,7 +28,6 @@ func TestReceiver(t *testing.T) {
 	w.accept(shapeA(old, "support").json())
 	w.once(old)
 	w.forget(old) // which is done when its case comes
-	crashing := crashingBin(t, w.bin)
 	cases := []struct {
 		name string
 		run  func(*world)
@@ -45,10 +40,10 @@ func TestReceiver(t *testing.T) {
 		{"unsigned and badly signed", (*world).refusesBadSignatures},
 		{"signed and malformed", (*world).refusesMalformed},
 		{"restart between attempts", func(w *world) { w.receivesAfterRestart(g) }},
-		{"killed before storing", func(w *world) { w.crash(crashing, failpoint.BeforeStore, nil) }},
-		{"killed between storing and starting", func(w *world) { w.crash(crashing, failpoint.AfterStore, nil) }},
-		{"killed after starting", func(w *world) { w.crash(crashing, failpoint.AfterStart, nil) }},
-		{"killed between starting and answering", func(w *world) { w.crash(crashing, failpoint.AfterStart, g.postgres) }},
+		{"killed before storing", func(w *world) { w.crash(g, beforeStoring) }},
+		{"killed between storing and starting", func(w *world) { w.crash(g, afterStoring) }},
+		{"killed after starting", func(w *world) { w.crash(g, afterStarting) }},
+		{"killed between starting and answering", func(w *world) { w.crash(g, afterStartingInstead) }},
 		{"copies after the end", (*world).copiesAfterEnd},
 		{"copies after retention", func(w *world) { w.copiesAfterRetention(g, old) }},
 		{"copies by different ways", func(w *world) { w.copiesByWays(g) }},
@@ -245,78 +240,99 @@ func (w *world) receivesAfterRestart(g gates) {
 	w.once(id)
 }
 
-// server is the program that runs as ingress and as worker.
-const server = "mailroom"
+// crashPoint is how far an email has come when the ingress that takes it is killed.
+type crashPoint int
 
-// crashingBin gives a folder of programs in which the ingress has failpoints.
-func crashingBin(t *testing.T, bin string) string {
-	t.Helper()
-	dir := t.TempDir()
-	entries, err := os.ReadDir(bin)
-	require.NoError(t, err)
-	for _, e := range entries {
-		if e.Name() != server {
-			require.NoError(t, os.Symlink(filepath.Join(bin, e.Name()), filepath.Join(dir, e.Name())))
-		}
-	}
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-tags=failpoints",
-		"-o", filepath.Join(dir, server), "mailroom/ingress/cmd/mailroom")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	said, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", said)
-	return dir
-}
+const (
+	beforeStoring        crashPoint = iota // verified, and nothing durable yet
+	afterStoring                           // committed, neither answered nor started
+	afterStarting                          // Temporal has it, and the inbox does not know yet
+	afterStartingInstead                   // Temporal has it because the database is away, and nothing is answered
+)
 
-// crash ends the ingress at one place while it takes an email, and sends that
-// again to the next. away, when given, is shut meanwhile.
-func (w *world) crash(bin string, at failpoint.Name, away *gate) {
-	require.NoError(w.t, w.Stop(stack.Ingress))
-	doomed := w.another(w.t, func(o *stack.Options) {
-		o.Bin, o.Ports = bin, w.options.Ports
-		o.Vars = o.Vars.With(stack.Vars{failpoint.Variable: string(at)})
-	})
-	require.NoError(w.t, doomed.Start(w.t.Context(), stack.Ingress))
+// crash kills the ingress at one point while it takes an email, and sends that again to
+// the next one. The gate that the email passes then says when the point is reached.
+func (w *world) crash(g gates, at crashPoint) {
 	id := newID()
 	body := shapeA(id, "support").json()
-	if away != nil {
-		away.set(refuse)
+	var reached *trap
+	switch at {
+	case beforeStoring:
+		reached = g.postgres.catch(id, false)
+	case afterStoring:
+		reached = g.postgres.catch(id, true)
+	case afterStarting:
+		reached = g.temporal.catch(id, true)
+	case afterStartingInstead:
+		g.postgres.set(refuse)
+		reached = g.temporal.catch(id, true)
 	}
-	first, err := w.tryPost(body)
-	testenv.Eventually(w.t, func() bool { return silent(doomed) }, patience, tick, "it is killed: see %s", doomed.LogFile(stack.Ingress))
-	require.NoError(w.t, doomed.Kill(stack.Ingress)) // all of its ports are free
-	rows := w.count(`SELECT count(*) FROM emails WHERE event_id = $1`, id)
-	_, missing := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")
-	var gone *serviceerror.NotFound
-	switch {
-	case at == failpoint.BeforeStore:
-		require.Error(w.t, err, "nothing is answered")
-		require.Zero(w.t, rows)
-		require.ErrorAs(w.t, missing, &gone)
-	case at == failpoint.AfterStore:
-		require.Error(w.t, err, "nothing is answered")
-		require.Equal(w.t, 1, rows)
-		require.ErrorAs(w.t, missing, &gone)
-	case away != nil:
-		require.Error(w.t, err, "nothing is answered")
-		require.Zero(w.t, rows)
-		require.NoError(w.t, missing)
+
+	type result struct {
+		answer answer
+		err    error
+	}
+	posted := make(chan result, 1)
+	go func() {
+		a, err := w.tryPost(body)
+		posted <- result{a, err}
+	}()
+	var caught *pair
+	select {
+	case caught = <-reached.caught:
+	case <-time.After(patience):
+		require.FailNow(w.t, "the request does not come to the gate")
+	}
+	rows := func() int { return w.count(`SELECT count(*) FROM emails WHERE event_id = $1`, id) }
+	missing := func() error {
+		_, err := w.tc.DescribeWorkflowExecution(w.t.Context(), id, "")
+		return err
+	}
+	switch at {
+	case beforeStoring:
+	case afterStoring:
+		testenv.Eventually(w.t, func() bool { return rows() == 1 }, patience, tick, "it is committed")
 	default:
-		require.NoError(w.t, err)
-		require.Equal(w.t, http.StatusOK, first.Status, "it was durable")
-		require.Equal(w.t, 1, rows)
-		require.NoError(w.t, missing)
+		testenv.Eventually(w.t, func() bool { return missing() == nil }, patience, tick, "it is started")
 	}
-	if away != nil {
-		away.set(pass)
+	require.NoError(w.t, w.Kill(stack.Ingress))
+	caught.cut()
+	first := <-posted
+
+	switch at {
+	case beforeStoring:
+		require.Error(w.t, first.err, "nothing is answered")
+		require.Zero(w.t, rows())
+		requireNoWorkflow(w.t, missing())
+	case afterStoring:
+		require.Error(w.t, first.err, "nothing is answered")
+		require.Equal(w.t, 1, rows())
+		requireNoWorkflow(w.t, missing())
+	case afterStarting:
+		require.NoError(w.t, first.err)
+		require.Equal(w.t, http.StatusOK, first.answer.Status, "it was durable")
+		require.Equal(w.t, 1, rows())
+	case afterStartingInstead:
+		require.Error(w.t, first.err, "nothing is answered")
+		require.Zero(w.t, rows())
 	}
+
+	g.open()
 	require.NoError(w.t, w.Start(w.t.Context(), stack.Ingress))
 	again := w.retry(body)
-	if at == failpoint.BeforeStore {
+	switch at {
+	case beforeStoring:
 		require.False(w.t, again.Duplicate)
-	} else if away == nil {
+	case afterStoring, afterStarting:
 		require.True(w.t, again.Duplicate)
 	}
 	w.once(id)
+}
+
+func requireNoWorkflow(t *testing.T, err error) {
+	t.Helper()
+	var gone *serviceerror.NotFound
+	require.ErrorAs(t, err, &gone)
 }
 
 // leaksNothing comes last: what all the cases before have written.

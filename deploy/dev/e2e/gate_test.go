@@ -1,10 +1,12 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +43,7 @@ type gate struct {
 
 	mu      sync.Mutex
 	mode    mode
+	trap    *trap
 	changed chan struct{} // closed by the next change
 	pairs   map[*pair]bool
 	pumps   sync.WaitGroup
@@ -50,6 +53,7 @@ type gate struct {
 type pair struct {
 	in, out net.Conn
 	gone    chan struct{}
+	muted   atomic.Bool // replies are held back until it is cut
 	once    sync.Once
 	pumps   sync.WaitGroup
 	replied int // bytes; used by the pump of the replies alone
@@ -96,6 +100,39 @@ func (g *gate) set(m mode) {
 			p.cut()
 		}
 	}
+}
+
+// trap waits for one request.
+type trap struct {
+	marker  []byte
+	through bool
+	caught  chan *pair // holds one
+}
+
+// catch waits for the first request whose bytes contain marker. If it goes through, the
+// replies on its connection are held back from then on, else it is held back itself;
+// both until the connection is cut. The programs tell nothing of it: whoever kills one
+// then knows how far it has come.
+func (g *gate) catch(marker string, through bool) *trap {
+	t := &trap{marker: []byte(marker), through: through, caught: make(chan *pair, 1)}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.trap = t
+	return t
+}
+
+// holds reports whether a request is what the trap waits for, and is not to go through.
+func (g *gate) holds(p *pair, request []byte) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.trap
+	if t == nil || !bytes.Contains(request, t.marker) {
+		return false
+	}
+	g.trap = nil
+	p.muted.Store(t.through)
+	t.caught <- p
+	return !t.through
 }
 
 func (g *gate) state() (mode, <-chan struct{}) {
@@ -150,6 +187,10 @@ func (g *gate) pump(p *pair, to, from net.Conn, replies bool) {
 		if n > 0 {
 			if !g.admit(p, n, replies) {
 				p.cut()
+				return
+			}
+			if held := !replies && g.holds(p, buf[:n]) || replies && p.muted.Load(); held {
+				<-p.gone
 				return
 			}
 			if _, err := to.Write(buf[:n]); err != nil {

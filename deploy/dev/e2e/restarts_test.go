@@ -3,9 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -132,18 +130,4 @@ func replace(t *testing.T, path, content string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(path+".new", []byte(content), 0o600))
 	require.NoError(t, os.Rename(path+".new", path))
-}
-
-// silent reports whether nobody listens where the ingress of st does.
-func silent(st *stack.Stack) bool {
-	u, err := url.Parse(st.IngressURL())
-	if err != nil {
-		return false
-	}
-	c, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", u.Host)
-	if err != nil {
-		return true
-	}
-	_ = c.Close()
-	return false
 }
