@@ -92,7 +92,8 @@ func Decode(body []byte, opt Options) (*mail.Event, error) {
 	if deep && len(opt.Rename) == 0 {
 		body = shallow(body)
 	}
-	return newSchema(walker{d: jx.DecodeBytes(body)}, true).read(opt)
+	s := newSchema(walker{d: jx.DecodeBytes(body)}, true)
+	return s.read(opt)
 }
 
 // read reads the body and checks what depends on all of it.

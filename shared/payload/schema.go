@@ -34,9 +34,9 @@ type schema struct {
 
 // newSchema returns a reader of one event. Without keep it keeps only what Head needs,
 // and still checks everything.
-func newSchema(w walker, keep bool) *schema {
+func newSchema(w walker, keep bool) schema {
 	w.seed = maphash.MakeSeed()
-	return &schema{addressReader: addressReader{values{walker: w, keep: keep}}}
+	return schema{addressReader: addressReader{values{walker: w, keep: keep}}}
 }
 
 // topField reads one field of the body.
