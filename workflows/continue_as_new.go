@@ -29,7 +29,7 @@ func (q *quarantine) renewable(ctx workflow.Context) bool {
 	}
 	info := workflow.GetInfo(ctx)
 	return (q.renewal.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
-		q.journal.hasRow() && len(q.held) > 0 && q.planned() && q.allHeld() &&
+		q.journal.hasRow() && len(q.held) > 0 && q.held.planned() && q.allHeld() &&
 		len(q.journal.waits) == 0 && len(q.edits) == 0 && q.background == 0 && q.journal.ledger.empty() &&
 		workflow.AllHandlersFinished(ctx)
 }
@@ -47,8 +47,8 @@ func (q *quarantine) decideRenewal(ctx workflow.Context) bool {
 
 // planned reports whether every hold has a plan; in runs from before there were
 // plans a hold stays as it was begun.
-func (q *quarantine) planned() bool {
-	return !slices.ContainsFunc(q.held, func(h *heldStep) bool { return h.plan == nil })
+func (s heldSteps) planned() bool {
+	return !slices.ContainsFunc(s, func(h *heldStep) bool { return h.plan == nil })
 }
 
 // continueAsNew ends this run with all that the next one must know.
@@ -56,17 +56,17 @@ func (e *inboundEmail) continueAsNew(ctx workflow.Context) error {
 	j, q := e.journal, e.quarantine
 	in := *e.in
 	in.Resumed = &contract.Resumed{
-		Step: q.held[0].at, Routes: j.routes, Budgets: e.budgets, Decisions: q.decided.count, Reviewed: q.decided.about,
-		Last: q.decided.last, Sequence: j.ledger.sequence, Trouble: j.trouble, Resend: e.deliveries.resend,
+		Step: q.held[0].at, Routes: j.routes, Budgets: e.budgets, Decisions: q.decisions.count, Reviewed: q.decisions.about,
+		Last: q.decisions.last, Sequence: j.ledger.sequence, Trouble: j.trouble, Resend: e.deliveries.resend,
 		Inspected: j.inspected, Routed: j.routed, Findings: q.findings.all(), Pending: q.findings.pending,
-		Held: q.saveHeld(), Waived: q.saveWaived(), Legs: e.deliveries.save(),
+		Held: q.held.save(), Waived: q.waived.save(), Legs: e.deliveries.save(),
 	}
 	return workflow.NewContinueAsNewError(ctx, contract.InboundEmailWorkflow, in)
 }
 
-func (q *quarantine) saveHeld() []contract.ResumedHold {
+func (s heldSteps) save() []contract.ResumedHold {
 	var out []contract.ResumedHold
-	for _, h := range q.held {
+	for _, h := range s {
 		one := contract.ResumedHold{
 			Holds: h.holds, SinceUnixMilli: h.since.UnixMilli(), Plan: *h.plan,
 			Reminders: h.reminders, Level: h.level, Due: h.due, Approvals: h.approvals, VerifiedOnly: h.verifiedOnly,
@@ -79,10 +79,10 @@ func (q *quarantine) saveHeld() []contract.ResumedHold {
 	return out
 }
 
-func (q *quarantine) saveWaived() []contract.Reason {
+func (w waivers) save() []contract.Reason {
 	var out []contract.Reason
 	for _, reason := range contract.Reasons {
-		if q.waived[reason] {
+		if w[reason] {
 			out = append(out, reason)
 		}
 	}
@@ -104,7 +104,7 @@ func (e *inboundEmail) resume(r *contract.Resumed) {
 	j, q := e.journal, e.quarantine
 	e.from, e.budgets = r.Step, r.Budgets
 	j.routes, j.inspected, j.routed, j.ledger.sequence, j.trouble = r.Routes, r.Inspected, r.Routed, r.Sequence, r.Trouble
-	q.decided.count, q.decided.about, q.decided.last = r.Decisions, r.Reviewed, r.Last
+	q.decisions.count, q.decisions.about, q.decisions.last = r.Decisions, r.Reviewed, r.Last
 	q.findings.load(r.Findings)
 	q.findings.pending = r.Pending
 	for _, reason := range r.Waived {

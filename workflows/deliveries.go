@@ -117,7 +117,7 @@ func (d *delivery) send(ctx workflow.Context) ([]contract.Hold, error) {
 		Email:       d.of.in.Email,
 		Destination: d.destination,
 		Again:       d.again,
-		Released:    d.of.quarantine.released(),
+		Released:    d.of.quarantine.waived.released(),
 		Inspected:   d.of.journal.inspected.Content,
 	}
 	if r := d.of.in.Replay; r != nil {

@@ -65,7 +65,7 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 	if err := workflow.SetQueryHandler(ctx, contract.QueryStatus, e.journal.status); err != nil {
 		return nil, err
 	}
-	if err := e.quarantine.handleDecisions(ctx); err != nil {
+	if err := e.quarantine.decisions.register(ctx); err != nil {
 		return nil, err
 	}
 	workflow.Go(ctx, e.journal.writeChanges)
@@ -189,7 +189,7 @@ func (e *inboundEmail) pass(ctx workflow.Context, s step) outcome {
 		case h.from.Before(s.at):
 			e.back = h.from
 			return sentBack
-		case h.action == contract.Approve && e.quarantine.waive(s.at, h.holds):
+		case h.action == contract.Approve && e.quarantine.waived.waive(s.at, h.holds):
 			e.quarantine.findings.pass(s.at)
 			return passed
 		}
@@ -232,7 +232,7 @@ func (e *inboundEmail) inspect(ctx workflow.Context) ([]contract.Hold, error) {
 		return out.Holds, err
 	}
 
-	e.quarantine.unwaiveUnseen(out)
+	e.quarantine.waived.takeBackUnseen(out, e.journal.inspected.Content, e.quarantine.findings.list)
 	e.journal.inspected = out.Inspected
 	return out.Holds, nil
 }
@@ -317,7 +317,7 @@ func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult,
 		e.journal.ledger.changes = nil
 	}
 	result := contract.InboundEmailResult{
-		State: e.journal.state, Destinations: e.deliveries.delivered(), Decisions: e.quarantine.decided.count,
+		State: e.journal.state, Destinations: e.deliveries.delivered(), Decisions: e.quarantine.decisions.count,
 	}
 	err := workflow.Await(ctx, func() bool { return e.journal.ledger.empty() && workflow.AllHandlersFinished(ctx) })
 	return result, err

@@ -139,7 +139,7 @@ func (j *journal) publishDetails(ctx workflow.Context) {
 func (j *journal) status() (contract.Status, error) {
 	s := contract.Status{
 		State: j.state, Step: j.step, Reason: j.reason, Detail: j.detail,
-		Last: j.quarantine.decided.last, Trouble: j.trouble, Missing: j.quarantine.missing(),
+		Last: j.quarantine.decisions.last, Trouble: j.trouble, Missing: j.quarantine.held.missing(),
 	}
 
 	for _, h := range j.quarantine.held {

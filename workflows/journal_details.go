@@ -43,8 +43,8 @@ func (j *journal) discardedDetails(b *strings.Builder) {
 		where = "this workflow's history"
 	}
 	b.WriteString("**Discarded.** ")
-	if j.quarantine.decided.last != nil {
-		b.WriteString("By decision: " + reason.Decided(*j.quarantine.decided.last) + ". ")
+	if j.quarantine.decisions.last != nil {
+		b.WriteString("By decision: " + reason.Decided(*j.quarantine.decisions.last) + ". ")
 	}
 	b.WriteString("The decision is in " + where + ".")
 }

@@ -68,7 +68,7 @@ func (j *journal) queueChange(ctx workflow.Context, by *ruling, before contract.
 		Findings:            j.quarantine.findings.takeUnwritten(),
 	}
 	if j.state == contract.Quarantined {
-		in.Missing = j.quarantine.missing()
+		in.Missing = j.quarantine.held.missing()
 	}
 
 	if by != nil {

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"slices"
-	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -16,12 +15,12 @@ type quarantine struct {
 	journal    *journal
 	deliveries *deliveries
 
-	held      []*heldStep // steps that wait for a person
-	resumed   []*heldStep // holds that continue from the run before
+	held      heldSteps // what waits for a person
+	resumed   heldSteps // what waited in the run before and is not yet taken up
 	findings  findings
-	waived    map[contract.Reason]bool // what people let pass
+	waived    waivers
 	discarded bool
-	decided   decisions
+	decisions *decisions
 	edits     []int64 // decided and not yet laid over the email
 	refusals  int     // how often in a row the ledger said that the email must not leave
 
@@ -29,42 +28,10 @@ type quarantine struct {
 	renewal    renewal
 }
 
-// decisions is what was decided in all runs, but for saved and intents.
-type decisions struct {
-	count   int
-	last    *contract.Decided
-	about   []contract.Reason // what the last decision was about
-	intents map[int64]bool    // that were carried out in this run
-	saved   int               // edits that were saved in this run
-}
-
-// heldStep is one step, or one delivery, that waits for a person.
-type heldStep struct {
-	at       contract.Step
-	name     string    // of the step, for people
-	delivery *delivery // of StepDeliver
-	holds    []contract.Hold
-	since    time.Time
-
-	plan      *contract.HoldPlan // nil in runs that began before there were plans
-	approvals []contract.Approval
-	reminders int  // how many there were
-	level     int  // of the last of them
-	due       bool // its deadline has passed
-
-	verifiedOnly bool // only verified approvals count
-
-	action contract.Action // empty until somebody decides
-	from   contract.Step   // the step that the decision sends the email back to, if not this one
-}
-
 func newQuarantine(ctx workflow.Context, in *contract.InboundEmailInput, j *journal) *quarantine {
-	return &quarantine{
-		in: in, journal: j,
-		waived:  map[contract.Reason]bool{},
-		decided: decisions{intents: map[int64]bool{}},
-		renewal: renewal{drained: workflow.NewNamedChannel(ctx, "hush")},
-	}
+	q := &quarantine{in: in, journal: j, waived: waivers{}, renewal: renewal{drained: workflow.NewNamedChannel(ctx, "hush")}}
+	q.decisions = &decisions{in: in, journal: j, quarantine: q, intents: map[int64]bool{}}
+	return q
 }
 
 // resumedHold returns the hold of a step that the run before this one was in, once; nil
@@ -180,90 +147,6 @@ func (q *quarantine) allHeld() bool {
 func (q *quarantine) remaining(at contract.Step, holds []contract.Hold) []contract.Hold {
 	holds = slices.DeleteFunc(holds, func(h contract.Hold) bool { return q.waived[h.Reason] })
 	return q.findings.restore(at, holds)
-}
-
-// waive lets these reasons pass from now on. It returns false when the step has to run
-// again: one of them cannot be waived, or it is the step's own result that has to change
-// (no route was looked for while every recipient was foreign).
-func (q *quarantine) waive(at contract.Step, holds []contract.Hold) bool {
-	goesOn := true
-	for _, h := range holds {
-		if !h.Reason.Waivable() {
-			goesOn = false
-			continue
-		}
-		q.waived[h.Reason] = true
-		if h.Reason == contract.RecipientForeign && at == contract.StepRoute {
-			goesOn = false
-		}
-	}
-	return goesOn
-}
-
-// raisedBy is the step that finds a reason which an edit may bring up anew. What the
-// ingress or the parser finds of the event itself is not in it.
-var raisedBy = map[contract.Reason]contract.Step{
-	contract.TooLarge:           contract.StepInspect,
-	contract.TypeDenied:         contract.StepInspect,
-	contract.AttachmentMismatch: contract.StepInspect,
-	contract.Infected:           contract.StepInspect,
-	contract.Unscannable:        contract.StepInspect,
-	contract.ScannerUnavailable: contract.StepInspect,
-	contract.RecipientForeign:   contract.StepRoute,
-	contract.ManualHold:         contract.StepRoute,
-}
-
-// parserReasons are what the store step finds when it reads the mail.
-var parserReasons = []contract.Reason{contract.SchemaInvalid, contract.MIMEMalformed, contract.AttachmentUnfetchable}
-
-// changeUnwaive guards that an edit of how the mail is read takes back what people let
-// pass of how it was read before.
-const changeUnwaive = "unwaive-parsed"
-
-// unwaive takes back what people let pass of an email that an edit changes from the
-// step from on: they let pass what they saw.
-func (q *quarantine) unwaive(ctx workflow.Context, from contract.Step) {
-	for _, r := range contract.Reasons {
-		if at, ok := raisedBy[r]; ok && !at.Before(from) {
-			delete(q.waived, r)
-		}
-	}
-
-	parsed := func(r contract.Reason) bool { return q.waived[r] && (q.in.Hold == nil || q.in.Hold.Reason != r) }
-	if from == contract.StepStore && slices.ContainsFunc(parserReasons, parsed) &&
-		workflow.GetVersion(ctx, changeUnwaive, workflow.DefaultVersion, 1) >= 1 {
-		for _, r := range parserReasons {
-			if parsed(r) {
-				delete(q.waived, r)
-			}
-		}
-	}
-}
-
-// unwaiveUnseen takes back what people let pass where a later inspection looked at
-// something else, or found something else for the same reason.
-func (q *quarantine) unwaiveUnseen(out contract.InspectResult) {
-	if out.Inspected.Content == "" { // an older release
-		return
-	}
-
-	before := q.journal.inspected.Content
-	other := before != "" && before != out.Inspected.Content
-	for _, f := range q.findings.list {
-		if f.Step != contract.StepInspect || f.State != contract.FindingApproved || !q.waived[f.Reason] {
-			continue
-		}
-		if other || slices.ContainsFunc(out.Holds, func(h contract.Hold) bool { return h.Reason == f.Reason && h.Detail != f.Detail }) {
-			delete(q.waived, f.Reason)
-		}
-	}
-}
-
-// released reports whether a person let content go that inspection had held.
-func (q *quarantine) released() bool {
-	return slices.ContainsFunc(contract.Reasons, func(r contract.Reason) bool {
-		return q.waived[r] && raisedBy[r] == contract.StepInspect
-	})
 }
 
 // ingressHolds are what the ingress found: every run of the store step holds the email

@@ -29,15 +29,16 @@ func (q *quarantine) approve(ctx workflow.Context, r ruling) int {
 			h.approvals = append(h.approvals, contract.Approval{Actor: r.Actor, Person: r.person, Verified: r.verified})
 		}
 	}
+
 	if uncounted {
 		q.journal.trouble = "The approval of " + r.Actor + " is " + notCounted + "."
 	}
-	return q.missing()
+	return q.held.missing()
 }
 
 // approvedBy reports whether somebody's approval would change nothing.
-func (q *quarantine) approvedBy(r ruling) bool {
-	return !slices.ContainsFunc(q.held, func(h *heldStep) bool { return !h.approvedBy(r) })
+func (s heldSteps) approvedBy(r ruling) bool {
+	return !slices.ContainsFunc(s, func(h *heldStep) bool { return !h.approvedBy(r) })
 }
 
 // approvedBy compares by the verified person. Everybody who is not verified counts as
@@ -66,9 +67,9 @@ func (h *heldStep) counted() []contract.Approval {
 }
 
 // missing is how many more people have to approve, where one is not enough.
-func (q *quarantine) missing() int {
+func (s heldSteps) missing() int {
 	most := 0
-	for _, h := range q.held {
+	for _, h := range s {
 		if h.needed() > 1 {
 			most = max(most, h.needed()-len(h.counted()))
 		}
@@ -85,8 +86,8 @@ func morePeople(n int) string {
 }
 
 // approvedAlready says why an approval changes nothing.
-func (q *quarantine) approvedAlready(r ruling) string {
-	more := morePeople(q.missing()) + " to approve"
+func (s heldSteps) approvedAlready(r ruling) string {
+	more := morePeople(s.missing()) + " to approve"
 	if r.verified {
 		name := r.Actor
 		if r.person != "" && r.person != r.Actor {

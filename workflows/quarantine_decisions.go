@@ -21,12 +21,26 @@ type ruling struct {
 	person   string                // the person that a verified Actor acts for; empty: Actor
 }
 
-// handleDecisions registers the update and the signals, which do the same.
-func (q *quarantine) handleDecisions(ctx workflow.Context) error {
-	workflow.Go(ctx, q.receiveSignals)
-	return workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateDecide, q.decideUpdate,
+// decisions takes the decisions about an email and carries them out. What was decided is
+// kept through all runs, but for intents and saved.
+type decisions struct {
+	in         *contract.InboundEmailInput
+	journal    *journal
+	quarantine *quarantine
+
+	count   int
+	last    *contract.Decided
+	about   []contract.Reason // what the last decision was about
+	intents map[int64]bool    // that were carried out in this run
+	saved   int               // edits that were saved in this run
+}
+
+// register registers the update and the signals, which do the same.
+func (d *decisions) register(ctx workflow.Context) error {
+	workflow.Go(ctx, d.receiveSignals)
+	return workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateDecide, d.decideUpdate,
 		workflow.UpdateHandlerOptions{
-			Validator:   q.admit,
+			Validator:   d.admit,
 			Description: "Decide about a held email: action approve, discard, retry or edit, with a note. Recorded as what its sender claims.",
 		})
 }
@@ -47,20 +61,20 @@ var signals = []signal{
 
 // receiveSignals handles signals for as long as the workflow lives. A signal that comes
 // late, twice or with too long a text changes nothing.
-func (q *quarantine) receiveSignals(ctx workflow.Context) {
+func (d *decisions) receiveSignals(ctx workflow.Context) {
 	next := workflow.NewSelector(ctx)
 	for _, s := range signals {
 		channel := workflow.GetSignalChannelWithOptions(ctx, s.name, workflow.SignalChannelOptions{Description: s.description})
 		next.AddReceive(channel, func(c workflow.ReceiveChannel, _ bool) {
-			var d contract.Decision
-			if c.ReceiveAsync(&d) { // not when its input is no JSON object: such a signal is dropped
-				q.decideSignal(ctx, s, d)
+			var in contract.Decision
+			if c.ReceiveAsync(&in) { // not when its input is no JSON object: such a signal is dropped
+				d.decideSignal(ctx, s, in)
 				return
 			}
-			q.ignoreSignal(ctx, s, "its input is not a JSON object with the fields of a decision")
+			d.ignoreSignal(ctx, s, "its input is not a JSON object with the fields of a decision")
 		})
 	}
-	next.AddReceive(q.renewal.drained, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) }) // the last: after all signals
+	next.AddReceive(d.quarantine.renewal.drained, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) }) // the last: after all signals
 
 	for {
 		next.Select(ctx)
@@ -68,113 +82,113 @@ func (q *quarantine) receiveSignals(ctx workflow.Context) {
 }
 
 // decideSignal carries out the decision of a signal, if there is something to decide.
-func (q *quarantine) decideSignal(ctx workflow.Context, s signal, d contract.Decision) {
-	if d.Note == "" {
-		d.Note = "none given (signal)"
+func (d *decisions) decideSignal(ctx workflow.Context, s signal, in contract.Decision) {
+	if in.Note == "" {
+		in.Note = "none given (signal)"
 	}
-	d.Action, d.Via, d.Intent = s.action, contract.ViaSignal, 0
-	if err := q.admit(ctx, d); err != nil {
-		q.ignoreSignal(ctx, s, err.Error())
+	in.Action, in.Via, in.Intent = s.action, contract.ViaSignal, 0
+	if err := d.admit(ctx, in); err != nil {
+		d.ignoreSignal(ctx, s, err.Error())
 		return
 	}
 
-	d.Actor = contract.Claimed(d.Actor)
-	if d.Action != contract.Edited {
-		q.decide(ctx, ruling{Decision: d})
+	in.Actor = contract.Claimed(in.Actor)
+	if in.Action != contract.Edited {
+		d.decide(ctx, ruling{Decision: in})
 		return
 	}
-	q.inBackground(ctx, func(ctx workflow.Context) {
-		if _, err := q.decideEdit(ctx, d); err != nil {
-			q.ignoreSignal(ctx, s, publicOf(err))
+	d.quarantine.inBackground(ctx, func(ctx workflow.Context) {
+		if _, err := d.decideEdit(ctx, in); err != nil {
+			d.ignoreSignal(ctx, s, publicOf(err))
 		}
 	})
 }
 
 // ignoreSignal shows people why a signal has changed nothing.
-func (q *quarantine) ignoreSignal(ctx workflow.Context, s signal, why string) {
+func (d *decisions) ignoreSignal(ctx workflow.Context, s signal, why string) {
 	workflow.GetLogger(ctx).Info("signal ignored", "signal", s.name, "why", why)
-	q.journal.trouble = "The signal `" + s.name + "` changed nothing: " + why + "."
-	q.journal.publishDetails(ctx)
+	d.journal.trouble = "The signal `" + s.name + "` changed nothing: " + why + "."
+	d.journal.publishDetails(ctx)
 }
 
 // decideUpdate handles the update. It answers once the decision is in the ledger, or
 // after two seconds while the ledger is unavailable: the decision holds all the same.
-func (q *quarantine) decideUpdate(ctx workflow.Context, d contract.Decision) (contract.DecisionResult, error) {
+func (d *decisions) decideUpdate(ctx workflow.Context, in contract.Decision) (contract.DecisionResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // a requested cancellation changes nothing here either
 	var missing int
 	var record *contract.RecordInput
 	var err error
 	switch {
-	case d.Intent != 0:
-		missing, record, err = q.decideIntent(ctx, d)
-	case d.Action == contract.Edited:
-		d.Via, d.Actor = contract.ViaUpdate, contract.Claimed(d.Actor)
-		missing, err = q.decideEdit(ctx, d)
+	case in.Intent != 0:
+		missing, record, err = d.decideIntent(ctx, in.Intent, in.Records)
+	case in.Action == contract.Edited:
+		in.Via, in.Actor = contract.ViaUpdate, contract.Claimed(in.Actor)
+		missing, err = d.decideEdit(ctx, in)
 	default:
-		d.Via, d.Actor = contract.ViaUpdate, contract.Claimed(d.Actor)
-		missing = q.decide(ctx, ruling{Decision: d})
+		in.Via, in.Actor = contract.ViaUpdate, contract.Claimed(in.Actor)
+		missing = d.decide(ctx, ruling{Decision: in})
 	}
 	if err != nil {
 		return contract.DecisionResult{}, err
 	}
 
-	out := contract.DecisionResult{State: q.journal.state, Missing: missing, Record: record}
-	if missing > 0 && d.Intent == 0 {
-		out.Note = q.journal.trouble
+	out := contract.DecisionResult{State: d.journal.state, Missing: missing, Record: record}
+	if missing > 0 && in.Intent == 0 {
+		out.Note = d.journal.trouble
 	}
-	return out, q.journal.awaitCommit(ctx)
+	return out, d.journal.awaitCommit(ctx)
 }
 
 // decideIntent carries out a decision that one of our own programs has written down. A
 // repeat of one that was carried out is answered and changes nothing. A record is what
 // the sender writes to the ledger.
-func (q *quarantine) decideIntent(ctx workflow.Context, d contract.Decision) (missing int, record *contract.RecordInput, err error) {
+func (d *decisions) decideIntent(ctx workflow.Context, intent int64, records bool) (missing int, record *contract.RecordInput, err error) {
 	var out contract.IntentResult
-	if !q.decided.intents[d.Intent] {
-		in := contract.IntentInput{Email: q.in.Email, Intent: d.Intent}
+	if !d.intents[intent] {
+		in := contract.IntentInput{Email: d.in.Email, Intent: intent}
 		if err := ask(ctx, callOf(activity.holds.Intent, in, &out)); err != nil {
 			return 0, nil, refusal(err)
 		}
 	}
-	if out.Taken || q.decided.intents[d.Intent] {
-		return q.missing(), nil, nil
+	if out.Taken || d.intents[intent] {
+		return d.quarantine.held.missing(), nil, nil
 	}
 
 	r := ruling{verified: true, person: out.Person, editID: out.EditID, replay: out.Replay, Decision: contract.Decision{
-		Intent: d.Intent, Action: out.Action, Actor: out.Actor, Via: out.Via, From: out.From,
+		Intent: intent, Action: out.Action, Actor: out.Actor, Via: out.Via, From: out.From,
 	}}
-	if err := q.checkRuling(ctx, r); err != nil { // another decision may have come in the meantime
+	if err := d.checkRuling(ctx, r); err != nil { // another decision may have come in the meantime
 		return 0, nil, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
 	}
-	if other := q.heldBeyond(out.Only); other != "" {
+	if other := d.quarantine.held.beyond(out.Only); other != "" {
 		return 0, nil, temporal.NewNonRetryableApplicationError("it is held as "+string(other)+
 			" as well, and "+string(out.Only)+" alone is approved for many: decide about it by itself", string(fault.DecisionRefused), nil)
 	}
 
-	if d.Records && q.endsWith(ctx, r) {
+	if records && d.endsWith(ctx, r) {
 		r.record = new(contract.RecordInput)
 	}
-	return q.decide(ctx, r), r.record, nil
+	return d.decide(ctx, r), r.record, nil
 }
 
 // decideEdit saves an edit that was sent straight to Temporal, then carries it out.
-func (q *quarantine) decideEdit(ctx workflow.Context, d contract.Decision) (missing int, err error) {
-	q.decided.saved++
+func (d *decisions) decideEdit(ctx workflow.Context, decision contract.Decision) (missing int, err error) {
+	d.saved++
 	in := contract.SaveEditInput{
-		Email: q.in.Email, Edit: *d.Edit, Actor: d.Actor, Note: d.Note,
-		Key: workflow.GetInfo(ctx).WorkflowExecution.RunID + "/" + strconv.Itoa(q.decided.saved),
+		Email: d.in.Email, Edit: *decision.Edit, Actor: decision.Actor, Note: decision.Note,
+		Key: workflow.GetInfo(ctx).WorkflowExecution.RunID + "/" + strconv.Itoa(d.saved),
 	}
 	var out contract.SaveEditResult
 	if err := ask(ctx, callOf(activity.ledger.SaveEdit, in, &out)); err != nil {
 		return 0, refusal(err)
 	}
 
-	d.Edit, d.From = nil, out.From
-	r := ruling{Decision: d, editID: out.EditID}
-	if err := q.checkRuling(ctx, r); err != nil {
+	decision.Edit, decision.From = nil, out.From
+	r := ruling{Decision: decision, editID: out.EditID}
+	if err := d.checkRuling(ctx, r); err != nil {
 		return 0, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
 	}
-	return q.decide(ctx, r), nil
+	return d.decide(ctx, r), nil
 }
 
 // refusal returns the failure of an activity behind a decision as its sender may see it.
@@ -199,64 +213,65 @@ func publicOf(err error) string {
 // decide carries a valid decision out, for everything that is held at that moment. A
 // second decision finds nothing held any more. An approval that others must follow
 // changes nothing but the number of approvals, and returns how many more it takes.
-func (q *quarantine) decide(ctx workflow.Context, r ruling) (missing int) {
-	q.decided.count++
-	q.journal.trouble, r.Edit = "", nil
+func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
+	d.count++
+	d.journal.trouble, r.Edit = "", nil
 	if r.Intent != 0 {
-		q.decided.intents[r.Intent] = true
+		d.intents[r.Intent] = true
 	}
 	if r.record != nil { // the ledger is told when Temporal has it, as of the answer
-		q.carryOut(ctx, r)
+		d.carryOut(ctx, r)
 		return 0
 	}
 
-	q.journal.commit(ctx, commitVersion(ctx), func() {
+	d.journal.commit(ctx, commitVersion(ctx), func() {
 		if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
-			missing = q.approve(ctx, r)
+			missing = d.quarantine.approve(ctx, r)
 		}
 		if missing > 0 {
-			for _, h := range q.held {
-				q.recordHold(h, contract.FindingOpen, h.approvals)
+			for _, h := range d.quarantine.held {
+				d.quarantine.recordHold(h, contract.FindingOpen, h.approvals)
 			}
-			q.journal.enterAgain(ctx, &r, q.journal.state)
+			d.journal.enterAgain(ctx, &r, d.journal.state)
 			return
 		}
-		q.carryOut(ctx, r)
+		d.carryOut(ctx, r)
 	})
 	return missing
 }
 
 // carryOut does what was decided.
-func (q *quarantine) carryOut(ctx workflow.Context, r ruling) {
-	q.decided.last = &contract.Decided{
+func (d *decisions) carryOut(ctx workflow.Context, r ruling) {
+	q := d.quarantine
+	d.last = &contract.Decided{
 		Action: r.Action, Actor: r.Actor, Via: r.Via, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Intent: r.Intent,
 	}
 	q.recordRuling(r)
 	if r.editID != 0 {
 		q.edits = append(q.edits, r.editID)
-		q.unwaive(ctx, r.From)
+		q.waived.takeBack(ctx, r.From, d.in.Hold)
 		q.findings.judgeAgain(r.From)
 	}
 	if r.replay != nil {
-		q.in.Replay, q.deliveries.resend = r.replay, true
+		d.in.Replay, q.deliveries.resend = r.replay, true
 	}
 
-	q.decided.about, q.refusals = nil, 0
+	d.about, q.refusals = nil, 0
 	for _, h := range q.held {
 		h.action, h.from = r.Action, r.From
 		for _, one := range h.holds {
-			q.decided.about = append(q.decided.about, one.Reason)
+			d.about = append(d.about, one.Reason)
 		}
 	}
 	q.held = nil
 
 	if r.Action == contract.Discard {
 		q.discarded = true
-		q.journal.enter(ctx, contract.Discarded, q.journal.reason, q.journal.detail, &r)
+		d.journal.enter(ctx, contract.Discarded, d.journal.reason, d.journal.detail, &r)
 		return
 	}
-	q.journal.enter(ctx, contract.Processing, "", "", &r)
-	q.journal.updateState(ctx) // another delivery may still wait
+	d.journal.enter(ctx, contract.Processing, "", "", &r)
+	d.journal.updateState(ctx) // another delivery may still wait
 }
 
 // changeEnds guards the end of an email in the workflow task that takes the decision.
@@ -266,9 +281,9 @@ const changeEnds = "end-with-decision"
 // ledger does not know of it yet, and nothing else is being done. Then all that follows
 // from it is in the workflow task that takes it, and a sender that writes to the ledger
 // itself saves a second one.
-func (q *quarantine) endsWith(ctx workflow.Context, r ruling) bool {
-	return r.Action == contract.Discard && q.journal.hasRow() && q.journal.committing == 0 && q.journal.ledger.empty() &&
-		q.background == 0 && q.allHeld() && workflow.GetVersion(ctx, changeEnds, workflow.DefaultVersion, 1) >= 1
+func (d *decisions) endsWith(ctx workflow.Context, r ruling) bool {
+	return r.Action == contract.Discard && d.journal.hasRow() && d.journal.committing == 0 && d.journal.ledger.empty() &&
+		d.quarantine.background == 0 && d.quarantine.allHeld() && workflow.GetVersion(ctx, changeEnds, workflow.DefaultVersion, 1) >= 1
 }
 
 // applyEdits lays over the email what was decided, before a step reads it again. A

@@ -126,7 +126,7 @@ func (q *quarantine) carryOutPolicy(ctx workflow.Context, h *heldStep) bool {
 		}
 	}
 	waited := time.Duration(h.plan.DeadlineSeconds) * time.Second
-	q.decide(ctx, ruling{verified: true, Decision: contract.Decision{
+	q.decisions.decide(ctx, ruling{verified: true, Decision: contract.Decision{
 		Action: action, Actor: contract.ActorPolicy, Via: contract.ViaPolicy,
 		Note: "nobody decided within " + waited.String() + ", after which the configuration says " + h.plan.AtDeadline,
 	}})

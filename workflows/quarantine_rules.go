@@ -17,61 +17,62 @@ import (
 const readTime = 5 * time.Second
 
 // admit refuses what must not enter history. The sentences go to the operator.
-func (q *quarantine) admit(ctx workflow.Context, d contract.Decision) error {
-	if d.Intent != 0 {
+func (d *decisions) admit(ctx workflow.Context, in contract.Decision) error {
+	if in.Intent != 0 {
 		switch {
-		case d != (contract.Decision{Intent: d.Intent, Records: d.Records}):
+		case in != (contract.Decision{Intent: in.Intent, Records: in.Records}):
 			return errors.New("an intent stands alone: it says what is decided, by whom and why")
-		case len(q.held) == 0 && !q.decided.intents[d.Intent]:
-			return q.notHeld()
+		case len(d.quarantine.held) == 0 && !d.intents[in.Intent]:
+			return d.notHeld()
 		}
 		return nil
 	}
 
-	if err := contract.CheckDecision(d); err != nil {
+	if err := contract.CheckDecision(in); err != nil {
 		return err
 	}
-	if len(d.Actor) > contract.MaxActor {
+	if len(in.Actor) > contract.MaxActor {
 		return errors.New("the actor has at most " + strconv.Itoa(contract.MaxActor) + " bytes")
 	}
-	d.Actor = contract.Claimed(d.Actor)
-	return q.checkRuling(ctx, ruling{Decision: d})
+	in.Actor = contract.Claimed(in.Actor)
+	return d.checkRuling(ctx, ruling{Decision: in})
 }
 
 // checkRuling refuses what the state of the email does not allow, whatever its sender
 // may do.
-func (q *quarantine) checkRuling(ctx workflow.Context, r ruling) error {
+func (d *decisions) checkRuling(ctx workflow.Context, r ruling) error {
+	held := d.quarantine.held
 	switch {
-	case len(q.held) == 0:
-		return q.notHeld()
-	case r.Action != contract.Discard && q.unseen(workflow.Now(ctx)):
-		return errors.New("it was held a moment ago for another reason, " + string(q.journal.reason) + ": look at it, then decide again")
-	case r.Via == contract.ViaSystem && !q.curableAlone():
+	case len(held) == 0:
+		return d.notHeld()
+	case r.Action != contract.Discard && held.unseen(workflow.Now(ctx), d.about):
+		return errors.New("it was held a moment ago for another reason, " + string(d.journal.reason) + ": look at it, then decide again")
+	case r.Via == contract.ViaSystem && !held.curableAlone():
 		return errors.New("it is held for something that time does not cure: a person has to decide")
-	case r.Action == contract.Approve && q.approvedBy(r):
-		return errors.New(q.approvedAlready(r))
+	case r.Action == contract.Approve && held.approvedBy(r):
+		return errors.New(held.approvedAlready(r))
 	}
 	return nil
 }
 
 // notHeld returns the refusal of a decision that comes second: it says what was decided
 // first.
-func (q *quarantine) notHeld() error {
-	why := "this email is not held: its state is " + string(q.journal.state)
-	if q.decided.last != nil {
-		why = reason.Decided(*q.decided.last) + "; its state is " + string(q.journal.state)
+func (d *decisions) notHeld() error {
+	why := "this email is not held: its state is " + string(d.journal.state)
+	if d.last != nil {
+		why = reason.Decided(*d.last) + "; its state is " + string(d.journal.state)
 	}
 	return errors.New(why)
 }
 
 // unseen reports whether something is held for a reason that the sender of a decision
-// can hardly have seen.
-func (q *quarantine) unseen(now time.Time) bool {
+// can hardly have seen. about is what the last decision was about.
+func (s heldSteps) unseen(now time.Time, about []contract.Reason) bool {
 	seen := map[contract.Reason]bool{}
-	for _, r := range q.decided.about {
+	for _, r := range about {
 		seen[r] = true
 	}
-	for _, h := range q.held {
+	for _, h := range s {
 		if now.Sub(h.since) >= readTime {
 			for _, one := range h.holds {
 				seen[one.Reason] = true
@@ -82,7 +83,7 @@ func (q *quarantine) unseen(now time.Time) bool {
 		return false
 	}
 
-	for _, h := range q.held {
+	for _, h := range s {
 		for _, one := range h.holds {
 			if !seen[one.Reason] && now.Sub(h.since) < readTime {
 				return true
@@ -94,8 +95,8 @@ func (q *quarantine) unseen(now time.Time) bool {
 
 // curableAlone reports whether the email is held for nothing but dependencies that were
 // unavailable.
-func (q *quarantine) curableAlone() bool {
-	for _, h := range q.held {
+func (s heldSteps) curableAlone() bool {
+	for _, h := range s {
 		for _, one := range h.holds {
 			if !reason.Text(one.Reason).Unavailable {
 				return false
@@ -105,10 +106,10 @@ func (q *quarantine) curableAlone() bool {
 	return true
 }
 
-// heldBeyond returns a reason other than only that something is held for; empty where
+// beyond returns a reason other than only that something is held for; empty where
 // there is none, or only is empty.
-func (q *quarantine) heldBeyond(only contract.Reason) contract.Reason {
-	for _, h := range q.held {
+func (s heldSteps) beyond(only contract.Reason) contract.Reason {
+	for _, h := range s {
 		for _, one := range h.holds {
 			if only != "" && one.Reason != only {
 				return one.Reason

@@ -1,0 +1,30 @@
+package workflows
+
+import (
+	"time"
+
+	"mailroom/shared/contract"
+)
+
+// heldSteps is everything of an email that waits for a person.
+type heldSteps []*heldStep
+
+// heldStep is one step, or one delivery, that waits for a person.
+type heldStep struct {
+	at       contract.Step
+	name     string    // of the step, for people
+	delivery *delivery // of StepDeliver
+	holds    []contract.Hold
+	since    time.Time
+
+	plan      *contract.HoldPlan // nil in runs that began before there were plans
+	approvals []contract.Approval
+	reminders int  // how many there were
+	level     int  // of the last of them
+	due       bool // its deadline has passed
+
+	verifiedOnly bool // only verified approvals count
+
+	action contract.Action // empty until somebody decides
+	from   contract.Step   // the step that the decision sends the email back to, if not this one
+}
