@@ -1,4 +1,4 @@
-// Package activities holds the steps of an email that touch the world: Enrol,
+// Package activities holds the steps of an email that touch the world: Backfill,
 // Store, Inspect, Route, Deliver and the ledger's Record. Each is a struct with one
 // exported method, whose name is the name of the activity, and declares the
 // small interfaces it needs; the adapters that serve them lie in the packages

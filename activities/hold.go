@@ -64,17 +64,17 @@ func NewHolds(deps HoldsDeps) (*Holds, error) {
 	return &Holds{deps: deps}, nil
 }
 
-// Plan says when people are reminded of a hold, what becomes of it at its deadline
+// PlanHold returns when people are reminded of a hold, what becomes of it at its deadline
 // and how many have to approve. It reads the worker's configuration alone.
-func (s *Holds) Plan(ctx context.Context, in contract.HoldInput) (out contract.HoldPlan, err error) {
+func (s *Holds) PlanHold(ctx context.Context, in contract.HoldInput) (out contract.HoldPlan, err error) {
 	defer settle(ctx, in.Email, &err)
 	out = s.deps.Plans.Plan(in)
 	out.Notify = s.notifies(in.Email)
 	return out, nil
 }
 
-// Intent reads what an intent says, for the workflow of its email. It changes nothing.
-func (s *Holds) Intent(ctx context.Context, in contract.IntentInput) (out contract.IntentResult, err error) {
+// LoadIntent reads what an intent says, for the workflow of its email. It changes nothing.
+func (s *Holds) LoadIntent(ctx context.Context, in contract.IntentInput) (out contract.IntentResult, err error) {
 	defer settle(ctx, in.Email, &err)
 	if out, err = s.deps.Ledger.Intent(ctx, in); err != nil {
 		return contract.IntentResult{}, fmt.Errorf("read intent %d: %w", in.Intent, err)

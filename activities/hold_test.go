@@ -189,26 +189,26 @@ func TestHoldsAsk(t *testing.T) {
 	w := &holdWorld{}
 	h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w})
 	require.NoError(t, err)
-	plan, err := h.Plan(t.Context(), contract.HoldInput{Reasons: contract.Reasons[:2]})
+	plan, err := h.PlanHold(t.Context(), contract.HoldInput{Reasons: contract.Reasons[:2]})
 	require.NoError(t, err)
 	require.Equal(t, contract.HoldPlan{Approvals: 2}, plan, "without a destination nobody is notified")
 	require.NoError(t, h.Notify(t.Context(), reminder()))
 	require.Empty(t, w.sent)
 	require.NoError(t, h.Remind(t.Context(), reminder()))
 	require.Equal(t, []contract.RemindInput{reminder()}, w.attended)
-	got, err := h.Intent(t.Context(), contract.IntentInput{Intent: 3})
+	got, err := h.LoadIntent(t.Context(), contract.IntentInput{Intent: 3})
 	require.NoError(t, err)
 	require.Equal(t, contract.IntentResult{Action: contract.Retry, Actor: "ann"}, got)
 
 	w.err = fault.New(fault.DecisionRefused, "no such decision")
-	_, err = h.Intent(t.Context(), contract.IntentInput{Intent: 3})
+	_, err = h.LoadIntent(t.Context(), contract.IntentInput{Intent: 3})
 	requireCode(t, err, fault.DecisionRefused, false)
 	w.err = errors.New("away")
 	requireCode(t, h.Remind(t.Context(), reminder()), fault.Internal, true)
 
 	told, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, Sender: w, Gate: w, To: "ops"})
 	require.NoError(t, err)
-	plan, err = told.Plan(t.Context(), contract.HoldInput{Email: contract.Email{Tenant: "acme"}})
+	plan, err = told.PlanHold(t.Context(), contract.HoldInput{Email: contract.Email{Tenant: "acme"}})
 	require.NoError(t, err)
 	require.True(t, plan.Notify)
 	_, err = activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, To: "ops"})
@@ -240,7 +240,7 @@ func TestNoticesAreOfTheTenantsOfTheirDestination(t *testing.T) {
 	in := reminder()
 	for tenant, want := range map[string]bool{"acme": true, "globex": false} {
 		in.Email.Tenant = tenant
-		plan, err := h.Plan(t.Context(), contract.HoldInput{Email: in.Email})
+		plan, err := h.PlanHold(t.Context(), contract.HoldInput{Email: in.Email})
 		require.NoError(t, err)
 		require.Equal(t, want, plan.Notify, tenant)
 		w.sent = nil

@@ -28,7 +28,7 @@ const (
 // Purge takes the content from emails that were discarded, as the policy has it, and
 // removes objects that no email has any more. Every step is written down before it is
 // done, so that a crash leaves nothing but work for the next purge. It is idempotent.
-func (s *Tending) Purge(ctx context.Context, _ contract.TendInput) (out contract.TendResult, err error) {
+func (s *Tending) Purge(ctx context.Context, _ contract.MaintenanceInput) (out contract.MaintenanceResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 	defer beat(ctx, 0)()
 

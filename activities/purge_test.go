@@ -73,13 +73,13 @@ func objectsNamed(keys ...string) []ledger.UnwantedObject {
 	return list
 }
 
-func (p *purging) purge(ctx context.Context, t *testing.T) (contract.TendResult, error) {
+func (p *purging) purge(ctx context.Context, t *testing.T) (contract.MaintenanceResult, error) {
 	t.Helper()
 	tend, err := activities.NewTending(activities.TendConfig{}, activities.TendDeps{
 		Ledger: p, Purge: p, Ends: p, Objects: p, Courses: p, Replays: p,
 	})
 	require.NoError(t, err)
-	return tend.Purge(ctx, contract.TendInput{})
+	return tend.Purge(ctx, contract.MaintenanceInput{})
 }
 
 // The mark of an object is there before the object goes, and becomes the end of the

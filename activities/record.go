@@ -33,9 +33,9 @@ func NewLedger(deps LedgerDeps) (*Ledger, error) {
 	return &Ledger{deps: deps}, nil
 }
 
-// Record writes one change of state, with the decision that led to it. It is idempotent
+// RecordState writes one change of state, with the decision that led to it. It is idempotent
 // on Email.ID and Sequence. The result is nil unless a later change is there already.
-func (l *Ledger) Record(ctx context.Context, in contract.RecordInput) (out *contract.RecordResult, err error) {
+func (l *Ledger) RecordState(ctx context.Context, in contract.RecordInput) (out *contract.RecordResult, err error) {
 	defer settle(ctx, in.Email, &err)
 
 	err = l.deps.Recorder.Record(ctx, in)

@@ -29,16 +29,16 @@ func TestRecord(t *testing.T) {
 	})})
 	require.NoError(t, err)
 	in := contract.RecordInput{Email: email(1), Sequence: 1, State: contract.Delivered}
-	out, err := l.Record(t.Context(), in)
+	out, err := l.RecordState(t.Context(), in)
 	require.NoError(t, err)
 	require.Nil(t, out, "nothing to say takes no room in the history")
 	require.Equal(t, in, got)
 	in.Sequence = 3
-	out, err = l.Record(t.Context(), in)
+	out, err = l.RecordState(t.Context(), in)
 	require.NoError(t, err)
 	require.Equal(t, &contract.RecordResult{OverruledBy: 9}, out)
 	in.Sequence = 2
-	_, err = l.Record(t.Context(), in)
+	_, err = l.RecordState(t.Context(), in)
 	requireCode(t, err, fault.Internal, true)
 	require.NotContains(t, err.Error(), "secret detail")
 	_, err = activities.NewLedger(activities.LedgerDeps{Edits: keeper{}})

@@ -25,7 +25,7 @@ func TestDryRunFromRawMailKnowsTheEditedDestination(t *testing.T) {
 	require.NoError(t, b.db.ApplyEdit(t.Context(), contract.ApplyEditInput{Email: email.Email(), EditID: edit}))
 	for _, from := range []contract.Step{contract.StepStore, contract.StepRoute} {
 		id := b.create(t, ledger.NewReplay{Action: ledger.ActionReplay, From: from, DryRun: true})
-		_, err = b.ReplayPreview(t.Context(), contract.ReplayChunkInput{ID: id})
+		_, err = b.PreviewReplay(t.Context(), contract.ReplayChunkInput{ID: id})
 		require.NoError(t, err)
 		row, err := b.db.Replay(t.Context(), id)
 		require.NoError(t, err)

@@ -98,10 +98,10 @@ func TestOneEndThatCannotBeToldIsAlone(t *testing.T) {
 	b.ended(t, 40)
 
 	tending := b.tending(t)
-	_, err = tending.StartReplays(t.Context(), contract.TendInput{})
+	_, err = tending.StartReplays(t.Context(), contract.MaintenanceInput{})
 	require.ErrorContains(t, err, "went wrong")
 	b.ends.bad = ""
-	_, err = tending.StartReplays(t.Context(), contract.TendInput{})
+	_, err = tending.StartReplays(t.Context(), contract.MaintenanceInput{})
 	require.NoError(t, err)
 	b.ended(t, 41)
 }
@@ -161,7 +161,7 @@ func TestEndsOfAStoppedReplay(t *testing.T) {
 			_, err = b.ControlReplay(t.Context(), contract.ReplayControlInput{ID: id, State: state})
 			require.NoError(t, err)
 		}
-		_, err := tending.StartReplays(t.Context(), contract.TendInput{})
+		_, err := tending.StartReplays(t.Context(), contract.MaintenanceInput{})
 		require.NoError(t, err)
 		b.ended(t, 4)
 		row, err := b.db.Replay(t.Context(), id)

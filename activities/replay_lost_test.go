@@ -50,7 +50,7 @@ func TestReplayThatCannotBeStartedEnds(t *testing.T) {
 	})
 	require.NoError(t, err)
 
-	out, err := tending.StartReplays(t.Context(), contract.TendInput{})
+	out, err := tending.StartReplays(t.Context(), contract.MaintenanceInput{})
 	require.NoError(t, err)
 	require.Equal(t, 1, out.Started)
 	require.Equal(t, []int64{other}, starter.started)

@@ -19,10 +19,10 @@ const (
 	previewShown = 50
 )
 
-// ReplayPreview finds out what a replay would do and keeps it: counts for all its
+// PreviewReplay finds out what a replay would do and keeps it: counts for all its
 // emails, and for a sample what would change. It has no effect but that, and is
 // idempotent on ID.
-func (s *Replays) ReplayPreview(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
+func (s *Replays) PreviewReplay(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 	defer beat(ctx, 0)()
 

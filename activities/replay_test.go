@@ -290,7 +290,7 @@ func TestReplayTellsWhatItCannotSkip(t *testing.T) {
 	}
 	request := ledger.NewReplay{Action: ledger.ActionReplay, From: contract.StepRoute, DryRun: true}
 	id := b.create(t, request)
-	_, err := b.ReplayPreview(t.Context(), contract.ReplayChunkInput{ID: id})
+	_, err := b.PreviewReplay(t.Context(), contract.ReplayChunkInput{ID: id})
 	require.NoError(t, err)
 	row, err := b.db.Replay(t.Context(), id)
 	require.NoError(t, err)
@@ -315,7 +315,7 @@ func TestPreviewHasNoEffect(t *testing.T) {
 	b.emails(t, "done", 3, contract.Delivered, "")
 	b.emails(t, "busy", 1, contract.Processing, "")
 	id := b.create(t, ledger.NewReplay{Action: ledger.ActionReplay, From: contract.StepRoute, DryRun: true})
-	out, err := b.ReplayPreview(t.Context(), contract.ReplayChunkInput{ID: id})
+	out, err := b.PreviewReplay(t.Context(), contract.ReplayChunkInput{ID: id})
 	require.NoError(t, err)
 	require.Equal(t, contract.ReplayDone, out.Progress.State)
 	row, err := b.db.Replay(t.Context(), id)

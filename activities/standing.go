@@ -10,9 +10,9 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Standing returns what a run must respect that carries an email once more: where its
+// LoadStanding returns what a run must respect that carries an email once more: where its
 // way begins at the latest, and what was found and not closed. It writes nothing.
-func (s *Holds) Standing(ctx context.Context, in contract.StandingInput) (out contract.StandingResult, err error) {
+func (s *Holds) LoadStanding(ctx context.Context, in contract.StandingInput) (out contract.StandingResult, err error) {
 	defer settle(ctx, in.Email, &err)
 
 	standing, err := s.deps.Ledger.Standing(ctx, in.Email.ID)

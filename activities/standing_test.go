@@ -106,7 +106,7 @@ func TestStandingBeginsAtWhatIsNotPassed(t *testing.T) {
 		w := &holdWorld{standing: c.standing, manifest: manifest}
 		h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w})
 		require.NoError(t, err)
-		got, err := h.Standing(t.Context(), contract.StandingInput{Email: email(1)})
+		got, err := h.LoadStanding(t.Context(), contract.StandingInput{Email: email(1)})
 		require.NoError(t, err)
 		require.Equal(t, c.from, got.From, name)
 		require.Equal(t, c.standing.Findings, got.Findings)

@@ -49,7 +49,7 @@ const (
 // the inbox row in the same transaction; a repeat of it keeps verdicts.
 type StoreLedger interface {
 	Body(ctx context.Context, emailID int64) (ledger.Body, error)
-	// Carried reports whether one of the events or rows is an email that the tenant of e
+	// Fallback reports whether one of the events or rows is an email that the tenant of e
 	// had before e.
 	Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error)
 	SaveManifest(ctx context.Context, m ledger.Manifest) error

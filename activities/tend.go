@@ -121,7 +121,7 @@ func NewTending(c TendConfig, deps TendDeps) (*Tending, error) {
 // to run for ever, and keep the recovery of its cause from beginning again. And it tells
 // the ledger which emails have ended in replays that came to no proper end themselves.
 // It is idempotent.
-func (s *Tending) StartReplays(ctx context.Context, _ contract.TendInput) (out contract.TendResult, err error) {
+func (s *Tending) StartReplays(ctx context.Context, _ contract.MaintenanceInput) (out contract.MaintenanceResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 	defer beat(ctx, 0)()
 
@@ -157,11 +157,11 @@ func (s *Tending) failReplay(ctx context.Context, id int64, cause error) error {
 	return nil
 }
 
-// BringBack lets emails go that are held because something was away, once it is
+// ReleaseRecovered lets emails go that are held because something was away, once it is
 // back: where it can be asked it is asked first; then one email, the canary, is let go;
 // when that is through, the rest follow at a moderate rate, as a replay that anybody
 // can watch, pause and stop. A repeat goes on where the one before was.
-func (s *Tending) BringBack(ctx context.Context, _ contract.TendInput) (out contract.TendResult, err error) {
+func (s *Tending) ReleaseRecovered(ctx context.Context, _ contract.MaintenanceInput) (out contract.MaintenanceResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 	defer beat(ctx, 0)()
 
@@ -172,7 +172,7 @@ func (s *Tending) BringBack(ctx context.Context, _ contract.TendInput) (out cont
 	out.Causes = len(causes)
 	var failures []error
 	for _, h := range causes {
-		back, err := s.bringBack(ctx, h)
+		back, err := s.releaseAfter(ctx, h)
 		if err != nil { // another cause may fare better
 			failures = append(failures, fmt.Errorf("bring back after %s: %w", h.Cause, err))
 		}
@@ -183,7 +183,7 @@ func (s *Tending) BringBack(ctx context.Context, _ contract.TendInput) (out cont
 	return out, errors.Join(failures...)
 }
 
-func (s *Tending) bringBack(ctx context.Context, h ledger.Held) (back bool, err error) {
+func (s *Tending) releaseAfter(ctx context.Context, h ledger.Held) (back bool, err error) {
 	r, err := s.deps.Ledger.Recovery(ctx, h.Cause)
 	if err != nil {
 		return false, err

@@ -72,7 +72,7 @@ func TestRecoveryProbeWhoseWorkflowWasTerminatedIsGivenUp(t *testing.T) {
 				},
 			})
 			require.NoError(t, err)
-			out, err := tending.BringBack(t.Context(), contract.TendInput{})
+			out, err := tending.ReleaseRecovered(t.Context(), contract.MaintenanceInput{})
 			require.NoError(t, err)
 			require.Zero(t, out.Released)
 			if !c.given {

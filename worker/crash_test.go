@@ -96,9 +96,9 @@ func (*crashing) Deliver(context.Context, contract.DeliverInput) (contract.Deliv
 	return contract.DeliverResult{Status: 200, Attempts: 1}, nil
 }
 
-func (*crashing) Record(context.Context, contract.RecordInput) error { return nil }
+func (*crashing) RecordState(context.Context, contract.RecordInput) error { return nil }
 
-func (*crashing) Plan(context.Context, contract.HoldInput) (contract.HoldPlan, error) {
+func (*crashing) PlanHold(context.Context, contract.HoldInput) (contract.HoldPlan, error) {
 	return contract.HoldPlan{Approvals: 1}, nil
 }
 

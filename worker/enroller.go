@@ -14,7 +14,7 @@ import (
 
 // enroller gives emails that Temporal accepted their rows, and tells who watches.
 type enroller struct {
-	ledger   activities.EnrolLedger
+	ledger   activities.BackfillLedger
 	logger   *slog.Logger
 	enrolled *prometheus.CounterVec
 }
@@ -28,9 +28,9 @@ const (
 	enrolledLost      = "content_lost"
 )
 
-var _ activities.EnrolLedger = (*enroller)(nil)
+var _ activities.BackfillLedger = (*enroller)(nil)
 
-func newEnroller(ledger activities.EnrolLedger, logger *slog.Logger, reg prometheus.Registerer) (*enroller, error) {
+func newEnroller(ledger activities.BackfillLedger, logger *slog.Logger, reg prometheus.Registerer) (*enroller, error) {
 	e := &enroller{ledger: ledger, logger: logger, enrolled: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mailroom_enrolled_total",
 		Help: "Looks for the ledger row of an email that Temporal accepted while the database was away, by what was found.",
@@ -44,32 +44,32 @@ func newEnroller(ledger activities.EnrolLedger, logger *slog.Logger, reg prometh
 	return e, nil
 }
 
-// Enrol implements activities.EnrolLedger. A repeat is counted again.
-func (e *enroller) Enrol(ctx context.Context, in contract.EnrolInput, body []byte) (contract.EnrolResult, error) {
-	out, err := e.ledger.Enrol(ctx, in, body)
+// BackfillRow implements activities.BackfillLedger. A repeat is counted again.
+func (e *enroller) BackfillRow(ctx context.Context, in contract.BackfillInput, body []byte) (contract.BackfillResult, error) {
+	out, err := e.ledger.BackfillRow(ctx, in, body)
 	if err == nil {
 		e.tell(in, out, true)
 	}
 	return out, err
 }
 
-// EnrolLost implements activities.EnrolLedger.
-func (e *enroller) EnrolLost(ctx context.Context, in contract.EnrolInput) (contract.EnrolResult, bool, error) {
-	out, found, err := e.ledger.EnrolLost(ctx, in)
+// BackfillLost implements activities.BackfillLedger.
+func (e *enroller) BackfillLost(ctx context.Context, in contract.BackfillInput) (contract.BackfillResult, bool, error) {
+	out, found, err := e.ledger.BackfillLost(ctx, in)
 	if err == nil {
 		e.tell(in, out, found)
 	}
 	return out, found, err
 }
 
-func (e *enroller) tell(in contract.EnrolInput, out contract.EnrolResult, found bool) {
+func (e *enroller) tell(in contract.BackfillInput, out contract.BackfillResult, found bool) {
 	result := enrolledNow
 	switch {
 	case !found:
 		result = enrolledLost
-	case out.Elsewhere:
+	case out.Duplicate:
 		result = enrolledElsewhere
-	case out.Early:
+	case out.FirstMissing:
 		result = enrolledEarly
 	case out.OtherBody:
 		result = enrolledOther

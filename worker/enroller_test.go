@@ -15,16 +15,16 @@ import (
 
 // answers is a ledger that answers as it is told.
 type answers struct {
-	out   contract.EnrolResult
+	out   contract.BackfillResult
 	found bool
 	err   error
 }
 
-func (a *answers) Enrol(context.Context, contract.EnrolInput, []byte) (contract.EnrolResult, error) {
+func (a *answers) BackfillRow(context.Context, contract.BackfillInput, []byte) (contract.BackfillResult, error) {
 	return a.out, a.err
 }
 
-func (a *answers) EnrolLost(context.Context, contract.EnrolInput) (contract.EnrolResult, bool, error) {
+func (a *answers) BackfillLost(context.Context, contract.BackfillInput) (contract.BackfillResult, bool, error) {
 	return a.out, a.found, a.err
 }
 
@@ -35,18 +35,18 @@ func TestEnrollerTells(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	e, err := newEnroller(ledger, slog.New(slog.NewJSONHandler(&log, nil)), reg)
 	require.NoError(t, err)
-	in := contract.EnrolInput{Email: contract.Email{EventID: "evt_1", CorrelationID: "c-1"}}
-	for result, out := range map[string]contract.EnrolResult{
+	in := contract.BackfillInput{Email: contract.Email{EventID: "evt_1", CorrelationID: "c-1"}}
+	for result, out := range map[string]contract.BackfillResult{
 		enrolledNow: {Email: contract.Email{ID: 1}}, enrolledOther: {OtherBody: true},
-		enrolledElsewhere: {Elsewhere: true}, enrolledEarly: {Early: true},
+		enrolledElsewhere: {Duplicate: true}, enrolledEarly: {FirstMissing: true},
 	} {
 		ledger.out = out
-		got, err := e.Enrol(t.Context(), in, []byte("private"))
+		got, err := e.BackfillRow(t.Context(), in, []byte("private"))
 		require.NoError(t, err)
 		require.Equal(t, out, got)
 		require.InDelta(t, 1, counted(t, reg)[result], 0, result)
 	}
-	_, found, err := e.EnrolLost(t.Context(), in)
+	_, found, err := e.BackfillLost(t.Context(), in)
 	require.NoError(t, err)
 	require.False(t, found)
 	require.InDelta(t, 1, counted(t, reg)[enrolledLost], 0)
@@ -55,9 +55,9 @@ func TestEnrollerTells(t *testing.T) {
 
 	log.Reset()
 	ledger.err = errors.New("away")
-	_, err = e.Enrol(t.Context(), in, nil)
+	_, err = e.BackfillRow(t.Context(), in, nil)
 	require.Error(t, err)
-	_, _, err = e.EnrolLost(t.Context(), in)
+	_, _, err = e.BackfillLost(t.Context(), in)
 	require.Error(t, err)
 	require.Empty(t, log.String())
 }

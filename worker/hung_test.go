@@ -100,7 +100,7 @@ func (*shortWay) Route(_ context.Context, in contract.RouteInput) (contract.Rout
 	return contract.RouteResult{Routes: []string{to}, Destinations: []string{to}}, nil
 }
 
-func (*shortWay) Record(context.Context, contract.RecordInput) error { return nil }
+func (*shortWay) RecordState(context.Context, contract.RecordInput) error { return nil }
 
 // deliveryBook is a ledger of deliveries in memory.
 type deliveryBook struct {

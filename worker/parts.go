@@ -21,7 +21,7 @@ import (
 
 // parts are the activities of one worker.
 type parts struct {
-	enrol    *activities.Enrol
+	backfill *activities.Backfill
 	store    *activities.Store
 	inspect  *activities.Inspect
 	route    *activities.Route
@@ -39,7 +39,7 @@ type parts struct {
 // newParts wires the activities.
 func newParts(of *program.Program, db stores, o objects, scan scanner) (*parts, error) {
 	p, recent, file := &parts{tasks: newTaskAttempts()}, newRecentLedger(db), of.File
-	if err := p.enrolment(of, db); err != nil {
+	if err := p.backfilling(of, db); err != nil {
 		return nil, err
 	}
 	var err error
@@ -78,13 +78,13 @@ func newParts(of *program.Program, db stores, o objects, scan scanner) (*parts, 
 	return p, p.delivery(of, db, recent, o, compiled)
 }
 
-// enrolment wires the step before all others.
-func (p *parts) enrolment(of *program.Program, db stores) error {
+// backfilling wires the step before all others.
+func (p *parts) backfilling(of *program.Program, db stores) error {
 	rows, err := newEnroller(db, of.Logger, of.Registry)
 	if err != nil {
 		return err
 	}
-	p.enrol, err = activities.NewEnrol(activities.EnrolDeps{Ledger: rows, Opener: of.Keys})
+	p.backfill, err = activities.NewBackfill(activities.BackfillDeps{Ledger: rows, Opener: of.Keys})
 	return err
 }
 
@@ -122,8 +122,8 @@ func (p *parts) delivery(of *program.Program, db stores, recent *recentLedger, o
 func (p *parts) register(w sdkworker.Worker) {
 	w.RegisterWorkflow(workflows.InboundEmail)
 	w.RegisterWorkflow(workflows.Replay)
-	w.RegisterWorkflow(workflows.Tend)
-	for _, a := range []any{p.enrol, p.store, p.inspect, p.route, p.deliver, p.ledger, p.holds, p.replays, p.tending} {
+	w.RegisterWorkflow(workflows.Maintenance)
+	for _, a := range []any{p.backfill, p.store, p.inspect, p.route, p.deliver, p.ledger, p.holds, p.replays, p.tending} {
 		w.RegisterActivity(a)
 	}
 }

@@ -134,7 +134,7 @@ func TestPurgeAndStoreOfTheSameContent(t *testing.T) {
 	t.Parallel()
 	purge := func(t *testing.T, r *purgeRig) {
 		t.Helper()
-		_, err := r.tend.Purge(t.Context(), contract.TendInput{})
+		_, err := r.tend.Purge(t.Context(), contract.MaintenanceInput{})
 		require.NoError(t, err)
 	}
 	refused := func(t *testing.T, err error) {

@@ -83,7 +83,7 @@ func serve(ctx context.Context, p *program.Program) error {
 	if err := steps.many(p, newStores(db), objects{store}, scan, tc); err != nil {
 		return err
 	}
-	p.Background(ctx, func(ctx context.Context) { scheduleTending(ctx, p, tc) })
+	p.Background(ctx, func(ctx context.Context) { scheduleMaintenance(ctx, p, tc) })
 	if err := p.ServeMetrics(ctx, readiness{db: db, store: store, temporal: tc, scanner: scan}); err != nil {
 		return err
 	}

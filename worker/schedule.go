@@ -16,37 +16,43 @@ import (
 )
 
 const (
-	tendEvery = time.Minute
-	// tendTimeout ends one that hangs, so that the next may come.
-	tendTimeout = 15 * time.Minute
-	// tendCatchUp is how late one may be started after an outage of Temporal: one of
-	// them is enough.
-	tendCatchUp = 10 * time.Second
+	maintenanceEvery = time.Minute
+	// maintenanceTimeout ends a run that hangs, so that the next may come.
+	maintenanceTimeout = 15 * time.Minute
+	// maintenanceCatchUp is how late a run may be started after an outage of Temporal: one
+	// of those that were missed is enough.
+	maintenanceCatchUp = 10 * time.Second
 	// oldSchedule is what the schedule was called while its runs had IDs that events
 	// can have.
 	oldSchedule = "mailroom-tend"
 )
 
-// scheduleTending makes the schedule that starts Tend, as soon as Temporal takes it
-// and unless it is there already: what somebody paused or changed in the Web UI stays
-// so. The one of older programs is removed. It returns when that is done or ctx ends.
-func scheduleTending(ctx context.Context, p *program.Program, tc client.Client) {
+// scheduleMaintenance creates the schedule that starts Maintenance, as soon as Temporal
+// accepts it. A schedule that is there stays as somebody paused or changed it in the Web
+// UI, but starts the workflow of this program. The schedule of older programs is
+// removed. It returns when that is done or ctx ends.
+func scheduleMaintenance(ctx context.Context, p *program.Program, tc client.Client) {
 	err := p.Await(ctx, "schedule", func(ctx context.Context) error {
+		action := &client.ScheduleWorkflowAction{
+			ID: contract.MaintenanceWorkflowID, Workflow: contract.MaintenanceWorkflow, Args: []any{contract.MaintenanceInput{}},
+			TaskQueue: contract.TaskQueue, WorkflowExecutionTimeout: maintenanceTimeout,
+			StaticSummary: "resumes what an outage held, removes what has to go",
+		}
 		_, err := tc.ScheduleClient().Create(ctx, client.ScheduleOptions{
-			ID:            contract.MaintenanceSchedule,
-			Spec:          client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: tendEvery}}},
-			Overlap:       enums.SCHEDULE_OVERLAP_POLICY_SKIP,
-			CatchupWindow: tendCatchUp,
-			Action: &client.ScheduleWorkflowAction{
-				ID: contract.MaintenanceWorkflowID, Workflow: contract.TendWorkflow, Args: []any{contract.TendInput{}},
-				TaskQueue: contract.TaskQueue, WorkflowExecutionTimeout: tendTimeout,
-				StaticSummary: "brings back what was away, removes what has to go",
-			},
+			ID:                 contract.MaintenanceSchedule,
+			Spec:               client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: maintenanceEvery}}},
+			Overlap:            enums.SCHEDULE_OVERLAP_POLICY_SKIP,
+			CatchupWindow:      maintenanceCatchUp,
+			Action:             action,
 			TriggerImmediately: true,
 		})
-		if err != nil && !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
+		if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
+			err = startWorkflow(ctx, tc.ScheduleClient().GetHandle(ctx, contract.MaintenanceSchedule), action)
+		}
+		if err != nil {
 			return fmt.Errorf("create schedule: %w", err)
 		}
+
 		err = tc.ScheduleClient().GetHandle(ctx, oldSchedule).Delete(ctx)
 		var gone *serviceerror.NotFound
 		if err != nil && !errors.As(err, &gone) {
@@ -57,4 +63,20 @@ func scheduleTending(ctx context.Context, p *program.Program, tc client.Client) 
 	if err != nil && ctx.Err() == nil {
 		p.Logger.Error("worker.schedule", "error", err)
 	}
+}
+
+// startWorkflow makes a schedule start the workflow of action, unless it does so already.
+func startWorkflow(ctx context.Context, schedule client.ScheduleHandle, action *client.ScheduleWorkflowAction) error {
+	err := schedule.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+		if is, ok := in.Description.Schedule.Action.(*client.ScheduleWorkflowAction); ok && is.Workflow == action.Workflow {
+			return nil, temporal.ErrSkipScheduleUpdate
+		}
+		changed := in.Description.Schedule
+		changed.Action = action
+		return &client.ScheduleUpdate{Schedule: &changed}, nil
+	}})
+	if err != nil {
+		return fmt.Errorf("update schedule: %w", err)
+	}
+	return nil
 }

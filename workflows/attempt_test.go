@@ -76,5 +76,5 @@ func TestRunThatMayEndItsWorkersIsRegularFromThenOn(t *testing.T) {
 	e.ExecuteWorkflow(workflows.InboundEmail, input())
 	require.NoError(t, e.GetWorkflowError())
 	require.Equal(t, []string{"Store", "Inspect", "Route", "Deliver"}, fast)
-	require.Equal(t, []string{"Deliver", "Record"}, regular)
+	require.Equal(t, []string{"Deliver", "RecordState"}, regular)
 }

@@ -15,49 +15,49 @@ import (
 	"mailroom/workflows"
 )
 
-// carry makes an input that of an event which came while the database was away.
-func carry(in *contract.InboundEmailInput) {
+// viaFallback makes an input that of an event which came while the database was unavailable.
+func viaFallback(in *contract.InboundEmailInput) {
 	in.Email.ID = 0
-	in.Carried = &contract.Carried{BodySHA256: [32]byte{1}, Body: &contract.Sealed{KeyID: "k", Data: []byte("sealed")}}
+	in.Fallback = &contract.FallbackEvent{BodySHA256: [32]byte{1}, Body: &contract.Sealed{KeyID: "k", Data: []byte("sealed")}}
 }
 
-func carriedScenarios() []scenario {
+func fallbackScenarios() []scenario {
 	return []scenario{
-		{name: "carried", end: contract.Delivered, effects: ticketing, input: carry},
-		{name: "carried_in_the_object_store", end: contract.Delivered, effects: ticketing,
+		{name: "fallback", end: contract.Delivered, effects: ticketing, input: viaFallback},
+		{name: "fallback_in_the_object_store", end: contract.Delivered, effects: ticketing,
 			input: func(in *contract.InboundEmailInput) {
-				carry(in)
+				viaFallback(in)
 				in.Email.Size = contract.LargeMail + 1
-				in.Carried.Body, in.Carried.BodyKey = nil, "body/ab/abcd"
+				in.Fallback.Body, in.Fallback.BodyKey = nil, "body/ab/abcd"
 			}},
-		{name: "carried_database_away", end: contract.Delivered, effects: ticketing, input: carry,
+		{name: "fallback_database_unavailable", end: contract.Delivered, effects: ticketing, input: viaFallback,
 			script: func(s *script) {
-				s.enrol = func(n int, in contract.EnrolInput) (contract.EnrolResult, error) {
+				s.backfill = func(n int, in contract.BackfillInput) (contract.BackfillResult, error) {
 					if n < 3 {
-						return contract.EnrolResult{}, failure(fault.StorageUnavailable, 0)
+						return contract.BackfillResult{}, failure(fault.StorageUnavailable, 0)
 					}
 					return row(in), nil
 				}
 			}},
-		{name: "carried_elsewhere", end: contract.Duplicate, effects: map[string]int{}, input: carry,
+		{name: "fallback_duplicate", end: contract.Duplicate, effects: map[string]int{}, input: viaFallback,
 			script: func(s *script) {
-				s.enrol = func(int, contract.EnrolInput) (contract.EnrolResult, error) {
-					return contract.EnrolResult{Elsewhere: true, State: contract.Duplicate}, nil
+				s.backfill = func(int, contract.BackfillInput) (contract.BackfillResult, error) {
+					return contract.BackfillResult{Duplicate: true, State: contract.Duplicate}, nil
 				}
 			}},
-		{name: "carried_conflict", end: contract.Delivered, effects: ticketing, input: carry,
+		{name: "fallback_conflict", end: contract.Delivered, effects: ticketing, input: viaFallback,
 			held: []contract.Reason{contract.IDConflict},
 			script: func(s *script) {
-				s.enrol = func(n int, in contract.EnrolInput) (contract.EnrolResult, error) {
+				s.backfill = func(n int, in contract.BackfillInput) (contract.BackfillResult, error) {
 					if n < 2 {
-						return contract.EnrolResult{Early: true}, nil
+						return contract.BackfillResult{FirstMissing: true}, nil
 					}
 					in.Hold = &contract.Hold{Reason: contract.IDConflict, Detail: "hashes aa and bb"}
 					return row(in), nil
 				}
 			},
 			decisions: []contract.Decision{decide(contract.Approve)}},
-		{name: "carried_unreadable", end: contract.Discarded, effects: map[string]int{}, input: carry, rowless: true,
+		{name: "fallback_unreadable", end: contract.Discarded, effects: map[string]int{}, input: viaFallback, rowless: true,
 			held: []contract.Reason{contract.Internal}, script: unreadable,
 			decisions: []contract.Decision{decide(contract.Discard)}},
 	}
@@ -65,39 +65,39 @@ func carriedScenarios() []scenario {
 
 // unreadable lets the content be lost until a person discards it.
 func unreadable(s *script) {
-	s.enrol = func(_ int, in contract.EnrolInput) (contract.EnrolResult, error) {
+	s.backfill = func(_ int, in contract.BackfillInput) (contract.BackfillResult, error) {
 		if !in.Discarded {
-			return contract.EnrolResult{}, failure(fault.ContentLost, 0)
+			return contract.BackfillResult{}, failure(fault.ContentLost, 0)
 		}
 		return row(in), nil
 	}
 }
 
-func carriedInput() contract.InboundEmailInput {
+func fallbackInput() contract.InboundEmailInput {
 	in := input()
-	carry(&in)
+	viaFallback(&in)
 	return in
 }
 
-// TestLargestCarriedOnServer: the longest event that may be carried passes the
+// TestLargestFallbackOnServer: the longest event that may be started with passes the
 // limits of the server twice, in the input of the workflow and in that of the
 // activity that waits for the database.
-func TestLargestCarriedOnServer(t *testing.T) {
+func TestLargestFallbackOnServer(t *testing.T) {
 	t.Parallel()
 	c, err := client.Dial(client.Options{HostPort: testenv.Temporal(t)})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	noise := make([]byte, contract.MaxCarried+contract.MaxCarried/256) // as it is where it cannot be compressed
+	noise := make([]byte, contract.MaxFallbackBody+contract.MaxFallbackBody/256) // as it is where it cannot be compressed
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
-	sc := scenario{name: "carried_largest", end: contract.Delivered, effects: ticketing,
+	sc := scenario{name: "fallback_largest", end: contract.Delivered, effects: ticketing,
 		input: func(in *contract.InboundEmailInput) {
-			carry(in)
-			in.Email.Size, in.Carried.Body.Data = contract.MaxCarried, noise
+			viaFallback(in)
+			in.Email.Size, in.Fallback.Body.Data = contract.MaxFallbackBody, noise
 		},
 		script: func(s *script) {
-			s.enrol = func(n int, in contract.EnrolInput) (contract.EnrolResult, error) {
-				if n < 2 || !bytes.Equal(noise, in.Carried.Body.Data) {
-					return contract.EnrolResult{}, failure(fault.StorageUnavailable, 0)
+			s.backfill = func(n int, in contract.BackfillInput) (contract.BackfillResult, error) {
+				if n < 2 || !bytes.Equal(noise, in.Fallback.Body.Data) {
+					return contract.BackfillResult{}, failure(fault.StorageUnavailable, 0)
 				}
 				return row(in), nil
 			}
@@ -106,15 +106,15 @@ func TestLargestCarriedOnServer(t *testing.T) {
 	require.NoError(t, newReplayer().ReplayWorkflowHistory(nil, history))
 }
 
-// TestEnrolWaitsForAsLongAsItTakes: no length of an outage holds an email that has
+// TestBackfillWaitsForAsLongAsItTakes: no length of an outage holds an email that has
 // no row; it stays visible as waiting, and goes on by itself.
-func TestEnrolWaitsForAsLongAsItTakes(t *testing.T) {
+func TestBackfillWaitsForAsLongAsItTakes(t *testing.T) {
 	t.Parallel()
 	s, back := newScript(), false
 	e := env(t, s)
-	s.enrol = func(_ int, in contract.EnrolInput) (contract.EnrolResult, error) {
+	s.backfill = func(_ int, in contract.BackfillInput) (contract.BackfillResult, error) {
 		if !back {
-			return contract.EnrolResult{}, failure(fault.StorageUnavailable, time.Hour)
+			return contract.BackfillResult{}, failure(fault.StorageUnavailable, time.Hour)
 		}
 		return row(in), nil
 	}
@@ -124,22 +124,22 @@ func TestEnrolWaitsForAsLongAsItTakes(t *testing.T) {
 			st := status(t, e)
 			require.Equal(t, contract.Retrying, st.State)
 			require.Equal(t, contract.StorageUnavailable, st.Reason)
-			require.Contains(t, st.Detail, "enrol: ")
+			require.Contains(t, st.Detail, "backfill: ")
 			back = after == outage
 		}, after)
 	}
-	e.ExecuteWorkflow(workflows.InboundEmail, carriedInput())
+	e.ExecuteWorkflow(workflows.InboundEmail, fallbackInput())
 	require.NoError(t, e.GetWorkflowError())
 	require.Equal(t, ticketing, s.calls.effects)
 	require.Equal(t, []contract.State{contract.Delivered}, s.calls.states(), "the ledger learns nothing of the time before")
 }
 
-// TestEnrolKeepsWhatTheLedgerSays: from then on the row counts, not the input.
-func TestEnrolKeepsWhatTheLedgerSays(t *testing.T) {
+// TestBackfillKeepsWhatTheLedgerSays: from then on the row counts, not the input.
+func TestBackfillKeepsWhatTheLedgerSays(t *testing.T) {
 	t.Parallel()
-	s, in := newScript(), carriedInput()
+	s, in := newScript(), fallbackInput()
 	in.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "of the input"}
-	s.enrol = func(_ int, in contract.EnrolInput) (contract.EnrolResult, error) {
+	s.backfill = func(_ int, in contract.BackfillInput) (contract.BackfillResult, error) {
 		out := row(in)
 		out.Email.CorrelationID, out.ReceivedAtUnixMilli, out.State = "c-of-the-row", 42, contract.Quarantined
 		out.Hold = nil
@@ -154,34 +154,34 @@ func TestEnrolKeepsWhatTheLedgerSays(t *testing.T) {
 		require.EqualValues(t, 42, r.ReceivedAtUnixMilli)
 	}
 	require.Equal(t, "c-of-the-row", s.calls.delivers[0].Email.CorrelationID)
-	require.Equal(t, in.Hold, s.calls.enrols[0].Hold)
-	require.Equal(t, *in.Carried, s.calls.enrols[0].Carried)
+	require.Equal(t, in.Hold, s.calls.backfills[0].Hold)
+	require.Equal(t, *in.Fallback, s.calls.backfills[0].Fallback)
 }
 
-// TestEnrolConflictGetsTheIDInTheEnd: when the first never comes, which is not
+// TestBackfillConflictGetsTheIDInTheEnd: when the first never comes, which is not
 // counted while the ledger is away.
-func TestEnrolConflictGetsTheIDInTheEnd(t *testing.T) {
+func TestBackfillConflictGetsTheIDInTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	e := env(t, s)
 	began := e.Now()
 	var asked time.Time
-	s.enrol = func(n int, in contract.EnrolInput) (contract.EnrolResult, error) {
+	s.backfill = func(n int, in contract.BackfillInput) (contract.BackfillResult, error) {
 		switch {
-		case in.First:
+		case in.TakeEventID:
 			asked = e.Now()
 			return row(in), nil
 		case n == 1 && asked.IsZero() || n == 2:
-			return contract.EnrolResult{}, failure(fault.StorageUnavailable, time.Hour)
+			return contract.BackfillResult{}, failure(fault.StorageUnavailable, time.Hour)
 		}
-		return contract.EnrolResult{Early: true}, nil
+		return contract.BackfillResult{FirstMissing: true}, nil
 	}
 	e.RegisterDelayedCallback(func() {
 		st := status(t, e)
 		require.Equal(t, contract.Retrying, st.State)
 		require.Equal(t, contract.IDConflict, st.Reason)
 	}, 500*time.Millisecond)
-	e.ExecuteWorkflow(workflows.InboundEmail, carriedInput())
+	e.ExecuteWorkflow(workflows.InboundEmail, fallbackInput())
 	require.NoError(t, e.GetWorkflowError())
 	require.Equal(t, ticketing, s.calls.effects)
 	require.GreaterOrEqual(t, asked.Sub(began), time.Hour+15*time.Minute)
@@ -193,9 +193,9 @@ func TestEnrolConflictGetsTheIDInTheEnd(t *testing.T) {
 func TestUnreadableIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	s.enrol = func(n int, in contract.EnrolInput) (contract.EnrolResult, error) {
+	s.backfill = func(n int, in contract.BackfillInput) (contract.BackfillResult, error) {
 		if n < 2 {
-			return contract.EnrolResult{}, failure(fault.ContentLost, 0)
+			return contract.BackfillResult{}, failure(fault.ContentLost, 0)
 		}
 		return row(in), nil
 	}
@@ -205,7 +205,7 @@ func TestUnreadableIsTriedAgain(t *testing.T) {
 		require.Equal(t, contract.Internal, status(t, e).Reason)
 		e.SignalWorkflow(contract.SignalApprove, contract.Decision{Actor: "ada"})
 	}, 2*time.Hour)
-	e.ExecuteWorkflow(workflows.InboundEmail, carriedInput())
+	e.ExecuteWorkflow(workflows.InboundEmail, fallbackInput())
 	require.NoError(t, e.GetWorkflowError())
 	require.Equal(t, ticketing, s.calls.effects)
 	decided := 0
@@ -223,9 +223,9 @@ func TestUnreadableIsTriedAgain(t *testing.T) {
 func TestUnreadableDiscardedForAnotherBody(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	s.enrol = func(_ int, in contract.EnrolInput) (contract.EnrolResult, error) {
+	s.backfill = func(_ int, in contract.BackfillInput) (contract.BackfillResult, error) {
 		if !in.Discarded {
-			return contract.EnrolResult{}, failure(fault.ContentLost, 0)
+			return contract.BackfillResult{}, failure(fault.ContentLost, 0)
 		}
 		out := row(in)
 		out.OtherBody = true
@@ -233,30 +233,32 @@ func TestUnreadableDiscardedForAnotherBody(t *testing.T) {
 	}
 	e := env(t, s)
 	e.RegisterDelayedCallback(func() { e.SignalWorkflow(contract.SignalDiscard, nil) }, time.Hour)
-	e.ExecuteWorkflow(workflows.InboundEmail, carriedInput())
+	e.ExecuteWorkflow(workflows.InboundEmail, fallbackInput())
 	require.NoError(t, e.GetWorkflowError())
 	require.Equal(t, ticketing, s.calls.effects)
-	require.Nil(t, s.calls.enrols[len(s.calls.enrols)-1].Carried.Body)
+	require.Nil(t, s.calls.backfills[len(s.calls.backfills)-1].Fallback.Body)
 	require.Equal(t, []contract.State{contract.Processing, contract.Delivered}, s.calls.states())
 }
 
 // TestDiscardedElsewhere: a discard without a row to write it to ends all the same.
 func TestDiscardedElsewhere(t *testing.T) {
 	t.Parallel()
-	for name, last := range map[string]func() (contract.EnrolResult, error){
-		"elsewhere": func() (contract.EnrolResult, error) { return contract.EnrolResult{Elsewhere: true}, nil },
-		"a bug":     func() (contract.EnrolResult, error) { return contract.EnrolResult{}, failure(fault.ContentLost, 0) },
+	for name, last := range map[string]func() (contract.BackfillResult, error){
+		"elsewhere": func() (contract.BackfillResult, error) { return contract.BackfillResult{Duplicate: true}, nil },
+		"a bug": func() (contract.BackfillResult, error) {
+			return contract.BackfillResult{}, failure(fault.ContentLost, 0)
+		},
 	} {
 		s := newScript()
-		s.enrol = func(_ int, in contract.EnrolInput) (contract.EnrolResult, error) {
+		s.backfill = func(_ int, in contract.BackfillInput) (contract.BackfillResult, error) {
 			if in.Discarded {
 				return last()
 			}
-			return contract.EnrolResult{}, failure(fault.ContentLost, 0)
+			return contract.BackfillResult{}, failure(fault.ContentLost, 0)
 		}
 		e := env(t, s)
 		e.RegisterDelayedCallback(func() { e.SignalWorkflow(contract.SignalDiscard, nil) }, time.Hour)
-		e.ExecuteWorkflow(workflows.InboundEmail, carriedInput())
+		e.ExecuteWorkflow(workflows.InboundEmail, fallbackInput())
 		require.NoError(t, e.GetWorkflowError(), name)
 		var out contract.InboundEmailResult
 		require.NoError(t, e.GetWorkflowResult(&out))

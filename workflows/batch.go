@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -13,55 +12,45 @@ import (
 )
 
 const (
-	// chunkSeconds is how long one part of a replay takes: so often the Web UI shows
-	// how far it is.
+	// chunkSeconds is how long one part of a batch takes: so often the Web UI shows how
+	// far the batch is.
 	chunkSeconds = 10
-	// chunksPerRun is after how many parts the replay goes on in a new run, with a
-	// short history.
+	// chunksPerRun is after how many parts the batch continues in a new run, with a short
+	// history.
 	chunksPerRun = 300
 )
 
-var (
-	// A part that its worker takes down with it is taken up by another one soon.
-	chunkOptions   = lasting(chunkSeconds*time.Second+2*time.Minute, recordBudget, 30*time.Second)
-	previewOptions = lasting(30*time.Minute, 24*time.Hour, time.Minute)
-	controlOptions = workflow.LocalActivityOptions{
-		StartToCloseTimeout:    2 * time.Second,
-		ScheduleToCloseTimeout: 8 * time.Second,
-		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, MaximumAttempts: 4},
-	}
-)
-
-// Replay carries emails once more, or one decision to many, part by part. What it is
-// about, and how far it is, stands in its row of the ledger; here are the numbers. It
-// can be paused, resumed, stopped and given another rate at any time: the part that
-// runs sees that in the ledger within a second.
+// Replay is a batch: it processes many emails once more, or carries out one decision
+// about many, part by part. What it is about, and how far it is, is in its row of the
+// ledger; the workflow has the numbers. It can be paused, resumed, stopped and given
+// another rate at any time: the part that runs sees that in the ledger within a second.
 func Replay(ctx workflow.Context, in contract.ReplayInput) (contract.ReplayProgress, error) {
-	r, err := newReplay(ctx, in)
+	b, err := newBatch(ctx, in)
 	if err != nil {
-		return r.progress, err
+		return b.progress, err
 	}
-	return r.run(ctx)
+	return b.run(ctx)
 }
 
-type replay struct {
+// batch is the state of one run of Replay.
+type batch struct {
 	in       contract.ReplayInput
 	progress contract.ReplayProgress
 	due      int64
-	controls int // how often somebody changed something
+	controls int // how often the batch was controlled
 }
 
-// newReplay registers every handler before anything blocks.
-func newReplay(ctx workflow.Context, in contract.ReplayInput) (*replay, error) {
-	r := &replay{in: in, progress: in.Progress, due: in.DueUnixMicro}
-	if r.progress.State == "" {
-		r.progress = contract.ReplayProgress{State: contract.ReplayRunning, Total: -1}
+// newBatch registers every handler before anything blocks.
+func newBatch(ctx workflow.Context, in contract.ReplayInput) (*batch, error) {
+	b := &batch{in: in, progress: in.Progress, due: in.DueUnixMicro}
+	if b.progress.State == "" {
+		b.progress = contract.ReplayProgress{State: contract.ReplayRunning, Total: -1}
 	}
 	err := workflow.SetQueryHandlerWithOptions(ctx, contract.QueryProgress,
-		func() (contract.ReplayProgress, error) { return r.progress, nil },
+		func() (contract.ReplayProgress, error) { return b.progress, nil },
 		workflow.QueryHandlerOptions{Description: "How far the replay is, as of the last part that ended."})
 	if err != nil {
-		return r, err
+		return b, err
 	}
 	for _, h := range []struct {
 		name, description string
@@ -73,167 +62,168 @@ func newReplay(ctx workflow.Context, in contract.ReplayInput) (*replay, error) {
 	} {
 		err := workflow.SetUpdateHandlerWithOptions(ctx, h.name,
 			func(ctx workflow.Context) (contract.ReplayProgress, error) {
-				return r.control(ctx, contract.ReplayControlInput{State: h.state})
+				return b.control(ctx, contract.ReplayControlInput{State: h.state})
 			},
-			workflow.UpdateHandlerOptions{Validator: r.open, Description: h.description})
+			workflow.UpdateHandlerOptions{Validator: b.refuseAfterEnd, Description: h.description})
 		if err != nil {
-			return r, err
+			return b, err
 		}
-		r.listen(ctx, h.name, h.description, h.state)
+		b.receiveSignals(ctx, h.name, h.description, h.state)
 	}
 	const rate = "sets how many emails are begun in a second: {\"rate\": 20}; 0 is as fast as it goes"
 	err = workflow.SetUpdateHandlerWithOptions(ctx, contract.ReplaySetRate,
 		func(ctx workflow.Context, in contract.ReplayRate) (contract.ReplayProgress, error) {
-			return r.control(ctx, contract.ReplayControlInput{Rate: &in.Rate})
+			return b.control(ctx, contract.ReplayControlInput{Rate: &in.Rate})
 		},
-		workflow.UpdateHandlerOptions{Validator: r.rateFits, Description: rate})
+		workflow.UpdateHandlerOptions{Validator: b.checkRate, Description: rate})
 	if err != nil {
-		return r, err
+		return b, err
 	}
-	r.show(ctx)
-	return r, nil
+	b.publishDetails(ctx)
+	return b, nil
 }
 
-// listen takes the signals of one name. One that comes late changes nothing.
-func (r *replay) listen(ctx workflow.Context, name, description string, state contract.ReplayState) {
+// receiveSignals handles the signals of one name. A signal that comes late changes
+// nothing.
+func (b *batch) receiveSignals(ctx workflow.Context, name, description string, state contract.ReplayState) {
 	channel := workflow.GetSignalChannelWithOptions(ctx, name, workflow.SignalChannelOptions{Description: description})
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
 			channel.Receive(ctx, nil)
-			if r.open(ctx) != nil {
+			if b.refuseAfterEnd(ctx) != nil {
 				continue
 			}
-			if _, err := r.control(ctx, contract.ReplayControlInput{State: state}); err != nil {
+			if _, err := b.control(ctx, contract.ReplayControlInput{State: state}); err != nil {
 				workflow.GetLogger(ctx).Info("signal ignored", "signal", name, "why", err.Error())
 			}
 		}
 	})
 }
 
-// open refuses what comes after the end.
-func (r *replay) open(workflow.Context) error {
-	if r.progress.State.Final() {
-		return errors.New("this replay has come to its end: it is " + string(r.progress.State))
+// refuseAfterEnd refuses what comes after the end of the batch.
+func (b *batch) refuseAfterEnd(workflow.Context) error {
+	if b.progress.State.Final() {
+		return errors.New("this replay has come to its end: it is " + string(b.progress.State))
 	}
 	return nil
 }
 
-func (r *replay) rateFits(ctx workflow.Context, in contract.ReplayRate) error {
+func (b *batch) checkRate(ctx workflow.Context, in contract.ReplayRate) error {
 	if in.Rate < 0 || in.Rate > contract.MaxReplayRate || in.Rate != in.Rate { //nolint:gocritic // NaN
 		return fmt.Errorf("the rate is a number from 0 to %d", contract.MaxReplayRate)
 	}
-	return r.open(ctx)
+	return b.refuseAfterEnd(ctx)
 }
 
-// control writes the change to the ledger, which the running part obeys.
-func (r *replay) control(ctx workflow.Context, in contract.ReplayControlInput) (contract.ReplayProgress, error) {
-	in.ID = r.in.ID
+// control writes a change to the ledger, where the running part reads it.
+func (b *batch) control(ctx workflow.Context, in contract.ReplayControlInput) (contract.ReplayProgress, error) {
+	in.ID = b.in.ID
 	options := controlOptions
 	options.Summary = "control " + string(in.State)
 	var out contract.ReplayProgress
 	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, options), activity.replays.ControlReplay, in).Get(ctx, &out)
 	if err == nil {
-		r.controls++
-		r.enter(ctx, out)
+		b.controls++
+		b.setProgress(ctx, out)
 	}
-	return r.progress, err
+	return b.progress, err
 }
 
-// enter takes newer numbers over. A state that is final stays.
-func (r *replay) enter(ctx workflow.Context, p contract.ReplayProgress) {
-	if p.State == "" || r.progress.State.Final() {
+// setProgress takes newer numbers over. A state that is final stays.
+func (b *batch) setProgress(ctx workflow.Context, p contract.ReplayProgress) {
+	if p.State == "" || b.progress.State.Final() {
 		return
 	}
-	r.progress = p
-	r.show(ctx)
+	b.progress = p
+	b.publishDetails(ctx)
 }
 
 // run works part by part until the end.
-func (r *replay) run(ctx workflow.Context) (contract.ReplayProgress, error) {
-	if r.in.DryRun {
-		return r.preview(ctx)
+func (b *batch) run(ctx workflow.Context) (contract.ReplayProgress, error) {
+	if b.in.DryRun {
+		return b.preview(ctx)
 	}
-	for part := 0; !r.progress.State.Final(); part++ {
-		if err := workflow.Await(ctx, func() bool { return r.progress.State != contract.ReplayPaused }); err != nil {
-			return r.progress, err
+	for part := 0; !b.progress.State.Final(); part++ {
+		if err := workflow.Await(ctx, func() bool { return b.progress.State != contract.ReplayPaused }); err != nil {
+			return b.progress, err
 		}
-		if r.progress.State.Final() {
+		if b.progress.State.Final() {
 			break
 		}
 		if part >= chunksPerRun || workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
-			return r.goOn(ctx)
+			return b.continueAsNew(ctx)
 		}
-		if err := r.part(ctx); err != nil {
-			return r.fail(ctx, err)
+		if err := b.runPart(ctx); err != nil {
+			return b.fail(ctx, err)
 		}
 	}
 	err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-	return r.progress, err
+	return b.progress, err
 }
 
-func (r *replay) part(ctx workflow.Context) error {
+func (b *batch) runPart(ctx workflow.Context) error {
 	options := chunkOptions
 	options.Summary = "part of the replay"
 	var out contract.ReplayChunkResult
-	before := r.controls
+	before := b.controls
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity.replays.ReplayChunk, contract.ReplayChunkInput{
-		ID: r.in.ID, Seconds: chunkSeconds, DueUnixMicro: r.due,
+		ID: b.in.ID, Seconds: chunkSeconds, DueUnixMicro: b.due,
 	}).Get(ctx, &out)
 	if err != nil {
 		return err
 	}
-	r.due = out.DueUnixMicro
-	if r.controls != before && !out.Progress.State.Final() { // newer than what the part has read
-		out.Progress.State, out.Progress.Rate = r.progress.State, r.progress.Rate
+	b.due = out.DueUnixMicro
+	if b.controls != before && !out.Progress.State.Final() { // newer than what the part has read
+		out.Progress.State, out.Progress.Rate = b.progress.State, b.progress.Rate
 	}
-	r.enter(ctx, out.Progress)
+	b.setProgress(ctx, out.Progress)
 	return nil
 }
 
-func (r *replay) preview(ctx workflow.Context) (contract.ReplayProgress, error) {
+func (b *batch) preview(ctx workflow.Context) (contract.ReplayProgress, error) {
 	options := previewOptions
 	options.Summary = "dry run"
 	var out contract.ReplayChunkResult
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity.replays.ReplayPreview,
-		contract.ReplayChunkInput{ID: r.in.ID}).Get(ctx, &out)
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity.replays.PreviewReplay,
+		contract.ReplayChunkInput{ID: b.in.ID}).Get(ctx, &out)
 	if err != nil {
-		return r.fail(ctx, err)
+		return b.fail(ctx, err)
 	}
-	r.enter(ctx, out.Progress)
-	return r.progress, nil
+	b.setProgress(ctx, out.Progress)
+	return b.progress, nil
 }
 
-// fail ends the replay in the ledger as well. A cancellation is a stop.
-func (r *replay) fail(ctx workflow.Context, cause error) (contract.ReplayProgress, error) {
+// fail ends the batch in the ledger as well. A cancellation is a stop.
+func (b *batch) fail(ctx workflow.Context, cause error) (contract.ReplayProgress, error) {
 	state := contract.ReplayFailed
 	if temporal.IsCanceledError(cause) {
 		state = contract.ReplayStopped
 	}
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	if _, err := r.control(ctx, contract.ReplayControlInput{State: state}); err != nil {
+	if _, err := b.control(ctx, contract.ReplayControlInput{State: state}); err != nil {
 		workflow.GetLogger(ctx).Error("end the replay in the ledger", "error", err)
 	}
 	var app *temporal.ApplicationError
 	if state == contract.ReplayStopped || (errors.As(cause, &app) && app.Type() == string(fault.NotFound)) {
-		return r.progress, nil
+		return b.progress, nil
 	}
-	return r.progress, cause
+	return b.progress, cause
 }
 
-// goOn continues in a new run once no handler is in the middle of something.
-func (r *replay) goOn(ctx workflow.Context) (contract.ReplayProgress, error) {
+// continueAsNew continues in a new run once every handler is finished.
+func (b *batch) continueAsNew(ctx workflow.Context) (contract.ReplayProgress, error) {
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
-		return r.progress, err
+		return b.progress, err
 	}
-	next := r.in
-	next.Progress, next.DueUnixMicro = r.progress, r.due
-	return r.progress, workflow.NewContinueAsNewError(ctx, Replay, next)
+	next := b.in
+	next.Progress, next.DueUnixMicro = b.progress, b.due
+	return b.progress, workflow.NewContinueAsNewError(ctx, Replay, next)
 }
 
-// show keeps what the Web UI says of the replay.
-func (r *replay) show(ctx workflow.Context) {
-	p := r.progress
+// publishDetails shows in the Web UI how far the batch is.
+func (b *batch) publishDetails(ctx workflow.Context) {
+	p := b.progress
 	of := "?"
 	if p.Total >= 0 {
 		of = fmt.Sprint(p.Total)
@@ -244,5 +234,5 @@ func (r *replay) show(ctx workflow.Context) {
 	}
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s.** %d of %s emails: %d done, %d skipped, %d failed; %s, lately %.1f/s.\n\n"+
 		"*More Actions*, *Send a Signal*: `pause`, `resume`, `stop`. What became of each email: `mailctl replay show %d --items`.",
-		p.State, p.Handled(), of, p.Done, p.Skipped, p.Failed, rate, p.Pace, r.in.ID))
+		p.State, p.Handled(), of, p.Done, p.Skipped, p.Failed, rate, p.Pace, b.in.ID))
 }

@@ -32,7 +32,7 @@ type server struct {
 func (s *server) work() {
 	s.worker = worker.New(s.client, s.queue, patient())
 	s.worker.RegisterWorkflow(workflows.Replay)
-	s.worker.RegisterWorkflow(workflows.Tend)
+	s.worker.RegisterWorkflow(workflows.Maintenance)
 	s.worker.RegisterActivity(s.script)
 	require.NoError(s.t, s.worker.Start())
 }
@@ -79,7 +79,7 @@ func manyCourses() map[string]manyCourse {
 			}, end: contract.ReplayStopped,
 		},
 		"replay_dry_run": {workflow: contract.ReplayWorkflow, input: contract.ReplayInput{ID: 7, DryRun: true}, total: 40, end: contract.ReplayDone},
-		"tend":           {workflow: contract.TendWorkflow, input: contract.TendInput{}},
+		"maintenance":    {workflow: contract.MaintenanceWorkflow, input: contract.MaintenanceInput{}},
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"mailroom/shared/contract"
 )
 
-// manyScript stands for the activities of Replay and Tend. It keeps the row of one
+// manyScript stands for the activities of Replay and Maintenance. It keeps the row of one
 // replay, of which each part does ten emails, as the ledger would.
 type manyScript struct {
 	mu     sync.Mutex
@@ -66,8 +66,8 @@ func (s *manyScript) ReplayChunk(_ context.Context, in contract.ReplayChunkInput
 	return contract.ReplayChunkResult{Progress: s.row, DueUnixMicro: in.DueUnixMicro + 1}, nil
 }
 
-// ReplayPreview ends a dry run.
-func (s *manyScript) ReplayPreview(_ context.Context, in contract.ReplayChunkInput) (contract.ReplayChunkResult, error) {
+// PreviewReplay ends a dry run.
+func (s *manyScript) PreviewReplay(_ context.Context, in contract.ReplayChunkInput) (contract.ReplayChunkResult, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.chunks = append(s.chunks, in)
@@ -98,20 +98,20 @@ func (s *manyScript) tended(what string) {
 	s.tends[what]++
 }
 
-func (s *manyScript) StartReplays(context.Context, contract.TendInput) (contract.TendResult, error) {
+func (s *manyScript) StartReplays(context.Context, contract.MaintenanceInput) (contract.MaintenanceResult, error) {
 	s.tended("start")
-	return contract.TendResult{Started: 1}, nil
+	return contract.MaintenanceResult{Started: 1}, nil
 }
 
-func (s *manyScript) BringBack(context.Context, contract.TendInput) (contract.TendResult, error) {
+func (s *manyScript) ReleaseRecovered(context.Context, contract.MaintenanceInput) (contract.MaintenanceResult, error) {
 	s.tended("bring back")
 	if s.away {
-		return contract.TendResult{}, errors.New("the ledger is away")
+		return contract.MaintenanceResult{}, errors.New("the ledger is away")
 	}
-	return contract.TendResult{Causes: 2, Released: 1}, nil
+	return contract.MaintenanceResult{Causes: 2, Released: 1}, nil
 }
 
-func (s *manyScript) Purge(context.Context, contract.TendInput) (contract.TendResult, error) {
+func (s *manyScript) Purge(context.Context, contract.MaintenanceInput) (contract.MaintenanceResult, error) {
 	s.tended("purge")
-	return contract.TendResult{Removed: 3, Objects: 4}, nil
+	return contract.MaintenanceResult{Removed: 3, Objects: 4}, nil
 }

@@ -27,8 +27,8 @@ func manyEnv(t *testing.T, s *manyScript) *testsuite.TestWorkflowEnvironment {
 	return e
 }
 
-// carried runs a replay to the end of this run.
-func carried(t *testing.T, e *testsuite.TestWorkflowEnvironment, in contract.ReplayInput) contract.ReplayProgress {
+// runReplay runs a replay to the end of this run.
+func runReplay(t *testing.T, e *testsuite.TestWorkflowEnvironment, in contract.ReplayInput) contract.ReplayProgress {
 	t.Helper()
 	e.ExecuteWorkflow(workflows.Replay, in)
 	require.True(t, e.IsWorkflowCompleted())
@@ -74,7 +74,7 @@ func TestReplayPausesAndGoesOn(t *testing.T) {
 				require.Equal(t, paused, s.parts(), "no part while it is paused")
 				send(e, contract.ReplayResume)
 			}, 2*time.Hour)
-			out := carried(t, e, contract.ReplayInput{ID: 7})
+			out := runReplay(t, e, contract.ReplayInput{ID: 7})
 			require.Equal(t, contract.ReplayDone, out.State)
 			require.EqualValues(t, 50, out.Done)
 			require.Positive(t, paused)
@@ -97,7 +97,7 @@ func TestReplayStops(t *testing.T) {
 		}
 	}
 	e.RegisterDelayedCallback(func() { e.UpdateWorkflow(contract.ReplayStop, "", &answer{}) }, time.Hour)
-	out := carried(t, e, contract.ReplayInput{ID: 7})
+	out := runReplay(t, e, contract.ReplayInput{ID: 7})
 	require.Equal(t, contract.ReplayStopped, out.State)
 	require.Equal(t, contract.ReplayStopped, s.progress().State, "the ledger says so")
 	require.LessOrEqual(t, s.parts(), 5)
@@ -113,7 +113,7 @@ func TestReplayCancelled(t *testing.T) {
 			e.CancelWorkflow()
 		}
 	}
-	out := carried(t, e, contract.ReplayInput{ID: 7})
+	out := runReplay(t, e, contract.ReplayInput{ID: 7})
 	require.Equal(t, contract.ReplayStopped, out.State)
 	require.Equal(t, contract.ReplayStopped, s.progress().State)
 }
@@ -131,7 +131,7 @@ func TestReplayTakesAnotherRate(t *testing.T) {
 			<-s.controlled
 		}
 	}
-	out := carried(t, e, contract.ReplayInput{ID: 7})
+	out := runReplay(t, e, contract.ReplayInput{ID: 7})
 	require.InDelta(t, 20, out.Rate, 0)
 	require.InDelta(t, 20, s.progress().Rate, 0)
 	require.ErrorContains(t, negative.rejected, "the rate is a number")
@@ -152,7 +152,7 @@ func TestReplayGoesOnInANewRun(t *testing.T) {
 	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(again.Input, &in))
 	require.EqualValues(t, 3000, in.Progress.Done)
 	require.EqualValues(t, 300, in.DueUnixMicro)
-	out := carried(t, manyEnv(t, s), in)
+	out := runReplay(t, manyEnv(t, s), in)
 	require.Equal(t, contract.ReplayDone, out.State)
 	require.EqualValues(t, 3100, out.Done)
 	require.Equal(t, 310, s.parts())
@@ -171,33 +171,33 @@ func TestReplayFails(t *testing.T) {
 
 	s = newManyScript(10)
 	s.fails = failure(fault.NotFound, 0)
-	require.Equal(t, contract.ReplayFailed, carried(t, manyEnv(t, s), contract.ReplayInput{ID: 7}).State)
+	require.Equal(t, contract.ReplayFailed, runReplay(t, manyEnv(t, s), contract.ReplayInput{ID: 7}).State)
 }
 
 func TestReplayDryRun(t *testing.T) {
 	t.Parallel()
 	s := newManyScript(10)
-	out := carried(t, manyEnv(t, s), contract.ReplayInput{ID: 7, DryRun: true})
+	out := runReplay(t, manyEnv(t, s), contract.ReplayInput{ID: 7, DryRun: true})
 	require.Equal(t, contract.ReplayDone, out.State)
 	require.Zero(t, out.Done)
 	require.Equal(t, []contract.ReplayChunkInput{{ID: 7}}, s.chunks)
 }
 
-// TestTend: one that fails keeps none of the others from being looked after.
-func TestTend(t *testing.T) {
+// TestMaintenance: one that fails keeps none of the others from being looked after.
+func TestMaintenance(t *testing.T) {
 	t.Parallel()
 	s := newManyScript(0)
 	e := manyEnv(t, s)
-	e.ExecuteWorkflow(workflows.Tend, contract.TendInput{})
+	e.ExecuteWorkflow(workflows.Maintenance, contract.MaintenanceInput{})
 	require.NoError(t, e.GetWorkflowError())
-	var out contract.TendResult
+	var out contract.MaintenanceResult
 	require.NoError(t, e.GetWorkflowResult(&out))
-	require.Equal(t, contract.TendResult{Causes: 2, Released: 1, Started: 1, Removed: 3, Objects: 4}, out)
+	require.Equal(t, contract.MaintenanceResult{Causes: 2, Released: 1, Started: 1, Removed: 3, Objects: 4}, out)
 
 	s = newManyScript(0)
 	s.away = true
 	e = manyEnv(t, s)
-	e.ExecuteWorkflow(workflows.Tend, contract.TendInput{})
+	e.ExecuteWorkflow(workflows.Maintenance, contract.MaintenanceInput{})
 	require.ErrorContains(t, e.GetWorkflowError(), "the ledger is away")
 	require.Equal(t, map[string]int{"start": 1, "bring back": 2, "purge": 1}, s.tends)
 }

@@ -29,7 +29,7 @@ func (q *quarantine) renewable(ctx workflow.Context) bool {
 	}
 	info := workflow.GetInfo(ctx)
 	return (q.renewal.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
-		q.journal.hasRow() && len(q.held) > 0 && q.held.planned() && q.allHeld() &&
+		q.journal.hasRow() && len(q.held) > 0 && q.allHeld() &&
 		len(q.journal.waits) == 0 && len(q.edits) == 0 && q.background == 0 && q.journal.ledger.empty() &&
 		workflow.AllHandlersFinished(ctx)
 }
@@ -43,12 +43,6 @@ func (q *quarantine) decideRenewal(ctx workflow.Context) bool {
 		q.renewal.decided = q.renewable(ctx)
 	}
 	return q.renewal.decided
-}
-
-// planned reports whether every hold has a plan; in runs from before there were
-// plans a hold stays as it was begun.
-func (s heldSteps) planned() bool {
-	return !slices.ContainsFunc(s, func(h *heldStep) bool { return h.plan == nil })
 }
 
 // continueAsNew ends this run with all that the next one must know.
@@ -68,8 +62,8 @@ func (s heldSteps) save() []contract.ResumedHold {
 	var out []contract.ResumedHold
 	for _, h := range s {
 		one := contract.ResumedHold{
-			Holds: h.holds, SinceUnixMilli: h.since.UnixMilli(), Plan: *h.plan,
-			Reminders: h.reminders, Level: h.level, Due: h.due, Approvals: h.approvals, VerifiedOnly: h.verifiedOnly,
+			Holds: h.holds, SinceUnixMilli: h.since.UnixMilli(), Plan: h.plan,
+			Reminders: h.reminders, Level: h.level, Due: h.due, Approvals: h.approvals,
 		}
 		if h.delivery != nil {
 			one.Destination = h.delivery.destination
@@ -132,8 +126,8 @@ func (e *inboundEmail) resume(r *contract.Resumed) {
 func (q *quarantine) resumeHeld(at contract.Step, r contract.ResumedHold, d *delivery) {
 	h := &heldStep{
 		at: at, name: step{at: at, delivery: d}.name(), delivery: d,
-		holds: r.Holds, since: time.UnixMilli(r.SinceUnixMilli).UTC(), plan: &r.Plan,
-		reminders: r.Reminders, level: r.Level, due: r.Due, approvals: r.Approvals, verifiedOnly: r.VerifiedOnly,
+		holds: r.Holds, since: time.UnixMilli(r.SinceUnixMilli).UTC(), plan: r.Plan,
+		reminders: r.Reminders, level: r.Level, due: r.Due, approvals: r.Approvals,
 	}
 	if d != nil {
 		d.held = h

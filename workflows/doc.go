@@ -8,10 +8,10 @@
 // while the database was unavailable. options.go holds every timeout and retry policy;
 // batch.go and maintenance.go are the workflows about many emails.
 //
-// Invariants: the code is deterministic (workflowcheck and the replay of
-// recorded histories in testdata/history hold it to that, and a change of
-// behaviour goes through workflow.GetVersion); no mail content, address or
-// subject is in any input, result, search attribute or detail, but for the sealed
-// event of an email that has no row yet; every activity is named by method
-// reference and is idempotent on its input.
+// Invariants: the code is deterministic (workflowcheck and the replay of the recorded
+// histories in testdata/history hold it to that, and once there is a release a change of
+// behaviour goes through workflow.GetVersion); no mail content, address or subject is in
+// any input, result, search attribute or detail, but for the sealed event of an email that
+// has no row yet; every activity is named by method reference and is idempotent on its
+// input.
 package workflows

@@ -138,7 +138,7 @@ func TestServerHoldGoesOn(t *testing.T) {
 		return contract.HoldPlan{RemindSeconds: 1, EscalateSeconds: 3, RepeatSeconds: 3600, Approvals: 1, Notify: true}
 	}
 	d := s.intend(7, contract.IntentResult{Action: contract.Approve, Actor: "olga"})
-	o := newCourse(t, "hold_goes_on", s)
+	o := newCourse(t, "hold_continues", s)
 	reminded := func(n int) func(contract.Status) bool {
 		return func(contract.Status) bool {
 			s.calls.Lock()
@@ -156,7 +156,7 @@ func TestServerHoldGoesOn(t *testing.T) {
 	got, err := o.decide(d)
 	require.NoError(t, err)
 	require.Equal(t, contract.Processing, got.State)
-	out, runs := o.finish("hold_goes_on")
+	out, runs := o.finish("hold_continues")
 	require.Equal(t, contract.Delivered, out.State)
 	require.Len(t, runs, 3)
 	require.Equal(t, ticketing, s.calls.effects)
@@ -262,17 +262,17 @@ func TestServerKeepsAHoldFirst(t *testing.T) {
 		if n == 0 {
 			<-begun
 			kept <- slices.ContainsFunc(fetch(t.Context(), t, o.c, o.id).GetEvents(), func(e *historypb.HistoryEvent) bool {
-				return e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == "Record"
+				return e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == "RecordState"
 			})
 		}
 		return nil
 	}
-	o = newCourse(t, "hold_kept_first", s)
+	o = newCourse(t, "hold_persisted_first", s)
 	close(begun)
 	require.True(t, <-kept)
 	o.until(func(st contract.Status) bool { return st.State == contract.Quarantined })
 	_, err := o.decide(decide(contract.Discard))
 	require.NoError(t, err)
-	out, _ := o.finish("hold_kept_first")
+	out, _ := o.finish("hold_persisted_first")
 	require.Equal(t, contract.Discarded, out.State)
 }

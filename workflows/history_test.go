@@ -23,8 +23,9 @@ import (
 	"mailroom/workflows"
 )
 
-// Histories are added with `go test ./workflows -run TestServerHistories -update`
-// under `go run ./deploy/dev test --`, and never edited.
+// Histories are added with `go test ./workflows -run TestServer -update` under
+// `go run ./deploy/dev test --`, and once there is a release they are never edited. A
+// change of behaviour then goes through workflow.GetVersion.
 var update = flag.Bool("update", false, "write testdata/history from the real server")
 
 const historyDir = "testdata/history"
@@ -149,7 +150,7 @@ func newReplayer() worker.WorkflowReplayer {
 	}
 	r.RegisterWorkflow(workflows.InboundEmail)
 	r.RegisterWorkflow(workflows.Replay)
-	r.RegisterWorkflow(workflows.Tend)
+	r.RegisterWorkflow(workflows.Maintenance)
 	return r
 }
 

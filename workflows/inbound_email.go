@@ -13,15 +13,15 @@ import (
 // activity holds every activity by reference: the worker registers them under the
 // names of their methods.
 var activity struct {
-	enrol   *activities.Enrol
-	store   *activities.Store
-	inspect *activities.Inspect
-	route   *activities.Route
-	deliver *activities.Deliver
-	ledger  *activities.Ledger
-	holds   *activities.Holds
-	replays *activities.Replays
-	tending *activities.Tending
+	backfill *activities.Backfill
+	store    *activities.Store
+	inspect  *activities.Inspect
+	route    *activities.Route
+	deliver  *activities.Deliver
+	ledger   *activities.Ledger
+	holds    *activities.Holds
+	replays  *activities.Replays
+	tending  *activities.Tending
 }
 
 // InboundEmail processes one email: store, inspect, route, deliver, close; before
@@ -52,7 +52,7 @@ type inboundEmail struct {
 	from      contract.Step // where its way begins
 	back      contract.Step // the earlier step that a decision sends it back to
 	reopened  bool          // it had come to an end, and is processed once more
-	elsewhere bool          // another workflow processes the email
+	duplicate bool          // another workflow processes the email
 }
 
 // newInboundEmail registers every handler before anything blocks.
@@ -93,10 +93,10 @@ func connect(ctx workflow.Context, in *contract.InboundEmailInput) *inboundEmail
 // run is the way of one email, from step to step until it is delivered or discarded,
 // or the wait for a person continues in a new run.
 func (e *inboundEmail) run(ctx workflow.Context) (contract.InboundEmailResult, error) {
-	if e.reopened && workflow.GetVersion(ctx, changeReview, workflow.DefaultVersion, 1) >= 1 {
+	if e.reopened {
 		e.from = e.quarantine.review(ctx, e.from)
 	}
-	if !e.enrolled(ctx) {
+	if !e.backfilled(ctx) {
 		return e.close(ctx)
 	}
 
@@ -307,7 +307,7 @@ func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult,
 	e.journal.step = "close"
 	switch {
 	case e.quarantine.discarded:
-	case e.elsewhere:
+	case e.duplicate:
 		e.journal.enter(ctx, contract.Duplicate, "", "", nil)
 	default:
 		e.journal.enter(ctx, contract.Delivered, "", "", nil)

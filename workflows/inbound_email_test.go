@@ -116,10 +116,10 @@ func TestWaitingIsVisible(t *testing.T) {
 	t.Parallel()
 	for _, sc := range scenarios() {
 		want := map[string]contract.Reason{
-			"store_away":       contract.StorageUnavailable,
-			"scanner_away":     contract.ScannerUnavailable,
-			"destination_away": contract.DownstreamUnavailable,
-			"breaker_open":     contract.DownstreamUnavailable,
+			"store_unavailable":       contract.StorageUnavailable,
+			"scanner_unavailable":     contract.ScannerUnavailable,
+			"destination_unavailable": contract.DownstreamUnavailable,
+			"breaker_open":            contract.DownstreamUnavailable,
 		}[sc.name]
 		if want == "" {
 			continue
@@ -282,7 +282,7 @@ func TestCancellationChangesNothing(t *testing.T) {
 func TestDiscardEndsTheLegsThatStillWait(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	scenarioOf(t, "one_leg_rejected_then_retried").script(s)
+	scenarioOf(t, "one_delivery_rejected_then_retried").script(s)
 	inner := s.deliver
 	s.deliver = func(ctx context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error) {
 		if in.Destination == "ticketing" {

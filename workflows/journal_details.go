@@ -31,7 +31,7 @@ func (j *journal) details() string {
 	if j.trouble != "" {
 		b.WriteString("\n\n**" + j.trouble + "**")
 	}
-	if j.in.Carried != nil && !j.state.Terminal() {
+	if j.in.Fallback != nil && !j.state.Terminal() {
 		b.WriteString("\n\n**Do not terminate this workflow:** until the ledger has a row for the email, nothing else knows of it.")
 	}
 	return b.String()

@@ -122,7 +122,7 @@ func (j *journal) writeChange(ctx workflow.Context, c change) error {
 				c.commits = false
 			}
 		}
-		err := record.run(ctx, callOf(activity.ledger.Record, c.RecordInput, &out))
+		err := record.run(ctx, callOf(activity.ledger.RecordState, c.RecordInput, &out))
 		j.ledger.written = c.Sequence
 		switch {
 		case err != nil || !overruled():
@@ -138,14 +138,6 @@ func (j *journal) writeChange(ctx workflow.Context, c change) error {
 	}
 }
 
-// changeCommit guards the wait for a decision to be kept, and from 2 on that it is
-// the ledger's answer that is waited for.
-const changeCommit = "commit-decisions"
-
-func commitVersion(ctx workflow.Context) workflow.Version {
-	return workflow.GetVersion(ctx, changeCommit, workflow.DefaultVersion, 2)
-}
-
 // commit runs enter, which enters a state, and holds back what follows from it until
 // Temporal has persisted it: nothing may follow from a decision, and no ledger may show
 // a hold, that a repeated workflow task could undo. A fast attempt runs inside the
@@ -156,8 +148,8 @@ func commitVersion(ctx workflow.Context) workflow.Version {
 // An activity is begun when the task is complete, so writing to the ledger by one is all
 // that it takes. Where the ledger has to wait for its turn, a timer ends the task, which
 // Temporal fires up to a second late.
-func (j *journal) commit(ctx workflow.Context, version workflow.Version, enter func()) {
-	if version >= 2 && j.hasRow() && j.ledger.empty() {
+func (j *journal) commit(ctx workflow.Context, enter func()) {
+	if j.hasRow() && j.ledger.empty() {
 		if enter(); !j.ledger.empty() {
 			j.ledger.changes[0].commits = true
 			j.committing++
@@ -165,39 +157,27 @@ func (j *journal) commit(ctx workflow.Context, version workflow.Version, enter f
 		return
 	}
 
-	if version >= 1 {
-		j.committing++
-		ctx, _ := workflow.NewDisconnectedContext(ctx)
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			summary := workflow.TimerOptions{Summary: "keep the decision"}
-			_ = workflow.NewTimerWithOptions(ctx, time.Millisecond, summary).Get(ctx, nil) // nothing cancels it
-			j.committing--
-		})
-	}
+	j.committing++
+	timer, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(timer, func(ctx workflow.Context) {
+		summary := workflow.TimerOptions{Summary: "keep the decision"}
+		_ = workflow.NewTimerWithOptions(ctx, time.Millisecond, summary).Get(ctx, nil) // nothing cancels it
+		j.committing--
+	})
 	enter()
 }
 
 // awaitCommit waits until Temporal has the decision that was just taken, and the ledger
 // as well if it is available.
 func (j *journal) awaitCommit(ctx workflow.Context) error {
-	if commitVersion(ctx) < 2 {
-		_, err := workflow.AwaitWithTimeout(ctx, 3*time.Second, j.ledger.empty)
-		return err
-	}
 	return workflow.Await(ctx, func() bool { return j.committing == 0 })
 }
 
-// changeTell guards that a delivery waits until the ledger knows what was decided.
-const changeTell = "tell-before-delivery"
-
 // flushBeforeDelivery waits until the ledger knows what became of the findings, because
-// a delivery asks it. Nearly all mail has none. An email that an older release inspected
-// is refused by its delivery first.
+// a delivery asks it. Nearly all mail has none. An email that was let go without an
+// inspection is refused by its delivery first.
 func (j *journal) flushBeforeDelivery(ctx workflow.Context) {
 	if !j.hasRow() || j.inspected.Content == "" || j.ledger.empty() && !j.quarantine.findings.dirty() {
-		return
-	}
-	if workflow.GetVersion(ctx, changeTell, workflow.DefaultVersion, 1) < 1 {
 		return
 	}
 	j.flush(ctx)

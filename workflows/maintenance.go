@@ -3,40 +3,32 @@ package workflows
 import (
 	"context"
 	"errors"
-	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"mailroom/shared/contract"
 )
 
-// tendOptions give up soon: the schedule comes again in a minute.
-var tendOptions = workflow.ActivityOptions{
-	StartToCloseTimeout: 5 * time.Minute,
-	HeartbeatTimeout:    heartbeatTimeout,
-	RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumAttempts: 2},
-}
-
-// Tend looks once after what nobody asks for: replays that nobody carries, emails
-// that are held because something was away, content that has to go. One that fails
-// keeps none of the others from being looked after.
-func Tend(ctx workflow.Context, in contract.TendInput) (contract.TendResult, error) {
-	var out contract.TendResult
+// Maintenance does once what no request asks for: it starts replays whose workflow is
+// missing, releases emails that an outage held, and removes content that has to go. A
+// task that fails keeps none of the others from being done.
+func Maintenance(ctx workflow.Context, in contract.MaintenanceInput) (contract.MaintenanceResult, error) {
+	var out contract.MaintenanceResult
 	var failures []error
-	for _, one := range []struct {
+	for _, task := range []struct {
 		summary string
-		run     func(context.Context, contract.TendInput) (contract.TendResult, error)
+		run     func(context.Context, contract.MaintenanceInput) (contract.MaintenanceResult, error)
 	}{
-		{"start replays that nobody carries", activity.tending.StartReplays},
-		{"bring back what was away", activity.tending.BringBack},
+		{"start replays whose workflow is missing", activity.tending.StartReplays},
+		{"release emails that an outage held", activity.tending.ReleaseRecovered},
 		{"remove discarded content", activity.tending.Purge},
 	} {
-		options := tendOptions
-		options.Summary = one.summary
-		var did contract.TendResult
-		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), one.run, in).Get(ctx, &did)
+		options := maintenanceOptions
+		options.Summary = task.summary
+		var did contract.MaintenanceResult
+		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), task.run, in).Get(ctx, &did)
 		failures = append(failures, err)
+
 		out.Causes += did.Causes
 		out.Released += did.Released
 		out.Started += did.Started

@@ -11,20 +11,20 @@ import (
 )
 
 // stepOptions are the two ways of one class of work: fast is the budget of the
-// first try inside the worker, durable the options of the activity that takes
-// over when that try fails for a reason that time may cure.
+// first attempt inside the worker, durable the options of the activity that takes
+// over when that attempt fails for a reason that time may cure.
 type stepOptions struct {
 	fast    workflow.LocalActivityOptions
 	durable workflow.ActivityOptions
-	// neverFast makes the first try an activity of its own, as for large mail.
+	// neverFast makes the first attempt an activity of its own, as for large mail.
 	neverFast bool
-	// firstTimeout bounds a first try that is an activity of its own; 0: as the later ones.
+	// firstTimeout bounds a first attempt that is an activity of its own; 0: as the later ones.
 	firstTimeout time.Duration
 	// late is what an attempt that did not end in time most likely waited for.
 	late fault.Code
 }
 
-// Waiting: after a failed try the next one comes after a second, then twice as
+// Waiting: after a failed attempt the next one comes after a second, then twice as
 // long each time, up to the maximum of its class. A destination or an open
 // breaker may ask for a longer wait.
 const (
@@ -39,8 +39,8 @@ const (
 // by configuration (retry.scan, retry.deliver) and then come with StoreResult.
 const (
 	defaultBudget = 24 * time.Hour
-	// recordBudget is so long because an email whose end cannot be written down
-	// has nobody to ask: it waits for the ledger.
+	// recordBudget is so long because no person can help an email whose end cannot be
+	// written down: it waits for the ledger.
 	recordBudget = 30 * 24 * time.Hour
 )
 
@@ -56,27 +56,27 @@ const destinationAttempt = 150 * time.Second
 const heartbeatTimeout = 15 * time.Second
 
 var (
-	// Nobody is asked about an email that has no row yet: it waits for the ledger
-	// for as long as it takes. The budget is long because the input of the activity
-	// is the whole email, which goes into the history with each budget.
-	enrolOptions = stepOptions{
-		fast: fastTry(), durable: lasting(10*time.Second, recordBudget, 30*time.Second), late: fault.StorageUnavailable,
+	// No person is asked about an email that has no row yet: it waits for the ledger
+	// as long as it takes. The budget is long because the input of the activity is the
+	// whole email, which goes into the history once for each budget.
+	backfillOptions = stepOptions{
+		fast: fastAttempt(), durable: lasting(10*time.Second, recordBudget, 30*time.Second), late: fault.StorageUnavailable,
 	}
 	storeOptions = stepOptions{
-		fast: fastTry(), durable: lasting(10*time.Minute, defaultBudget, time.Minute), late: fault.StorageUnavailable,
+		fast: fastAttempt(), durable: lasting(10*time.Minute, defaultBudget, time.Minute), late: fault.StorageUnavailable,
 	}
 	inspectOptions = stepOptions{
-		fast: fastTry(), durable: lasting(10*time.Minute, defaultBudget, time.Minute), late: fault.ScannerUnavailable,
+		fast: fastAttempt(), durable: lasting(10*time.Minute, defaultBudget, time.Minute), late: fault.ScannerUnavailable,
 	}
 	routeOptions = stepOptions{
-		fast: fastTry(), durable: lasting(15*time.Second, defaultBudget, time.Minute), late: fault.StorageUnavailable,
+		fast: fastAttempt(), durable: lasting(15*time.Second, defaultBudget, time.Minute), late: fault.StorageUnavailable,
 	}
 	deliverOptions = stepOptions{
 		fast: fastWithin(destinationAttempt), durable: lasting(destinationAttempt, defaultBudget, maxWait),
 		late: fault.DownstreamUnavailable,
 	}
 	recordOptions = stepOptions{
-		fast: fastTry(), durable: lasting(15*time.Second, recordBudget, time.Minute), late: fault.StorageUnavailable,
+		fast: fastAttempt(), durable: lasting(15*time.Second, recordBudget, time.Minute), late: fault.StorageUnavailable,
 	}
 	// A decision waits for the one attempt to record it.
 	commitOptions = stepOptions{
@@ -85,12 +85,12 @@ var (
 	// The plan is read from the worker's own configuration: what fails there fails
 	// for all mail, and a hold must not wait for it.
 	planOptions = stepOptions{
-		fast: fastTry(), durable: lasting(5*time.Second, time.Minute, 15*time.Second), late: fault.Internal,
+		fast: fastAttempt(), durable: lasting(5*time.Second, time.Minute, 15*time.Second), late: fault.Internal,
 	}
-	// A reminder that does not get through within the hour is old: the next one
-	// tells the same.
+	// A reminder that does not get through within the hour is old: the next one says
+	// the same.
 	remindOptions = stepOptions{
-		fast: fastTry(), durable: lasting(15*time.Second, time.Hour, maxWait), late: fault.StorageUnavailable,
+		fast: fastAttempt(), durable: lasting(15*time.Second, time.Hour, maxWait), late: fault.StorageUnavailable,
 	}
 	// A notice goes to a destination as mail does.
 	notifyOptions = stepOptions{
@@ -99,11 +99,29 @@ var (
 	}
 )
 
-// fastTry is the budget of a first try: one attempt of two seconds, well within
-// a workflow task.
-func fastTry() workflow.LocalActivityOptions { return fastWithin(2 * time.Second) }
+// The options of the workflows about many emails.
+var (
+	// A part whose worker is killed is taken over by another worker soon.
+	chunkOptions   = lasting(chunkSeconds*time.Second+2*time.Minute, recordBudget, 30*time.Second)
+	previewOptions = lasting(30*time.Minute, 24*time.Hour, time.Minute)
+	controlOptions = workflow.LocalActivityOptions{
+		StartToCloseTimeout:    2 * time.Second,
+		ScheduleToCloseTimeout: 8 * time.Second,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, MaximumAttempts: 4},
+	}
+	// Maintenance gives up soon: the schedule comes again in a minute.
+	maintenanceOptions = workflow.ActivityOptions{
+		StartToCloseTimeout: 5 * time.Minute,
+		HeartbeatTimeout:    heartbeatTimeout,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumAttempts: 2},
+	}
+)
 
-// fastWithin is the budget of a first try that may take longer. A workflow task
+// fastAttempt returns the budget of a first attempt: one attempt of two seconds, well within
+// a workflow task.
+func fastAttempt() workflow.LocalActivityOptions { return fastWithin(2 * time.Second) }
+
+// fastWithin returns the budget of a first attempt that may take longer. A workflow task
 // that waits for one is renewed before it times out, and holds one of the worker's
 // slots: the activity itself must see to it that few last long.
 func fastWithin(attempt time.Duration) workflow.LocalActivityOptions {
@@ -113,8 +131,8 @@ func fastWithin(attempt time.Duration) workflow.LocalActivityOptions {
 	}
 }
 
-// intentOptions bound how long whoever decides waits for the ledger, well within the
-// time that our programs wait for the answer of an update.
+// intentOptions bound how long a decision waits for the ledger, well within the time
+// that our programs wait for the answer of an update.
 func intentOptions() workflow.LocalActivityOptions {
 	return workflow.LocalActivityOptions{
 		StartToCloseTimeout:    2 * time.Second,
@@ -123,7 +141,7 @@ func intentOptions() workflow.LocalActivityOptions {
 	}
 }
 
-// lasting are the options of an activity that is tried until its budget is spent.
+// lasting returns the options of an activity that is tried until its budget is spent.
 func lasting(attempt, budget, longest time.Duration) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout:    attempt,
@@ -137,7 +155,7 @@ func lasting(attempt, budget, longest time.Duration) workflow.ActivityOptions {
 	}
 }
 
-// within gives o with another budget; zero or less keeps the one it has.
+// within returns o with another budget; zero or less keeps the one it has.
 func (o stepOptions) within(seconds int64) stepOptions {
 	if seconds > 0 {
 		o.durable.ScheduleToCloseTimeout = time.Duration(seconds) * time.Second
@@ -145,7 +163,7 @@ func (o stepOptions) within(seconds int64) stepOptions {
 	return o
 }
 
-// once gives the options of a first try that is an activity of its own: large
+// once returns the options of a first attempt that is an activity of its own: large
 // mail takes longer than a workflow task may.
 func (o stepOptions) once() workflow.ActivityOptions {
 	first := o.durable
@@ -156,5 +174,5 @@ func (o stepOptions) once() workflow.ActivityOptions {
 	return first
 }
 
-// large reports whether mail takes the durable way from the first try on.
+// large reports whether mail takes the durable way from the first attempt on.
 func large(e contract.Email) bool { return e.Size > contract.LargeMail }

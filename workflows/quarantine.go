@@ -46,10 +46,6 @@ func (q *quarantine) resumedHold(s step) *heldStep {
 	return h
 }
 
-// changePlans guards the question for the plan of a hold and the timers after it, and
-// from 2 on that the hold is kept before anybody can read of it.
-const changePlans = "plan-holds"
-
 // hold waits for a person. It returns passed once somebody has decided: h says what.
 func (q *quarantine) hold(ctx workflow.Context, h *heldStep) outcome {
 	if h.since.IsZero() {
@@ -73,15 +69,12 @@ func (q *quarantine) hold(ctx workflow.Context, h *heldStep) outcome {
 
 // beginHold reads the plan of a hold and shows it to people.
 func (q *quarantine) beginHold(ctx workflow.Context, h *heldStep) outcome {
-	version := workflow.GetVersion(ctx, changePlans, workflow.DefaultVersion, 2)
-	if version >= 1 {
-		h.plan = q.planOf(ctx, h)
-		switch {
-		case q.discarded:
-			return ended
-		case ctx.Err() != nil:
-			return sentBack
-		}
+	h.plan = q.planOf(ctx, h)
+	switch {
+	case q.discarded:
+		return ended
+	case ctx.Err() != nil:
+		return sentBack
 	}
 
 	h.since = workflow.Now(ctx)
@@ -91,11 +84,7 @@ func (q *quarantine) beginHold(ctx workflow.Context, h *heldStep) outcome {
 		h.delivery.held = h
 	}
 
-	if version >= 2 {
-		q.journal.commit(ctx, version, func() { q.journal.updateState(ctx) })
-	} else {
-		q.journal.updateState(ctx)
-	}
+	q.journal.commit(ctx, func() { q.journal.updateState(ctx) })
 	return passed
 }
 

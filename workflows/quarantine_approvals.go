@@ -5,14 +5,8 @@ import (
 	"strconv"
 	"strings"
 
-	"go.temporal.io/sdk/workflow"
-
 	"mailroom/shared/contract"
 )
-
-// changeVerified guards that of several approvals only those count which came through
-// our own authentication.
-const changeVerified = "verified-approvals"
 
 // notCounted says why an approval was recorded and does not count, and what to do.
 const notCounted = "recorded, and it does not count: more than one person has to approve, and the name of its sender is only claimed; " +
@@ -20,17 +14,15 @@ const notCounted = "recorded, and it does not count: more than one person has to
 
 // approve counts an approval for everything that is held, and returns how many more
 // people are missing.
-func (q *quarantine) approve(ctx workflow.Context, r ruling) int {
-	several := slices.ContainsFunc(q.held, func(h *heldStep) bool { return h.needed() > 1 })
-	uncounted := !r.verified && several && workflow.GetVersion(ctx, changeVerified, workflow.DefaultVersion, 1) >= 1
+func (q *quarantine) approve(r ruling) int {
 	for _, h := range q.held {
-		h.verifiedOnly = h.verifiedOnly || uncounted
 		if !h.approvedBy(r) {
 			h.approvals = append(h.approvals, contract.Approval{Actor: r.Actor, Person: r.person, Verified: r.verified})
 		}
 	}
 
-	if uncounted {
+	several := slices.ContainsFunc(q.held, func(h *heldStep) bool { return h.plan.Approvals > 1 })
+	if several && !r.verified {
 		q.journal.trouble = "The approval of " + r.Actor + " is " + notCounted + "."
 	}
 	return q.held.missing()
@@ -50,19 +42,11 @@ func (h *heldStep) approvedBy(r ruling) bool {
 	})
 }
 
-// needed is how many people have to approve.
-func (h *heldStep) needed() int {
-	if h.plan == nil {
-		return 1
-	}
-	return max(h.plan.Approvals, 1)
-}
-
-// counted returns the approvals that count. Those of people who are not verified do so
-// in holds of an older release alone.
+// counted returns the approvals that count where more than one is needed: the verified
+// ones.
 func (h *heldStep) counted() []contract.Approval {
 	return slices.DeleteFunc(slices.Clone(h.approvals), func(a contract.Approval) bool {
-		return h.verifiedOnly && !a.Verified
+		return !a.Verified
 	})
 }
 
@@ -70,8 +54,8 @@ func (h *heldStep) counted() []contract.Approval {
 func (s heldSteps) missing() int {
 	most := 0
 	for _, h := range s {
-		if h.needed() > 1 {
-			most = max(most, h.needed()-len(h.counted()))
+		if h.plan.Approvals > 1 {
+			most = max(most, h.plan.Approvals-len(h.counted()))
 		}
 	}
 	return most
@@ -101,14 +85,14 @@ func (s heldSteps) approvedAlready(r ruling) string {
 // approvalsText says how far the approvals of a hold have come, for people; empty
 // where one is enough.
 func (h *heldStep) approvalsText() string {
-	if h.needed() < 2 {
+	if h.plan.Approvals < 2 {
 		return ""
 	}
 	var names []string
 	for _, a := range h.counted() {
 		names = append(names, a.Actor)
 	}
-	text := strconv.Itoa(len(names)) + " of " + strconv.Itoa(h.needed()) + " approved"
+	text := strconv.Itoa(len(names)) + " of " + strconv.Itoa(h.plan.Approvals) + " approved"
 	if len(names) > 0 {
 		text += " by " + strings.Join(names, " and ")
 	}

@@ -146,7 +146,7 @@ func (d *decisions) decideIntent(ctx workflow.Context, intent int64, records boo
 	var out contract.IntentResult
 	if !d.intents[intent] {
 		in := contract.IntentInput{Email: d.in.Email, Intent: intent}
-		if err := ask(ctx, callOf(activity.holds.Intent, in, &out)); err != nil {
+		if err := ask(ctx, callOf(activity.holds.LoadIntent, in, &out)); err != nil {
 			return 0, nil, refusal(err)
 		}
 	}
@@ -165,7 +165,7 @@ func (d *decisions) decideIntent(ctx workflow.Context, intent int64, records boo
 			" as well, and "+string(out.Only)+" alone is approved for many: decide about it by itself", string(fault.DecisionRefused), nil)
 	}
 
-	if records && d.endsWith(ctx, r) {
+	if records && d.endsWith(r) {
 		r.record = new(contract.RecordInput)
 	}
 	return d.decide(ctx, r), r.record, nil
@@ -224,9 +224,9 @@ func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
 		return 0
 	}
 
-	d.journal.commit(ctx, commitVersion(ctx), func() {
+	d.journal.commit(ctx, func() {
 		if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
-			missing = d.quarantine.approve(ctx, r)
+			missing = d.quarantine.approve(r)
 		}
 		if missing > 0 {
 			for _, h := range d.quarantine.held {
@@ -249,7 +249,7 @@ func (d *decisions) carryOut(ctx workflow.Context, r ruling) {
 	q.recordRuling(r)
 	if r.editID != 0 {
 		q.edits = append(q.edits, r.editID)
-		q.waived.takeBack(ctx, r.From, d.in.Hold)
+		q.waived.takeBack(r.From, d.in.Hold)
 		q.findings.judgeAgain(r.From)
 	}
 	if r.replay != nil {
@@ -274,16 +274,13 @@ func (d *decisions) carryOut(ctx workflow.Context, r ruling) {
 	d.journal.updateState(ctx) // another delivery may still wait
 }
 
-// changeEnds guards the end of an email in the workflow task that takes the decision.
-const changeEnds = "end-with-decision"
-
 // endsWith reports whether a decision is the email's end and the one thing that the
 // ledger does not know of it yet, and nothing else is being done. Then all that follows
 // from it is in the workflow task that takes it, and a sender that writes to the ledger
 // itself saves a second one.
-func (d *decisions) endsWith(ctx workflow.Context, r ruling) bool {
+func (d *decisions) endsWith(r ruling) bool {
 	return r.Action == contract.Discard && d.journal.hasRow() && d.journal.committing == 0 && d.journal.ledger.empty() &&
-		d.quarantine.background == 0 && d.quarantine.allHeld() && workflow.GetVersion(ctx, changeEnds, workflow.DefaultVersion, 1) >= 1
+		d.quarantine.background == 0 && d.quarantine.allHeld()
 }
 
 // applyEdits lays over the email what was decided, before a step reads it again. A

@@ -119,7 +119,7 @@ func (f *findings) judgeAgain(from contract.Step) {
 
 // hasFindings reports whether the findings of a step are recorded: a delivery has rows of
 // its own, and before an email is backfilled there is no row to record them under.
-func hasFindings(at contract.Step) bool { return at != contract.StepDeliver && at != stepEnrol }
+func hasFindings(at contract.Step) bool { return at != contract.StepDeliver && at != stepBackfill }
 
 // recordHold records what an email is held for, with the approvals so far.
 func (q *quarantine) recordHold(h *heldStep, state contract.FindingState, by []contract.Approval) {
@@ -132,7 +132,7 @@ func (q *quarantine) recordHold(h *heldStep, state contract.FindingState, by []c
 			s = contract.FindingRepeat
 		}
 		q.findings.set(contract.Finding{
-			Step: h.at, Reason: one.Reason, Detail: one.Detail, State: s, Needed: h.needed(), Approvals: by,
+			Step: h.at, Reason: one.Reason, Detail: one.Detail, State: s, Needed: h.plan.Approvals, Approvals: by,
 			Ingress: h.at == contract.StepStore && q.in.Hold != nil && q.in.Hold.Reason == one.Reason,
 		})
 	}
@@ -142,7 +142,7 @@ func (q *quarantine) recordHold(h *heldStep, state contract.FindingState, by []c
 func (q *quarantine) recordRuling(r ruling) {
 	for _, h := range q.held {
 		switch r.Action {
-		case contract.Discard: // what was open stays so, also where an older release held it
+		case contract.Discard: // what was open stays so
 			q.recordHold(h, contract.FindingOpen, h.approvals)
 		case contract.Approve:
 			by := h.approvals
@@ -156,9 +156,6 @@ func (q *quarantine) recordRuling(r ruling) {
 	}
 }
 
-// changeReview guards that a replayed email asks the ledger where its way begins.
-const changeReview = "review-standing"
-
 // review asks the ledger what is known to be passed, and returns where the way of the
 // email has to begin: at the step that was asked for, or an earlier one. What people have
 // not let pass holds the email again when it comes to that step; what they let pass of
@@ -166,7 +163,7 @@ const changeReview = "review-standing"
 func (q *quarantine) review(ctx workflow.Context, asked contract.Step) contract.Step {
 	var out contract.StandingResult
 	a := attempts{name: "review", options: recordOptions, journal: q.journal, patient: true}
-	err := a.run(ctx, callOf(activity.holds.Standing, contract.StandingInput{Email: q.in.Email}, &out))
+	err := a.run(ctx, callOf(activity.holds.LoadStanding, contract.StandingInput{Email: q.in.Email}, &out))
 	if err != nil || out.From == "" { // a bug: the whole way then, and nothing leaves that the ledger holds
 		workflow.GetLogger(ctx).Error("review the standing of an email", "error", err)
 		return contract.StepStore

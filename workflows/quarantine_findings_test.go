@@ -100,9 +100,9 @@ func TestTerminatedBeforeItsScanIsInspected(t *testing.T) {
 	}
 }
 
-// TestHeldByAnOlderRelease: a hold that a run of an older release was in, without a word
+// TestHoldWithoutFindings: a hold that the run before was in, without a record
 // of findings, is known to the ledger once it is discarded.
-func TestHeldByAnOlderRelease(t *testing.T) {
+func TestHoldWithoutFindings(t *testing.T) {
 	t.Parallel()
 	for _, a := range []contract.Action{contract.Discard, contract.Approve} {
 		b, in := newLedgerBook(), input()

@@ -17,13 +17,11 @@ type heldStep struct {
 	holds    []contract.Hold
 	since    time.Time
 
-	plan      *contract.HoldPlan // nil in runs that began before there were plans
+	plan      contract.HoldPlan
 	approvals []contract.Approval
 	reminders int  // how many there were
 	level     int  // of the last of them
 	due       bool // its deadline has passed
-
-	verifiedOnly bool // only verified approvals count
 
 	action contract.Action // empty until somebody decides
 	from   contract.Step   // the step that the decision sends the email back to, if not this one

@@ -21,19 +21,19 @@ var fallback = contract.HoldPlan{
 const maxApprovals = 5
 
 // planOf asks what the configuration wants of a hold.
-func (q *quarantine) planOf(ctx workflow.Context, h *heldStep) *contract.HoldPlan {
+func (q *quarantine) planOf(ctx workflow.Context, h *heldStep) contract.HoldPlan {
 	in := contract.HoldInput{Email: q.in.Email}
 	for _, one := range h.holds {
 		in.Reasons = append(in.Reasons, one.Reason)
 	}
 	var out contract.HoldPlan
 	plan := attempts{name: "plan", options: planOptions}
-	if err := plan.run(ctx, callOf(activity.holds.Plan, in, &out)); err != nil {
+	if err := plan.run(ctx, callOf(activity.holds.PlanHold, in, &out)); err != nil {
 		workflow.GetLogger(ctx).Error("read the plan of a hold", "error", err)
 		out = fallback
 	}
 	out.Approvals = max(out.Approvals, 1)
-	return &out
+	return out
 }
 
 // next gives when something is to be done about a hold, the zero time for never.
@@ -56,7 +56,7 @@ func (h *heldStep) nextIs() string {
 // remindAt gives when people are reminded the next time: once, then with more
 // emphasis, then again and again.
 func (h *heldStep) remindAt() time.Time {
-	if h.plan == nil || h.plan.RemindSeconds <= 0 {
+	if h.plan.RemindSeconds <= 0 {
 		return time.Time{}
 	}
 	switch h.reminders {
@@ -74,7 +74,7 @@ func (h *heldStep) remindAt() time.Time {
 // deadline gives when the policy is carried out, the zero time where there is no
 // policy or it has been.
 func (h *heldStep) deadline() time.Time {
-	if h.due || h.plan == nil || h.plan.DeadlineSeconds <= 0 {
+	if h.due || h.plan.DeadlineSeconds <= 0 {
 		return time.Time{}
 	}
 	return h.after(h.plan.DeadlineSeconds)
@@ -121,7 +121,7 @@ func (q *quarantine) carryOutPolicy(ctx workflow.Context, h *heldStep) bool {
 		return false
 	}
 	for _, o := range q.held {
-		if o.plan == nil || !o.due || o.plan.AtDeadline != h.plan.AtDeadline {
+		if !o.due || o.plan.AtDeadline != h.plan.AtDeadline {
 			return false
 		}
 	}

@@ -54,7 +54,7 @@ func TestThirtyDaysHeld(t *testing.T) {
 	require.Equal(t, contract.Processing, a.state(t).State)
 	require.Equal(t, ticketing, s.calls.effects)
 	require.Equal(t, 1, s.calls.steps["Inspect"], "no step runs again because time passes")
-	require.Equal(t, 1, s.calls.steps["Plan"])
+	require.Equal(t, 1, s.calls.steps["PlanHold"])
 
 	var after []time.Duration
 	for i, r := range s.calls.reminds {

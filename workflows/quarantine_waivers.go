@@ -3,8 +3,6 @@ package workflows
 import (
 	"slices"
 
-	"go.temporal.io/sdk/workflow"
-
 	"mailroom/shared/contract"
 )
 
@@ -45,26 +43,21 @@ var raisedBy = map[contract.Reason]contract.Step{
 // parserReasons are what the store step finds when it reads the mail.
 var parserReasons = []contract.Reason{contract.SchemaInvalid, contract.MIMEMalformed, contract.AttachmentUnfetchable}
 
-// changeUnwaive guards that an edit of how the mail is read takes back what people let
-// pass of how it was read before.
-const changeUnwaive = "unwaive-parsed"
-
 // takeBack takes back what people let pass of an email that an edit changes from the
 // step from on: they let pass what they saw. What the ingress found stays.
-func (w waivers) takeBack(ctx workflow.Context, from contract.Step, ingress *contract.Hold) {
+func (w waivers) takeBack(from contract.Step, ingress *contract.Hold) {
 	for _, r := range contract.Reasons {
 		if at, ok := raisedBy[r]; ok && !at.Before(from) {
 			delete(w, r)
 		}
 	}
 
-	parsed := func(r contract.Reason) bool { return w[r] && (ingress == nil || ingress.Reason != r) }
-	if from == contract.StepStore && slices.ContainsFunc(parserReasons, parsed) &&
-		workflow.GetVersion(ctx, changeUnwaive, workflow.DefaultVersion, 1) >= 1 {
-		for _, r := range parserReasons {
-			if parsed(r) {
-				delete(w, r)
-			}
+	if from != contract.StepStore { // the mail is not read again
+		return
+	}
+	for _, r := range parserReasons {
+		if ingress == nil || ingress.Reason != r {
+			delete(w, r)
 		}
 	}
 }
@@ -72,10 +65,6 @@ func (w waivers) takeBack(ctx workflow.Context, from contract.Step, ingress *con
 // takeBackUnseen takes back what people let pass where a later inspection looked at
 // other content than before, or found something else for the same reason.
 func (w waivers) takeBackUnseen(out contract.InspectResult, before string, findings []finding) {
-	if out.Inspected.Content == "" { // an older release
-		return
-	}
-
 	other := before != "" && before != out.Inspected.Content
 	for _, f := range findings {
 		if f.Step != contract.StepInspect || f.State != contract.FindingApproved || !w[f.Reason] {

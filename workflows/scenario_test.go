@@ -46,7 +46,7 @@ func failing[O any](n int, err error, then O) func(int) (O, error) {
 func scenarios() []scenario {
 	out := []scenario{
 		{name: "delivered", end: contract.Delivered, effects: ticketing},
-		{name: "no_attachments_two_legs", end: contract.Delivered,
+		{name: "no_attachments_two_deliveries", end: contract.Delivered,
 			script: func(s *script) {
 				s.route = func(int, contract.RouteInput) (contract.RouteResult, error) {
 					return contract.RouteResult{Routes: []string{"a", "b"}, Destinations: []string{"ticketing", "crm"}}, nil
@@ -54,15 +54,15 @@ func scenarios() []scenario {
 			}, effects: map[string]int{"ticketing": 1, "crm": 1}},
 		{name: "large_mail", end: contract.Delivered, effects: ticketing,
 			input: func(in *contract.InboundEmailInput) { in.Email.Size = contract.LargeMail + 1 }},
-		{name: "store_away", end: contract.Delivered, effects: ticketing,
+		{name: "store_unavailable", end: contract.Delivered, effects: ticketing,
 			script: func(s *script) {
 				s.store = failing(2, failure(fault.StorageUnavailable, 0), contract.StoreResult{})
 			}},
-		{name: "scanner_away", end: contract.Delivered, effects: ticketing,
+		{name: "scanner_unavailable", end: contract.Delivered, effects: ticketing,
 			script: func(s *script) {
 				s.inspect = failing(2, failure(fault.ScannerUnavailable, 0), contract.InspectResult{})
 			}},
-		{name: "ledger_away", end: contract.Delivered, effects: ticketing,
+		{name: "ledger_unavailable", end: contract.Delivered, effects: ticketing,
 			script: func(s *script) {
 				s.record = func(n int) error {
 					if n < 2 {
@@ -71,7 +71,7 @@ func scenarios() []scenario {
 					return nil
 				}
 			}},
-		{name: "destination_away", end: contract.Delivered, effects: ticketing,
+		{name: "destination_unavailable", end: contract.Delivered, effects: ticketing,
 			script: func(s *script) {
 				s.deliver = func(_ context.Context, n int, _ contract.DeliverInput) (contract.DeliverResult, error) {
 					if n < 3 {
@@ -89,7 +89,7 @@ func scenarios() []scenario {
 					return contract.DeliverResult{Status: 200, Attempts: 1}, nil
 				}
 			}},
-		{name: "destination_not_quick", end: contract.Delivered, effects: ticketing,
+		{name: "destination_not_fast", end: contract.Delivered, effects: ticketing,
 			script: func(s *script) {
 				s.deliver = func(ctx context.Context, n int, _ contract.DeliverInput) (contract.DeliverResult, error) {
 					if activity.GetInfo(ctx).IsLocalActivity {
@@ -111,7 +111,7 @@ func scenarios() []scenario {
 			input: func(in *contract.InboundEmailInput) {
 				in.Replay = &contract.Replayed{ID: 3, From: contract.StepRoute}
 			}},
-		{name: "door_hold_discarded", end: contract.Discarded, held: []contract.Reason{contract.IDConflict},
+		{name: "ingress_hold_discarded", end: contract.Discarded, held: []contract.Reason{contract.IDConflict},
 			input: func(in *contract.InboundEmailInput) {
 				in.Hold = &contract.Hold{Reason: contract.IDConflict, Detail: "hashes aa and bb"}
 			},
@@ -124,7 +124,7 @@ func scenarios() []scenario {
 				}
 			},
 			decisions: []contract.Decision{decide(contract.Retry), decide(contract.Approve)}},
-		{name: "one_leg_rejected_then_retried", end: contract.Delivered,
+		{name: "one_delivery_rejected_then_retried", end: contract.Delivered,
 			held: []contract.Reason{contract.DownstreamRejected},
 			script: func(s *script) {
 				s.route = func(int, contract.RouteInput) (contract.RouteResult, error) {
@@ -189,7 +189,7 @@ func scenarios() []scenario {
 		},
 		decisions: []contract.Decision{decide(contract.Approve)},
 	})
-	return append(append(out, carriedScenarios()...), heldScenarios()...)
+	return append(append(out, fallbackScenarios()...), heldScenarios()...)
 }
 
 // heldScenarios hold an email once for each reason that a step can give, and let

@@ -16,12 +16,12 @@ import (
 // function, which is told how many calls of it came before. Its methods have
 // the names under which the worker registers the real ones.
 type script struct {
-	enrol   func(n int, in contract.EnrolInput) (contract.EnrolResult, error)
-	store   func(n int) (contract.StoreResult, error)
-	inspect func(n int) (contract.InspectResult, error)
-	route   func(n int, in contract.RouteInput) (contract.RouteResult, error)
-	deliver func(ctx context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error)
-	record  func(n int) error
+	backfill func(n int, in contract.BackfillInput) (contract.BackfillResult, error)
+	store    func(n int) (contract.StoreResult, error)
+	inspect  func(n int) (contract.InspectResult, error)
+	route    func(n int, in contract.RouteInput) (contract.RouteResult, error)
+	deliver  func(ctx context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error)
+	record   func(n int) error
 	// recorded is the number of a change that an earlier run has recorded.
 	recorded int64
 	plan     func(in contract.HoldInput) contract.HoldPlan
@@ -40,16 +40,16 @@ type script struct {
 // calls is what the activities saw.
 type calls struct {
 	sync.Mutex
-	steps    map[string]int
-	effects  map[string]int // destination to deliveries that succeeded
-	records  []contract.RecordInput
-	delivers []contract.DeliverInput
-	enrols   []contract.EnrolInput
-	reminds  []contract.RemindInput
-	notices  []contract.RemindInput
-	edits    []contract.SaveEditInput
-	applied  []int64
-	homeless int // calls about an email without a row
+	steps     map[string]int
+	effects   map[string]int // destination to deliveries that succeeded
+	records   []contract.RecordInput
+	delivers  []contract.DeliverInput
+	backfills []contract.BackfillInput
+	reminds   []contract.RemindInput
+	notices   []contract.RemindInput
+	edits     []contract.SaveEditInput
+	applied   []int64
+	homeless  int // calls about an email without a row
 }
 
 func newScript() *script {
@@ -83,22 +83,22 @@ func (c *calls) states() []contract.State {
 	return out
 }
 
-// Enrol gives the row 1, which is the one that all steps must name.
-func (s *script) Enrol(_ context.Context, in contract.EnrolInput) (contract.EnrolResult, error) {
-	n := s.calls.next("Enrol")
+// Backfill gives the row 1, which is the one that all steps must name.
+func (s *script) Backfill(_ context.Context, in contract.BackfillInput) (contract.BackfillResult, error) {
+	n := s.calls.next("Backfill")
 	s.calls.Lock()
-	s.calls.enrols = append(s.calls.enrols, in)
+	s.calls.backfills = append(s.calls.backfills, in)
 	s.calls.Unlock()
-	if s.enrol != nil {
-		return s.enrol(n, in)
+	if s.backfill != nil {
+		return s.backfill(n, in)
 	}
 	return row(in), nil
 }
 
 // row is what the ledger gives for an email that it did not know.
-func row(in contract.EnrolInput) contract.EnrolResult {
+func row(in contract.BackfillInput) contract.BackfillResult {
 	in.Email.ID = 1
-	return contract.EnrolResult{
+	return contract.BackfillResult{
 		Email: in.Email, ReceivedAtUnixMilli: in.ReceivedAtUnixMilli, Hold: in.Hold, State: contract.Processing,
 	}
 }
@@ -148,9 +148,9 @@ func (s *script) Deliver(ctx context.Context, in contract.DeliverInput) (contrac
 	return out, err
 }
 
-func (s *script) Record(_ context.Context, in contract.RecordInput) (*contract.RecordResult, error) {
+func (s *script) RecordState(_ context.Context, in contract.RecordInput) (*contract.RecordResult, error) {
 	s.calls.about(in.Email)
-	n := s.calls.next("Record")
+	n := s.calls.next("RecordState")
 	if s.record != nil {
 		if err := s.record(n); err != nil {
 			return nil, err
@@ -165,9 +165,9 @@ func (s *script) Record(_ context.Context, in contract.RecordInput) (*contract.R
 	return nil, nil
 }
 
-// Plan gives what the defaults of the configuration do.
-func (s *script) Plan(_ context.Context, in contract.HoldInput) (contract.HoldPlan, error) {
-	s.calls.next("Plan")
+// PlanHold returns what the defaults of the configuration do.
+func (s *script) PlanHold(_ context.Context, in contract.HoldInput) (contract.HoldPlan, error) {
+	s.calls.next("PlanHold")
 	if s.planErr != nil {
 		return contract.HoldPlan{}, s.planErr
 	}
@@ -181,8 +181,8 @@ func plan(approvals int) contract.HoldPlan {
 	return contract.HoldPlan{RemindSeconds: 4 * 3600, EscalateSeconds: 24 * 3600, RepeatSeconds: 7 * 24 * 3600, Approvals: approvals}
 }
 
-func (s *script) Intent(_ context.Context, in contract.IntentInput) (contract.IntentResult, error) {
-	n := s.calls.next("Intent")
+func (s *script) LoadIntent(_ context.Context, in contract.IntentInput) (contract.IntentResult, error) {
+	n := s.calls.next("LoadIntent")
 	if s.intent != nil {
 		if err := s.intent(n); err != nil {
 			return contract.IntentResult{}, err
@@ -200,10 +200,10 @@ func (s *script) Intent(_ context.Context, in contract.IntentInput) (contract.In
 	return out, nil
 }
 
-// Standing gives what the ledger would have of what was recorded; where nothing was,
+// LoadStanding returns what the ledger would have of what was recorded; where nothing was,
 // that every step is passed.
-func (s *script) Standing(context.Context, contract.StandingInput) (contract.StandingResult, error) {
-	s.calls.next("Standing")
+func (s *script) LoadStanding(context.Context, contract.StandingInput) (contract.StandingResult, error) {
+	s.calls.next("LoadStanding")
 	if s.standing != nil {
 		return s.standing()
 	}

@@ -100,7 +100,7 @@ func NewFallbackStarter(deps FallbackDeps) (*FallbackStarter, error) {
 
 // Start implements Fallback. On an error nothing is known of the event.
 func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
-	if len(row.Body) > contract.MaxCarried {
+	if len(row.Body) > contract.MaxFallbackBody {
 		return postgres.Accepted{}, fault.Newf(fault.Internal, "a body of %d bytes cannot be carried", len(row.Body))
 	}
 	done, err := c.allow(ctx)
@@ -183,7 +183,7 @@ func (c *FallbackStarter) allow(ctx context.Context) (func(error), error) {
 
 // startEmail starts the workflow of the event, or that of a conflicting one.
 func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
-	carried := contract.Carried{BodySHA256: row.BodySHA256, BodyKey: row.BodyKey, Verified: row.Verified}
+	carried := contract.FallbackEvent{BodySHA256: row.BodySHA256, BodyKey: row.BodyKey, Verified: row.Verified}
 	if row.BodyKey == "" {
 		sealed, err := c.sealer.Seal(row.Body)
 		if err != nil {
@@ -196,7 +196,7 @@ func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptanc
 			WorkflowID: row.WorkflowID, Source: row.Source, EventID: row.EventID,
 			Tenant: row.Tenant, CorrelationID: row.CorrelationID, Size: row.Size,
 		},
-		ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold, Carried: &carried,
+		ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold, Fallback: &carried,
 	}
 	taken, err := c.execute(ctx, input)
 	if err != nil || !taken {
@@ -221,7 +221,7 @@ func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptanc
 
 // execute starts one workflow; taken says that its ID is or was in use.
 func (c *FallbackStarter) execute(ctx context.Context, input contract.InboundEmailInput) (taken bool, err error) {
-	options := temporal.EmailOptions(input.Email, input.Carried.BodySHA256)
+	options := temporal.EmailOptions(input.Email, input.Fallback.BodySHA256)
 	_, err = c.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, input)
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &already) {

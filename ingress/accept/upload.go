@@ -56,7 +56,7 @@ func NewUploader(bodies Bodies, logger *slog.Logger) *Uploader {
 func (u *Uploader) Upload(ctx context.Context, key string, content *io.SectionReader) error {
 	patience, stall := uploadWait, largeStallTimeout
 	ctx = context.WithoutCancel(ctx)
-	if content.Size() <= contract.MaxCarried { // there is another place for it
+	if content.Size() <= contract.MaxFallbackBody { // there is another place for it
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, StallTimeout)
 		defer cancel()

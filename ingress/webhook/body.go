@@ -204,7 +204,7 @@ func (b *body) write(piece []byte) error {
 	return nil
 }
 
-// bytes gives a copy of a body of at most contract.MaxCarried bytes, for the row of
+// bytes gives a copy of a body of at most contract.MaxFallbackBody bytes, for the row of
 // an event that the object store cannot take.
 func (b *body) bytes() ([]byte, error) {
 	if b.small() {

@@ -54,11 +54,11 @@ func TestTemporalTakesWhatTheDatabaseCannot(t *testing.T) {
 	in := d.workflows.Inputs[0]
 	require.Zero(t, in.Email.ID)
 	require.Equal(t, int64(len(body)), in.Email.Size)
-	require.Equal(t, contract.Digest(sha256.Sum256([]byte(body))), in.Carried.BodySHA256)
-	plain, err := seal.Keyring{}.Open(*in.Carried.Body, contract.MaxCarried)
+	require.Equal(t, contract.Digest(sha256.Sum256([]byte(body))), in.Fallback.BodySHA256)
+	plain, err := seal.Keyring{}.Open(*in.Fallback.Body, contract.MaxFallbackBody)
 	require.NoError(t, err)
 	require.Equal(t, body, string(plain))
-	require.Equal(t, contract.Verified{Scheme: "timestamp-hmac", Key: 1, Ref: "env:WEBHOOK_SECRET"}, in.Carried.Verified)
+	require.Equal(t, contract.Verified{Scheme: "timestamp-hmac", Key: 1, Ref: "env:WEBHOOK_SECRET"}, in.Fallback.Verified)
 	require.Equal(t, 1, d.gathered(t, "mailroom_events_carried_total", "inserted", "mailparse"))
 
 	// The same again is a repeat; another body under its id is kept as a conflict.
@@ -83,10 +83,10 @@ func TestCarriedSizes(t *testing.T) {
 	}{
 		"small":                     {inlineMax, nil, http.StatusOK, true},
 		"named":                     {inlineMax + 1, nil, http.StatusOK, false},
-		"large":                     {contract.MaxCarried + 1, nil, http.StatusOK, false},
+		"large":                     {contract.MaxFallbackBody + 1, nil, http.StatusOK, false},
 		"named, no object store":    {inlineMax + 1, io.ErrClosedPipe, http.StatusOK, true},
-		"at the bound, no store":    {contract.MaxCarried, io.ErrClosedPipe, http.StatusOK, true},
-		"above the bound, no store": {contract.MaxCarried + 1, io.ErrClosedPipe, http.StatusServiceUnavailable, false},
+		"at the bound, no store":    {contract.MaxFallbackBody, io.ErrClosedPipe, http.StatusOK, true},
+		"above the bound, no store": {contract.MaxFallbackBody + 1, io.ErrClosedPipe, http.StatusServiceUnavailable, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,10 +99,10 @@ func TestCarriedSizes(t *testing.T) {
 				require.Empty(t, d.workflows.IDs())
 				return
 			}
-			in := d.workflows.Inputs[0].Carried
+			in := d.workflows.Inputs[0].Fallback
 			require.Equal(t, c.inline, in.Body != nil)
 			if c.inline {
-				plain, err := seal.Keyring{}.Open(*in.Body, contract.MaxCarried)
+				plain, err := seal.Keyring{}.Open(*in.Body, contract.MaxFallbackBody)
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(body, plain))
 			} else {
@@ -120,7 +120,7 @@ func TestObjectStoreAway(t *testing.T) {
 	for _, size := range []int{inlineMax + 1, memoryMax, memoryMax + 1} {
 		body := padded("evt_"+ingresstest.SumOf([]byte{byte(size)})[:8], size)
 		got := d.post(t, sign(body), bytes.NewReader(body), -1)
-		if size > contract.MaxCarried {
+		if size > contract.MaxFallbackBody {
 			require.Equal(t, http.StatusServiceUnavailable, got.status)
 			require.NotEmpty(t, got.header.Get("Retry-After"))
 			continue

@@ -188,7 +188,7 @@ func (s *Server) place(ctx context.Context, b *body, workflowID string) (inline 
 		return nil, key, nil
 	}
 	b.torn = true
-	if b.size > contract.MaxCarried {
+	if b.size > contract.MaxFallbackBody {
 		return nil, "", err
 	}
 

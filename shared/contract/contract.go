@@ -123,18 +123,18 @@ type InboundEmailInput struct {
 	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli"`
 	// Hold is set where the door already knows that a person must look first.
 	Hold *Hold `json:"hold,omitempty"`
-	// Carried is set where the database was away when the email came: the event
+	// Fallback is set where the database was away when the email came: the event
 	// itself in place of the key of its row. Email.ID is 0 then, and the row is
 	// written before anything else is done.
-	Carried *Carried `json:"carried,omitempty"`
+	Fallback *FallbackEvent `json:"carried,omitempty"`
 	// Resumed is set in a run that goes on with a long hold.
 	Resumed *Resumed `json:"resumed,omitempty"`
 	// Replay is set where the email has come to an end before and is carried once more.
 	Replay *Replayed `json:"replay,omitempty"`
 }
 
-// Carried is a whole event. It has a Body, or a BodyKey that names it in the raw bucket.
-type Carried struct {
+// FallbackEvent is a whole event. It has a Body, or a BodyKey that names it in the raw bucket.
+type FallbackEvent struct {
 	BodySHA256 Digest  `json:"body_sha256"`
 	Body       *Sealed `json:"body,omitempty"`
 	BodyKey    string  `json:"body_key,omitempty"`
@@ -166,41 +166,41 @@ type Sealed struct {
 	Data  []byte `json:"data"`
 }
 
-// MaxCarried is the longest body in bytes that a workflow's input may carry.
-const MaxCarried = 1 << 20
+// MaxFallbackBody is the longest body in bytes that a workflow's input may carry.
+const MaxFallbackBody = 1 << 20
 
 // MemoBodySHA256 is the memo of InboundEmail that holds the hex SHA-256 of the
 // body: what tells a repeat from another event under the same id while the
 // database is away.
 const MemoBodySHA256 = "body_sha256"
 
-// EnrolInput asks for the ledger row of an email that Temporal accepted. Enrol is
-// idempotent on Email.WorkflowID and Carried.BodySHA256.
-type EnrolInput struct {
-	Email               Email   `json:"email"`
-	ReceivedAtUnixMilli int64   `json:"received_at_unix_milli"`
-	Hold                *Hold   `json:"hold,omitempty"`
-	Carried             Carried `json:"carried"`
-	// First lets an email under ConflictWorkflowID have the event id, because the
+// BackfillInput asks for the ledger row of an email that Temporal accepted. Backfill is
+// idempotent on Email.WorkflowID and Fallback.BodySHA256.
+type BackfillInput struct {
+	Email               Email         `json:"email"`
+	ReceivedAtUnixMilli int64         `json:"received_at_unix_milli"`
+	Hold                *Hold         `json:"hold,omitempty"`
+	Fallback            FallbackEvent `json:"carried"`
+	// TakeEventID lets an email under ConflictWorkflowID have the event id, because the
 	// one that took it has not come to the ledger for long.
-	First bool `json:"first,omitempty"`
+	TakeEventID bool `json:"first,omitempty"`
 	// Discarded is set once a person gave up an email whose content cannot be
 	// read: its row is written without a body, so that no copy comes again.
 	Discarded bool `json:"discarded,omitempty"`
 }
 
-// EnrolResult says which row the workflow carries from now on. With Elsewhere
+// BackfillResult says which row the workflow carries from now on. With Elsewhere
 // another workflow carries the email, or has done so, and this one has nothing
-// left to do. With Early nothing is decided: the email that took the event id is
+// left to do. With FirstMissing nothing is decided: the email that took the event id is
 // not in the ledger yet.
-type EnrolResult struct {
+type BackfillResult struct {
 	Email               Email `json:"email"`
 	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli,omitempty"`
 	Hold                *Hold `json:"hold,omitempty"`
 	// State is what the ledger says of the row.
-	State     State `json:"state,omitempty"`
-	Elsewhere bool  `json:"elsewhere,omitempty"`
-	Early     bool  `json:"early,omitempty"`
+	State        State `json:"state,omitempty"`
+	Duplicate    bool  `json:"elsewhere,omitempty"`
+	FirstMissing bool  `json:"early,omitempty"`
 	// OtherBody reports that the row came with another body than the workflow.
 	OtherBody bool `json:"other_body,omitempty"`
 }

@@ -152,8 +152,6 @@ type ResumedHold struct {
 	Due bool `json:"due,omitempty"`
 	// Approvals are those given so far.
 	Approvals []Approval `json:"approvals,omitempty"`
-	// VerifiedOnly is set once an approval that is not verified did not count.
-	VerifiedOnly bool `json:"verified_only,omitempty"`
 }
 
 // Approval is one of several that a hold needs. One that is not verified is kept and

@@ -10,8 +10,8 @@ import (
 // decision about many; Tend looks after what nobody asks for and is started by
 // the schedule MaintenanceSchedule.
 const (
-	ReplayWorkflow = "Replay"
-	TendWorkflow   = "Tend"
+	ReplayWorkflow      = "Replay"
+	MaintenanceWorkflow = "Maintenance"
 )
 
 // Handlers of Replay. Each update has a signal of the same name that does the
@@ -131,11 +131,11 @@ type ReplayControlInput struct {
 	Rate  *float64    `json:"rate,omitempty"`
 }
 
-// TendInput is what the schedule starts Tend with.
-type TendInput struct{}
+// MaintenanceInput is what the schedule starts Tend with.
+type MaintenanceInput struct{}
 
-// TendResult says in numbers what Tend did.
-type TendResult struct {
+// MaintenanceResult says in numbers what Tend did.
+type MaintenanceResult struct {
 	Causes   int   `json:"causes,omitempty"`   // that hold emails because something was away
 	Released int   `json:"released,omitempty"` // of them, found to be back
 	Started  int   `json:"started,omitempty"`  // replays whose workflow was missing

@@ -25,9 +25,9 @@ func NewBackfill(db *DB) *Backfill { return &Backfill{pool: db.pool, inbox: NewI
 // store step removes it. One that takes longer costs a start that Temporal refuses.
 const enrolLease = 5 * time.Second
 
-// Enrol gives a workflow that Temporal accepted its row: the same row, by the same
+// BackfillRow gives a workflow that Temporal accepted its row: the same row, by the same
 // statement, as if the event had come while the database was there. body is the
-// raw body, or empty where in.Carried.BodyKey names it.
+// raw body, or empty where in.Fallback.BodyKey names it.
 //
 // Meanwhile copies and other bodies of the same event id may have come through the
 // database or through Temporal. E stands for the plain workflow id of the event,
@@ -40,7 +40,7 @@ const enrolLease = 5 * time.Second
 //	E         another body, as E            that of the other body    this body becomes a conflict that a
 //	                                                                  sweep starts; carry the other (1) (2)
 //	E         another body, as another      none                      the same, and elsewhere
-//	E~h       nobody                        none                      early; with in.First inserted as owner
+//	E~h       nobody                        none                      early; with in.TakeEventID inserted as owner
 //	E~h       this body, as E               none                      elsewhere: it was a plain repeat
 //	E~h       this body, as E~h             there already             carry it (1)
 //	E~h       another body                  inserted or there: the    carry it (1), held as id_conflict
@@ -55,40 +55,40 @@ const enrolLease = 5 * time.Second
 // A repeat finds what the first call did, also once the inbox row is gone, and
 // inserts nothing. The hold is the inbox row's; once that is gone it is what the
 // row must have had: the conflict's, or in.Hold where the body is the same.
-func (s *Backfill) Enrol(ctx context.Context, in contract.EnrolInput, body []byte) (contract.EnrolResult, error) {
+func (s *Backfill) BackfillRow(ctx context.Context, in contract.BackfillInput, body []byte) (contract.BackfillResult, error) {
 	if !plain(in.Email) {
 		known, err := s.standing(ctx, in)
 		switch {
 		case err != nil:
-			return contract.EnrolResult{}, err
+			return contract.BackfillResult{}, err
 		case known.mine != nil && known.mine.twin:
 			return known.result(in), nil
-		case known.first == nil && !in.First:
-			return contract.EnrolResult{Early: true}, nil
+		case known.first == nil && !in.TakeEventID:
+			return contract.BackfillResult{FirstMissing: true}, nil
 		}
 	}
 	got, err := s.inbox.Accept(ctx, []Acceptance{acceptance(in, body)}, enrolLease)
 	if err != nil {
-		return contract.EnrolResult{}, err
+		return contract.BackfillResult{}, err
 	}
 	if row := got[0].Row; got[0].Outcome != Duplicate && row.Email.WorkflowID == in.Email.WorkflowID {
-		return contract.EnrolResult{
+		return contract.BackfillResult{
 			Email: row.Email, ReceivedAtUnixMilli: in.ReceivedAtUnixMilli, Hold: row.Hold, State: contract.Processing,
 		}, nil
 	}
 	known, err := s.standing(ctx, in)
 	if err != nil {
-		return contract.EnrolResult{}, err
+		return contract.BackfillResult{}, err
 	}
 	return known.result(in), nil
 }
 
-// EnrolLost is Enrol for an event whose content cannot be read. It carries what
+// BackfillLost is Backfill for an event whose content cannot be read. It carries what
 // came through the database under the same body, and says that nothing was found
 // where nothing did. With in.Discarded it writes the row without a body first, so
 // that the decision has a row and a copy finds the event known; a row of another
 // body is not touched by that, and to be carried (OtherBody).
-func (s *Backfill) EnrolLost(ctx context.Context, in contract.EnrolInput) (out contract.EnrolResult, found bool, err error) {
+func (s *Backfill) BackfillLost(ctx context.Context, in contract.BackfillInput) (out contract.BackfillResult, found bool, err error) {
 	if in.Discarded {
 		if err := s.bury(ctx, in); err != nil {
 			return out, false, err
@@ -104,13 +104,13 @@ func (s *Backfill) EnrolLost(ctx context.Context, in contract.EnrolInput) (out c
 // plain reports whether the email runs under the id that its event's owner has.
 func plain(e contract.Email) bool { return e.WorkflowID == contract.WorkflowID(e.Source, e.EventID) }
 
-func acceptance(in contract.EnrolInput, body []byte) Acceptance {
+func acceptance(in contract.BackfillInput, body []byte) Acceptance {
 	e := in.Email
 	return Acceptance{
 		Source: e.Source, EventID: e.EventID, WorkflowID: e.WorkflowID, Tenant: e.Tenant, CorrelationID: e.CorrelationID,
-		BodySHA256: in.Carried.BodySHA256, Size: e.Size, ReceivedAt: time.UnixMilli(in.ReceivedAtUnixMilli).UTC(),
-		Verified: in.Carried.Verified,
-		Body:     body, BodyKey: in.Carried.BodyKey, Hold: in.Hold, Claim: true,
+		BodySHA256: in.Fallback.BodySHA256, Size: e.Size, ReceivedAt: time.UnixMilli(in.ReceivedAtUnixMilli).UTC(),
+		Verified: in.Fallback.Verified,
+		Body:     body, BodyKey: in.Fallback.BodyKey, Hold: in.Hold, Claim: true,
 	}
 }
 
@@ -135,7 +135,7 @@ type enrolled struct {
 
 // standing looks, and takes the row under the workflow's id out of the reach of
 // sweeps: its workflow is the one that asks.
-func (s *Backfill) standing(ctx context.Context, in contract.EnrolInput) (standing, error) {
+func (s *Backfill) standing(ctx context.Context, in contract.BackfillInput) (standing, error) {
 	const query = `
 WITH known AS MATERIALIZED (
     SELECT id, workflow_id, source, event_id, tenant, correlation_id, size, received_at, state, conflict_of, body_sha256
@@ -172,12 +172,12 @@ SELECT (SELECT body_sha256 FROM known WHERE conflict_of IS NULL), EXISTS (SELECT
 }
 
 // result says what the workflow has to do.
-func (s *standing) result(in contract.EnrolInput) contract.EnrolResult {
+func (s *standing) result(in contract.BackfillInput) contract.BackfillResult {
 	m := s.mine
 	if m == nil || m.state.Terminal() && !m.cameWith(in) {
-		return contract.EnrolResult{Elsewhere: true, State: contract.Duplicate}
+		return contract.BackfillResult{Duplicate: true, State: contract.Duplicate}
 	}
-	out := contract.EnrolResult{
+	out := contract.BackfillResult{
 		Email: m.email, ReceivedAtUnixMilli: m.receivedAt.UnixMilli(), State: m.state, OtherBody: !m.twin,
 	}
 	switch {
@@ -185,7 +185,7 @@ func (s *standing) result(in contract.EnrolInput) contract.EnrolResult {
 		out.Hold = &m.hold
 	case m.waiting:
 	case m.conflict:
-		out.Hold = conflictHold(s.first, in.Carried.BodySHA256[:])
+		out.Hold = conflictHold(s.first, in.Fallback.BodySHA256[:])
 	case m.twin:
 		out.Hold = in.Hold
 	}
@@ -193,13 +193,13 @@ func (s *standing) result(in contract.EnrolInput) contract.EnrolResult {
 }
 
 // cameWith reports whether the row was inserted for this very call of the provider.
-func (m *enrolled) cameWith(in contract.EnrolInput) bool {
+func (m *enrolled) cameWith(in contract.BackfillInput) bool {
 	return m.twin && m.receivedAt.UnixMilli() == in.ReceivedAtUnixMilli // a row that the door wrote has microseconds
 }
 
 // bury writes the row of an email without a body, where the event id is free or,
 // for a conflict, taken by another body.
-func (s *Backfill) bury(ctx context.Context, in contract.EnrolInput) error {
+func (s *Backfill) bury(ctx context.Context, in contract.BackfillInput) error {
 	const query = `
 INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at,
        verified_scheme, verified_key, verified_ref)
@@ -213,12 +213,12 @@ ON CONFLICT DO NOTHING`
 	return classify(fmt.Sprintf("enrol email %s", in.Email.CorrelationID), err)
 }
 
-func enrolArgs(in contract.EnrolInput) pgx.NamedArgs {
+func enrolArgs(in contract.BackfillInput) pgx.NamedArgs {
 	e := in.Email
 	return pgx.NamedArgs{
 		"source": e.Source, "event_id": e.EventID, "workflow_id": e.WorkflowID, "tenant": e.Tenant,
-		"correlation_id": clean(e.CorrelationID), "size": e.Size, "sha256": bytes.Clone(in.Carried.BodySHA256[:]),
+		"correlation_id": clean(e.CorrelationID), "size": e.Size, "sha256": bytes.Clone(in.Fallback.BodySHA256[:]),
 		"received_at": time.UnixMilli(in.ReceivedAtUnixMilli), "plain": plain(e),
-		"scheme": clean(in.Carried.Verified.Scheme), "key": in.Carried.Verified.Key, "ref": clean(in.Carried.Verified.Ref),
+		"scheme": clean(in.Fallback.Verified.Scheme), "key": in.Fallback.Verified.Key, "ref": clean(in.Fallback.Verified.Ref),
 	}
 }

@@ -22,18 +22,18 @@ const callAt = 1_791_000_000_456
 
 // carried gives what the workflow of a carried event asks for: under the plain id,
 // or under that of a conflict.
-func carried(id, body string) contract.EnrolInput {
-	return contract.EnrolInput{
+func carried(id, body string) contract.BackfillInput {
+	return contract.BackfillInput{
 		Email: contract.Email{
 			WorkflowID: contract.WorkflowID(contract.FirstSource, id), Source: contract.FirstSource, EventID: id,
 			Tenant: "default", CorrelationID: "carried-" + id, Size: int64(len(body)),
 		},
 		ReceivedAtUnixMilli: callAt,
-		Carried:             contract.Carried{BodySHA256: sha256.Sum256([]byte(body))},
+		Fallback:            contract.FallbackEvent{BodySHA256: sha256.Sum256([]byte(body))},
 	}
 }
 
-func conflicting(id, body string) contract.EnrolInput {
+func conflicting(id, body string) contract.BackfillInput {
 	in := carried(id, body)
 	in.Email.WorkflowID = conflictID(id, body)
 	return in
@@ -43,9 +43,9 @@ func conflictID(id, body string) string {
 	return contract.ConflictWorkflowID(contract.FirstSource, id, sha256.Sum256([]byte(body)))
 }
 
-func enrol(t *testing.T, db *pgtest.DB, in contract.EnrolInput, body string) contract.EnrolResult {
+func enrol(t *testing.T, db *pgtest.DB, in contract.BackfillInput, body string) contract.BackfillResult {
 	t.Helper()
-	out, err := db.Enrol(t.Context(), in, []byte(body))
+	out, err := db.BackfillRow(t.Context(), in, []byte(body))
 	require.NoError(t, err)
 	return out
 }
@@ -81,7 +81,7 @@ func bodyOf(t *testing.T, db *pgtest.DB, e contract.Email) string {
 	return string(b.Inline)
 }
 
-var elsewhere = contract.EnrolResult{Elsewhere: true, State: contract.Duplicate}
+var elsewhere = contract.BackfillResult{Duplicate: true, State: contract.Duplicate}
 
 func TestEnrolNobodyHasTheID(t *testing.T) {
 	t.Parallel()
@@ -92,7 +92,7 @@ func TestEnrolNobodyHasTheID(t *testing.T) {
 	want := in.Email
 	want.ID = out.Email.ID
 	require.Positive(t, want.ID)
-	require.Equal(t, contract.EnrolResult{
+	require.Equal(t, contract.BackfillResult{
 		Email: want, ReceivedAtUnixMilli: callAt, Hold: in.Hold, State: contract.Processing,
 	}, out)
 	require.Equal(t, "one", bodyOf(t, db, out.Email))
@@ -118,8 +118,8 @@ func TestEnrolBodyInTheObjectStore(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	in := carried("e", "one")
-	in.Carried.BodyKey = "body/ab/abcd"
-	out, err := db.Enrol(t.Context(), in, nil)
+	in.Fallback.BodyKey = "body/ab/abcd"
+	out, err := db.BackfillRow(t.Context(), in, nil)
 	require.NoError(t, err)
 	b, err := db.Body(t.Context(), out.Email.ID)
 	require.NoError(t, err)
@@ -141,7 +141,7 @@ func TestEnrolSameBodyCameThroughTheDatabase(t *testing.T) {
 		in := carried("e", "one")
 		in.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "what the other ingress said"}
 		out := enrol(t, db, in, "one")
-		require.Equal(t, contract.EnrolResult{
+		require.Equal(t, contract.BackfillResult{
 			Email: row.Email, ReceivedAtUnixMilli: a.ReceivedAt.UnixMilli(), Hold: hold, State: contract.Processing,
 		}, out, name)
 		require.Empty(t, sweepable(t, db), name)
@@ -195,7 +195,7 @@ func TestEnrolAsConflict(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	in := conflicting("e", "two")
-	require.Equal(t, contract.EnrolResult{Early: true}, enrol(t, db, in, "two"), "the first is not there yet")
+	require.Equal(t, contract.BackfillResult{FirstMissing: true}, enrol(t, db, in, "two"), "the first is not there yet")
 	depth, _, err := db.InboxDepth(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, depth, "the id is kept free for it")
@@ -234,7 +234,7 @@ func TestEnrolFirstNeverCame(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	in := conflicting("e", "two")
-	in.First = true
+	in.TakeEventID = true
 	out := enrol(t, db, in, "two")
 	require.Equal(t, in.Email.WorkflowID, out.Email.WorkflowID)
 	require.Nil(t, out.Hold, "nothing else was done under this id")
@@ -246,11 +246,11 @@ func TestEnrolFirstNeverCame(t *testing.T) {
 		"and that body is a conflict")
 }
 
-func TestEnrolLost(t *testing.T) {
+func TestBackfillLost(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	lost := func(in contract.EnrolInput) (contract.EnrolResult, bool) {
-		out, found, err := db.EnrolLost(t.Context(), in)
+	lost := func(in contract.BackfillInput) (contract.BackfillResult, bool) {
+		out, found, err := db.BackfillLost(t.Context(), in)
 		require.NoError(t, err)
 		return out, found
 	}
@@ -312,17 +312,17 @@ func TestEnrolAtOnce(t *testing.T) {
 		carriedBy := map[string]int64{}
 		var wg sync.WaitGroup
 		start := make(chan struct{})
-		run := func(in contract.EnrolInput, body string) {
+		run := func(in contract.BackfillInput, body string) {
 			wg.Go(func() {
 				<-start
 				for {
-					out, err := db.Enrol(t.Context(), in, []byte(body))
-					if err != nil || out.Early {
+					out, err := db.BackfillRow(t.Context(), in, []byte(body))
+					if err != nil || out.FirstMissing {
 						continue
 					}
 					mu.Lock()
 					defer mu.Unlock()
-					if !out.Elsewhere {
+					if !out.Duplicate {
 						carriedBy[in.Email.WorkflowID] = out.Email.ID
 					}
 					return
@@ -374,10 +374,10 @@ func sweepableRows(t *testing.T, db *pgtest.DB) []contract.Email {
 func TestEnrolWithoutADatabase(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Open(t, "postgres://nobody@127.0.0.1:1/none?connect_timeout=2", 1)
-	for _, in := range []contract.EnrolInput{carried("e", "one"), conflicting("e", "one")} {
-		_, err := db.Enrol(t.Context(), in, []byte("one"))
+	for _, in := range []contract.BackfillInput{carried("e", "one"), conflicting("e", "one")} {
+		_, err := db.BackfillRow(t.Context(), in, []byte("one"))
 		require.True(t, fault.Is(err, fault.StorageUnavailable), "%v", err)
-		_, _, err = db.EnrolLost(t.Context(), in)
+		_, _, err = db.BackfillLost(t.Context(), in)
 		require.True(t, fault.Is(err, fault.StorageUnavailable), "%v", err)
 	}
 }
@@ -395,7 +395,7 @@ func TestEnrolFindsTheRowOfALostAnswer(t *testing.T) {
 	}}, time.Second)
 	require.NoError(t, err)
 	out := enrol(t, db, in, "one")
-	require.False(t, out.Elsewhere)
+	require.False(t, out.Duplicate)
 	finish(t, db, out.Email)
 	again := enrol(t, db, in, "one")
 	require.Equal(t, out.Email, again.Email, "whoever resets the workflow gets it carried again")

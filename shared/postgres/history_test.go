@@ -87,11 +87,11 @@ func TestVerifiedIsKept(t *testing.T) {
 	accept(t, db, b, event("old", "one"), a)
 	accept(t, db, event("direct", "one")) // a repeat changes nothing
 	in := carried("carried", "one")
-	in.Carried.Verified = verified
+	in.Fallback.Verified = verified
 	enrol(t, db, in, "one")
 	lost := carried("lost", "one")
-	lost.Carried.Verified, lost.Discarded = verified, true
-	_, _, err := db.EnrolLost(t.Context(), lost)
+	lost.Fallback.Verified, lost.Discarded = verified, true
+	_, _, err := db.BackfillLost(t.Context(), lost)
 	require.NoError(t, err)
 
 	conn, err := pgx.Connect(t.Context(), url)

@@ -37,7 +37,7 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number 
 	return b, nil
 }
 
-// Carried reports whether one of the events or rows is an email that the tenant of e
+// Fallback reports whether one of the events or rows is an email that the tenant of e
 // had before e. It reads one row for each source and event, however many conflicting
 // bodies came under an id.
 func (s *Emails) Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error) {

@@ -196,28 +196,28 @@ func TestLargestFitsIntoTemporal(t *testing.T) {
 	t.Parallel()
 	const blobLimit = 2 << 20
 	random := rand.NewChaCha8([32]byte{1})
-	noise := make([]byte, contract.MaxCarried)
+	noise := make([]byte, contract.MaxFallbackBody)
 	_, _ = random.Read(noise)
 	var text bytes.Buffer
 	text.WriteString(`{"event_id":"evt_1","text":"`)
-	for r := rand.New(random); text.Len() < contract.MaxCarried-8; {
+	for r := rand.New(random); text.Len() < contract.MaxFallbackBody-8; {
 		text.WriteRune(rune(0x4e00 + r.IntN(0x5000))) // three bytes each, and no two alike for long
 	}
 	text.WriteString(`"}`)
 	for name, body := range map[string][]byte{
-		"base64": []byte(base64.StdEncoding.EncodeToString(noise))[:contract.MaxCarried],
+		"base64": []byte(base64.StdEncoding.EncodeToString(noise))[:contract.MaxFallbackBody],
 		"utf-8":  text.Bytes(),
 		"noise":  noise,
 	} {
-		require.Greater(t, len(body), contract.MaxCarried-16, name)
+		require.Greater(t, len(body), contract.MaxFallbackBody-16, name)
 		s, err := ring(t, key("a-key-with-a-long-name", 1)).Seal(body)
 		require.NoError(t, err)
 		email := contract.Email{WorkflowID: strings.Repeat("x", 300), EventID: strings.Repeat("\x01", contract.MaxEventID), Size: 1 << 20}
 		hold := &contract.Hold{Reason: contract.SchemaInvalid, Detail: strings.Repeat("d", 4096)}
-		carried := contract.Carried{Body: &s}
+		carried := contract.FallbackEvent{Body: &s}
 		for _, in := range []any{
-			contract.InboundEmailInput{Email: email, Hold: hold, Carried: &carried},
-			contract.EnrolInput{Email: email, Hold: hold, Carried: carried},
+			contract.InboundEmailInput{Email: email, Hold: hold, Fallback: &carried},
+			contract.BackfillInput{Email: email, Hold: hold, Fallback: carried},
 		} {
 			payloads, err := converter.GetDefaultDataConverter().ToPayloads(in)
 			require.NoError(t, err)

@@ -234,11 +234,11 @@ func TestFailuresAreEncrypted(t *testing.T) {
 func TestLargestIsTaken(t *testing.T) {
 	t.Parallel()
 	r := ring(t, key("a-key-with-a-long-name", 1))
-	noise := make([]byte, contract.MaxCarried)
+	noise := make([]byte, contract.MaxFallbackBody)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
 	s, err := r.Seal(noise)
 	require.NoError(t, err)
-	p, err := temporal.Converter(r).ToPayload(contract.InboundEmailInput{Carried: &contract.Carried{Body: &s}})
+	p, err := temporal.Converter(r).ToPayload(contract.InboundEmailInput{Fallback: &contract.FallbackEvent{Body: &s}})
 	require.NoError(t, err)
 	require.Less(t, proto.Size(p), 2<<20-256<<10)
 	require.Less(t, proto.Size(p), proto.Size(payload(t, s))*4/5, "its base64 is compressed")

@@ -20,27 +20,27 @@ type register struct {
 	panic bool
 
 	bodies [][]byte
-	lost   []contract.EnrolInput
+	lost   []contract.BackfillInput
 }
 
-func (r *register) Enrol(_ context.Context, in contract.EnrolInput, body []byte) (contract.EnrolResult, error) {
+func (r *register) BackfillRow(_ context.Context, in contract.BackfillInput, body []byte) (contract.BackfillResult, error) {
 	if r.panic {
 		panic(string(body))
 	}
 	if r.err != nil {
-		return contract.EnrolResult{}, r.err
+		return contract.BackfillResult{}, r.err
 	}
 	r.bodies = append(r.bodies, body)
 	in.Email.ID = 7
-	return contract.EnrolResult{Email: in.Email}, nil
+	return contract.BackfillResult{Email: in.Email}, nil
 }
 
-func (r *register) EnrolLost(_ context.Context, in contract.EnrolInput) (contract.EnrolResult, bool, error) {
+func (r *register) BackfillLost(_ context.Context, in contract.BackfillInput) (contract.BackfillResult, bool, error) {
 	if r.err != nil {
-		return contract.EnrolResult{}, false, r.err
+		return contract.BackfillResult{}, false, r.err
 	}
 	r.lost = append(r.lost, in)
-	return contract.EnrolResult{Elsewhere: true}, r.known || in.Discarded, nil
+	return contract.BackfillResult{Duplicate: true}, r.known || in.Discarded, nil
 }
 
 // clearOpener opens what is not sealed.
@@ -53,15 +53,15 @@ func (c clearOpener) Open(s contract.Sealed, limit int64) ([]byte, error) {
 	return s.Data, nil
 }
 
-func newEnrol(t *testing.T, r *register, o activities.Opener) *activities.Enrol {
+func newEnrol(t *testing.T, r *register, o activities.Opener) *activities.Backfill {
 	t.Helper()
-	e, err := activities.NewEnrol(activities.EnrolDeps{Ledger: r, Opener: o})
+	e, err := activities.NewBackfill(activities.BackfillDeps{Ledger: r, Opener: o})
 	require.NoError(t, err)
 	return e
 }
 
-func carriedInput(body string) contract.EnrolInput {
-	in := contract.EnrolInput{Email: email(len(body)), Carried: contract.Carried{
+func carriedInput(body string) contract.BackfillInput {
+	in := contract.BackfillInput{Email: email(len(body)), Fallback: contract.FallbackEvent{
 		BodySHA256: sha256.Sum256([]byte(body)), Body: &contract.Sealed{Data: []byte(body)},
 	}}
 	in.Email.ID = 0
@@ -71,33 +71,33 @@ func carriedInput(body string) contract.EnrolInput {
 func TestEnrol(t *testing.T) {
 	t.Parallel()
 	r := &register{}
-	out, err := newEnrol(t, r, clearOpener{}).Enrol(t.Context(), carriedInput(rawBody))
+	out, err := newEnrol(t, r, clearOpener{}).Backfill(t.Context(), carriedInput(rawBody))
 	require.NoError(t, err)
 	require.EqualValues(t, 7, out.Email.ID)
 	require.Equal(t, [][]byte{[]byte(rawBody)}, r.bodies)
 
 	keyed := carriedInput(rawBody)
-	keyed.Carried.Body, keyed.Carried.BodyKey = nil, "body/ab/abcd"
-	_, err = newEnrol(t, r, clearOpener{err: errors.New("not asked")}).Enrol(t.Context(), keyed)
+	keyed.Fallback.Body, keyed.Fallback.BodyKey = nil, "body/ab/abcd"
+	_, err = newEnrol(t, r, clearOpener{err: errors.New("not asked")}).Backfill(t.Context(), keyed)
 	require.NoError(t, err)
 	require.Nil(t, r.bodies[1])
 
-	large := carriedInput(string(make([]byte, contract.MaxCarried)))
-	_, err = newEnrol(t, r, clearOpener{}).Enrol(t.Context(), large)
+	large := carriedInput(string(make([]byte, contract.MaxFallbackBody)))
+	_, err = newEnrol(t, r, clearOpener{}).Backfill(t.Context(), large)
 	require.NoError(t, err)
-	require.Len(t, r.bodies[2], contract.MaxCarried)
+	require.Len(t, r.bodies[2], contract.MaxFallbackBody)
 	require.Empty(t, r.lost)
 }
 
 func TestEnrolFailures(t *testing.T) {
 	t.Parallel()
 	altered, without := carriedInput(rawBody), carriedInput(rawBody)
-	altered.Carried.Body = &contract.Sealed{Data: []byte("another")}
-	without.Carried.Body = nil
+	altered.Fallback.Body = &contract.Sealed{Data: []byte("another")}
+	without.Fallback.Body = nil
 	later := fault.New(fault.ConfigInvalid, "the key is not there yet")
 	later.Temporary = true
 	tests := map[string]struct {
-		in     contract.EnrolInput
+		in     contract.BackfillInput
 		ledger register
 		opener clearOpener
 		code   fault.Code
@@ -116,7 +116,7 @@ func TestEnrolFailures(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out, err := newEnrol(t, &test.ledger, test.opener).Enrol(t.Context(), test.in)
+			out, err := newEnrol(t, &test.ledger, test.opener).Backfill(t.Context(), test.in)
 			requireCode(t, err, test.code, test.again)
 			require.NotContains(t, err.Error(), rawBody)
 			require.Zero(t, out)
@@ -131,26 +131,26 @@ func TestEnrolFailures(t *testing.T) {
 func TestEnrolFindsTheCopy(t *testing.T) {
 	t.Parallel()
 	in := carriedInput(rawBody)
-	in.Carried.Body.Data = []byte("altered")
-	out, err := newEnrol(t, &register{known: true}, clearOpener{}).Enrol(t.Context(), in)
+	in.Fallback.Body.Data = []byte("altered")
+	out, err := newEnrol(t, &register{known: true}, clearOpener{}).Backfill(t.Context(), in)
 	require.NoError(t, err)
-	require.True(t, out.Elsewhere)
+	require.True(t, out.Duplicate)
 }
 
 func TestEnrolDiscarded(t *testing.T) {
 	t.Parallel()
 	in := carriedInput(rawBody)
-	in.Carried.Body, in.Discarded = nil, true
+	in.Fallback.Body, in.Discarded = nil, true
 	r := &register{}
-	_, err := newEnrol(t, r, clearOpener{}).Enrol(t.Context(), in)
+	_, err := newEnrol(t, r, clearOpener{}).Backfill(t.Context(), in)
 	require.NoError(t, err)
 	require.Len(t, r.lost, 1)
 }
 
 func TestNewEnrol(t *testing.T) {
 	t.Parallel()
-	for _, deps := range []activities.EnrolDeps{{}, {Ledger: &register{}}, {Opener: clearOpener{}}} {
-		_, err := activities.NewEnrol(deps)
+	for _, deps := range []activities.BackfillDeps{{}, {Ledger: &register{}}, {Opener: clearOpener{}}} {
+		_, err := activities.NewBackfill(deps)
 		require.Error(t, err)
 	}
 }
