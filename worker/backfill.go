@@ -12,68 +12,69 @@ import (
 	"mailroom/shared/telemetry"
 )
 
-// enroller gives emails that Temporal accepted their rows, and tells who watches.
-type enroller struct {
-	ledger   activities.BackfillLedger
-	logger   *slog.Logger
-	enrolled *prometheus.CounterVec
+// backfill inserts the rows of emails whose workflow was started through Temporal while
+// the database was unavailable. It counts and logs each result.
+type backfill struct {
+	ledger  activities.BackfillLedger
+	logger  *slog.Logger
+	results *prometheus.CounterVec
 }
 
 // The results of mailroom_enrolled_total.
 const (
-	enrolledNow       = "enrolled"
-	enrolledOther     = "other_body" // the row of another body, which nobody else can carry
-	enrolledElsewhere = "elsewhere"
-	enrolledEarly     = "early" // the email that took the event id is not there yet
-	enrolledLost      = "content_lost"
+	resultBackfilled = "enrolled"
+	resultOtherBody  = "other_body" // the row of another body, which this email alone can hold
+	resultElsewhere  = "elsewhere"
+	resultEarly      = "early" // the email that has the event id has no row yet
+	resultLost       = "content_lost"
 )
 
-var _ activities.BackfillLedger = (*enroller)(nil)
+var _ activities.BackfillLedger = (*backfill)(nil)
 
-func newEnroller(ledger activities.BackfillLedger, logger *slog.Logger, reg prometheus.Registerer) (*enroller, error) {
-	e := &enroller{ledger: ledger, logger: logger, enrolled: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newBackfill(ledger activities.BackfillLedger, logger *slog.Logger, reg prometheus.Registerer) (*backfill, error) {
+	b := &backfill{ledger: ledger, logger: logger, results: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mailroom_enrolled_total",
-		Help: "Looks for the ledger row of an email that Temporal accepted while the database was away, by what was found.",
+		Help: "Backfills of the ledger row of an email that Temporal accepted while the database was unavailable, by result.",
 	}, []string{"result"})}
-	for _, r := range []string{enrolledNow, enrolledOther, enrolledElsewhere, enrolledEarly, enrolledLost} {
-		e.enrolled.WithLabelValues(r)
+	for _, r := range []string{resultBackfilled, resultOtherBody, resultElsewhere, resultEarly, resultLost} {
+		b.results.WithLabelValues(r)
 	}
-	if err := reg.Register(e.enrolled); err != nil {
+	if err := reg.Register(b.results); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	return e, nil
+	return b, nil
 }
 
 // BackfillRow implements activities.BackfillLedger. A repeat is counted again.
-func (e *enroller) BackfillRow(ctx context.Context, in contract.BackfillInput, body []byte) (contract.BackfillResult, error) {
-	out, err := e.ledger.BackfillRow(ctx, in, body)
+func (b *backfill) BackfillRow(ctx context.Context, in contract.BackfillInput, body []byte) (contract.BackfillResult, error) {
+	out, err := b.ledger.BackfillRow(ctx, in, body)
 	if err == nil {
-		e.tell(in, out, true)
+		b.report(in, out, true)
 	}
 	return out, err
 }
 
 // BackfillLost implements activities.BackfillLedger.
-func (e *enroller) BackfillLost(ctx context.Context, in contract.BackfillInput) (contract.BackfillResult, bool, error) {
-	out, found, err := e.ledger.BackfillLost(ctx, in)
+func (b *backfill) BackfillLost(ctx context.Context, in contract.BackfillInput) (contract.BackfillResult, bool, error) {
+	out, found, err := b.ledger.BackfillLost(ctx, in)
 	if err == nil {
-		e.tell(in, out, found)
+		b.report(in, out, found)
 	}
 	return out, found, err
 }
 
-func (e *enroller) tell(in contract.BackfillInput, out contract.BackfillResult, found bool) {
-	result := enrolledNow
+func (b *backfill) report(in contract.BackfillInput, out contract.BackfillResult, found bool) {
+	result := resultBackfilled
 	switch {
 	case !found:
-		result = enrolledLost
+		result = resultLost
 	case out.Duplicate:
-		result = enrolledElsewhere
+		result = resultElsewhere
 	case out.FirstMissing:
-		result = enrolledEarly
+		result = resultEarly
 	case out.OtherBody:
-		result = enrolledOther
+		result = resultOtherBody
 	}
-	e.enrolled.WithLabelValues(result).Inc()
-	e.logger.Info("email.enrolled", append(telemetry.Attrs(in.Email), "result", result)...)
+	b.results.WithLabelValues(result).Inc()
+	b.logger.Info("email.enrolled", append(telemetry.Attrs(in.Email), "result", result)...)
 }

@@ -13,7 +13,7 @@ import (
 	"mailroom/shared/contract"
 )
 
-// answers is a ledger that answers as it is told.
+// answers is a ledger with configured results.
 type answers struct {
 	out   contract.BackfillResult
 	found bool
@@ -28,41 +28,41 @@ func (a *answers) BackfillLost(context.Context, contract.BackfillInput) (contrac
 	return a.out, a.found, a.err
 }
 
-func TestEnrollerTells(t *testing.T) {
+func TestBackfillReportsItsResult(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	ledger := &answers{}
 	reg := prometheus.NewPedanticRegistry()
-	e, err := newEnroller(ledger, slog.New(slog.NewJSONHandler(&log, nil)), reg)
+	b, err := newBackfill(ledger, slog.New(slog.NewJSONHandler(&log, nil)), reg)
 	require.NoError(t, err)
 	in := contract.BackfillInput{Email: contract.Email{EventID: "evt_1", CorrelationID: "c-1"}}
 	for result, out := range map[string]contract.BackfillResult{
-		enrolledNow: {Email: contract.Email{ID: 1}}, enrolledOther: {OtherBody: true},
-		enrolledElsewhere: {Duplicate: true}, enrolledEarly: {FirstMissing: true},
+		resultBackfilled: {Email: contract.Email{ID: 1}}, resultOtherBody: {OtherBody: true},
+		resultElsewhere: {Duplicate: true}, resultEarly: {FirstMissing: true},
 	} {
 		ledger.out = out
-		got, err := e.BackfillRow(t.Context(), in, []byte("private"))
+		got, err := b.BackfillRow(t.Context(), in, []byte("private"))
 		require.NoError(t, err)
 		require.Equal(t, out, got)
 		require.InDelta(t, 1, counted(t, reg)[result], 0, result)
 	}
-	_, found, err := e.BackfillLost(t.Context(), in)
+	_, found, err := b.BackfillLost(t.Context(), in)
 	require.NoError(t, err)
 	require.False(t, found)
-	require.InDelta(t, 1, counted(t, reg)[enrolledLost], 0)
+	require.InDelta(t, 1, counted(t, reg)[resultLost], 0)
 	require.Contains(t, log.String(), `"event_id":"evt_1"`)
 	require.NotContains(t, log.String(), "private")
 
 	log.Reset()
 	ledger.err = errors.New("away")
-	_, err = e.BackfillRow(t.Context(), in, nil)
+	_, err = b.BackfillRow(t.Context(), in, nil)
 	require.Error(t, err)
-	_, _, err = e.BackfillLost(t.Context(), in)
+	_, _, err = b.BackfillLost(t.Context(), in)
 	require.Error(t, err)
 	require.Empty(t, log.String())
 }
 
-// counted gives mailroom_enrolled_total by its result.
+// counted returns mailroom_enrolled_total by its result.
 func counted(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := reg.Gather()

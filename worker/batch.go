@@ -12,18 +12,21 @@ import (
 	"mailroom/shared/temporal"
 )
 
-// many wires what reaches the workflows of many emails.
-func (p *parts) many(of *program.Program, db stores, o objects, scan scanner, tc client.Client) (err error) {
-	memos := temporal.Converter(of.Keys)
-	reach := newCourses(tc, memos)
-	p.replays, err = activities.NewReplays(activities.ReplaysDeps{
-		Ledger: db, Preview: db, Ends: p.recorder, Courses: reach, Store: p.store, Message: o, Rules: p.rules,
+// wireBatches wires the activities that reach the workflows of many emails: batches and
+// maintenance.
+func (a *activitySet) wireBatches(p *program.Program, db stores, o objects, scan scanner, tc client.Client) (err error) {
+	memos := temporal.Converter(p.Keys)
+	workflows := newExecutions(tc, memos)
+
+	a.replays, err = activities.NewReplays(activities.ReplaysDeps{
+		Ledger: db, Preview: db, Ends: a.recorder, Courses: workflows, Store: a.store, Message: o, Rules: a.rules,
 	})
 	if err != nil {
 		return err
 	}
-	p.tending, err = activities.NewTending(tendConfig(of.File), activities.TendDeps{
-		Ledger: db, Purge: db, Ends: p.recorder, Objects: o, Courses: reach, Replays: temporal.NewReplays(tc, memos),
+
+	a.maintenance, err = activities.NewTending(maintenanceConfig(p.File), activities.TendDeps{
+		Ledger: db, Purge: db, Ends: a.recorder, Objects: o, Courses: workflows, Replays: temporal.NewReplays(tc, memos),
 		Ready: map[contract.Reason]func(context.Context) error{
 			contract.ScannerUnavailable: scan.Ready,
 			contract.StorageUnavailable: o.store.Ready,
@@ -32,8 +35,8 @@ func (p *parts) many(of *program.Program, db stores, o objects, scan scanner, tc
 	return err
 }
 
-// tendConfig is the policy about discarded mail.
-func tendConfig(file *config.File) activities.TendConfig {
+// maintenanceConfig returns the policy for discarded mail.
+func maintenanceConfig(file *config.File) activities.TendConfig {
 	return activities.TendConfig{
 		RemoveContent: file.Discard.Content == config.DiscardRemove, RemoveAfter: file.Discard.After,
 	}

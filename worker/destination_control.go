@@ -13,42 +13,42 @@ import (
 )
 
 const (
-	// controlEvery is how soon a worker learns of a pause or a resume, and how
-	// often it tells how its destinations do.
+	// controlEvery is how often a worker reads pauses and publishes the state of its
+	// destinations.
 	controlEvery  = 2 * time.Second
 	controlWithin = 5 * time.Second
 )
 
-// controlled is what sends, as far as people steer it.
-type controlled interface {
+// controlledSender pauses destinations and knows their state.
+type controlledSender interface {
 	Obey(controls []ledger.Control)
 	Status() []ledger.DestinationStatus
 }
 
-// controlLedger is where a worker reads what people said, and says how it does.
+// controlLedger holds the pauses that operators set and the state that workers publish.
 type controlLedger interface {
 	Controls(ctx context.Context) ([]ledger.Control, error)
 	SaveDestinationStatus(ctx context.Context, worker string, list []ledger.DestinationStatus) error
 }
 
-// steer begins to obey what people say of destinations. It returns once that was
-// read for the first time: nothing is sent before.
-func steer(ctx context.Context, p *program.Program, sender controlled, l controlLedger) error {
-	s := steering{name: workerName(), sender: sender, ledger: l, logger: p.Logger}
+// followControls keeps the sender at the pauses that operators set. It returns after it
+// has read them for the first time: nothing is sent before.
+func followControls(ctx context.Context, p *program.Program, sender controlledSender, l controlLedger) error {
+	s := controlSync{worker: workerName(), sender: sender, ledger: l, logger: p.Logger}
 	err := p.Await(ctx, "destination controls", func(ctx context.Context) error {
-		return program.UnlessUnavailable(s.round(ctx))
+		return program.UnlessUnavailable(s.sync(ctx))
 	})
 	if err != nil {
 		return err
 	}
-	p.Background(ctx, func(ctx context.Context) { s.keep(ctx, controlEvery) })
+	p.Background(ctx, func(ctx context.Context) { s.repeat(ctx, controlEvery) })
 	return nil
 }
 
-// steering keeps a sender and the ledger informed of each other.
-type steering struct {
-	name   string // of this worker
-	sender controlled
+// controlSync applies the controls in the ledger to a sender, and publishes its state.
+type controlSync struct {
+	worker string // workerName
+	sender controlledSender
 	ledger controlLedger
 	logger *slog.Logger
 }
@@ -64,21 +64,23 @@ func workerName() string {
 	return host + "-" + hex.EncodeToString(id[:])
 }
 
-// round obeys what was said and tells how things are, in this order: what a worker
-// has not read it must not act against.
-func (s steering) round(ctx context.Context) error {
+// sync applies the controls, then publishes the state: a worker must not publish against
+// a control that it has not read.
+func (s controlSync) sync(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, controlWithin)
 	defer cancel()
+
 	controls, err := s.ledger.Controls(ctx)
 	if err != nil {
 		return err
 	}
 	s.sender.Obey(controls)
-	return s.ledger.SaveDestinationStatus(ctx, s.name, s.sender.Status())
+	return s.ledger.SaveDestinationStatus(ctx, s.worker, s.sender.Status())
 }
 
-// keep goes round until ctx is done. While the ledger is away the last word holds.
-func (s steering) keep(ctx context.Context, every time.Duration) {
+// repeat calls sync until ctx is done. While the database is unavailable the controls
+// that were read last apply.
+func (s controlSync) repeat(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	failing := false
@@ -88,9 +90,9 @@ func (s steering) keep(ctx context.Context, every time.Duration) {
 			return
 		case <-ticker.C:
 		}
-		err := s.round(ctx)
+		err := s.sync(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			s.logger.Warn("destinations.not_steered", "error", err)
+			s.logger.Warn("destinations.not_synchronized", "error", err)
 		}
 		failing = err != nil
 	}

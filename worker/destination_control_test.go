@@ -13,25 +13,25 @@ import (
 	"mailroom/shared/program"
 )
 
-// steered is a sender and a ledger that remember.
-type steered struct {
+// recorded is a sender and a ledger that record their calls.
+type recorded struct {
 	controls []ledger.Control
 	fail     int
 	events   chan string
 	saved    []ledger.DestinationStatus
 }
 
-func (s *steered) Obey(list []ledger.Control) {
+func (s *recorded) Obey(list []ledger.Control) {
 	if len(list) == 1 && list[0].Paused {
 		s.events <- "obeyed"
 	}
 }
 
-func (s *steered) Status() []ledger.DestinationStatus {
+func (s *recorded) Status() []ledger.DestinationStatus {
 	return []ledger.DestinationStatus{{Destination: "crm", Breaker: ledger.BreakerClosed}}
 }
 
-func (s *steered) Controls(context.Context) ([]ledger.Control, error) {
+func (s *recorded) Controls(context.Context) ([]ledger.Control, error) {
 	if s.fail > 0 {
 		s.fail--
 		return nil, fault.New(fault.StorageUnavailable, "away")
@@ -39,29 +39,29 @@ func (s *steered) Controls(context.Context) ([]ledger.Control, error) {
 	return s.controls, nil
 }
 
-func (s *steered) SaveDestinationStatus(_ context.Context, worker string, list []ledger.DestinationStatus) error {
+func (s *recorded) SaveDestinationStatus(_ context.Context, worker string, list []ledger.DestinationStatus) error {
 	s.saved = list
 	s.events <- "saved " + worker
 	return nil
 }
 
-func TestSteerReadsBeforeAnythingIsSent(t *testing.T) {
+func TestControlsAreReadBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
-	s := &steered{controls: []ledger.Control{{Destination: "crm", Paused: true}}, fail: 1, events: make(chan string, 100)}
+	s := &recorded{controls: []ledger.Control{{Destination: "crm", Paused: true}}, fail: 1, events: make(chan string, 100)}
 	p := &program.Program{Config: program.Config{Logger: slog.New(slog.DiscardHandler)}}
-	require.NoError(t, steer(t.Context(), p, s, s))
+	require.NoError(t, followControls(t.Context(), p, s, s))
 	require.Equal(t, "obeyed", <-s.events)
 	require.Contains(t, <-s.events, "saved ")
 	require.Equal(t, s.Status(), s.saved)
 	require.NoError(t, p.Close())
 }
 
-func TestSteeringGoesOnThroughFailures(t *testing.T) {
+func TestControlSyncContinuesAfterFailures(t *testing.T) {
 	t.Parallel()
-	s := &steered{controls: []ledger.Control{{Destination: "crm", Paused: true}}, fail: 3, events: make(chan string)}
+	s := &recorded{controls: []ledger.Control{{Destination: "crm", Paused: true}}, fail: 3, events: make(chan string)}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go steering{name: "w", sender: s, ledger: s, logger: slog.New(slog.DiscardHandler)}.keep(ctx, time.Millisecond)
+	go controlSync{worker: "w", sender: s, ledger: s, logger: slog.New(slog.DiscardHandler)}.repeat(ctx, time.Millisecond)
 	for range 2 {
 		require.Equal(t, "obeyed", <-s.events)
 		require.Equal(t, "saved w", <-s.events)

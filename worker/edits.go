@@ -7,18 +7,18 @@ import (
 	"mailroom/shared/rules"
 )
 
-// editKeeper keeps the edits that come past our own programs, and applies all.
-type editKeeper struct {
+// edits saves edits that other programs have signalled to a workflow, and applies all.
+type edits struct {
 	*preview.Editor
-	*recentLedger
+	*manifestCache
 }
 
-func newEditKeeper(file *config.File, compiled *rules.Rules, recent *recentLedger, o objects) (editKeeper, error) {
-	// The ledger itself: what was just stored is not what an edit is laid over.
+func newEdits(file *config.File, compiled *rules.Rules, recent *manifestCache, o objects) (edits, error) {
+	// Not the cache: an edit applies to what the database holds.
 	stored := struct {
 		*postgres.Emails
 		*postgres.Decisions
 	}{recent.Emails, recent.Decisions}
 	editor, err := preview.New(preview.Config{Destinations: file.Destinations}, preview.Deps{Ledger: stored, Objects: o.store, Rules: compiled})
-	return editKeeper{Editor: editor, recentLedger: recent}, err
+	return edits{Editor: editor, manifestCache: recent}, err
 }

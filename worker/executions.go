@@ -19,48 +19,49 @@ import (
 	"mailroom/shared/temporal"
 )
 
-// courseTimeout bounds one call to Temporal.
-const courseTimeout = 5 * time.Second
+// callTimeout bounds one call to Temporal.
+const callTimeout = 5 * time.Second
 
-// courses reaches the workflows of emails through Temporal's client.
-type courses struct {
+// executions decides about, starts and describes the workflows of emails.
+type executions struct {
 	client  client.Client
 	decider *temporal.Decider
-	memo    converter.DataConverter // what memos were written with
+	memo    converter.DataConverter // decodes memos
 }
 
-func newCourses(c client.Client, memo converter.DataConverter) courses {
-	return courses{client: c, decider: temporal.NewDecider(c), memo: memo}
+func newExecutions(c client.Client, memo converter.DataConverter) executions {
+	return executions{client: c, decider: temporal.NewDecider(c), memo: memo}
 }
 
-var _ activities.Courses = courses{}
+var _ activities.Courses = executions{}
 
-// Decide implements activities.Courses. Temporal takes an intent once within a run.
-func (c courses) Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error) {
+// Decide implements activities.Courses. A repeated intent has no
+// second effect within a run.
+func (c executions) Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error) {
 	out, err := c.decider.Decide(ctx, workflowID, d)
 	if errors.Is(err, temporal.ErrNotOpen) {
-		return out, fault.Wrap(fault.NotFound, "no workflow of this email is under way", err)
+		return out, fault.Wrap(fault.NotFound, "no workflow of this email is running", err)
 	}
 	return out, err
 }
 
 // Taken implements activities.Courses.
-func (c courses) Taken(ctx context.Context, workflowID string, intent int64) (contract.DecisionResult, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, courseTimeout)
+func (c executions) Taken(ctx context.Context, workflowID string, intent int64) (contract.DecisionResult, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return c.decider.Taken(ctx, workflowID, intent)
 }
 
 // Start implements activities.Courses. The new run has the ID of those before it,
-// so that there is never more than one under way.
-func (c courses) Start(ctx context.Context, e *ledger.ReplayEmail, again contract.Replayed) error {
-	ctx, cancel := context.WithTimeout(ctx, courseTimeout)
+// so that at most one is running.
+func (c executions) Start(ctx context.Context, e *ledger.ReplayEmail, again contract.Replayed) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	options := temporal.EmailOptions(e.Email(), e.BodySHA256)
 	options.WorkflowIDReusePolicy = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	options.Memo[contract.MemoReplay] = strconv.FormatInt(again.ID, 10)
 	_, err := c.client.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, contract.InboundEmailInput{
-		// Its time counts from here: the time from receipt was measured the first time.
+		// The time from receipt was measured in the first run; this one counts from here.
 		Email: e.Email(), ReceivedAtUnixMilli: time.Now().UnixMilli(), Replay: &again,
 	})
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
@@ -68,14 +69,14 @@ func (c courses) Start(ctx context.Context, e *ledger.ReplayEmail, again contrac
 	case err == nil:
 		return nil
 	case errors.As(err, &already):
-		return fault.Wrap(fault.DecisionRefused, "its workflow is under way", err)
+		return fault.Wrap(fault.DecisionRefused, "its workflow is running", err)
 	}
 	return fault.Wrap(fault.TemporalUnavailable, "Temporal did not start the workflow", fmt.Errorf("start workflow: %w", err))
 }
 
 // Course implements activities.Courses.
-func (c courses) Course(ctx context.Context, workflowID string) (activities.Course, error) {
-	ctx, cancel := context.WithTimeout(ctx, courseTimeout)
+func (c executions) Course(ctx context.Context, workflowID string) (activities.Course, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	o, found, err := temporal.Describe(ctx, c.client, c.memo, workflowID)
 	switch {
@@ -95,8 +96,8 @@ func (c courses) Course(ctx context.Context, workflowID string) (activities.Cour
 }
 
 // Healthy implements activities.Courses.
-func (c courses) Healthy(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, courseTimeout)
+func (c executions) Healthy(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := c.client.CheckHealth(ctx, &client.CheckHealthRequest{})
 	return err == nil

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// fastTasks is up to which attempt of a workflow task its fast attempts are made. A
-	// process that ends inside one leaves nothing behind but this count: the next worker
-	// is given the same task, and would end as well.
+	// fastTasks is the last attempt of a workflow task in which fast attempts are made. A
+	// process that ends inside one leaves no trace but this count: the next worker gets
+	// the same task, and would end as well.
 	fastTasks = 2
 	// rememberedTasks bounds how many runs are remembered. One that is forgotten is
 	// tried fast once more.
 	rememberedTasks = 4096
 )
 
-// taskAttempts remembers the runs whose current workflow task has failed often, as the
-// server says it when a worker polls: the SDK tells activities nothing of it.
+// taskAttempts remembers the runs whose current workflow task has failed often. The count
+// comes from the answers to the worker's polls: the SDK does not show it to activities.
 type taskAttempts struct {
 	mu   sync.Mutex
 	runs map[string]struct{} // by run ID
@@ -32,7 +32,7 @@ type taskAttempts struct {
 
 func newTaskAttempts() *taskAttempts { return &taskAttempts{runs: map[string]struct{}{}} }
 
-// dialOption makes the connection of a worker show what is polled.
+// dialOption makes a worker's connection report each workflow task that it polls.
 func (a *taskAttempts) dialOption() grpc.DialOption {
 	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
 		invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
@@ -69,27 +69,27 @@ func (a *taskAttempts) failing(run string) bool {
 	return ok
 }
 
-// steps guards the steps of emails against those that end their process. A fast
-// attempt answers that regular activities have to make all attempts once its workflow
-// task has failed often; the answer is in the history, so a replay takes the same way.
+// attemptInterceptor keeps an email that ends the process from ending every worker. A fast
+// attempt returns NeverFast once its workflow task has failed often, so that regular
+// activities make all attempts; the result is in the history, so a replay does the same.
 // A regular activity counts its own attempts.
-type steps struct {
+type attemptInterceptor struct {
 	interceptor.WorkerInterceptorBase
 	tasks *taskAttempts
 }
 
 // InterceptActivity implements interceptor.WorkerInterceptor.
-func (s *steps) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	return &stepInbound{ActivityInboundInterceptorBase: interceptor.ActivityInboundInterceptorBase{Next: next}, tasks: s.tasks}
+func (s *attemptInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &attemptInbound{ActivityInboundInterceptorBase: interceptor.ActivityInboundInterceptorBase{Next: next}, tasks: s.tasks}
 }
 
-type stepInbound struct {
+type attemptInbound struct {
 	interceptor.ActivityInboundInterceptorBase
 	tasks *taskAttempts
 }
 
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
-func (s *stepInbound) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+func (s *attemptInbound) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	info := activity.GetInfo(ctx)
 	switch {
 	case info.WorkflowType == nil || info.WorkflowType.Name != contract.InboundEmailWorkflow: // no step
@@ -99,5 +99,5 @@ func (s *stepInbound) ExecuteActivity(ctx context.Context, in *interceptor.Execu
 		activity.GetLogger(ctx).Warn("step.not_fast", "detail", "the workflow task has failed often; regular activities make the attempts")
 		return nil, activities.NeverFast()
 	}
-	return s.Next.ExecuteActivity(ctx, in) //nolint:wrapcheck // the activity's own error is the answer
+	return s.Next.ExecuteActivity(ctx, in) //nolint:wrapcheck // the activity's own error
 }

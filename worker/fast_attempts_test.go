@@ -123,7 +123,7 @@ func TestCrashingWorker(t *testing.T) {
 	})
 	require.NoError(t, err)
 	defer c.Close()
-	w := sdkworker.New(c, queue, sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{&steps{tasks: tasks}}})
+	w := sdkworker.New(c, queue, sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{&attemptInterceptor{tasks: tasks}}})
 	w.RegisterActivity(&crashing{})
 	if os.Getenv("MAILROOM_TEST_CRASH_STEP") == "" {
 		w.RegisterWorkflow(workflows.InboundEmail)

@@ -14,21 +14,21 @@ import (
 	"mailroom/shared/telemetry"
 )
 
-// plans reads what the configuration wants of holds.
-type plans struct{ file *config.File }
+// holdPlanner plans reminders and deadlines by the configuration.
+type holdPlanner struct{ file *config.File }
 
 // Plan implements activities.Planner.
-func (p plans) Plan(in contract.HoldInput) contract.HoldPlan { return p.file.Plan(in.Reasons) }
+func (p holdPlanner) Plan(in contract.HoldInput) contract.HoldPlan { return p.file.Plan(in.Reasons) }
 
-// attendant notes reminders in the ledger, and tells who watches.
-type attendant struct {
+// reminderRecorder saves reminders in the ledger, and counts and logs each.
+type reminderRecorder struct {
 	activities.HoldLedger
 	logger    *slog.Logger
 	reminders *prometheus.CounterVec
 }
 
-func newAttendant(ledger activities.HoldLedger, logger *slog.Logger, reg prometheus.Registerer) (*attendant, error) {
-	a := &attendant{HoldLedger: ledger, logger: logger, reminders: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newReminderRecorder(ledger activities.HoldLedger, logger *slog.Logger, reg prometheus.Registerer) (*reminderRecorder, error) {
+	a := &reminderRecorder{HoldLedger: ledger, logger: logger, reminders: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mailroom_hold_reminders_total",
 		Help: "Reminders of emails that are held for long, by the reason of the hold and the level: reminder, escalation, or a deadline that left the email held.",
 	}, []string{"reason", "level"})}
@@ -39,16 +39,18 @@ func newAttendant(ledger activities.HoldLedger, logger *slog.Logger, reg prometh
 }
 
 // Attend implements activities.HoldLedger. A repeat is counted again.
-func (a *attendant) Attend(ctx context.Context, in contract.RemindInput) error {
+func (a *reminderRecorder) Attend(ctx context.Context, in contract.RemindInput) error {
 	if err := a.HoldLedger.Attend(ctx, in); err != nil {
 		return err
 	}
+
 	level := activities.ReminderLevel(in)
 	reasons := make([]string, 0, len(in.Holds))
 	for _, h := range in.Holds {
 		reasons = append(reasons, string(h.Reason))
 		a.reminders.WithLabelValues(string(h.Reason), level).Inc()
 	}
+
 	line := append(telemetry.Attrs(in.Email), "level", level, "number", in.Number, "reasons", reasons, "step", in.Step,
 		"held_seconds", (in.AtUnixMilli-in.SinceUnixMilli)/1000)
 	if level == activities.LevelReminder {
@@ -59,14 +61,15 @@ func (a *attendant) Attend(ctx context.Context, in contract.RemindInput) error {
 	return nil
 }
 
-// holding wires what looks after emails that wait for a person. The sender must be there.
-func (p *parts) holding(of *program.Program, ledger activities.HoldLedger) error {
-	watched, err := newAttendant(ledger, of.Logger, of.Registry)
+// wireHolds wires the reminders of emails that wait for a person. The sender is wired
+// before.
+func (a *activitySet) wireHolds(p *program.Program, ledger activities.HoldLedger) error {
+	reminders, err := newReminderRecorder(ledger, p.Logger, p.Registry)
 	if err != nil {
 		return err
 	}
-	p.holds, err = activities.NewHolds(activities.HoldsDeps{
-		Ledger: watched, Plans: plans{of.File}, Sender: p.sender, Gate: p.sender, To: of.File.Holds.Notify, Link: of.File.Holds.Link,
+	a.holds, err = activities.NewHolds(activities.HoldsDeps{
+		Ledger: reminders, Plans: holdPlanner{p.File}, Sender: a.sender, Gate: a.sender, To: p.File.Holds.Notify, Link: p.File.Holds.Link,
 	})
 	return err
 }

@@ -186,7 +186,7 @@ func newHungWorld(t *testing.T) *hungWorld {
 	w := sdkworker.New(c, queue, sdkworker.Options{
 		MaxConcurrentWorkflowTaskExecutionSize: fewEmails, MaxConcurrentActivityExecutionSize: fewActivities,
 		MaxConcurrentWorkflowTaskPollers: 16, MaxConcurrentActivityTaskPollers: 4,
-		Interceptors: []interceptor.WorkerInterceptor{&steps{tasks: newTaskAttempts()}},
+		Interceptors: []interceptor.WorkerInterceptor{&attemptInterceptor{tasks: newTaskAttempts()}},
 	})
 	w.RegisterWorkflow(workflows.InboundEmail)
 	w.RegisterActivity(&shortWay{})
@@ -210,7 +210,7 @@ func (w *hungWorld) start(to string) string {
 	return event
 }
 
-// p99 sends mail for the healthy destination at an even rate, and beside each some of
+// p99 sends mail for the healthy destination at an even rate, and with each some of
 // others, and returns the 99th percentile of the times until it arrives.
 func (w *hungWorld) p99(n int, others []string) time.Duration {
 	w.t.Helper()
@@ -256,12 +256,12 @@ func TestHungDestinationsHarmOnlyThemselves(t *testing.T) {
 			others = append(others, fmt.Sprintf("hung%d", i))
 		}
 	}
-	beside := w.p99(healthyMail, others)
+	amongHung := w.p99(healthyMail, others)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t.Logf("p99 alone %v, beside %d hung destinations %v; %d calls without an answer", alone, hungSystems, beside, w.calls)
+	t.Logf("p99 alone %v, among %d hung destinations %v; %d calls without an answer", alone, hungSystems, amongHung, w.calls)
 	require.Greater(t, w.calls, hungSystems, "they were called")
 	require.Zero(t, w.repeats)
-	require.LessOrEqual(t, beside, max(2*alone, noise))
+	require.LessOrEqual(t, amongHung, max(2*alone, noise))
 }

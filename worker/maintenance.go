@@ -17,26 +17,25 @@ import (
 
 const (
 	maintenanceEvery = time.Minute
-	// maintenanceTimeout ends a run that hangs, so that the next may come.
+	// maintenanceTimeout ends a run that hangs, so that the next can start.
 	maintenanceTimeout = 15 * time.Minute
-	// maintenanceCatchUp is how late a run may be started after an outage of Temporal: one
-	// of those that were missed is enough.
+	// maintenanceCatchUp is how late a run may start after an outage of Temporal: of the
+	// runs that were missed one is enough.
 	maintenanceCatchUp = 10 * time.Second
-	// oldSchedule is what the schedule was called while its runs had IDs that events
-	// can have.
+	// oldSchedule is an earlier name, from when its runs had IDs that an event can have.
 	oldSchedule = "mailroom-tend"
 )
 
 // scheduleMaintenance creates the schedule that starts Maintenance, as soon as Temporal
-// accepts it. A schedule that is there stays as somebody paused or changed it in the Web
-// UI, but starts the workflow of this program. The schedule of older programs is
-// removed. It returns when that is done or ctx ends.
+// accepts it. An existing schedule starts the workflow of this program from then on, and
+// stays as it is otherwise, also when an operator has paused or changed it. The schedule
+// of older programs is removed. It returns when that is done or ctx is.
 func scheduleMaintenance(ctx context.Context, p *program.Program, tc client.Client) {
 	err := p.Await(ctx, "schedule", func(ctx context.Context) error {
 		action := &client.ScheduleWorkflowAction{
 			ID: contract.MaintenanceWorkflowID, Workflow: contract.MaintenanceWorkflow, Args: []any{contract.MaintenanceInput{}},
 			TaskQueue: contract.TaskQueue, WorkflowExecutionTimeout: maintenanceTimeout,
-			StaticSummary: "resumes what an outage held, removes what has to go",
+			StaticSummary: "resumes emails whose dependency has recovered, removes discarded content",
 		}
 		_, err := tc.ScheduleClient().Create(ctx, client.ScheduleOptions{
 			ID:                 contract.MaintenanceSchedule,

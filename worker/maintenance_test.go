@@ -11,10 +11,10 @@ import (
 )
 
 // TestTendConfig: nothing is removed unless the configuration says so.
-func TestTendConfig(t *testing.T) {
+func TestMaintenanceConfig(t *testing.T) {
 	t.Parallel()
-	keep := tendConfig(&config.File{Discard: config.Discard{Content: config.DiscardKeep, After: time.Hour}})
+	keep := maintenanceConfig(&config.File{Discard: config.Discard{Content: config.DiscardKeep, After: time.Hour}})
 	require.False(t, keep.RemoveContent)
-	remove := tendConfig(&config.File{Discard: config.Discard{Content: config.DiscardRemove, After: time.Hour}})
+	remove := maintenanceConfig(&config.File{Discard: config.Discard{Content: config.DiscardRemove, After: time.Hour}})
 	require.Equal(t, activities.TendConfig{RemoveContent: true, RemoveAfter: time.Hour}, remove)
 }

@@ -11,72 +11,73 @@ import (
 	"mailroom/shared/postgres"
 )
 
-// Bounds of what is remembered.
+// The bounds of the cache.
 const (
-	recentManifests = 256
-	recentMessage   = 64 << 10 // bytes of a message that is worth remembering
-	// recentFor is how long: an edit that another worker applies must not be hidden,
-	// and nobody looks at a held email and decides in less.
-	recentFor = 2 * time.Second
+	cachedManifests = 256
+	cachedMessage   = 64 << 10 // bytes of the largest message that is cached
+	// cachedFor is shorter than it takes an operator to read a held email and edit it: a
+	// manifest that another worker has changed must not be hidden.
+	cachedFor = 2 * time.Second
 )
 
-// recentLedger remembers the manifests that this process has just saved, for the
-// steps that follow within milliseconds. It serves the steps alone for which a
-// manifest changes by edits alone, Inspect and Route: what the store step finds in
-// a body is always the same. An edited email is not remembered. Verdicts do change,
-// so who needs them asks the database.
-type recentLedger struct {
+// manifestCache holds the manifests that this process has just saved, for the steps that
+// follow within milliseconds. Only Inspect and Route read it: for them only an edit changes
+// a manifest, since the store step always finds the same in a body. An edited email is
+// not cached. Verdicts do change, so the steps that need them ask the database.
+type manifestCache struct {
 	*postgres.Emails
 	*postgres.Decisions
 	now func() time.Time
 
 	mu    sync.Mutex
-	byID  map[int64]remembered
+	byID  map[int64]cachedManifest
 	order []int64 // oldest first
 }
 
-type remembered struct {
+type cachedManifest struct {
 	manifest ledger.Manifest
 	until    time.Time
 }
 
-func newRecentLedger(db stores) *recentLedger {
-	return &recentLedger{Emails: db.Emails, Decisions: db.Decisions, now: time.Now, byID: map[int64]remembered{}}
+func newManifestCache(db stores) *manifestCache {
+	return &manifestCache{Emails: db.Emails, Decisions: db.Decisions, now: time.Now, byID: map[int64]cachedManifest{}}
 }
 
 // SaveManifest implements activities.StoreLedger.
-func (r *recentLedger) SaveManifest(ctx context.Context, m ledger.Manifest) error {
-	if err := r.Emails.SaveManifest(ctx, m); err != nil {
+func (c *manifestCache) SaveManifest(ctx context.Context, m ledger.Manifest) error {
+	if err := c.Emails.SaveManifest(ctx, m); err != nil {
 		return err
 	}
-	if len(m.Message) > recentMessage || m.Overlay != nil {
-		r.forget(m.EmailID)
+	if len(m.Message) > cachedMessage || m.Overlay != nil {
+		c.forget(m.EmailID)
 		return nil
 	}
+
 	m.Attachments = append([]mail.Attachment(nil), m.Attachments...)
 	for i := range m.Attachments {
 		m.Attachments[i].Content = nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, known := r.byID[m.EmailID]; !known {
-		r.order = append(r.order, m.EmailID)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.byID[m.EmailID]; !known {
+		c.order = append(c.order, m.EmailID)
 	}
-	r.byID[m.EmailID] = remembered{manifest: m, until: r.now().Add(recentFor)}
-	if len(r.order) > recentManifests {
-		delete(r.byID, r.order[0])
-		r.order = r.order[1:]
+	c.byID[m.EmailID] = cachedManifest{manifest: m, until: c.now().Add(cachedFor)}
+	if len(c.order) > cachedManifests {
+		delete(c.byID, c.order[0])
+		c.order = c.order[1:]
 	}
 	return nil
 }
 
 // Manifest implements activities.VerdictLedger and activities.RouteLedger.
-func (r *recentLedger) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
-	r.mu.Lock()
-	found, known := r.byID[emailID]
-	r.mu.Unlock()
-	if !known || !r.now().Before(found.until) {
-		return r.Emails.Manifest(ctx, emailID)
+func (c *manifestCache) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
+	c.mu.Lock()
+	found, known := c.byID[emailID]
+	c.mu.Unlock()
+	if !known || !c.now().Before(found.until) {
+		return c.Emails.Manifest(ctx, emailID)
 	}
 	m := found.manifest
 	m.Attachments = append([]mail.Attachment(nil), m.Attachments...)
@@ -84,17 +85,17 @@ func (r *recentLedger) Manifest(ctx context.Context, emailID int64) (*ledger.Man
 }
 
 // ApplyEdit implements activities.EditKeeper.
-func (r *recentLedger) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) error {
-	r.forget(in.Email.ID) // whatever comes of it
-	return r.Decisions.ApplyEdit(ctx, in)
+func (c *manifestCache) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) error {
+	c.forget(in.Email.ID) // also when it fails
+	return c.Decisions.ApplyEdit(ctx, in)
 }
 
-// forget makes the email's manifest one of the past.
-func (r *recentLedger) forget(emailID int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if one, known := r.byID[emailID]; known {
-		one.until = time.Time{}
-		r.byID[emailID] = one
+// forget expires the email's manifest.
+func (c *manifestCache) forget(emailID int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cached, known := c.byID[emailID]; known {
+		cached.until = time.Time{}
+		c.byID[emailID] = cached
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"mailroom/shared/mail"
 )
 
-// objects shows the object store to the activities in their own terms.
+// objects implements the interfaces of the activities on the object store.
 type objects struct{ store *blob.Store }
 
 // Body implements activities.BodyReader.
@@ -34,8 +34,8 @@ func (o objects) PutRaw(ctx context.Context, key string, content []byte, content
 	return o.store.PutBytes(ctx, blob.Raw, key, content, contentType)
 }
 
-// PutAttachment implements activities.ObjectWriter. The type stays unsaid: what
-// the sender declared must not make a browser show it.
+// PutAttachment implements activities.ObjectWriter. The type is not the
+// declared one, which could make a browser show the content.
 func (o objects) PutAttachment(ctx context.Context, key string, content []byte) error {
 	return o.store.PutBytes(ctx, blob.Attachments, key, content, "application/octet-stream")
 }

@@ -30,13 +30,13 @@ const sharedLogo = "a logo that stands under every mail"
 // purgeRig is the real store step and the real purge on one database and object store.
 type purgeRig struct {
 	objects
-	db     *pgtest.DB
-	store  *activities.Store
-	tend   *activities.Tending
-	cfg    blob.Config
-	before func(ledger.UnwantedObject) // a removal of the logo
-	after  func(ledger.UnwantedObject)
-	put    func(key string) // after an attachment was written
+	db          *pgtest.DB
+	store       *activities.Store
+	maintenance *activities.Tending
+	cfg         blob.Config
+	before      func(ledger.UnwantedObject) // a removal of the logo
+	after       func(ledger.UnwantedObject)
+	put         func(key string) // after an attachment was written
 }
 
 func newPurgeRig(t *testing.T) *purgeRig {
@@ -55,7 +55,7 @@ func newPurgeRig(t *testing.T) *purgeRig {
 	r.store, err = activities.NewStore(activities.StoreConfig{Parser: decode.Parser()},
 		activities.StoreDeps{Ledger: r.db, Bodies: r, Objects: r, Decoder: decode.Decoder{}})
 	require.NoError(t, err)
-	r.tend, err = activities.NewTending(activities.TendConfig{RemoveContent: true}, activities.TendDeps{
+	r.maintenance, err = activities.NewTending(activities.TendConfig{RemoveContent: true}, activities.TendDeps{
 		Ledger: struct{ activities.TendLedger }{}, Purge: r.db, Ends: struct{ activities.EndRecorder }{}, Objects: r,
 		Courses: struct{ activities.Courses }{}, Replays: struct{ activities.ReplayStarter }{},
 	})
@@ -134,7 +134,7 @@ func TestPurgeAndStoreOfTheSameContent(t *testing.T) {
 	t.Parallel()
 	purge := func(t *testing.T, r *purgeRig) {
 		t.Helper()
-		_, err := r.tend.Purge(t.Context(), contract.MaintenanceInput{})
+		_, err := r.maintenance.Purge(t.Context(), contract.MaintenanceInput{})
 		require.NoError(t, err)
 	}
 	refused := func(t *testing.T, err error) {
@@ -195,7 +195,7 @@ func TestPurgeAndStoreOfTheSameContent(t *testing.T) {
 			sum := sha256.Sum256([]byte(sharedLogo))
 			there, err := r.objects.store.Exists(t.Context(), blob.Attachments, contract.AttachmentKey(sum))
 			require.NoError(t, err)
-			require.False(t, there, "it goes when nobody has it any more")
+			require.False(t, there, "it is removed with the last email that has it")
 		})
 	}
 }

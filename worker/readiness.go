@@ -13,8 +13,8 @@ import (
 	"mailroom/shared/postgres"
 )
 
-// readiness answers GET /readyz of the worker: 200 when everything that an email
-// needs is there, else 503, with one word per part.
+// readiness answers GET /readyz of the worker: 200 when every dependency of an email is
+// available, else 503, with one word per dependency.
 type readiness struct {
 	db       *postgres.DB
 	store    *blob.Store
@@ -22,7 +22,7 @@ type readiness struct {
 	scanner  scanner
 }
 
-// probeTimeout bounds one look at all parts.
+// probeTimeout bounds the checks of one request.
 const probeTimeout = 3 * time.Second
 
 func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -39,6 +39,7 @@ func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return nil
 		},
 	}
+
 	type finding struct {
 		part string
 		err  error
@@ -47,6 +48,7 @@ func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	for part, check := range checks {
 		go func() { found <- finding{part, check(ctx)} }()
 	}
+
 	answer := map[string]any{"ready": true}
 	for range checks {
 		f := <-found
@@ -55,12 +57,14 @@ func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			answer[f.part], answer["ready"] = "unavailable", false
 		}
 	}
+
 	if note := r.scanner.Note(); note != "" && answer["scanner"] == "ok" {
 		answer["scanner"] = note
 	}
+
 	w.Header().Set("Content-Type", "application/json")
 	if answer["ready"] == false {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(answer) // the caller has gone
+	_ = json.NewEncoder(w).Encode(answer) // fails only when the caller has gone
 }

@@ -14,21 +14,21 @@ import (
 	"mailroom/shared/telemetry"
 )
 
-// recordKeeper is the ledger.
-type recordKeeper interface {
+// stateLedger saves changes of state.
+type stateLedger interface {
 	activities.StateRecorder
 	activities.EndRecorder
 }
 
-// recorder writes changes of state to the ledger, and tells who watches.
+// recorder saves changes of state in the ledger, and counts and logs each.
 type recorder struct {
-	ledger recordKeeper
+	ledger stateLedger
 	logger *slog.Logger
 	states *prometheus.CounterVec
 	took   *prometheus.HistogramVec
 }
 
-func newRecorder(ledger recordKeeper, logger *slog.Logger, reg prometheus.Registerer) (*recorder, error) {
+func newRecorder(ledger stateLedger, logger *slog.Logger, reg prometheus.Registerer) (*recorder, error) {
 	r := &recorder{
 		ledger: ledger,
 		logger: logger,
@@ -55,7 +55,7 @@ func (r *recorder) Record(ctx context.Context, in contract.RecordInput) error {
 	if err := r.ledger.Record(ctx, in); err != nil {
 		return err
 	}
-	r.tell(in)
+	r.report(in)
 	return nil
 }
 
@@ -65,12 +65,12 @@ func (r *recorder) RecordAll(ctx context.Context, list []contract.RecordInput) e
 		return err
 	}
 	for _, in := range list {
-		r.tell(in)
+		r.report(in)
 	}
 	return nil
 }
 
-func (r *recorder) tell(in contract.RecordInput) {
+func (r *recorder) report(in contract.RecordInput) {
 	r.states.WithLabelValues(string(in.State), string(in.Reason)).Inc()
 	line := append(telemetry.Attrs(in.Email), "state", string(in.State), "reason", string(in.Reason))
 	if in.State.Terminal() {
@@ -84,7 +84,7 @@ func (r *recorder) tell(in contract.RecordInput) {
 	r.logger.Info("email.state", line...)
 }
 
-// openEmails shows at each scrape how many emails wait, by state and reason.
+// openEmails counts, at each scrape, the emails that wait, by state and reason.
 type openEmails struct {
 	views  *postgres.Views
 	logger *slog.Logger
@@ -111,8 +111,8 @@ func (o *openEmails) Describe(ch chan<- *prometheus.Desc) {
 	ch <- o.stuck
 }
 
-// Collect implements prometheus.Collector. While the database is away the
-// series are absent, and nothing else of the scrape is.
+// Collect implements prometheus.Collector. While the database is unavailable only these
+// series are absent.
 func (o *openEmails) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()

@@ -19,22 +19,22 @@ import (
 
 // The bounds of one worker process.
 const (
-	// stopTimeout is how long activities may go on after a stop was asked for. A
+	// stopTimeout is how long activities may run after a stop was requested. A
 	// deployment's grace period must be longer.
 	stopTimeout = 20 * time.Second
-	// emailsAtOnce bounds the workflow tasks that run side by side: each carries one
-	// email through its fast tries. A quarter of them at most may wait for a destination.
+	// emailsAtOnce bounds the workflow tasks that run concurrently; each makes the fast
+	// attempts of one email. At most a quarter of them may wait for a destination.
 	emailsAtOnce = 96
-	// activitiesAtOnce bounds the durable tries. A hung destination holds at most its own
-	// max_in_flight of them, and all together hold at most three quarters.
+	// activitiesAtOnce bounds the durable attempts. A hung destination holds at most its own
+	// max_in_flight of them, and all destinations together hold at most three quarters.
 	activitiesAtOnce = 400
-	// cachedWorkflows is how many open workflows are kept in memory; held mail
-	// beyond that costs a replay when somebody decides, and nothing before.
+	// cachedWorkflows is how many open workflows are kept in memory; a decision about a
+	// held email beyond that costs a replay of its history.
 	cachedWorkflows = 600
 	connections     = 24
 )
 
-// Run processes emails until ctx is done or the worker cannot go on. It waits for
+// Run processes emails until ctx is done or the worker cannot continue. It waits for
 // PostgreSQL and Temporal; a pending migration is an error.
 func Run(ctx context.Context, c program.Config) (err error) {
 	p, err := program.New(c)
@@ -66,32 +66,32 @@ func serve(ctx context.Context, p *program.Program) error {
 	}
 	p.Background(ctx, scan.Watch)
 
-	steps, err := newParts(p, newStores(db), objects{store}, scan)
+	activities, err := newActivitySet(p, newStores(db), objects{store}, scan)
 	if err != nil {
 		return err
 	}
-	p.OnClose(func(context.Context) error { steps.sender.Close(); return nil })
-	p.Background(ctx, func(ctx context.Context) { keepIndexed(ctx, postgres.NewViews(db), indexEvery, p.Logger) })
-	if err := steer(ctx, p, steps.sender, postgres.NewDeliveries(db)); err != nil {
+	p.OnClose(func(context.Context) error { activities.sender.Close(); return nil })
+	p.Background(ctx, func(ctx context.Context) { indexSearches(ctx, postgres.NewViews(db), indexEvery, p.Logger) })
+	if err := followControls(ctx, p, activities.sender, postgres.NewDeliveries(db)); err != nil {
 		return err
 	}
 
-	tc, err := dial(ctx, p, steps.tasks.dialOption())
+	tc, err := dial(ctx, p, activities.tasks.dialOption())
 	if err != nil {
 		return err
 	}
-	if err := steps.many(p, newStores(db), objects{store}, scan, tc); err != nil {
+	if err := activities.wireBatches(p, newStores(db), objects{store}, scan, tc); err != nil {
 		return err
 	}
 	p.Background(ctx, func(ctx context.Context) { scheduleMaintenance(ctx, p, tc) })
 	if err := p.ServeMetrics(ctx, readiness{db: db, store: store, temporal: tc, scanner: scan}); err != nil {
 		return err
 	}
-	return poll(ctx, tc, steps, p.Logger)
+	return poll(ctx, tc, activities, p.Logger)
 }
 
-// dial connects to Temporal, as soon as it answers. watch sees what the worker is given
-// to do.
+// dial connects to Temporal as soon as it answers. watch observes the tasks that the
+// worker polls.
 func dial(ctx context.Context, p *program.Program, watch grpc.DialOption) (client.Client, error) {
 	options, err := p.TemporalOptions()
 	if err != nil {
@@ -114,9 +114,10 @@ func dial(ctx context.Context, p *program.Program, watch grpc.DialOption) (clien
 	return tc, nil
 }
 
-// poll works until ctx ends or the worker cannot go on.
-func poll(ctx context.Context, tc client.Client, p *parts, logger *slog.Logger) error {
+// poll works on tasks until ctx is done or the worker cannot continue.
+func poll(ctx context.Context, tc client.Client, a *activitySet, logger *slog.Logger) error {
 	fatal := make(chan error, 1)
+
 	sdkworker.SetStickyWorkflowCacheSize(cachedWorkflows)
 	w := sdkworker.New(tc, contract.TaskQueue, sdkworker.Options{
 		MaxConcurrentWorkflowTaskExecutionSize: emailsAtOnce,
@@ -124,7 +125,7 @@ func poll(ctx context.Context, tc client.Client, p *parts, logger *slog.Logger) 
 		MaxConcurrentWorkflowTaskPollers:       16,
 		MaxConcurrentActivityTaskPollers:       4,
 		WorkerStopTimeout:                      stopTimeout - 5*time.Second,
-		Interceptors:                           []interceptor.WorkerInterceptor{&steps{tasks: p.tasks}},
+		Interceptors:                           []interceptor.WorkerInterceptor{&attemptInterceptor{tasks: a.tasks}},
 		OnFatalError: func(err error) {
 			select {
 			case fatal <- err:
@@ -132,12 +133,14 @@ func poll(ctx context.Context, tc client.Client, p *parts, logger *slog.Logger) 
 			}
 		},
 	})
-	p.register(w)
+	a.register(w)
+
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)
 	}
 	logger.Info("worker.started", "task_queue", contract.TaskQueue)
 	defer w.Stop()
+
 	select {
 	case <-ctx.Done():
 		return nil

@@ -12,13 +12,13 @@ import (
 	"mailroom/shared/inspection"
 )
 
-// scanner is what the two scanners have in common.
+// scanner is implemented by clamd's client and by the built-in scanner.
 type scanner interface {
 	activities.Scanner
 	Ready(ctx context.Context) error
-	// Note says what people must know of a scanner that works; empty: nothing.
+	// Note returns what operators must know of a scanner that works; usually empty.
 	Note() string
-	// Watch keeps what the scanner knows of itself fresh until ctx is done.
+	// Watch refreshes the scanner's state until ctx is done.
 	Watch(ctx context.Context)
 }
 
@@ -27,8 +27,8 @@ var errNoScanner = errors.New("CLAMD_ADDRESS is not set: set it, or write `scann
 	"for development alone: the built-in scanner knows the EICAR test file and little else")
 
 // newScanner returns the client of the clamd at address. Without an address it
-// returns the built-in scanner where the configuration chooses that, and says so
-// loudly; else it is an error.
+// returns the built-in scanner if the configuration chooses it, and logs a warning;
+// otherwise it returns an error.
 func newScanner(address string, c config.Scanner, logger *slog.Logger) (scanner, error) {
 	switch {
 	case address != "":
@@ -49,7 +49,7 @@ func newScanner(address string, c config.Scanner, logger *slog.Logger) (scanner,
 	}
 }
 
-// maxSignatureAge is zero where any age will do.
+// maxSignatureAge returns zero if any age is accepted.
 func maxSignatureAge(c config.Scanner) time.Duration {
 	return max(time.Duration(c.MaxSignatureAge), 0)
 }

@@ -8,23 +8,23 @@ import (
 
 const (
 	indexEvery = 3 * time.Second
-	// indexAtOnce bounds what one turn moves, so that a stop waits for seconds at most.
+	// indexAtOnce bounds one turn, so that a stop waits for seconds at most.
 	indexAtOnce = 20_000
 	indexWithin = time.Minute
 )
 
-// searchIndex takes up what the store step left to be indexed.
+// searchIndex indexes the emails that the store step has queued.
 type searchIndex interface {
 	IndexSearch(ctx context.Context, limit int) (int64, error)
 }
 
-// keepIndexed indexes for search what was stored, every few seconds until ctx is
-// done. Several workers share the rows; while none does it, searches find the same
-// and take longer.
-func keepIndexed(ctx context.Context, index searchIndex, every time.Duration, logger *slog.Logger) {
+// indexSearches indexes stored emails for search, every few seconds until ctx is done.
+// Workers share the rows; while none indexes, searches find the same and take longer.
+func indexSearches(ctx context.Context, index searchIndex, every time.Duration, logger *slog.Logger) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	failing := false
+
 	for {
 		turn, cancel := context.WithTimeout(ctx, indexWithin)
 		_, err := index.IndexSearch(turn, indexAtOnce)
@@ -36,6 +36,7 @@ func keepIndexed(ctx context.Context, index searchIndex, every time.Duration, lo
 			logger.Warn("search.not_indexed", "error", err)
 		}
 		failing = err != nil
+
 		select {
 		case <-ctx.Done():
 			return

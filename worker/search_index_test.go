@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// turns is an index that fails as often as it is told.
+// turns is an index that fails a number of times.
 type turns struct {
 	fail int
 	done chan int
@@ -28,7 +28,7 @@ func (i *turns) IndexSearch(_ context.Context, limit int) (int64, error) {
 	return 1, nil
 }
 
-func TestKeepIndexedGoesOn(t *testing.T) {
+func TestIndexingGoesOnAfterFailures(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
@@ -36,7 +36,7 @@ func TestKeepIndexedGoesOn(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		keepIndexed(ctx, index, time.Millisecond, slog.New(slog.NewJSONHandler(&log, nil)))
+		indexSearches(ctx, index, time.Millisecond, slog.New(slog.NewJSONHandler(&log, nil)))
 	}()
 	for range 4 {
 		require.Equal(t, indexAtOnce, <-index.done)
@@ -49,5 +49,5 @@ func TestKeepIndexedGoesOn(t *testing.T) {
 			open = false
 		}
 	}
-	require.Equal(t, 1, strings.Count(log.String(), "search.not_indexed"), "a failure is told once")
+	require.Equal(t, 1, strings.Count(log.String(), "search.not_indexed"), "a failure is logged once")
 }
