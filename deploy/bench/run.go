@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.temporal.io/sdk/client"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 	"mailroom/shared/config"
 	"mailroom/shared/seal"
@@ -145,7 +146,7 @@ func (b *bench) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	console := stack.NewConsole(b.out)
+	console := process.NewConsole(b.out)
 	vars, err := stack.Resolve(os.Environ(), "", stack.DevDefaults())
 	if err != nil {
 		return err

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -17,6 +15,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 )
 
@@ -71,7 +70,7 @@ func startTemporal(ctx context.Context, tools stack.Tools, dir string, infra sta
 		return nil, err
 	}
 
-	ports, err := freePorts(9)
+	ports, err := process.FreePorts(9)
 	if err != nil {
 		return nil, err
 	}
@@ -170,24 +169,6 @@ func (s *temporalServer) stop() {
 		_ = s.cmd.Process.Kill()
 		<-done
 	}
-}
-
-// freePorts returns n ports on which nothing listens. They are below 32768: the
-// server keeps its membership ports in a smallint.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, 0, n)
-	for range 1000 {
-		port := 20000 + rand.IntN(12000) //nolint:gosec // not a secret
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		defer func() { _ = l.Close() }() // all stay taken until all are found
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, errors.New("there are no free ports below 32768")
 }
 
 func firstOf(errs ...error) error {

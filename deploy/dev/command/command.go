@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 )
 
@@ -59,7 +60,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "mailroom: interrupted")
 		return exitInterrupted
 	case err != nil:
-		_, _ = fmt.Fprintln(stderr, "mailroom: "+stack.OneLine(err))
+		_, _ = fmt.Fprintln(stderr, "mailroom: "+process.OneLine(err))
 		return exitFailed
 	}
 	return code
@@ -148,7 +149,7 @@ func placeAt(dir string, environ []string) (place, error) {
 }
 
 func tool(ctx context.Context, p place, name string, stdout, stderr io.Writer) error {
-	console := stack.NewConsole(stderr)
+	console := process.NewConsole(stderr)
 	defer console.Reassure(ctx)()
 	paths, err := p.tools(console).Build(ctx, name)
 	if err != nil {
@@ -160,7 +161,7 @@ func tool(ctx context.Context, p place, name string, stdout, stderr io.Writer) e
 	return nil
 }
 
-func (p place) tools(console *stack.Console) stack.Tools {
+func (p place) tools(console *process.Console) stack.Tools {
 	return stack.Tools{Root: p.root, Dir: filepath.Join(p.dir, "tools"), Console: console}
 }
 

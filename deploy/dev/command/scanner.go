@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 	"mailroom/shared/config"
 )
@@ -69,7 +70,7 @@ func (m madeConfig) write() error {
 
 // scannerConfig returns the file at path, or a copy in which more is said for this
 // machine's scanner. Neither a tracked file nor the caller's own is written to.
-func (p place) scannerConfig(path string, file *config.File, here scanning, console *stack.Console) (madeConfig, error) {
+func (p place) scannerConfig(path string, file *config.File, here scanning, console *process.Console) (madeConfig, error) {
 	made := madeConfig{path: path}
 	say, warning, err := here.missing(file, path == filepath.Join(p.root, defaultConfig), p.show(path))
 	if err != nil {

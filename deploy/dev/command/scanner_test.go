@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 	"mailroom/shared/config"
 )
@@ -52,7 +53,7 @@ func TestWithoutClamdTheConfigurationChooses(t *testing.T) {
 		path, file, err := p.config(c.path)
 		require.NoError(t, err, name)
 		var out bytes.Buffer
-		made, err := p.scannerConfig(path, file, c.here, stack.NewConsole(&out))
+		made, err := p.scannerConfig(path, file, c.here, process.NewConsole(&out))
 		if c.refused {
 			require.ErrorContains(t, err, "own.yaml has no `scanner: builtin`", name)
 			require.NotContains(t, err.Error(), "\n", name)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailroom/deploy/dev/gotest"
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 )
 
@@ -40,7 +41,7 @@ func test(ctx context.Context, p place, options testOptions, args []string, stdo
 	ctx, cancel := whileParent(ctx)
 	defer cancel()
 
-	console := stack.NewConsole(stderr)
+	console := process.NewConsole(stderr)
 	if err := sweepLeft(ctx, p, console); err != nil {
 		return exitFailed, err
 	}
@@ -66,7 +67,7 @@ func test(ctx context.Context, p place, options testOptions, args []string, stdo
 		return exitFailed, err
 	}
 
-	environ := p.testEnviron(s, browser)
+	environ := p.testEnviron(s, dir, browser)
 	if options.slowest == 0 {
 		return runCommand(ctx, args, environ, stdout, stderr)
 	}
@@ -125,7 +126,7 @@ func printEvents(ctx context.Context, printer *gotest.Printer, args, environ []s
 
 // findBrowser gives the variables that lead tests to a browser and to the
 // accessibility checker which they put into its pages.
-func findBrowser(ctx context.Context, p place, console *stack.Console) (stack.Vars, error) {
+func findBrowser(ctx context.Context, p place, console *process.Console) (stack.Vars, error) {
 	chromium := stack.FindChromium()
 	if chromium == "" {
 		return nil, errors.New("chromium is not installed, and the tests drive a browser: apt-get install --no-install-recommends chromium")
@@ -141,7 +142,7 @@ func findBrowser(ctx context.Context, p place, console *stack.Console) (stack.Va
 	}, nil
 }
 
-func testStack(p place, dir string, console *stack.Console) (*stack.Stack, error) {
+func testStack(p place, dir string, console *process.Console) (*stack.Stack, error) {
 	ports, err := stack.FreePorts()
 	if err != nil {
 		return nil, err
@@ -155,14 +156,10 @@ func testStack(p place, dir string, console *stack.Console) (*stack.Stack, error
 		options.Infra.DatabaseURL = url
 		options.Services = without(options.Services, stack.Postgres)
 	}
-	s, err := stack.New(options)
-	if err != nil {
-		return nil, err
-	}
-	return s, s.Claim()
+	return stack.New(options)
 }
 
-func startAll(ctx context.Context, p place, s *stack.Stack, servicesOnly bool, bin string, console *stack.Console) error {
+func startAll(ctx context.Context, p place, s *stack.Stack, servicesOnly bool, bin string, console *process.Console) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.Up(ctx) })
 	if !servicesOnly {
@@ -174,9 +171,9 @@ func startAll(ctx context.Context, p place, s *stack.Stack, servicesOnly bool, b
 // linkPrograms compiles our programs where the next test run finds them, and links bin
 // to them: go build links nothing again that has not changed, and gives a program that
 // has changed a new file.
-func linkPrograms(ctx context.Context, p place, bin string, console *stack.Console) error {
+func linkPrograms(ctx context.Context, p place, bin string, console *process.Console) error {
 	built := filepath.Join(p.dir, "programs")
-	unlock, err := stack.Lock(ctx, built+".lock", "the compilation for another test run", console)
+	unlock, err := process.Lock(ctx, built+".lock", "the compilation for another test run", console)
 	if err != nil {
 		return err
 	}
@@ -196,9 +193,9 @@ func linkPrograms(ctx context.Context, p place, bin string, console *stack.Conso
 	return nil
 }
 
-func (p place) testEnviron(s *stack.Stack, more stack.Vars) []string {
+func (p place) testEnviron(s *stack.Stack, dir string, more stack.Vars) []string {
 	vars := p.own.Except(foreign[:]...)
-	maps.Copy(vars, s.TestVars())
+	maps.Copy(vars, s.Infra().TestVars(dir, filepath.Join(dir, "bin")))
 	maps.Copy(vars, more)
 	return vars.List()
 }
@@ -231,19 +228,20 @@ func runCommand(ctx context.Context, args, environ []string, stdout, stderr io.W
 
 // sweepLeft stops and removes what test runs have left that were killed before
 // they could do it.
-func sweepLeft(ctx context.Context, p place, console *stack.Console) error {
+func sweepLeft(ctx context.Context, p place, console *process.Console) error {
 	dirs, err := filepath.Glob(filepath.Join(p.dir, "test-*"))
 	if err != nil {
 		return fmt.Errorf("look for old test runs: %w", err)
 	}
 	for _, dir := range dirs {
-		s, err := stack.New(stack.Options{Dir: dir})
+		owned, err := stack.Owned(dir)
 		if err != nil {
 			return err
 		}
-		if s.Owned() {
+		if owned {
 			continue
 		}
+
 		console.Say("stopping what an earlier test run left in %s", p.show(dir))
 		if err := stack.Sweep(ctx, dir, console); err != nil {
 			return err

@@ -2,15 +2,13 @@ package command
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 	"mailroom/deploy/dev/tour"
 	"mailroom/shared/config"
@@ -22,7 +20,7 @@ const defaultConfig = "deploy/dev/mailroom.yaml"
 // up starts what does not run yet and says where it is.
 func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stack, tour.Operator, error) {
 	var who tour.Operator
-	console := stack.NewConsole(out)
+	console := process.NewConsole(out)
 	unlock, err := lock(ctx, p, console)
 	if err != nil {
 		return nil, who, err
@@ -48,7 +46,7 @@ func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stac
 	if err != nil {
 		return nil, who, err
 	}
-	if err := sameConfig(s, config, console); err != nil {
+	if err := s.UseConfig(config); err != nil {
 		return nil, who, err
 	}
 	if err := made.write(); err != nil {
@@ -63,8 +61,8 @@ func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stac
 }
 
 // lock keeps two commands from working on the same stack at once.
-func lock(ctx context.Context, p place, console *stack.Console) (unlock func(), err error) {
-	return stack.Lock(ctx, filepath.Join(p.dir, "lock"), "another up or down of this stack", console)
+func lock(ctx context.Context, p place, console *process.Console) (unlock func(), err error) {
+	return process.Lock(ctx, filepath.Join(p.dir, "lock"), "another up or down of this stack", console)
 }
 
 // config returns the absolute path of the configuration file, of which every
@@ -88,7 +86,7 @@ func (p place) config(path string) (string, *config.File, error) {
 	return path, file, nil
 }
 
-func (p place) options(ctx context.Context, config string, console *stack.Console) (stack.Options, error) {
+func (p place) options(ctx context.Context, config string, console *process.Console) (stack.Options, error) {
 	options := stack.Options{
 		Dir: p.dir, Bin: filepath.Join(p.dir, "bin"), Tools: filepath.Join(p.dir, "tools"), Root: p.root,
 		Services: stack.Everything(), Ports: stack.DevPorts(),
@@ -111,28 +109,8 @@ func without(names []string, name string) []string {
 	return slices.DeleteFunc(names, func(n string) bool { return n == name })
 }
 
-// sameConfig refuses another configuration than that of the programs that run:
-// starting what runs already changes nothing.
-func sameConfig(s *stack.Stack, path string, console *stack.Console) error {
-	text, err := os.ReadFile(path) //nolint:gosec // the caller's own file
-	if err != nil {
-		return fmt.Errorf("read the configuration: %w", err)
-	}
-	sum := sha256.Sum256(text)
-	before, err := s.UseConfig(path, hex.EncodeToString(sum[:]))
-	switch {
-	case err != nil:
-		return err
-	case before == stack.OtherFile:
-		return fmt.Errorf("the stack runs with the configuration %s: `make down` first, then start it with the other one", s.Config())
-	case before == stack.OtherText:
-		console.Say("NOTE: the configuration has changed since the start: `make down` and `make up` apply it")
-	}
-	return nil
-}
-
 func down(ctx context.Context, p place, clean bool, out io.Writer) error {
-	console := stack.NewConsole(out)
+	console := process.NewConsole(out)
 	unlock, err := lock(ctx, p, console)
 	if err != nil {
 		return err
@@ -141,7 +119,7 @@ func down(ctx context.Context, p place, clean bool, out io.Writer) error {
 	return stop(ctx, p, clean, console)
 }
 
-func stop(ctx context.Context, p place, clean bool, console *stack.Console) error {
+func stop(ctx context.Context, p place, clean bool, console *process.Console) error {
 	ctx = context.WithoutCancel(ctx)
 	s, err := stack.New(stack.Options{Dir: p.dir, Console: console})
 	if err != nil {

@@ -10,10 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"mailroom/deploy/dev/process"
 )
 
-// FindChromium gives the path of a browser that the tests can drive, "" where none
-// is installed.
+// FindChromium returns the path of a browser that the tests can drive, "" where none is
+// installed.
 func FindChromium() string {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome-stable", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -23,9 +25,9 @@ func FindChromium() string {
 	return ""
 }
 
-// Package gives the folder of the npm packages that deploy/tools/<name> pins in its
-// package-lock.json, by integrity. They are fetched when they are missing or the
-// pins have changed since; no script of theirs is run.
+// Package returns the folder of the npm packages that deploy/tools/<name> pins in its
+// package-lock.json, by integrity. They are fetched when they are missing or the pins have
+// changed since; none of their scripts is run.
 func (t Tools) Package(ctx context.Context, name string) (string, error) {
 	source := filepath.Join(t.Root, toolsDir, name)
 	var pins []byte
@@ -37,17 +39,19 @@ func (t Tools) Package(ctx context.Context, name string) (string, error) {
 		}
 		pins = append(pins, text...)
 	}
+
 	sum := sha256.Sum256(pins)
 	dir := filepath.Join(t.Dir, name+"-"+hex.EncodeToString(sum[:6]))
-	unlock, err := Lock(ctx, filepath.Join(t.Dir, name+".lock"), "another fetch of "+name, t.Console)
+	unlock, err := process.Lock(ctx, filepath.Join(t.Dir, name+".lock"), "another fetch of "+name, t.Console)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
+
 	if fileExists(filepath.Join(dir, "node_modules", ".package-lock.json")) { // npm writes it last
 		return dir, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for everybody
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for every user
 		return "", err
 	}
 	for _, file := range files {
@@ -59,6 +63,7 @@ func (t Tools) Package(ctx context.Context, name string) (string, error) {
 			return "", err
 		}
 	}
+
 	defer t.Console.Await("fetching " + name)()
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	cmd.Dir = dir

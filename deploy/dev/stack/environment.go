@@ -15,9 +15,8 @@ import (
 // Vars are environment variables by name.
 type Vars map[string]string
 
-// DevDefaults are the secrets and credentials of development. They are given to
-// services on loopback only, where neither the calling environment nor .env names
-// others.
+// DevDefaults returns the secrets and credentials of development. They are for services on
+// loopback only, where neither the calling environment nor .env sets others.
 func DevDefaults() Vars {
 	return Vars{ //nolint:gosec // published, and for loopback alone
 		"WEBHOOK_SECRET":    "dev-webhook-secret",
@@ -31,8 +30,8 @@ func DevDefaults() Vars {
 	}
 }
 
-// ComposeVariable is what docker-compose.yml cannot do without and the local stack
-// never reads: the mark of a .env that is made for Compose.
+// ComposeVariable is a variable that docker-compose.yml requires and the local stack never
+// reads: a .env that sets it is made for Compose.
 const ComposeVariable = "POSTGRES_PASSWORD"
 
 // ForCompose reports whether the file at dotenv, which need not exist, is made for
@@ -83,17 +82,17 @@ func readDotEnv(path string) (Vars, error) {
 	return read, nil
 }
 
-// Get gives the variable, "" where it is not set.
+// Get returns the variable, "" where it is not set.
 func (v Vars) Get(name string) string { return v[name] }
 
-// With gives a copy in which other wins.
+// With returns a copy in which the variables of other replace those of v.
 func (v Vars) With(other Vars) Vars {
 	merged := maps.Clone(v)
 	maps.Copy(merged, other)
 	return merged
 }
 
-// Except gives a copy without the variables whose names begin with one of the prefixes.
+// Except returns a copy without the variables whose names begin with one of the prefixes.
 func (v Vars) Except(prefixes ...string) Vars {
 	kept := Vars{}
 	for name, value := range v {
@@ -104,7 +103,7 @@ func (v Vars) Except(prefixes ...string) Vars {
 	return kept
 }
 
-// List gives the variables, sorted, in the form that os/exec takes.
+// List returns the variables, sorted, in the form of os/exec.
 func (v Vars) List() []string {
 	pairs := make([]string, 0, len(v))
 	for _, name := range slices.Sorted(maps.Keys(v)) {
@@ -126,11 +125,13 @@ func parseDotEnv(r io.Reader) (Vars, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
+
 		name, rest, found := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "export ")), "=")
 		name = strings.TrimSpace(name)
 		if !found || !isName(name) {
 			return nil, fmt.Errorf("line %d is not NAME=value", number)
 		}
+
 		value, err := dotEnvValue(strings.TrimSpace(rest))
 		if err != nil {
 			return nil, fmt.Errorf("line %d (%s): %w", number, name, err)
@@ -153,6 +154,7 @@ func dotEnvValue(text string) (string, error) {
 		}
 		return strings.TrimSpace(text), nil
 	}
+
 	var value strings.Builder
 	quote := text[0]
 	for i := 1; i < len(text); i++ {

@@ -68,7 +68,7 @@ func TestTestsReadTheVariablesThatAreSetForThem(t *testing.T) {
 	t.Parallel()
 	s, err := New(Options{Dir: t.TempDir(), Services: Servers(), Ports: DevPorts(), Vars: DevDefaults()})
 	require.NoError(t, err)
-	vars := s.TestVars()
+	vars := s.Infra().TestVars("dir", "bin")
 	names := []string{
 		testenv.VarRequired, testenv.VarDir, testenv.VarBin, testenv.VarDatabaseURL, testenv.VarS3Endpoint,
 		testenv.VarS3AccessKey, testenv.VarS3SecretKey, testenv.VarClamd, testenv.VarTemporal,

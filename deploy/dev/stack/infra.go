@@ -9,7 +9,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// Infra is where the services are that the programs need, whoever runs them.
+// Infra is where the services are that the programs need, those of this stack or others.
 type Infra struct {
 	DatabaseURL                  string
 	S3Endpoint                   string // an http URL
@@ -26,8 +26,8 @@ const (
 	region            = "us-east-1"
 )
 
-// vars are the variables by which the programs find the services. Every TEMPORAL_*
-// variable and the configuration file of the caller's own Temporal are overruled.
+// vars returns the variables by which the programs find the services. They replace every
+// TEMPORAL_* variable and the configuration file of the caller's own Temporal.
 func (i Infra) vars() Vars {
 	return Vars{
 		"DATABASE_URL": i.DatabaseURL,
@@ -39,10 +39,10 @@ func (i Infra) vars() Vars {
 	}
 }
 
-// Isolate gives, on the same servers, a database, buckets and a Temporal namespace
-// with Mailroom's search attributes, all called name: programs that use them see
-// nothing of others. A name is lower-case letters and digits, begins with a
-// letter and is at most 40 long. Repeating it is harmless.
+// Isolate creates, on the same servers, a database, buckets and a Temporal namespace with
+// Mailroom's search attributes, all called name: programs that use them see nothing of
+// others. A name is lower-case letters and digits, begins with a letter and is at most 40
+// long. Repeating it is harmless.
 func Isolate(ctx context.Context, servers Infra, name string) (Infra, error) {
 	own := servers
 	database, err := url.Parse(servers.DatabaseURL)
@@ -53,6 +53,7 @@ func Isolate(ctx context.Context, servers Infra, name string) (Infra, error) {
 	own.DatabaseURL = database.String()
 	own.TemporalNamespace = name
 	own.RawBucket, own.AttachmentsBucket = name+"-raw", name+"-attachments"
+
 	if err := ensureDatabase(ctx, servers.DatabaseURL, name); err != nil {
 		return Infra{}, fmt.Errorf("isolate %s: %w", name, err)
 	}
@@ -88,14 +89,13 @@ func ensureBuckets(ctx context.Context, i Infra) error {
 	return nil
 }
 
-// TestVars are the variables by which a test run tells its tests where the services
-// of this stack are; package shared/testenv reads them.
-func (s *Stack) TestVars() Vars {
-	i := s.Infra()
+// TestVars returns the variables by which a test run tells its tests where the services
+// and the programs are; package shared/testenv reads them.
+func (i Infra) TestVars(dir, bin string) Vars {
 	return Vars{
 		"MAILROOM_TEST_REQUIRED":      "1",
-		"MAILROOM_TEST_DIR":           s.opt.Dir,
-		"MAILROOM_TEST_BIN":           s.opt.Bin,
+		"MAILROOM_TEST_DIR":           dir,
+		"MAILROOM_TEST_BIN":           bin,
 		"MAILROOM_TEST_DATABASE_URL":  i.DatabaseURL,
 		"MAILROOM_TEST_S3_ENDPOINT":   i.S3Endpoint,
 		"MAILROOM_TEST_S3_ACCESS_KEY": i.S3AccessKey,
@@ -105,8 +105,8 @@ func (s *Stack) TestVars() Vars {
 	}
 }
 
-// TestInfra gives the services of the test run that the caller is part of. It is
-// meant to be isolated before programs use it.
+// TestInfra returns the services of the test run that the caller is part of. Isolate them
+// before programs use them.
 func TestInfra(getenv func(string) string) Infra {
 	return Infra{
 		DatabaseURL: getenv("MAILROOM_TEST_DATABASE_URL"),

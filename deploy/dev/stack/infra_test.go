@@ -31,7 +31,7 @@ func TestIsolateGivesUsableServersOfItsOwnAndMayBeRepeated(t *testing.T) {
 		}))
 	}
 	require.Error(t, withTemporal(servers.Temporal, func(c temporalClient) error {
-		return c.polled(t.Context(), "isolated", "nobody-polls-this")
+		return c.polled(t.Context(), "isolated", "no-worker-polls-this")
 	}))
 }
 

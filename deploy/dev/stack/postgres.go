@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"mailroom/deploy/dev/process"
 )
 
 // Database, user and password of the private cluster. It listens on loopback and
@@ -26,7 +29,7 @@ const (
 
 func postgresURL(port int, database string) string {
 	u := url.URL{
-		Scheme: "postgres", User: url.UserPassword(pgUser, pgPassword), Host: loopback(port),
+		Scheme: "postgres", User: url.UserPassword(pgUser, pgPassword), Host: process.Loopback(port),
 		Path: "/" + database, RawQuery: "sslmode=disable",
 	}
 	return u.String()
@@ -34,20 +37,21 @@ func postgresURL(port int, database string) string {
 
 // postgres is a private cluster. PostgreSQL refuses to run as root, so there it
 // is run by an unprivileged user in a folder that this user can reach.
-func (s *Stack) postgres() *service {
+func postgresService(s *Stack) process.Service {
 	var c cluster
 	port := s.opt.Ports.Postgres
-	return &service{
-		name: Postgres, ports: []int{port}, where: loopback(port),
-		patience: time.Minute, stop: syscall.SIGINT, grace: 20 * time.Second, // SIGINT: fast shutdown, see postgres(1)
-		prepare: func(ctx context.Context) (err error) {
-			c, err = s.cluster()
+	return process.Service{
+		Name: Postgres, Ports: []int{port}, Where: process.Loopback(port),
+		Patience: time.Minute, Stop: syscall.SIGINT, Grace: 20 * time.Second, // SIGINT: fast shutdown, see postgres(1)
+		Prepare: func(ctx context.Context) (err error) {
+			c, err = newCluster(s)
 			if err != nil {
 				return err
 			}
 			return c.init(ctx)
 		},
-		command: func() (command, error) {
+
+		Command: func() (process.Command, error) {
 			settings := []string{
 				"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200",
 				"log_min_messages=warning", "log_checkpoints=off", "log_line_prefix=%m ",
@@ -59,13 +63,13 @@ func (s *Stack) postgres() *service {
 			for _, setting := range settings {
 				args = append(args, "-c", setting)
 			}
-			return command{path: filepath.Join(c.bin, "postgres"), args: args, vars: c.vars(), dir: c.dir, as: c.as}, nil
+			return process.Command{Path: filepath.Join(c.bin, "postgres"), Args: args, Env: c.vars().List(), Dir: c.dir, As: c.as}, nil
 		},
-		ready: func(ctx context.Context) error { return ensureDatabase(ctx, postgresURL(port, "postgres"), pgDatabase) },
+		Ready: func(ctx context.Context) error { return ensureDatabase(ctx, postgresURL(port, "postgres"), pgDatabase) },
 	}
 }
 
-// cluster is where a cluster lies and who runs it.
+// cluster is where a cluster is and which user runs it.
 type cluster struct {
 	bin string // folder of postgres and initdb
 	dir string // owned by the user that runs it
@@ -74,12 +78,13 @@ type cluster struct {
 
 func (c cluster) data() string { return filepath.Join(c.dir, "data") }
 
-// vars leaves out the PG* variables of the caller, which are about other servers.
+// vars returns the environment without the PG* variables of the caller, which are about
+// other servers.
 func (c cluster) vars() Vars {
 	return Vars{"PATH": c.bin + ":/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 }
 
-func (s *Stack) cluster() (cluster, error) {
+func newCluster(s *Stack) (cluster, error) {
 	c := cluster{dir: filepath.Join(s.opt.Dir, "postgres")}
 	if os.Geteuid() == 0 {
 		user, err := unprivileged("postgres", "nobody")
@@ -92,11 +97,17 @@ func (s *Stack) cluster() (cluster, error) {
 			if !s.opt.Throwaway {
 				s.opt.Console.Say("  postgres   keeps its data in %s: its user cannot reach %s", c.dir, s.opt.Dir)
 			}
-			if err := s.outside(c.dir); err != nil {
+			err := s.Change(func(now *process.State) {
+				if !slices.Contains(now.Outside, c.dir) {
+					now.Outside = append(now.Outside, c.dir)
+				}
+			})
+			if err != nil {
 				return cluster{}, err
 			}
 		}
 	}
+
 	if err := ownFolder(c.dir, c.as); err != nil {
 		return cluster{}, err
 	}
@@ -108,8 +119,8 @@ func (s *Stack) cluster() (cluster, error) {
 	return c, err
 }
 
-// init makes the cluster unless it is there. It is made under another name first,
-// so that one which was interrupted is not taken for a whole one.
+// init makes the cluster unless it is there. It is made under another name first, so that
+// an interrupted one does not look complete.
 func (c cluster) init(ctx context.Context) error {
 	if dirExists(c.data()) {
 		return nil
@@ -123,18 +134,20 @@ func (c cluster) init(ctx context.Context) error {
 		return fmt.Errorf("make cluster: %w", err)
 	}
 	defer func() { _ = os.Remove(password) }()
+
 	if c.as != nil {
 		if err := os.Chown(password, int(c.as.Uid), int(c.as.Gid)); err != nil {
 			return fmt.Errorf("make cluster: %w", err)
 		}
 	}
+
 	//nolint:gosec // a program found in the usual places
 	initdb := exec.CommandContext(ctx, filepath.Join(c.bin, "initdb"), "-D", fresh, "--username="+pgUser,
 		"--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
 	initdb.Env, initdb.Dir = c.vars().List(), c.dir
 	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: c.as}
 	if said, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, reason(said))
+		return fmt.Errorf("initdb: %w: %s", err, process.Reason(said))
 	}
 	if err := os.Rename(fresh, c.data()); err != nil {
 		return fmt.Errorf("make cluster: %w", err)
@@ -162,8 +175,8 @@ func ensureDatabase(ctx context.Context, server, name string) error {
 	return nil
 }
 
-// CheckDatabase says in one line, without credentials, why a database that is run
-// by somebody else cannot be used.
+// CheckDatabase returns in one line, without credentials, why a database that another
+// server runs cannot be used.
 func CheckDatabase(ctx context.Context, databaseURL string) error {
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// pgPlaces is where systems put the server programs without putting them on PATH.
+// pgPlaces are where systems install the server programs without adding them to PATH.
 var pgPlaces = [...]string{
 	"/usr/lib/postgresql/*/bin",         // Debian, Ubuntu
 	"/usr/pgsql-*/bin",                  // Red Hat
@@ -29,9 +29,9 @@ var pgPlaces = [...]string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// findPostgres gives the folder of postgres and initdb: that of PATH, else the
-// newest of the usual places. A cluster that exists wants the major version that
-// made it; an empty one takes any.
+// findPostgres returns the folder of postgres and initdb: that of PATH, else the
+// newest of the usual places. A cluster that exists needs the major version that
+// made it; an empty major accepts any.
 func findPostgres(major string) (string, error) {
 	var found []string
 	for _, dir := range pgFolders() {
@@ -79,7 +79,7 @@ func number(path string) int {
 
 var pgVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
-// pgMajor gives the major version of the server programs in dir, "" where they
+// pgMajor returns the major version of the server programs in dir, "" where they
 // are not complete.
 func pgMajor(dir string) string {
 	if !executable(filepath.Join(dir, "initdb")) {
@@ -94,7 +94,7 @@ func pgMajor(dir string) string {
 	return ""
 }
 
-// unprivileged gives the first of the named users that exists and is not root.
+// unprivileged returns the first of the named users that exists and is not root.
 func unprivileged(names ...string) (*syscall.Credential, error) {
 	for _, name := range names {
 		found, err := user.Lookup(name)
@@ -134,14 +134,14 @@ func reaches(user *syscall.Credential, dir string) bool {
 	}
 }
 
-// elsewhere names a folder that every user can reach, always the same for dir.
+// elsewhere returns a folder that every user can reach, always the same for dir.
 func elsewhere(dir string) string {
 	sum := sha256.Sum256([]byte(dir))
 	return filepath.Join("/var/tmp", "mailroom-"+hex.EncodeToString(sum[:8]))
 }
 
-// ownFolder makes a folder that user, or without one the caller, alone can use. A
-// folder of somebody else is refused.
+// ownFolder makes a folder that only user, or without one the caller, can use. The folder of
+// another user is an error.
 func ownFolder(dir string, user *syscall.Credential) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // must be reachable
 		return fmt.Errorf("make %s: %w", dir, err)
@@ -149,6 +149,7 @@ func ownFolder(dir string, user *syscall.Credential) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
+
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return fmt.Errorf("make %s: %w", dir, err)
@@ -158,6 +159,7 @@ func ownFolder(dir string, user *syscall.Credential) error {
 	if !info.IsDir() || (owner != uid && (user == nil || owner != user.Uid)) {
 		return fmt.Errorf("%s belongs to another user: remove it (a stack that root started leaves it: `make down CLEAN=1` as root)", dir)
 	}
+
 	if user != nil {
 		uid, gid = user.Uid, user.Gid
 	}

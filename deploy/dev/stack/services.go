@@ -15,17 +15,19 @@ import (
 	"syscall"
 	"time"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/shared/contract"
 )
 
-func (s *Stack) temporal() *service {
+func temporalService(s *Stack) process.Service {
 	p := s.opt.Ports
 	dir := filepath.Join(s.opt.Dir, "temporal")
-	return &service{
-		name: Temporal, ports: []int{p.Temporal}, where: loopback(p.Temporal),
-		patience: time.Minute, stop: syscall.SIGTERM, grace: 15 * time.Second,
-		prepare: func(context.Context) error { return os.MkdirAll(dir, 0o750) },
-		command: func() (command, error) {
+	return process.Service{
+		Name: Temporal, Ports: []int{p.Temporal}, Where: process.Loopback(p.Temporal),
+		Patience: time.Minute, Stop: syscall.SIGTERM, Grace: 15 * time.Second,
+		Prepare: func(context.Context) error { return os.MkdirAll(dir, 0o750) },
+
+		Command: func() (process.Command, error) {
 			args := []string{
 				"server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn",
 				// Its own Web UI cannot be told to send the session to the codec server.
@@ -37,43 +39,44 @@ func (s *Stack) temporal() *service {
 			for _, attribute := range SearchAttributes() {
 				args = append(args, "--search-attribute", attribute.Name+"="+attribute.Type.String())
 			}
-			return command{path: filepath.Join(s.opt.Bin, "temporal"), args: args, vars: s.base().Except("TEMPORAL_"), dir: dir}, nil
+			return process.Command{Path: filepath.Join(s.opt.Bin, "temporal"), Args: args, Env: s.opt.Vars.Except("TEMPORAL_").List(), Dir: dir}, nil
 		},
-		ready: func(ctx context.Context) error {
-			return withTemporal(loopback(p.Temporal), func(c temporalClient) error {
+		Ready: func(ctx context.Context) error {
+			return withTemporal(process.Loopback(p.Temporal), func(c temporalClient) error {
 				return c.searchable(ctx, defaultNamespace)
 			})
 		},
 	}
 }
 
-func (s *Stack) minio() *service {
+func minioService(s *Stack) process.Service {
 	p := s.opt.Ports
 	dir := filepath.Join(s.opt.Dir, "minio")
-	return &service{
-		name: MinIO, ports: []int{p.S3, p.S3Console}, where: loopback(p.S3),
-		patience: time.Minute, stop: syscall.SIGTERM, grace: 15 * time.Second,
-		prepare: func(context.Context) error {
+	return process.Service{
+		Name: MinIO, Ports: []int{p.S3, p.S3Console}, Where: process.Loopback(p.S3),
+		Patience: time.Minute, Stop: syscall.SIGTERM, Grace: 15 * time.Second,
+		Prepare: func(context.Context) error {
 			access, secret := s.opt.Vars.Get("S3_ACCESS_KEY"), s.opt.Vars.Get("S3_SECRET_KEY")
 			if len(access) < 3 || len(secret) < 8 {
 				return errors.New("MinIO wants an S3_ACCESS_KEY of 3 or more characters and an S3_SECRET_KEY of 8 or more: set both in .env, or neither")
 			}
 			return os.MkdirAll(filepath.Join(dir, "certs"), 0o750)
 		},
-		command: func() (command, error) {
-			vars := s.base().Except("MINIO_").With(Vars{
+
+		Command: func() (process.Command, error) {
+			vars := s.opt.Vars.Except("MINIO_").With(Vars{
 				"MINIO_ROOT_USER":     s.opt.Vars.Get("S3_ACCESS_KEY"),
 				"MINIO_ROOT_PASSWORD": s.opt.Vars.Get("S3_SECRET_KEY"),
 				"MINIO_UPDATE":        "off",
 			})
 			args := []string{
 				"server", filepath.Join(dir, "data"), "--quiet", "--certs-dir", filepath.Join(dir, "certs"),
-				"--address", loopback(p.S3), "--console-address", loopback(p.S3Console),
+				"--address", process.Loopback(p.S3), "--console-address", process.Loopback(p.S3Console),
 			}
-			return command{path: filepath.Join(s.opt.Bin, "minio"), args: args, vars: vars, dir: dir}, nil
+			return process.Command{Path: filepath.Join(s.opt.Bin, "minio"), Args: args, Env: vars.List(), Dir: dir}, nil
 		},
-		ready: func(ctx context.Context) error {
-			if err := getOK(ctx, "http://"+loopback(p.S3)+"/minio/health/ready"); err != nil {
+		Ready: func(ctx context.Context) error {
+			if err := getOK(ctx, "http://"+process.Loopback(p.S3)+"/minio/health/ready"); err != nil {
 				return err
 			}
 			return ensureBuckets(ctx, s.Infra())
@@ -81,16 +84,16 @@ func (s *Stack) minio() *service {
 	}
 }
 
-// clamdPlaces is where clamd lies when it is not on PATH.
+// clamdPlaces are where clamd is when it is not on PATH.
 var clamdPlaces = [...]string{
 	"/usr/sbin/clamd", "/usr/local/sbin/clamd", "/usr/local/clamav/sbin/clamd",
 	"/opt/homebrew/opt/clamav/sbin/clamd", "/usr/local/opt/clamav/sbin/clamd",
 }
 
-// systemSignatures is where freshclam keeps what it downloads.
+// systemSignatures is the folder to which freshclam downloads.
 const systemSignatures = "/var/lib/clamav"
 
-// FindClamd gives the path of clamd, "" where it is not installed.
+// FindClamd returns the path of clamd, "" where it is not installed.
 func FindClamd() string {
 	if found, err := exec.LookPath("clamd"); err == nil {
 		return found
@@ -113,32 +116,32 @@ func HasSignatures() bool {
 	return false
 }
 
-func (s *Stack) clamd() *service {
+func clamdService(s *Stack) process.Service {
 	port := s.opt.Ports.Clamd
 	dir := filepath.Join(s.opt.Dir, "clamav")
 	config := filepath.Join(dir, "clamd.conf")
-	return &service{
-		name: Clamd, ports: []int{port}, where: loopback(port),
+	return process.Service{
+		Name: Clamd, Ports: []int{port}, Where: process.Loopback(port),
 		// A whole set of signatures takes a minute to load on a slow machine.
-		patience: 3 * time.Minute, stop: syscall.SIGTERM, grace: 15 * time.Second,
-		prepare: func(context.Context) error {
-			signatures, err := s.signatures(dir)
+		Patience: 3 * time.Minute, Stop: syscall.SIGTERM, Grace: 15 * time.Second,
+		Prepare: func(context.Context) error {
+			folder, err := signatures(s, dir)
 			if err != nil {
 				return err
 			}
-			return os.WriteFile(config, []byte(clamdConfig(dir, signatures, port)), 0o600)
+			return os.WriteFile(config, []byte(clamdConfig(dir, folder, port)), 0o600)
 		},
-		command: func() (command, error) {
-			return command{path: FindClamd(), args: []string{"--foreground", "--config-file=" + config}, vars: s.base(), dir: dir}, nil
+		Command: func() (process.Command, error) {
+			return process.Command{Path: FindClamd(), Args: []string{"--foreground", "--config-file=" + config}, Env: s.opt.Vars.List(), Dir: dir}, nil
 		},
-		ready: func(ctx context.Context) error { return pingClamd(ctx, loopback(port)) },
+		Ready: func(ctx context.Context) error { return pingClamd(ctx, process.Loopback(port)) },
 	}
 }
 
-// signatures gives the folder of the machine's own signatures, else one that
-// knows the EICAR test file and nothing more. Tests always take the second: it is
-// the same everywhere and loads at once.
-func (s *Stack) signatures(dir string) (string, error) {
+// signatures returns the folder of the machine's own signatures, else one that knows the
+// EICAR test file alone. Tests always use the second: it is the same on every machine and
+// loads at once.
+func signatures(s *Stack, dir string) (string, error) {
 	if !s.opt.Throwaway {
 		if HasSignatures() {
 			return systemSignatures, nil
@@ -153,14 +156,14 @@ func (s *Stack) signatures(dir string) (string, error) {
 	return own, os.WriteFile(filepath.Join(own, "eicar.ndb"), []byte(line), 0o600)
 }
 
-// EICAR gives the harmless file that every scanner reports. It is put together
-// here so that no scanner reports the source.
+// EICAR returns the harmless file that every scanner reports. It is put together here so
+// that no scanner reports the source.
 func EICAR() string {
 	return strings.Join([]string{`X5O!P%@AP[4\PZX54(P^)7CC)7}$`, `EICAR-STANDARD-ANTIVIRUS-TEST-FILE`, `!$H+H*`}, "")
 }
 
-// clamdConfig is clamd.conf(5). What clamd would pass because it is above a limit
-// is reported instead, and limits are above what Mailroom lets in.
+// clamdConfig returns a clamd.conf(5). What is above a limit of clamd is reported, not passed
+// as clean, and the limits are above those of Mailroom.
 func clamdConfig(dir, signatures string, port int) string {
 	return strings.Join([]string{
 		"Foreground yes",
@@ -193,6 +196,7 @@ func pingClamd(ctx context.Context, address string) error {
 	if deadline, set := ctx.Deadline(); set {
 		_ = conn.SetDeadline(deadline)
 	}
+
 	if _, err := io.WriteString(conn, "zPING\x00"); err != nil {
 		return err
 	}
@@ -206,7 +210,7 @@ func pingClamd(ctx context.Context, address string) error {
 	return nil
 }
 
-// getOK asks for url and gives an error with the answer's text unless it is 200.
+// getOK requests url and returns an error with the text of the answer unless it is 200.
 func getOK(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -226,7 +230,7 @@ func getOK(ctx context.Context, url string) error {
 	return nil
 }
 
-// SearchAttributes are those that the workflows set.
+// SearchAttributes returns those that the workflows set.
 func SearchAttributes() []SearchAttribute {
 	attributes := []SearchAttribute{{Name: contract.AttrDestinations, Type: keywordList}}
 	for _, name := range []string{

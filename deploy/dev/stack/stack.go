@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"sync"
+	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"mailroom/deploy/dev/process"
 )
 
 // The services that a stack can run.
@@ -51,166 +51,172 @@ type Options struct {
 	// services are added. It must hold S3_ACCESS_KEY and S3_SECRET_KEY when MinIO
 	// is run.
 	Vars Vars
-	// Throwaway data may be lost with the power, and clamd knows EICAR alone.
+	// Throwaway data may be lost with the power, clamd knows EICAR alone, and the stack may
+	// be swept once the calling process has ended.
 	Throwaway bool
 	// Root is the repository; with it tools and programs are built into Bin where
 	// they are missing. Empty: Bin is taken as it is.
 	Root    string
-	Tools   string   // where built tools are kept; needed with Root
-	Console *Console // nil: silent
+	Tools   string           // where built tools are kept; needed with Root
+	Console *process.Console // nil: silent
 }
 
-// Stack starts, watches and stops the services of its options. It is safe for use
-// by several goroutines, as long as each service is started and stopped by one.
+// Stack is a set of services with the servers and the configuration that they need. It is
+// safe for use by several goroutines, as long as each service is started and stopped by one.
 type Stack struct {
+	*process.Supervisor
+	addresses
+
 	opt      Options
-	state    *stateFile
-	services []*service
-	mu       sync.Mutex
-	children map[string]*child
+	services []process.Service
 }
 
-// New opens the stack in opt.Dir, where an earlier call may have left services
-// running. It starts nothing.
+// known are all services by name.
+var known = map[string]func(*Stack) process.Service{
+	Postgres: postgresService, Temporal: temporalService, TemporalUI: temporalUIService, MinIO: minioService,
+	Clamd: clamdService, Sink: sinkService, Worker: workerService, Ingress: ingressService, All: allService,
+}
+
+// New opens the stack in opt.Dir, where an earlier call may have left services running. It
+// starts nothing.
 func New(opt Options) (*Stack, error) {
 	if opt.Console == nil {
-		opt.Console = &Console{}
+		opt.Console = &process.Console{}
 	}
-	if err := os.MkdirAll(opt.Dir, 0o755); err != nil { //nolint:gosec // postgres' own user must pass
-		return nil, fmt.Errorf("make %s: %w", opt.Dir, err)
-	}
-	state, err := openState(opt.Dir)
+	supervisor, err := process.Open(opt.Dir, opt.Console)
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{opt: opt, state: state, children: map[string]*child{}}
-	known := map[string]func() *service{
-		Postgres: s.postgres, Temporal: s.temporal, TemporalUI: s.temporalUI, MinIO: s.minio, Clamd: s.clamd,
-		Sink: s.sink, Worker: s.worker, Ingress: s.ingress, All: s.all,
-	}
+
+	s := &Stack{Supervisor: supervisor, addresses: addresses{opt.Ports, opt.Vars.Get("OPERATOR_TOKEN")}, opt: opt}
 	for _, name := range opt.Services {
 		if known[name] == nil {
 			return nil, fmt.Errorf("no service is called %s: there are %v", name, slices.Sorted(maps.Keys(known)))
 		}
-		s.services = append(s.services, known[name]())
+		s.services = append(s.services, known[name](s))
 	}
-	return s, nil
+	if !opt.Throwaway {
+		return s, nil
+	}
+	self, _ := process.Identify(os.Getpid())
+	return s, s.Change(func(now *process.State) { now.Owner = self })
 }
 
-// Infra gives where the servers are, those of this stack and those of others.
+// Services returns the names of what this stack runs.
+func (s *Stack) Services() []string { return slices.Clone(s.opt.Services) }
+
+// Infra returns where the servers are, those of this stack and those of others.
 func (s *Stack) Infra() Infra {
 	i, p := s.opt.Infra, s.opt.Ports
-	if s.runs(Postgres) {
+	runs := func(name string) bool { return slices.Contains(s.opt.Services, name) }
+
+	if runs(Postgres) {
 		i.DatabaseURL = postgresURL(p.Postgres, pgDatabase)
 	}
-	if s.runs(Temporal) {
-		i.Temporal, i.TemporalNamespace = loopback(p.Temporal), defaultNamespace
+	if runs(Temporal) {
+		i.Temporal, i.TemporalNamespace = process.Loopback(p.Temporal), defaultNamespace
 	}
-	if s.runs(MinIO) {
-		i.S3Endpoint = "http://" + loopback(p.S3)
+	if runs(MinIO) {
+		i.S3Endpoint = "http://" + process.Loopback(p.S3)
 		i.S3AccessKey, i.S3SecretKey = s.opt.Vars.Get("S3_ACCESS_KEY"), s.opt.Vars.Get("S3_SECRET_KEY")
 		i.RawBucket, i.AttachmentsBucket = rawBucket, attachmentsBucket
 	}
-	if s.runs(Clamd) {
-		i.Clamd = loopback(p.Clamd)
+	if runs(Clamd) {
+		i.Clamd = process.Loopback(p.Clamd)
 	}
 	return i
 }
 
-// LogFile gives the path of what a service has written since its last start.
-func (s *Stack) LogFile(name string) string {
-	return filepath.Join(s.opt.Dir, "log", name+".log")
-}
-
-// Up starts what does not run and returns when everything is usable. When it
-// fails, what it has started is stopped again and what ran before goes on.
+// Up starts what does not run and returns when everything is usable. When it fails, what
+// it has started is stopped again and what ran before goes on.
 func (s *Stack) Up(ctx context.Context) (err error) {
-	var missing []*service
+	var missing, servers, programs []process.Service
 	for _, svc := range s.services {
-		if _, alive := s.state.running(svc.name); !alive {
+		if !s.Alive(svc.Name) {
 			missing = append(missing, svc)
 		}
+		if svc.Name == All || slices.Contains(Programs(), svc.Name) {
+			programs = append(programs, svc)
+		} else {
+			servers = append(servers, svc)
+		}
 	}
-	if err := checkPorts(missing); err != nil {
+	if err := process.CheckPorts(missing); err != nil {
 		return err
 	}
 	defer s.opt.Console.Reassure(ctx)()
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.end(missing))
+			_, failed := s.EndAll(names(missing), endOrder())
+			err = errors.Join(err, failed)
 		}
 	}()
-	programs := func(svc *service) bool { return svc.name == All || slices.Contains(Programs(), svc.name) }
-	wave, waveCtx := errgroup.WithContext(ctx)
-	if s.opt.Root != "" && slices.ContainsFunc(missing, programs) {
-		wave.Go(func() error { return BuildPrograms(waveCtx, s.opt.Root, s.opt.Bin, s.opt.Console) })
-	}
-	for _, svc := range s.services {
-		if !programs(svc) {
-			wave.Go(func() error { return s.bring(waveCtx, svc) })
-		}
-	}
-	if err := wave.Wait(); err != nil {
+
+	build := s.opt.Root != "" && slices.ContainsFunc(programs, func(svc process.Service) bool { return !s.Alive(svc.Name) })
+	if err := ensureServers(ctx, s, servers, build); err != nil || len(programs) == 0 {
 		return err
 	}
-	if !slices.ContainsFunc(s.services, programs) {
-		return nil
+	done := s.opt.Console.Await("migrating the database")
+	said, err := runProgram(ctx, s, server, "migrate")
+	done()
+	if err != nil {
+		return fmt.Errorf("migrate the database: %s", strings.TrimPrefix(said, server+": "))
 	}
-	if err := s.migrate(ctx); err != nil {
-		return err
-	}
-	wave, waveCtx = errgroup.WithContext(ctx)
-	for _, svc := range s.services {
-		if programs(svc) {
-			wave.Go(func() error { return s.bring(waveCtx, svc) })
-		}
+
+	wave, ctx := errgroup.WithContext(ctx)
+	for _, svc := range programs {
+		wave.Go(func() error { return s.Ensure(ctx, svc) })
 	}
 	return wave.Wait()
 }
 
-// bring makes one service usable, whether it runs already or not.
-func (s *Stack) bring(ctx context.Context, svc *service) error {
-	began := time.Now()
-	if r, alive := s.state.running(svc.name); alive {
-		if err := s.waitReady(ctx, svc); err != nil {
-			return fmt.Errorf("%w: it has been running before (pid %d); `make down` and `make up` start it afresh", err, r.PID)
-		}
-		s.opt.Console.Say("  %-11s runs already   %s", svc.name, svc.where)
-		return nil
+// ensureServers makes servers usable, and with build compiles our programs meanwhile.
+func ensureServers(ctx context.Context, s *Stack, servers []process.Service, build bool) error {
+	wave, ctx := errgroup.WithContext(ctx)
+	if build {
+		wave.Go(func() error { return BuildPrograms(ctx, s.opt.Root, s.opt.Bin, s.opt.Console) })
 	}
-	if err := s.tool(ctx, svc.name); err != nil {
-		return err
+	for _, svc := range servers {
+		wave.Go(func() error {
+			if !s.Alive(svc.Name) {
+				if err := linkTool(ctx, s.opt, svc.Name); err != nil {
+					return err
+				}
+			}
+			return s.Ensure(ctx, svc)
+		})
 	}
-	if err := s.launch(ctx, svc); err != nil {
-		return err
-	}
-	if err := s.waitReady(ctx, svc); err != nil {
-		return err
-	}
-	s.opt.Console.Say("  %-11s ready %5.1f s  %s", svc.name, time.Since(began).Seconds(), svc.where)
-	return nil
+	return wave.Wait()
 }
 
-// Start starts one service of the stack, with whose programs and tools it was
+func names(services []process.Service) []string {
+	var all []string
+	for _, svc := range services {
+		all = append(all, svc.Name)
+	}
+	return all
+}
+
+// Start starts one service of the stack, with the programs and tools with which it was
 // brought up before, and waits until it is usable.
 func (s *Stack) Start(ctx context.Context, name string) error {
-	svc, err := s.find(name)
+	svc, err := find(s, name)
 	if err != nil {
 		return err
 	}
-	if _, alive := s.state.running(name); !alive {
-		if err := checkPorts([]*service{svc}); err != nil {
+	if !s.Alive(name) {
+		if err := process.CheckPorts([]process.Service{svc}); err != nil {
 			return err
 		}
 	}
-	return s.bring(ctx, svc)
+	return s.Ensure(ctx, svc)
 }
 
-// Stop asks one service to end and waits for it; what takes too long is killed.
-func (s *Stack) Stop(name string) error { return s.endOne(name, 0) }
+// Stop asks one service to end and waits for it; one that takes too long is killed.
+func (s *Stack) Stop(name string) error { return endOne(s, name, 0) }
 
 // Kill ends one service at once, as a crash would.
-func (s *Stack) Kill(name string) error { return s.endOne(name, syscall.SIGKILL) }
+func (s *Stack) Kill(name string) error { return endOne(s, name, syscall.SIGKILL) }
 
 // Restart stops and starts one service.
 func (s *Stack) Restart(ctx context.Context, name string) error {
@@ -220,30 +226,17 @@ func (s *Stack) Restart(ctx context.Context, name string) error {
 	return s.Start(ctx, name)
 }
 
-func (s *Stack) endOne(name string, sig syscall.Signal) error {
-	svc, err := s.find(name)
-	if err != nil {
+func endOne(s *Stack, name string, sig syscall.Signal) error {
+	if _, err := find(s, name); err != nil {
 		return err
 	}
-	r, alive := s.state.running(name)
-	if !alive {
-		return s.state.drop(name)
-	}
-	if sig == 0 {
-		sig = r.Stop
-	}
-	return s.halt(r, sig, svc.grace)
+	return s.End(name, sig)
 }
 
-func (s *Stack) find(name string) (*service, error) {
-	i := slices.IndexFunc(s.services, func(svc *service) bool { return svc.name == name })
+func find(s *Stack, name string) (process.Service, error) {
+	i := slices.IndexFunc(s.services, func(svc process.Service) bool { return svc.Name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("this stack does not run %s", name)
+		return process.Service{}, fmt.Errorf("this stack does not run %s", name)
 	}
 	return s.services[i], nil
 }
-
-func (s *Stack) runs(name string) bool { return slices.Contains(s.opt.Services, name) }
-
-// base is the environment that every service gets.
-func (s *Stack) base() Vars { return s.opt.Vars.With(nil) }

@@ -27,11 +27,12 @@ const (
 	keywordList = enums.INDEXED_VALUE_TYPE_KEYWORD_LIST
 
 	defaultNamespace = "default"
+	eventuallyPoll   = 100 * time.Millisecond
 	retention        = 72 * time.Hour // of a namespace for tests
 )
 
-// temporalClient asks a Temporal server what the SDK's client does not: whether it
-// is usable yet, and to make a namespace.
+// temporalClient calls what the SDK's client does not: it checks whether a Temporal server
+// is usable yet, and makes a namespace.
 type temporalClient struct {
 	workflows workflowservice.WorkflowServiceClient
 	operator  operatorservice.OperatorServiceClient
@@ -46,8 +47,8 @@ func withTemporal(address string, do func(temporalClient) error) error {
 	return do(temporalClient{workflowservice.NewWorkflowServiceClient(conn), operatorservice.NewOperatorServiceClient(conn)})
 }
 
-// searchable gives nil once workflows can be found by every search attribute,
-// which implies that they can be started with them.
+// searchable returns nil when workflows can be found by every search attribute, which
+// implies that they can be started with them.
 func (c temporalClient) searchable(ctx context.Context, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -62,7 +63,7 @@ func (c temporalClient) searchable(ctx context.Context, namespace string) error 
 	return nil
 }
 
-// polled gives nil once a worker asks for workflow and activity tasks.
+// polled returns nil when a worker polls for workflow and activity tasks.
 func (c temporalClient) polled(ctx context.Context, namespace, queue string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -88,12 +89,13 @@ func (c temporalClient) createNamespace(ctx context.Context, namespace string) e
 	if err != nil && status.Code(err) != codes.AlreadyExists {
 		return fmt.Errorf("create namespace %s: %w", namespace, err)
 	}
+
 	attributes := map[string]enums.IndexedValueType{}
 	for _, attribute := range SearchAttributes() {
 		attributes[attribute.Name] = attribute.Type
 	}
 	return eventually(ctx, 30*time.Second, func() error {
-		// The namespace is known to every part of the server a moment after it is made.
+		// Every part of the server knows the namespace a moment after it is made.
 		_, err := c.operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
 			Namespace: namespace, SearchAttributes: attributes,
 		})
@@ -104,12 +106,12 @@ func (c temporalClient) createNamespace(ctx context.Context, namespace string) e
 	})
 }
 
-// eventually repeats try until it gives nil, and gives its last error when that
+// eventually repeats try until it returns nil, and returns the last error of try when that
 // takes longer than patience.
 func eventually(ctx context.Context, patience time.Duration, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	poll := time.NewTicker(readyPoll)
+	poll := time.NewTicker(eventuallyPoll)
 	defer poll.Stop()
 	for {
 		err := try()

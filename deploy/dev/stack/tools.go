@@ -11,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"mailroom/deploy/dev/process"
 )
 
 // toolsDir holds one folder for each pinned tool, with a go.mod of its own.
@@ -19,12 +21,12 @@ const toolsDir = "deploy/tools"
 // Tools finds or builds the programs of others that are pinned under deploy/tools.
 type Tools struct {
 	Root    string // of the repository
-	Dir     string // where built tools are kept, for ever
-	Console *Console
+	Dir     string // where built tools are kept
+	Console *process.Console
 }
 
-// Find gives the path of a tool: the one on PATH where there is one, else the
-// pinned one, which is built the first time.
+// Find returns the path of a tool: the one on PATH where there is one, else the pinned one,
+// which is built the first time.
 func (t Tools) Find(ctx context.Context, name string) (string, error) {
 	if found, err := exec.LookPath(name); err == nil {
 		found, err = filepath.Abs(found)
@@ -41,7 +43,7 @@ func (t Tools) Find(ctx context.Context, name string) (string, error) {
 	return built[0], nil
 }
 
-// Build gives the paths of the programs that the folder deploy/tools/<name> pins,
+// Build returns the paths of the programs that the folder deploy/tools/<name> pins,
 // in the order of its go.mod. They are built when they are missing or the pins
 // have changed since.
 func (t Tools) Build(ctx context.Context, name string) ([]string, error) {
@@ -62,16 +64,18 @@ func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
 	if len(packages) == 0 {
 		return nil, fmt.Errorf("%s/%s/go.mod has no tool line", toolsDir, name)
 	}
+
 	pins := sha256.Sum256(append(mod, sum...))
 	dir := filepath.Join(t.Dir, name+"-"+hex.EncodeToString(pins[:6]))
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for everybody
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for every user
 		return nil, err
 	}
-	unlock, err := Lock(ctx, filepath.Join(t.Dir, name+".lock"), "another build of "+name, t.Console)
+	unlock, err := process.Lock(ctx, filepath.Join(t.Dir, name+".lock"), "another build of "+name, t.Console)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
+
 	var paths []string
 	for _, pkg := range packages {
 		target := filepath.Join(dir, path.Base(pkg))
@@ -128,7 +132,7 @@ func goBuild(ctx context.Context, dir, out string, packages ...string) error {
 	return nil
 }
 
-// toolLines gives the packages of the tool directives of a go.mod.
+// toolLines returns the packages of the tool directives of a go.mod.
 func toolLines(mod string) []string {
 	var packages []string
 	inside := false
@@ -149,7 +153,7 @@ func toolLines(mod string) []string {
 	return packages
 }
 
-// version gives the version at which a go.mod requires the module of a package.
+// version returns the version at which a go.mod requires the module of a package.
 func version(mod, pkg string) string {
 	var module, found string
 	for line := range strings.Lines(mod) {

@@ -53,19 +53,3 @@ func TestToolsFindNoLinkOfTheirOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, tool, found)
 }
-
-func TestReason(t *testing.T) {
-	t.Parallel()
-	for log, want := range map[string]string{
-		"":                        "it said nothing",
-		"\n \n":                   "it said nothing",
-		"one\ntwo\n":              "two",
-		"FATAL:  no space\nbye\n": "FATAL:  no space",
-		`{"level":"INFO","msg":"starting"}` + "\nlisten tcp :80: permission denied\n":              "listen tcp :80: permission denied",
-		`{"level":"ERROR","msg":"run","error":"no route"}` + "\n" + `{"level":"INFO","msg":"bye"}`: "run: no route",
-		"{not json": "{not json",
-	} {
-		require.Equal(t, want, reason([]byte(log)), log)
-	}
-	require.Equal(t, "it left no log", lastWords("/nowhere"))
-}

@@ -6,50 +6,53 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
+
+	"mailroom/deploy/dev/process"
 )
 
-// temporalUI is Temporal's Web UI as a server of its own. The one inside the
-// development server knows the address of the codec server and not that the
-// session of who is signed in there goes with what is asked: it would show
-// ciphertext to everybody.
-func (s *Stack) temporalUI() *service {
+// temporalUIService is Temporal's Web UI as its own server. The Web UI inside the
+// development server does not send the operator's session to the codec server, so that it
+// would show ciphertext to every operator.
+func temporalUIService(s *Stack) process.Service {
 	port := s.opt.Ports.TemporalUI
 	dir := filepath.Join(s.opt.Dir, "temporal-ui")
-	return &service{
-		name: TemporalUI, ports: []int{port}, where: loopback(port),
-		patience: time.Minute, stop: syscall.SIGTERM, grace: 5 * time.Second,
-		prepare: func(ctx context.Context) error {
+	return process.Service{
+		Name: TemporalUI, Ports: []int{port}, Where: process.Loopback(port),
+		Patience: time.Minute, Stop: syscall.SIGTERM, Grace: 5 * time.Second,
+		Prepare: func(ctx context.Context) error {
 			if err := os.MkdirAll(dir, 0o750); err != nil {
 				return err
 			}
-			config, err := s.webUIConfig()
+			config, err := webUIConfig(s)
 			if err != nil {
 				return err
 			}
 			if err := os.WriteFile(filepath.Join(dir, "base.yaml"), config, 0o600); err != nil {
 				return err
 			}
-			return s.awaitTemporal(ctx)
+			return awaitTemporal(ctx, s)
 		},
-		command: func() (command, error) {
+
+		Command: func() (process.Command, error) {
 			args := []string{"--root", dir, "--config", ".", "--env", "none", "start"}
-			return command{path: filepath.Join(s.opt.Bin, TemporalUI), args: args, vars: s.base().Except("TEMPORAL_"), dir: dir}, nil
+			return process.Command{Path: filepath.Join(s.opt.Bin, TemporalUI), Args: args, Env: s.opt.Vars.Except("TEMPORAL_").List(), Dir: dir}, nil
 		},
-		ready: func(ctx context.Context) error { return getOK(ctx, s.TemporalUI()+"/healthz") },
+		Ready: func(ctx context.Context) error { return getOK(ctx, s.TemporalUI()+"/healthz") },
 	}
 }
 
 // awaitTemporal waits while the Temporal of this stack is being built and started.
-// The Web UI connects once and, where nobody listens yet, tries again at growing
-// distances of up to two minutes. The context ends when Temporal does not start.
-func (s *Stack) awaitTemporal(ctx context.Context) error {
-	if !s.runs(Temporal) {
+// The Web UI connects once and, where no server listens yet, tries again with
+// growing pauses of up to two minutes. The context ends when Temporal does not start.
+func awaitTemporal(ctx context.Context, s *Stack) error {
+	if !slices.Contains(s.opt.Services, Temporal) {
 		return nil
 	}
 	return eventually(ctx, time.Hour, func() error {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", loopback(s.opt.Ports.Temporal))
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", process.Loopback(s.opt.Ports.Temporal))
 		if err != nil {
 			return err
 		}
@@ -57,13 +60,13 @@ func (s *Stack) awaitTemporal(ctx context.Context) error {
 	})
 }
 
-// webUIConfig gives what the Web UI reads at its start (YAML, of which JSON is part).
-func (s *Stack) webUIConfig() ([]byte, error) {
+// webUIConfig returns the configuration of the Web UI in JSON, which is valid YAML.
+func webUIConfig(s *Stack) ([]byte, error) {
 	type object = map[string]any
 	return json.MarshalIndent(object{
 		"host": "127.0.0.1", "port": s.opt.Ports.TemporalUI, "enableUi": true, "hideLogs": true,
 		"temporalGrpcAddress": s.Infra().Temporal, "defaultNamespace": s.Infra().TemporalNamespace,
-		// Nothing but its own pages may ask it, and nothing is asked of the internet.
+		// Only its own pages may call it, and it calls nothing on the internet.
 		"cors":             object{"allowOrigins": []string{s.TemporalUI()}, "cookieInsecure": true},
 		"disableNewsFetch": true,
 		"codec":            object{"endpoint": s.OperatorURL() + "/codec", "includeCredentials": true},

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"time"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 	"mailroom/shared/contract"
 )
@@ -55,7 +56,7 @@ func Run(ctx context.Context, s *stack.Stack, who Operator, out io.Writer) {
 	sent := samples(time.Now())
 	follower := follow(s)
 	if err := show(ctx, s, who, sent, out); err != nil && ctx.Err() == nil {
-		_, _ = fmt.Fprintln(out, "The samples did not go through: "+stack.OneLine(err))
+		_, _ = fmt.Fprintln(out, "The samples did not go through: "+process.OneLine(err))
 	}
 	if ctx.Err() != nil {
 		return
@@ -113,7 +114,7 @@ func (x standing) rests() bool { return x.State.Terminal() || x.State == contrac
 
 // watch prints a row for every change until all samples rest, or patience ends.
 func watch(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out io.Writer) (map[string]standing, error) {
-	console := stack.NewConsole(out)
+	console := process.NewConsole(out)
 	defer console.Reassure(ctx)()
 	defer console.Await("the samples")()
 	ctx, cancel := context.WithTimeout(ctx, patience)

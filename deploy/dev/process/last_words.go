@@ -1,4 +1,4 @@
-package stack
+package process
 
 import (
 	"bytes"
@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// tailSize is how much of the end of a log is looked at.
+// tailSize is how much of the end of a log is read.
 const tailSize = 16 << 10
 
-// lastWords gives the line of a log that most likely says why the program ended:
-// the last one at level error or fatal, else the last one.
-func lastWords(path string) string {
+// LastWords returns the line of a log that most likely says why its program ended: the
+// last one at level error or fatal, else the last one.
+func LastWords(path string) string {
 	file, err := os.Open(path) //nolint:gosec // one of the stack's own logs
 	if err != nil {
 		return "it left no log"
@@ -23,11 +23,11 @@ func lastWords(path string) string {
 		_, _ = file.Seek(max(0, end-tailSize), io.SeekStart)
 	}
 	text, _ := io.ReadAll(file)
-	return reason(text)
+	return Reason(text)
 }
 
-// reason is lastWords of a text.
-func reason(log []byte) string {
+// Reason is LastWords of a text.
+func Reason(log []byte) string {
 	var last, worst string
 	for line := range bytes.Lines(log) {
 		text := strings.TrimSpace(string(line))
@@ -49,7 +49,7 @@ func reason(log []byte) string {
 	return "it said nothing"
 }
 
-// plainLine gives the message of a JSON log line together with its error, other
+// plainLine returns the message of a JSON log line together with its error, other
 // lines as they are, and whether the line reports a failure.
 func plainLine(line string) (text string, bad bool) {
 	var entry struct{ Level, Msg, Message, Error, Err string }

@@ -1,4 +1,4 @@
-package stack
+package process
 
 import (
 	"context"
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// quiet is how long nothing may be said while something is waited for.
+// quiet is how long the console may stay silent while it waits for something.
 const quiet = 5 * time.Second
 
-// Console says what happens, one line at a time. The zero value says nothing.
+// Console writes what happens, one line at a time. The zero value writes nothing.
 type Console struct {
 	w       io.Writer
 	mu      sync.Mutex
@@ -35,7 +35,7 @@ func (c *Console) Say(format string, args ...any) {
 	_, _ = fmt.Fprintf(c.w, format+"\n", args...)
 }
 
-// Await adds what to the list of what is waited for, until done is called.
+// Await adds what to the list of what the console waits for, until done is called.
 func (c *Console) Await(what string) (done func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,10 +49,11 @@ func (c *Console) Await(what string) (done func()) {
 	}
 }
 
-// Reassure says what is waited for whenever nothing else was said for a while,
-// until stop is called.
+// Reassure writes what the console waits for whenever it was silent for a while, until
+// stop is called.
 func (c *Console) Reassure(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+
 	began, ended := time.Now(), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -64,6 +65,7 @@ func (c *Console) Reassure(ctx context.Context) (stop func()) {
 				return
 			case <-tick.C:
 			}
+
 			c.mu.Lock()
 			waiting, silent := strings.Join(c.waiting, ", "), time.Since(c.last)
 			c.mu.Unlock()
@@ -75,7 +77,7 @@ func (c *Console) Reassure(ctx context.Context) (stop func()) {
 	return func() { cancel(); <-ended }
 }
 
-// OneLine makes one line of an error: what was several is joined by semicolons.
+// OneLine returns the text of an error with its lines joined by semicolons.
 func OneLine(err error) string {
 	var lines []string
 	for line := range strings.Lines(err.Error()) {

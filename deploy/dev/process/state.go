@@ -1,4 +1,4 @@
-package stack
+package process
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Running is one started service in the state file.
@@ -17,24 +18,23 @@ type Running struct {
 	Identity
 
 	Name  string         `json:"name"`
-	Ports []int          `json:"ports,omitempty"`
-	Log   string         `json:"log"`
-	Stop  syscall.Signal `json:"stop"` // asks it to end
+	Stop  syscall.Signal `json:"stop"`  // asks it to end
+	Grace time.Duration  `json:"grace"` // how long it may take to end before it is killed
 }
 
-// State is what one stack has started. The zero value is a stack of which
-// nothing runs.
+// State is what one directory has started. In the zero value nothing runs.
 type State struct {
-	// Owner is who stops the stack; where it has ended without doing so, anybody
-	// may. Zero: the stack outlives the program that started it.
+	// Owner is the process that ends the services; where it has ended without doing so,
+	// any other may. Zero: the services outlive the process that started them.
 	Owner     Identity  `json:"owner"`
-	Config    string    `json:"config,omitempty"`
+	Config    string    `json:"config,omitempty"` // path of the configuration that the programs run with
 	ConfigSum string    `json:"config_sum,omitempty"`
 	Outside   []string  `json:"outside,omitempty"` // folders of the stack that are not below its own
 	Services  []Running `json:"services"`
 }
 
-const stateName = "state.json"
+// StateName is the name of the state file in its directory.
+const StateName = "state.json"
 
 // stateFile keeps State on disk; every change is written before it counts.
 type stateFile struct {
@@ -43,9 +43,9 @@ type stateFile struct {
 	now  State
 }
 
-// openState reads the state of the stack in dir. None: nothing runs.
+// openState reads the state of the stack in dir. Without a file nothing runs.
 func openState(dir string) (*stateFile, error) {
-	f := &stateFile{path: filepath.Join(dir, stateName)}
+	f := &stateFile{path: filepath.Join(dir, StateName)}
 	text, err := os.ReadFile(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -59,16 +59,14 @@ func openState(dir string) (*stateFile, error) {
 	return f, nil
 }
 
-// running gives the named service while it is alive.
+// running returns the named service while it is alive.
 func (f *stateFile) running(name string) (Running, bool) {
-	f.mu.Lock()
-	i := slices.IndexFunc(f.now.Services, func(r Running) bool { return r.Name == name })
-	var r Running
-	if i >= 0 {
-		r = f.now.Services[i]
+	for _, r := range f.get().Services {
+		if r.Name == name {
+			return r, r.Alive()
+		}
 	}
-	f.mu.Unlock()
-	return r, i >= 0 && r.alive()
+	return Running{}, false
 }
 
 func (f *stateFile) get() State {
@@ -94,8 +92,8 @@ func without(services []Running, name string) []Running {
 	return slices.DeleteFunc(slices.Clone(services), func(r Running) bool { return r.Name == name })
 }
 
-// change edits the state and replaces the file in one step, so that a crash
-// leaves the old or the new one.
+// change edits the state and replaces the file in one step, so that a crash leaves the
+// old or the new one.
 func (f *stateFile) change(edit func(*State)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,22 +102,13 @@ func (f *stateFile) change(edit func(*State)) error {
 	if err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
+
 	temporary := f.path + ".new"
 	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	if err := os.Rename(temporary, f.path); err != nil {
 		return fmt.Errorf("write state: %w", err)
-	}
-	return nil
-}
-
-func (f *stateFile) remove() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.now = State{}
-	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove state: %w", err)
 	}
 	return nil
 }

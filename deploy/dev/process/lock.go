@@ -1,4 +1,4 @@
-package stack
+package process
 
 import (
 	"context"
@@ -10,22 +10,19 @@ import (
 	"time"
 )
 
-// Lock waits until nobody else holds the lock of that name, and says that it waits
-// for what. The lock is given back when the program ends, however it ends.
+// Lock waits until no other process holds the lock of that name, and says that it waits
+// for what. The lock ends with unlock or with the process.
 func Lock(ctx context.Context, path, what string, console *Console) (unlock func(), err error) {
 	defer console.Reassure(ctx)()
 	defer console.Await("waiting for " + what)()
-	return lock(ctx, path)
-}
-
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // .dev, for everybody
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // .dev, for every user
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // below the stack's own folder
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
+
 	poll := time.NewTicker(readyPoll)
 	defer poll.Stop()
 	for {
