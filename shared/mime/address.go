@@ -8,9 +8,9 @@ import (
 	"mailroom/shared/mail"
 )
 
-// addresses lists the mailboxes of every field of that name, together no longer
-// than MaxAddressField. What RFC 5322 §3.4 cannot read is read as mail programs do:
-// between the angle brackets, or the word with the at sign.
+// addresses returns the mailboxes of every field of that name, up to MaxAddressField in
+// total. Entries that are not valid by RFC 5322 §3.4 are read as mail programs do: the
+// text between angle brackets, or the word with an at sign.
 func (c *collector) addresses(fields []field, name string) []mail.Address {
 	out := []mail.Address{}
 	left := MaxAddressField
@@ -44,7 +44,7 @@ func (c *collector) addressList(value string) []mail.Address {
 
 	groups := strings.Contains(value, ";")
 	for _, piece := range mergeNames(splitList(value)) {
-		if !strings.Contains(piece, "@") && strings.Contains(piece, hideOpen) { // all of it is encoded
+		if !strings.Contains(piece, "@") && strings.Contains(piece, hideOpen) { // the whole entry is encoded
 			piece = strings.ReplaceAll(decodeWordsBy(h.show(piece), c.charset), "=?", "")
 		}
 		for _, a := range looseAddresses(piece, groups) {
@@ -57,19 +57,19 @@ func (c *collector) addressList(value string) []mail.Address {
 	return out
 }
 
-// hidden are the encoded words of an address list while it is taken apart: commas
-// and brackets in them mean nothing.
+// hidden are the encoded words of an address list while it is split: commas and brackets
+// in them are text.
 type hidden []string
 
-// The characters around the number of a hidden word. Both are none of Unicode, so
-// that no sender's text has them.
+// The characters around the number of a hidden word. They are noncharacters of Unicode,
+// so that valid text does not have them.
 const hideOpen, hideClose = "\uFDD0", "\uFDD1"
 
-// noMarks takes them from text that has them all the same.
+// noMarks removes them from text that has them nevertheless.
 var noMarks = strings.NewReplacer(hideOpen, "\uFFFD", hideClose, "\uFFFD")
 
-// hideWords replaces each encoded word by its number; plain makes text of what stands
-// between words.
+// hideWords replaces each encoded word with its number; plain decodes the bytes between
+// words.
 func hideWords(value string, plain func(string) string) (string, hidden) {
 	var words hidden
 	var out strings.Builder
@@ -84,7 +84,7 @@ func hideWords(value string, plain func(string) string) (string, hidden) {
 	return out.String(), words
 }
 
-// show puts the words back.
+// show replaces numbers with their words again.
 func (h hidden) show(text string) string {
 	if !strings.Contains(text, hideOpen) {
 		return text
@@ -104,8 +104,8 @@ func (h hidden) show(text string) string {
 	}
 }
 
-// splitList cuts an address list at the commas and semicolons outside of quotes,
-// comments and angle brackets. A quote, comment or bracket that is never closed is none.
+// splitList splits an address list at commas and semicolons outside of quotes, comments
+// and angle brackets. One that is never closed is an ordinary character.
 func splitList(value string) []string {
 	var pieces []string
 	lastQuote, lastParen := strings.LastIndexByte(value, '"'), strings.LastIndexByte(value, ')')
@@ -149,8 +149,8 @@ func missesComma(rest string) bool {
 	return rest != "" && rest[0] != '(' && strings.Contains(rest, "<") && strings.Contains(rest, "@")
 }
 
-// mergeNames joins the pieces that a comma in a name without quotes has made: what
-// has no address itself belongs to the name of the next address that has a name.
+// mergeNames joins pieces that were split at a comma in an unquoted name: a piece without
+// an address belongs to the name of the next address that has a name.
 func mergeNames(pieces []string) []string {
 	const most = 4 // commas in one name
 	var out, waiting []string
@@ -169,7 +169,7 @@ func mergeNames(pieces []string) []string {
 	return append(out, waiting...)
 }
 
-// hasName reports whether text without quotes stands before an address.
+// hasName reports whether there is unquoted text before an address.
 func hasName(piece string) bool {
 	name, _, ok := strings.Cut(piece, "<")
 	if !ok {
@@ -180,9 +180,9 @@ func hasName(piece string) bool {
 	return strings.TrimSpace(name) != "" && !strings.ContainsAny(name, `":`)
 }
 
-// looseAddresses reads one entry of a list that breaks the rules; several addresses
-// may stand in it with nothing but blanks between them. groups says that the list may
-// have groups, whose names end with a colon.
+// looseAddresses reads one invalid entry of a list, which may have several addresses
+// separated by blanks. groups means that the list may have groups, whose names end with
+// a colon.
 func looseAddresses(piece string, groups bool) []mail.Address {
 	piece = strings.TrimSpace(piece)
 	if open := strings.LastIndexByte(piece, '<'); open >= 0 {
@@ -222,7 +222,7 @@ func looseAddresses(piece string, groups bool) []mail.Address {
 	return found
 }
 
-// bare strips what is no part of an address.
+// bare removes characters around an address.
 func bare(address string) string {
 	address = strings.Trim(strings.TrimSpace(address), `"'`)
 	return strings.TrimRight(strings.TrimPrefix(address, "mailto:"), ".,;")

@@ -2,8 +2,8 @@ package mime
 
 import "bytes"
 
-// base64Value is what a character stands for: below 64 a value, else padByte, a
-// blank or nothing of base64.
+// base64Value classifies a character: below 64 a value, otherwise padding, a blank or no
+// character of base64.
 var base64Value = func() (table [256]byte) {
 	for i := range table {
 		table[i] = otherByte
@@ -25,16 +25,16 @@ const (
 	otherByte = 66
 )
 
-// decodeBase64 decodes groups one by one: padding ends a group and not the content,
-// because senders encode in pieces, each padded; what is not in the alphabet is
-// left out (RFC 2045 §6.8); a last group needs no padding. Behind padding, the first
-// line that is no base64 ends the content: mailing lists add lines there, mostly
-// under a ruler, which ends the content without padding as well.
+// decodeBase64 decodes group by group. Padding ends a group and not the content, because
+// some senders encode in pieces and pad each. Characters outside of the alphabet are
+// skipped (RFC 2045 §6.8), and the last group needs no padding. After padding, the first
+// line that is no base64 ends the content: mailing lists append lines, usually after a
+// ruler, which ends the content also without padding.
 func decodeBase64(body []byte) (content []byte, decoded base64Result) {
 	out := make([]byte, 0, len(body)/4*3+3)
 	var group uint32
 	var count int
-	padded, pad, junk, sane := false, false, false, 0 // up to sane, a line was looked at
+	padded, pad, junk, sane := false, false, false, 0 // lines up to sane have been checked
 	for i := 0; i < len(body); i++ {
 		v := base64Value[body[i]]
 		switch {
@@ -70,18 +70,18 @@ func decodeBase64(body []byte) (content []byte, decoded base64Result) {
 	return flush(out, group, count), decoded
 }
 
-// ruler reports whether a line begins at i with two dashes or underscores.
+// ruler reports whether the line at i begins with two dashes or underscores.
 func ruler(body []byte, i int) bool {
 	return (i == 0 || body[i-1] == '\n' || body[i-1] == '\r') && i+1 < len(body) && body[i] == body[i+1] && (body[i] == '-' || body[i] == '_')
 }
 
-// base64Result is what decodeBase64 met.
+// base64Result describes what decodeBase64 found.
 type base64Result struct {
-	pieces bool   // something was decoded behind padding, or behind what is no base64
-	rest   []byte // what was not looked at
+	pieces bool   // content was decoded after padding, or after text that is no base64
+	rest   []byte // the text after the content
 }
 
-// flush writes the bytes of a group of less than four characters.
+// flush appends the bytes of a group of less than four characters.
 func flush(out []byte, group uint32, count int) []byte {
 	switch count {
 	case 2:
@@ -92,8 +92,8 @@ func flush(out []byte, group uint32, count int) []byte {
 	return out
 }
 
-// plausible reports whether the line that b begins with is base64 and nothing else:
-// whole groups, or so much of it that it is no word. It returns the line's length.
+// plausible reports whether the first line of b is only base64: whole groups, or too long
+// for a word. It returns the length of the line.
 func plausible(b []byte) (length int, ok bool) {
 	chars, blanks := 0, false
 	for i, c := range b {
@@ -111,7 +111,7 @@ func plausible(b []byte) (length int, ok bool) {
 	return len(b), chars%4 == 0 || chars >= 60
 }
 
-// decodeBase64All decodes everything that is in the alphabet, whatever stands between.
+// decodeBase64All decodes all characters of the alphabet, whatever is between them.
 func decodeBase64All(body []byte) []byte {
 	var out []byte
 	for {
@@ -124,8 +124,8 @@ func decodeBase64All(body []byte) []byte {
 	}
 }
 
-// moreBase64 reports whether what follows the end of base64 content looks as if it
-// went on: enough of it stands in lines that are base64 and nothing else.
+// moreBase64 reports whether the text after base64 content looks like more of it: enough
+// of it is in lines that are only base64.
 func moreBase64(rest []byte) bool {
 	chars := 0
 	for len(rest) > 0 && chars < 64 {
@@ -139,7 +139,7 @@ func moreBase64(rest []byte) bool {
 	return chars >= 64
 }
 
-// alphabetic reports whether a line has no character that base64 does not have.
+// alphabetic reports whether a line has only characters of base64.
 func alphabetic(line []byte) bool {
 	for _, c := range line {
 		if base64Value[c] > padByte {
@@ -149,7 +149,7 @@ func alphabetic(line []byte) bool {
 	return true
 }
 
-// looksBase64 reports whether a body is base64 by its first lines.
+// looksBase64 reports whether the first lines of a body are base64.
 func looksBase64(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	lines, chars := 0, 0
@@ -169,8 +169,8 @@ func looksBase64(body []byte) bool {
 	return chars >= 16 || chars >= 4 && chars%4 == 0 && len(bytes.TrimSpace(body)) == 0
 }
 
-// words reports whether a body that should be base64 is text: each of its first lines
-// has blanks in it.
+// words reports whether a body that is declared as base64 is text: each of its first
+// lines has blanks.
 func words(body []byte) bool {
 	lines := 0
 	for len(body) > 0 && lines < 3 {

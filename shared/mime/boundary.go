@@ -10,11 +10,11 @@ import (
 // Bounds of the boundaries of one multipart. RFC 2046 §5.1.1 allows 70 bytes.
 const (
 	maxBoundary   = 998 // bytes, the longest line of RFC 5322 §2.1.1
-	maxBoundaries = 8   // ways to read the boundaries of one multipart
-	maxNear       = 16  // different lines that begin with a delimiter and go on
+	maxBoundaries = 8   // readings of the boundaries of one multipart
+	maxNear       = 16  // distinct lines that begin with a delimiter and have more text
 )
 
-// boundaries lists how the boundary of a multipart can be read, the likeliest first.
+// boundaries returns the readings of the boundary of a multipart, the most likely first.
 func (e *entity) boundaries() []string {
 	var list []string
 	add := func(b string) {
@@ -39,7 +39,7 @@ func (e *entity) boundaries() []string {
 				add(stripComments(p.value))
 				add(strings.Trim(p.value, "'"))
 				add(decodeWords(p.value))
-				add(strings.ReplaceAll(p.value, " ", "")) // folded inside
+				add(strings.ReplaceAll(p.value, " ", "")) // folded within the value
 			}
 		}
 	}
@@ -54,8 +54,8 @@ func (e *entity) boundaries() []string {
 	return list
 }
 
-// written lists what stands behind each "boundary=" of a field, quoted or not, up to the
-// next quote or semicolon, wherever it is: at most maxBoundaries of them.
+// written returns the text after each "boundary=" of a field, quoted or not, up to the
+// next quote or semicolon, wherever it is; at most maxBoundaries texts.
 func written(value string) []string {
 	const name, blanks = "boundary", "\t\n\f\r "
 	list := []string{}
@@ -83,7 +83,7 @@ func written(value string) []string {
 	return list
 }
 
-// occurring lists the boundaries of e that cut body.
+// occurring returns the boundaries of e that occur in body.
 func (t *tree) occurring(e *entity, body []byte) []string {
 	var found []string
 	for _, b := range e.boundaries() {
@@ -100,12 +100,12 @@ func (t *tree) occurring(e *entity, body []byte) []string {
 		}
 	}
 	if len(found) > 0 && !e.strictly(found[0]) {
-		t.note(DefectBoundary)
+		t.record(DefectBoundary)
 	}
 	return found
 }
 
-// strictly reports whether a reader that keeps to the rules finds the same boundary.
+// strictly reports whether a program that follows the rules finds the same boundary.
 func (e *entity) strictly(boundary string) bool {
 	const enough = 4 << 10 // bytes of a field
 	value := e.get("content-type")
@@ -121,7 +121,7 @@ func (e *entity) strictly(boundary string) bool {
 	return err == nil && strings.HasPrefix(kind, "multipart/") && strings.TrimRight(params["boundary"], " ") == boundary
 }
 
-// occurs reports whether a delimiter line of boundary is in body.
+// occurs reports whether body has a delimiter line of boundary.
 func occurs(body []byte, boundary string) bool {
 	d := delimiters{body: body, delimiter: []byte("--" + boundary)}
 	for d.next() {
@@ -132,9 +132,9 @@ func occurs(body []byte, boundary string) bool {
 	return false
 }
 
-// guessBoundary finds what readers take for the boundary of a multipart that names
-// none which occurs: the first line of two dashes and more with a header of a part
-// behind it.
+// guessBoundary returns the boundary that programs guess for a multipart whose declared
+// one does not occur: the first line that begins with two dashes and is followed by the
+// header of a part.
 func guessBoundary(body []byte) (string, bool) {
 	d := delimiters{body: body, delimiter: []byte("--")}
 	for d.next() {
@@ -147,15 +147,15 @@ func guessBoundary(body []byte) (string, bool) {
 	return "", false
 }
 
-// delimiters walks over the lines of a body that begin with a delimiter.
+// delimiters iterates over the lines of a body that begin with a delimiter.
 type delimiters struct {
 	body      []byte
 	delimiter []byte
-	at        int    // where the search goes on
-	line      int    // where the line begins
-	after     int    // where the next line begins
-	tail      []byte // the rest of the line behind the delimiter
-	bareCR    bool   // the line before ended with a CR alone
+	at        int    // where the search continues
+	line      int    // the start of the line
+	after     int    // the start of the next line
+	tail      []byte // the rest of the line after the delimiter
+	bareCR    bool   // the previous line ended with CR alone
 }
 
 // next finds the next line that begins with the delimiter.
@@ -194,23 +194,23 @@ func (d *delimiters) next() bool {
 	return false
 }
 
-// exact reports whether the line is the delimiter, closing or not, and no more than
-// blanks behind it. Behind a closing one anything may follow.
+// exact reports whether the line is the delimiter, closing or not, followed only by
+// blanks. A closing one may be followed by anything.
 func (d *delimiters) exact() bool {
 	return bytes.HasPrefix(d.tail, []byte("--")) || blank(d.tail)
 }
 
-// parts is a multipart cut along its delimiter lines.
+// parts is a multipart split at its delimiter lines.
 type parts struct {
 	parts    [][]byte
 	bareCR   bool
 	epilogue []byte   // what follows the closing delimiter
-	near     []string // how lines go on that begin with the delimiter and are none
+	near     []string // the rest of lines that begin with the delimiter and have more text
 }
 
-// split cuts the body of a multipart along its delimiter lines (RFC 2046 §5.1.1),
-// without preamble and epilogue, into at most limit parts. The line break before a
-// delimiter belongs to it. A body that is not closed ends with its last byte.
+// split splits the body of a multipart at its delimiter lines (RFC 2046 §5.1.1), without
+// preamble and epilogue, into at most limit parts. The line break before a delimiter
+// belongs to the delimiter. A body without a closing one ends with its last byte.
 func split(body []byte, boundary string, limit int) parts {
 	var p parts
 	d := delimiters{body: body, delimiter: []byte("--" + boundary)}
@@ -238,7 +238,7 @@ func split(body []byte, boundary string, limit int) parts {
 	return p
 }
 
-// nearly remembers how a line goes on that begins with the delimiter.
+// nearly stores the rest of a line that begins with the delimiter.
 func (p *parts) nearly(tail []byte) {
 	tail = bytes.TrimRight(tail, " \t\r")
 	if len(p.near) < maxNear && len(tail) <= maxBoundary && !slices.Contains(p.near, string(tail)) {
@@ -246,8 +246,8 @@ func (p *parts) nearly(tail []byte) {
 	}
 }
 
-// splitBy cuts a body at every line that begins with the delimiter and whose rest
-// is accepted, whether it closes or not.
+// splitBy splits a body at every line that begins with the delimiter and whose rest is
+// accepted, closing or not.
 func splitBy(body []byte, boundary string, limit int, accept func(tail []byte) bool) [][]byte {
 	var out [][]byte
 	d := delimiters{body: body, delimiter: []byte("--" + boundary)}
@@ -267,7 +267,7 @@ func splitBy(body []byte, boundary string, limit int, accept func(tail []byte) b
 	return out
 }
 
-// stripComments removes what stands in parentheses outside of quotes (RFC 5322 §3.2.2).
+// stripComments removes text in parentheses outside of quotes (RFC 5322 §3.2.2).
 func stripComments(s string) string {
 	var out strings.Builder
 	depth, quoted, escaped := 0, false, false

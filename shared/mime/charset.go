@@ -22,10 +22,10 @@ import (
 
 var metaCharset = regexp.MustCompile(`(?i)<meta[^>]{0,200}charset\s*=\s*["']?\s*([a-z0-9_.:-]{1,64})`)
 
-// detectLen is how many bytes of a text its character set is detected by.
+// detectLen is the number of bytes from which a character set is detected.
 const detectLen = 64 << 10
 
-// aliases are names that mail uses and no registry has.
+// aliases are names that occur in mail and are in no registry.
 var aliases = map[string]encoding.Encoding{
 	"cp932": japanese.ShiftJIS, "ms932": japanese.ShiftJIS, "x-ms-cp932": japanese.ShiftJIS, "shiftjis": japanese.ShiftJIS, "windows-932": japanese.ShiftJIS,
 	"cp949": korean.EUCKR, "ms949": korean.EUCKR, "uhc": korean.EUCKR, "x-windows-949": korean.EUCKR, "ks_c_5601": korean.EUCKR, "euckr": korean.EUCKR,
@@ -38,7 +38,7 @@ var aliases = map[string]encoding.Encoding{
 	"cp858": charmap.CodePage858, "cp1047": charmap.CodePage1047, "cp037": charmap.CodePage037,
 }
 
-// charsetLabel returns a character set's name in lower case, empty when it is none.
+// charsetLabel returns the name of a character set in lower case; "" if it is invalid.
 func charsetLabel(charset string) string {
 	charset, _, _ = strings.Cut(charset, "(") // a comment
 	charset = strings.ToLower(strings.Trim(charset, " \t\"';,"))
@@ -53,9 +53,8 @@ func charsetLabel(charset string) string {
 	return charset
 }
 
-// convert turns bytes of a character set into UTF-8 and reports whether it could:
-// an unknown or empty label cannot be converted. Bytes that the character set does
-// not have become U+FFFD.
+// convert converts bytes of a character set to UTF-8. ok is false if the label is unknown
+// or empty. Bytes that the character set does not have become U+FFFD.
 func convert(label string, b []byte) (string, bool) {
 	switch {
 	case label == "":
@@ -102,14 +101,14 @@ func isUTF7(label string) bool {
 	return false
 }
 
-// charsetOf finds an encoding by its name in the registries and by the names that
-// mail uses beside them; nil when there is none.
+// charsetOf returns an encoding by its name in the registries or in aliases; nil if there
+// is none.
 func charsetOf(label string) encoding.Encoding {
 	for _, name := range spellings(label) {
 		if e, ok := aliases[name]; ok {
 			return e
 		}
-		// What browsers refuse (replacement) is one character for a whole text.
+		// Replacement, for encodings that browsers refuse, is one character for a text.
 		if e, err := htmlindex.Get(name); err == nil && e != encoding.Replacement {
 			return e
 		}
@@ -122,7 +121,7 @@ func charsetOf(label string) encoding.Encoding {
 	return nil
 }
 
-// spellings lists a name and how the same character set is called elsewhere.
+// spellings returns a name and other spellings of it.
 func spellings(label string) []string {
 	names := []string{label}
 	add := func(name string) {
@@ -153,16 +152,16 @@ func spellings(label string) []string {
 // decode returns bytes of a character set as UTF-8 without NUL.
 func decode(b []byte, charset encoding.Encoding) string {
 	out, err := charset.NewDecoder().Bytes(b)
-	if err != nil { // decoders replace what they cannot read; this is one more way to say so
+	if err != nil { // decoders normally replace invalid bytes; treat an error in the same way
 		return clean(string(b))
 	}
 	return clean(string(out))
 }
 
-// toText returns a text body in UTF-8 with LF line ends, and the character set it
-// was read by: that of its byte order mark; the declared one; UTF-8 if it is that;
-// what the HTML says or detection finds; else Windows-1252, of which every byte
-// means something.
+// toText returns a text body in UTF-8 with LF line ends, and the character set that was
+// used: that of its byte order mark; the declared one; UTF-8 if it is valid; the one that
+// the HTML declares or that is detected; otherwise Windows-1252, in which every byte is a
+// character.
 func toText(b []byte, charset string, html bool) (text, label string) {
 	text, label = unicodeText(b, charsetLabel(charset), html)
 	return strings.ReplaceAll(clean(text), "\r\n", "\n"), label
@@ -182,7 +181,7 @@ func unicodeText(b []byte, label string, html bool) (text, used string) {
 		return string(b), label
 	case isUTF8(label):
 	case label == "" || isASCII(label):
-		if utf8.Valid(b) && !bytes.Contains(b, []byte("\x1b$")) { // ISO-2022 looks like ASCII
+		if utf8.Valid(b) && !bytes.Contains(b, []byte("\x1b$")) { // ISO-2022 has only ASCII bytes
 			return string(b), ""
 		}
 	default:
@@ -211,8 +210,8 @@ func unicodeText(b []byte, label string, html bool) (text, used string) {
 	return decode(b, charmap.Windows1252), "windows-1252"
 }
 
-// neverUTF8 reports whether b has bytes beyond ASCII and none of them are UTF-8: it
-// is text of another character set under a wrong name, not a text with a fault.
+// neverUTF8 reports whether b has bytes above ASCII and none of them are UTF-8: the
+// declared character set is wrong, rather than the text damaged.
 func neverUTF8(b []byte) bool {
 	if utf8.Valid(b) {
 		return false
@@ -227,9 +226,9 @@ func neverUTF8(b []byte) bool {
 	return true
 }
 
-// detect guesses the character set of a text; empty where it is not sure enough. The
-// detector is sure of character sets of two bytes in short text already; where most
-// letters are beyond ASCII, its best guess is better than a Western character set.
+// detect guesses the character set of a text; "" if the confidence is too low. The
+// detector recognises two-byte character sets in short text too; if most letters are
+// above ASCII, its best guess is better than a Western character set.
 func detect(b []byte, html bool) string {
 	const sure, enough = 85, 100 // of 100; characters
 	b = b[:min(len(b), detectLen)]
@@ -245,7 +244,7 @@ func detect(b []byte, html bool) string {
 		return ""
 	}
 
-	// Of equally likely ones always the same: they come in no certain order.
+	// The detector's order varies: ties are broken by name.
 	found := slices.MaxFunc(candidates, func(a, b chardet.Result) int {
 		return cmp.Or(cmp.Compare(a.Confidence, b.Confidence), cmp.Compare(a.Charset, b.Charset))
 	})
@@ -262,7 +261,7 @@ func detect(b []byte, html bool) string {
 	return charsetLabel(found.Charset)
 }
 
-// mostlyHigh reports whether more letters are beyond ASCII than in it.
+// mostlyHigh reports whether most letters are above ASCII.
 func mostlyHigh(b []byte) bool {
 	high, letters := 0, 0
 	for _, c := range b {

@@ -62,7 +62,7 @@ func TestCharsetChangesNoAttachment(t *testing.T) {
 	require.Equal(t, "caf\xe9", string(parsed.Attachments[0].Content))
 }
 
-// FuzzEncodedWords decodes with and without a character set of the reader's.
+// FuzzEncodedWords decodes with and without a fallback character set.
 func FuzzEncodedWords(f *testing.F) {
 	f.Add("=?utf-8?q?caf=E9?= \xe9 =?x?b?"+strings.Repeat("A", 100)+"?=", uint8(0))
 	f.Add("=?utf-8?B?UsO8Y2tydWY?=\t=?UTF-8?b?IGJpdHRl=?=", uint8(1))
@@ -80,9 +80,8 @@ func FuzzEncodedWords(f *testing.F) {
 	})
 }
 
-// TestEqualCandidatesAreChosenAlike: the detector asks for each character set in a
-// goroutine of its own, and which of two equally likely ones is met first must not
-// decide how a mail is read.
+// TestEqualCandidatesAreChosenAlike: the detector tests each character set in its own
+// goroutine. Of two equally likely ones, the first to answer must not decide.
 func TestEqualCandidatesAreChosenAlike(t *testing.T) {
 	t.Parallel()
 	for range 2000 {

@@ -19,16 +19,16 @@ import (
 type collector struct {
 	t           *tree
 	root        *entity
-	charset     encoding.Encoding // nil: what the mail says
-	hint        string            // the character set of the first text; empty: none that helps
+	charset     encoding.Encoding // nil: as the mail declares
+	hint        string            // the character set of the first text; empty: none or ASCII
 	text, html  strings.Builder
 	named       []*entity // texts with a name, which may be the body
 	attachments []mail.Attachment
 	seen        map[string]bool // SHA-256 of attachments
-	other       bool            // what is read is another reading of the mail
+	other       bool            // this is another reading of the mail
 }
 
-// collect gathers what the mail is by its first reading, then what it is by others.
+// collect gathers the leaves of the first reading, then those of the others.
 func (c *collector) collect(root *entity) {
 	c.root = root
 	c.seen = map[string]bool{}
@@ -41,9 +41,9 @@ func (c *collector) collect(root *entity) {
 	}
 }
 
-// textKind is "plain", "html" or, for a part that is no text to read, empty. A
-// multipart without any part is text that lost its boundary, and a mail of a text
-// subtype that nothing else reads is plain text (RFC 2046 §4.1.4).
+// textKind returns "plain", "html" or, for a part that is no body text, "". A multipart
+// without any part is text whose boundary was lost, and a mail of an unknown text
+// subtype is plain text (RFC 2046 §4.1.4).
 func (c *collector) textKind(e *entity) string {
 	kind := ""
 	if e == c.root && len(e.types) == 1 && strings.HasPrefix(e.mediaType, "text/") && e.mediaType != "text/html" &&
@@ -71,9 +71,9 @@ func (c *collector) textKind(e *entity) string {
 	return ""
 }
 
-// chooseBody finds the texts with a name that are the body all the same: where no
-// text is without a name, the only one of its kind that is to be shown (RFC 2183
-// §2.1) or one with which the mail begins, and those that are alternatives of one another (RFC 2046 §5.1.4).
+// chooseBody finds the texts that are the body although they have a file name: if every
+// text has one, the only one of its kind that is to be shown (RFC 2183 §2.1) or the one
+// at the beginning of the mail, and alternatives of each other (RFC 2046 §5.1.4).
 func (c *collector) chooseBody(root *entity) {
 	plain, html, nameless := []*entity{}, []*entity{}, false
 	var firstLeaf *entity
@@ -113,8 +113,8 @@ func (c *collector) chooseBody(root *entity) {
 	}
 }
 
-// alternatives finds the texts with a name that are the only ones of their kind in a
-// multipart/alternative: all of it is the body in one form or another.
+// alternatives finds texts with a name that are the only ones of their kind in a
+// multipart/alternative, all of which is the body in one form or another.
 func (c *collector) alternatives(e *entity) {
 	if e.mediaType != "multipart/alternative" {
 		return
@@ -150,14 +150,14 @@ func (c *collector) walk(e *entity, root bool) {
 	kind := c.textKind(e)
 	body := kind != "" && (e.disposition != "attachment" && (name == "" || root && e.disposition == "") || c.isNamedBody(e))
 	if body && magic(contents[0].bytes) {
-		c.t.note(DefectTextTypes)
+		c.t.record(DefectTextTypes)
 		body = false
 	}
 	if body {
 		text := contents[0].bytes
 		if slices.Equal(e.encodings(), []string{"base64"}) && words(e.body) {
-			c.t.note(DefectEncodingOdd)
-			text = e.body // a text that is not encoded at all
+			c.t.record(DefectEncodingOdd)
+			text = e.body // a text that is not encoded
 		}
 		c.body(e, kind, text)
 		contents = contents[1:]
@@ -172,15 +172,14 @@ func (c *collector) walk(e *entity, root bool) {
 	}
 }
 
-// body adds a text to those before it. Files in uuencode inside a plain text are
-// attachments.
+// body appends a text to the body. Uuencoded files in a plain text are attachments.
 func (c *collector) body(e *entity, kind string, content []byte) {
 	if kind == "plain" {
-		left, files := takeUU(content)
+		left, files := extractUU(content)
 		content = left
 		for _, f := range files {
 			if f.damaged {
-				c.t.note(DefectUuencode)
+				c.t.record(DefectUuencode)
 			}
 			c.attach(attachment(&entity{}, c.decodeName(f.name, ""), f.content))
 		}
@@ -195,7 +194,7 @@ func (c *collector) body(e *entity, kind string, content []byte) {
 	add(&c.text, c.read(content, e.charset(), false))
 }
 
-// attach adds an attachment; of another reading, only what is not there yet.
+// attach adds an attachment. Of another reading it adds only new content.
 func (c *collector) attach(a mail.Attachment) {
 	if c.other && c.seen[a.SHA256] {
 		return
@@ -208,7 +207,7 @@ func (c *collector) attach(a mail.Attachment) {
 	c.attachments = append(c.attachments, a)
 }
 
-// add appends one body to those before it.
+// add appends one text to those before it.
 func add(to *strings.Builder, text string) {
 	if text == "" {
 		return
@@ -219,8 +218,8 @@ func add(to *strings.Builder, text string) {
 	to.WriteString(text)
 }
 
-// hintOf finds the character set of the mail: that of its first text that has one
-// and is not ASCII.
+// hintOf returns the character set of the mail: that of its first text that declares one
+// other than ASCII.
 func (c *collector) hintOf(e *entity) string {
 	for _, child := range e.children {
 		if hint := c.hintOf(child); hint != "" {
@@ -248,9 +247,9 @@ func (c *collector) hintOf(e *entity) string {
 	return declared
 }
 
-// fieldText returns bytes of a header as text: UTF-8 (RFC 6532) or, for senders that
-// break the rules, in the character set of the body, else in one that is detected,
-// else Windows-1252.
+// fieldText returns bytes of a header as text: UTF-8 (RFC 6532) or, if a sender breaks
+// the rules, by the character set of the body, otherwise by a detected one, otherwise by
+// Windows-1252.
 func (c *collector) fieldText(value string) string {
 	if c.charset != nil {
 		if !utf8.ValidString(value) {
@@ -271,12 +270,12 @@ func (c *collector) fieldText(value string) string {
 	return decode([]byte(value), charmap.Windows1252)
 }
 
-// words decodes a field for reading: its bytes, then its encoded words.
+// words decodes a field: its bytes, then its encoded words.
 func (c *collector) words(value string) string {
 	return decodeField(value, c.charset, c.fieldText)
 }
 
-// read returns a text body as toText does, unless the character set is given.
+// read returns a text body as toText does, unless Options set the character set.
 func (c *collector) read(b []byte, declared string, html bool) string {
 	if c.charset == nil || isUTF8(charsetLabel(declared)) && utf8.Valid(b) && !ascii(b) {
 		text, _ := toText(b, declared, html)
@@ -285,7 +284,7 @@ func (c *collector) read(b []byte, declared string, html bool) string {
 	return strings.ReplaceAll(decode(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), c.charset), "\r\n", "\n")
 }
 
-// charset is the character set that a part declares.
+// charset returns the character set that a part declares.
 func (e *entity) charset() string {
 	for _, m := range e.types {
 		if value, _, ok := m.get("charset"); ok && value != "" {
@@ -295,8 +294,8 @@ func (e *entity) charset() string {
 	return ""
 }
 
-// name is the file name that the sender gave, encoded words decoded (which RFC 2231
-// forbids and every mail program writes); empty when there is none.
+// name returns the file name that the sender chose, or "". Encoded words in it are
+// decoded: RFC 2231 forbids them, and every mail program writes them.
 func (e *entity) name(c *collector) string {
 	for _, where := range []struct {
 		in   []media
@@ -316,8 +315,8 @@ func (e *entity) name(c *collector) string {
 	return ""
 }
 
-// path returns a value with its backslashes where it is a path of Windows, whose
-// sender did not mean quoted pairs.
+// path returns a value with its backslashes if it is a Windows path, whose sender did
+// not mean quoted pairs.
 func (m media) path(name, value string) string {
 	for _, p := range m.params {
 		if p.name == name && p.quoted && p.raw != p.value && windowsPath(p.raw) {
@@ -363,7 +362,7 @@ func attachment(e *entity, name string, content []byte) mail.Attachment {
 	}
 }
 
-// magic reports the first bytes of files that are no text, whatever they are called.
+// magic reports whether b begins like a binary file, whatever its name.
 func magic(b []byte) bool {
 	for _, prefix := range []string{
 		"PK\x03\x04", "PK\x05\x06", "%PDF-", "MZ\x90\x00", "\x7fELF", "Rar!\x1a\x07", "7z\xbc\xaf\x27\x1c", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",

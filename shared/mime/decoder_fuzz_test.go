@@ -13,7 +13,7 @@ import (
 )
 
 // FuzzBase64 compares with the standard library, which refuses more, and checks that
-// content encoded in padded pieces comes out whole.
+// content encoded in padded pieces is decoded whole.
 func FuzzBase64(f *testing.F) {
 	for _, s := range []string{"", "QQ==", "QUI=QUJD", "Q=U=", "====", "QUJD\r\n____\r\nQUJD", "QQ==\nlist footer\n", "A", "=QUJD", "QU\x00JD"} {
 		f.Add([]byte(s), 3)
@@ -40,7 +40,7 @@ func FuzzBase64(f *testing.F) {
 	})
 }
 
-// FuzzUuencode decodes whatever comes, and what was encoded to what it was.
+// FuzzUuencode decodes any input, and decodes encoded content to the original.
 func FuzzUuencode(f *testing.F) {
 	for _, s := range []string{"", "abc", "begin 644 x\n#0V%T\n`\nend\n", "begin 644 x\n#0V", "begin-base64 644 x\nQUJD\n====\n", "begin 644 \xff\n", "#0V%T"} {
 		f.Add([]byte(s))
@@ -48,7 +48,7 @@ func FuzzUuencode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		content, _, _ := decodeUU(body)
 		require.LessOrEqual(t, len(content), uuBound(len(body))+64)
-		left, files := takeUU(body)
+		left, files := extractUU(body)
 		require.LessOrEqual(t, len(left), len(body))
 		for _, file := range files {
 			require.NotEmpty(t, file.content)
@@ -59,14 +59,14 @@ func FuzzUuencode(f *testing.F) {
 			require.Equal(t, string(body), string(content))
 			require.Equal(t, "a b.zip", name)
 			require.False(t, damaged)
-			left, files = takeUU(encoded)
+			left, files = extractUU(encoded)
 			require.Equal(t, "some text\r\n", string(left))
 			require.Len(t, files, 1)
 		}
 	})
 }
 
-// FuzzUTF7 decodes whatever comes, and leaves ASCII without a plus as it is.
+// FuzzUTF7 decodes any input, and does not change ASCII without a plus.
 func FuzzUTF7(f *testing.F) {
 	for _, s := range []string{"", "+", "+-", "+ANw-ber", "+2D3eAA-", "+2D0-", "+3gA", "a+AAA-b", "+////", "\xff+\xff", "Hi Mom -+Jjo--!"} {
 		f.Add([]byte(s))
@@ -81,7 +81,7 @@ func FuzzUTF7(f *testing.F) {
 	})
 }
 
-// FuzzUTF16 decodes whatever comes, in each order.
+// FuzzUTF16 decodes any input, in each byte order.
 func FuzzUTF16(f *testing.F) {
 	for _, s := range []string{"", "\xff", "\xff\xfea\x00", "\xfe\xff\x00a", "\xd8\x00", "\xdc\x00\xd8\x00", "a\x00b\x00c\x00d\x00"} {
 		f.Add([]byte(s))
@@ -96,7 +96,7 @@ func FuzzUTF16(f *testing.F) {
 	})
 }
 
-// FuzzParameters reads whatever comes, and a value that was quoted to what it was.
+// FuzzParameters parses any input, and parses a quoted value to the original.
 func FuzzParameters(f *testing.F) {
 	for _, s := range []string{
 		"multipart/mixed; boundary=b", "a/b; name=\"x\\\"y\"; z", "a/b; name*0*=utf-8'en'%C3; name*1*=%BC; name*2=\"x\"", "a / b (c (d) ) ; e = f g=h",
@@ -129,8 +129,8 @@ func FuzzParameters(f *testing.F) {
 	})
 }
 
-// FuzzHeader unfolds whatever comes; every byte is in the fields, in the body or in
-// a line that was left out.
+// FuzzHeader unfolds any input; every byte is in the fields, in the body or in a dropped
+// line.
 func FuzzHeader(f *testing.F) {
 	for _, s := range []string{
 		"A: b\r\n c\r\n\r\nbody", "A: b\n \nC: d\n\nbody", "Content-Type: a/b;\nname=c\nX-A: b\n\n", "A: b\rC: d\r\rbody", "stray\nSubject: x\n\n", " A: b\n", "A\x00: b\n",
@@ -153,7 +153,7 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// FuzzAddresses reads whatever comes, and a well-formed list to what it is.
+// FuzzAddresses parses any input, and parses a well-formed list to the original.
 func FuzzAddresses(f *testing.F) {
 	for _, s := range []string{
 		"a@b.example", "Doe, Jane <a@b.example>, c@d.example", "\"Doe, Jane\" <a@b.example>", "x: a@b.example, c@d.example;", "<<a@b>>", "\"", "(", "<", ",;,;",

@@ -1,16 +1,18 @@
-// Package mime turns a raw mail (RFC 5322, RFC 2045 to 2049, RFC 2231) into a
+// Package mime parses a raw mail (RFC 5322, RFC 2045 to 2049, RFC 2231) into a
 // mail.Message and its attachments.
 //
-// Invariants: whatever the bytes, Parse returns, in time linear in their number
-// and at most MaxDepth times it, with memory of a few times the mail; it never
-// panics; what it returns is valid UTF-8 without NUL. Of mail beyond the limits,
-// what stands before the limit is returned with Parsed.Malformed.
+// Invariants: for any bytes, Parse returns in time linear in their number, at most
+// MaxDepth times that, with memory of a few times the mail; it never panics; its result
+// is valid UTF-8 without NUL. If a mail exceeds the limits, Parse returns the part
+// before the limit and sets Parsed.Malformed.
 //
-// Senders break the rules, and programs repair it in different ways, which is used
-// to hide attachments from scanners. So every repair is one that mail programs make
-// (RFC 7103 names most), and where they make different ones, the attachments of
-// each are extracted and the message carries a defect (defect.go). A reading is made
-// again at most as often as a budget in bytes allows.
+// Senders break the rules, and programs repair mails in different ways, which attackers
+// use to hide attachments from scanners. So Parse makes only repairs that mail programs
+// make (RFC 7103 names most). Where programs make different ones, it extracts the
+// attachments of each reading, and the message has a defect (defect.go). A budget in
+// bytes limits further readings.
+//
+// Character sets are converted by golang.org/x/text and detected by saintfish/chardet.
 //
 // To follow one mail, read parse.go (the order), tree.go (parts), header.go
 // (fields), boundary.go (delimiters), encoding.go (transfer encodings), collect.go

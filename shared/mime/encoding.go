@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// content is what one reading of a transfer encoding makes of a body.
+// content is the result of one reading of a transfer encoding.
 type content struct {
 	bytes []byte
-	name  string // that uuencode gives it
+	name  string // from uuencode
 }
 
-// encodings lists the transfer encodings that a part names, in lower case. There
-// should be one; comments, quotes and punctuation around it are left out.
+// encodings returns the transfer encodings that a part names, in lower case, without
+// comments, quotes and punctuation around them. There should be one.
 func (e *entity) encodings() []string {
 	var list []string
 	for _, value := range e.all("content-transfer-encoding") {
@@ -40,7 +40,7 @@ func (e *entity) encoded() bool {
 	return false
 }
 
-// plainEncoding reports encodings that leave the bytes as they are.
+// plainEncoding reports whether an encoding leaves the bytes unchanged.
 func plainEncoding(encoding string) bool {
 	switch encoding {
 	case "", "7bit", "8bit", "binary", "7-bit", "8-bit", "none", "7bits", "8bits", "7", "8", "bit":
@@ -53,9 +53,15 @@ func knownEncoding(encoding string) bool {
 	return encoding == "base64" || encoding == "quoted-printable" || isUU(encoding) || plainEncoding(encoding)
 }
 
-// contentsOf undoes the transfer encoding of a part. The first content is the
-// likeliest; others follow where readers find something else, and a defect is noted.
-func (t *tree) contentsOf(e *entity) []content {
+// bodyDecoder undoes the transfer encodings of parts.
+type bodyDecoder struct {
+	findings
+}
+
+// contentsOf undoes the transfer encoding of a part. The first content is the most
+// likely. If other programs read different content, that follows, and a defect is
+// recorded.
+func (d *bodyDecoder) contentsOf(e *entity) []content {
 	if e.read {
 		return e.contents
 	}
@@ -63,36 +69,36 @@ func (t *tree) contentsOf(e *entity) []content {
 	e.read = true
 	encodings := e.encodings()
 	if len(encodings) > 1 {
-		t.note(DefectEncodingTwice)
+		d.record(DefectEncodingTwice)
 	} else if len(encodings) == 1 && !strings.EqualFold(strings.TrimSpace(e.get("content-transfer-encoding")), encodings[0]) {
-		t.note(DefectEncodingOdd)
+		d.record(DefectEncodingOdd)
 	}
 
 	chosen := choose(encodings, e.body)
-	e.contents = t.decodeBy(chosen, e.body)
+	e.contents = d.decodeBy(chosen, e.body)
 	for _, other := range encodings {
 		if other == chosen {
 			continue
 		}
 		switch {
-		case plainEncoding(other): // what is left encoded hides nothing more
+		case plainEncoding(other): // the encoded bytes hide no further content
 		case !knownEncoding(other):
-			t.note(DefectEncodingUnknown)
+			d.record(DefectEncodingUnknown)
 		case other == "base64" && !looksBase64(e.body), isUU(other) && !hasUU(e.body):
 		default:
-			t.more(e, t.decodeBy(other, e.body)...)
+			d.addContents(e, d.decodeBy(other, e.body)...)
 		}
 	}
 
 	if !knownEncoding(chosen) {
-		t.note(DefectEncodingUnknown)
-		t.guess(e)
+		d.record(DefectEncodingUnknown)
+		d.guess(e)
 	}
 
 	return e.contents
 }
 
-// choose picks the encoding of a body that names several: the one that the body is in.
+// choose returns the encoding of a body that names several: the one that the body has.
 func choose(encodings []string, body []byte) string {
 	if len(encodings) == 0 {
 		return ""
@@ -113,69 +119,68 @@ func choose(encodings []string, body []byte) string {
 	return encodings[0]
 }
 
-// guess adds what a body of unknown encoding is where it looks like a known one.
-func (t *tree) guess(e *entity) {
+// guess adds the decoded content of a body of unknown encoding that looks like base64 or
+// uuencode.
+func (d *bodyDecoder) guess(e *entity) {
 	switch {
 	case hasUU(e.body):
-		t.more(e, t.decodeBy("uuencode", e.body)...)
+		d.addContents(e, d.decodeBy("uuencode", e.body)...)
 	case looksBase64(e.body):
-		t.more(e, t.decodeBy("base64", e.body)...)
+		d.addContents(e, d.decodeBy("base64", e.body)...)
 	}
 }
 
-// more adds contents to those of a part that are not there yet, within the budget.
-func (t *tree) more(e *entity, contents ...content) {
+// addContents adds contents that a part does not have yet, within the budget.
+func (d *bodyDecoder) addContents(e *entity, contents ...content) {
 	for _, c := range contents {
 		if len(c.bytes) == 0 || slices.ContainsFunc(e.contents, func(known content) bool { return bytes.Equal(known.bytes, c.bytes) }) {
 			continue
 		}
-		if t.budget -= len(c.bytes); t.budget < 0 {
-			t.exceed("it can be read in more ways than are looked at")
+		if !d.spend(len(c.bytes)) {
 			return
 		}
 		e.contents = append(e.contents, c)
 	}
 }
 
-// decodeBy undoes one encoding. An unknown one leaves the bytes as they came (RFC
-// 2045 §6.4).
-func (t *tree) decodeBy(encoding string, body []byte) []content {
+// decodeBy undoes one encoding. Bytes of an unknown one are not changed (RFC 2045 §6.4).
+func (d *bodyDecoder) decodeBy(encoding string, body []byte) []content {
 	switch {
 	case encoding == "base64":
-		return t.fromBase64(body)
+		return d.fromBase64(body)
 	case encoding == "quoted-printable":
 		return []content{{bytes: decodeQuotedPrintable(body)}}
 	case isUU(encoding):
-		return t.fromUU(body)
+		return d.fromUU(body)
 	default:
 		return []content{{bytes: body}}
 	}
 }
 
-// fromBase64 decodes base64 up to what is none, and, where more of it follows, as
-// readers do that skip what is none.
-func (t *tree) fromBase64(body []byte) []content {
+// fromBase64 decodes base64 up to the first text that is not base64. If more base64
+// follows, the second content is that of programs that skip such text.
+func (d *bodyDecoder) fromBase64(body []byte) []content {
 	decoded, met := decodeBase64(body)
 	out := []content{{bytes: decoded}}
 	if met.pieces {
-		t.note(DefectBase64)
+		d.record(DefectBase64)
 	}
 	if moreBase64(met.rest) {
-		t.note(DefectBase64)
+		d.record(DefectBase64)
 		out = append(out, content{bytes: decodeBase64All(body)})
 	}
 	return out
 }
 
 // fromUU decodes the uuencoded files of a body.
-func (t *tree) fromUU(body []byte) []content {
+func (d *bodyDecoder) fromUU(body []byte) []content {
 	decoded, name, damaged := decodeUU(body)
 	if damaged {
-		t.note(DefectUuencode)
+		d.record(DefectUuencode)
 	}
 	out := []content{{bytes: decoded, name: name}}
 	if block, ok := nextUU(body, 0); ok {
-		_, files := takeUU(body[block.end:])
+		_, files := extractUU(body[block.end:])
 		for _, f := range files {
 			out = append(out, content{bytes: f.content, name: f.name})
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The checks here are written by hand, because they are made for every line or field:
-// each is held against the expression that says what it means.
+// The functions tested here are written by hand, because they run for every line or
+// field. Each is compared with the regular expression that defines it.
 
 func FuzzParamLine(f *testing.F) {
 	expression := regexp.MustCompile(`^;?\s*[A-Za-z][A-Za-z0-9_-]{0,40}(\*\d{0,4}\*?)?\s*=`)
@@ -59,7 +59,7 @@ func FuzzWrittenBoundary(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		want := []string{}
 		for _, m := range expression.FindAllStringSubmatch(value, -1) {
-			if b := strings.TrimSpace(m[1]); b != "" { // of blanks the expression keeps one
+			if b := strings.TrimSpace(m[1]); b != "" { // the expression keeps one blank
 				want = append(want, m[1])
 			}
 		}

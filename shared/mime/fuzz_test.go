@@ -17,7 +17,7 @@ import (
 	"mailroom/shared/mime/filename"
 )
 
-// FuzzParse reads without the guard, so that a panic shows.
+// FuzzParse parses without the guard, so that a panic fails the test.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.eml")
 	require.NoError(f, err)

@@ -8,98 +8,37 @@ import (
 	"unicode/utf8"
 )
 
-// field is one header field, unfolded. Its value is as it came: in no character set
-// that is known yet, with encoded words.
+// field is one header field, unfolded. Its value is not decoded yet: the character set
+// is unknown, and it may have encoded words.
 type field struct {
 	name  string // as written, without NUL
 	value string
 }
 
-// maxBeyond is how many structural fields are kept beyond a bound.
+// maxBeyond is the number of structural fields that are kept beyond a limit.
 const maxBeyond = 16
 
-// maxParamName is the longest name of a parameter that a repaired line may begin with.
-const maxParamName = 41
-
-// paramLine reports whether a line begins as one that continues the parameters of a
-// field: a name, which may be numbered as RFC 2231 section 3 says, and an equals sign.
-func paramLine(line []byte) bool {
-	const blanks, digits = "\t\n\f\r ", "0123456789"
-	rest := bytes.TrimLeft(bytes.TrimPrefix(line, []byte(";")), blanks)
-	name := 0
-	for name < len(rest) && (letter(rest[name]) || name > 0 && strings.IndexByte(digits+"_-", rest[name]) >= 0) {
-		name++
-	}
-	if name == 0 || name > maxParamName {
-		return false
-	}
-
-	rest = rest[name:]
-	if numbered, ok := bytes.CutPrefix(rest, []byte("*")); ok {
-		rest = bytes.TrimLeft(numbered, digits)
-		if len(numbered)-len(rest) > 4 {
-			return false
-		}
-		rest = bytes.TrimPrefix(rest, []byte("*"))
-	}
-	return bytes.HasPrefix(bytes.TrimLeft(rest, blanks), []byte("="))
-}
-
-func letter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
-
-// paramBegins reports lines that continue parameters; a short line of base64 may look
-// like one.
-func paramBegins(line []byte) bool {
-	return paramLine(line) && !alphabetic(bytes.TrimSpace(line))
-}
-
-// structural reports fields that decide how a part is read.
-func structural(name string) bool {
-	return len(name) > 8 && strings.EqualFold(name[:8], "content-")
-}
-
-// knownFields are fields by which a line is told from text that has a colon, beside
-// those that begin with Content-, X-, List-, Resent-, ARC- and the like.
-var knownFields = map[string]bool{
-	"from": true, "to": true, "cc": true, "bcc": true, "subject": true, "date": true, "sender": true, "reply-to": true,
-	"message-id": true, "in-reply-to": true, "references": true, "mime-version": true, "received": true, "return-path": true,
-	"delivered-to": true, "dkim-signature": true, "authentication-results": true, "received-spf": true, "thread-topic": true,
-	"thread-index": true, "importance": true, "priority": true, "precedence": true, "user-agent": true, "organization": true,
-	"auto-submitted": true, "keywords": true, "comments": true, "envelope-to": true, "feedback-id": true, "autocrypt": true,
-	"accept-language": true, "errors-to": true, "return-receipt-to": true, "disposition-notification-to": true,
-}
-
-func knownField(name string) bool {
-	name = strings.ToLower(name)
-	for _, prefix := range []string{"content-", "x-", "list-", "resent-", "arc-"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return knownFields[name]
-}
-
-// header reads one header. Lines that are no fields are repaired as RFC 7103 §7
-// prefers: a continuation that lost its blank is joined, another line is left out,
-// as long as fields of mail follow before the first empty line. Where none follow,
-// the body begins: nothing of a mail that lost its empty line is lost.
+// header reads one header. It repairs lines that are no fields as RFC 7103 §7 prefers:
+// it joins a continuation that lost its blank, and drops another line if fields of mail
+// follow before the first empty line. If none follow, the body begins there, so that a
+// mail without the empty line loses nothing.
 type header struct {
 	t      *tree
 	root   bool // of a mail, not of a part
 	raw    []byte
 	fields []field
-	value  []byte // of the last field, as far as it is read
+	value  []byte // of the last field, as far as read
 	limit  int    // bytes of value
-	name   string // of the last field; empty: left out
+	name   string // of the last field; empty: dropped
 	count  int
 	quotes int // quotation marks in value
 	looked int // lines that were compared with delimiters
-	beyond int // fields kept beyond a bound
-	last   int // where the last known field before the empty line begins; -1: none; -2: not looked for
+	beyond int // fields kept beyond a limit
+	last   int // the start of the last known field before the empty line; -1: none; -2: unknown
 }
 
-// readHeader returns the fields up to the first empty line and what follows it. Of
-// what exceeds a bound only the structural fields are kept.
+// readHeader returns the fields up to the first empty line and the rest. Beyond a limit,
+// only structural fields are kept.
 func (t *tree) readHeader(raw []byte, root bool) ([]field, []byte) {
 	h := &header{t: t, root: root, raw: raw, last: -2}
 	body := h.read()
@@ -113,14 +52,14 @@ func (h *header) read() []byte {
 		at := len(h.raw) - len(rest)
 		line, after, odd := cutHeaderLine(rest)
 		if odd {
-			h.t.note(DefectBareCR)
+			h.t.record(DefectBareCR)
 		}
 		switch name, value, ok := fieldLine(line); {
 		case len(line) == 0:
 			return after
 		case blank(line):
-			h.t.note(DefectBlankLine)
-			if !h.goesOn(at, after) {
+			h.t.record(DefectBlankLine)
+			if !h.continues(at, after) {
 				return after
 			}
 		case (line[0] == ' ' || line[0] == '\t') && h.count > 0:
@@ -129,18 +68,18 @@ func (h *header) read() []byte {
 			h.odd(name, line)
 			h.begin(name, value, at)
 		case h.joins(line, at):
-			h.t.note(DefectJoinedLine)
+			h.t.record(DefectJoinedLine)
 			h.extend(bytes.TrimSpace(line))
 		case h.delimits(line):
-			h.t.note(DefectNoEmptyLine)
+			h.t.record(DefectNoEmptyLine)
 			return rest
 		case h.count == 0 && h.indented(line, at):
-			h.t.note(DefectStrayLine)
+			h.t.record(DefectStrayLine)
 		case at < h.lastKnown():
-			h.t.note(DefectStrayLine)
+			h.t.record(DefectStrayLine)
 		default:
 			if h.count > 0 {
-				h.t.note(DefectNoEmptyLine)
+				h.t.record(DefectNoEmptyLine)
 			}
 			return rest
 		}
@@ -150,22 +89,22 @@ func (h *header) read() []byte {
 	return nil
 }
 
-// odd notes how a structural field is written where programs may not take it for one.
+// odd records a structural field in a form that some programs may not recognise.
 func (h *header) odd(name string, line []byte) {
 	if !structural(name) {
 		return
 	}
 	if bytes.IndexByte(line, 0) >= 0 {
-		h.t.note(DefectNUL)
+		h.t.record(DefectNUL)
 	}
 	if before := line[bytes.IndexByte(line, ':')-1]; before == ' ' || before == '\t' || before == ')' {
-		h.t.note(DefectFieldName)
+		h.t.record(DefectFieldName)
 	}
 }
 
-// rejoin reads a part whose header has an empty line too many: behind it stand, in
-// front of content that is no text, parameters or fields about the content, and one
-// more empty line. Mail programs take them for the header that they are.
+// rejoin reads a part whose header has an extra empty line: parameters or fields about
+// the content follow, and another empty line, before content that is no text. Mail
+// programs read these as part of the header.
 func (t *tree) rejoin(raw []byte, fields []field, body []byte) ([]field, []byte) {
 	kind, _, _ := strings.Cut(strings.ToLower(first(fields, "content-type")), "/")
 	line, _, _ := cutHeaderLine(body)
@@ -188,7 +127,7 @@ func (t *tree) rejoin(raw []byte, fields []field, body []byte) ([]field, []byte)
 		return fields, body
 	}
 
-	t.note(DefectBlankLine)
+	t.record(DefectBlankLine)
 	_, body = cutLine(body[end+1:])
 	return more, body
 }
@@ -235,7 +174,7 @@ func (h *header) extend(line []byte) {
 	h.quotes += bytes.Count(line, []byte{'"'})
 }
 
-// wholeRunes drops a character of UTF-8 that the end of b cuts.
+// wholeRunes removes an incomplete UTF-8 character at the end of b.
 func wholeRunes(b []byte) []byte {
 	for i := 1; i <= min(utf8.UTFMax, len(b)); i++ {
 		if c := b[len(b)-i]; utf8.RuneStart(c) {
@@ -255,8 +194,8 @@ func (h *header) finish() {
 	h.name, h.value = "", h.value[:0]
 }
 
-// indented begins a field whose first line is the first of the header and has blanks
-// before it, so that it can continue none.
+// indented begins a field in the first line of the header if that begins with blanks: it
+// cannot be a continuation.
 func (h *header) indented(line []byte, at int) bool {
 	name, value, ok := fieldLine(bytes.TrimLeft(line, " \t"))
 	if ok && (structural(name) || h.root && knownField(name)) {
@@ -266,8 +205,8 @@ func (h *header) indented(line []byte, at int) bool {
 	return false
 }
 
-// delimits reports whether a line is the first delimiter of the multipart that the
-// header declares: the empty line before it is missing.
+// delimits reports whether a line is the first delimiter of the declared multipart,
+// before which the empty line is missing.
 func (h *header) delimits(line []byte) bool {
 	if !bytes.HasPrefix(line, []byte("--")) || h.looked == maxBoundaries {
 		return false
@@ -287,8 +226,8 @@ func (h *header) delimits(line []byte) bool {
 	return false
 }
 
-// goesOn reports whether the header goes on behind a line of blanks at the place.
-func (h *header) goesOn(at int, after []byte) bool {
+// continues reports whether the header continues after a line of blanks at the position.
+func (h *header) continues(at int, after []byte) bool {
 	if at < h.lastKnown() {
 		return true
 	}
@@ -313,7 +252,7 @@ func (h *header) joins(line []byte, at int) bool {
 	}
 }
 
-// lastKnown is where the last known field before the first empty line begins. Of a
+// lastKnown returns the start of the last known field before the first empty line. In a
 // part, only fields about its content are known.
 func (h *header) lastKnown() int {
 	if h.last != -2 {
@@ -334,7 +273,7 @@ func (h *header) lastKnown() int {
 	return h.last
 }
 
-// maxValue is the bound of a field: a mail to thousands has a long To.
+// maxValue returns the limit of a field. A mail to thousands has a long To.
 func maxValue(name string) int {
 	switch strings.ToLower(name) {
 	case "to", "cc", "bcc", "reply-to", "from", "resent-to", "resent-cc":
@@ -344,8 +283,8 @@ func maxValue(name string) int {
 	}
 }
 
-// fieldLine splits the first line of a field at its colon. Blanks before the colon
-// are tolerated (RFC 5322 §4.5), NUL in the name as well.
+// fieldLine splits the first line of a field at its colon. It accepts blanks before the
+// colon (RFC 5322 §4.5) and NUL in the name.
 func fieldLine(line []byte) (name string, value []byte, ok bool) {
 	i := bytes.IndexByte(line[:min(len(line), 300)], ':')
 	if i < 0 {
@@ -353,7 +292,7 @@ func fieldLine(line []byte) (name string, value []byte, ok bool) {
 	}
 
 	head := bytes.TrimRight(line[:i], " \t")
-	if bytes.IndexByte(head, '(') > 0 { // a comment, which old rules allow
+	if bytes.IndexByte(head, '(') > 0 { // a comment, which obsolete syntax allows
 		head = bytes.TrimSpace([]byte(stripComments(string(head))))
 	}
 	if bytes.IndexByte(head, 0) >= 0 {
@@ -375,7 +314,7 @@ func fieldLine(line []byte) (name string, value []byte, ok bool) {
 // get returns the first value of a field, empty when there is none.
 func (e *entity) get(name string) string { return first(e.fields, name) }
 
-// all returns the different values of a structural field in their order, without NUL.
+// all returns the distinct values of a structural field in order, without NUL.
 func (e *entity) all(name string) []string {
 	var values []string
 	seen := map[string]bool{}

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// spent is the processor time that f takes, which a busy machine does not
-// lengthen. The tests that measure are not parallel, so nothing else runs.
+// spent returns the processor time of f, which does not depend on the load of the
+// machine. The tests that measure are not parallel.
 func spent(t *testing.T, f func()) time.Duration {
 	t.Helper()
 	cpu := func() time.Duration {
@@ -123,8 +123,8 @@ func TestPartLimit(t *testing.T) {
 	require.Less(t, spent(t, func() { result(t, many) }), 500*time.Millisecond)
 }
 
-// Memory is counted over the whole of Parse, freed or not: an upper bound of what is
-// held at a time.
+// Memory is counted over the whole of Parse, freed or not: an upper bound of the memory
+// in use.
 func TestHostileMailOfOneMegabyteIsReadInBounds(t *testing.T) {
 	for _, mails := range []map[string]string{hostileStructure(), hostileReadings(), hostileHeaders(), hostileLines(), hostileContent()} {
 		for name, raw := range mails {
@@ -151,7 +151,7 @@ func onePart(fields, body string) string {
 	return "Content-Type: multipart/mixed; boundary=b\n\n--b\n" + fields + "\n\n" + body + "\n--b--\n"
 }
 
-// hostileStructure strains the search for parts.
+// hostileStructure has mails for which the search for parts is expensive.
 func hostileStructure() map[string]string {
 	return map[string]string{
 		"line ends":         fill("\n"),
@@ -169,7 +169,7 @@ func hostileStructure() map[string]string {
 	}
 }
 
-// hostileReadings strains what is read more than once.
+// hostileReadings has mails with many readings.
 func hostileReadings() map[string]string {
 	types := strings.Builder{}
 	for i := range 900 {
@@ -191,7 +191,7 @@ func hostileReadings() map[string]string {
 	}
 }
 
-// hostileLines strains the repair of headers and the reading of parameters.
+// hostileLines has mails for which repairing headers and parsing parameters is expensive.
 func hostileLines() map[string]string {
 	in := func(field, text string) string { return field + text[:MaxField-len(field)-2] + "\nX-A: b\n\nbody" }
 	return map[string]string{
@@ -221,7 +221,7 @@ func hostileLines() map[string]string {
 	}
 }
 
-// hostileHeaders strains the reading of fields.
+// hostileHeaders has mails with expensive fields.
 func hostileHeaders() map[string]string {
 	parameters := strings.Builder{}
 	for i := range 60 {
@@ -244,7 +244,7 @@ func hostileHeaders() map[string]string {
 	}
 }
 
-// hostileContent strains transfer encodings and character sets.
+// hostileContent has mails with expensive transfer encodings and character sets.
 func hostileContent() map[string]string {
 	return map[string]string{
 		"base64":             onePart("Content-Type: a/b\nContent-Transfer-Encoding: base64", fill("QUJD")),

@@ -9,7 +9,7 @@ import (
 	"mailroom/shared/mime/mimetest"
 )
 
-// file is the attachment of the mails below: bytes that are no text.
+// file is the attachment of the mails below: a binary file.
 const file = "PK\x03\x04 not really an archive \x00\xff\xfe but bytes that must come out as they went in: 0123456789"
 
 func TestDisguisedAttachmentIsFound(t *testing.T) {

@@ -17,15 +17,15 @@ type param struct {
 // media is a parsed Content-Type or Content-Disposition field.
 type media struct {
 	source string
-	kind   string // lower case, without parameters; what stands there may be no media type
+	kind   string // lower case, without parameters; may be no valid media type
 	params []param
 }
 
-// readMedia reads a field as mail programs do: comments and folding are skipped, a
-// quoted string ends with its quote and what follows it up to the next semicolon is
-// left out, a missing semicolon before the next parameter is added, a backslash
-// stands for the character behind it (RFC 5322 §3.2.4). It takes time linear in the
-// length; whole is false where there were more than MaxParams parameters.
+// readMedia parses a field as mail programs do. It skips comments and folding; a quoted
+// string ends at its quote, and text after it up to the next semicolon is dropped; a
+// missing semicolon before the next parameter is inserted; a backslash quotes the next
+// character (RFC 5322 §3.2.4). It takes time linear in the length. whole is false if
+// there are more than MaxParams parameters.
 func readMedia(value string) (m media, whole bool) {
 	s := scanner{s: value}
 	m.source = value
@@ -64,16 +64,16 @@ func readMedia(value string) (m media, whole bool) {
 	}
 }
 
-// scanner walks over a field.
+// scanner reads a field.
 type scanner struct {
 	s    string
 	i    int
-	open bool // a quote was met that is never closed: quotes mean nothing any more
+	open bool // there is an unclosed quote: quotes are ordinary characters from here on
 }
 
 func (s *scanner) end() bool { return s.i >= len(s.s) }
 
-// at is the byte under the scanner, 0 at the end.
+// at returns the current byte, 0 at the end.
 func (s *scanner) at() byte {
 	if s.end() {
 		return 0
@@ -87,8 +87,8 @@ func (s *scanner) skip(set string) {
 	}
 }
 
-// comment skips a comment (RFC 5322 §3.2.2) and reports whether there was one. One
-// that is not closed is none: it is a character.
+// comment skips a comment (RFC 5322 §3.2.2) and reports whether there was one. The
+// parenthesis of an unclosed one is an ordinary character.
 func (s *scanner) comment() bool {
 	if s.at() != '(' {
 		return false
@@ -107,12 +107,12 @@ func (s *scanner) comment() bool {
 			}
 		}
 	}
-	s.s = s.s[:s.i] + strings.ReplaceAll(s.s[s.i:], "(", " ") // looked for once
+	s.s = s.s[:s.i] + strings.ReplaceAll(s.s[s.i:], "(", " ") // do not search again
 	return false
 }
 
-// kind reads the type before the first semicolon. Where a parameter stands in its
-// place, there is none.
+// kind reads the type before the first semicolon. There is none if a parameter is in its
+// place.
 func (s *scanner) kind() string {
 	var out strings.Builder
 	for !s.end() {
@@ -147,7 +147,7 @@ func (s *scanner) kind() string {
 	return strings.ToLower(out.String())
 }
 
-// word reads up to a blank or a character that has a meaning.
+// word reads up to a blank or a special character.
 func (s *scanner) word() string {
 	start := s.i
 	for !s.end() && strings.IndexByte(" \t;,=\"(/", s.s[s.i]) < 0 {
@@ -156,7 +156,7 @@ func (s *scanner) word() string {
 	return s.s[start:s.i]
 }
 
-// value reads what follows an equals sign.
+// value reads the value after an equals sign.
 func (s *scanner) value() param {
 	s.skip(" \t")
 	if s.comment() {
@@ -170,8 +170,8 @@ func (s *scanner) value() param {
 	return s.unquoted()
 }
 
-// quoted reads a quoted string. Where the closing quote is missing, only the
-// opening one is skipped.
+// quoted reads a quoted string. If the closing quote is missing, it skips only the
+// opening one.
 func (s *scanner) quoted() param {
 	s.i++
 	if s.open {
@@ -208,10 +208,10 @@ func (s *scanner) quoted() param {
 	return p
 }
 
-// innerQuotes reports how many bytes behind a closing quote still belong to the
-// value, because a name with quotes in it was quoted without care: up to the next
-// semicolon stands, without a blank before it, text without an equals sign that ends
-// with a quote.
+// innerQuotes returns the number of bytes after a closing quote that still belong to the
+// value, if a name with quotes was quoted without escaping them: up to the next semicolon
+// there is text, without a blank before it and without an equals sign, that ends with a
+// quote.
 func (s *scanner) innerQuotes() int {
 	rest := s.s[s.i:min(len(s.s), s.i+1024)]
 	if rest == "" || rest[0] == ' ' || rest[0] == '\t' {
@@ -240,7 +240,7 @@ func unpair(s string) string {
 }
 
 // unquoted reads up to the next semicolon, or to a blank before the next parameter.
-// In an encoded word, which should be quoted, neither ends the value.
+// Neither ends the value inside an encoded word, which should be quoted.
 func (s *scanner) unquoted() param {
 	rest, from := s.s[s.i:], 0
 	if strings.HasPrefix(rest, "=?") {
@@ -272,9 +272,9 @@ func (s *scanner) unquoted() param {
 	return param{value: value, raw: value}
 }
 
-// get returns the first value of a parameter, as it stands or in the ways of RFC
-// 2231: in one extended value, in pieces, or both. The value is in the character
-// set that it names, in bytes, or, with an empty label, in none that is known.
+// get returns the first value of a parameter, plain or by RFC 2231: one extended value,
+// pieces, or both. The value is bytes of the returned character set, which is unknown if
+// the label is empty.
 func (m media) get(name string) (value, charset string, ok bool) {
 	if pieces := m.pieces(name); len(pieces) > 0 {
 		value, charset = join(pieces)
@@ -288,16 +288,15 @@ func (m media) get(name string) (value, charset string, ok bool) {
 	return "", "", false
 }
 
-// piece is one of the values of a parameter by RFC 2231.
+// piece is one piece of a parameter's value by RFC 2231.
 type piece struct {
 	param
 	number   int
 	extended bool
 }
 
-// pieces returns the extended value of a parameter, or its numbered pieces in order.
-// Of a number that comes twice the first counts; a number that is missing does not
-// end the value.
+// pieces returns the extended value of a parameter, or its numbered pieces in order. Of
+// pieces with the same number the first counts; a missing number does not end the value.
 func (m media) pieces(name string) []piece {
 	var pieces []piece
 	for _, p := range m.params {
@@ -356,7 +355,7 @@ func charsetPrefix(s string) (label, rest string, ok bool) {
 	return label, rest, true
 }
 
-// percent undoes the encoding of RFC 2231 §4 and keeps what is none.
+// percent undoes the encoding of RFC 2231 §4 and keeps invalid sequences.
 func percent(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s

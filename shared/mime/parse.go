@@ -12,30 +12,29 @@ import (
 type Parsed struct {
 	Message     mail.Message
 	Attachments []mail.Attachment
-	// Received counts the Received fields: the hosts that the mail has passed.
+	// Received is the number of Received fields: the hosts that the mail has passed.
 	Received int
-	// Malformed names the first limit that the mail exceeds: what stands before it is
-	// here, the rest is not. It is nil where the whole mail is here.
+	// Malformed names the first limit that the mail exceeds; the rest of the fields then
+	// have only what comes before the limit. It is nil if the whole mail was parsed.
 	Malformed *Malformed
 }
 
-// Parse reads raw. Line ends may be CRLF, LF or CR alone; a byte order mark, empty
-// lines and an mbox "From " line before the header are skipped. Text and HTML have
-// LF line ends; of several text parts all are kept, one after the other. Every
-// part that is not text to read is an attachment: with its own bytes decoded, its
-// file name cleaned, its size and hash filled in; an attached message is one
-// attachment ending in ".eml". Where programs read a mail differently, the
-// attachments of every reading are there, and Message.Defects names the reason.
+// Parse parses raw. Line ends may be CRLF, LF or CR; a byte order mark, empty lines and
+// an mbox "From " line before the header are skipped. Text and HTML have LF line ends;
+// several text parts are concatenated. Every part that is not body text is an
+// attachment, with decoded content, cleaned file name, size and hash; an attached
+// message is one attachment ending in ".eml". If programs read the mail differently, the
+// result has the attachments of every reading, and Message.Defects names the reason.
 //
-// The only error is *Malformed, for a mail of which nothing can be read: the same
-// bytes return it again.
+// The only error is *Malformed, for a mail of which nothing can be read. It is
+// permanent: the same bytes return it again.
 func Parse(raw []byte) (*Parsed, error) { return ParseWith(raw, Options{}) }
 
-// Options say how a mail is read that does not say it right itself.
+// Options override what a mail declares.
 type Options struct {
-	// Charset is how text is read, whatever it declares: bodies, bytes above ASCII
-	// in the header, and encoded words (RFC 2047) whose own character set is unknown
-	// or not theirs. A body stays that is declared as UTF-8 and is that.
+	// Charset replaces the declared character set of bodies, of bytes above ASCII in
+	// the header, and of encoded words (RFC 2047) whose own character set is unknown or
+	// wrong. A body that is declared as UTF-8 and is valid UTF-8 is not affected.
 	Charset encoding.Encoding
 }
 
@@ -44,7 +43,7 @@ func ParseWith(raw []byte, o Options) (*Parsed, error) {
 	return guard(func() (*Parsed, error) { return parse(raw, o) })
 }
 
-// guard turns a panic of a decoder into Malformed.
+// guard turns a panic of a decoder into *Malformed.
 func guard(read func() (*Parsed, error)) (parsed *Parsed, err error) {
 	defer func() {
 		if recover() != nil {
@@ -73,18 +72,18 @@ func parse(raw []byte, o Options) (*Parsed, error) {
 	return out, nil
 }
 
-// prepare drops what may stand before the header, makes one-byte characters of a
-// mail in UTF-16, and turns line ends of CR alone into LF.
+// prepare removes what may precede the header, converts a mail in UTF-16 to one-byte
+// characters, and line ends of CR alone to LF.
 func prepare(t *tree, raw []byte) []byte {
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	if markedUTF16(raw) || likeUTF16(raw) {
-		t.note(DefectUTF16)
+		t.record(DefectUTF16)
 		raw = []byte(decodeUTF16(raw, false, false))
 	}
 	raw = bytes.TrimLeft(raw, "\r\n")
 	if loneCR(raw) {
 		if bytes.IndexByte(raw, '\n') >= 0 {
-			t.note(DefectBareCR)
+			t.record(DefectBareCR)
 		}
 		raw = unifyCR(raw)
 	}

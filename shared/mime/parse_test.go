@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden is what a sample must give; the hash stands for the content.
+// golden is the expected result of a sample, with the hash instead of the content.
 type golden struct {
 	Malformed   string            `json:"malformed,omitempty"`
 	Received    int               `json:"received,omitempty"`
@@ -116,7 +116,7 @@ func TestLongRecipientListIsRead(t *testing.T) {
 	require.Len(t, got.Message.To, 10_001)
 }
 
-// What exceeds a limit is left out; what stands before it, and the body, is there.
+// What exceeds a limit is dropped; what comes before it, and the body, is kept.
 func TestHeaderBeyondALimitKeepsTheRestOfTheMail(t *testing.T) {
 	t.Parallel()
 	const around = "Subject: kept\nFrom: a@sender.example\n%sContent-Type: text/plain; charset=koi8-r\n\n\xf0\xd2\xc9\xd7\xc5\xd4"
@@ -170,8 +170,8 @@ func TestPanicOfADecoderIsMalformed(t *testing.T) {
 	require.NotContains(t, malformed.Reason, "decoder")
 }
 
-// nested gives n multiparts inside one another, none of them closed. declare
-// writes the header fields of level i.
+// nested returns n multiparts inside one another, none of them closed. declare returns
+// the header fields of level i.
 func nested(n int, declare func(i int) string) string {
 	var b strings.Builder
 	b.WriteString("From: a@sender.example\nSubject: nested\nMIME-Version: 1.0\n" + declare(0) + "\n\n")
@@ -192,7 +192,7 @@ func TestDelimiterIsAWholeLine(t *testing.T) {
 	require.Equal(t, "see --b\nand --b--\n --b", result(t, []byte(raw)).Message.Text)
 }
 
-// What cannot be read as a media type declares nothing that an archive could contradict.
+// An invalid media type is no declaration that an archive could contradict.
 func TestAnUnreadableTypeDeclaresNothing(t *testing.T) {
 	t.Parallel()
 	for declared, want := range map[string]string{
@@ -208,18 +208,4 @@ func TestAnUnreadableTypeDeclaresNothing(t *testing.T) {
 	}
 	got := result(t, []byte("Content-Type: text\n\nstill text to read"))
 	require.Equal(t, "still text to read", got.Message.Text)
-}
-
-func ExampleParse() {
-	parsed, err := Parse([]byte("From: Jane <jane@sender.example>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nHello\r\n"))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(parsed.Message.From[0].Address, parsed.Message.Subject)
-	_, err = Parse(nil)
-	fmt.Println(err)
-	// Output:
-	// jane@sender.example Grüße
-	// mail is malformed: it is empty
 }

@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 )
 
-// decodeQuotedPrintable follows RFC 2045 §6.7 and keeps what breaks it as it came:
-// an equals sign without two digits, bytes that should have been encoded, lines of
-// any length. Blanks at the end of a line are transport padding and go. A line ends
-// with LF, CRLF or, behind an equals sign, CR alone.
+// decodeQuotedPrintable decodes by RFC 2045 §6.7 and keeps invalid text unchanged: an
+// equals sign without two digits, bytes that should have been encoded, lines of any
+// length. It removes blanks at the end of a line, which are transport padding. A line
+// ends with LF, CRLF or, after an equals sign, CR alone.
 func decodeQuotedPrintable(body []byte) []byte {
 	out := make([]byte, 0, len(body))
 	for len(body) > 0 {

@@ -138,8 +138,7 @@ func TestHeaderIsRepaired(t *testing.T) {
 	}
 }
 
-// What stands before a bound is there, what does not is left out, and Malformed
-// names the bound.
+// What comes before a limit is kept, the rest is dropped, and Malformed names the limit.
 func TestMailBeyondABoundIsReadUpToIt(t *testing.T) {
 	t.Parallel()
 	const first = "Content-Type: text/plain\r\n\r\nhello"
@@ -174,7 +173,7 @@ func TestMailBeyondABoundIsReadUpToIt(t *testing.T) {
 	}
 }
 
-// An encoded message is read like one that is not: what is nested in it counts.
+// An encoded message is read like any other: its nesting counts.
 func TestAttachedMessageInBase64IsLookedInto(t *testing.T) {
 	t.Parallel()
 	inner := "Subject: x\r\nContent-Type: multipart/mixed; boundary=\"i\\n\"\r\n\r\n--in\r\n\r\ny\r\n--in--\r\n"
@@ -184,7 +183,7 @@ func TestAttachedMessageInBase64IsLookedInto(t *testing.T) {
 	require.Equal(t, []string{DefectBoundary}, got.Message.Defects)
 }
 
-// What programs agree on is no defect, however ugly it is.
+// A violation that all programs read alike is no defect.
 func TestCommonFaultsAreNoDefects(t *testing.T) {
 	t.Parallel()
 	for name, raw := range map[string]string{
@@ -215,7 +214,8 @@ func TestCommonFaultsAreNoDefects(t *testing.T) {
 	}
 }
 
-// Nobody said that the file was a text: RFC 2045 §5.2 has a default for reading alone.
+// The sender did not declare the file as text: the default of RFC 2045 §5.2 is for
+// display only.
 func TestTypeThatIsNoneIsNotDeclared(t *testing.T) {
 	t.Parallel()
 	for _, header := range []string{"Content-Type: zip; name=a.zip", "Content-Disposition: attachment; filename=a.zip", "Content-Type: application/; name=a.zip"} {
@@ -226,7 +226,7 @@ func TestTypeThatIsNoneIsNotDeclared(t *testing.T) {
 	require.Equal(t, "words", result(t, []byte("Content-Type: text\r\n\r\nwords")).Message.Text)
 }
 
-// Blanks lost at the ends of lines make no small mail large.
+// Blanks removed at the ends of lines do not let a small mail become large.
 func TestUuencodeDoesNotGrow(t *testing.T) {
 	t.Parallel()
 	raw := mixed("Content-Type: a/b\r\nContent-Transfer-Encoding: uuencode\r\n\r\nbegin 644 x\r\n" + strings.Repeat("M\r\n", 100_000) + "end")

@@ -132,7 +132,7 @@ func TestBodyIsReadByItsCharacterSet(t *testing.T) {
 		"declared as ASCII":                       {"text/plain; charset=us-ascii\r\n\r\n\xc3\xbc", "ü"},
 	} {
 		if name == "utf-8 with a mark" {
-			continue // what is declared counts
+			continue // the declared one counts
 		}
 		got := result(t, []byte("Subject: x\r\nContent-Type: "+c.field))
 		require.Equal(t, c.want, strings.TrimRight(got.Message.Text, "\n"), name)
@@ -141,8 +141,8 @@ func TestBodyIsReadByItsCharacterSet(t *testing.T) {
 	}
 }
 
-// UTF-7 can write a script without one angle bracket. It is decoded to what it
-// says, and what shows HTML cleans that and not the bytes.
+// UTF-7 can encode a script without an angle bracket. It is decoded, so that code that
+// displays HTML sanitises the script.
 func TestScriptInUTF7IsVisibleAsSuch(t *testing.T) {
 	t.Parallel()
 	got := result(t, []byte("Content-Type: text/html; charset=utf-7\r\n\r\n+ADw-script+AD4-x()+ADw-/script+AD4-"))

@@ -5,40 +5,40 @@ import (
 	"strings"
 )
 
-// entity is one node of the mail: the mail itself or a part. Its slices share
-// memory with the mail.
+// entity is the mail or one of its parts. Its slices share memory with the mail.
 type entity struct {
 	fields       []field
 	body         []byte
-	types        []media // of the Content-Type fields, those that can be read first
-	mediaType    string  // of the first of them, or what the place implies
-	declared     string  // the same where the sender said it, else empty
+	types        []media // of the Content-Type fields, readable ones first
+	mediaType    string  // of the first of them, or the default for its position
+	declared     string  // the same if the sender declared it, otherwise empty
 	disposition  string  // lower case
 	dispositions []media
 	children     []*entity
-	contents     []content // of a leaf; more than one where readers differ
+	contents     []content // of a leaf; several if programs read it differently
 	read         bool      // contents are decoded
 	cut          bool      // a multipart beyond the limit of depth
 }
 
-// tree reads entities and counts them.
+// tree reads a mail into a tree of entities.
 type tree struct {
-	parts     int
-	attached  int // attached messages around the current place
-	defects   []string
-	malformed *Malformed
-	declared  map[string]bool // the boundaries of the mail
-	others    []*entity       // other readings of its parts
-	later     []func()        // reads them, once the mail is read in the first way
-	budget    int             // bytes that may be read once more for them
+	bodyDecoder
+
+	parts    int
+	attached int             // attached messages around the current entity
+	declared map[string]bool // the boundaries of the mail
+	others   []*entity       // other readings of its parts
+	later    []func()        // makes these, after the first reading of the mail
 }
 
-// newTree makes a tree for a mail of size bytes.
+// newTree returns a tree for a mail of size bytes.
 func newTree(size int) *tree {
-	return &tree{declared: map[string]bool{}, budget: 2*size + 256<<10}
+	t := &tree{declared: map[string]bool{}}
+	t.budget = 2*size + 256<<10
+	return t
 }
 
-// readMail reads a whole mail and then what else may be found in it.
+// readMail reads a whole mail, and then makes the other readings of its parts.
 func (t *tree) readMail(raw []byte) *entity {
 	root := t.read(raw, "text/plain", 1, true)
 	for len(t.later) > 0 {
@@ -49,9 +49,9 @@ func (t *tree) readMail(raw []byte) *entity {
 	return root
 }
 
-// read cuts raw into header and body and goes on into its parts. implied is the
-// media type of an entity that names none. level is how deep a container at this
-// place would be. It returns nil beyond the limit of parts.
+// read reads header, body and parts of an entity. implied is its media type if it names
+// none. level is the depth of a container at this position. It returns nil beyond the
+// limit of parts.
 func (t *tree) read(raw []byte, implied string, level int, mail bool) *entity {
 	if t.parts++; t.parts > MaxParts {
 		t.exceed("it has more than 1,000 parts")
@@ -67,11 +67,11 @@ func (t *tree) read(raw []byte, implied string, level int, mail bool) *entity {
 	return e
 }
 
-// readTypes reads what the entity says of itself.
+// readTypes reads the Content-Type and Content-Disposition fields.
 func (t *tree) readTypes(e *entity, implied string) {
 	for _, f := range e.fields {
 		if structural(f.name) && strings.IndexByte(f.value, 0) >= 0 {
-			t.note(DefectNUL)
+			t.record(DefectNUL)
 		}
 	}
 
@@ -86,7 +86,7 @@ func (t *tree) readTypes(e *entity, implied string) {
 	}
 
 	if len(e.types)+len(unreadable) > 1 {
-		t.note(DefectTypeTwice)
+		t.record(DefectTypeTwice)
 	}
 
 	e.mediaType = implied
@@ -115,7 +115,7 @@ func (t *tree) media(value string) media {
 	return m
 }
 
-// multipart reports whether any Content-Type says so.
+// multipart reports whether any Content-Type is a multipart.
 func (e *entity) multipart() bool {
 	for _, m := range e.types {
 		if strings.HasPrefix(m.kind, "multipart") {
@@ -125,17 +125,17 @@ func (e *entity) multipart() bool {
 	return false
 }
 
-// descend reads the parts of a multipart. Attached messages stay whole; they are
-// read all the same so that nesting hidden in them counts and their defects are known.
+// descend reads the parts of a multipart. Attached messages stay whole, but are read
+// too, so that their nesting counts and their defects are known.
 func (t *tree) descend(e *entity, level int) {
 	multipart := e.multipart()
 	message := e.mediaType == "message/rfc822" || e.mediaType == "message/global"
 	switch e.mediaType {
 	case "message/partial":
-		t.note(DefectPartial)
+		t.record(DefectPartial)
 		t.incomplete("it is one piece of a mail that was sent in several (message/partial)")
 	case "message/external-body":
-		t.note(DefectExternal)
+		t.record(DefectExternal)
 	}
 
 	boundary := !multipart && !message && e.hasBoundary()
@@ -172,82 +172,81 @@ func (e *entity) hasBoundary() bool {
 	return false
 }
 
-// readUndeclared cuts what has a boundary and is no multipart: one whose type is lost
-// is read as such, of another type that is one more reading.
+// readUndeclared splits a body that has a boundary and is no multipart. If it has no
+// type, it is read as a multipart; otherwise that is a further reading.
 func (t *tree) readUndeclared(e *entity, level int) {
 	boundaries := t.occurring(e, e.body)
 	if len(boundaries) == 0 {
 		return
 	}
-	t.note(DefectBoundary)
+	t.record(DefectBoundary)
 	if e.declared == "" {
 		e.children = t.cut(e, e.body, boundaries[0], level)
 		boundaries = boundaries[1:]
 	}
 	if len(boundaries) > 0 {
-		t.again(len(e.body)*len(boundaries), func() { t.cutAll(e, e.body, boundaries, level) })
+		t.readLater(len(e.body)*len(boundaries), func() { t.cutAll(e, e.body, boundaries, level) })
 	}
 }
 
-// readParts cuts a multipart by the first of its boundaries that occurs, and
-// reports whether one does. What other readers may find is read later.
+// readParts splits a multipart by the first of its boundaries that occurs, and reports
+// whether one does. Readings of other programs are made later.
 func (t *tree) readParts(e *entity, level int) bool {
 	body := e.body
 	boundaries := t.occurring(e, body)
 	if e.encoded() {
-		t.note(DefectEncodedContainer)
+		t.record(DefectEncodedContainer)
 		if len(boundaries) == 0 {
 			body = t.contentsOf(e)[0].bytes
 			boundaries = t.occurring(e, body)
 		} else {
-			t.again(len(body), func() {
+			t.readLater(len(body), func() {
 				decoded := t.contentsOf(e)[0].bytes
 				t.cutAll(e, decoded, t.occurring(e, decoded), level)
 			})
 		}
 	}
 	if len(boundaries) == 0 {
-		t.note(DefectBoundaryMissing)
+		t.record(DefectBoundaryMissing)
 		if guessed, ok := guessBoundary(body); ok {
-			t.again(len(body), func() { t.cutAll(e, body, []string{guessed}, level) })
+			t.readLater(len(body), func() { t.cutAll(e, body, []string{guessed}, level) })
 		}
 		return false
 	}
 
 	e.children = t.cut(e, body, boundaries[0], level)
 	if others := boundaries[1:]; len(others) > 0 {
-		t.note(DefectBoundary)
+		t.record(DefectBoundary)
 		for _, other := range others {
-			t.again(len(body), func() { t.cutAll(e, body, []string{other}, level) })
+			t.readLater(len(body), func() { t.cutAll(e, body, []string{other}, level) })
 		}
 	}
 
 	return true
 }
 
-// again plans another reading of a part that costs size bytes. Within attached
-// messages none is made: inspection reads those as mails of their own.
-func (t *tree) again(size int, read func()) {
+// readLater plans another reading of a part that costs size bytes. There is none within
+// attached messages: inspection reads those as mails of their own.
+func (t *tree) readLater(size int, read func()) {
 	if t.attached > 0 {
 		return
 	}
 	t.later = append(t.later, func() {
-		if t.budget -= size; t.budget < 0 {
-			t.exceed("it can be read in more ways than are looked at")
+		if !t.spend(size) {
 			return
 		}
 		read()
 	})
 }
 
-// cutAll adds the parts by each of boundaries to the other readings.
+// cutAll adds the parts by each boundary to the other readings.
 func (t *tree) cutAll(e *entity, body []byte, boundaries []string, level int) {
 	for _, boundary := range boundaries {
 		t.others = append(t.others, t.cut(e, body, boundary, level)...)
 	}
 }
 
-// cut reads the parts of a body by a boundary.
+// cut reads the parts of a body, split by a boundary.
 func (t *tree) cut(e *entity, body []byte, boundary string, level int) []*entity {
 	t.declared[boundary] = true
 	implied := "text/plain"
@@ -256,15 +255,15 @@ func (t *tree) cut(e *entity, body []byte, boundary string, level int) []*entity
 	}
 	s := split(body, boundary, MaxParts+1)
 	if s.bareCR {
-		t.note(DefectBareCR)
+		t.record(DefectBareCR)
 	}
 	children := t.readAll(s.parts, implied, level)
 	if rest := s.epilogue; occurs(rest, boundary) {
-		t.note(DefectAfterEnd)
-		t.again(len(rest), func() { t.cutAll(e, rest, []string{boundary}, level) })
+		t.record(DefectAfterEnd)
+		t.readLater(len(rest), func() { t.cutAll(e, rest, []string{boundary}, level) })
 	}
 	if len(s.near) > 0 {
-		t.again(len(body), func() { t.cutNear(body, boundary, s.near, implied, level) })
+		t.readLater(len(body), func() { t.cutNear(body, boundary, s.near, implied, level) })
 	}
 	return children
 }
@@ -279,9 +278,8 @@ func (t *tree) readAll(parts [][]byte, implied string, level int) []*entity {
 	return out
 }
 
-// cutNear reads the parts of a body as readers do that take every line for a
-// delimiter which begins with one (RFC 2046 §5.1.1), where such a line is not the
-// delimiter of another multipart.
+// cutNear reads the parts of a body as programs do that accept every line beginning with
+// a delimiter (RFC 2046 §5.1.1), unless it is the delimiter of another multipart.
 func (t *tree) cutNear(body []byte, boundary string, near []string, implied string, level int) {
 	foreign := false
 	for _, line := range near {
@@ -291,7 +289,7 @@ func (t *tree) cutNear(body []byte, boundary string, near []string, implied stri
 	if !foreign {
 		return
 	}
-	t.note(DefectBoundaryLine)
+	t.record(DefectBoundaryLine)
 	parts := splitBy(body, boundary, MaxParts+1, func(tail []byte) bool {
 		name := boundary + string(bytes.TrimRight(tail, " \t\r"))
 		open := strings.TrimSuffix(name, "--")

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// decodeUTF7 decodes UTF-7 (RFC 2152), tolerantly: bytes that are none of it stay as
-// Windows-1252 has them, half a character at the end of a shift sequence is dropped. The result is
-// text like any other: what it says in HTML is not trusted more than other HTML.
+// decodeUTF7 decodes UTF-7 (RFC 2152), tolerantly: other bytes are read as Windows-1252,
+// and half a character at the end of a shift sequence is dropped. HTML in the result is
+// not trusted more than other HTML.
 func decodeUTF7(b []byte) string {
 	var out strings.Builder
 	out.Grow(len(b))
@@ -62,7 +62,8 @@ func shifted(out *strings.Builder, sequence []byte) {
 	}
 }
 
-// writeUnit writes one unit of UTF-16 and returns it when it waits for its second half.
+// writeUnit writes one unit of UTF-16, or returns it if it is the first half of a
+// surrogate pair.
 func writeUnit(out *strings.Builder, high, unit rune) rune {
 	switch {
 	case high != 0 && unit >= 0xdc00 && unit < 0xe000:
@@ -87,21 +88,21 @@ func markedUTF16(b []byte) bool {
 		bytes.HasPrefix(b, []byte("\xfe\xff")) && likeUnits(b)
 }
 
-// likeUnits tells text of two-byte units from text of one-byte characters that
-// begins with the two letters that a byte order mark is in Latin-1.
+// likeUnits distinguishes text of two-byte units from text of one-byte characters that
+// begins with the two Latin-1 letters of a byte order mark.
 func likeUnits(b []byte) bool {
 	b = b[:min(len(b), 4096)]
 	return len(b) < 4 || bytes.IndexByte(b, 0) >= 0 || !utf8.Valid(b[2:])
 }
 
-// likeUTF16 reports whether text without a byte order mark is UTF-16: every second
-// byte of most of it is NUL.
+// likeUTF16 reports whether text without a byte order mark is UTF-16: in most of it every
+// second byte is NUL.
 func likeUTF16(b []byte) bool {
 	even, odd, units := nuls(b)
 	return units >= 4 && max(even, odd) >= units*3/4 && min(even, odd) <= units/16
 }
 
-// nuls counts NUL at even and odd places of the first units of two bytes.
+// nuls counts NUL at even and odd positions of the first two-byte units.
 func nuls(b []byte) (even, odd, units int) {
 	b = b[:min(len(b), 4096)]
 	for i := 0; i+1 < len(b); i += 2 {
@@ -121,9 +122,9 @@ func markedUTF32(b []byte) bool {
 	return len(b)%4 == 0 && (bytes.HasPrefix(b, []byte("\xff\xfe\x00\x00")) || bytes.HasPrefix(b, []byte("\x00\x00\xfe\xff")))
 }
 
-// decodeUTF16 decodes UTF-16. Without a byte order mark and a declared order, the
-// order is that in which blanks, line ends and ASCII appear, else big-endian (RFC
-// 2781 §4.3). A byte that is left over becomes U+FFFD.
+// decodeUTF16 decodes UTF-16. Without a byte order mark and a declared order, it uses the
+// order in which blanks, line ends and ASCII appear, otherwise big-endian (RFC 2781
+// §4.3). A remaining single byte becomes U+FFFD.
 func decodeUTF16(b []byte, big, little bool) string {
 	var order binary.ByteOrder = binary.BigEndian
 	switch {

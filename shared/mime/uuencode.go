@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxUUName is the longest name, in characters, that a line before uuencoded content has.
+// maxUUName is the longest name in characters in the begin line of uuencoded content.
 const maxUUName = 301
 
-// uuBegin reads the line before uuencoded content, with mode and name: as POSIX
-// uuencode writes it, or with the type of the file in the mode and other blanks, which
-// readers take as well.
+// uuBegin parses the begin line of uuencoded content, with mode and name: as POSIX
+// uuencode writes it, or with the file type in the mode and other blanks, which programs
+// accept too.
 func uuBegin(line []byte) (name string, base64, ok bool) {
 	rest, ok := bytes.CutPrefix(line, []byte("begin"))
 	if !ok {
@@ -40,8 +40,8 @@ type uuBlock struct {
 	damaged    bool
 }
 
-// nextUU finds the first uuencoded file of b at or behind from, which begins a line.
-// A begin line without a line of content behind it is text.
+// nextUU returns the first uuencoded file of b at or after from, which is the start of a
+// line. A begin line that no line of content follows is text.
 func nextUU(b []byte, from int) (uuBlock, bool) {
 	for at := from; at < len(b); {
 		i := bytes.Index(b[at:], []byte("begin"))
@@ -68,7 +68,7 @@ func nextUU(b []byte, from int) (uuBlock, bool) {
 	return uuBlock{}, false
 }
 
-// read decodes lines up to the end line, or up to a line that is no content.
+// read decodes lines up to the end line, or to a line that is no content.
 func (u *uuBlock) read(b []byte, base64 bool) {
 	rest := b
 	var text []byte
@@ -103,11 +103,11 @@ func (u *uuBlock) read(b []byte, base64 bool) {
 	u.end = len(b) - len(rest)
 }
 
-// uuBound is how many bytes size bytes of uuencode may decode to: blanks that were
-// lost at the ends of lines make more of them than there should be.
+// uuBound returns the highest number of bytes that size bytes of uuencode may decode to.
+// It is more than usual because blanks at the ends of lines may have been removed.
 func uuBound(size int) int { return 2*size + 4<<10 }
 
-// uuLine decodes one line. Blanks at its end may have been lost, and a checksum
+// uuLine decodes one line. Blanks at its end may have been removed, and a checksum
 // character may follow.
 func uuLine(line []byte) ([]byte, bool) {
 	if line[0] < ' ' || line[0] > '`' {
@@ -141,8 +141,8 @@ func uuLine(line []byte) ([]byte, bool) {
 	return out[:n], true
 }
 
-// decodeUU undoes uuencode as a transfer encoding: the first file of the body, or,
-// without a begin line, whatever lines of content there are.
+// decodeUU undoes uuencode as a transfer encoding: the first file of the body or, without
+// a begin line, all lines of content.
 func decodeUU(body []byte) (content []byte, name string, damaged bool) {
 	if block, ok := nextUU(body, 0); ok {
 		return block.content, block.name, block.damaged
@@ -163,7 +163,7 @@ func decodeUU(body []byte) (content []byte, name string, damaged bool) {
 	return content, "", true
 }
 
-// isUU reports the names of uuencode as a transfer encoding.
+// isUU reports whether a transfer encoding is uuencode.
 func isUU(encoding string) bool {
 	switch strings.TrimPrefix(encoding, "x-") {
 	case "uuencode", "uue", "uu", "uuencoded":
@@ -172,8 +172,8 @@ func isUU(encoding string) bool {
 	return false
 }
 
-// takeUU cuts the uuencoded files out of a text.
-func takeUU(text []byte) (left []byte, files []uuBlock) {
+// extractUU removes the uuencoded files from a text and returns them.
+func extractUU(text []byte) (left []byte, files []uuBlock) {
 	if !bytes.Contains(text, []byte("begin")) {
 		return text, nil
 	}

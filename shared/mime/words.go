@@ -8,7 +8,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// word is an encoded word (RFC 2047 §2) and where it stands in its text.
+// word is an encoded word (RFC 2047 §2) with its position in a text.
 type word struct {
 	start, end int
 	charset    string // lower case, without its language
@@ -16,8 +16,8 @@ type word struct {
 	text       string
 }
 
-// nextWord finds the first encoded word of s at or behind from. It takes what mail
-// programs write: blanks and brackets in the text, characters glued to the word.
+// nextWord returns the first encoded word of s at or after from. It accepts what mail
+// programs write: blanks and brackets in the word, and text directly before or after it.
 func nextWord(s string, from int) (word, bool) {
 	for {
 		i := strings.Index(s[from:], "=?")
@@ -57,7 +57,7 @@ func wordAt(s string, start int) (word, bool) {
 		if w.text = strings.TrimSuffix(s[text:], "?"); len(w.text) < 4 || strings.ContainsAny(w.text, " \t?") {
 			return word{}, false
 		}
-		w.end = len(s) // the end was cut off
+		w.end = len(s) // its end is missing
 		return w, true
 	}
 
@@ -66,7 +66,7 @@ func wordAt(s string, start int) (word, bool) {
 	return w, true
 }
 
-// closing finds the ?= that ends a word, no further than where none can be.
+// closing returns the position of the ?= that ends a word, or -1.
 func closing(s string, base64 bool) int {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -93,20 +93,19 @@ func (w word) bytes() []byte {
 	return appendUnquoted(nil, []byte(strings.ReplaceAll(w.text, "_", " ")))
 }
 
-// decodeWords decodes the encoded words of s; what is of an unknown character set
-// stays as it is.
+// decodeWords decodes the encoded words of s, except those of an unknown character set.
 func decodeWords(s string) string { return decodeWordsBy(s, nil) }
 
-// decodeWordsBy is decodeWords with a character set for words whose own is unknown
-// or not theirs. Words with nothing but blanks between them are one text: those of
-// one character set are joined before they are decoded, because senders cut them
-// inside a character or inside a group of base64.
+// decodeWordsBy is decodeWords with a character set for words whose own is unknown or
+// wrong. Words separated only by blanks are one text. Those of one character set are
+// joined before decoding, because senders split them within a character or a group of
+// base64.
 func decodeWordsBy(s string, fallback encoding.Encoding) string {
 	return decodeField(s, fallback, func(text string) string { return text })
 }
 
-// decodeField is decodeWordsBy with a function that makes text of the bytes between
-// words; the bytes in a word are of the word's character set.
+// decodeField is decodeWordsBy with a function that decodes the bytes between words; the
+// bytes in a word have the character set of the word.
 func decodeField(s string, fallback encoding.Encoding, plain func(string) string) string {
 	if !strings.Contains(s, "=?") {
 		return clean(plain(s))
@@ -145,7 +144,7 @@ func decodeField(s string, fallback encoding.Encoding, plain func(string) string
 	return clean(out.String())
 }
 
-// onlyBlanks reports whether what stands between two words is no text.
+// onlyBlanks reports whether the text between two words is only blanks.
 func onlyBlanks(between string) bool { return strings.Trim(between, " \t") == "" }
 
 // decodeRun decodes words of one character set as one text.
@@ -183,8 +182,8 @@ func decodeRun(run []word, fallback encoding.Encoding) (string, bool) {
 	return out.String(), true
 }
 
-// rawUTF8 reports whether words have characters beyond ASCII in their text, which
-// should have been encoded, and those are UTF-8.
+// rawUTF8 reports whether words have unencoded characters above ASCII, and those are
+// UTF-8.
 func rawUTF8(run []word) bool {
 	raw := false
 	for _, w := range run {
@@ -196,7 +195,7 @@ func rawUTF8(run []word) bool {
 	return raw
 }
 
-// whole reports whether nothing of a text was lost in its decoding.
+// whole reports whether a text was decoded without loss.
 func whole(text string) bool {
 	return utf8.ValidString(text) && !strings.Contains(text, "\uFFFD")
 }
@@ -210,8 +209,8 @@ func joinWords(run []word) []byte {
 	return out
 }
 
-// glueWords joins the text of words before decoding, where one of them ends inside a
-// group of base64 or inside an encoded byte; nil where that makes no difference.
+// glueWords joins the text of words before decoding, if one of them ends within a group
+// of base64 or an encoded byte. It returns nil if that makes no difference.
 func glueWords(run []word) []byte {
 	var text strings.Builder
 	cut := false

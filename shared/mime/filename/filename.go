@@ -1,10 +1,12 @@
-// Package filename makes the file names that senders choose safe to store, to
-// show and to write to a disk.
+// Package filename makes file names chosen by senders safe to store, to display and to
+// write to a disk.
 //
 // Invariants: a cleaned name is never empty, is valid UTF-8 of at most MaxBytes
 // bytes, has no path separator, no control or direction-changing character, no
-// leading dot, no trailing dot or space, and is no device name of Windows.
-// Cleaning a cleaned name changes nothing.
+// leading dot, no trailing dot or space, and is no device name of Windows. Cleaning is
+// idempotent.
+//
+// Read next: package mime and package payload, which clean the names of attachments.
 package filename
 
 import (
@@ -14,15 +16,15 @@ import (
 	"unicode/utf8"
 )
 
-// MaxBytes is the longest cleaned name in bytes, the bound of most file systems.
+// MaxBytes is the length of the longest cleaned name, the limit of most file systems.
 const MaxBytes = 255
 
-// maxExt is the longest extension in bytes that truncation keeps.
+// maxExt is the length in bytes of the longest extension that truncation keeps.
 const maxExt = 32
 
-// Clean gives the safe form of name. contentType, a media type without
-// parameters or empty, serves only where name leaves nothing: then the result is
-// "attachment" with the extension of that type, ".bin" for an unknown one.
+// Clean returns the safe form of name. If nothing of name is left, it returns
+// "attachment" with the extension of contentType, a media type without parameters, or
+// ".bin" if that is unknown or empty.
 func Clean(name, contentType string) string {
 	name = strings.Join(strings.Fields(strings.Map(cleanRune, base(name))), " ")
 	name = trim(name)
@@ -35,8 +37,8 @@ func Clean(name, contentType string) string {
 	return truncate(name)
 }
 
-// Extension gives the usual extension of a media type with its dot, ".bin" when
-// the type is unknown. It does not depend on the machine's own tables.
+// Extension returns the usual extension of a media type with its dot, ".bin" if the type
+// is unknown. It does not depend on the tables of the machine.
 func Extension(contentType string) string {
 	switch strings.ToLower(strings.TrimSpace(contentType)) {
 	case "application/pdf":
@@ -98,7 +100,7 @@ func Extension(contentType string) string {
 	}
 }
 
-// base gives the last element of a path of any system that is not empty.
+// base returns the last non-empty element of a path of any system.
 func base(name string) string {
 	elements := strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' })
 	for i := len(elements) - 1; i >= 0; i-- {
@@ -109,8 +111,8 @@ func base(name string) string {
 	return ""
 }
 
-// cleanRune drops what must not be in a name (-1), replaces what only some
-// systems refuse, and turns every white space into a plain one.
+// cleanRune removes characters that must not be in a name (-1), replaces those that only
+// some systems refuse, and turns white space into a blank.
 func cleanRune(r rune) rune {
 	switch {
 	case r == '\t' || r == '\n' || r == '\r' || unicode.Is(unicode.Zs, r):
@@ -124,9 +126,9 @@ func cleanRune(r rune) rune {
 	}
 }
 
-// invisible reports characters that change how a name reads without being seen:
-// bidirectional controls (UAX #9 §2), zero-width spaces and joiners that glue,
-// the byte order mark, tags. The joiners that scripts need (U+200C, U+200D) stay.
+// invisible reports whether a character changes the look of a name without being visible:
+// bidirectional controls (UAX #9 §2), zero-width spaces and word joiners, the byte order
+// mark, tags. The joiners that scripts need (U+200C, U+200D) are kept.
 func invisible(r rune) bool {
 	switch {
 	case r == 0x00AD, r == 0x061C, r == 0x180E, r == 0x200B, r == 0x200E, r == 0x200F, r == 0xFEFF:
@@ -143,7 +145,7 @@ func invisible(r rune) bool {
 // trim removes leading dots and spaces and trailing ones.
 func trim(name string) string { return strings.Trim(name, ". ") }
 
-// reserved reports the device names of Windows, with any extension.
+// reserved reports whether a name is a device name of Windows, with any extension.
 func reserved(name string) bool {
 	stem, _, _ := strings.Cut(name, ".")
 	stem = strings.ToUpper(strings.TrimRight(stem, " "))

@@ -1,5 +1,5 @@
-// Package mimetest makes mails with one attachment that some programs find and
-// others do not, for tests of what must see it all the same.
+// Package mimetest makes mails with an attachment that some programs find and others do
+// not, for tests of code that must find it. Only tests import it.
 package mimetest
 
 import (
@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Disguises returns mails by the name of their trick. Each is from pat@sender.example
-// to support@yourapp.example with the subject "case" and the text "Please see the
-// attachment."; file is its attachment, in a way that some mail program reads. file
-// must be 60 bytes long at least and must begin like a file that is no text.
+// Disguises returns mails by the name of their trick. Each is from pat@sender.example to
+// support@yourapp.example with the subject "case" and the text "Please see the
+// attachment."; its attachment is file, in a form that some mail program reads. file
+// must have at least 60 bytes and begin like a binary file.
 func Disguises(file []byte) map[string]string {
 	out := map[string]string{}
 	for name, d := range disguises(file) {
@@ -21,8 +21,8 @@ func Disguises(file []byte) map[string]string {
 	return out
 }
 
-// Beyond returns mails like those of Disguises in which file lies beyond a bound of
-// the parser, or is one piece of something else: no parser has to find it.
+// Beyond returns mails like those of Disguises in which file is beyond a limit of the
+// parser, or is a fragment: no parser has to find it.
 func Beyond(file []byte) map[string]string {
 	deep := "Content-Type: multipart/mixed; boundary=in0\r\n\r\n"
 	for i := range 30 {
@@ -76,14 +76,14 @@ func Uuencode(name string, content []byte) string {
 	return out.String() + "`\r\nend\r\n"
 }
 
-// disguise is a mail with one attachment, written so that programs may miss it.
+// disguise is a mail with one attachment that programs may miss.
 type disguise struct {
-	top    string // in place of the Content-Type field of the mail
-	part   string // in place of the header of the attachment
-	body   string // in place of its encoded content
+	top    string // replaces the Content-Type field of the mail
+	part   string // replaces the header of the attachment
+	body   string // replaces its encoded content
 	before string // lines among the fields of the mail
-	open   string // in place of the delimiters
-	end    string // in place of the last one
+	open   string // replaces the delimiters
+	end    string // replaces the last one
 }
 
 const (
@@ -92,7 +92,7 @@ const (
 		"Content-Transfer-Encoding: base64\r\n"
 )
 
-// mail writes the mail around the attachment.
+// mail returns the mail with the attachment.
 func (d disguise) mail(file []byte) string {
 	or := func(s, usual string) string {
 		if s == "" {
@@ -106,8 +106,8 @@ func (d disguise) mail(file []byte) string {
 		open + or(d.part, plainPart) + "\r\n" + or(d.body, Base64(file)) + or(d.end, "--b1--\r\n")
 }
 
-// disguises are the tricks by which an attachment is hidden from one reader or
-// another. All of them leave the same file.
+// disguises returns the tricks that hide an attachment from some programs. All of them
+// have the same file.
 func disguises(file []byte) map[string]disguise {
 	out := map[string]disguise{}
 	for _, kind := range []map[string]disguise{inFields(), inBoundaries(), inTypes(), inContents(file)} {
@@ -116,10 +116,10 @@ func disguises(file []byte) map[string]disguise {
 	return out
 }
 
-// encoding is the usual header of the attachment with another transfer encoding.
+// encoding returns the usual header of the attachment with another transfer encoding.
 func encoding(value string) string { return strings.Replace(plainPart, "base64", value, 1) }
 
-// typed is a header of the attachment in base64 with another media type.
+// typed returns a header of the attachment in base64 with another media type.
 func typed(value string) string {
 	return "Content-Type: " + value + "\r\nContent-Transfer-Encoding: base64\r\n"
 }
@@ -156,7 +156,7 @@ func inFields() map[string]disguise {
 	}
 }
 
-// inBoundaries hides the attachment by how parts are cut.
+// inBoundaries hides the attachment by the boundaries of parts.
 func inBoundaries() map[string]disguise {
 	return map[string]disguise{
 		"boundary on a line without indentation":      {top: "Content-Type: multipart/mixed;\r\nboundary=\"b1\"\r\n"},
@@ -198,7 +198,7 @@ func inBoundaries() map[string]disguise {
 	}
 }
 
-// inTypes hides the attachment by what its header says of it.
+// inTypes hides the attachment by its type.
 func inTypes() map[string]disguise {
 	return map[string]disguise{
 		"type without its second half":                       {top: "Content-Type: multipart; boundary=b1\r\n"},
@@ -232,7 +232,7 @@ func inTypes() map[string]disguise {
 	}
 }
 
-// inContents hides the attachment by how it is encoded.
+// inContents hides the attachment by its encoding.
 func inContents(file []byte) map[string]disguise {
 	encodedFile := Base64(file)
 	twoPieces := base64.StdEncoding.EncodeToString(file[:40]) + "\r\n" + base64.StdEncoding.EncodeToString(file[40:]) + "\r\n"
@@ -271,7 +271,7 @@ func inContents(file []byte) map[string]disguise {
 	}
 }
 
-// quoted is the file in quoted-printable, every byte encoded.
+// quoted returns the file in quoted-printable with every byte encoded.
 func quoted(file []byte, soft string) string {
 	var out strings.Builder
 	for i, c := range file {
