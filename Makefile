@@ -1,7 +1,7 @@
 # Mailroom. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build dev up down status test mutants lint fuzz bench
+.PHONY: help build dev up down status test mutants lint generate fuzz bench
 
 DEV      := @deploy/dev/run.sh
 GODIRS   := activities deploy ingress shared worker workflows
@@ -56,14 +56,18 @@ mutants: ## put known defects into the code, one at a time, and see that its tes
 # golangci-lint's linters.
 lint: export CGO_ENABLED := 0
 lint: export GOFLAGS := $(GOFLAGS) -trimpath
-lint: ## check format, words and paragraphs, golangci-lint with vet, determinism of workflows, shell scripts
+lint: ## check format, words and paragraphs, golangci-lint with vet, generated code, determinism of workflows, shell scripts
 	@unformatted=$$(gofmt -l $(GODIRS)); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	go run ./deploy/dev/words
 	@set -e; lint=$$(deploy/dev/run.sh tool golangci-lint); echo golangci-lint run ./...; "$$lint" run ./...
+	@set -e; sqlc=$$(deploy/dev/run.sh tool sqlc); echo sqlc diff; "$$sqlc" -f shared/postgres/sqlc.yaml diff
 	@set -e; check=$$(deploy/dev/run.sh tool workflowcheck); echo workflowcheck ./workflows/...; "$$check" ./workflows/...
 	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed: apt-get install shellcheck"; exit 1; }
 	shellcheck .ci/run $$(find $(GODIRS) -name '*.sh')
+
+generate: ## make the code of shared/postgres/dbsqlc from the SQL beside it
+	@set -e; sqlc=$$(CGO_ENABLED=0 deploy/dev/run.sh tool sqlc); "$$sqlc" -f shared/postgres/sqlc.yaml generate
 
 fuzz: ## run every fuzz target for a while [FUZZTIME=10s]
 	@deploy/dev/fuzz.sh $(FUZZTIME)

@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // MaxInline is the longest body in bytes that belongs into an inbox row. A
@@ -191,65 +190,30 @@ func conflictHold(first, this []byte) *contract.Hold {
 	}
 }
 
-// place inserts what it can and returns the candidates whose place was taken.
-//
-// The rows are sorted first, because their order decides who waits for whom when
-// two batches share ids. The bodies stay out of the first CTE, which is read
-// twice and therefore kept in memory.
+// place inserts what it can and returns the candidates whose place was taken. It sorts
+// the rows, so that batches which share ids lock them in the same order.
 func (s *Inbox) place(ctx context.Context, rows []candidate, lease time.Duration, out []Accepted) ([]candidate, error) {
-	const query = `
-WITH input AS MATERIALIZED (
-    SELECT * FROM unnest(@ord::int[], @source::text[], @event_id::text[], @sha256::bytea[], @conflict_of::bigint[],
-        @workflow_id::text[], @tenant::text[], @correlation_id::text[], @size::bigint[], @received_at::timestamptz[],
-        @scheme::text[], @key::int[], @ref::text[])
-      AS i (ord, source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at,
-            verified_scheme, verified_key, verified_ref)
-), fresh AS (
-    INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at,
-           verified_scheme, verified_key, verified_ref)
-    SELECT source, event_id, body_sha256, nullif(conflict_of, 0), workflow_id, tenant, correlation_id, size, received_at,
-           verified_scheme, verified_key, verified_ref
-      FROM input
-    ON CONFLICT DO NOTHING
-    RETURNING id, source, event_id, body_sha256
-), placed AS (
-    SELECT i.ord, f.id FROM fresh f JOIN input i USING (event_id, source, body_sha256)
-), queued AS (
-    INSERT INTO inbox (email_id, body, body_key, hold_reason, hold_detail, claimed_until)
-    SELECT p.id, CASE WHEN b.body_key = '' THEN coalesce(b.body, '') END, nullif(b.body_key, ''),
-           b.hold_reason, b.hold_detail, CASE WHEN b.claim THEN now() + @lease::interval END
-      FROM placed p
-      JOIN (SELECT unnest(@ord::int[]) AS ord, unnest(@body::bytea[]) AS body, unnest(@body_key::text[]) AS body_key,
-                   unnest(@hold_reason::text[]) AS hold_reason, unnest(@hold_detail::text[]) AS hold_detail,
-                   unnest(@claim::bool[]) AS claim) b USING (ord)
-)
-SELECT ord, id FROM placed`
-
 	slices.SortFunc(rows, func(a, b candidate) int {
 		if c := strings.Compare(a.EventID, b.EventID); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Source, b.Source)
 	})
-	found, err := s.pool.Query(ctx, query, columns(rows, lease))
+	placed, err := s.queries.PlaceEvents(ctx, columns(rows, lease))
 	if err != nil {
 		return nil, err
 	}
+
 	taken := make([]bool, len(rows))
-	var ord int32
-	var id int64
-	_, err = pgx.ForEachRow(found, []any{&ord, &id}, func() error {
-		c := &rows[ord]
-		taken[ord] = true
-		out[c.index] = Accepted{Outcome: Inserted, Row: c.waiting(id)}
+	for _, p := range placed {
+		c := &rows[p.Ord]
+		taken[p.Ord] = true
+		out[c.index] = Accepted{Outcome: Inserted, Row: c.waiting(p.ID)}
 		if c.conflictOf != 0 {
 			out[c.index].Outcome = Conflict
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
+
 	var left []candidate
 	for i := range rows {
 		if !taken[i] {
@@ -272,34 +236,31 @@ func (c *candidate) waiting(id int64) Waiting {
 }
 
 // columns turns the rows into one array per column.
-func columns(rows []candidate, lease time.Duration) pgx.NamedArgs {
+func columns(rows []candidate, lease time.Duration) dbsqlc.PlaceEventsParams {
 	n := len(rows)
-	ord, size, conflictOf := make([]int32, n), make([]int64, n), make([]int64, n)
-	source, eventID, workflowID := make([]string, n), make([]string, n), make([]string, n)
-	tenant, correlationID, key := make([]string, n), make([]string, n), make([]string, n)
-	reason, detail := make([]string, n), make([]string, n)
-	sha256, body := make([][]byte, n), make([][]byte, n)
-	receivedAt, claim := make([]time.Time, n), make([]bool, n)
-	scheme, number, ref := make([]string, n), make([]int32, n), make([]string, n)
+	p := dbsqlc.PlaceEventsParams{
+		Ord: make([]int32, n), Source: make([]string, n), EventID: make([]string, n), SHA256: make([][]byte, n),
+		ConflictOf: make([]int64, n), WorkflowID: make([]string, n), Tenant: make([]string, n),
+		CorrelationID: make([]string, n), Size: make([]int64, n), ReceivedAt: make([]time.Time, n),
+		Scheme: make([]string, n), Key: make([]int32, n), Ref: make([]string, n),
+		Lease: lease, Body: make([][]byte, n), BodyKey: make([]string, n), HoldReason: make([]string, n),
+		HoldDetail: make([]string, n), Claim: make([]bool, n),
+	}
+
 	for i := range rows {
 		c := &rows[i]
-		ord[i], size[i], conflictOf[i] = int32(i), c.Size, c.conflictOf
-		source[i], eventID[i], workflowID[i] = c.Source, c.EventID, c.WorkflowID
-		tenant[i], correlationID[i], key[i] = c.Tenant, clean(c.CorrelationID), c.BodyKey
-		sha256[i], body[i] = c.BodySHA256[:], c.Body
-		receivedAt[i], claim[i] = c.ReceivedAt, c.Claim
-		scheme[i], ref[i] = clean(c.Verified.Scheme), clean(c.Verified.Ref)
-		number[i] = int32(c.Verified.Key) //nolint:gosec // a place in a list
+		p.Ord[i], p.Size[i], p.ConflictOf[i] = int32(i), c.Size, c.conflictOf
+		p.Source[i], p.EventID[i], p.WorkflowID[i] = c.Source, c.EventID, c.WorkflowID
+		p.Tenant[i], p.CorrelationID[i], p.BodyKey[i] = c.Tenant, clean(c.CorrelationID), c.BodyKey
+		p.SHA256[i], p.Body[i] = c.BodySHA256[:], c.Body
+		p.ReceivedAt[i], p.Claim[i] = c.ReceivedAt, c.Claim
+		p.Scheme[i], p.Ref[i] = clean(c.Verified.Scheme), clean(c.Verified.Ref)
+		p.Key[i] = int32(c.Verified.Key) //nolint:gosec // a place in a list
 		if c.Hold != nil {
-			reason[i], detail[i] = string(c.Hold.Reason), clean(c.Hold.Detail)
+			p.HoldReason[i], p.HoldDetail[i] = string(c.Hold.Reason), clean(c.Hold.Detail)
 		}
 	}
-	return pgx.NamedArgs{
-		"ord": ord, "size": size, "conflict_of": conflictOf, "source": source, "event_id": eventID,
-		"workflow_id": workflowID, "tenant": tenant, "correlation_id": correlationID, "sha256": sha256,
-		"received_at": receivedAt, "body": body, "body_key": key, "hold_reason": reason, "hold_detail": detail,
-		"claim": claim, "lease": lease, "scheme": scheme, "key": number, "ref": ref,
-	}
+	return p
 }
 
 // rivals is what the ledger holds under the ids of some candidates.
@@ -311,39 +272,30 @@ type rivals struct {
 // lookUp reads the first rows of the candidates' ids and the conflicting rows
 // with their bodies.
 func (s *Inbox) lookUp(ctx context.Context, open []candidate) (rivals, error) {
-	const query = `
-WITH wanted AS MATERIALIZED (
-    SELECT * FROM unnest(@source::text[], @event_id::text[], @sha256::bytea[]) AS w (source, event_id, body_sha256)
-)
-SELECT e.id, e.workflow_id, e.source, e.event_id, e.tenant, e.correlation_id, e.size, e.received_at, e.body_sha256, false
-  FROM wanted w JOIN emails e ON e.event_id = w.event_id AND e.source = w.source AND e.conflict_of IS NULL
-UNION ALL
-SELECT e.id, e.workflow_id, e.source, e.event_id, e.tenant, e.correlation_id, e.size, e.received_at, e.body_sha256, true
-  FROM wanted w JOIN emails e ON e.event_id = w.event_id AND e.source = w.source AND e.body_sha256 = w.body_sha256
-   AND e.conflict_of IS NOT NULL`
-
-	source, eventID, sha256 := make([]string, len(open)), make([]string, len(open)), make([][]byte, len(open))
+	n := len(open)
+	wanted := dbsqlc.FindRivalsParams{Source: make([]string, n), EventID: make([]string, n), SHA256: make([][]byte, n)}
 	for i := range open {
-		source[i], eventID[i], sha256[i] = open[i].Source, open[i].EventID, open[i].BodySHA256[:]
+		wanted.Source[i], wanted.EventID[i], wanted.SHA256[i] = open[i].Source, open[i].EventID, open[i].BodySHA256[:]
 	}
-	rows, err := s.pool.Query(ctx, query, pgx.NamedArgs{"source": source, "event_id": eventID, "sha256": sha256})
+
+	rows, err := s.queries.FindRivals(ctx, wanted)
 	if err != nil {
 		return rivals{}, err
 	}
+
 	known := rivals{owners: make(map[eventKey]owner), bodies: make(map[bodyKey]Waiting)}
-	var e contract.Email
-	var receivedAt time.Time
-	var hash []byte
-	var conflict bool
-	_, err = pgx.ForEachRow(rows, []any{
-		&e.ID, &e.WorkflowID, &e.Source, &e.EventID, &e.Tenant, &e.CorrelationID, &e.Size, &receivedAt, &hash, &conflict,
-	}, func() error {
-		key := bodyKey{eventKey{e.Source, e.EventID}, [32]byte(hash)}
-		known.bodies[key] = Waiting{Email: e, ReceivedAt: receivedAt, BodySHA256: key.hash}
-		if !conflict {
-			known.owners[key.eventKey] = owner{id: e.ID, hash: key.hash}
+	for _, r := range rows {
+		key := bodyKey{eventKey{r.Source, r.EventID}, [32]byte(r.BodySHA256)}
+		known.bodies[key] = Waiting{
+			Email: contract.Email{
+				ID: r.ID, WorkflowID: r.WorkflowID, Source: r.Source, EventID: r.EventID, Tenant: r.Tenant,
+				CorrelationID: r.CorrelationID, Size: r.Size,
+			},
+			ReceivedAt: r.ReceivedAt, BodySHA256: key.hash,
 		}
-		return nil
-	})
-	return known, err
+		if !r.Conflict {
+			known.owners[key.eventKey] = owner{id: r.ID, hash: key.hash}
+		}
+	}
+	return known, nil
 }

@@ -11,15 +11,17 @@ import (
 
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // Decisions is the store of intents, decisions, edits and reminders.
 type Decisions struct {
-	pool *pgxpool.Pool
+	pool    *pgxpool.Pool
+	queries *dbsqlc.Queries
 }
 
 // NewDecisions returns the store on db's connections.
-func NewDecisions(db *DB) *Decisions { return &Decisions{pool: db.pool} }
+func NewDecisions(db *DB) *Decisions { return &Decisions{pool: db.pool, queries: dbsqlc.New(db.pool)} }
 
 // intentAge is how long an intent about one email may be carried out. Whoever can
 // reach Temporal alone could otherwise send one again that was never taken. Those

@@ -4,6 +4,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mailroom/shared/ledger"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // SearchSQL gives the statement that looks through all emails.
@@ -20,10 +21,10 @@ func ExactSQL(query string) (string, pgx.NamedArgs) {
 
 // Statements whose plans are tested.
 const (
-	ClaimWaitingSQL  = claimWaiting
-	MarkStartedSQL   = markStarted
-	ReleaseClaimsSQL = releaseClaims
-	CountAheadSQL    = countAhead
+	ClaimWaitingSQL  = dbsqlc.ClaimWaiting
+	MarkStartedSQL   = dbsqlc.MarkStarted
+	ReleaseClaimsSQL = dbsqlc.ReleaseClaims
+	CountAheadSQL    = dbsqlc.CountAhead
 )
 
 // OverviewSQL are the statements of the overview.

@@ -33,9 +33,9 @@ INSERT INTO inbox (email_id, body) SELECT id, convert_to(repeat('x', 1000), 'UTF
 	return pgtest.Open(t, url, 4), conn
 }
 
-func explain(t *testing.T, conn *pgx.Conn, sql string, args pgx.NamedArgs) string {
+func explain(t *testing.T, conn *pgx.Conn, sql string, args ...any) string {
 	t.Helper()
-	rows, err := conn.Query(t.Context(), "EXPLAIN (ANALYZE, BUFFERS) "+sql, args)
+	rows, err := conn.Query(t.Context(), "EXPLAIN (ANALYZE, BUFFERS) "+sql, args...)
 	require.NoError(t, err)
 	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
@@ -51,16 +51,20 @@ func TestInboxPlans(t *testing.T) {
 	for i := range ids {
 		ids[i] = int64(backlog - i)
 	}
-	args := pgx.NamedArgs{"ids": ids, "limit": 128, "lease": time.Second, "after": time.Second}
-	for name, sql := range map[string]string{
-		"claim": postgres.ClaimWaitingSQL, "mark": postgres.MarkStartedSQL,
-		"release": postgres.ReleaseClaimsSQL, "ahead": postgres.CountAheadSQL,
+	for name, c := range map[string]struct {
+		sql  string
+		args []any
+	}{
+		"claim":   {postgres.ClaimWaitingSQL, []any{128, time.Second}},
+		"mark":    {postgres.MarkStartedSQL, []any{ids}},
+		"release": {postgres.ReleaseClaimsSQL, []any{time.Second, ids}},
+		"ahead":   {postgres.CountAheadSQL, []any{128, ids}},
 	} {
-		require.NotContains(t, explain(t, conn, sql, args), "Seq Scan", name)
+		require.NotContains(t, explain(t, conn, c.sql, c.args...), "Seq Scan", name)
 		// A prepared statement gets a plan for any values after some calls.
 		_, err := conn.Exec(t.Context(), "SET plan_cache_mode = force_generic_plan")
 		require.NoError(t, err)
-		require.NotContains(t, explain(t, conn, sql, args), "Seq Scan", name)
+		require.NotContains(t, explain(t, conn, c.sql, c.args...), "Seq Scan", name)
 		_, err = conn.Exec(t.Context(), "RESET plan_cache_mode")
 		require.NoError(t, err)
 	}

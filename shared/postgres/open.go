@@ -40,9 +40,6 @@ const stuckAfter = 15 * time.Minute
 // stored them yet: it waits for a person or for a store that is away, or it was
 // terminated or lost together with Temporal's data.
 func (s *Views) CountStuck(ctx context.Context) (int64, error) {
-	const query = `SELECT count(*) FROM inbox WHERE started_at < now() - @after::interval`
-
-	var n int64
-	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"after": stuckAfter}).Scan(&n)
+	n, err := s.queries.CountStuck(ctx, stuckAfter)
 	return n, classify("count stuck emails", err)
 }
