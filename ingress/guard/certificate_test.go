@@ -50,7 +50,7 @@ func validPair(t testing.TB, name string) testPair {
 	return newPair(t, name, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 }
 
-// write puts the pair where the files are, as a renewal does: new files in the place of the old.
+// write replaces the files by the pair, as a renewal does: by renaming new files.
 func (p testPair) write(t testing.TB, c config.TLS) {
 	t.Helper()
 	for path, text := range map[string][]byte{c.Certificate: p.chain, c.Key: p.key} {
@@ -63,7 +63,7 @@ func filesIn(dir string) config.TLS {
 	return config.TLS{Certificate: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
 }
 
-// logText is a log that many may write to.
+// logText is a log that goroutines may write to concurrently.
 type logText struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -91,7 +91,7 @@ func openPair(t testing.TB, c config.TLS, log *logText, poll time.Duration) *Cer
 	return got
 }
 
-// serve shakes hands with everybody until the test is over.
+// serve completes the handshake of every client until the test ends.
 func serve(t testing.TB, c *Certificate) string {
 	t.Helper()
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", c.Config())
@@ -113,7 +113,7 @@ func serve(t testing.TB, c *Certificate) string {
 	return ln.Addr().String()
 }
 
-// served gives the name in the certificate that a new connection is shown.
+// served returns the name in the certificate that a new connection receives.
 func served(t testing.TB, address string, most uint16) (string, error) {
 	t.Helper()
 	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MaxVersion: most, NextProtos: []string{"h2"}})
@@ -156,7 +156,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	require.WithinDuration(t, time.Now().Add(time.Hour), c.NotAfter(), time.Minute)
 }
 
-// TestCertificateBehindLinks renews as Kubernetes does: the folder that a link names changes.
+// TestCertificateBehindLinks renews as Kubernetes does, by changing the target of a link to a folder.
 func TestCertificateBehindLinks(t *testing.T) {
 	t.Parallel()
 	dir, log := t.TempDir(), &logText{}
@@ -175,16 +175,16 @@ func TestCertificateBehindLinks(t *testing.T) {
 	require.Eventually(t, serves(t, address, "two.example"), patience, 5*time.Millisecond)
 }
 
-// TestBrokenCertificateIsNotTaken also shows that a poll alone is enough: nobody
-// tells of what happens in a folder that a link names.
-func TestBrokenCertificateIsNotTaken(t *testing.T) {
+// TestBrokenCertificateIsNotServed also shows that the poll alone is enough: the watcher
+// reports no change in a folder that a link points to.
+func TestBrokenCertificateIsNotServed(t *testing.T) {
 	t.Parallel()
 	good, other := validPair(t, "one.example"), validPair(t, "two.example")
 	for name, broken := range map[string]testPair{
 		"not a certificate": {[]byte("hello"), good.key},
 		"not a key":         {good.chain, []byte("hello")},
 		"mismatched":        {other.chain, good.key},
-		"over":              newPair(t, "two.example", time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)),
+		"expired":           newPair(t, "two.example", time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)),
 		"not yet":           newPair(t, "two.example", time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)),
 		"too large":         {bytes.Repeat([]byte("\n"), maxPEMFile+1), good.key},
 	} {
@@ -214,7 +214,7 @@ func TestBrokenCertificateIsNotTaken(t *testing.T) {
 			before := log.count("ingress.certificate_unusable")
 			c.reload()
 			c.reload()
-			require.Equal(t, before, log.count("ingress.certificate_unusable"), "told once")
+			require.Equal(t, before, log.count("ingress.certificate_unusable"), "the same failure is logged once")
 			require.Zero(t, log.count("PRIVATE"))
 		})
 	}
@@ -223,6 +223,7 @@ func TestBrokenCertificateIsNotTaken(t *testing.T) {
 func TestOpenCertificateNamesTheFile(t *testing.T) {
 	t.Parallel()
 	good, other := validPair(t, "one.example"), validPair(t, "two.example")
+
 	for name, c := range map[string]struct {
 		pair testPair
 		want string
@@ -231,8 +232,8 @@ func TestOpenCertificateNamesTheFile(t *testing.T) {
 		"no key":          {testPair{chain: good.chain}, "tls.key: no such file"},
 		"mismatched":      {testPair{good.chain, other.key}, "does not match"},
 		"exchanged":       {testPair{good.key, good.chain}, "tls.crt"},
-		"over":            {newPair(t, "a", time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)), "tls.crt ended on 20"},
-		"not yet":         {newPair(t, "a", time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)), "tls.crt begins on 20"},
+		"expired":         {newPair(t, "a", time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)), "tls.crt expired on 20"},
+		"not yet":         {newPair(t, "a", time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)), "tls.crt is not valid before 20"},
 		"empty key":       {testPair{good.chain, []byte{}}, "tls.key"},
 		"key with a name": {testPair{good.chain, []byte("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")}, "tls.key"},
 	} {

@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// MaxStrangers is how many requests of one address may be under way before any of
-// them has proved to be authentic.
+// MaxStrangers is how many requests one address may have under way before any of them
+// has proved to be authentic.
 const MaxStrangers = 64
 
-// undeclared marks the key of what comes from loopback with X-Forwarded-For: a proxy
-// on this machine that is not declared. No client's address begins with it.
+// undeclared is the first byte of the key of requests from loopback with
+// X-Forwarded-For, which come through an undeclared proxy on this machine. No client's
+// address begins with it.
 const undeclared = 0xff
 
-// Crowd shares out requests, buffers, spool files and connections by address (IPv6:
-// by /64). An address from which an authentic request came within a day is known;
-// every other is a stranger.
+// Crowd divides requests, buffers, spool files and connections between client addresses
+// (IPv6: between /64 networks). An address is known for a day after an authentic
+// request; any other address is a stranger.
 //
-//   - One stranger holds at most its own share, and all strangers together hold
+//   - One stranger holds at most Share.Stranger, and all strangers together hold
 //     at most Share.Strangers: the rest is reserved for known addresses.
-//   - A known address leaves something for others too.
-//   - Between strangers places are shared evenly: while none is free, a newcomer
-//     displaces a visit of the address that holds the most, or one that is slow. So
-//     an ingress that has just started, to which every address is strange, still
-//     serves those that hold little and send fast.
+//   - One known address cannot use up a pool either: see Share.Known.
+//   - While the strangers' part is full, a newcomer displaces a visit of the stranger
+//     that holds the most, or a slow one. An ingress that has just started, and knows
+//     no address, therefore still serves addresses that hold little and send fast.
 //
-// Connections from loopback, declared proxies and addresses that are not known to
-// the system are not bounded per address, because many senders may stand behind
-// them; nor are their requests, which count as strangers' until one is authentic.
-// Requests from loopback without X-Forwarded-For count as known.
+// Loopback, declared proxies and connections without an address have no bound of their
+// own, because many senders may share them. Their requests count as strangers' until
+// one is authentic; requests from loopback without X-Forwarded-For count as known.
 //
-// What it remembers is bounded by the sizes of the pools and of Known.
+// Memory is bounded by the sizes of the pools and of Known. A Crowd is safe for
+// concurrent use.
 type Crowd struct {
 	known   *Known
 	proxies *Proxies
@@ -43,8 +43,8 @@ type Crowd struct {
 	pools [poolCount]pool
 }
 
-// NewCrowd returns a crowd that shares out what shares says; a pool without a share
-// has nothing to give. A nil now is time.Now.
+// NewCrowd returns a Crowd with one pool per entry of shares; a pool without an entry is
+// always full. known and proxies are required; a nil now is time.Now.
 func NewCrowd(known *Known, proxies *Proxies, shares map[Pool]Share, now func() time.Time) (*Crowd, error) {
 	if known == nil || proxies == nil {
 		return nil, errors.New("crowd: known addresses and proxies are required")
@@ -59,8 +59,9 @@ func NewCrowd(known *Known, proxies *Proxies, shares map[Pool]Share, now func() 
 	return c, nil
 }
 
-// Enter takes a place for a request from addr; forwarded says that the request
-// carries X-Forwarded-For. Where ok, the visit must be left.
+// Enter acquires a place for a request from addr and returns its visit; forwarded says
+// that the request has an X-Forwarded-For header. If ok is true the caller must call
+// Visit.Leave; if it is false there is no place, and the visit holds nothing.
 func (c *Crowd) Enter(addr netip.Addr, forwarded bool) (v *Visit, ok bool) {
 	v = c.visit(addr)
 	if addr.IsLoopback() && forwarded {
@@ -70,8 +71,8 @@ func (c *Crowd) Enter(addr netip.Addr, forwarded bool) (v *Visit, ok bool) {
 	return v, c.admit(v, Places)
 }
 
-// connect takes a place for a connection from addr; cut ends the connection and
-// must not wait for anything.
+// connect acquires a place for a connection from addr. cut closes the connection when
+// the visit is displaced, and must not block.
 func (c *Crowd) connect(addr netip.Addr, cut func()) (v *Visit, ok bool) {
 	v = c.visit(addr)
 	v.cut = cut
@@ -79,36 +80,38 @@ func (c *Crowd) connect(addr netip.Addr, cut func()) (v *Visit, ok bool) {
 	return v, c.admit(v, Connections)
 }
 
-// visit returns a visit from addr that holds nothing.
+// visit returns a visit from addr that holds nothing yet.
 func (c *Crowd) visit(addr netip.Addr) *Visit {
 	return &Visit{crowd: c, key: keyOf(addr), many: c.proxies.exempt(addr), began: c.now()}
 }
 
-// admit takes the first thing that v needs. What an address holds that has become
-// known meanwhile no longer counts as a stranger's.
+// admit acquires the first thing that v needs, and reports whether it could. If v's
+// address has become known, all that it holds stops counting as a stranger's.
 func (c *Crowd) admit(v *Visit, first Pool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if v.known {
-		c.prove(v.key)
+		c.markKnown(v.key)
 	}
-	return c.pools[first].take(first, v, 1, v.began)
+	return c.pools[first].acquire(first, v, 1, v.began)
 }
 
-func (c *Crowd) prove(key addressKey) {
+// markKnown counts all that key holds as a known address's.
+func (c *Crowd) markKnown(key addressKey) {
 	for i := range c.pools {
-		c.pools[i].prove(key)
+		c.pools[i].markKnown(key)
 	}
 }
 
-// Held returns how much of a pool is in use, and how much of that by strangers.
+// Held returns how much of pool p is in use, in its unit, and how much of that is held
+// by strangers.
 func (c *Crowd) Held(p Pool) (all, strangers int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pools[p].used + c.pools[p].leaving, c.pools[p].strangers
 }
 
-// Displaced returns how many visits had to leave because of pool p.
+// Displaced returns how many visits have been displaced because pool p was full.
 func (c *Crowd) Displaced(p Pool) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,90 +119,93 @@ func (c *Crowd) Displaced(p Pool) uint64 {
 }
 
 // Visit is one request or connection and what it holds. Its methods are safe for
-// use side by side.
+// concurrent use.
 type Visit struct {
 	crowd *Crowd
 	key   addressKey
-	many  bool
+	many  bool // more than one sender may stand behind the address
 	began time.Time
 
-	moved atomic.Int64 // bytes received
-	away  atomic.Bool  // displaced
+	received  atomic.Int64 // bytes
+	displaced atomic.Bool
 
-	// The Crowd's mutex protects what follows.
+	// The Crowd's mutex protects the fields below.
 	known bool
 	cut   func()
 	in    [poolCount]membership
 }
 
-// Take takes n of a pool, and reports whether it could.
-func (v *Visit) Take(p Pool, n int64) bool {
+// Acquire acquires n units of pool p and reports whether it could. A request that was
+// displaced acquires nothing more of the pool that it was displaced from.
+func (v *Visit) Acquire(p Pool, n int64) bool {
 	v.crowd.mu.Lock()
 	defer v.crowd.mu.Unlock()
-	return v.crowd.pools[p].take(p, v, n, v.crowd.now())
+	return v.crowd.pools[p].acquire(p, v, n, v.crowd.now())
 }
 
-// Give returns n of a pool, at most what v holds.
-func (v *Visit) Give(p Pool, n int64) {
+// Release returns n units to pool p, or all that v holds of it if that is less.
+func (v *Visit) Release(p Pool, n int64) {
 	v.crowd.mu.Lock()
 	defer v.crowd.mu.Unlock()
-	v.crowd.pools[p].give(p, v, n)
+	v.crowd.pools[p].release(p, v, n)
 }
 
-// Leave returns everything that v holds. It may be called again.
+// Leave releases everything that v holds. It may be called more than once.
 func (v *Visit) Leave() {
 	v.crowd.mu.Lock()
 	defer v.crowd.mu.Unlock()
 	v.cut = nil
 	for i := range v.crowd.pools {
-		v.crowd.pools[i].give(Pool(i), v, v.in[i].held)
+		v.crowd.pools[i].release(Pool(i), v, v.in[i].held)
 	}
 }
 
-// Prove records that v's request is authentic: its address is known from now on,
-// and v is not displaced any more.
-func (v *Visit) Prove() {
+// MarkAuthentic records that v's request is authentic: its address is known for a day
+// from now on, and v can no longer be displaced.
+func (v *Visit) MarkAuthentic() {
 	c := v.crowd
-	c.known.note(v.key, c.now())
+	c.known.recordAuthentic(v.key, c.now())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v.known, v.cut = true, nil
-	c.prove(v.key)
+	c.markKnown(v.key)
 }
 
-// Moved counts n bytes that were received.
-func (v *Visit) Moved(n int) { v.moved.Add(int64(n)) }
+// AddReceived counts n bytes that were received from the client.
+func (v *Visit) AddReceived(n int) { v.received.Add(int64(n)) }
 
-// Displaced reports whether v had to give its place to another stranger.
-func (v *Visit) Displaced() bool { return v.away.Load() }
+// Displaced reports whether v has lost its place to another stranger.
+func (v *Visit) Displaced() bool { return v.displaced.Load() }
 
-// OnDisplaced sets what ends the reading of v's request when v is displaced. cut may
-// be called at any time until Leave or Prove, and must not wait for anything.
+// OnDisplaced sets the function that stops the reading of v's request when v is
+// displaced. cut can be called at any time until Leave or MarkAuthentic, and must not
+// block.
 func (v *Visit) OnDisplaced(cut func()) {
 	v.crowd.mu.Lock()
 	defer v.crowd.mu.Unlock()
 	v.cut = cut
 }
 
-// displace ends v. The Crowd's mutex is held.
+// displace marks v as displaced and calls its cut. The caller holds the Crowd's mutex.
 func (v *Visit) displace() {
-	v.away.Store(true)
+	v.displaced.Store(true)
 	if v.cut != nil {
 		v.cut()
 	}
 }
 
-// rate returns how many bytes a second v has moved since it began.
+// rate returns how many bytes a second v has received since it began.
 func (v *Visit) rate(now time.Time) int64 {
-	return v.moved.Load() * int64(time.Second) / max(int64(now.Sub(v.began)), int64(time.Millisecond))
+	return v.received.Load() * int64(time.Second) / max(int64(now.Sub(v.began)), int64(time.Millisecond))
 }
 
+// slow reports whether v has been under way for slowAfter at less than slowRate.
 func (v *Visit) slow(now time.Time) bool {
 	return now.Sub(v.began) >= slowAfter && v.rate(now) < slowRate
 }
 
-// exempt reports whether addr is not bounded by itself: behind loopback and declared
-// proxies there are many, and of the unknown address nothing can be said.
+// exempt reports whether addr has no bound of its own: many senders can share loopback
+// and declared proxies, and a missing address identifies no sender.
 func (p *Proxies) exempt(addr netip.Addr) bool {
 	return !addr.IsValid() || addr.IsLoopback() || p.Trusts(addr)
 }

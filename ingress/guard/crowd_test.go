@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crowdAt is a crowd with 16 of everything, at most 4 of them for one stranger.
+// crowdAt is a Crowd whose pools have 16 places each, at most 4 of them for one stranger.
 type crowdAt struct {
 	*Crowd
 
@@ -32,7 +32,7 @@ func newCrowd(t testing.TB) *crowdAt {
 	return c
 }
 
-// enter lets addr in as often as it comes in, at most 100 times.
+// enter calls Enter for addr until it is refused, at most 100 times.
 func (c *crowdAt) enter(addr netip.Addr) (visits []*Visit) {
 	for range 100 {
 		v, ok := c.Enter(addr, false)
@@ -61,8 +61,8 @@ func leave(visits []*Visit) {
 	}
 }
 
-// TestOneStrangerDoesNotFillTheDoor: its own places are bounded, and others have theirs.
-func TestOneStrangerDoesNotFillTheDoor(t *testing.T) {
+// TestOneStrangerDoesNotFillTheIngress checks that its places are bounded and others keep theirs.
+func TestOneStrangerDoesNotFillTheIngress(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
 	held := c.enter(stranger)
@@ -71,17 +71,17 @@ func TestOneStrangerDoesNotFillTheDoor(t *testing.T) {
 	require.True(t, ok)
 	for _, p := range []Pool{Buffers, Files, Spool} {
 		for range 4 {
-			require.True(t, held[0].Take(p, 1))
+			require.True(t, held[0].Acquire(p, 1))
 		}
-		require.False(t, held[1].Take(p, 1), "%v", p)
-		require.True(t, other.Take(p, 1), "%v", p)
+		require.False(t, held[1].Acquire(p, 1), "%v", p)
+		require.True(t, other.Acquire(p, 1), "%v", p)
 	}
 	leave(append(held, other))
 	c.requireEmpty(t)
 }
 
-// TestStrangersDoNotTakeTheReservedHalf, however many they are; a known address
-// gets it at once.
+// TestStrangersDoNotTakeTheReservedHalf checks that any number of strangers leave half a
+// pool free, and that a known address can use it at once.
 func TestStrangersDoNotTakeTheReservedHalf(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -92,14 +92,14 @@ func TestStrangersDoNotTakeTheReservedHalf(t *testing.T) {
 	all, of := c.Held(Places)
 	require.Equal(t, int64(8), of)
 	require.LessOrEqual(t, all, int64(8+16/leavingPart), "what displaced ones still hold is bounded")
-	c.known.Note(stranger, c.now)
+	c.known.RecordAuthentic(stranger, c.now)
 	require.Len(t, c.enter(stranger), 6, "not all that is free")
-	c.known.Note(numbered(1000), c.now)
+	c.known.RecordAuthentic(numbered(1000), c.now)
 	require.Len(t, c.enter(numbered(1000)), 1, "a known address that holds much leaves something to others")
 	_ = strangers
 }
 
-// TestStrangersBySubscriber: a whole IPv6 /64 is one stranger.
+// TestStrangersBySubscriber checks that a whole IPv6 /64 is one stranger.
 func TestStrangersBySubscriber(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -109,14 +109,14 @@ func TestStrangersBySubscriber(t *testing.T) {
 	}
 	_, ok := c.Enter(netip.MustParseAddr("2001:db8:1:3::1"), false)
 	require.True(t, ok)
-	c.known.Note(netip.MustParseAddr("2001:db8:1:2:ffff::9"), c.now)
+	c.known.RecordAuthentic(netip.MustParseAddr("2001:db8:1:2:ffff::9"), c.now)
 	_, ok = c.Enter(netip.MustParseAddr("2001:db8:1:2::99"), false)
 	require.True(t, ok, "known by its /64 as well")
 }
 
-// TestNewcomersGetTheirShareAfterARestart: no address is known, a few addresses hold
-// all that strangers may have, and another comes. It gets as much as each of them,
-// proves itself, and is bounded no more.
+// TestNewcomersGetTheirShareAfterARestart starts without known addresses: a few addresses
+// hold all that strangers may have, and another arrives. It gets as much as each of them,
+// proves to be authentic, and is no longer bounded as a stranger.
 func TestNewcomersGetTheirShareAfterARestart(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -126,7 +126,7 @@ func TestNewcomersGetTheirShareAfterARestart(t *testing.T) {
 	for _, v := range hostile {
 		v.OnDisplaced(func() { cut++ })
 	}
-	hostile[0].Moved(1 << 20)
+	hostile[0].AddReceived(1 << 20)
 	c.now = c.now.Add(time.Second)
 
 	first, ok := c.Enter(stranger, false)
@@ -140,7 +140,7 @@ func TestNewcomersGetTheirShareAfterARestart(t *testing.T) {
 	all, strangers := c.Held(Places)
 	require.Equal(t, []int64{10, 8}, []int64{all, strangers})
 
-	first.Prove()
+	first.MarkAuthentic()
 	_, strangers = c.Held(Places)
 	require.Equal(t, int64(6), strangers, "both count as known now")
 	third, ok := c.Enter(stranger, false)
@@ -150,7 +150,7 @@ func TestNewcomersGetTheirShareAfterARestart(t *testing.T) {
 	require.Equal(t, uint64(2), c.Displaced(Places))
 }
 
-// TestSlowStrangersGiveWay: each of many addresses holds one place and is slow.
+// TestSlowStrangersGiveWay fills the pool with many addresses that hold one slow request each.
 func TestSlowStrangersGiveWay(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -160,28 +160,30 @@ func TestSlowStrangersGiveWay(t *testing.T) {
 		require.True(t, ok)
 		held = append(held, v)
 	}
+
 	_, ok := c.Enter(stranger, false)
 	require.False(t, ok, "they have only just come")
 	c.now = c.now.Add(slowAfter)
 	for _, v := range held[1:] {
-		v.Moved(slowRate * int(slowAfter/time.Second))
+		v.AddReceived(slowRate * int(slowAfter/time.Second))
 	}
+
 	v, ok := c.Enter(stranger, false)
 	require.True(t, ok)
 	require.True(t, held[0].Displaced())
-	require.False(t, held[0].Take(Places, 1), "it gets nothing in that pool any more")
+	require.False(t, held[0].Acquire(Places, 1), "it gets nothing in that pool any more")
 	_, ok = c.Enter(numbered(99), false)
 	require.False(t, ok, "none of the others is slow")
 	leave(append(held, v))
 	c.requireEmpty(t)
 }
 
-// TestKnownAreNotDisplaced, neither before nor after they became known.
+// TestKnownAreNotDisplaced checks requests that began before and after the address became known.
 func TestKnownAreNotDisplaced(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
 	held := c.enter(stranger)
-	held[0].Prove()
+	held[0].MarkAuthentic()
 	c.now = c.now.Add(time.Hour)
 	for i := range 3 {
 		c.enter(numbered(i))
@@ -194,9 +196,9 @@ func TestKnownAreNotDisplaced(t *testing.T) {
 	require.False(t, ok, "after a day it is a stranger again, with four places held")
 }
 
-// TestLocalAndProxies: this machine's own requests are not bounded; what comes through
-// a proxy on this machine that is not declared, or from a proxy that names no
-// client, counts as strangers' until something was authentic.
+// TestLocalAndProxies checks that this machine's own requests are not bounded, and that
+// requests through an undeclared proxy on this machine, or through a proxy that names no
+// client, count as strangers' until one is authentic.
 func TestLocalAndProxies(t *testing.T) {
 	t.Parallel()
 	loopback := netip.MustParseAddr("127.0.0.1")
@@ -206,13 +208,14 @@ func TestLocalAndProxies(t *testing.T) {
 		c := newCrowd(t)
 		held := c.enter(addr)
 		require.Len(t, held, 8, "%v", addr)
-		held[0].Prove()
+		held[0].MarkAuthentic()
 		require.Len(t, c.enter(addr), 8, "%v", addr)
 	}
+
 	c = newCrowd(t)
 	local, ok := c.Enter(loopback, false)
 	require.True(t, ok)
-	local.Prove()
+	local.MarkAuthentic()
 	var through []*Visit
 	for {
 		v, ok := c.Enter(loopback, true)
@@ -221,11 +224,12 @@ func TestLocalAndProxies(t *testing.T) {
 		}
 		through = append(through, v)
 	}
+
 	require.Len(t, through, 8, "the machine's own requests prove nothing for them")
 }
 
-// TestCrowdForgets: a table has no entry of an address that holds nothing, whatever
-// order things happen in.
+// TestCrowdForgets checks that no table has an entry of an address that holds nothing,
+// whatever the order of calls.
 func TestCrowdForgets(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -239,18 +243,19 @@ func TestCrowdForgets(t *testing.T) {
 				for range 4 {
 					p := Pool(r.IntN(int(poolCount)))
 					if r.IntN(4) > 0 {
-						v.Take(p, int64(1+r.IntN(2)))
+						v.Acquire(p, int64(1+r.IntN(2)))
 					} else {
-						v.Give(p, 1)
+						v.Release(p, 1)
 					}
 				}
 				if r.IntN(50) == 0 {
-					v.Prove()
+					v.MarkAuthentic()
 				}
 				v.Leave()
 			}
 		})
 	}
+
 	group.Wait()
 	c.requireEmpty(t)
 	for p := range poolCount {
@@ -267,11 +272,11 @@ func TestCrowdIsChecked(t *testing.T) {
 
 func BenchmarkCrowd(b *testing.B) {
 	c := newCrowd(b)
-	c.known.Note(stranger, c.now)
+	c.known.RecordAuthentic(stranger, c.now)
 	b.ReportAllocs()
 	for b.Loop() {
 		v, _ := c.Enter(stranger, false)
-		v.Prove()
+		v.MarkAuthentic()
 		v.Leave()
 	}
 }

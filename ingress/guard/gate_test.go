@@ -34,11 +34,11 @@ func TestGateAddresses(t *testing.T) {
 	}
 	_, err := g.Enter(netip.Addr{})
 	require.True(t, fault.Is(err, fault.AddressRefused), "an unknown address is in no network")
-	_, err = NewGate(config.Source{Name: "postmark", AllowFrom: []string{"everybody"}})
-	require.ErrorContains(t, err, `source postmark: allow_from: "everybody"`)
+	_, err = NewGate(config.Source{Name: "postmark", AllowFrom: []string{"all addresses"}})
+	require.ErrorContains(t, err, `source postmark: allow_from: "all addresses"`)
 }
 
-// TestGateOrder: what is refused for good takes nothing from the limits.
+// TestGateOrder checks that a permanent refusal does not count against the limits.
 func TestGateOrder(t *testing.T) {
 	t.Parallel()
 	off := openGate(t, config.Source{Disabled: true, AllowFrom: []string{"192.0.2.1"}, Limit: config.SourceLimit{InFlight: 1}})
@@ -80,6 +80,7 @@ func TestGateInFlight(t *testing.T) {
 			}
 		})
 	}
+
 	group.Wait()
 	require.LessOrEqual(t, most.Load(), int64(3))
 	require.Positive(t, entered.Load())
@@ -90,14 +91,14 @@ func TestGateRate(t *testing.T) {
 	t.Parallel()
 	g := openGate(t, config.Source{Limit: config.SourceLimit{Rate: 2, Burst: 3}})
 	for range 10 {
-		leave, err := g.Enter(stranger) // nobody can use up the rate without a signature
+		leave, err := g.Enter(stranger) // requests without a valid signature do not use up the rate
 		require.NoError(t, err)
 		leave()
 	}
 	for range 3 {
 		require.NoError(t, g.Spend(start))
 	}
-	for range 2 { // a refusal costs nothing
+	for range 2 { // a refused request is not counted
 		err := g.Spend(start)
 		require.True(t, fault.Is(err, fault.RateLimited))
 		require.True(t, fault.From(err).Temporary)
@@ -148,14 +149,14 @@ func TestBackpressure(t *testing.T) {
 			t.Parallel()
 			b := NewBackpressure(c.bounds)
 			require.NoError(t, b.Check(start), "nothing is measured yet")
-			b.Measured(c.waiting, c.oldest, start)
+			b.RecordInbox(c.waiting, c.oldest, start)
 			err := b.Check(start)
 			require.Equal(t, c.full, fault.Is(err, fault.InboxFull), "%v", err)
 			if c.full {
 				require.Equal(t, inboxRetry, fault.From(err).RetryAfter)
-				require.NoError(t, b.Check(start.Add(measureFor)), "an old measurement refuses nobody")
+				require.NoError(t, b.Check(start.Add(measureFor)), "an old measurement refuses no event")
 			}
-			b.Measured(0, 0, start)
+			b.RecordInbox(0, 0, start)
 			require.NoError(t, b.Check(start))
 		})
 	}

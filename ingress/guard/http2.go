@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Bounds of one HTTP/2 connection. What a stream has sent and nobody has read yet
-// is at most streamWindow, so that fifty uploads hold less than 7 MiB, however
-// large they are; what a connection holds is at most connWindow. At 100 ms round
-// trip a window of 128 KiB lets 25 MiB through in 20 s.
+// Bounds of one HTTP/2 connection, in bytes but for maxStreams. Data that was received
+// and not read yet is at most streamWindow per stream and connWindow per connection:
+// fifty uploads hold less than 7 MiB, however large they are. With a round trip of
+// 100 ms a window of 128 KiB transfers 25 MiB in 20 s.
 const (
 	maxStreams   = 64
 	maxFrame     = 16 << 10
@@ -20,8 +20,8 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// HTTP2 bounds what one HTTP/2 connection can take of the process: for
-// http.Server.HTTP2. The number of header bytes is the server's MaxHeaderBytes.
+// HTTP2 returns the configuration for http.Server.HTTP2. It bounds the streams and the
+// memory of one connection; header bytes are bounded by the server's MaxHeaderBytes.
 func HTTP2() *http.HTTP2Config {
 	return &http.HTTP2Config{
 		MaxConcurrentStreams:          maxStreams,

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// h2conn is a client that speaks HTTP/2 frame by frame. What the server sends is
-// read all the time.
+// h2conn is a client that writes single HTTP/2 frames. A goroutine reads what the
+// server sends.
 type h2conn struct {
 	*http2.Framer
 
@@ -31,7 +31,7 @@ type h2conn struct {
 	encoder  *hpack.Encoder
 }
 
-func (d *door) dialH2(t testing.TB) *h2conn {
+func (d *guardedServer) dialH2(t testing.TB) *h2conn {
 	t.Helper()
 	conn, err := tls.Dial("tcp", d.address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	require.NoError(t, err)
@@ -106,15 +106,15 @@ func receive[T any](t testing.TB, from <-chan T) T {
 	case got := <-from:
 		return got
 	case <-time.After(patience):
-		t.Fatal("nothing came")
+		t.Fatal("no frame arrived")
 		panic("unreachable")
 	}
 }
 
-// TestHTTP2SaysItsBounds reads what the server allows a client.
-func TestHTTP2SaysItsBounds(t *testing.T) {
+// TestHTTP2AnnouncesItsBounds reads the SETTINGS of the server.
+func TestHTTP2AnnouncesItsBounds(t *testing.T) {
 	t.Parallel()
-	h := openDoor(t, true, 100, 100).dialH2(t)
+	h := startServer(t, true, 100, 100).dialH2(t)
 	got := receive(t, h.settings)
 	require.Equal(t, uint32(maxStreams), got[http2.SettingMaxConcurrentStreams])
 	require.Equal(t, uint32(streamWindow), got[http2.SettingInitialWindowSize])
@@ -125,9 +125,9 @@ func TestHTTP2SaysItsBounds(t *testing.T) {
 	receive(t, h.gone)
 }
 
-// TestHTTP2HoldsLittle fills every window of fifty connections while nobody reads.
-func TestHTTP2HoldsLittle(t *testing.T) { //nolint:paralleltest // it looks at the memory of the process
-	d := openDoor(t, true, 100, 100)
+// TestHTTP2HoldsLittle fills every window of fifty connections while no handler reads.
+func TestHTTP2HoldsLittle(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	d := startServer(t, true, 100, 100)
 	piece := make([]byte, maxFrame)
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -145,18 +145,19 @@ func TestHTTP2HoldsLittle(t *testing.T) { //nolint:paralleltest // it looks at t
 			}
 		}
 	}
+
 	require.Eventually(t, func() bool { return d.running.Load() == 50*5 }, patience, time.Millisecond)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(64<<20), "fifty connections, filled to the brim")
-	d.works(t)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(64<<20), "fifty connections with full windows")
+	d.requireServed(t)
 	close(d.gate)
 }
 
 // TestRapidReset opens and resets streams as fast as it can (CVE-2023-44487).
 func TestRapidReset(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, true, 100, 100)
+	d := startServer(t, true, 100, 100)
 	h := d.dialH2(t)
 	receive(t, h.settings)
 	stop := make(chan struct{})
@@ -168,7 +169,7 @@ func TestRapidReset(t *testing.T) {
 			case <-stop:
 				return
 			case <-h.gone:
-				return // the server has had enough
+				return // the server has closed the connection
 			default:
 			}
 			if h.open(stream, "/") != nil || h.WriteRSTStream(stream, http2.ErrCodeCancel) != nil {
@@ -177,10 +178,12 @@ func TestRapidReset(t *testing.T) {
 			sent.Add(1)
 		}
 	})
+
 	require.Eventually(t, func() bool { return sent.Load() > 100 }, patience, time.Millisecond)
 	for range 10 {
-		d.works(t)
+		d.requireServed(t)
 	}
+
 	close(stop)
 	h.conn.Close()
 	attack.Wait()
@@ -190,7 +193,7 @@ func TestRapidReset(t *testing.T) {
 
 func TestHTTP2HeaderFlood(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, true, 100, 100)
+	d := startServer(t, true, 100, 100)
 	h := d.dialH2(t)
 	receive(t, h.settings)
 	require.NoError(t, h.open(1, "/", "x-a", strings.Repeat("~", 60<<10)))
@@ -199,8 +202,8 @@ func TestHTTP2HeaderFlood(t *testing.T) {
 		require.Equal(t, "431", status)
 	case <-h.gone: // it may hang up instead
 	case <-time.After(patience):
-		t.Fatal("nothing came")
+		t.Fatal("no frame arrived")
 	}
-	d.works(t)
+	d.requireServed(t)
 	require.Equal(t, int64(1), d.most.Load(), "no handler saw it")
 }

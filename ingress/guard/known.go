@@ -5,21 +5,21 @@ import "time"
 // goodFor is how long an address counts as known after an authentic request.
 const goodFor = 24 * time.Hour
 
-// Known remembers from which addresses authentic requests came within a day. It
-// holds 65,536 addresses and forgets the oldest of a sample. Only authentic requests
-// add to it, so that no stranger can make it forget. It is safe for many requests at
-// once; it starts empty with each process.
+// Known is the set of addresses from which an authentic request came within a day. It
+// holds 65,536 addresses and then forgets the oldest of a sample. Only authentic
+// requests add to it, so no stranger can displace an entry. It is safe for concurrent
+// use, and empty at the start of each process.
 type Known struct {
 	last *table[int64] // the last authentic request, Unix nanoseconds
 }
 
-// NewKnown returns a table without addresses.
+// NewKnown returns an empty set.
 func NewKnown() *Known {
 	return &Known{last: newTable(func(a, b, _ int64) bool { return a < b })}
 }
 
-// note records an authentic request from the address of key.
-func (k *Known) note(key addressKey, now time.Time) {
+// recordAuthentic records an authentic request from the address of key at now.
+func (k *Known) recordAuthentic(key addressKey, now time.Time) {
 	at := now.UnixNano()
 	k.last.update(key, at, func(int64) int64 { return at })
 }

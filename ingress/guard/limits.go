@@ -6,18 +6,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limit is how often something may be done under one key.
+// Limit is how often something may be done under one key: a token bucket, and how many
+// such buckets are kept.
 type Limit struct {
-	Burst int           // at once
-	Every time.Duration // one more in each
-	Keys  int           // how many keys are remembered
+	Burst int           // size of the bucket
+	Every time.Duration // the time in which one token is added
+	Keys  int           // keys remembered
 }
 
-// Limits counts by key. It is not safe for concurrent use.
+// Limits holds one rate limiter per key. It is not safe for concurrent use.
 type Limits[K comparable] map[K]*rate.Limiter
 
-// Of returns what counts for key. Of more than limit.Keys those are forgotten under
-// which nothing is counted any more, and all where none is like that.
+// Of returns the limiter of key, and creates a full one for a new key. When limit.Keys
+// are remembered already, a new key removes all limiters that are full again, or every
+// limiter if none is.
 func (l Limits[K]) Of(key K, limit Limit, now time.Time) *rate.Limiter {
 	own := l[key]
 	if own == nil {
@@ -30,6 +32,7 @@ func (l Limits[K]) Of(key K, limit Limit, now time.Time) *rate.Limiter {
 	return own
 }
 
+// forget removes the limiters that are full, or all if most or more are left.
 func (l Limits[K]) forget(most int, now time.Time) {
 	for key, own := range l {
 		if own.TokensAt(now) >= float64(own.Burst()) {
@@ -41,7 +44,7 @@ func (l Limits[K]) forget(most int, now time.Time) {
 	}
 }
 
-// Wait returns how long it takes until r has one to give, 0 where it has one now.
+// Wait returns the time until r has a token, 0 if it has one at now.
 func Wait(r *rate.Limiter, now time.Time) time.Duration {
 	missing := 1 - r.TokensAt(now)
 	return max(time.Duration(missing/float64(r.Limit())*float64(time.Second)), 0)

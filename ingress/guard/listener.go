@@ -5,17 +5,16 @@ import (
 	"sync/atomic"
 )
 
-// How many connections all public listeners keep open together, and how many of one
-// known address and of one stranger. An idle one over TLS costs about 40 KiB.
+// Bounds on open connections. An idle one over TLS uses about 40 KiB.
 const (
-	MaxConnections = 2048
-	MaxPerAddress  = 512
-	MaxPerStranger = 128
+	MaxConnections = 2048 // of all public listeners together
+	MaxPerAddress  = 512  // of one known address
+	MaxPerStranger = 128  // of one stranger
 )
 
-// LimitedListener bounds how many of its connections are open, all together and per
-// address (IPv6 by /64), so that connections which send nothing cannot use up
-// descriptors and memory. One too many is closed at once, with a reset.
+// LimitedListener bounds its open connections, in total and per address (IPv6: per
+// /64), so that idle connections cannot use up descriptors and memory. A connection
+// beyond a bound is closed at once, with a TCP reset.
 type LimitedListener struct {
 	net.Listener
 
@@ -23,21 +22,22 @@ type LimitedListener struct {
 	refused atomic.Uint64
 }
 
-// LimitListener bounds ln by the crowd's share of Connections. Closing the result
-// closes ln and leaves connections open.
+// LimitListener returns ln bounded by the crowd's pool Connections. Closing the result
+// closes ln and leaves its connections open.
 func LimitListener(ln net.Listener, crowd *Crowd) *LimitedListener {
 	return &LimitedListener{Listener: ln, crowd: crowd}
 }
 
-// Refused is how many connections were closed because there were too many.
+// Refused returns how many connections were closed because they exceeded a bound.
 func (l *LimitedListener) Refused() uint64 { return l.refused.Load() }
 
-// Accept returns the next connection that is within the bounds.
+// Accept returns the next connection within the bounds, or the error of the underlying
+// listener.
 func (l *LimitedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
-			return nil, err //nolint:wrapcheck // http.Server looks at it
+			return nil, err //nolint:wrapcheck // http.Server checks its type
 		}
 		visit, ok := l.crowd.connect(hostOf(conn.RemoteAddr().String()), func() { reset(conn) })
 		if ok {
@@ -48,7 +48,7 @@ func (l *LimitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// reset closes conn without TIME_WAIT. It does not wait.
+// reset closes conn without TIME_WAIT. It does not block.
 func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -56,28 +56,30 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// limitedConn gives its place back when it is closed.
+// limitedConn is a connection that releases its place when it is closed.
 type limitedConn struct {
 	net.Conn
 
 	visit *Visit
 }
 
-// Read counts what is read, because an idle connection gives way to others first.
+// Read reads from the connection and counts the bytes, because idle connections are
+// displaced first.
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.visit.Moved(n)
-	return n, err //nolint:wrapcheck // a connection gives the errors of its own
+	c.visit.AddReceived(n)
+	return n, err //nolint:wrapcheck // net.Conn errors pass unchanged
 }
 
-// Close closes the connection; the second time it says what net.Conn says.
+// Close closes the connection and releases its place. A second call returns the error
+// of net.Conn.
 func (c *limitedConn) Close() error {
 	defer c.visit.Leave()
-	return c.Conn.Close() //nolint:wrapcheck // a connection gives the errors of its own
+	return c.Conn.Close() //nolint:wrapcheck // net.Conn errors pass unchanged
 }
 
-// CloseWrite lets http.Server end an answer before it cuts off a sender who is
-// still writing; without it the answer would be lost.
+// CloseWrite closes the writing side. http.Server uses it to finish an answer before it
+// cuts off a sender that is still writing; without it the answer would be lost.
 func (c *limitedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// door is a server behind the bounds of this package, as the ingress builds it.
-type door struct {
+// guardedServer is a server behind the bounds of this package, as the ingress builds it.
+type guardedServer struct {
 	address string
 	secure  bool
 	limited *LimitedListener
@@ -30,14 +30,14 @@ type door struct {
 	gate    chan struct{} // when set, handlers of /wait wait for it
 }
 
-// openDoor opens a door that waits for slow senders longer than any test does.
-func openDoor(t testing.TB, secure bool, most, perAddress int) *door {
+// startServer starts a server that waits for slow senders longer than any test runs.
+func startServer(t testing.TB, secure bool, most, perAddress int) *guardedServer {
 	t.Helper()
-	return openDoorFor(t, secure, most, perAddress, 2*patience)
+	return startServerCutting(t, secure, most, perAddress, 2*patience)
 }
 
-// connections returns a crowd that shares out most connections, perAddress to one
-// address, whose clock stands still.
+// connections returns a Crowd with a stopped clock that permits most connections,
+// perAddress of them to one address.
 func connections(t testing.TB, most, perAddress int64, proxies *Proxies) *Crowd {
 	t.Helper()
 	crowd, err := NewCrowd(NewKnown(), proxies, map[Pool]Share{
@@ -52,12 +52,12 @@ func open(c *Crowd) int64 {
 	return all
 }
 
-// openDoorFor opens a door that cuts off who takes longer than slow over a request.
-func openDoorFor(t testing.TB, secure bool, most, perAddress int, slow time.Duration) *door {
+// startServerCutting starts a server that closes a connection on which a request takes longer than slow.
+func startServerCutting(t testing.TB, secure bool, most, perAddress int, slow time.Duration) *guardedServer {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	d := &door{address: ln.Addr().String(), secure: secure, gate: make(chan struct{})}
+	d := &guardedServer{address: ln.Addr().String(), secure: secure, gate: make(chan struct{})}
 	d.limited = LimitListener(ln, connections(t, int64(most), int64(perAddress), &Proxies{}))
 	server := &http.Server{
 		Handler: http.HandlerFunc(d.serve), HTTP2: HTTP2(),
@@ -65,6 +65,7 @@ func openDoorFor(t testing.TB, secure bool, most, perAddress int, slow time.Dura
 		WriteTimeout: patience, IdleTimeout: patience, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
+
 	var done sync.WaitGroup
 	done.Go(func() {
 		if !secure {
@@ -76,11 +77,12 @@ func openDoorFor(t testing.TB, secure bool, most, perAddress int, slow time.Dura
 		server.TLSConfig = openPair(t, files, &logText{}, time.Hour).Config()
 		_ = server.ServeTLS(d.limited, "", "")
 	})
+
 	t.Cleanup(func() { server.Close(); d.limited.Close(); done.Wait() })
 	return d
 }
 
-func (d *door) serve(w http.ResponseWriter, r *http.Request) {
+func (d *guardedServer) serve(w http.ResponseWriter, r *http.Request) {
 	n := d.running.Add(1)
 	defer d.running.Add(-1)
 	for seen := d.most.Load(); n > seen && !d.most.CompareAndSwap(seen, n); seen = d.most.Load() {
@@ -99,7 +101,7 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, r.Proto)
 }
 
-func (d *door) dial(t testing.TB) net.Conn {
+func (d *guardedServer) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", d.address)
 	require.NoError(t, err)
@@ -108,8 +110,8 @@ func (d *door) dial(t testing.TB) net.Conn {
 	return conn
 }
 
-// works sends one good request on a connection of its own.
-func (d *door) works(t testing.TB) {
+// requireServed sends one good request on a connection of its own.
+func (d *guardedServer) requireServed(t testing.TB) {
 	t.Helper()
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -120,6 +122,7 @@ func (d *door) works(t testing.TB) {
 	if d.secure {
 		scheme, proto = "https://", "HTTP/2.0"
 	}
+
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+d.address+"/", bytes.NewReader(make([]byte, 300<<10)))
@@ -139,9 +142,9 @@ func closedByPeer(t testing.TB, conn net.Conn) {
 	require.False(t, errors.As(err, &late) && late.Timeout(), "the connection stays open")
 }
 
-// turnsAway dials once more than there are places. Where the machine is slow the
-// reset comes before the dial is over.
-func (d *door) turnsAway(t testing.TB) {
+// requireRefused dials once more than there are places. On a slow machine the reset
+// arrives before the dial returns.
+func (d *guardedServer) requireRefused(t testing.TB) {
 	t.Helper()
 	conn, err := net.Dial("tcp", d.address)
 	if errors.Is(err, syscall.ECONNRESET) {
@@ -153,8 +156,8 @@ func (d *door) turnsAway(t testing.TB) {
 	closedByPeer(t, conn)
 }
 
-// slow is how long a sender may take over a request where a test is about that. A
-// good one must make it on a busy machine.
+// slow is how long a request may take in tests of slow senders. A good request must
+// finish within it on a busy machine.
 const slow = 2 * time.Second
 
 func TestSlowHeadersAndBodies(t *testing.T) {
@@ -167,7 +170,7 @@ func TestSlowHeadersAndBodies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := openDoorFor(t, false, 300, 1, slow)
+			d := startServerCutting(t, false, 300, 1, slow)
 			var conns []net.Conn
 			for range 200 {
 				conn := d.dial(t)
@@ -175,25 +178,25 @@ func TestSlowHeadersAndBodies(t *testing.T) {
 				require.NoError(t, err)
 				conns = append(conns, conn)
 			}
-			d.works(t)
+			d.requireServed(t)
 			for _, conn := range conns {
 				closedByPeer(t, conn)
 			}
-			require.Eventually(t, func() bool { return open(d.limited.crowd) == 0 }, patience, time.Millisecond, "every place is given back")
+			require.Eventually(t, func() bool { return open(d.limited.crowd) == 0 }, patience, time.Millisecond, "every place is released")
 		})
 	}
 }
 
-// TestSilentHandshakes: who never says hello is cut off as well.
+// TestSilentHandshakes checks that a client without a TLS ClientHello is cut off as well.
 func TestSilentHandshakes(t *testing.T) {
 	t.Parallel()
-	d := openDoorFor(t, true, 300, 1, slow)
+	d := startServerCutting(t, true, 300, 1, slow)
 	silent, plainText, half := d.dial(t), d.dial(t), d.dial(t)
 	_, err := io.WriteString(plainText, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	require.NoError(t, err)
 	_, err = half.Write([]byte{22, 3, 1, 2, 0, 1})
 	require.NoError(t, err)
-	d.works(t)
+	d.requireServed(t)
 	for _, conn := range []net.Conn{silent, plainText, half} {
 		closedByPeer(t, conn)
 	}
@@ -201,31 +204,31 @@ func TestSilentHandshakes(t *testing.T) {
 
 func TestHeaderFlood(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, false, 100, 100)
+	d := startServer(t, false, 100, 100)
 	answer := ask(t, d.address, "POST / HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("X-A: "+strings.Repeat("b", 1000)+"\r\n", 60)+"\r\n")
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
-	d.works(t)
+	d.requireServed(t)
 	require.Equal(t, int64(1), d.most.Load(), "no handler saw it")
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, false, 5, 1) // loopback is bounded by the total alone
+	d := startServer(t, false, 5, 1) // loopback is bounded by the total alone
 	var held []net.Conn
 	for range 5 {
 		held = append(held, d.dial(t))
 	}
 	require.Eventually(t, func() bool { return open(d.limited.crowd) == 5 }, patience, time.Millisecond)
 	for range 20 {
-		d.turnsAway(t)
+		d.requireRefused(t)
 	}
 	require.Equal(t, uint64(20), d.limited.Refused())
 	held[0].Close()
 	require.Eventually(t, func() bool { return open(d.limited.crowd) < 5 }, patience, time.Millisecond)
-	d.works(t)
+	d.requireServed(t)
 }
 
-// elsewhere is a listener whose connections come from addresses that it is told.
+// elsewhere is a listener whose connections seem to come from the addresses in from.
 type elsewhere struct {
 	net.Listener
 
@@ -267,44 +270,49 @@ func TestConnectionsAreBoundedPerAddress(t *testing.T) {
 			accepted <- conn
 		}
 	})
+
 	connect := func(address string) {
 		conn, err := net.Dial("tcp", ln.Addr().String())
 		require.NoError(t, err)
 		t.Cleanup(func() { conn.Close() })
 		from <- address
 	}
-	taken := func(address string) net.Conn {
+
+	requireAccepted := func(address string) net.Conn {
 		connect(address)
 		select {
 		case conn := <-accepted:
 			t.Cleanup(func() { conn.Close() })
 			return conn
 		case <-time.After(patience):
-			t.Fatalf("%s was not taken", address)
+			t.Fatalf("%s was not accepted", address)
 			return nil
 		}
 	}
-	turnedAway := func(address string) {
+
+	requireRefused := func(address string) {
 		before := limited.Refused()
 		connect(address)
 		require.Eventually(t, func() bool { return limited.Refused() == before+1 }, patience, time.Millisecond, address)
 	}
-	first := taken("203.0.113.9")
-	taken("::ffff:203.0.113.9")
-	turnedAway("203.0.113.9")
-	taken("203.0.113.10")
-	taken("2001:db8:1:2::1")
-	taken("2001:db8:1:2::2")
-	turnedAway("2001:db8:1:2::3")
-	taken("2001:db8:1:3::1")
+
+	first := requireAccepted("203.0.113.9")
+	requireAccepted("::ffff:203.0.113.9")
+	requireRefused("203.0.113.9")
+	requireAccepted("203.0.113.10")
+	requireAccepted("2001:db8:1:2::1")
+	requireAccepted("2001:db8:1:2::2")
+	requireRefused("2001:db8:1:2::3")
+	requireAccepted("2001:db8:1:3::1")
 	for range 5 {
-		taken("10.0.0.1")
-		taken("127.0.0.1")
+		requireAccepted("10.0.0.1")
+		requireAccepted("127.0.0.1")
 	}
+
 	first.Close()
-	first.Close() // the second time gives nothing back
-	taken("203.0.113.9")
-	turnedAway("203.0.113.9")
+	first.Close() // the second call releases nothing
+	requireAccepted("203.0.113.9")
+	requireRefused("203.0.113.9")
 	require.Equal(t, int64(16), open(crowd))
 	limited.Close()
 	done.Wait()

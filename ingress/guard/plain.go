@@ -12,34 +12,36 @@ import (
 	"time"
 )
 
-// What config.Ingress.PlainHTTP may say.
+// The values of config.Ingress.PlainHTTP.
 const (
 	plainAccept   = "accept"
 	plainRedirect = "redirect"
 	plainRefuse   = "refuse"
 )
 
-// maxHost is the longest name in DNS (RFC 1035 §2.3.4) with a port.
+// maxHost is the longest name in DNS (RFC 1035 section 2.3.4) with a port.
 const maxHost = 255 + len(":65535")
 
-// PlainConfig says what becomes of requests that did not come over TLS.
+// PlainConfig configures Plain.
 type PlainConfig struct {
 	Mode    string        // accept, redirect or refuse
-	HSTS    time.Duration // max-age on answers over TLS; under a second: none
-	Proxies *Proxies
-	// TLSAddress is where we take TLS ourselves, for the port of redirects; empty:
-	// a proxy does it, on the usual port.
+	HSTS    time.Duration // max-age on answers over TLS; no header below one second
+	Proxies *Proxies      // required
+	// TLSAddress is the address of this process's TLS listener, for the port of
+	// redirects. If it is empty a proxy terminates TLS on port 443.
 	TLSAddress string
-	// Names, when set, reports whether a host is ours; to others nobody is redirected.
+	// Names, if set, reports whether a host belongs to this server. A request for any
+	// other host is refused instead of redirected.
 	Names func(host string) bool
-	// Refuse answers with fault.TLSRequired.
+	// Refuse answers a request with the fault tls_required. It is required.
 	Refuse func(w http.ResponseWriter, r *http.Request)
 }
 
-// Plain lets requests over TLS through to next, with Strict-Transport-Security
-// (RFC 6797 §7.2: on no other), and does with the others what c.Mode says, without
-// reading their bodies. /healthz and /readyz always go through, because balancers
-// ask over plain HTTP.
+// Plain returns a handler that passes requests over TLS to next and accepts, redirects
+// (308) or refuses the others as c.Mode says, without reading their bodies. Answers over
+// TLS have Strict-Transport-Security, others do not (RFC 6797 section 7.2). /healthz and
+// /readyz always pass, because load balancers ask over plain HTTP. Plain returns an error
+// if a required field is missing, the mode is unknown, or TLSAddress has no port.
 func Plain(c PlainConfig, next http.Handler) (http.Handler, error) {
 	if c.Proxies == nil || c.Refuse == nil || next == nil {
 		return nil, errors.New("plain http: Proxies, Refuse and a next handler are required")
@@ -49,14 +51,17 @@ func Plain(c PlainConfig, next http.Handler) (http.Handler, error) {
 	default:
 		return nil, fmt.Errorf("plain_http %q is none of accept, redirect and refuse", c.Mode)
 	}
+
 	port, err := tlsPort(c.TLSAddress)
 	if err != nil {
 		return nil, err
 	}
+
 	hsts := ""
 	if c.HSTS >= time.Second {
 		hsts = "max-age=" + strconv.FormatInt(int64(c.HSTS/time.Second), 10)
 	}
+
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.Proxies.Secure(r) {
 			if hsts != "" {
@@ -69,21 +74,23 @@ func Plain(c PlainConfig, next http.Handler) (http.Handler, error) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		w.Header().Set("Connection", "close") // the body is not worth reading
+
+		w.Header().Set("Connection", "close") // the body is not read
 		host, ok := redirectHost(r, port, c.Names)
 		if c.Mode == plainRefuse || !ok {
 			c.Refuse(w, r)
 			return
 		}
+
 		target := url.URL{Scheme: "https", Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: asciiOnly(r.URL.RawQuery)}
 		w.Header().Set("Location", target.String())
-		w.Header().Set("Cache-Control", "no-store") // nobody's Host header becomes anybody else's answer
+		w.Header().Set("Cache-Control", "no-store") // a cache must not return it to other clients: it echoes the Host header
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusPermanentRedirect)
 	}), nil
 }
 
-// tlsPort gives the port of a listener's address as a URL needs it: none for 443.
+// tlsPort returns the port of a listener's address for use in a URL, empty for 443.
 func tlsPort(address string) (string, error) {
 	if address == "" {
 		return "", nil
@@ -102,12 +109,14 @@ func tlsPort(address string) (string, error) {
 	return strconv.Itoa(n), nil
 }
 
-// redirectHost gives the authority of a redirect: the host that was asked, if it is
-// a DNS name or an address and nothing more, with port.
+// redirectHost returns the authority of a redirect: the host of the request, with port
+// in place of its own. It returns false if the host is not a plain DNS name or IP
+// address, or if names does not accept it.
 func redirectHost(r *http.Request, port string, names func(string) bool) (string, bool) {
 	if r.Method == http.MethodConnect || len(r.Host) > maxHost {
 		return "", false
 	}
+
 	host := r.Host
 	if name, asked, err := net.SplitHostPort(host); err == nil {
 		if _, err := strconv.ParseUint(asked, 10, 16); err != nil {
@@ -117,6 +126,7 @@ func redirectHost(r *http.Request, port string, names func(string) bool) (string
 			host = "[" + name + "]"
 		}
 	}
+
 	inner, bracketed := strings.CutPrefix(host, "[")
 	if bracketed {
 		if inner, bracketed = strings.CutSuffix(inner, "]"); !bracketed {
@@ -129,6 +139,7 @@ func redirectHost(r *http.Request, port string, names func(string) bool) (string
 	} else if !isHostName(host) {
 		return "", false
 	}
+
 	if names != nil && !names(inner) {
 		return "", false
 	}
@@ -138,8 +149,9 @@ func redirectHost(r *http.Request, port string, names func(string) bool) (string
 	return host, true
 }
 
-// isHostName accepts labels of letters, digits, - and _ with dots between them; an
-// IPv4 address is one.
+// isHostName reports whether host consists of labels of letters, digits, - and _ with
+// dots between them, each of at most 63 bytes (RFC 1035 section 2.3.4). An IPv4 address
+// is one.
 func isHostName(host string) bool {
 	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
@@ -156,7 +168,8 @@ func isHostName(host string) bool {
 	return true
 }
 
-// asciiOnly escapes what a header must not carry.
+// asciiOnly percent-encodes the bytes of query that a header must not contain: control
+// characters, spaces and bytes beyond ASCII.
 func asciiOnly(query string) string {
 	var b strings.Builder
 	for i := range len(query) {

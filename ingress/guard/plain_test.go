@@ -21,7 +21,7 @@ func refuseTLS(w http.ResponseWriter, _ *http.Request) {
 
 func okHandler(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") }
 
-// ask sends one raw request and gives what comes back at once.
+// ask sends one raw request and returns the answer.
 func ask(t testing.TB, address, request string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -55,6 +55,7 @@ func TestPlainRedirects(t *testing.T) {
 	usual := openPlain(t, PlainConfig{Mode: "redirect", HSTS: time.Hour})
 	other := openPlain(t, PlainConfig{Mode: "redirect", TLSAddress: "0.0.0.0:8443", Names: ours})
 	same := openPlain(t, PlainConfig{Mode: "redirect", TLSAddress: ":https"})
+
 	for name, c := range map[string]struct {
 		address, target, host string
 		want                  string // empty: refused
@@ -90,7 +91,7 @@ func TestPlainRedirects(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// The body never comes: the answer must not wait for it.
+			// The body is never sent: the answer must not wait for it.
 			answer := ask(t, c.address, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000\r\n\r\n", c.target, c.host))
 			require.Empty(t, answer.Header.Get("Strict-Transport-Security"), "never over plain HTTP")
 			if c.want == "" {
@@ -109,6 +110,7 @@ func TestPlainRedirects(t *testing.T) {
 func TestPlainModes(t *testing.T) {
 	t.Parallel()
 	loopback := openProxies(t, "127.0.0.0/8")
+
 	for mode, status := range map[string]int{"accept": 200, "redirect": 308, "refuse": 403} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +122,7 @@ func TestPlainModes(t *testing.T) {
 				hsts                 string
 			}{
 				{direct, "/a", "", status, ""},
-				{direct, "/a", "https", status, ""}, // nobody trusts the peer
+				{direct, "/a", "https", status, ""}, // the peer is not a trusted proxy
 				{direct, "/healthz", "", 200, ""},
 				{direct, "/readyz", "", 200, ""},
 				{direct, "/healthz/x", "", status, ""},

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Pool names one of the things that requests share.
+// Pool identifies one of the resources that requests and connections share.
 type Pool int
 
-// The pools. All but Spool are counted in pieces, Spool in bytes.
+// The pools. Spool is counted in bytes, the others in pieces.
 const (
 	Places      Pool = iota // requests under way
 	Buffers                 // shared buffers for bodies
@@ -18,50 +18,51 @@ const (
 	poolCount
 )
 
-// String returns the pool's name as metrics show it.
+// String returns the pool's label in metrics.
 func (p Pool) String() string {
 	return [poolCount]string{"requests", "buffers", "spool_files", "spool_bytes", "connections"}[p]
 }
 
-// Share is how a pool is shared out.
+// Share is how a pool is divided. All numbers are in the pool's unit.
 type Share struct {
-	Size int64 // of the pool
-	// Strangers is what all strangers together may hold; what is left of Size is
+	Size int64 // the whole pool
+	// Strangers is the most that all strangers together may hold. The rest of Size is
 	// reserved for known addresses.
 	Strangers int64
-	Stranger  int64 // what one stranger may hold
-	// Known is what one known address may hold; 0: four times what it leaves free,
-	// which is four fifths of an idle pool.
+	Stranger  int64 // the most that one stranger may hold
+	// Known is the most that one known address may hold. 0 stands for four times what
+	// it leaves free, which is four fifths of an otherwise idle pool.
 	Known int64
 }
 
-// Half returns the share of a pool of size, half of which is reserved for known
-// addresses, with at most stranger for one stranger.
+// Half returns the share of a pool of the given size: half is reserved for known
+// addresses, and one stranger holds at most stranger.
 func Half(size, stranger int64) Share {
 	return Share{Size: size, Strangers: size / 2, Stranger: stranger}
 }
 
 const (
 	knownFactor = 4
-	// A stranger's request that has been under way for slowAfter and moved less than
-	// slowRate bytes a second gives way to another stranger while there is no place.
+	// A stranger's visit that has been under way for slowAfter and received less than
+	// slowRate bytes a second can be displaced by another stranger.
 	slowAfter = 5 * time.Second
 	slowRate  = 64 << 10
-	// What displaced requests still hold is at most this part of a pool more than
-	// its size.
+	// Displaced visits that have not left yet hold at most 1/leavingPart of the pool's
+	// size, in addition to it.
 	leavingPart = 8
-	// How many addresses and visits are looked at for one that gives way.
+	// displaceSample is how many addresses, and how many visits, are examined in the
+	// search for a visit to displace.
 	displaceSample = 32
 )
 
-// pool counts what each address holds. The Crowd's mutex protects it.
+// pool counts what each address holds of one resource. The Crowd's mutex protects it.
 type pool struct {
 	share     Share
 	used      int64 // by all
 	strangers int64 // by strangers
-	leaving   int64 // by displaced visits, beside used
+	leaving   int64 // by displaced visits that have not left; not part of used
 	displaced uint64
-	holders   map[addressKey]*holder // there is no entry of an address that holds nothing
+	holders   map[addressKey]*holder // only addresses that hold something
 }
 
 // holder is what one address holds of a pool.
@@ -69,18 +70,19 @@ type holder struct {
 	held  int64
 	known bool
 	many  bool   // more than one sender may stand behind the address
-	first *Visit // list of the visits that hold something
+	first *Visit // list of its visits that hold something
 }
 
 // membership is what one visit holds of a pool, and its place in the holder's list.
 type membership struct {
 	held       int64
 	next, prev *Visit
-	leaving    bool // its place belongs to another visit already
+	leaving    bool // displaced: another visit has the place already
 }
 
-// take adds n to what v holds if the pool's shares allow it.
-func (p *pool) take(c Pool, v *Visit, n int64, now time.Time) bool {
+// acquire adds n to what v holds if the pool's share permits it, and reports whether it
+// did. c is the pool's own index in Visit.in.
+func (p *pool) acquire(c Pool, v *Visit, n int64, now time.Time) bool {
 	m := &v.in[c]
 	if m.leaving {
 		return false
@@ -113,7 +115,7 @@ func (p *pool) take(c Pool, v *Visit, n int64, now time.Time) bool {
 	return true
 }
 
-// knownMost returns how much a known address may hold if it leaves left free.
+// knownMost returns how much one known address may hold if left stays free.
 func (p *pool) knownMost(left int64) int64 {
 	if p.share.Known > 0 {
 		return p.share.Known
@@ -121,6 +123,7 @@ func (p *pool) knownMost(left int64) int64 {
 	return knownFactor * min(left, math.MaxInt64/knownFactor)
 }
 
+// add adds n to the sums, and v to h's list if it held nothing.
 func (p *pool) add(c Pool, h *holder, v *Visit, n int64) {
 	m := &v.in[c]
 	if m.held == 0 {
@@ -138,8 +141,8 @@ func (p *pool) add(c Pool, h *holder, v *Visit, n int64) {
 	}
 }
 
-// give subtracts n from what v holds, or all of it if that is less.
-func (p *pool) give(c Pool, v *Visit, n int64) {
+// release subtracts n from what v holds, or all of it if that is less.
+func (p *pool) release(c Pool, v *Visit, n int64) {
 	m := &v.in[c]
 	if n = min(n, m.held); n == 0 {
 		return
@@ -153,8 +156,8 @@ func (p *pool) give(c Pool, v *Visit, n int64) {
 	m.held -= n
 }
 
-// subtract removes n of what v holds from the sums, and v from its list when
-// nothing is left.
+// subtract removes n of what v holds from the sums, and v from its list if nothing is
+// left. It leaves v's own count to the caller.
 func (p *pool) subtract(c Pool, v *Visit, n int64) {
 	m, h := &v.in[c], p.holders[v.key]
 	h.held -= n
@@ -165,6 +168,7 @@ func (p *pool) subtract(c Pool, v *Visit, n int64) {
 	if m.held > n {
 		return
 	}
+
 	if m.prev != nil {
 		m.prev.in[c].next = m.next
 	} else {
@@ -174,22 +178,24 @@ func (p *pool) subtract(c Pool, v *Visit, n int64) {
 		m.next.in[c].prev = m.prev
 	}
 	m.next, m.prev = nil, nil
+
 	if h.first == nil {
 		delete(p.holders, v.key)
 	}
 }
 
-// prove counts what key holds as a known address's from now on.
-func (p *pool) prove(key addressKey) {
+// markKnown counts what key holds as a known address's.
+func (p *pool) markKnown(key addressKey) {
 	if h := p.holders[key]; h != nil && !h.known {
 		h.known = true
 		p.strangers -= h.held
 	}
 }
 
-// displace makes room for n by ending one stranger's visit: of the address that
-// holds the most, if it still holds no less than the newcomer then, else one that
-// is slow. own is what the newcomer's address holds.
+// displace makes room for n by ending one stranger's visit, and reports whether it did:
+// the slowest visit of the address that holds the most, if that address then still holds
+// no less than the newcomer, else a slow visit of any address. own is what the newcomer's
+// address holds.
 func (p *pool) displace(c Pool, own, n int64, now time.Time) bool {
 	if c == Spool || p.leaving+n > p.share.Size/leavingPart {
 		return false
@@ -211,8 +217,8 @@ func (p *pool) displace(c Pool, own, n int64, now time.Time) bool {
 	return true
 }
 
-// sample looks at some strangers. It returns the one that holds the most, but for
-// addresses behind which there may be many, and a visit that is slow; nil for none.
+// sample examines some strangers. It returns the one that holds the most, leaving out
+// addresses that many senders may share, and a slow visit; each is nil if there is none.
 func (p *pool) sample(c Pool, now time.Time) (most *holder, slow *Visit) {
 	seen, visits := 0, 0
 	for _, h := range p.holders {
@@ -235,8 +241,8 @@ func (p *pool) sample(c Pool, now time.Time) (most *holder, slow *Visit) {
 	return most, slow
 }
 
-// slowest returns the visit with the least bytes a second, and of those that moved
-// nothing the oldest.
+// slowest returns the visit with the fewest bytes a second; of equally slow ones, the
+// oldest.
 func (h *holder) slowest(c Pool, now time.Time) *Visit {
 	var found *Visit
 	var least int64

@@ -7,18 +7,19 @@ import (
 	"strings"
 )
 
-// Bounds of X-Forwarded-For. Addresses further left than maxHops, and all to the
-// left of an entry longer than maxEntry, are nobody's.
+// Bounds of X-Forwarded-For, which is read from right to left. Reading stops after
+// maxHops entries, and at an entry longer than maxEntry bytes.
 const (
 	maxHops  = 32
 	maxEntry = 80
 )
 
-// Proxies are the networks whose word about a request's origin is believed. The
-// zero value believes nobody.
+// Proxies is the set of networks whose proxies are trusted to report where a request
+// came from. The zero value trusts no address. It is safe for concurrent use.
 type Proxies struct{ networks []netip.Prefix }
 
-// NewProxies reads networks and single addresses, as in config.Ingress.TrustedProxies.
+// NewProxies parses networks and single addresses, as in config.Ingress.TrustedProxies.
+// It returns an error that quotes the first text that is neither.
 func NewProxies(networks []string) (*Proxies, error) {
 	list, err := parseNetworks(networks)
 	if err != nil {
@@ -27,26 +28,27 @@ func NewProxies(networks []string) (*Proxies, error) {
 	return &Proxies{networks: list}, nil
 }
 
-// Trusts reports whether addr is one of the proxies.
+// Trusts reports whether addr is the address of a trusted proxy.
 func (p *Proxies) Trusts(addr netip.Addr) bool { return contains(p.networks, addr) }
 
-// Client is the address that a request comes from: that of the connection, or,
-// where a trusted proxy holds the connection, the nearest address in
-// X-Forwarded-For that is no trusted proxy. Where the header stops making sense
-// the last proxy before that counts. IPv4 inside IPv6 is given as IPv4, and no
-// address has a zone. A connection without an address, as of a Unix socket, gives
-// the zero Addr.
+// Client returns the address that a request comes from: the peer's, or, if the peer is a
+// trusted proxy, the rightmost address in X-Forwarded-For that is not one. At an entry
+// that is not an address, the last proxy before it counts. IPv4-mapped IPv6 addresses are
+// returned as IPv4, and zones are removed. Client returns the zero Addr for a connection
+// without an address, such as a Unix socket.
 func (p *Proxies) Client(r *http.Request) netip.Addr {
 	client := peer(r)
 	if !p.Trusts(client) {
 		return client
 	}
+
 	lines := r.Header["X-Forwarded-For"]
 	hops := 0
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest, more := lines[i], true; more; hops++ {
 			var entry string
 			rest, entry, more = cutLast(rest)
+
 			addr, ok := parseHop(entry)
 			if !ok || hops == maxHops {
 				return client
@@ -59,8 +61,9 @@ func (p *Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
-// Secure reports whether the client used TLS: to us, or, as the trusted proxy next
-// to us says, to it.
+// Secure reports whether the client used TLS: on this connection, or, if the peer is a
+// trusted proxy, on the connection before it according to the last value of
+// X-Forwarded-Proto.
 func (p *Proxies) Secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
@@ -73,10 +76,10 @@ func (p *Proxies) Secure(r *http.Request) bool {
 	return strings.EqualFold(strings.TrimSpace(last), "https")
 }
 
-// peer is the address of the other end of the connection.
+// peer returns the address of the other end of the connection.
 func peer(r *http.Request) netip.Addr { return hostOf(r.RemoteAddr) }
 
-// hostOf gives the address in "address:port", the zero Addr where there is none.
+// hostOf returns the address in "address:port", or the zero Addr if there is none.
 func hostOf(remote string) netip.Addr {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -85,9 +88,10 @@ func hostOf(remote string) netip.Addr {
 	return plain(at.Addr())
 }
 
+// plain returns addr as IPv4 if it is IPv4-mapped, without a zone.
 func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
-// cutLast splits a list at its last comma.
+// cutLast splits a list at its last comma; more reports whether there was one.
 func cutLast(list string) (rest, last string, more bool) {
 	at := strings.LastIndexByte(list, ',')
 	if at < 0 {
@@ -96,8 +100,8 @@ func cutLast(list string) (rest, last string, more bool) {
 	return list[:at], list[at+1:], true
 }
 
-// parseHop reads one entry of X-Forwarded-For: an address, as some proxies write
-// it with a port or in brackets.
+// parseHop parses one entry of X-Forwarded-For: an address, alone, with a port or in
+// brackets, as different proxies write it.
 func parseHop(entry string) (netip.Addr, bool) {
 	entry = strings.Trim(entry, " \t")
 	if entry == "" || len(entry) > maxEntry {
@@ -118,7 +122,7 @@ func parseHop(entry string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// parseNetworks reads networks and addresses. IPv4 networks inside IPv6 become IPv4.
+// parseNetworks parses networks and addresses. IPv4-mapped IPv6 networks become IPv4.
 func parseNetworks(texts []string) ([]netip.Prefix, error) {
 	var list []netip.Prefix
 	for _, text := range texts {

@@ -23,7 +23,8 @@ func openProxies(t testing.TB, networks ...string) *Proxies {
 func TestClient(t *testing.T) {
 	t.Parallel()
 	trusted := openProxies(t, "10.0.0.0/8", "192.0.2.1", "2001:db8:aa::/48", "::ffff:172.16.0.0/108")
-	nobody := openProxies(t)
+	none := openProxies(t)
+
 	for name, c := range map[string]struct {
 		proxies *Proxies
 		remote  string
@@ -33,8 +34,8 @@ func TestClient(t *testing.T) {
 		"no proxy":                          {trusted, "203.0.113.9:1", nil, "203.0.113.9"},
 		"stranger claims an address":        {trusted, "203.0.113.9:1", []string{"198.51.100.7"}, "203.0.113.9"},
 		"stranger claims a proxy":           {trusted, "203.0.113.9:1", []string{"10.0.0.1"}, "203.0.113.9"},
-		"nobody is trusted":                 {nobody, "10.0.0.1:1", []string{"198.51.100.7"}, "10.0.0.1"},
-		"loopback is not trusted unsaid":    {nobody, "127.0.0.1:1", []string{"198.51.100.7"}, "127.0.0.1"},
+		"no proxy is trusted":               {none, "10.0.0.1:1", []string{"198.51.100.7"}, "10.0.0.1"},
+		"loopback is not trusted unsaid":    {none, "127.0.0.1:1", []string{"198.51.100.7"}, "127.0.0.1"},
 		"one proxy":                         {trusted, "10.0.0.1:1", []string{"198.51.100.7"}, "198.51.100.7"},
 		"proxy without the header":          {trusted, "10.0.0.1:1", nil, "10.0.0.1"},
 		"two proxies":                       {trusted, "10.0.0.1:1", []string{"198.51.100.7, 192.0.2.1"}, "198.51.100.7"},
@@ -81,6 +82,7 @@ func TestClient(t *testing.T) {
 func TestSecure(t *testing.T) {
 	t.Parallel()
 	p := openProxies(t, "10.0.0.0/8")
+
 	for name, c := range map[string]struct {
 		tls    bool
 		remote string
@@ -117,8 +119,8 @@ func TestNewProxiesRefuses(t *testing.T) {
 	}
 }
 
-// FuzzClient: whatever a client writes in front of what the proxy appends, the
-// address is the one that the proxy saw.
+// FuzzClient checks that the client's own X-Forwarded-For, in front of what the proxy
+// appends, never changes the address.
 func FuzzClient(f *testing.F) {
 	f.Add("8.8.8.8", "10.0.0.2")
 	f.Add("8.8.8.8, 10.0.0.2,", "")

@@ -6,19 +6,17 @@ import (
 	"sync"
 )
 
-// Bounds of a table: how many parts it has, how many addresses one part holds, and
-// among how many the one that is forgotten is chosen.
 const (
-	tableParts  = 64
-	partSize    = 1024
-	evictSample = 8
+	tableParts  = 64   // parts of a table, each with a lock of its own
+	partSize    = 1024 // addresses in one part
+	evictSample = 8    // entries examined in the search for one to forget
 )
 
-// addressKey is an address as the tables know it, without pointers: an IPv4
-// address or an IPv6 /64. The unknown address has the zero key.
+// addressKey identifies an IPv4 address or an IPv6 /64, without pointers. A missing
+// address has the zero key.
 type addressKey [16]byte
 
-// keyOf returns the key of the subscriber that addr belongs to.
+// keyOf returns the key of addr: one subscriber has one IPv4 address or one IPv6 /64.
 func keyOf(addr netip.Addr) addressKey {
 	if !addr.IsValid() {
 		return addressKey{}
@@ -30,23 +28,23 @@ func keyOf(addr netip.Addr) addressKey {
 	return key
 }
 
-// table remembers a value for each of at most 65,536 addresses and forgets the least
-// of a sample. It is safe for many requests at once.
+// table holds a value for each of at most 65,536 addresses. A full part forgets the
+// least value of a sample. It is safe for concurrent use.
 type table[V any] struct {
 	less  func(a, b V, at int64) bool
 	seed  maphash.Seed
 	parts [tableParts]tablePart[V]
 }
 
-// tablePart holds the addresses of one hash, so that requests do not wait for each
-// other.
+// tablePart holds the addresses whose hash selects it, so that most requests do not
+// wait for the same lock.
 type tablePart[V any] struct {
 	mu   sync.Mutex
 	rows map[addressKey]V
 }
 
-// newTable returns a table without addresses. less reports whether a is forgotten
-// before b, both as they are at a time in Unix nanoseconds.
+// newTable returns an empty table. less reports whether a is forgotten before b at the
+// time at, in Unix nanoseconds.
 func newTable[V any](less func(a, b V, at int64) bool) *table[V] {
 	t := &table[V]{less: less, seed: maphash.MakeSeed()}
 	for i := range t.parts {
@@ -64,8 +62,8 @@ func (t *table[V]) get(key addressKey) (V, bool) {
 	return value, ok
 }
 
-// update sets the value of key to what change makes of it at a time; without a value
-// it is the zero one.
+// update replaces the value of key by change(value), where a missing value is the zero
+// value. at, in Unix nanoseconds, is passed to less if an entry must be forgotten.
 func (t *table[V]) update(key addressKey, at int64, change func(V) V) {
 	part := t.part(key)
 	part.mu.Lock()
@@ -77,12 +75,13 @@ func (t *table[V]) update(key addressKey, at int64, change func(V) V) {
 	part.rows[key] = change(value)
 }
 
+// part returns the part that holds key.
 func (t *table[V]) part(key addressKey) *tablePart[V] {
 	return &t.parts[maphash.Bytes(t.seed, key[:])%tableParts]
 }
 
-// forget drops the least of a few. Maps are walked from a random place, so that no
-// sender can choose which.
+// forget removes the least of evictSample entries. Go walks a map from a random place,
+// so no sender can choose which entries are compared.
 func (t *table[V]) forget(part *tablePart[V], at int64) {
 	var least addressKey
 	var lowest V

@@ -7,33 +7,31 @@ import (
 	"mailroom/shared/config"
 )
 
-// Throttle refuses addresses that have lately sent more bad signatures than is
-// allowed. It is a leaky bucket per address: each bad signature adds one, and
-// failures leak away per period. IPv6 counts by /64, which is what one
-// subscriber has. Loopback, the unknown address, and an address from which an
-// authentic request came within a day are never refused: a sender that shares an
-// address with a provider, or stands behind a proxy that is not declared, must not
-// lock the provider out.
+// Throttle refuses requests from addresses that have lately sent too many bad
+// signatures. It keeps a leaky bucket per IPv4 address or IPv6 /64: each bad signature
+// adds one, and config.Throttle.Failures leak per config.Throttle.Per. Loopback, a
+// missing address and known addresses are never refused: a sender that shares an address
+// with a provider, or comes through an undeclared proxy, must not lock the provider out.
 //
-// It remembers 65,536 addresses with bad signatures and forgets the least bad of a
-// sample.
+// It remembers 65,536 addresses and then forgets the lowest bucket of a sample. It is
+// safe for concurrent use.
 type Throttle struct {
 	off      bool
 	failures float64
 	leak     float64 // failures per nanosecond
-	known    *Known  // nil: no address is spared
+	known    *Known  // nil: no address is exempt
 	bad      *table[badAddress]
 }
 
-// badAddress is the level of a bucket at a time, in Unix nanoseconds.
+// badAddress is the level of a bucket at the time at, in Unix nanoseconds.
 type badAddress struct {
 	level float64
 	at    int64
 }
 
-// NewThrottle returns a throttle that has counted nothing. It spares the addresses
-// in known, which may be nil. Without failures or period, or with Off, it refuses
-// no address.
+// NewThrottle returns a Throttle with empty buckets. Addresses in known, which may be
+// nil, are exempt. If c.Off is set, or Failures or Per is not positive, it refuses no
+// address.
 func NewThrottle(c config.Throttle, known *Known) *Throttle {
 	t := &Throttle{off: c.Off || c.Failures <= 0 || c.Per <= 0, known: known}
 	if t.off {
@@ -45,8 +43,8 @@ func NewThrottle(c config.Throttle, known *Known) *Throttle {
 	return t
 }
 
-// Refused reports whether a request from addr is refused before it is read, and
-// when the next one would not be.
+// Refused reports whether a request from addr is to be refused before it is read, and if
+// so, how long until one is admitted again (at least 1 ms).
 func (t *Throttle) Refused(addr netip.Addr, now time.Time) (retryAfter time.Duration, refused bool) {
 	if t.ignores(addr) {
 		return 0, false
@@ -64,24 +62,25 @@ func (t *Throttle) Refused(addr netip.Addr, now time.Time) (retryAfter time.Dura
 	return max(time.Duration((level-t.failures+1)/t.leak), time.Millisecond), true
 }
 
-// Failed counts one bad signature from addr.
+// Failed counts one bad signature from addr. The bucket never exceeds Failures.
 func (t *Throttle) Failed(addr netip.Addr, now time.Time) {
 	if t.ignores(addr) {
 		return
 	}
 	at := now.UnixNano()
 	t.bad.update(keyOf(addr), at, func(bad badAddress) badAddress {
-		// Not above failures: an address that stops is let in again after one has leaked.
+		// Not above failures: an address that stops is admitted again after one has leaked.
 		return badAddress{level: min(t.levelAt(bad, at)+1, t.failures), at: at}
 	})
 }
 
-// ignores reports whether nothing is counted of addr.
+// ignores reports whether addr is neither counted nor refused.
 func (t *Throttle) ignores(addr netip.Addr) bool {
 	return t.off || !addr.IsValid() || addr.IsLoopback()
 }
 
-// levelAt is what is left of a bucket. A clock that went back leaks nothing.
+// levelAt returns the level of a bucket at the time at. If the clock has gone backwards,
+// nothing has leaked.
 func (t *Throttle) levelAt(bad badAddress, at int64) float64 {
 	return max(0, bad.level-float64(max(0, at-bad.at))*t.leak)
 }

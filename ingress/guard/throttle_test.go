@@ -21,8 +21,8 @@ func tenAMinute() *Throttle {
 	return NewThrottle(config.Throttle{Failures: 10, Per: time.Minute}, NewKnown())
 }
 
-// Note records an authentic request from addr.
-func (k *Known) Note(addr netip.Addr, now time.Time) { k.note(keyOf(addr), now) }
+// RecordAuthentic records an authentic request from addr.
+func (k *Known) RecordAuthentic(addr netip.Addr, now time.Time) { k.recordAuthentic(keyOf(addr), now) }
 
 func fail(t *Throttle, addr netip.Addr, times int, now time.Time) {
 	for range times {
@@ -68,23 +68,23 @@ func TestThrottleSpares(t *testing.T) {
 	} {
 		throttle := NewThrottle(off, NewKnown())
 		fail(throttle, stranger, 100, start)
-		throttle.known.Note(stranger, start)
+		throttle.known.RecordAuthentic(stranger, start)
 		require.False(t, refused(throttle, stranger, start), name)
 	}
 }
 
-// TestThrottleSparesWhoIsAuthentic: an attacker behind the provider's address.
-func TestThrottleSparesWhoIsAuthentic(t *testing.T) {
+// TestThrottleExemptsKnownAddresses has an attacker share the provider's address.
+func TestThrottleExemptsKnownAddresses(t *testing.T) {
 	t.Parallel()
 	throttle := tenAMinute()
-	throttle.known.Note(stranger, start)
+	throttle.known.RecordAuthentic(stranger, start)
 	fail(throttle, stranger, 100, start)
 	require.False(t, refused(throttle, stranger, start))
 	later := start.Add(goodFor)
 	fail(throttle, stranger, 100, later)
 	require.False(t, refused(throttle, stranger, later.Add(-time.Nanosecond)))
 	require.True(t, refused(throttle, stranger, later), "not for ever")
-	throttle.known.Note(stranger, later)
+	throttle.known.RecordAuthentic(stranger, later)
 	require.False(t, refused(throttle, stranger, later))
 }
 
@@ -108,11 +108,11 @@ func numbered(n int) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// TestThrottleForgets fills it with four times what it holds.
+// TestThrottleForgets counts four times as many addresses as the table holds.
 func TestThrottleForgets(t *testing.T) {
 	t.Parallel()
 	throttle := tenAMinute()
-	throttle.known.Note(stranger, start)
+	throttle.known.RecordAuthentic(stranger, start)
 	worst := netip.MustParseAddr("198.51.100.7")
 	fail(throttle, worst, 10, start)
 	for i := range 4 * tableParts * partSize {
@@ -128,7 +128,7 @@ func TestThrottleForgets(t *testing.T) {
 	require.False(t, refused(throttle, stranger, start), "no flood makes it forget who is authentic")
 
 	for i := range 2 * tableParts * partSize {
-		throttle.known.Note(numbered(i), start.Add(time.Second))
+		throttle.known.RecordAuthentic(numbered(i), start.Add(time.Second))
 	}
 	_, good = throttle.size()
 	require.LessOrEqual(t, good, tableParts*partSize)
@@ -142,7 +142,7 @@ func (t *Throttle) size() (bad, good int) {
 	return bad, good
 }
 
-func TestThrottleSideBySide(t *testing.T) {
+func TestThrottleConcurrently(t *testing.T) {
 	t.Parallel()
 	throttle := tenAMinute()
 	var group sync.WaitGroup
@@ -152,7 +152,7 @@ func TestThrottleSideBySide(t *testing.T) {
 				addr := numbered((i + worker) % 50)
 				throttle.Refused(addr, start)
 				throttle.Failed(addr, start)
-				throttle.known.Note(numbered(i), start)
+				throttle.known.RecordAuthentic(numbered(i), start)
 			}
 		})
 	}
@@ -164,11 +164,11 @@ func TestThrottleSideBySide(t *testing.T) {
 
 func TestThrottleAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts allocations
 	throttle := tenAMinute()
-	throttle.known.Note(stranger, start)
+	throttle.known.RecordAuthentic(stranger, start)
 	throttle.Failed(stranger, start)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		throttle.Refused(stranger, start)
-		throttle.known.Note(stranger, start)
+		throttle.known.RecordAuthentic(stranger, start)
 		throttle.Failed(stranger, start)
 	}))
 }
@@ -178,7 +178,7 @@ func BenchmarkThrottleGood(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		throttle.Refused(stranger, start)
-		throttle.known.Note(stranger, start)
+		throttle.known.RecordAuthentic(stranger, start)
 	}
 }
 
@@ -192,7 +192,7 @@ func BenchmarkThrottleFlood(b *testing.B) {
 	}
 }
 
-// TestThrottleBoundsARate: who goes on for long gets what leaks, and no more.
+// TestThrottleBoundsARate checks that a sender that continues is admitted at the rate of the leak.
 func TestThrottleBoundsARate(t *testing.T) {
 	t.Parallel()
 	th, let := NewThrottle(config.Throttle{Failures: 600, Per: time.Minute}, NewKnown()), 0

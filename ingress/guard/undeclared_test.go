@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUndeclaredProxyIsTold: once in a while, and only of what is one.
-func TestUndeclaredProxyIsTold(t *testing.T) {
+// TestUndeclaredProxyIsLogged checks that it is logged once in ten minutes, and only if it is one.
+func TestUndeclaredProxyIsLogged(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	now := start
@@ -26,22 +26,22 @@ func TestUndeclaredProxyIsTold(t *testing.T) {
 		}
 		return r
 	}
-	told := func() int { return strings.Count(log.String(), "ingress.undeclared_proxy") }
+	logged := func() int { return strings.Count(log.String(), "ingress.undeclared_proxy") }
 	u := NewUndeclared(&Proxies{}, slog.New(slog.NewTextHandler(&log, nil)), clock)
-	u.Note(from("127.0.0.1:1"))
-	u.Note(from("203.0.113.9:1", "198.51.100.7"))
-	require.Zero(t, told())
-	u.Note(from("127.0.0.1:1", "198.51.100.7"))
-	u.Note(from("[::1]:1", "198.51.100.8"))
-	require.Equal(t, 1, told())
+	u.CheckRequest(from("127.0.0.1:1"))
+	u.CheckRequest(from("203.0.113.9:1", "198.51.100.7"))
+	require.Zero(t, logged())
+	u.CheckRequest(from("127.0.0.1:1", "198.51.100.7"))
+	u.CheckRequest(from("[::1]:1", "198.51.100.8"))
+	require.Equal(t, 1, logged())
 	require.Contains(t, log.String(), "trusted_proxies")
 	require.NotContains(t, log.String(), "198.51.100")
 	now = now.Add(undeclaredEvery)
-	u.Note(from("127.0.0.1:1", "198.51.100.7"))
-	require.Equal(t, 2, told())
+	u.CheckRequest(from("127.0.0.1:1", "198.51.100.7"))
+	require.Equal(t, 2, logged())
 	require.EqualValues(t, 3, u.Total())
 
 	u = NewUndeclared(openProxies(t, "10.0.0.0/8"), slog.New(slog.NewTextHandler(&log, nil)), clock)
-	u.Note(from("127.0.0.1:1", "198.51.100.7"))
-	require.Equal(t, 2, told(), "somebody has thought of proxies")
+	u.CheckRequest(from("127.0.0.1:1", "198.51.100.7"))
+	require.Equal(t, 2, logged(), "proxies are declared")
 }

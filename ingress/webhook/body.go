@@ -156,7 +156,7 @@ func (b *body) makeRoom(total int64) error {
 	if total <= inlineMax || b.file != nil || (b.buffer != nil && total <= memoryMax) {
 		return nil
 	}
-	if total <= memoryMax && b.visit.Take(guard.Buffers, 1) {
+	if total <= memoryMax && b.visit.Acquire(guard.Buffers, 1) {
 		b.buffer = b.in.large.Get().(*[]byte)
 		copy(*b.buffer, b.inline)
 		b.inline = nil
@@ -168,12 +168,12 @@ func (b *body) makeRoom(total int64) error {
 // spool moves the body to a temporary file that only this process can read and
 // that has no name: whatever happens, it is gone when the process is.
 func (b *body) spool() error {
-	if !b.visit.Take(guard.Files, 1) {
+	if !b.visit.Acquire(guard.Files, 1) {
 		return fault.New(fault.Overloaded, "too many large bodies are being received at the moment")
 	}
 	file, err := os.CreateTemp(b.in.dir, "mailroom-body-*") // mode 0600
 	if err != nil {
-		b.visit.Give(guard.Files, 1)
+		b.visit.Release(guard.Files, 1)
 		return spoolFault("create", err)
 	}
 	b.file = file
@@ -194,7 +194,7 @@ func (b *body) spool() error {
 
 // write adds to the file what the spool has room for.
 func (b *body) write(piece []byte) error {
-	if !b.visit.Take(guard.Spool, int64(len(piece))) {
+	if !b.visit.Acquire(guard.Spool, int64(len(piece))) {
 		return spoolFault("write", errors.New("the spool files that this sender may use are at their bound"))
 	}
 	b.onDisk += int64(len(piece))
@@ -250,8 +250,8 @@ func (b *body) Close() {
 	if b.file != nil {
 		_ = b.file.Close() // it has no name and nothing was promised about its content
 		b.file = nil
-		b.visit.Give(guard.Spool, b.onDisk)
-		b.visit.Give(guard.Files, 1)
+		b.visit.Release(guard.Spool, b.onDisk)
+		b.visit.Release(guard.Files, 1)
 	}
 	if b.copied {
 		b.copied = false
@@ -267,5 +267,5 @@ func (b *body) releaseBuffer() {
 		b.in.large.Put(b.buffer)
 	}
 	b.buffer = nil
-	b.visit.Give(guard.Buffers, 1)
+	b.visit.Release(guard.Buffers, 1)
 }

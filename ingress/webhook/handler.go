@@ -260,7 +260,7 @@ func (s *Server) verify(r *http.Request, content *paced, src *source.Source, cal
 		b.Close()
 		return nil, nobody, err
 	}
-	content.visit.Prove()
+	content.visit.MarkAuthentic()
 	return b, contract.Verified{Scheme: scheme.Name(), Key: key, Ref: src.KeyRef(key)}, nil
 }
 

@@ -168,7 +168,7 @@ func (h *health) measureOnce(ctx context.Context) {
 	if err != nil {
 		return // /readyz tells it
 	}
-	h.backpressure.Measured(waiting, oldest, h.now())
+	h.backpressure.RecordInbox(waiting, oldest, h.now())
 	h.metrics.inboxWaiting.Set(float64(waiting))
 	h.metrics.inboxOldest.Set(oldest.Seconds())
 	h.depth.Store(&inboxDepth{Waiting: waiting, OldestSeconds: oldest.Seconds(), StartsPerSecond: h.starts.PerSecond()})

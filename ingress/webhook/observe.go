@@ -10,7 +10,7 @@ import (
 // observe counts every request, whatever becomes of it.
 func (s *Server) observe(c *gin.Context) {
 	began := s.now()
-	s.undeclared.Note(c.Request)
+	s.undeclared.CheckRequest(c.Request)
 	c.Header(correlationHeader, correlationID(c.Request.Header))
 	defer func() {
 		route := c.FullPath()

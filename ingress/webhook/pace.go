@@ -61,7 +61,7 @@ func (p *paced) Read(buf []byte) (int, error) {
 	}
 	n, err := p.r.Read(buf[:min(len(buf), p.left)])
 	p.left -= n
-	p.visit.Moved(n)
+	p.visit.AddReceived(n)
 	if err != nil && err != io.EOF && p.visit.Displaced() {
 		return n, errDisplaced()
 	}

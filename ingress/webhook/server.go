@@ -324,7 +324,7 @@ func (s *Server) LimitListener(ln net.Listener) *guard.LimitedListener {
 }
 
 // NoteProxy looks whether r came through a proxy that is not declared.
-func (s *Server) NoteProxy(r *http.Request) { s.undeclared.Note(r) }
+func (s *Server) NoteProxy(r *http.Request) { s.undeclared.CheckRequest(r) }
 
 // AckSeconds is the histogram of how fast senders were answered.
 func (s *Server) AckSeconds() prometheus.Metric { return s.metrics.ackSeconds }
