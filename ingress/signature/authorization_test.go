@@ -15,6 +15,7 @@ func TestBasicForms(t *testing.T) {
 	t.Parallel()
 	encode := base64.StdEncoding.EncodeToString
 	good := encode([]byte("user:pass:word"))
+
 	for name, c := range map[string]struct {
 		lines   []string
 		code    fault.Code // empty: accepted
@@ -84,7 +85,7 @@ func TestBearerForms(t *testing.T) {
 	}
 }
 
-// requireAuthorization also sees that what is refused is refused before the body.
+// requireAuthorization also checks that a refusal comes from Begin, before the body.
 func requireAuthorization(t *testing.T, s Scheme, lines []string, code fault.Code, present bool) {
 	t.Helper()
 	h := header()
@@ -117,8 +118,8 @@ func TestCredentialsThatCannotBeSentAreRefusedAtStart(t *testing.T) {
 	}
 }
 
-// FuzzAuthorization sees that no header passes but the one with the secret, and
-// that what is parsed was there.
+// FuzzAuthorization checks that only the header with the secret is accepted, and that a
+// missing header is told from a wrong one.
 func FuzzAuthorization(f *testing.F) {
 	for _, seed := range []string{
 		"", "Basic", "Basic ", "Basic dXNlcjpwYXNz", "bearer token", "Bearer  token ", "Basic \x00", "Bearer\ttoken",
@@ -132,13 +133,13 @@ func FuzzAuthorization(f *testing.F) {
 		if second != "" {
 			h.Add("Authorization", second)
 		}
-		basic, err := NewBasic([]Key{{Number: 1, Secret: config.NewSecret("user:never told")}})
+		basic, err := NewBasic([]Key{{Number: 1, Secret: config.NewSecret("user:never sent")}})
 		require.NoError(t, err)
 		_, err = basic.Begin(h, clock)
 		require.Equal(t, !basic.Present(h), fault.Is(err, fault.CredentialsMissing))
 		require.Equal(t, basic.Present(h), fault.Is(err, fault.CredentialsInvalid))
 
-		bearer, err := NewBearer([]Key{{Number: 1, Secret: config.NewSecret("never-told")}})
+		bearer, err := NewBearer([]Key{{Number: 1, Secret: config.NewSecret("never-sent")}})
 		require.NoError(t, err)
 		_, err = bearer.Begin(h, clock)
 		require.Equal(t, !bearer.Present(h), fault.Is(err, fault.CredentialsMissing))
@@ -149,7 +150,7 @@ func FuzzAuthorization(f *testing.F) {
 		}
 		// With the right secret behind any word, only the right word passes.
 		word, _, _ := strings.Cut(first, " ")
-		_, err = bearer.Begin(header("Authorization", word+" never-told"), clock)
+		_, err = bearer.Begin(header("Authorization", word+" never-sent"), clock)
 		require.Equal(t, strings.EqualFold(word, "bearer"), err == nil)
 	})
 }

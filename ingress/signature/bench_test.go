@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkVerify is one verification of 4 KB per scheme, with one key.
+// BenchmarkVerify measures one verification of 4 KB per scheme, with one key.
 func BenchmarkVerify(b *testing.B) {
 	content := bytes.Repeat([]byte("4 KB of "), 512)
 	for name, p := range parties {
@@ -32,7 +32,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// endless is a body that is never there as a whole.
+// endless is a body without an end.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }

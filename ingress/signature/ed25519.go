@@ -10,14 +10,15 @@ import (
 	"filippo.io/edwards25519"
 )
 
-// publicKey is an Ed25519 public key. The encoding is kept because it is hashed as
-// it came.
+// publicKey is an Ed25519 public key. Its encoding is stored because a signature covers
+// the original bytes.
 type publicKey struct {
 	encoding [ed25519.PublicKeySize]byte
 	negated  *edwards25519.Point
 }
 
-// decodePublicKey accepts what crypto/ed25519 accepts.
+// decodePublicKey decodes a public key. It accepts the same encodings as crypto/ed25519;
+// its errors complete a sentence that begins with the key.
 func decodePublicKey(encoding []byte) (*publicKey, error) {
 	if len(encoding) != ed25519.PublicKeySize {
 		return nil, errors.New("is not 32 bytes long")
@@ -32,17 +33,17 @@ func decodePublicKey(encoding []byte) (*publicKey, error) {
 	}, nil
 }
 
-// isSmall reports whether the point has small order. For such a key anybody can
-// make signatures: nobody's private key belongs to it.
+// isSmall reports whether the point has small order. Such a key has no private key, and
+// any sender can construct signatures for it.
 func (k *publicKey) isSmall() bool {
 	return new(edwards25519.Point).MultByCofactor(k.negated).Equal(edwards25519.NewIdentityPoint()) == 1
 }
 
-// ed25519Verifier verifies one signature over a message that is written to it piece
-// by piece, in one pass: SHA-512 begins with R, which is in the signature, and the
-// key (RFC 8032 §5.1.7). It accepts exactly what ed25519.Verify accepts: S below
-// the group's order, and the equation without the cofactor, on encodings. All that
-// it works with is public, so that its time need not be constant.
+// ed25519Verifier verifies one signature over a message that is written to it in pieces.
+// One pass is enough, because the hash begins with R, a part of the signature, and the
+// key (RFC 8032 section 5.1.7). It accepts exactly what ed25519.Verify accepts: S below
+// the group's order, and the equation without the cofactor, compared by encoding. All its
+// inputs are public, so it need not run in constant time.
 type ed25519Verifier struct {
 	key    *publicKey
 	r      [32]byte
@@ -50,7 +51,7 @@ type ed25519Verifier struct {
 	digest hash.Hash
 }
 
-// newEd25519Verifier is false for a signature that no message can have.
+// newEd25519Verifier returns false for a signature that is not valid for any message.
 func newEd25519Verifier(key *publicKey, signature *[ed25519.SignatureSize]byte) (*ed25519Verifier, bool) {
 	s, err := edwards25519.NewScalar().SetCanonicalBytes(signature[32:])
 	if err != nil {
@@ -62,12 +63,13 @@ func newEd25519Verifier(key *publicKey, signature *[ed25519.SignatureSize]byte) 
 	return v, true
 }
 
+// Write adds a piece of the message. It never fails.
 func (v *ed25519Verifier) Write(p []byte) (int, error) {
 	v.digest.Write(p)
 	return len(p), nil
 }
 
-// valid checks R = [S]B - [k]A after the last byte.
+// valid reports whether R = [S]B - [k]A. It is called after the last Write.
 func (v *ed25519Verifier) valid() bool {
 	k, err := edwards25519.NewScalar().SetUniformBytes(v.digest.Sum(nil))
 	if err != nil {

@@ -15,19 +15,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// privates are the private keys of tests by the text of the public one.
+// privates maps the text of each public key of the tests to its private key.
 var privates = func() map[string]ed25519.PrivateKey {
 	out := map[string]ed25519.PrivateKey{}
 	for _, name := range []string{
 		"a", "x", "first", "second", "new", "old", "gone", "long-gone", "last", "stranger",
-		"ne", "neww", "New", "wrong", "somebody",
+		"ne", "neww", "New", "wrong", "unrelated",
 	} {
 		out[publicText(privateKey(name))] = privateKey(name)
 	}
 	return out
 }()
 
-// privateKey gives the same key for the same name.
+// privateKey returns the same key for the same name.
 func privateKey(name string) ed25519.PrivateKey {
 	seed := sha256.Sum256([]byte(name))
 	return ed25519.NewKeyFromSeed(seed[:])
@@ -38,7 +38,7 @@ func publicText(private ed25519.PrivateKey) string {
 	return publicPrefix + base64.StdEncoding.EncodeToString(public)
 }
 
-// privateOf gives the private key behind the text of a public one, nil for others.
+// privateOf returns the private key of a public key's text, nil for any other text.
 func privateOf(text string) ed25519.PrivateKey { return privates[text] }
 
 func signV1a(private ed25519.PrivateKey, prefix string, body []byte) string {
@@ -80,7 +80,7 @@ func unhex(text string) []byte {
 	return raw
 }
 
-// streamed verifies with the code under test, in pieces.
+// streamed verifies with the code under test, writing the message in pieces.
 func streamed(public, message, signature []byte) bool {
 	key, err := decodePublicKey(public)
 	if err != nil || len(signature) != ed25519.SignatureSize {
@@ -106,10 +106,10 @@ func requireAgreement(t *testing.T, public, message, signature []byte) bool {
 	return want
 }
 
-// groupOrder is L of RFC 8032 §5.1.
+// groupOrder is L of RFC 8032 section 5.1.
 var groupOrder, _ = new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
 
-// addOrder gives the little-endian scalar with times L added.
+// addOrder returns the little-endian scalar plus times L.
 func addOrder(scalar []byte, times int64) []byte {
 	big32 := slices.Clone(scalar)
 	slices.Reverse(big32)
@@ -147,7 +147,7 @@ func TestStreamedEd25519AgreesWithTheStandardLibrary(t *testing.T) {
 			other[random.IntN(32)] ^= 1 << random.IntN(8)
 			require.False(t, requireAgreement(t, other, message, good))
 		}
-		for times := range int64(8) { // S + kL is the same number to who reduces it
+		for times := range int64(8) { // S + kL is the same number modulo L
 			again := append(slices.Clone(good[:32]), addOrder(good[32:], times)...)
 			require.Equal(t, times == 0, requireAgreement(t, public, message, again), "S + %dL", times)
 		}
@@ -162,16 +162,18 @@ func TestStreamedEd25519AgreesWithTheStandardLibrary(t *testing.T) {
 			}
 		}
 	}
+
 	require.NotZero(t, accepted, "the library accepts signatures of small-order keys, and so must the comparison have")
 	for _, length := range []int{0, 1, 31, 33, 64} {
 		requireAgreement(t, make([]byte, length), nil, make([]byte, 64))
 	}
+
 	for _, length := range []int{0, 63, 65} {
 		requireAgreement(t, make([]byte, 32), nil, make([]byte, length))
 	}
 }
 
-// forge makes R = [S]B, which is right for any message under the identity as key.
+// forge returns a signature with R = [S]B, which is valid for any message if the key is the identity.
 func forge(s []byte) []byte {
 	scalar, err := edwards25519.NewScalar().SetCanonicalBytes(s)
 	if err != nil {
@@ -180,8 +182,9 @@ func forge(s []byte) []byte {
 	return append(new(edwards25519.Point).ScalarBaseMult(scalar).Bytes(), s...)
 }
 
-// A signature that only the equation with the cofactor accepts: R is off by a point
-// of order 2. ZIP 215 takes it, the standard library does not.
+// TestStreamedEd25519HasNoCofactor uses a signature that only the equation with the
+// cofactor accepts: R differs by a point of order 2. ZIP 215 accepts it, the standard
+// library does not.
 func TestStreamedEd25519HasNoCofactor(t *testing.T) {
 	t.Parallel()
 	torsion, err := new(edwards25519.Point).SetBytes(unhex(smallOrderHex[1]))
@@ -219,10 +222,12 @@ func FuzzEd25519(f *testing.F) {
 		f.Add([]byte(public), body, ed25519.Sign(private, body), -1)
 		f.Add([]byte(public), body, ed25519.Sign(private, body), 500)
 	}
+
 	for _, point := range smallOrderHex {
 		f.Add(unhex(point), body, append(unhex(point), make([]byte, 32)...), -1)
 		f.Add(unhex(point), body, forge(make([]byte, 32)), -1)
 	}
+
 	f.Fuzz(func(t *testing.T, public, message, signature []byte, bit int) {
 		requireAgreement(t, public, message, signature)
 		// The same with a signature that is good up to one bit, for a key of the input.

@@ -85,6 +85,7 @@ func slowSignatures(lines []string) [][sha256.Size]byte {
 	if len(joined)+1 > maxSignatureHeader {
 		return nil
 	}
+
 	fields := separators.Split(strings.Trim(joined, ", \t"), -1)
 	if len(fields) == 1 && fields[0] == "" {
 		return nil
@@ -92,6 +93,7 @@ func slowSignatures(lines []string) [][sha256.Size]byte {
 	if len(fields) > maxSignatures {
 		return nil
 	}
+
 	var out [][sha256.Size]byte
 	for _, field := range fields {
 		if m := candidate.FindStringSubmatch(field); m != nil {
@@ -101,5 +103,6 @@ func slowSignatures(lines []string) [][sha256.Size]byte {
 			}
 		}
 	}
+
 	return out
 }

@@ -8,19 +8,21 @@ import (
 	"mailroom/shared/fault"
 )
 
-// macVerifier holds one running HMAC-SHA256 per key. A source whose keys have all
-// expired has none, and nothing matches.
+// macVerifier computes one HMAC-SHA256 per key while the body is written. If all keys of
+// a source have expired there is none, and nothing matches.
 type macVerifier struct {
 	candidates [][sha256.Size]byte
 	numbers    []int
 	macs       []hash.Hash
 }
 
-func (v *macVerifier) add(number int, mac hash.Hash) {
+// addKey adds the running MAC of the key with number.
+func (v *macVerifier) addKey(number int, mac hash.Hash) {
 	v.numbers = append(v.numbers, number)
 	v.macs = append(v.macs, mac)
 }
 
+// Write adds a piece of the body. It never fails.
 func (v *macVerifier) Write(p []byte) (int, error) {
 	for _, m := range v.macs {
 		m.Write(p)
@@ -28,11 +30,12 @@ func (v *macVerifier) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Verify gives the number of the first key that matches.
+// Verify returns the number of the first key that matches, or a fault of code
+// signature_invalid.
 func (v *macVerifier) Verify() (int, error) { return verdict(v.match()) }
 
-// match compares every candidate with every key, so that the time it takes does
-// not depend on which of them matches. It gives 0 when none does.
+// match returns the number of the first key that matches a candidate, 0 if none does. It
+// compares every candidate with every key, so its duration does not depend on the result.
 func (v *macVerifier) match() int {
 	number := 0
 	var sum [sha256.Size]byte
@@ -47,10 +50,10 @@ func (v *macVerifier) match() int {
 	return number
 }
 
-// verdict is what Verify answers for the number of the key that matched, 0 for none.
+// verdict returns number, or a fault of code signature_invalid if number is 0.
 func verdict(number int) (int, error) {
 	if number == 0 {
-		return 0, fault.New(fault.SignatureInvalid, "no configured secret gives this signature for this body and timestamp")
+		return 0, fault.New(fault.SignatureInvalid, "no configured secret produces this signature for this body and timestamp; check the secret, and sign the exact bytes that are sent")
 	}
 	return number, nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// counted is a hash that counts how often its sum is asked for.
+// counted is a hash that counts the calls of Sum.
 type counted struct {
 	hash.Hash
 	sums int
@@ -19,7 +19,7 @@ func (c *counted) Sum(b []byte) []byte {
 	return c.Hash.Sum(b)
 }
 
-// Which key matches, and whether one does, changes nothing about how many are computed.
+// TestEveryMACIsComputedWhateverMatches checks that each key costs one MAC, whether and whichever key matches.
 func TestEveryMACIsComputedWhateverMatches(t *testing.T) {
 	t.Parallel()
 	for want := range 4 { // 0: none matches
@@ -29,7 +29,7 @@ func TestEveryMACIsComputedWhateverMatches(t *testing.T) {
 			mac := &counted{Hash: sha256.New()}
 			mac.Write([]byte{byte(number)})
 			all = append(all, mac)
-			v.add(number, mac)
+			v.addKey(number, mac)
 		}
 		v.candidates = append(v.candidates, sha256.Sum256([]byte{byte(want)}), sha256.Sum256([]byte("other")))
 		require.Equal(t, want, v.match())
@@ -39,7 +39,7 @@ func TestEveryMACIsComputedWhateverMatches(t *testing.T) {
 	}
 }
 
-// Of two keys that match, as one secret written twice does, the first is named.
+// TestTheFirstKeyThatMatchesIsNamed configures the same secret twice.
 func TestTheFirstKeyThatMatchesIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, p := range parties {

@@ -19,12 +19,12 @@ import (
 
 const stampHeader = "X-Signature"
 
-// party is one scheme with a sender for it that shares no code with it.
+// party is one scheme and a sender for it that shares no code with it.
 type party struct {
 	make func(keys []Key) (Scheme, error)
-	// key gives the text of a key by a name.
+	// key returns the text of a key by its name.
 	key func(name string) string
-	// sign gives the headers that a sender with the text of a key sends at clock.
+	// sign returns the headers that a sender with the text of a key sends at clock.
 	sign func(text string, body []byte) http.Header
 	// refused is the code for a wrong key.
 	refused fault.Code
@@ -103,7 +103,7 @@ var parties = map[string]party{
 	},
 }
 
-// each runs story for every scheme that has keys.
+// each runs story as a subtest for every scheme that has keys.
 func each(t *testing.T, story func(t *testing.T, p party)) {
 	t.Helper()
 	for name, p := range parties {
@@ -170,7 +170,7 @@ func TestEverySchemeFollowsARenewedSecret(t *testing.T) {
 	})
 }
 
-// A request that has begun is measured by the key of its beginning.
+// TestARenewalInTheMiddleOfABody checks that a request is verified with the secret at its beginning.
 func TestARenewalInTheMiddleOfABody(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p party) {
@@ -187,10 +187,11 @@ func TestARenewalInTheMiddleOfABody(t *testing.T) {
 	})
 }
 
-// What a store gives later is as unable to open the door as what it gives at start.
+// TestASecretThatBecomesUnusableMatchesNothing renews secrets to texts that are refused at the start.
 func TestASecretThatBecomesUnusableMatchesNothing(t *testing.T) {
 	t.Parallel()
-	public := publicText(privateKey("somebody"))
+	public := publicText(privateKey("unrelated"))
+
 	for text, senders := range map[string][]string{
 		"":                      {"", ":", "user:"},
 		"whsec_":                {"", "whsec_"},
@@ -252,6 +253,7 @@ func TestEveryBitOfASignatureCounts(t *testing.T) {
 	sum := hmacSHA256("a", stamp+"."+string(body))
 	hooks := hmacSHA256("a", "msg_1."+stamp+"."+string(body))
 	keys := []Key{{Number: 1, Secret: config.NewSecret("a")}}
+
 	for i := range len(sum) * 8 {
 		flip := func(sum []byte) []byte {
 			out := append([]byte(nil), sum...)
@@ -314,7 +316,7 @@ func TestHeadersOfAnUnlistedSchemeNeverHelp(t *testing.T) {
 	}
 }
 
-// Of two listed schemes nobody chooses: headers of both are refused, good or bad.
+// TestHeadersOfTwoListedSchemesAreRefused checks that a sender cannot choose between two schemes.
 func TestHeadersOfTwoListedSchemesAreRefused(t *testing.T) {
 	t.Parallel()
 	for first, p := range parties {
@@ -344,10 +346,11 @@ func TestConstructorsFailClosed(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p party) {
 		_, err := p.make(nil)
-		require.ErrorContains(t, err, "no secret serves this scheme")
+		require.ErrorContains(t, err, "no secret is configured for this scheme")
 		_, err = p.make([]Key{{Number: 1, Secret: p.secret("a")}, {Number: 2}})
 		require.ErrorContains(t, err, "secret 2 is empty")
 	})
+
 	for _, name := range []string{TimestampHMACName, TimestampHMACHeaderName, BasicName, BearerName} {
 		for _, text := range []string{"whsec_user:" + strings.Repeat("A", 44), publicText(privateKey("a")) + ":x"} {
 			_, err := parties[name].make([]Key{{Number: 4, Secret: config.NewSecret(text)}})
@@ -355,6 +358,7 @@ func TestConstructorsFailClosed(t *testing.T) {
 			require.NotContains(t, err.Error(), "AAAA")
 		}
 	}
+
 	keys := []Key{{Number: 1, Secret: config.NewSecret("a")}}
 	_, err := NewTimestampHMACHeader("", keys, time.Minute)
 	require.ErrorContains(t, err, "name of the header")
@@ -367,9 +371,9 @@ func TestConstructorsFailClosed(t *testing.T) {
 	_, err = NewTimestampHMACHeader(stampHeader, keys, time.Minute, versionPlain, versionSHA256)
 	require.ErrorContains(t, err, "signature versions plain, sha256")
 	_, err = NewStandardWebhooks(keys, time.Minute, versionV1a)
-	require.ErrorContains(t, err, "no secret serves the signature versions v1a")
+	require.ErrorContains(t, err, "no configured secret can verify the signature versions v1a")
 	_, err = NewStandardWebhooks([]Key{{Number: 1, Secret: config.NewSecret(publicText(privateKey("a")))}}, time.Minute, versionV1)
-	require.ErrorContains(t, err, "no secret serves the signature versions v1")
+	require.ErrorContains(t, err, "no configured secret can verify the signature versions v1")
 }
 
 func TestNone(t *testing.T) {
@@ -383,8 +387,8 @@ func TestNone(t *testing.T) {
 	require.Equal(t, NoneName, s.Name())
 }
 
-// TestMisplacedPublicKeyIsNoSecret: a public key that is not written as one must not
-// become the key of a MAC, at start or later.
+// TestMisplacedPublicKeyIsNoSecret checks that a public key in the wrong form does not
+// become the key of a MAC, at the start or later.
 func TestMisplacedPublicKeyIsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{

@@ -17,7 +17,7 @@ import (
 	"mailroom/shared/fault"
 )
 
-// whsec is 32 bytes; the text comes from the specification's examples of form.
+// whsec is a key of 32 bytes, from the examples in the specification.
 const whsec = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDazAJTMRtDIM="
 
 func newWebhooks(t testing.TB, texts ...string) *StandardWebhooks {
@@ -31,7 +31,7 @@ func newWebhooks(t testing.TB, texts ...string) *StandardWebhooks {
 	return s
 }
 
-// library gives the library's verifier and signer for a key.
+// library returns the reference library's verifier and signer for a key.
 func library(t testing.TB, text string) *standardwebhooks.Webhook {
 	t.Helper()
 	wh, err := standardwebhooks.NewWebhook(text)
@@ -116,6 +116,7 @@ func TestWebhookHeaders(t *testing.T) {
 	t.Parallel()
 	now := clock.Unix()
 	at := func(seconds int64) string { return strconv.FormatInt(seconds, 10) }
+
 	for name, c := range map[string]struct {
 		id, stamp string
 		extra     http.Header
@@ -163,7 +164,7 @@ func TestWebhookHeaders(t *testing.T) {
 	}
 }
 
-// The parts of what is signed cannot move into one another.
+// TestWebhookPartsAreSeparate checks that bytes cannot move between id, timestamp and body.
 func TestWebhookPartsAreSeparate(t *testing.T) {
 	t.Parallel()
 	stamp := strconv.FormatInt(clock.Unix(), 10)
@@ -217,6 +218,7 @@ func TestWebhookKeys(t *testing.T) {
 			}
 		})
 	}
+
 	for _, point := range smallOrder {
 		_, err := NewStandardWebhooks([]Key{{Number: 1, Secret: config.NewSecret(publicPrefix + point)}}, time.Minute)
 		require.ErrorContains(t, err, "secret 1 is a public key of small order")
@@ -230,6 +232,7 @@ func TestWebhookVersionsAreAllowed(t *testing.T) {
 	mac := "v1," + base64.StdEncoding.EncodeToString(hmacSHA256("text", "msg_1."+stamp+"."+string(body)))
 	asymmetric := signV1a(private, "msg_1."+stamp+".", body)
 	keys := []Key{{Number: 1, Secret: config.NewSecret("text")}, {Number: 2, Secret: config.NewSecret(publicText(private))}}
+
 	for version, good := range map[string]string{"v1": mac, "v1a": asymmetric} {
 		s, err := NewStandardWebhooks(keys, time.Minute, version, versionPlain)
 		require.NoError(t, err)
@@ -246,8 +249,8 @@ func TestWebhookVersionsAreAllowed(t *testing.T) {
 	}
 }
 
-// FuzzStandardWebhooks compares with the library: what it signs is accepted, and
-// what it refuses is refused.
+// FuzzStandardWebhooks compares with the reference library: signatures that it makes are
+// accepted, and signatures that it refuses are refused.
 func FuzzStandardWebhooks(f *testing.F) {
 	stamp := strconv.FormatInt(clock.Unix(), 10)
 	good, err := library(f, whsec).Sign("msg_1", clock, body)
@@ -259,12 +262,15 @@ func FuzzStandardWebhooks(f *testing.F) {
 	} {
 		f.Add("msg_1", stamp, signatures, body)
 	}
+
 	for _, odd := range []string{"", "0" + stamp, "+" + stamp, "-" + stamp, stamp + "000", stamp + ".0", " " + stamp, "9223372036854775808", "1e9"} {
 		f.Add("msg_1", odd, good, body)
 	}
+
 	for _, id := range []string{"", "msg.1", "msg_1 ", "msg_1\x00", strings.Repeat("i", 257)} {
 		f.Add(id, stamp, good, body)
 	}
+
 	f.Fuzz(func(t *testing.T, id, stamp, signatures string, body []byte) {
 		s, oracle := newWebhooks(t, whsec), library(t, whsec)
 		h := hooks(id, stamp, signatures)
@@ -287,12 +293,13 @@ func FuzzStandardWebhooks(f *testing.F) {
 	})
 }
 
-// FuzzWebhookKey compares with the library: a whsec_ secret that serves here has
-// the library's bytes, and no text makes an empty key.
+// FuzzWebhookKey compares with the reference library: a whsec_ secret that is accepted here
+// has the same bytes there, and no text becomes an empty key.
 func FuzzWebhookKey(f *testing.F) {
 	for _, seed := range []string{whsec, whsec[6:], "whsec_", "whpk_", "plain", "", "whpk_" + smallOrder[0], publicText(privateKey("a")), "whsec_whsec_AAAA"} {
 		f.Add(seed)
 	}
+
 	f.Fuzz(func(t *testing.T, text string) {
 		key, err := readWebhookKey(text)
 		if err != nil {
@@ -315,8 +322,8 @@ func FuzzWebhookKey(f *testing.F) {
 	})
 }
 
-// FuzzSignatureFields sees that no header of timestamp-hmac-header passes without
-// the key, and that t counts only where it stands once.
+// FuzzSignatureFields checks that no header of timestamp-hmac-header is accepted without
+// the key, and that a header with several t is refused.
 func FuzzSignatureFields(f *testing.F) {
 	stamp := strconv.FormatInt(clock.Unix(), 10)
 	for _, seed := range []string{
@@ -325,6 +332,7 @@ func FuzzSignatureFields(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+
 	f.Fuzz(func(t *testing.T, line string) {
 		_, err := check(newHeaderScheme(t), header("X-Provider-Signature", line), body)
 		require.Error(t, err)

@@ -10,12 +10,12 @@ import (
 // Bounds of timestamps.
 const (
 	maxTimestampDigits = 16
-	// Below this a timestamp counts seconds, from it on milliseconds: the year
-	// 5138 for one, March 1973 for the other.
+	// A timestamp below millisecondsFrom is in seconds, any other in milliseconds. The
+	// limit is in the year 5138 for the one, in March 1973 for the other.
 	millisecondsFrom = 100_000_000_000
 )
 
-// checkTolerance refuses a window in which nothing, or everything, is fresh.
+// checkTolerance returns an error unless tolerance is positive.
 func checkTolerance(scheme string, tolerance time.Duration) error {
 	if tolerance <= 0 {
 		return fmt.Errorf("%s: tolerance %s is not positive", scheme, tolerance)
@@ -23,16 +23,17 @@ func checkTolerance(scheme string, tolerance time.Duration) error {
 	return nil
 }
 
-// fresh refuses a time that is further from now than tolerance, both ways.
+// fresh returns a fault of code timestamp_stale if sent, in Unix milliseconds, is further
+// than tolerance from now, in either direction.
 func fresh(now time.Time, sent int64, tolerance time.Duration) error {
 	if !within(now.UnixMilli(), sent, tolerance.Milliseconds()) {
-		return fault.Newf(fault.TimestampStale, "the timestamp is more than %s away from the time here", tolerance)
+		return fault.Newf(fault.TimestampStale, "the timestamp differs from the time here by more than %s; check the clock of the sender, and sign each attempt anew", tolerance)
 	}
 	return nil
 }
 
-// parseTimestamp reads strict decimal (no sign, exponent, space or point) and
-// gives Unix milliseconds.
+// parseTimestamp parses Unix seconds or milliseconds of 1 to 16 decimal digits and nothing
+// else. It returns Unix milliseconds.
 func parseTimestamp(text string) (milliseconds int64, ok bool) {
 	if len(text) == 0 || len(text) > maxTimestampDigits {
 		return 0, false
@@ -51,8 +52,8 @@ func parseTimestamp(text string) (milliseconds int64, ok bool) {
 	return n, true
 }
 
-// parseSeconds reads what parseTimestamp reads as seconds, and without leading
-// zeros: the number and its text are one. It gives Unix milliseconds.
+// parseSeconds is parseTimestamp for seconds alone, without leading zeros, so that each
+// number has one text. It returns Unix milliseconds.
 func parseSeconds(text string) (milliseconds int64, ok bool) {
 	if len(text) > 1 && text[0] == '0' || len(text) > len("99999999999") {
 		return 0, false
@@ -60,8 +61,9 @@ func parseSeconds(text string) (milliseconds int64, ok bool) {
 	return parseTimestamp(text)
 }
 
-// within compares without a subtraction that could overflow: now and sent are far
-// below 2^62 by construction, and so is the tolerance, which was a Duration.
+// within reports whether sent is at most tolerance before or after now, all in
+// milliseconds. Nothing overflows: now and sent are far below 2^62, and so is a tolerance
+// that was a time.Duration.
 func within(now, sent, tolerance int64) bool {
 	return sent >= now-tolerance && sent <= now+tolerance
 }

@@ -17,24 +17,24 @@ const TimestampHMACName = "timestamp-hmac"
 // Bounds of a list of signatures.
 const (
 	maxSignatures      = 16
-	maxSignatureHeader = 2048
+	maxSignatureHeader = 2048 // bytes
 )
 
 // TimestampHMAC is the scheme of X-Webhook-Timestamp and X-Webhook-Signature.
 //
 // The signature header lists one or more candidates, separated by commas or
-// spaces: hex in either case, alone or after "v1=" or "sha256=". A candidate of
-// another version or form is skipped. Several signature lines are read as one list
-// (RFC 9110 §5.3); a list of more than 16 candidates or 2,048 bytes is refused as
-// a whole. There must be exactly one timestamp line: with two, the signed one and
-// the one that is checked could differ.
+// spaces: hex in any case, alone or after "v1=" or "sha256=". A candidate of another
+// version or form is skipped. Several signature lines are one list (RFC 9110 section
+// 5.3); a list of more than 16 candidates or 2,048 bytes is refused as a whole. There
+// must be exactly one timestamp line: with two, the signed one and the one that is
+// checked could differ.
 type TimestampHMAC struct{ timestamped }
 
 var _ Scheme = (*TimestampHMAC)(nil)
 
-// NewTimestampHMAC makes the scheme for the keys of one source. The tolerance
-// holds both ways; versions are those that count, all when there are none. No
-// key, or an empty one, is an error: an empty HMAC key would let anybody sign.
+// NewTimestampHMAC returns the scheme for the keys of one source. A timestamp may be up to
+// tolerance in the past or future. versions are those that are accepted; none stands for
+// all. No key, or an empty one, is an error: with it any sender could sign.
 func NewTimestampHMAC(keys []Key, tolerance time.Duration, versions ...string) (*TimestampHMAC, error) {
 	common, err := newTimestamped(TimestampHMACName, keys, tolerance, versions)
 	if err != nil {
@@ -43,7 +43,7 @@ func NewTimestampHMAC(keys []Key, tolerance time.Duration, versions ...string) (
 	return &TimestampHMAC{common}, nil
 }
 
-// Name gives TimestampHMACName.
+// Name returns TimestampHMACName.
 func (s *TimestampHMAC) Name() string { return TimestampHMACName }
 
 // Present reports whether h has either header, even an empty one.
@@ -51,8 +51,8 @@ func (s *TimestampHMAC) Present(h http.Header) bool {
 	return len(h.Values(signing.SignatureHeader)) > 0 || len(h.Values(signing.TimestampHeader)) > 0
 }
 
-// Begin refuses missing, unreadable and stale headers, and starts one MAC per key
-// that has not expired at now.
+// Begin refuses missing, malformed and stale headers, and starts one MAC per key that has
+// not expired at now.
 func (s *TimestampHMAC) Begin(h http.Header, now time.Time) (Verifier, error) {
 	lines := h.Values(signing.SignatureHeader)
 	if len(lines) == 0 {
@@ -63,19 +63,20 @@ func (s *TimestampHMAC) Begin(h http.Header, now time.Time) (Verifier, error) {
 		return nil, fault.New(fault.TimestampMissing, "the header X-Webhook-Timestamp is missing")
 	}
 	if len(stamps) > 1 {
-		return nil, fault.New(fault.TimestampInvalid, "the header X-Webhook-Timestamp must stand exactly once")
+		return nil, fault.New(fault.TimestampInvalid, "the header X-Webhook-Timestamp must appear exactly once")
 	}
 	return s.begin(stamps[0], parseSignatures(lines, s.versions), now)
 }
 
-// timestamped is what the schemes have in common that sign a timestamp's text, a
-// full stop and the body.
+// timestamped is the common part of the schemes that sign the text of a timestamp, a full
+// stop and the body.
 type timestamped struct {
 	keys      []Key
 	tolerance time.Duration
 	versions  versions
 }
 
+// newTimestamped checks the configuration that these schemes share.
 func newTimestamped(scheme string, keys []Key, tolerance time.Duration, listed []string) (timestamped, error) {
 	if err := checkKeys(scheme, keys, isPlainText); err != nil {
 		return timestamped{}, err
@@ -83,14 +84,15 @@ func newTimestamped(scheme string, keys []Key, tolerance time.Duration, listed [
 	if err := checkTolerance(scheme, tolerance); err != nil {
 		return timestamped{}, err
 	}
-	allowed, err := allow(scheme, listed)
+	allowed, err := restrictVersions(scheme, listed)
 	if err != nil {
 		return timestamped{}, err
 	}
 	return timestamped{keys: append([]Key(nil), keys...), tolerance: tolerance, versions: allowed}, nil
 }
 
-// begin judges what was found in the headers, the timestamp first.
+// begin checks the values found in the headers, the timestamp first, and starts one MAC
+// per live key.
 func (s *timestamped) begin(stamp string, candidates [][sha256.Size]byte, now time.Time) (Verifier, error) {
 	sent, ok := parseTimestamp(stamp)
 	if !ok {
@@ -102,17 +104,18 @@ func (s *timestamped) begin(stamp string, candidates [][sha256.Size]byte, now ti
 	}
 	if len(candidates) == 0 {
 		return nil, fault.New(fault.SignatureInvalid,
-			"the signature header holds no HMAC-SHA256 in hex of a version that counts here")
+			"the signature header contains no HMAC-SHA256 in hex of an accepted version")
 	}
+
 	v := &macVerifier{candidates: candidates}
 	for _, k := range live(s.keys, now, isPlainText) {
-		v.add(k.number, signing.NewTimestampHMAC(k.text, stamp))
+		v.addKey(k.number, signing.NewTimestampHMAC(k.text, stamp))
 	}
 	return v, nil
 }
 
-// parseSignatures gives the candidates of all signature lines; none when the list
-// is over its bounds.
+// parseSignatures returns the candidates of all signature lines, none if the list exceeds
+// its bounds.
 func parseSignatures(lines []string, allowed versions) [][sha256.Size]byte {
 	length := 0
 	for _, line := range lines {
@@ -121,6 +124,7 @@ func parseSignatures(lines []string, allowed versions) [][sha256.Size]byte {
 	if length > maxSignatureHeader {
 		return nil
 	}
+
 	var out [][sha256.Size]byte
 	seen := 0
 	for _, line := range lines {
@@ -136,10 +140,12 @@ func parseSignatures(lines []string, allowed versions) [][sha256.Size]byte {
 	return out
 }
 
+// isSeparator reports whether r separates the candidates of a list.
 func isSeparator(r rune) bool { return r == ',' || r == ' ' || r == '\t' }
 
-// parseSignature reads one candidate. The prefix tells the version, and hex has no
-// equals sign, so that an unknown prefix can never pass as hex.
+// parseSignature parses one candidate, and reports whether it is an HMAC-SHA256 of an
+// accepted version. The text before an equals sign is the version; hex has no equals
+// sign, so an unknown prefix is never taken for hex.
 func parseSignature(field string, allowed versions) (sum [sha256.Size]byte, ok bool) {
 	version := versionPlain
 	if prefix, rest, found := strings.Cut(field, "="); found {

@@ -39,7 +39,7 @@ func headers(timestamp, signature string) http.Header {
 	return h
 }
 
-// check feeds the body in small pieces, the way a reader does.
+// check verifies a request whose body is written in small pieces.
 func check(s Scheme, h http.Header, body []byte) (int, error) {
 	v, err := s.Begin(h, clock)
 	if err != nil {
@@ -113,6 +113,7 @@ func TestTimestampForms(t *testing.T) {
 	t.Parallel()
 	seconds := clock.Unix()
 	millis := clock.UnixMilli()
+
 	for name, c := range map[string]struct {
 		stamp string
 		code  fault.Code
@@ -237,7 +238,7 @@ func TestNewTimestampHMACFailsClosed(t *testing.T) {
 	require.ErrorContains(t, err, "tolerance")
 }
 
-// present is a scheme that is on every request.
+// present is a scheme whose headers every request has.
 type present struct{ Scheme }
 
 func (present) Present(http.Header) bool { return true }

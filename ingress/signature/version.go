@@ -14,8 +14,8 @@ const (
 	versionV1a    = "v1a"
 )
 
-// Versions lists the versions of signatures that the scheme knows by its name;
-// none for the schemes that have no versions.
+// Versions returns the versions of signatures that the named scheme can verify, nil for a
+// scheme without versions.
 func Versions(scheme string) []string {
 	switch scheme {
 	case TimestampHMACName:
@@ -28,21 +28,22 @@ func Versions(scheme string) []string {
 	return nil
 }
 
-// versions is what counts of the versions that a scheme knows.
+// versions are the versions of signatures that a scheme accepts.
 type versions []string
 
-// allow narrows the versions of a scheme to those that are listed; an empty list
-// narrows nothing. That none is left is an error.
-func allow(scheme string, listed []string) (versions, error) {
+// restrictVersions returns those versions of the scheme that are listed, all if the list
+// is empty. It returns an error if none is left.
+func restrictVersions(scheme string, listed []string) (versions, error) {
 	known := Versions(scheme)
 	if len(listed) == 0 {
 		return known, nil
 	}
 	out := slices.DeleteFunc(known, func(v string) bool { return !slices.Contains(listed, v) })
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: none of the signature versions %s is one of this scheme", scheme, strings.Join(listed, ", "))
+		return nil, fmt.Errorf("%s: none of the signature versions %s belongs to this scheme", scheme, strings.Join(listed, ", "))
 	}
 	return out, nil
 }
 
+// has reports whether version is accepted.
 func (v versions) has(version string) bool { return slices.Contains(v, version) }

@@ -16,6 +16,7 @@ func TestVersionsAreAllowed(t *testing.T) {
 	t.Parallel()
 	stamp := strconv.FormatInt(clock.Unix(), 10)
 	good, wrong := signing.TimestampHMAC(secret, stamp, body), signing.TimestampHMAC("other", stamp, body)
+
 	for name, c := range map[string]struct {
 		allowed []string
 		header  string
