@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 )
@@ -125,8 +126,8 @@ type exception struct {
 }
 
 // readExceptions reads exceptions.txt.
-func readExceptions(path string) (*exceptions, error) {
-	lines, err := readLines(path)
+func readExceptions(file string) (*exceptions, error) {
+	lines, err := readLines(file)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +136,7 @@ func readExceptions(path string) (*exceptions, error) {
 	for _, line := range lines {
 		parts := strings.SplitN(line.text, ": ", 3)
 		if len(parts) < 3 || strings.TrimSpace(parts[2]) == "" {
-			return nil, fmt.Errorf("%s:%d: not of the form: path: phrase: why", path, line.number)
+			return nil, fmt.Errorf("%s:%d: not of the form: path: phrase: why", file, line.number)
 		}
 		e.all = append(e.all, &exception{line: line.number, path: parts[0], phrase: strings.ToLower(parts[1])})
 	}
@@ -146,7 +147,7 @@ func readExceptions(path string) (*exceptions, error) {
 func (e *exceptions) filter(found []finding) []finding {
 	return slices.DeleteFunc(found, func(f finding) bool {
 		for _, x := range e.all {
-			if x.path == f.path && (x.phrase == "*" || x.phrase == strings.ToLower(f.phrase)) {
+			if matches, _ := path.Match(x.path, f.path); matches && (x.phrase == "*" || x.phrase == strings.ToLower(f.phrase)) {
 				x.used = true
 				return true
 			}
