@@ -3,7 +3,6 @@ package accept
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"mailroom/ingress/breaker"
+	"mailroom/shared/acceptance"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
 )
@@ -38,12 +38,6 @@ const (
 	crowdFor = 50 * time.Millisecond
 )
 
-// Ledger is where accepted events are written: all of a batch or nothing, in the
-// order of the batch. It is safe to repeat.
-type Ledger interface {
-	Accept(ctx context.Context, batch []postgres.Acceptance, lease time.Duration) ([]postgres.Accepted, error)
-}
-
 // Claims is the dispatcher, which starts the rows that the accepter has claimed for it. A
 // reservation that is made ends with Submit or Cancel.
 type Claims interface {
@@ -63,7 +57,7 @@ type Fallback interface {
 
 // Deps is what an accepter needs; all but Now are required.
 type Deps struct {
-	Ledger   Ledger
+	Ledger   acceptance.Ledger
 	Fallback Fallback
 	Claims   Claims
 	Logger   *slog.Logger
@@ -74,7 +68,7 @@ type Deps struct {
 // commit, so that the rate does not depend on how long a commit takes. What the
 // database does not take goes to the fallback.
 type Accepter struct {
-	ledger   Ledger
+	ledger   acceptance.Ledger
 	fallback Fallback
 	claims   Claims
 	lease    time.Duration
@@ -277,11 +271,7 @@ func (a *Accepter) write(batch []*waiter) error {
 		}
 	}
 	until := a.now().Add(a.lease)
-	accepted, err := a.ledger.Accept(ctx, rows, a.lease)
-	if err == nil && len(accepted) != len(rows) {
-		err = fault.Wrap(fault.Internal, "the event could not be stored",
-			fmt.Errorf("accept %d rows: %d answers", len(rows), len(accepted)))
-	}
+	accepted, err := acceptance.Insert(ctx, a.ledger, rows, a.lease)
 	if err != nil {
 		a.claims.Cancel(reserved)
 		return err

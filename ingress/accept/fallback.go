@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"mailroom/ingress/breaker"
+	"mailroom/shared/acceptance"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
@@ -46,11 +47,6 @@ type Workflows interface {
 	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 }
 
-// Sealer makes content fit for Temporal: compressed, and encrypted where a key is configured.
-type Sealer interface {
-	Seal(plain []byte) (contract.Sealed, error)
-}
-
 // FallbackStarter starts the workflow of an event with the event itself in its
 // input, while the database is away. Temporal's acknowledgement makes it durable;
 // the workflow writes the row before it does anything else.
@@ -63,7 +59,7 @@ type Sealer interface {
 type FallbackStarter struct {
 	workflows Workflows
 	memos     converter.DataConverter
-	sealer    Sealer
+	sealer    acceptance.Sealer
 	metrics   *prometheus.CounterVec // source, outcome
 	logger    *slog.Logger
 	breaker   *breaker.Breaker
@@ -74,7 +70,7 @@ type FallbackStarter struct {
 type FallbackDeps struct {
 	Workflows Workflows
 	Memos     converter.DataConverter // reads the memos of workflows
-	Sealer    Sealer
+	Sealer    acceptance.Sealer
 	Registry  prometheus.Registerer
 	Logger    *slog.Logger
 }
@@ -100,8 +96,8 @@ func NewFallbackStarter(deps FallbackDeps) (*FallbackStarter, error) {
 
 // Start implements Fallback. On an error nothing is known of the event.
 func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
-	if len(row.Body) > contract.MaxFallbackBody {
-		return postgres.Accepted{}, fault.Newf(fault.Internal, "a body of %d bytes cannot be carried", len(row.Body))
+	if err := acceptance.Check(row); err != nil {
+		return postgres.Accepted{}, err
 	}
 	done, err := c.allow(ctx)
 	if err != nil {
@@ -183,40 +179,30 @@ func (c *FallbackStarter) allow(ctx context.Context) (func(error), error) {
 
 // startEmail starts the workflow of the event, or that of a conflicting one.
 func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
-	carried := contract.FallbackEvent{BodySHA256: row.BodySHA256, BodyKey: row.BodyKey, Verified: row.Verified}
-	if row.BodyKey == "" {
-		sealed, err := c.sealer.Seal(row.Body)
-		if err != nil {
-			return postgres.Accepted{}, fmt.Errorf("seal event: %w", err)
-		}
-		carried.Body = &sealed
+	input, err := acceptance.FallbackInput(row, c.sealer)
+	if err != nil {
+		return postgres.Accepted{}, err
 	}
-	input := contract.InboundEmailInput{
-		Email: contract.Email{
-			WorkflowID: row.WorkflowID, Source: row.Source, EventID: row.EventID,
-			Tenant: row.Tenant, CorrelationID: row.CorrelationID, Size: row.Size,
-		},
-		ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold, Fallback: &carried,
-	}
+
 	taken, err := c.execute(ctx, input)
 	if err != nil || !taken {
-		return accepted(input, postgres.Inserted), err
+		return acceptance.Answer(input, postgres.Inserted), err
 	}
 	same, err := c.sameBody(ctx, row.WorkflowID, row.BodySHA256)
 	if err != nil || same {
-		return accepted(input, postgres.Duplicate), err
+		return acceptance.Answer(input, postgres.Duplicate), err
 	}
 
-	input.Email.WorkflowID = contract.ConflictWorkflowID(row.Source, row.EventID, row.BodySHA256)
+	input = acceptance.AsConflict(input)
 	taken, err = c.execute(ctx, input)
 	if err != nil || !taken {
-		return accepted(input, postgres.Conflict), err
+		return acceptance.Answer(input, postgres.Conflict), err
 	}
 	same, err = c.sameBody(ctx, input.Email.WorkflowID, row.BodySHA256)
 	if err == nil && !same {
 		err = fmt.Errorf("workflow %s: %w", input.Email.WorkflowID, errOccupied)
 	}
-	return accepted(input, postgres.Duplicate), err
+	return acceptance.Answer(input, postgres.Duplicate), err
 }
 
 // execute starts one workflow; taken says that its ID is or was in use.
@@ -249,8 +235,4 @@ func (c *FallbackStarter) sameBody(ctx context.Context, workflowID string, bodyS
 		return false, errEnded
 	}
 	return o.CameWith(bodySHA256), nil
-}
-
-func accepted(input contract.InboundEmailInput, outcome postgres.Outcome) postgres.Accepted {
-	return postgres.Accepted{Outcome: outcome, Row: postgres.Waiting{Email: input.Email, Hold: input.Hold}}
 }

@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 
+	"mailroom/shared/acceptance"
 	"mailroom/shared/contract"
 	"mailroom/shared/postgres"
 	"mailroom/shared/temporal"
@@ -68,10 +69,7 @@ func (d *Dispatcher) execute(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	options := temporal.EmailOptions(row.Email, row.BodySHA256)
-	_, err := d.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow,
-		contract.InboundEmailInput{
-			Email: row.Email, ReceivedAtUnixMilli: row.ReceivedAt.UnixMilli(), Hold: row.Hold,
-		})
+	_, err := d.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, acceptance.Input(row))
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	var invalid *serviceerror.InvalidArgument
 	switch {

@@ -32,17 +32,17 @@ const (
 	chunkSize = 32 << 10
 )
 
-// intake reads request bodies. What they take is counted by the visit that each
+// bodyReader reads request bodies. What they hold is counted by the visit that each
 // belongs to.
-type intake struct {
+type bodyReader struct {
 	dir    string
 	copies *semaphore.Weighted // bodies that are copied because the object store is away
 	large  sync.Pool           // *[]byte of memoryMax
 	chunks sync.Pool           // *[]byte of chunkSize
 }
 
-func newIntake(dir string) *intake {
-	return &intake{
+func newBodyReader(dir string) *bodyReader {
+	return &bodyReader{
 		dir:    dir,
 		copies: semaphore.NewWeighted(memoryCopies),
 		large:  sync.Pool{New: func() any { b := make([]byte, memoryMax); return &b }},
@@ -69,7 +69,7 @@ func shares(spool, largest int64) map[guard.Pool]guard.Share {
 
 // body is one request body, read to its end. Close gives back what it holds.
 type body struct {
-	in     *intake
+	in     *bodyReader
 	visit  *guard.Visit
 	size   int64
 	sum    [sha256.Size]byte
@@ -77,14 +77,14 @@ type body struct {
 	buffer *[]byte // the whole body up to memoryMax
 	file   *os.File
 	onDisk int64 // bytes that file takes of the spool
-	copied bool  // takes one of the intake's copies
+	copied bool  // takes one of the reader's copies
 	torn   bool  // somebody may still read buffer: it must not be used again
 }
 
 // read takes a body of at most limit bytes for visit and writes every byte to
 // verifier as it comes. declared is the Content-Length, -1 where there is none; it
 // takes no place, because a sender that declares has sent nothing yet.
-func (in *intake) read(visit *guard.Visit, r io.Reader, declared, limit int64, verifier io.Writer) (_ *body, err error) {
+func (in *bodyReader) read(visit *guard.Visit, r io.Reader, declared, limit int64, verifier io.Writer) (_ *body, err error) {
 	if declared > limit {
 		return nil, tooLarge(limit)
 	}

@@ -22,7 +22,7 @@ import (
 // testIntake is an intake with a sender on this machine, for which the shares of an
 // address are no bound.
 type testIntake struct {
-	*intake
+	*bodyReader
 
 	crowd *guard.Crowd
 	local *guard.Visit
@@ -35,7 +35,7 @@ func openIntake(t testing.TB, spool int64) testIntake {
 	local, ok := crowd.Enter(netip.MustParseAddr("127.0.0.1"), false)
 	require.True(t, ok)
 	t.Cleanup(local.Leave)
-	return testIntake{newIntake(t.TempDir()), crowd, local}
+	return testIntake{newBodyReader(t.TempDir()), crowd, local}
 }
 
 // take reads a body as one of the local sender.

@@ -24,6 +24,7 @@ import (
 	"mailroom/ingress/guard"
 	"mailroom/ingress/ingresstest"
 	"mailroom/ingress/source"
+	"mailroom/shared/acceptance"
 	"mailroom/shared/auditchain"
 	"mailroom/shared/config"
 	"mailroom/shared/postgres"
@@ -152,7 +153,7 @@ func openPiped(t testing.TB) *door {
 	return d
 }
 
-func (d *door) open(t testing.TB, ledger accept.Ledger, inbox dispatch.Inbox, meter InboxMeter, change ...func(*config.Source)) {
+func (d *door) open(t testing.TB, ledger acceptance.Ledger, inbox dispatch.Inbox, meter InboxMeter, change ...func(*config.Source)) {
 	t.Helper()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -162,7 +163,7 @@ func (d *door) open(t testing.TB, ledger accept.Ledger, inbox dispatch.Inbox, me
 
 // serve opens the door at ln. A nil dial is that of the network.
 func (d *door) serve(t testing.TB, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error),
-	ledger accept.Ledger, inbox dispatch.Inbox, meter InboxMeter, change ...func(*config.Source)) {
+	ledger acceptance.Ledger, inbox dispatch.Inbox, meter InboxMeter, change ...func(*config.Source)) {
 	t.Helper()
 	src, err := source.New(testSource(change...), config.Tenant{Name: "default", Domains: []string{"yourapp.example"}})
 	require.NoError(t, err)

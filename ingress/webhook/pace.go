@@ -13,9 +13,9 @@ import (
 // slower gives its place to others.
 const chunkTime = 10 * time.Second
 
-// paced reads a body and sets the connection's deadline anew for each chunk, never
+// pacedBody reads a body and sets the connection's deadline anew for each chunk, never
 // beyond end.
-type paced struct {
+type pacedBody struct {
 	r        io.Reader
 	deadline func(time.Time) error
 	chunk    time.Duration
@@ -24,18 +24,18 @@ type paced struct {
 	visit    *guard.Visit
 }
 
-// pace reads content at no less than chunkSize bytes in s.chunkTime. A writer that
+// paceBody reads content at no less than chunkSize bytes in s.chunkTime. A writer that
 // has no deadlines, as in tests, leaves the pace to the sender.
-func (s *Server) pace(w http.ResponseWriter, content io.Reader) *paced {
-	return &paced{
+func (s *Server) paceBody(w http.ResponseWriter, content io.Reader) *pacedBody {
+	return &pacedBody{
 		r: content, deadline: http.NewResponseController(w).SetReadDeadline, chunk: s.chunkTime,
 		// The server's own deadline runs since the first byte of the headers.
 		end: time.Now().Add(readTimeout - readHeaderTimeout),
 	}
 }
 
-// attend makes p end early when visit has to give its place to another sender.
-func (p *paced) attend(visit *guard.Visit) *paced {
+// endWhenDisplaced makes p end early when visit has to give its place to another sender.
+func (p *pacedBody) endWhenDisplaced(visit *guard.Visit) *pacedBody {
 	p.visit = visit
 	visit.OnDisplaced(func() { _ = p.deadline(time.Unix(1, 0)) })
 	return p
@@ -46,7 +46,7 @@ func errDisplaced() error {
 }
 
 // Read reads at most to the end of the current chunk.
-func (p *paced) Read(buf []byte) (int, error) {
+func (p *pacedBody) Read(buf []byte) (int, error) {
 	if p.left == 0 {
 		p.left = chunkSize
 		limit := time.Now().Add(p.chunk)

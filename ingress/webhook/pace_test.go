@@ -24,7 +24,7 @@ func TestPaceIsSetForEachChunk(t *testing.T) {
 	} {
 		var set []time.Time
 		end := time.Now().Add(time.Hour)
-		p := &paced{visit: openIntake(t, 0).local, r: r, chunk: time.Minute, end: end, deadline: func(at time.Time) error {
+		p := &pacedBody{visit: openIntake(t, 0).local, r: r, chunk: time.Minute, end: end, deadline: func(at time.Time) error {
 			set = append(set, at)
 			return errors.New("not supported")
 		}}
@@ -38,7 +38,7 @@ func TestPaceIsSetForEachChunk(t *testing.T) {
 		require.Equal(t, end, set[3], name)
 	}
 	var last time.Time
-	p := &paced{visit: openIntake(t, 0).local, r: bytes.NewReader(want), chunk: time.Minute, end: time.Now(), deadline: func(at time.Time) error {
+	p := &pacedBody{visit: openIntake(t, 0).local, r: bytes.NewReader(want), chunk: time.Minute, end: time.Now(), deadline: func(at time.Time) error {
 		last = at
 		return nil
 	}}

@@ -38,7 +38,7 @@ func newRefusals(logger *slog.Logger, now func() time.Time) *refusals {
 	return &refusals{logger: logger, now: now, kinds: map[refusalKind]*refusalCount{}}
 }
 
-func (r *refusals) add(source string, code fault.Code, remote netip.Addr, cause error) {
+func (r *refusals) record(source string, code fault.Code, remote netip.Addr, cause error) {
 	r.mu.Lock()
 	kind := refusalKind{source, code}
 	c := r.kinds[kind]

@@ -132,7 +132,7 @@ type Server struct {
 	backpressure *guard.Backpressure
 	audit        Audit
 	keys         KeyUse
-	intake       *intake
+	bodies       *bodyReader
 	uploader     Uploader
 	accepter     Accepter
 	now          func() time.Time
@@ -180,7 +180,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, chain: deps.Chain, starts: deps.Starts,
 			metrics: m, now: now,
 		},
-		intake: newIntake(cfg.SpoolDir), uploader: deps.Uploader, accepter: deps.Accepter,
+		bodies: newBodyReader(cfg.SpoolDir), uploader: deps.Uploader, accepter: deps.Accepter,
 		now: now, chunkTime: chunkTime,
 	}
 	s.health.backpressure = s.backpressure
@@ -198,7 +198,7 @@ func (s *Server) front(cfg Config) (err error) {
 	plain := guard.PlainConfig{
 		Mode: cmp.Or(cfg.Ingress.PlainHTTP, "accept"), HSTS: cfg.Ingress.HSTS, Proxies: s.proxies, TLSAddress: cfg.TLSAddress,
 		Refuse: func(w http.ResponseWriter, r *http.Request) {
-			s.reject(w, r, nil, fault.New(fault.TLSRequired, "this address is for HTTPS"))
+			s.rejectRequest(w, r, nil, fault.New(fault.TLSRequired, "this address is for HTTPS"))
 		},
 	}
 	if cfg.Certificate != nil {
@@ -236,20 +236,20 @@ func (s *Server) route(sources []*source.Source) error {
 	s.engine.HandleMethodNotAllowed = true
 	s.engine.RedirectTrailingSlash = false
 	s.engine.Use(s.observe, guard.Recover(s.logger, "ingress.panic", func(c *gin.Context, f *fault.Error) {
-		s.reject(c.Writer, c.Request, nil, f)
+		s.rejectRequest(c.Writer, c.Request, nil, f)
 	}))
 	s.engine.NoRoute(func(c *gin.Context) {
-		s.reject(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is nothing at this path"))
+		s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is nothing at this path"))
 	})
 	s.engine.NoMethod(func(c *gin.Context) {
-		s.reject(c.Writer, c.Request, nil, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
+		s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
 	})
 	s.engine.GET("/healthz", func(c *gin.Context) { s.health.live(c.Writer, c.Request) })
 	s.engine.GET("/readyz", func(c *gin.Context) { s.health.ready(c.Writer, c.Request) })
 	s.engine.GET("/schemas", func(c *gin.Context) { schemaIndex(c.Writer, c.Request) })
 	s.engine.GET("/schemas/:name", func(c *gin.Context) {
 		if !schemaFile(c.Writer, c.Request, c.Param("name")) {
-			s.reject(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is no schema of this name"))
+			s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is no schema of this name"))
 		}
 	})
 	taken := map[string]bool{"/healthz": true, "/readyz": true, "/schemas": true}
@@ -264,7 +264,7 @@ func (s *Server) route(sources []*source.Source) error {
 			return err
 		}
 		at := &endpoint{Source: src, gate: gate}
-		s.engine.POST(src.Path, func(c *gin.Context) { s.receive(c.Writer, c.Request, at) })
+		s.engine.POST(src.Path, func(c *gin.Context) { s.serveWebhook(c.Writer, c.Request, at) })
 	}
 	return nil
 }

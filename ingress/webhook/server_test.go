@@ -153,12 +153,12 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 	clock := time.Unix(1000, 0)
 	r := newRefusals(log.Logger(), func() time.Time { return clock })
 	for range 100 {
-		r.add("mailparse", fault.SignatureInvalid, netip.MustParseAddr("192.0.2.1"), nil)
+		r.record("mailparse", fault.SignatureInvalid, netip.MustParseAddr("192.0.2.1"), nil)
 	}
-	r.add("mailparse", fault.TimestampStale, netip.MustParseAddr("192.0.2.2"), nil)
+	r.record("mailparse", fault.TimestampStale, netip.MustParseAddr("192.0.2.2"), nil)
 	require.Equal(t, 2, strings.Count(log.String(), "event.refused"))
 	clock = clock.Add(refusalEvery)
-	r.add("mailparse", fault.SignatureInvalid, netip.MustParseAddr("192.0.2.3"), nil)
+	r.record("mailparse", fault.SignatureInvalid, netip.MustParseAddr("192.0.2.3"), nil)
 	require.Contains(t, log.String(), `"source":"mailparse","code":"signature_invalid","count":100,"remote":"192.0.2.3"`)
 }
 

@@ -153,7 +153,7 @@ func TestDisplacedOverHTTP2(t *testing.T) {
 		if !ok || r.Method != http.MethodPost {
 			return
 		}
-		p := (&Server{chunkTime: time.Hour}).pace(w, r.Body).attend(visit)
+		p := (&Server{chunkTime: time.Hour}).paceBody(w, r.Body).endWhenDisplaced(visit)
 		entered <- struct{}{}
 		_, err := io.Copy(io.Discard, p)
 		ended <- err
