@@ -16,6 +16,12 @@ import (
 // auditLimit is how many entries of the chain a page shows.
 const auditLimit = 50
 
+// auditPages shows the audit chain.
+type auditPages struct {
+	*site
+	chain auditchain.Store
+}
+
 // auditPage shows entries of the audit chain, newest first.
 type auditPage struct {
 	Entries []auditchain.Entry
@@ -26,14 +32,14 @@ type auditPage struct {
 	Tested  bool
 }
 
-func (c *Console) audit(g *gin.Context) error {
+func (h *auditPages) list(g *gin.Context) error {
 	ctx := g.Request.Context()
 	var p auditPage
 	var err error
 	if p.Before, err = numberOf(g.Query("before")); err != nil {
 		return err
 	}
-	if p.Entries, err = auditchain.Before(ctx, c.deps.Chain, p.Before, auditLimit); err != nil {
+	if p.Entries, err = auditchain.Before(ctx, h.chain, p.Before, auditLimit); err != nil {
 		return err
 	}
 	if len(p.Entries) >= auditLimit {
@@ -41,12 +47,12 @@ func (c *Console) audit(g *gin.Context) error {
 	}
 
 	if g.Query("verify") == "yes" {
-		if p.Checked, p.Broken, err = auditchain.Verify(ctx, c.deps.Chain); err != nil {
+		if p.Checked, p.Broken, err = auditchain.Verify(ctx, h.chain); err != nil {
 			return err
 		}
 		p.Tested = true
 	}
-	return c.render(g, http.StatusOK, "audit", layout{Title: "Audit", Area: "audit", Body: p})
+	return h.render(g, http.StatusOK, "audit", layout{Title: "Audit", Area: "audit", Body: p})
 }
 
 // auditText says in one line what an entry is about: what was done, to what, and why.

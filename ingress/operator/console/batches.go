@@ -30,6 +30,12 @@ type batchesPage struct {
 	Replays []ledger.ReplayRow
 }
 
+// batchPages starts and controls replays and decisions about many emails.
+type batchPages struct {
+	*site
+	service Batches
+}
+
 // batchPage is one batch with its progress.
 type batchPage struct {
 	Replay *ledger.ReplayRow
@@ -84,16 +90,16 @@ var batchFroms = []named{
 
 const maxRate = 1000 // emails per second that the form accepts
 
-func (c *Console) batches(g *gin.Context) error {
+func (h *batchPages) list(g *gin.Context) error {
 	ctx := g.Request.Context()
-	rows, _, err := c.deps.Batches.List(ctx, access.From(ctx), access.Operator, "", shownBatches)
+	rows, _, err := h.service.List(ctx, access.From(ctx), access.Operator, "", shownBatches)
 	if err != nil {
 		return err
 	}
-	return c.render(g, http.StatusOK, "replays", layout{Title: "Replays", Area: "replays", Live: "/events", Body: batchesPage{Replays: rows}})
+	return h.render(g, http.StatusOK, "replays", layout{Title: "Replays", Area: "replays", Live: "/events", Body: batchesPage{Replays: rows}})
 }
 
-func (c *Console) newBatch(g *gin.Context) error {
+func (h *batchPages) form(g *gin.Context) error {
 	query := g.Request.URL.Query()
 	f, err := filterOf(query)
 	if err != nil {
@@ -105,7 +111,7 @@ func (c *Console) newBatch(g *gin.Context) error {
 	} else if f.State == contract.Quarantined || f.State == "" {
 		typed.Action = "retry"
 	}
-	return c.showBatchForm(g, http.StatusOK, layout{}, typed)
+	return h.showForm(g, http.StatusOK, layout{}, typed)
 }
 
 func newBatchForm(f ledger.Filter) batchForm {
@@ -122,13 +128,13 @@ func newBatchForm(f ledger.Filter) batchForm {
 	return out
 }
 
-func (c *Console) showBatchForm(g *gin.Context, status int, l layout, f batchForm) error {
+func (h *batchPages) showForm(g *gin.Context, status int, l layout, f batchForm) error {
 	l.Title, l.Area, l.Body = "New replay", "replays", f
-	return c.render(g, status, "replay_new", l)
+	return h.render(g, status, "replay_new", l)
 }
 
-// planBatch begins a dry run, whose page shows what it counts and starts it.
-func (c *Console) planBatch(g *gin.Context) error {
+// plan begins a dry run, whose page shows what it counts and starts it.
+func (h *batchPages) plan(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
@@ -145,7 +151,7 @@ func (c *Console) planBatch(g *gin.Context) error {
 	typed.NewEffect = post.Get("new_effect") == "yes"
 	typed.Since, typed.Until = post.Get("since"), post.Get("until")
 	refused := func(err error) error {
-		return c.showBatchForm(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed)
+		return h.showForm(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed)
 	}
 	if err != nil {
 		return refused(err)
@@ -155,38 +161,38 @@ func (c *Console) planBatch(g *gin.Context) error {
 		return refused(err)
 	}
 	ctx := g.Request.Context()
-	row, err := c.deps.Batches.Create(ctx, access.From(ctx), contract.ViaConsole, in)
+	row, err := h.service.Create(ctx, access.From(ctx), contract.ViaConsole, in)
 	if err != nil {
 		return refused(err)
 	}
-	c.live.nudge()
+	h.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d", row.ID))
 	return nil
 }
 
-// startBatch does for real what a dry run has counted, once that number is typed.
-func (c *Console) startBatch(g *gin.Context) error {
+// start does for real what a dry run has counted, once that number is typed.
+func (h *batchPages) start(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
-	r, err := c.findBatch(g)
+	r, err := h.find(g)
 	if err != nil {
 		return err
 	}
 	typed := strings.TrimSpace(g.Request.PostForm.Get("count"))
 	refused := func(status int, problem string) error {
-		return c.showBatch(g, status, layout{Problem: problem}, r, typed)
+		return h.show(g, status, layout{Problem: problem}, r, typed)
 	}
 	count, err := strconv.ParseInt(typed, 10, 64)
 	if err != nil || r.Preview == nil || count != r.Preview.Total {
 		return refused(http.StatusConflict, "The number typed is not the number of emails. Nothing was started.")
 	}
 	ctx := g.Request.Context()
-	started, err := c.deps.Batches.Start(ctx, access.From(ctx), contract.ViaConsole, r.ID, count)
+	started, err := h.service.Start(ctx, access.From(ctx), contract.ViaConsole, r.ID, count)
 	if err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
-	c.live.nudge()
+	h.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=start", started.ID))
 	return nil
 }
@@ -221,19 +227,19 @@ func (f batchForm) request() (batch.Request, error) {
 	return in, nil
 }
 
-func (c *Console) batch(g *gin.Context) error {
-	r, err := c.findBatch(g)
+func (h *batchPages) page(g *gin.Context) error {
+	r, err := h.find(g)
 	if err != nil {
 		return err
 	}
-	return c.showBatch(g, http.StatusOK, layout{Notice: notices[g.Query("done")]}, r, "")
+	return h.show(g, http.StatusOK, layout{Notice: notices[g.Query("done")]}, r, "")
 }
 
-func (c *Console) showBatch(g *gin.Context, status int, l layout, r *ledger.ReplayRow, typed string) error {
+func (h *batchPages) show(g *gin.Context, status int, l layout, r *ledger.ReplayRow, typed string) error {
 	p := batchPage{Replay: r, Choice: choiceOf(r.Filter), Count: typed}
 	if !r.DryRun {
 		var err error
-		p.Items, _, err = c.deps.Batches.Items(g.Request.Context(), ledger.ReplayItemFilter{ReplayID: r.ID, Limit: shownItems})
+		p.Items, _, err = h.service.Items(g.Request.Context(), ledger.ReplayItemFilter{ReplayID: r.ID, Limit: shownItems})
 		if err != nil {
 			return err
 		}
@@ -266,7 +272,7 @@ func (c *Console) showBatch(g *gin.Context, status int, l layout, r *ledger.Repl
 	default:
 		l.Title = "Is this meant?"
 	}
-	return c.render(g, status, "replay", l)
+	return h.render(g, status, "replay", l)
 }
 
 // byCount lists counts, most first.
@@ -313,35 +319,35 @@ func itemDetail(i ledger.ReplayItem) string {
 	return cmp.Or(i.Detail, strings.ReplaceAll(string(i.Code), "_", " "))
 }
 
-// findBatch returns the batch that the path names.
-func (c *Console) findBatch(g *gin.Context) (*ledger.ReplayRow, error) {
+// find returns the batch that the path names.
+func (h *batchPages) find(g *gin.Context) (*ledger.ReplayRow, error) {
 	id, err := numberOf(g.Param("id"))
 	if err != nil || id == 0 {
 		return nil, fault.New(fault.NotFound, "there is no such replay")
 	}
 	ctx := g.Request.Context()
-	return c.deps.Batches.Find(ctx, access.From(ctx), access.Operator, id)
+	return h.service.Find(ctx, access.From(ctx), access.Operator, id)
 }
 
-// controlBatch pauses, resumes or stops a batch, or starts what a dry run counted.
-func (c *Console) controlBatch(g *gin.Context) error {
-	r, err := c.findBatch(g)
+// control pauses, resumes or stops a batch, or starts what a dry run counted.
+func (h *batchPages) control(g *gin.Context) error {
+	r, err := h.find(g)
 	if err != nil {
 		return err
 	}
 	verb := g.Param("verb")
 	if verb == "start" {
-		return c.startBatch(g)
+		return h.start(g)
 	}
 	if !slices.Contains([]string{contract.ReplayPause, contract.ReplayResume, contract.ReplayStop}, verb) {
 		return fault.New(fault.NotFound, "a replay is paused, resumed or stopped")
 	}
 
 	ctx := g.Request.Context()
-	if _, err := c.deps.Batches.Control(ctx, access.From(ctx), contract.ViaConsole, r, verb, nil); err != nil {
-		return c.showBatch(g, access.Status(err), layout{Problem: fault.From(err).Public}, r, "")
+	if _, err := h.service.Control(ctx, access.From(ctx), contract.ViaConsole, r, verb, nil); err != nil {
+		return h.show(g, access.Status(err), layout{Problem: fault.From(err).Public}, r, "")
 	}
-	c.live.nudge()
+	h.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=%s", r.ID, verb))
 	return nil
 }

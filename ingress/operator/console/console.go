@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -48,19 +47,23 @@ func (d Deps) validate() error {
 	return nil
 }
 
-// Console makes the pages. Close ends its live connections.
+// Console makes the pages: one type of handlers for each area. Close ends its live
+// connections.
 type Console struct {
-	cfg    Config
-	deps   Deps
-	pages  map[string]*template.Template
-	assets *assets
-	frame  frame
-	live   *hub
-	now    func() time.Time
-	stored *excerpt.Reader // of parsed mails
+	*site
+	mail         *mailReader
+	lists        *listPages
+	emails       *emailPages
+	edits        *editPages
+	destinations *destinationPages
+	routes       *routePages
+	batches      *batchPages
+	chain        *auditPages
+	overview     *overviewPages
+	changes      *livePages
 }
 
-// New reads the templates. Nothing runs until somebody looks.
+// New reads the templates. Nothing runs before the first page is open.
 func New(cfg Config, deps Deps) (*Console, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
@@ -73,20 +76,34 @@ func New(cfg Config, deps Deps) (*Console, error) {
 			return nil, fmt.Errorf("console: %q is no URL of a Temporal Web UI", cfg.TemporalUI)
 		}
 	}
-	c := &Console{cfg: cfg, deps: deps, now: deps.Now, stored: excerpt.NewReader(deps.Blobs, excerpt.Usual)}
-	if c.now == nil {
-		c.now = time.Now
+
+	s := &site{cfg: cfg, live: newHub(deps.Changes, deps.Logger), now: deps.Now}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	var err error
-	if c.assets, err = newAssets(); err != nil {
+	if s.assets, err = newAssets(); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	if c.pages, err = c.parse(); err != nil {
+	if s.pages, err = s.parse(); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	c.frame = newFrame()
-	c.live = newHub(deps.Changes, deps.Logger)
-	return c, nil
+
+	mails := &mailReader{emails: deps.Emails, blobs: deps.Blobs, stored: excerpt.NewReader(deps.Blobs, excerpt.Usual)}
+	emails := &emailPages{site: s, mailReader: mails, decisions: deps.Decisions, frame: newFrame()}
+	return &Console{
+		site:         s,
+		mail:         mails,
+		lists:        &listPages{site: s, emails: deps.Emails, operations: deps.Operations},
+		emails:       emails,
+		edits:        &editPages{emailPages: emails, editor: deps.Editor},
+		destinations: &destinationPages{site: s, service: deps.Operations},
+		routes:       &routePages{site: s, service: deps.Operations},
+		batches:      &batchPages{site: s, service: deps.Batches},
+		chain:        &auditPages{site: s, chain: deps.Chain},
+		overview:     &overviewPages{site: s, service: deps.Operations},
+		changes:      &livePages{site: s, mailReader: mails},
+	}, nil
 }
 
 // Close ends the live connections, which would hold up a shutdown.
@@ -96,26 +113,26 @@ func (c *Console) Close() { c.live.close() }
 func (c *Console) Routes() []access.Route {
 	const email = "/emails/:event_id"
 	return []access.Route{
-		page(http.MethodGet, "/", access.Viewer, c.overview),
-		page(http.MethodGet, "/inbox", access.Viewer, c.inbox),
-		page(http.MethodGet, "/emails", access.Viewer, c.search),
-		page(http.MethodGet, email, access.Viewer, c.email),
-		page(http.MethodGet, email+"/html", access.Viewer, c.html),
-		page(http.MethodGet, email+"/raw", access.Operator, c.raw),
-		page(http.MethodPost, email+"/decisions", access.Operator, c.decide),
-		page(http.MethodGet, email+"/edit", access.Operator, c.editForm),
-		page(http.MethodPost, email+"/edit", access.Operator, c.edit),
-		page(http.MethodGet, "/destinations", access.Viewer, c.destinations),
-		page(http.MethodPost, "/destinations/:name/:verb", access.Operator, c.control),
-		page(http.MethodGet, "/routes", access.Viewer, c.rules),
-		page(http.MethodPost, "/routes", access.Viewer, c.testRules),
-		page(http.MethodGet, "/replays", access.Operator, c.batches),
-		page(http.MethodGet, "/replays/new", access.Operator, c.newBatch),
-		page(http.MethodGet, "/replays/:id", access.Operator, c.batch),
-		page(http.MethodPost, "/replays", access.Operator, c.planBatch),
-		page(http.MethodPost, "/replays/:id/:verb", access.Operator, c.controlBatch),
-		everywhere(http.MethodGet, "/audit", access.Admin, c.audit),
-		page(http.MethodGet, "/events", access.Viewer, c.events),
+		page(http.MethodGet, "/", access.Viewer, c.overview.show),
+		page(http.MethodGet, "/inbox", access.Viewer, c.lists.inbox),
+		page(http.MethodGet, "/emails", access.Viewer, c.lists.search),
+		page(http.MethodGet, email, access.Viewer, c.emails.page),
+		page(http.MethodGet, email+"/html", access.Viewer, c.emails.html),
+		page(http.MethodGet, email+"/raw", access.Operator, c.emails.raw),
+		page(http.MethodPost, email+"/decisions", access.Operator, c.emails.decide),
+		page(http.MethodGet, email+"/edit", access.Operator, c.edits.form),
+		page(http.MethodPost, email+"/edit", access.Operator, c.edits.preview),
+		page(http.MethodGet, "/destinations", access.Viewer, c.destinations.list),
+		page(http.MethodPost, "/destinations/:name/:verb", access.Operator, c.destinations.control),
+		page(http.MethodGet, "/routes", access.Viewer, c.routes.list),
+		page(http.MethodPost, "/routes", access.Viewer, c.routes.test),
+		page(http.MethodGet, "/replays", access.Operator, c.batches.list),
+		page(http.MethodGet, "/replays/new", access.Operator, c.batches.form),
+		page(http.MethodGet, "/replays/:id", access.Operator, c.batches.page),
+		page(http.MethodPost, "/replays", access.Operator, c.batches.plan),
+		page(http.MethodPost, "/replays/:id/:verb", access.Operator, c.batches.control),
+		everywhere(http.MethodGet, "/audit", access.Admin, c.chain.list),
+		page(http.MethodGet, "/events", access.Viewer, c.changes.events),
 		{Method: http.MethodGet, Path: "/static/:name", Auth: access.Public, Handle: c.assets.serve},
 		{Method: http.MethodGet, Path: "/favicon.ico", Auth: access.Public, Handle: c.assets.favicon},
 	}

@@ -18,6 +18,7 @@ import (
 	"mailroom/ingress/operator/access"
 	"mailroom/shared/blob"
 	"mailroom/shared/contract"
+	"mailroom/shared/excerpt"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
@@ -33,10 +34,17 @@ const (
 	maxReads = 64
 )
 
+// mailReader finds emails and reads what is stored of them.
+type mailReader struct {
+	emails Emails
+	blobs  Blobs
+	stored *excerpt.Reader // of parsed mails
+}
+
 // find returns the email that the path, ?source= and, exactly, ?number= name, among those
 // of tenants in which the caller has a role. A number whose email has another id than
 // the path says is not found.
-func (c *Console) find(g *gin.Context) (*ledger.EmailDetail, error) {
+func (m *mailReader) find(g *gin.Context) (*ledger.EmailDetail, error) {
 	missing := fault.New(fault.NotFound, "there is no email with this id")
 	id, err := url.PathUnescape(g.Param("event_id"))
 	if err != nil {
@@ -56,7 +64,7 @@ func (c *Console) find(g *gin.Context) (*ledger.EmailDetail, error) {
 	}
 	look.Tenants, _ = access.From(g.Request.Context()).Tenants(access.Viewer)
 
-	email, err := c.deps.Emails.FindEmail(g.Request.Context(), look)
+	email, err := m.emails.FindEmail(g.Request.Context(), look)
 	if err == nil && look.Number != 0 && id != email.EventID && id != email.WorkflowID {
 		return nil, missing
 	}
@@ -81,8 +89,8 @@ type content struct {
 }
 
 // content reads the parsed mail. That it is not there yet, or no longer, is no error.
-func (c *Console) content(ctx context.Context, email *ledger.EmailDetail) (content, error) {
-	body, err := c.deps.Emails.Body(ctx, email.ID)
+func (m *mailReader) content(ctx context.Context, email *ledger.EmailDetail) (content, error) {
+	body, err := m.emails.Body(ctx, email.ID)
 	switch {
 	case fault.Is(err, fault.NotFound), fault.Is(err, fault.ContentLost):
 		return content{Notice: "The content of this email is not kept any more."}, nil
@@ -91,7 +99,7 @@ func (c *Console) content(ctx context.Context, email *ledger.EmailDetail) (conte
 	case !body.Stored:
 		return content{Notice: "This email is not stored yet, so that its text cannot be shown. The raw source is there."}, nil
 	}
-	manifest, err := c.deps.Emails.Manifest(ctx, email.ID)
+	manifest, err := m.emails.Manifest(ctx, email.ID)
 	if err != nil {
 		return content{}, err
 	}
@@ -100,7 +108,7 @@ func (c *Console) content(ctx context.Context, email *ledger.EmailDetail) (conte
 		out.Notice = "This email has no text that could be read."
 		return out, nil
 	}
-	out.Message, err = c.stored.Message(ctx, manifest)
+	out.Message, err = m.stored.Message(ctx, manifest)
 	switch {
 	case fault.Is(err, fault.ContentLost), fault.Is(err, fault.NotFound):
 		out.Notice = "The content of this email is not kept any more."
@@ -115,8 +123,8 @@ func (c *Console) content(ctx context.Context, email *ledger.EmailDetail) (conte
 }
 
 // read gives at most limit bytes of an object and whether it has more.
-func (c *Console) read(ctx context.Context, bucket blob.Bucket, key string, limit int64) (content []byte, more bool, err error) {
-	r, err := c.deps.Blobs.Get(ctx, bucket, key)
+func (m *mailReader) read(ctx context.Context, bucket blob.Bucket, key string, limit int64) (content []byte, more bool, err error) {
+	r, err := m.blobs.Get(ctx, bucket, key)
 	if err != nil {
 		return nil, false, err
 	}
@@ -137,7 +145,7 @@ func (c *Console) read(ctx context.Context, bucket blob.Bucket, key string, limi
 // pictures returns the images inside a mail that inspection found clean. For all of
 // them together at most maxReads objects are read; what cannot be shown by what the
 // ledger says of it is not read at all.
-func (c *Console) pictures(ctx context.Context, email *ledger.EmailDetail) picture {
+func (m *mailReader) pictures(ctx context.Context, email *ledger.EmailDetail) picture {
 	named := map[string]mail.Attachment{}
 	for _, a := range email.Attachments {
 		if _, known := named[a.ContentID]; !known && a.ContentID != "" && a.Key != "" {
@@ -156,7 +164,7 @@ func (c *Console) pictures(ctx context.Context, email *ledger.EmailDetail) pictu
 		}
 		reads++
 		spent += a.Size
-		content, more, err := c.read(ctx, blob.Attachments, a.Key, maxImage)
+		content, more, err := m.read(ctx, blob.Attachments, a.Key, maxImage)
 		return content, a.DetectedType, err == nil && !more
 	}
 }
@@ -171,8 +179,8 @@ type sourcePage struct {
 }
 
 // raw shows the source as text.
-func (c *Console) raw(g *gin.Context) error {
-	email, err := c.find(g)
+func (h *emailPages) raw(g *gin.Context) error {
+	email, err := h.find(g)
 	if err != nil {
 		return err
 	}
@@ -180,14 +188,14 @@ func (c *Console) raw(g *gin.Context) error {
 	if access.From(ctx).In(email.Tenant) < access.Operator {
 		return fault.New(fault.Forbidden, "your role does not allow to read raw mail")
 	}
-	body, err := c.deps.Emails.Body(ctx, email.ID)
+	body, err := h.emails.Body(ctx, email.ID)
 	if err != nil {
 		return err
 	}
 	key := body.Key
 	page := sourcePage{Email: email}
 	if body.Stored {
-		manifest, err := c.deps.Emails.Manifest(ctx, email.ID)
+		manifest, err := h.emails.Manifest(ctx, email.ID)
 		if err != nil {
 			return err
 		}
@@ -198,7 +206,7 @@ func (c *Console) raw(g *gin.Context) error {
 	}
 	text := body.Inline
 	if key != "" {
-		if text, page.Cut, err = c.read(ctx, blob.Raw, key, maxSource); err != nil {
+		if text, page.Cut, err = h.read(ctx, blob.Raw, key, maxSource); err != nil {
 			return err
 		}
 	} else if len(text) > maxSource {
@@ -212,7 +220,7 @@ func (c *Console) raw(g *gin.Context) error {
 		}
 	}
 	page.Text = showLines(string(text))
-	return c.render(g, http.StatusOK, "raw", layout{Title: "Source of " + cut(80, show(email.EventID)), Area: "emails", Body: page})
+	return h.render(g, http.StatusOK, "raw", layout{Title: "Source of " + cut(80, show(email.EventID)), Area: "emails", Body: page})
 }
 
 // shorten cuts text for a page at a whole character.

@@ -56,7 +56,7 @@ func TestImagesAreReadOnceEach(t *testing.T) {
 		"never shown, many times": {strings.Repeat(`<img src=cid:i1>`, maxHTML/16), 0},
 	} {
 		store.gets.Store(0)
-		got := newFrame().clean(c.html, b.console.pictures(t.Context(), email))
+		got := newFrame().clean(c.html, b.console.mail.pictures(t.Context(), email))
 		require.Equal(t, c.reads, store.gets.Load(), name)
 		require.LessOrEqual(t, strings.Count(got.HTML, "data:image/gif"), maxImages/6, name)
 	}

@@ -37,11 +37,11 @@ func form(g *gin.Context) error {
 
 // decide takes a decision about one held email. What is refused is shown on the
 // email's page, with the note that was typed.
-func (c *Console) decide(g *gin.Context) error {
+func (h *emailPages) decide(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
-	email, err := c.find(g)
+	email, err := h.find(g)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (c *Console) decide(g *gin.Context) error {
 		return fault.New(fault.RequestInvalid, "the action must be approve, retry or discard")
 	}
 	refused := func(status int, problem string) error {
-		return c.showEmail(g, status, email, layout{Problem: problem}, note)
+		return h.show(g, status, email, layout{Problem: problem}, note)
 	}
 	if problem := badNote(note); problem != "" {
 		return refused(http.StatusBadRequest, problem)
@@ -66,14 +66,14 @@ func (c *Console) decide(g *gin.Context) error {
 		return refused(http.StatusConflict, changed(email))
 	}
 	if post.Get("confirmed") != "yes" {
-		return c.render(g, http.StatusOK, "confirm", layout{Title: list[at].Name + "?", Area: "inbox",
+		return h.render(g, http.StatusOK, "confirm", layout{Title: list[at].Name + "?", Area: "inbox",
 			Body: confirmPage{Email: email, Choice: list[at], Seen: post.Get("seen"), Note: note}})
 	}
-	result, err := c.deps.Decisions.Decide(g.Request.Context(), who, contract.ViaConsole, &email.EmailRow, decision.Request{Action: action, Note: note})
+	result, err := h.decisions.Decide(g.Request.Context(), who, contract.ViaConsole, &email.EmailRow, decision.Request{Action: action, Note: note})
 	if err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
-	c.live.nudge()
+	h.live.nudge()
 	done := string(action)
 	if result.Missing > 0 {
 		done = "counted"

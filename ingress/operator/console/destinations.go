@@ -12,6 +12,12 @@ import (
 	"mailroom/shared/fault"
 )
 
+// destinationPages lists destinations, pauses and resumes them.
+type destinationPages struct {
+	*site
+	service Operations
+}
+
 // destinationsPage lists where mail goes.
 type destinationsPage struct {
 	Destinations []destinationRow
@@ -24,28 +30,28 @@ type destinationRow struct {
 	MayPause bool // the caller may pause and resume it
 }
 
-func (c *Console) destinations(g *gin.Context) error {
-	return c.showDestinations(g, http.StatusOK, layout{Notice: notices[g.Query("done")]}, "", "")
+func (h *destinationPages) list(g *gin.Context) error {
+	return h.show(g, http.StatusOK, layout{Notice: notices[g.Query("done")]}, "", "")
 }
 
-func (c *Console) showDestinations(g *gin.Context, status int, l layout, name, note string) error {
+func (h *destinationPages) show(g *gin.Context, status int, l layout, name, note string) error {
 	ctx := g.Request.Context()
 	who := access.From(ctx)
-	list, err := c.deps.Operations.Destinations(ctx, seeing(who))
+	list, err := h.service.Destinations(ctx, seeing(who))
 	if err != nil {
 		return err
 	}
 
 	page := destinationsPage{Name: name, Note: note}
 	for _, d := range list {
-		page.Destinations = append(page.Destinations, destinationRow{d, c.deps.Operations.MayPause(who, d.Name)})
+		page.Destinations = append(page.Destinations, destinationRow{d, h.service.MayPause(who, d.Name)})
 	}
 	l.Title, l.Area, l.Live, l.Body = "Destinations", "destinations", "/events", page
-	return c.render(g, status, "destinations", l)
+	return h.render(g, status, "destinations", l)
 }
 
 // control pauses or resumes a destination.
-func (c *Console) control(g *gin.Context) error {
+func (h *destinationPages) control(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
@@ -59,15 +65,15 @@ func (c *Console) control(g *gin.Context) error {
 	}
 	note := unixLines(g.Request.PostForm.Get("note"))
 	if problem := badNote(note); problem != "" {
-		return c.showDestinations(g, http.StatusBadRequest, layout{Problem: problem}, name, note)
+		return h.show(g, http.StatusBadRequest, layout{Problem: problem}, name, note)
 	}
 
 	ctx := g.Request.Context()
-	err = c.deps.Operations.SetPaused(ctx, access.From(ctx), contract.ViaConsole, name, verb == "pause", note)
+	err = h.service.SetPaused(ctx, access.From(ctx), contract.ViaConsole, name, verb == "pause", note)
 	if err != nil {
-		return c.showDestinations(g, access.Status(err), layout{Problem: fault.From(err).Public}, name, note)
+		return h.show(g, access.Status(err), layout{Problem: fault.From(err).Public}, name, note)
 	}
-	c.live.nudge()
+	h.live.nudge()
 	g.Redirect(http.StatusSeeOther, "/destinations?done="+verb)
 	return nil
 }

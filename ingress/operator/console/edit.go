@@ -30,7 +30,7 @@ type editPage struct {
 	Previewed    bool
 }
 
-// editForm is an edit as it stands in the form, so that a refused one is shown as
+// form is an edit as it stands in the form, so that a refused one is shown as
 // it was typed.
 type editForm struct {
 	To         map[string]bool
@@ -42,15 +42,21 @@ type editForm struct {
 	Note       string
 }
 
+// editPages edits a held email.
+type editPages struct {
+	*emailPages
+	editor Editor
+}
+
 // charsets are offered; the overlay checks what is sent.
 var charsets = []string{"utf-8", "iso-8859-1", "iso-8859-15", "windows-1252", "windows-1251", "koi8-r", "iso-2022-jp", "shift_jis", "euc-jp", "gb18030", "big5", "euc-kr"}
 
 // maxDroppable bounds the attachments that the form lists.
 const maxDroppable = 100
 
-// heldForEdit gives the email if the caller may edit it now.
-func (c *Console) heldForEdit(g *gin.Context) (*ledger.EmailDetail, error) {
-	email, err := c.find(g)
+// editable returns the email of the path if the caller may edit it.
+func (h *editPages) editable(g *gin.Context) (*ledger.EmailDetail, error) {
+	email, err := h.find(g)
 	if err != nil {
 		return nil, err
 	}
@@ -60,52 +66,52 @@ func (c *Console) heldForEdit(g *gin.Context) (*ledger.EmailDetail, error) {
 	return email, nil
 }
 
-func (c *Console) editForm(g *gin.Context) error {
-	email, err := c.heldForEdit(g)
+func (h *editPages) form(g *gin.Context) error {
+	email, err := h.editable(g)
 	if err != nil {
 		return err
 	}
 	if email.State != contract.Quarantined {
-		return c.showEmail(g, http.StatusConflict, email, layout{Problem: "Only held email can be edited. " + changed(email)}, "")
+		return h.show(g, http.StatusConflict, email, layout{Problem: "Only held email can be edited. " + changed(email)}, "")
 	}
-	return c.showEdit(g, http.StatusOK, email, editForm{}, layout{}, nil)
+	return h.showForm(g, http.StatusOK, email, editForm{}, layout{}, nil)
 }
 
-func (c *Console) showEdit(g *gin.Context, status int, email *ledger.EmailDetail, f editForm, l layout, changes []ledger.Change) error {
+func (h *editPages) showForm(g *gin.Context, status int, email *ledger.EmailDetail, f editForm, l layout, changes []ledger.Change) error {
 	l.Title, l.Area = "Edit and try again", "inbox"
 	l.Body = editPage{
-		Email: email, Destinations: c.deps.Editor.Destinations(email.Tenant), Charsets: charsets, Form: f, Seen: seen(email),
+		Email: email, Destinations: h.editor.Destinations(email.Tenant), Charsets: charsets, Form: f, Seen: seen(email),
 		Attachments:  email.Attachments[:min(len(email.Attachments), maxDroppable)],
 		MoreAttached: max(0, len(email.Attachments)-maxDroppable),
 		Changes:      changes, Previewed: l.Problem == "" && changes != nil,
 	}
-	return c.render(g, status, "edit", l)
+	return h.render(g, status, "edit", l)
 }
 
-// edit shows what an edit would change or, once the person has seen that, takes it
+// preview shows what an edit would change or, once the person has seen that, takes it
 // as the decision.
-func (c *Console) edit(g *gin.Context) error {
+func (h *editPages) preview(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
-	email, err := c.heldForEdit(g)
+	email, err := h.editable(g)
 	if err != nil {
 		return err
 	}
 	post := g.Request.PostForm
 	typed := readEditForm(post)
 	refused := func(status int, problem string) error {
-		return c.showEdit(g, status, email, typed, layout{Problem: problem}, nil)
+		return h.showForm(g, status, email, typed, layout{Problem: problem}, nil)
 	}
 	if post.Get("seen") != seen(email) {
-		return c.showEmail(g, http.StatusConflict, email, layout{Problem: changed(email)}, typed.Note)
+		return h.show(g, http.StatusConflict, email, layout{Problem: changed(email)}, typed.Note)
 	}
 	e, err := typed.edit()
 	if err != nil {
 		return refused(http.StatusBadRequest, fault.From(err).Public)
 	}
 	ctx := g.Request.Context()
-	preview, err := c.deps.Editor.Preview(ctx, email.Email(), e)
+	preview, err := h.editor.Preview(ctx, email.Email(), e)
 	if err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
@@ -114,16 +120,16 @@ func (c *Console) edit(g *gin.Context) error {
 		changes = []ledger.Change{}
 	}
 	if post.Get("confirmed") != "yes" {
-		return c.showEdit(g, http.StatusOK, email, typed, layout{}, changes)
+		return h.showForm(g, http.StatusOK, email, typed, layout{}, changes)
 	}
 	if problem := badNote(typed.Note); problem != "" {
-		return c.showEdit(g, http.StatusBadRequest, email, typed, layout{Problem: problem}, changes)
+		return h.showForm(g, http.StatusBadRequest, email, typed, layout{Problem: problem}, changes)
 	}
 	in := decision.Request{Action: contract.Edited, Note: typed.Note, Edit: &e}
-	if _, err := c.deps.Decisions.Decide(ctx, access.From(ctx), contract.ViaConsole, &email.EmailRow, in); err != nil {
+	if _, err := h.decisions.Decide(ctx, access.From(ctx), contract.ViaConsole, &email.EmailRow, in); err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
-	c.live.nudge()
+	h.live.nudge()
 	g.Redirect(http.StatusSeeOther, emailURL(email.EmailRow)+"&done=edit")
 	return nil
 }
@@ -145,7 +151,7 @@ func readEditForm(post url.Values) editForm {
 
 func unixLines(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
 
-// edit gives what the form says. The overlay says whether it makes sense.
+// preview gives what the form says. The overlay says whether it makes sense.
 func (f editForm) edit() (contract.Edit, error) {
 	e := contract.Edit{
 		Charset: f.Charset, Recipients: rows(f.Recipients),

@@ -25,6 +25,14 @@ const (
 	maxRecipients    = 20
 )
 
+// emailPages shows one email and takes decisions about it.
+type emailPages struct {
+	*site
+	*mailReader
+	decisions Decisions
+	frame     frame
+}
+
 // emailPage is all that the page of one email shows.
 type emailPage struct {
 	Email *ledger.EmailDetail
@@ -70,13 +78,13 @@ type choice struct {
 	Grave  bool
 }
 
-// email shows one email.
-func (c *Console) email(g *gin.Context) error {
-	email, err := c.find(g)
+// one shows one email.
+func (h *emailPages) page(g *gin.Context) error {
+	email, err := h.find(g)
 	if err != nil {
 		return err
 	}
-	return c.showEmail(g, http.StatusOK, email, layout{Notice: notices[g.Query("done")]}, "")
+	return h.show(g, http.StatusOK, email, layout{Notice: notices[g.Query("done")]}, "")
 }
 
 // unstartable explains the hold of an email whose workflow cannot be started.
@@ -100,11 +108,11 @@ var notices = map[string]string{
 	"start":   "Started. This page follows it.",
 }
 
-func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetail, l layout, note string) error {
+func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail, l layout, note string) error {
 	ctx := g.Request.Context()
 	p := emailPage{Email: email, May: access.From(ctx).In(email.Tenant), Held: email.State == contract.Quarantined, Note: note}
 	var err error
-	if p.Content, err = c.content(ctx, email); err != nil {
+	if p.Content, err = h.content(ctx, email); err != nil {
 		// The rest of the page serves without the text.
 		p.Content = content{Notice: "The content cannot be read at the moment: " + fault.From(err).Public}
 	}
@@ -122,7 +130,7 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	p.MoreForeign = len(email.Foreign) - len(p.Foreign)
 	rows := p.attachments()
 	p.First, p.Rest = rows[:min(len(rows), firstAttachments)], rows[min(len(rows), firstAttachments):]
-	if p.Timeline, err = c.deps.Emails.Timeline(ctx, email.ID); err != nil {
+	if p.Timeline, err = h.emails.Timeline(ctx, email.ID); err != nil {
 		return err
 	}
 	if email.Reason != "" {
@@ -139,7 +147,7 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	}
 	p.Waiting = waiting(email)
 	p.Seen = seen(email)
-	p.Workflow = c.workflow(email)
+	p.Workflow = h.workflow(email)
 	l.Title, l.Area = cut(80, show(email.Subject)), "emails"
 	if email.Subject == "" {
 		l.Title = "Email without a subject"
@@ -153,7 +161,7 @@ func (c *Console) showEmail(g *gin.Context, status int, email *ledger.EmailDetai
 	}
 	l.Live = "/events?" + live.Encode()
 	l.Body = p
-	return c.render(g, status, "email", l)
+	return h.render(g, status, "email", l)
 }
 
 // attachments are the rows with their links. The same bytes under two names may
@@ -206,11 +214,11 @@ func api(e *ledger.EmailRow, under string, query url.Values) string {
 }
 
 // workflow gives the page of the email's workflow in the Temporal Web UI.
-func (c *Console) workflow(email *ledger.EmailDetail) string {
-	if c.cfg.TemporalUI == "" {
+func (s *site) workflow(email *ledger.EmailDetail) string {
+	if s.cfg.TemporalUI == "" {
 		return ""
 	}
-	return strings.TrimRight(c.cfg.TemporalUI, "/") + "/namespaces/" + url.PathEscape(c.cfg.Namespace) +
+	return strings.TrimRight(s.cfg.TemporalUI, "/") + "/namespaces/" + url.PathEscape(s.cfg.Namespace) +
 		"/workflows/" + url.PathEscape(email.WorkflowID)
 }
 

@@ -206,23 +206,29 @@ func (l *listener) take() []string {
 	return topics
 }
 
+// livePages tells open pages what has changed.
+type livePages struct {
+	*site
+	*mailReader
+}
+
 // events tells a page what has changed, as server-sent events that name topics and
 // nothing of any mail. What the page then asks for is for the caller's tenants alone.
-func (c *Console) events(g *gin.Context) error {
+func (h *livePages) events(g *gin.Context) error {
 	var email int64
 	if g.Query("id") != "" {
 		g.Params = append(g.Params, gin.Param{Key: "event_id", Value: noID})
-		found, err := c.find(g)
+		found, err := h.find(g)
 		if err != nil {
 			return err
 		}
 		email = found.ID
 	}
-	l, ok := c.live.join(access.From(g.Request.Context()).Name, email)
+	l, ok := h.live.join(access.From(g.Request.Context()).Name, email)
 	if !ok {
 		return fault.New(fault.Overloaded, "too many pages are open").After(time.Minute)
 	}
-	defer c.live.leave(l)
+	defer h.live.leave(l)
 	end := time.Now().Add(liveFor)
 	control := http.NewResponseController(g.Writer)
 	// The timeouts of the server are for requests that end.
@@ -234,12 +240,12 @@ func (c *Console) events(g *gin.Context) error {
 	header.Set("X-Accel-Buffering", "no")
 	g.Status(http.StatusOK)
 	_, _ = g.Writer.WriteString("retry: 2000\n\n")
-	c.stream(g, control, l, end)
+	h.stream(g, control, l, end)
 	return nil
 }
 
 // stream writes until the time is up or either side goes away.
-func (c *Console) stream(g *gin.Context, control *http.ResponseController, l *listener, end time.Time) {
+func (h *livePages) stream(g *gin.Context, control *http.ResponseController, l *listener, end time.Time) {
 	over := time.NewTimer(time.Until(end))
 	defer over.Stop()
 	beat := time.NewTicker(heartbeat)
@@ -258,7 +264,7 @@ func (c *Console) stream(g *gin.Context, control *http.ResponseController, l *li
 			return
 		case <-g.Request.Context().Done():
 			return
-		case <-c.live.done:
+		case <-h.live.done:
 			return
 		}
 		if err != nil {

@@ -37,19 +37,19 @@ func newFrame() frame {
 }
 
 // html answers with the HTML of an email, cleaned.
-func (c *Console) html(g *gin.Context) error {
-	email, err := c.find(g)
+func (h *emailPages) html(g *gin.Context) error {
+	email, err := h.find(g)
 	if err != nil {
 		return err
 	}
-	content, err := c.content(g.Request.Context(), email)
+	content, err := h.content(g.Request.Context(), email)
 	if err != nil {
 		return err
 	}
 	if content.Message == nil || content.Message.HTML == "" {
 		return fault.New(fault.NotFound, "this email has no HTML")
 	}
-	clean := c.frame.clean(content.Message.HTML, c.pictures(g.Request.Context(), email))
+	clean := h.frame.clean(content.Message.HTML, h.pictures(g.Request.Context(), email))
 	var notices []string
 	if clean.Cut {
 		notices = append(notices, "Only the beginning of this mail is shown; the raw source has all of it.")
@@ -67,7 +67,7 @@ func (c *Console) html(g *gin.Context) error {
 	}
 	b.WriteString(clean.HTML + `</body></html>`)
 	header := g.Writer.Header()
-	header.Set("Content-Security-Policy", c.frame.header)
+	header.Set("Content-Security-Policy", h.frame.header)
 	header.Set("X-Frame-Options", "SAMEORIGIN")
 	header.Set("Cache-Control", "no-store")
 	header.Set("Referrer-Policy", "no-referrer")

@@ -16,17 +16,24 @@ import (
 	"mailroom/shared/reason"
 )
 
-// seeing gives the tenants whose mail the caller may see.
+// seeing returns the tenants whose mail the caller may see.
 func seeing(who access.Identity) []string {
 	tenants, _ := who.Tenants(access.Viewer)
 	return tenants
 }
 
-// list gives one page of emails that the caller may see.
-func (c *Console) list(g *gin.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
+// listPages lists emails: the inbox of what is held, and the search.
+type listPages struct {
+	*site
+	emails     Emails
+	operations Operations
+}
+
+// list returns one page of emails that the caller may see.
+func (h *listPages) list(g *gin.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
 	who := access.From(g.Request.Context())
 	f.Tenants = seeing(who)
-	rows, next, err := c.deps.Emails.ListEmails(g.Request.Context(), f)
+	rows, next, err := h.emails.ListEmails(g.Request.Context(), f)
 	if err != nil {
 		return nil, "", err
 	}
@@ -48,14 +55,14 @@ type inboxPage struct {
 	Explains *reason.Explanation
 }
 
-func (c *Console) inbox(g *gin.Context) error {
+func (h *listPages) inbox(g *gin.Context) error {
 	f, err := filterOf(g.Request.URL.Query())
 	if err != nil {
 		return err
 	}
 	f.State = contract.Quarantined
 	ctx := g.Request.Context()
-	o, err := c.deps.Operations.Overview(ctx, seeing(access.From(ctx)))
+	o, err := h.operations.Overview(ctx, seeing(access.From(ctx)))
 	if err != nil {
 		return err
 	}
@@ -70,7 +77,7 @@ func (c *Console) inbox(g *gin.Context) error {
 	if f.Reason == "" {
 		p.Count = p.Total
 	}
-	if p.Emails, p.Next, err = c.list(g, f); err != nil {
+	if p.Emails, p.Next, err = h.list(g, f); err != nil {
 		return err
 	}
 	if p.Next != "" {
@@ -83,7 +90,7 @@ func (c *Console) inbox(g *gin.Context) error {
 	if p.May >= access.Operator && len(p.Emails) > 0 {
 		p.Bulk = "/replays/new?" + queryOf(f).Encode()
 	}
-	return c.render(g, http.StatusOK, "inbox", layout{Title: "Inbox", Area: "inbox", Live: "/events", Body: p})
+	return h.render(g, http.StatusOK, "inbox", layout{Title: "Inbox", Area: "inbox", Live: "/events", Body: p})
 }
 
 // searchPage is the emails that a search finds.
@@ -100,7 +107,7 @@ type searchPage struct {
 	Replay  string
 }
 
-func (c *Console) search(g *gin.Context) error {
+func (h *listPages) search(g *gin.Context) error {
 	query := g.Request.URL.Query()
 	f, err := filterOf(query)
 	p := searchPage{Filter: f, Since: query.Get("since"), Until: query.Get("until"), States: contract.States, Reasons: contract.Reasons,
@@ -108,7 +115,7 @@ func (c *Console) search(g *gin.Context) error {
 	l := layout{Title: "Emails", Area: "emails", Live: "/events"}
 	status := http.StatusOK
 	if err == nil {
-		p.Emails, p.Next, err = c.list(g, f)
+		p.Emails, p.Next, err = h.list(g, f)
 	}
 	if fault.Is(err, fault.RequestInvalid) {
 		l.Problem, status, err = fault.From(err).Public, http.StatusBadRequest, nil
@@ -125,7 +132,7 @@ func (c *Console) search(g *gin.Context) error {
 		p.Replay = "/replays/new?" + chosen.Encode()
 	}
 	l.Body = p
-	return c.render(g, status, "emails", l)
+	return h.render(g, status, "emails", l)
 }
 
 // more gives the path of the next page of a list.

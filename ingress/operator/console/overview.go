@@ -13,6 +13,12 @@ import (
 	"mailroom/shared/ledger"
 )
 
+// overviewPages shows the numbers.
+type overviewPages struct {
+	*site
+	service Operations
+}
+
 // overviewPage shows the numbers of the caller's tenants.
 type overviewPage struct {
 	*ledger.Overview
@@ -23,9 +29,9 @@ type overviewPage struct {
 	Oldest time.Duration // how long the first email of the inbox has waited
 }
 
-func (c *Console) overview(g *gin.Context) error {
+func (h *overviewPages) show(g *gin.Context) error {
 	ctx := g.Request.Context()
-	o, err := c.deps.Operations.Overview(ctx, seeing(access.From(ctx)))
+	o, err := h.service.Overview(ctx, seeing(access.From(ctx)))
 	if err != nil {
 		return err
 	}
@@ -36,7 +42,7 @@ func (c *Console) overview(g *gin.Context) error {
 	for _, h := range o.Held {
 		p.Total += h.Count
 	}
-	return c.render(g, http.StatusOK, "overview", layout{Title: "Overview", Area: "overview", Live: "/events", Body: p})
+	return h.render(g, http.StatusOK, "overview", layout{Title: "Overview", Area: "overview", Live: "/events", Body: p})
 }
 
 // Of returns how many emails are in a state.

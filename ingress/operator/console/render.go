@@ -22,6 +22,15 @@ import (
 	"mailroom/shared/ledger"
 )
 
+// site is what all pages share: templates, static files and the live connections.
+type site struct {
+	cfg    Config
+	pages  map[string]*template.Template
+	assets *assets
+	live   *hub
+	now    func() time.Time
+}
+
 // layout is what every page is given.
 type layout struct {
 	Title string
@@ -62,8 +71,8 @@ func areas(who access.Identity) []area {
 }
 
 // parse reads every page with the layout and the parts that pages share.
-func (c *Console) parse() (map[string]*template.Template, error) {
-	base, err := template.New("layout").Funcs(c.funcs()).ParseFS(files, "templates/layout.html", "templates/part_*.html")
+func (s *site) parse() (map[string]*template.Template, error) {
+	base, err := template.New("layout").Funcs(s.funcs()).ParseFS(files, "templates/layout.html", "templates/part_*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}
@@ -86,28 +95,28 @@ func (c *Console) parse() (map[string]*template.Template, error) {
 }
 
 // funcs is what templates may call.
-func (c *Console) funcs() template.FuncMap {
+func (s *site) funcs() template.FuncMap {
 	return template.FuncMap{
-		"asset":   c.assets.url,
-		"warning": func() string { return c.cfg.Warning },
+		"asset":   s.assets.url,
+		"warning": func() string { return s.cfg.Warning },
 		"show":    show,
 		"lines":   showLines,
 		"cut":     cut,
 		"size":    size,
 		"count":   count,
-		"words":   func(s any) string { return words(fmt.Sprint(s)) },
+		"words":   func(name any) string { return words(fmt.Sprint(name)) },
 		"span":    span,
 		"age": func(t time.Time) string {
 			if t.IsZero() {
 				return "–"
 			}
-			return span(c.now().Sub(t))
+			return span(s.now().Sub(t))
 		},
 		"until": func(t *time.Time) string {
 			if t == nil || t.IsZero() {
 				return "–"
 			}
-			return span(t.Sub(c.now()))
+			return span(t.Sub(s.now()))
 		},
 		"stamp":   stamp,
 		"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
@@ -204,12 +213,12 @@ func pathOf(number int64, source, id, under string) string {
 }
 
 // render writes a page. It is made whole before the first byte goes out.
-func (c *Console) render(g *gin.Context, status int, name string, l layout) error {
+func (s *site) render(g *gin.Context, status int, name string, l layout) error {
 	ctx := g.Request.Context()
 	session, _ := access.SessionFrom(ctx)
 	l.Who, l.CSRF = access.From(ctx), session.CSRF
 	var out bytes.Buffer
-	if err := c.write(&out, name, l); err != nil {
+	if err := s.write(&out, name, l); err != nil {
 		return fault.Wrap(fault.Internal, "the page could not be made", err)
 	}
 	access.SetPagePolicy(g.Writer.Header())
@@ -218,7 +227,7 @@ func (c *Console) render(g *gin.Context, status int, name string, l layout) erro
 	return nil
 }
 
-func (c *Console) write(w io.Writer, name string, l layout) error {
+func (s *site) write(w io.Writer, name string, l layout) error {
 	l.Role = l.Who.Best()
 	if l.Role > access.Nobody {
 		l.Areas = areas(l.Who)
@@ -226,7 +235,7 @@ func (c *Console) write(w io.Writer, name string, l layout) error {
 	if l.Role == access.Nobody {
 		l.Live = ""
 	}
-	page, ok := c.pages[name]
+	page, ok := s.pages[name]
 	if !ok {
 		return fmt.Errorf("there is no page %s", name)
 	}
@@ -239,12 +248,12 @@ func (c *Console) write(w io.Writer, name string, l layout) error {
 var _ access.Pages = (*Console)(nil)
 
 // Login implements access.Pages.
-func (c *Console) Login(w io.Writer, p access.LoginPage) error {
-	return c.write(w, "login", layout{Title: "Sign in", Problem: p.Problem, Body: p})
+func (s *site) Login(w io.Writer, p access.LoginPage) error {
+	return s.write(w, "login", layout{Title: "Sign in", Problem: p.Problem, Body: p})
 }
 
 // Refused implements access.Pages.
-func (c *Console) Refused(w io.Writer, p access.RefusedPage) error {
+func (s *site) Refused(w io.Writer, p access.RefusedPage) error {
 	title := p.Title
 	if known := map[int]string{
 		http.StatusNotFound: "Not found", http.StatusForbidden: "Not allowed", http.StatusConflict: "Refused",
@@ -253,5 +262,5 @@ func (c *Console) Refused(w io.Writer, p access.RefusedPage) error {
 	}[p.Status]; known != "" {
 		title = known
 	}
-	return c.write(w, "error", layout{Title: title, Who: p.Who, CSRF: p.CSRF, Problem: p.Message, Body: p.Status})
+	return s.write(w, "error", layout{Title: title, Who: p.Who, CSRF: p.CSRF, Problem: p.Message, Body: p.Status})
 }

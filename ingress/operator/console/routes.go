@@ -16,6 +16,12 @@ import (
 	"mailroom/shared/rules"
 )
 
+// routePages lists the rules and tries them.
+type routePages struct {
+	*site
+	service Operations
+}
+
 // routesPage lists the rules and tries them on a sample.
 type routesPage struct {
 	Rules   []operations.RouteRow
@@ -28,34 +34,34 @@ type sampleForm struct {
 	Recipients, Sender, Subject, Source, Tenant, Headers, Reported string
 }
 
-func (c *Console) rules(g *gin.Context) error {
-	return c.showRules(g, http.StatusOK, layout{}, sampleForm{}, nil)
+func (h *routePages) list(g *gin.Context) error {
+	return h.show(g, http.StatusOK, layout{}, sampleForm{}, nil)
 }
 
-func (c *Console) showRules(g *gin.Context, status int, l layout, typed sampleForm, outcome *rules.Explanation) error {
-	_, rows := c.deps.Operations.RouteRows(seeing(access.From(g.Request.Context())))
+func (h *routePages) show(g *gin.Context, status int, l layout, typed sampleForm, outcome *rules.Explanation) error {
+	_, rows := h.service.RouteRows(seeing(access.From(g.Request.Context())))
 	l.Title, l.Area, l.Body = "Routes", "routes", routesPage{Rules: rows, Sample: typed, Outcome: outcome}
-	return c.render(g, status, "routes", l)
+	return h.render(g, status, "routes", l)
 }
 
-// testRules says where a mail would go. It is a POST, so that no address is in a
+// test says where a mail would go. It is a POST, so that no address is in a
 // URL or a log; it changes nothing.
-func (c *Console) testRules(g *gin.Context) error {
+func (h *routePages) test(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
 	typed := readSampleForm(g.Request.PostForm)
 	in, err := typed.sample()
 	if err != nil {
-		return c.showRules(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed, nil)
+		return h.show(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed, nil)
 	}
 
 	ctx := g.Request.Context()
-	outcome, err := c.deps.Operations.Test(ctx, access.From(ctx), in)
+	outcome, err := h.service.Test(ctx, access.From(ctx), in)
 	if err != nil {
-		return c.showRules(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed, nil)
+		return h.show(g, access.Status(err), layout{Problem: fault.From(err).Public}, typed, nil)
 	}
-	return c.showRules(g, http.StatusOK, layout{}, typed, &outcome)
+	return h.show(g, http.StatusOK, layout{}, typed, &outcome)
 }
 
 func readSampleForm(post url.Values) sampleForm {
