@@ -38,19 +38,23 @@ func (s *session) call(method, path string, query url.Values, body []byte) (*htt
 	if err != nil {
 		return nil, err
 	}
+
 	address := strings.TrimRight(s.API, "/") + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
+
 	req, err := http.NewRequestWithContext(s.ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, usagef("--api: this is no address")
 	}
+
 	req.Header.Set("Authorization", "Bearer "+token.text)
 	req.Header.Set("X-Mailroom-Client", "mailctl") // so that decisions say how they came
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // names method and address already
@@ -59,19 +63,23 @@ func (s *session) call(method, path string, query url.Values, body []byte) (*htt
 		return resp, nil
 	}
 	defer func() { _ = resp.Body.Close() }()
+
 	text, err := readJSON(resp)
 	if err != nil {
 		return nil, err
 	}
+
 	refused := &refusal{status: resp.StatusCode, token: token.origin}
 	if err := json.Unmarshal(text, refused); err != nil || refused.Code == "" {
 		return nil, foreign(resp)
 	}
+
 	if s.json() {
 		if err := s.printJSON(json.RawMessage(text)); err != nil {
 			return nil, err
 		}
 	}
+
 	return nil, refused
 }
 

@@ -42,23 +42,28 @@ func (c *auditExportCommand) Run(s *session) error {
 	if c.HTML && s.json() {
 		return usagef("give either --html or -o json")
 	}
+
 	named := one{EventID: c.Event, Source: c.Source, Number: c.Number}
 	if err := named.check(); err != nil {
 		return err
 	}
+
 	resp, err := s.call(http.MethodGet, named.path("/custody"), named.query(), nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
+
 	text, err := readJSON(resp)
 	if err != nil {
 		return err
 	}
+
 	document, _, err := auditchain.Read(text)
 	if err != nil {
 		return fmt.Errorf("the export does not verify: %w", err)
 	}
+
 	if c.HTML {
 		if text, err = auditchain.Page(document); err != nil {
 			return fmt.Errorf("page: %w", err)
@@ -66,13 +71,16 @@ func (c *auditExportCommand) Run(s *session) error {
 	} else {
 		text = []byte(harmless(string(text)) + "\n")
 	}
+
 	if c.File == "" {
 		return s.printf("%s", text)
 	}
+
 	file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
+
 	_, err = file.Write(text)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("export: %w", err)
@@ -80,6 +88,7 @@ func (c *auditExportCommand) Run(s *session) error {
 	if s.json() {
 		return s.printJSON(map[string]any{"file": c.File, "head": document.Proof.Head})
 	}
+
 	return s.printf("%s\n", visible(document.Proof.Head.String()))
 }
 
@@ -108,6 +117,7 @@ func (c *auditVerifyCommand) Run(s *session) error {
 			return err
 		}
 	}
+
 	heads := make([]auditchain.Head, len(c.Head))
 	for i, text := range c.Head {
 		var err error
@@ -115,6 +125,7 @@ func (c *auditVerifyCommand) Run(s *session) error {
 			return usagef("--head: %s", err)
 		}
 	}
+
 	var found audited
 	var err error
 	if c.File != "" {
@@ -125,22 +136,26 @@ func (c *auditVerifyCommand) Run(s *session) error {
 		}
 		found, err = s.verifyChain(heads)
 	}
+
 	var broken *auditchain.Broken
 	if errors.As(err, &broken) {
 		found.BrokenAt = broken.Seq
 	}
+
 	if s.json() {
 		if found.OK = err == nil; err != nil {
 			found.Error = err.Error()
 		}
 		return errors.Join(s.printJSON(found), err)
 	}
+
 	if err != nil {
 		return err
 	}
 	if found.EventID != "" {
 		return s.printf("%s holds, up to %s\n", visible(found.EventID), found.Head)
 	}
+
 	return s.printf("%d entries hold, up to %s; %d decisions agree\n", found.Entries, found.Head, *found.Decisions)
 }
 
@@ -150,10 +165,12 @@ func (c *auditVerifyCommand) file(s *session, heads []auditchain.Head) (audited,
 	if err != nil {
 		return found, err
 	}
+
 	document, known, err := auditchain.Read(text, heads...)
 	if err != nil {
 		return found, err
 	}
+
 	found.Entries, found.EventID, found.Head = int64(len(document.Proof.Links)), document.Record.EventID, &document.Proof.Head
 	if known < len(heads) {
 		return found, errors.New("the export does not reach to a head that was kept: check the chain itself for that")
@@ -161,10 +178,12 @@ func (c *auditVerifyCommand) file(s *session, heads []auditchain.Head) (audited,
 	if c.Raw == "" {
 		return found, nil
 	}
+
 	raw, err := s.read(c.Raw)
 	if err == nil && !document.Record.RawMatches(raw) {
 		err = errors.New("the raw bytes are not those of the export: their SHA-256 is another")
 	}
+
 	return found, err
 }
 
@@ -179,6 +198,7 @@ func (s *session) verifyChain(heads []auditchain.Head) (audited, error) {
 		}
 		kept[h.Seq] = h
 	}
+
 	delete(kept, 0)
 	for {
 		var page struct {
@@ -208,9 +228,11 @@ func (s *session) verifyChain(heads []auditchain.Head) (audited, error) {
 		}
 		break
 	}
+
 	for seq := range kept {
 		return found, &auditchain.Broken{Seq: seq, Why: "it was kept and is missing: the chain was cut"}
 	}
+
 	return found, s.compareDecisions(&found)
 }
 

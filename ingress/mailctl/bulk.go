@@ -36,6 +36,7 @@ func (c *choice) filter(now time.Time) (map[string]any, error) {
 			out[name] = value
 		}
 	}
+
 	for name, value := range map[string]string{"since": c.Since, "until": c.Until} {
 		if value == "" {
 			continue
@@ -50,6 +51,7 @@ func (c *choice) filter(now time.Time) (map[string]any, error) {
 		}
 		out[name] = at.UTC().Format(time.RFC3339Nano)
 	}
+
 	return out, nil
 }
 
@@ -70,15 +72,18 @@ func (b *bulk) run(s *session, request map[string]any) error {
 	if err != nil {
 		return err
 	}
+
 	if b.DryRun {
 		if err := s.refuseGiven("does not go with --dry-run: nothing is begun", "detach", "key"); err != nil {
 			return err
 		}
 	}
+
 	request["filter"], request["note"] = filter, b.Note
 	if b.Rate != nil {
 		request["rate"] = *b.Rate
 	}
+
 	var row ledger.ReplayRow
 	if b.DryRun || !b.Yes {
 		if b.Key != "" {
@@ -100,12 +105,14 @@ func (b *bulk) run(s *session, request map[string]any) error {
 			return err
 		}
 	}
+
 	if b.Detach || s.json() {
 		if s.json() {
 			return s.printJSON(row)
 		}
 		return s.printf("replay %d is under way: mailctl replay watch %d\n", row.ID, row.ID)
 	}
+
 	return s.follow(row.ID)
 }
 
@@ -116,6 +123,7 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	if err := s.postReplay("/api/v1/replays", request, &row); err != nil {
 		return nil, err
 	}
+
 	for !row.State.Final() {
 		if err := s.pause(replayLook); err != nil {
 			return nil, err
@@ -124,6 +132,7 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 			return nil, err
 		}
 	}
+
 	if row.Preview == nil {
 		return nil, fmt.Errorf("the dry run ended as %s", row.State)
 	}
@@ -142,6 +151,7 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	if err := s.printf("Go on? [y/N] "); err != nil {
 		return nil, err
 	}
+
 	var answer string
 	if _, err := fmt.Fscanln(s.stdin, &answer); errors.Is(err, io.EOF) {
 		return nil, errors.New("the question was not answered, nothing was done: --yes goes on without one")
@@ -149,6 +159,7 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
 		return nil, s.printf("Nothing was done.\n")
 	}
+
 	return &row, nil
 }
 
@@ -158,10 +169,12 @@ func (s *session) printPreview(p *ledger.ReplayPreview) error {
 	for _, state := range slices.Sorted(maps.Keys(p.ByState)) {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(state), p.ByState[state])
 	}
+
 	_, _ = fmt.Fprintln(table, "would be\t")
 	for _, code := range slices.Sorted(maps.Keys(p.Would)) {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(string(code)), p.Would[code])
 	}
+
 	for _, part := range []struct {
 		title string
 		count map[string]int64
@@ -173,9 +186,11 @@ func (s *session) printPreview(p *ledger.ReplayPreview) error {
 			_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(name), part.count[name])
 		}
 	}
+
 	if p.Evaluated > 0 {
 		_, _ = fmt.Fprintf(table, "read again\t%d, of which %d would be different\n", p.Evaluated, p.Changed)
 	}
+
 	for _, one := range p.Sample {
 		if len(one.Changes) == 0 && one.Error == "" {
 			continue
@@ -185,8 +200,10 @@ func (s *session) printPreview(p *ledger.ReplayPreview) error {
 			_, _ = fmt.Fprintf(table, "  %s\t%s -> %s\n", visible(c.Field), visible(fallback(c.Before, "-")), visible(fallback(c.After, "-")))
 		}
 	}
+
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+
 	return nil
 }

@@ -62,6 +62,7 @@ func (c *sendCommand) templates(s *session) ([]template, error) {
 		}
 		return []template{s.eventTemplate(sample)}, nil
 	}
+
 	out := make([]template, 0, len(c.Files))
 	for _, name := range c.Files {
 		content, err := s.read(name)
@@ -81,6 +82,7 @@ func (c *sendCommand) templates(s *session) ([]template, error) {
 		}
 		out = append(out, s.eventTemplate(event))
 	}
+
 	return out, nil
 }
 
@@ -154,9 +156,11 @@ func (c *sendCommand) sample(s *session) (eventA, error) {
 	for _, text := range c.To {
 		to = append(to, parseAddress(text))
 	}
+
 	if len(to) == 0 {
 		to = append(to, addressA{Address: "support@yourapp.example"})
 	}
+
 	event := eventA{
 		Type:        "email.received",
 		Envelope:    envelopeA{MailFrom: from.Address, RcptTo: bare(to)},
@@ -170,6 +174,7 @@ func (c *sendCommand) sample(s *session) (eventA, error) {
 	if c.Text == "" && c.HTML == "" {
 		event.Text = "Hello,\n\nthis is a sample that mailctl made.\n"
 	}
+
 	for _, name := range c.Attach {
 		content, err := s.read(name)
 		if err != nil {
@@ -184,6 +189,7 @@ func (c *sendCommand) sample(s *session) (eventA, error) {
 			ContentBase64: base64.StdEncoding.EncodeToString(content),
 		})
 	}
+
 	return event, nil
 }
 
@@ -198,6 +204,7 @@ func (c *sendCommand) wrap(raw []byte) (eventA, error) {
 		Attachments: []attachmentA{},
 		RawMIME:     base64.StdEncoding.EncodeToString(raw),
 	}
+
 	if message, err := netmail.ReadMessage(bytes.NewReader(raw)); err == nil {
 		decoder := mime.WordDecoder{}
 		if subject, err := decoder.DecodeHeader(message.Header.Get("Subject")); err == nil {
@@ -206,11 +213,13 @@ func (c *sendCommand) wrap(raw []byte) (eventA, error) {
 		event.Sender = headerAddresses(message.Header, "From")
 		event.Recipient = append(headerAddresses(message.Header, "To"), headerAddresses(message.Header, "Cc")...)
 	}
+
 	if c.From != "" {
 		event.Envelope.MailFrom = parseAddress(c.From).Address
 	} else if len(event.Sender) > 0 {
 		event.Envelope.MailFrom = event.Sender[0].Address
 	}
+
 	event.Envelope.RcptTo = bare(event.Recipient)
 	if len(c.To) > 0 {
 		event.Envelope.RcptTo = nil
@@ -218,9 +227,11 @@ func (c *sendCommand) wrap(raw []byte) (eventA, error) {
 			event.Envelope.RcptTo = append(event.Envelope.RcptTo, parseAddress(text).Address)
 		}
 	}
+
 	if len(event.Envelope.RcptTo) == 0 {
 		return eventA{}, usagef("the mail names no recipient that can be read: give --to")
 	}
+
 	return event, nil
 }
 

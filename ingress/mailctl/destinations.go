@@ -52,9 +52,11 @@ func (c *destinationsListCommand) Run(s *session) error {
 	var list struct {
 		Destinations []destinationRow `json:"destinations"`
 	}
+
 	if err := s.callJSON(http.MethodGet, "/api/v1/destinations", nil, nil, &list); err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
 	line("DESTINATION", "HOST", "STATE", "IN FLIGHT", "WAITING", "HELD", "OLDEST", "LAST SUCCESS", "LAST FAILURE")
@@ -77,15 +79,18 @@ func (c *destinationsListCommand) Run(s *session) error {
 			notes = append(notes, fmt.Sprintf("%s: the last failure was: %s", d.Name, d.LastFailure))
 		}
 	}
+
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	if len(notes) == 0 {
 		return nil
 	}
+
 	for i := range notes {
 		notes[i] = visible(notes[i]) + "\n"
 	}
+
 	return s.printf("\n%s", strings.Join(notes, ""))
 }
 

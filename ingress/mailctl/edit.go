@@ -40,6 +40,7 @@ func (c *editCommand) Run(s *session) error {
 	if !c.DryRun && strings.TrimSpace(c.Note) == "" {
 		return usagef("--note: say why")
 	}
+
 	edit, err := c.edit()
 	if err != nil {
 		return err
@@ -47,22 +48,27 @@ func (c *editCommand) Run(s *session) error {
 	if edit.Drop, err = c.dropped(s); err != nil {
 		return err
 	}
+
 	if !s.json() || c.DryRun {
 		if err := c.show(s, edit); err != nil || c.DryRun {
 			return err
 		}
 	}
+
 	body, err := json.Marshal(map[string]any{"action": contract.Edited, "note": c.Note, "edit": edit})
 	if err != nil {
 		return fmt.Errorf("decision: %w", err)
 	}
+
 	var out struct {
 		State string `json:"state"`
 	}
+
 	err = s.callJSON(http.MethodPost, c.path("/decisions"), c.query(), body, &out)
 	if err != nil || s.json() {
 		return err
 	}
+
 	return s.printf("%s\t%s\t%s\n", visible(c.name()), contract.Edited, visible(out.State))
 }
 
@@ -72,6 +78,7 @@ func (c *editCommand) edit() (contract.Edit, error) {
 	if len(c.Header)+len(c.RemoveHeader) > 0 {
 		e.Headers = map[string]*string{}
 	}
+
 	for _, h := range c.Header {
 		name, value, ok := strings.Cut(h, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
@@ -80,12 +87,14 @@ func (c *editCommand) edit() (contract.Edit, error) {
 		}
 		e.Headers[name] = &value
 	}
+
 	for _, name := range c.RemoveHeader {
 		if _, twice := e.Headers[name]; twice {
 			return e, usagef("--remove-header: give each name once, and not in --header as well")
 		}
 		e.Headers[name] = nil
 	}
+
 	for _, f := range c.Field {
 		from, to, ok := strings.Cut(f, "=")
 		if _, twice := e.Fields[from]; !ok || twice {
@@ -96,9 +105,11 @@ func (c *editCommand) edit() (contract.Edit, error) {
 		}
 		e.Fields[from] = to
 	}
+
 	if len(e.To)+len(e.Recipients)+len(e.Headers)+len(e.Fields)+len(c.Drop) == 0 && e.Charset == "" {
 		return e, usagef("nothing to edit: see mailctl emails edit --help")
 	}
+
 	return e, nil
 }
 
@@ -129,6 +140,7 @@ func (c *editCommand) dropped(s *session) ([]string, error) {
 			return nil, fmt.Errorf("--drop: %d attachments of this email are called %s", len(found), name)
 		}
 	}
+
 	return sums, nil
 }
 
@@ -138,18 +150,22 @@ func (c *editCommand) show(s *session, edit contract.Edit) error {
 	if err != nil {
 		return fmt.Errorf("edit: %w", err)
 	}
+
 	var p preview
 	err = s.callJSON(http.MethodPost, c.path("/edits/preview"), c.query(), body, &p)
 	if err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	for _, change := range p.Changes { // Flush reports what goes wrong
 		_, _ = fmt.Fprintf(table, "%s\t- %s\n\t+ %s\n", visible(change.Field), visible(change.Before), visible(change.After))
 	}
+
 	if len(p.Changes) == 0 {
 		_, _ = fmt.Fprintln(table, "nothing that can be seen changes")
 	}
+
 	_, _ = fmt.Fprintf(table, "goes on at\t%s\n", visible(string(p.Step)))
 	if len(p.Destinations) > 0 {
 		_, _ = fmt.Fprintf(table, "goes to\t%s\n", visible(strings.Join(p.Destinations, ", ")))
@@ -157,5 +173,6 @@ func (c *editCommand) show(s *session, edit contract.Edit) error {
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+
 	return nil
 }

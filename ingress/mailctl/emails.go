@@ -40,6 +40,7 @@ func (c *listCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+
 	filter["q"], filter["cursor"] = c.Query, c.Cursor
 	query := url.Values{}
 	for name, value := range filter {
@@ -47,16 +48,20 @@ func (c *listCommand) Run(s *session) error {
 			query.Set(name, text)
 		}
 	}
+
 	if c.Limit != 0 {
 		query.Set("limit", strconv.Itoa(c.Limit))
 	}
+
 	var page struct {
 		Emails     []ledger.EmailRow `json:"emails"`
 		NextCursor string            `json:"next_cursor"`
 	}
+
 	if err := s.callJSON(http.MethodGet, "/api/v1/emails", query, nil, &page); err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tSTATE\tREASON\tAGE\tSOURCE\tNUMBER") // Flush reports what goes wrong
 	for _, e := range page.Emails {
@@ -67,6 +72,7 @@ func (c *listCommand) Run(s *session) error {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\n", visible(id), visible(string(e.State)),
 			visible(fallback(string(e.Reason), "-")), age(s.now().Sub(e.ReceivedAt)), visible(e.Source), e.ID)
 	}
+
 	return s.endPage(table, page.NextCursor)
 }
 
@@ -135,18 +141,22 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\n", name, strings.Join(cells, "  ")) // Flush reports what goes wrong
 	}
+
 	full := func(name string, cells ...string) {
 		line(name, slices.DeleteFunc(cells, func(cell string) bool { return cell == "" })...)
 	}
+
 	optional := func(name, value string) {
 		if value != "" {
 			line(name, value)
 		}
 	}
+
 	line("id", e.EventID)
 	if e.ID != 0 {
 		line("number", strconv.FormatInt(e.ID, 10))
 	}
+
 	line("workflow", e.WorkflowID)
 	line("source", e.Source, "tenant "+e.Tenant)
 	full("state", string(e.State), string(e.Reason))
@@ -154,6 +164,7 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	if e.ApprovalsMissing > 0 {
 		line("approvals", toApprove(e.ApprovalsMissing))
 	}
+
 	optional("duplicate of", e.DuplicateOf)
 	optional("maybe same as", e.PossibleDuplicateOf)
 	line("received", stamp(&e.ReceivedAt))
@@ -167,10 +178,12 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 		full("attachment", a.Filename, fallback(string(a.Verdict), "not inspected"), a.Signature,
 			fallback(a.DetectedType, a.ContentType), strconv.FormatInt(a.Size, 10)+" bytes", a.SHA256)
 	}
+
 	printHistory(e, full)
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+
 	return nil
 }
 
@@ -183,6 +196,7 @@ func printHistory(e *ledger.EmailDetail, line func(name string, cells ...string)
 			line("  next attempt", next)
 		}
 	}
+
 	for _, edit := range e.Edits {
 		state := "not applied"
 		if edit.AppliedAt != nil {
@@ -193,9 +207,11 @@ func printHistory(e *ledger.EmailDetail, line func(name string, cells ...string)
 			line("  "+visible(c.Field), fallback(c.Before, "-"), "->", fallback(c.After, "-"))
 		}
 	}
+
 	for _, d := range e.Decisions {
 		line("decision", stamp(&d.At), string(d.Action), "by "+d.Actor, "through "+d.Via, d.Note)
 	}
+
 	for _, t := range e.Timeline {
 		who := ""
 		if t.Actor != "" {
@@ -258,21 +274,25 @@ func (c *rawCommand) Run(s *session) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+
 	query := c.query()
 	if c.Part == "mime" {
 		query.Set("part", "mime")
 	}
+
 	resp, err := s.call(http.MethodGet, c.path("/raw"), query, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
+
 	if !s.json() && !terminal(s.stdout) {
 		if _, err := io.Copy(s.stdout, resp.Body); err != nil {
 			return fmt.Errorf("raw content: %w", err)
 		}
 		return nil
 	}
+
 	content, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("raw content: %w", err)
@@ -280,15 +300,18 @@ func (c *rawCommand) Run(s *session) error {
 	if !s.json() {
 		return s.printf("%s", visibleLines(string(content)))
 	}
+
 	out := map[string]any{
 		"part": c.Part, "size": len(content),
 		"content_base64": base64.StdEncoding.EncodeToString(content),
 	}
+
 	if c.Number != 0 {
 		out["number"] = c.Number
 	} else {
 		out["event_id"] = c.EventID
 	}
+
 	return s.printJSON(out)
 }
 

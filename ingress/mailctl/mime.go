@@ -45,10 +45,12 @@ func (c *mimeCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+
 	parsed, err := mime.Parse(raw)
 	if err != nil {
 		return fmt.Errorf("parse: %w", err)
 	}
+
 	out := parsedMail{
 		Subject: parsed.Message.Subject, Text: parsed.Message.Text, HTML: parsed.Message.HTML,
 		From: addresses(parsed.Message.From), To: addresses(parsed.Message.To), Cc: addresses(parsed.Message.Cc),
@@ -57,18 +59,22 @@ func (c *mimeCommand) Run(s *session) error {
 	if parsed.Malformed != nil {
 		out.Malformed = parsed.Malformed.Reason
 	}
+
 	for _, a := range parsed.Attachments {
 		out.Attachments = append(out.Attachments, parsedDocument{
 			Filename: a.Filename, ContentType: a.ContentType, ContentID: a.ContentID, Size: a.Size, SHA256: a.SHA256,
 		})
 	}
+
 	if s.json() {
 		return s.printJSON(out)
 	}
+
 	text, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+
 	return s.printf("%s\n", harmless(string(text)))
 }
 

@@ -54,13 +54,16 @@ func (c *replayListCommand) Run(s *session) error {
 	if c.Cursor != "" {
 		query.Set("cursor", c.Cursor)
 	}
+
 	var page struct {
 		Replays    []ledger.ReplayRow `json:"replays"`
 		NextCursor string             `json:"next_cursor"`
 	}
+
 	if err := s.callJSON(http.MethodGet, "/api/v1/replays", query, nil, &page); err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tACTION\tFROM\tSTATE\tDONE\tSKIPPED\tFAILED\tTOTAL\tBY\tAGE")
 	for _, r := range page.Replays {
@@ -71,6 +74,7 @@ func (c *replayListCommand) Run(s *session) error {
 		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.ID, visible(action), visible(r.From), visible(string(r.State)),
 			r.Done, r.Skipped, r.Failed, r.Total, visible(r.Actor), age(s.now().Sub(r.CreatedAt)))
 	}
+
 	return s.endPage(table, page.NextCursor)
 }
 
@@ -93,6 +97,7 @@ func (c *replayShowCommand) Run(s *session) error {
 	if err := s.refuseGiven("goes with --items", "code", "cursor"); err != nil {
 		return err
 	}
+
 	var r ledger.ReplayRow
 	if err := s.callJSON(http.MethodGet, "/api/v1/replays/"+strconv.FormatInt(c.ID, 10), nil, nil, &r); err != nil || s.json() {
 		return err
@@ -100,14 +105,17 @@ func (c *replayShowCommand) Run(s *session) error {
 	if err := s.printf("%s\n", progressLine(&r)); err != nil {
 		return err
 	}
+
 	for _, code := range slices.Sorted(maps.Keys(r.Results)) {
 		if err := s.printf("  %s\t%d\n", visible(code), r.Results[code]); err != nil {
 			return err
 		}
 	}
+
 	if r.Preview != nil {
 		return s.printPreview(r.Preview)
 	}
+
 	return nil
 }
 
@@ -118,20 +126,24 @@ func (c *replayShowCommand) items(s *session) error {
 			query.Set(name, value)
 		}
 	}
+
 	var page struct {
 		Items      []ledger.ReplayItem `json:"items"`
 		NextCursor string              `json:"next_cursor"`
 	}
+
 	err := s.callJSON(http.MethodGet, "/api/v1/replays/"+strconv.FormatInt(c.ID, 10)+"/items", query, nil, &page)
 	if err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "EMAIL\tRESULT\tNOW\tSENT\tSAME\tDETAIL")
 	for _, i := range page.Items {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", visible(i.EventID), visible(fallback(string(i.Code), string(i.State))),
 			visible(string(i.EmailState)), i.Sent, i.Same, visible(i.Detail))
 	}
+
 	return s.endPage(table, page.NextCursor)
 }
 

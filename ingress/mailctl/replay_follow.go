@@ -31,6 +31,7 @@ func (s *session) follow(id int64) error {
 		if err != nil {
 			return err
 		}
+
 		if s.json() {
 			if r.State.Final() {
 				err = s.printJSON(r)
@@ -40,9 +41,11 @@ func (s *session) follow(id int64) error {
 		} else if line != last {
 			err, last = s.printf("%s\n", line), line
 		}
+
 		if err != nil {
 			return err
 		}
+
 		if r.State.Final() {
 			if bar {
 				_ = s.printf("\n")
@@ -52,6 +55,7 @@ func (s *session) follow(id int64) error {
 			}
 			return nil
 		}
+
 		if s.pause(replayLook) != nil {
 			return s.left(id, bar)
 		}

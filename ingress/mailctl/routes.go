@@ -33,9 +33,11 @@ func (c *routesListCommand) Run(s *session) error {
 			Hold   bool              `json:"hold"`
 		} `json:"routes"`
 	}
+
 	if err := s.callJSON(http.MethodGet, "/api/v1/routes", nil, nil, &list); err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
 	line("ROUTE", "WHEN", "TO", "HOLD")
@@ -49,9 +51,11 @@ func (c *routesListCommand) Run(s *session) error {
 		}
 		line(r.Name, fallback(strings.Join(when, ", "), "always"), strings.Join(r.To, ","), map[bool]string{true: "yes", false: "no"}[r.Hold])
 	}
+
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+
 	return s.printf("\nRules version %s\n", visible(list.Version))
 }
 
@@ -89,10 +93,12 @@ func (c *routesTestCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("test routes: %w", err)
 	}
+
 	var out struct {
 		Destinations []string        `json:"destinations"`
 		Holds        []contract.Hold `json:"holds"`
@@ -107,33 +113,41 @@ func (c *routesTestCommand) Run(s *session) error {
 			Why     string `json:"why"`
 		} `json:"rules"`
 	}
+
 	if err := s.callJSON(http.MethodPost, "/api/v1/routes/test", nil, body, &out); err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
 	line("ROUTE", "MATCHES", "WHY")
 	for _, r := range out.Rules {
 		line(r.Name, map[bool]string{true: "yes", false: "no"}[r.Matched], r.Why)
 	}
+
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+
 	text := "\nIt goes to " + strings.Join(out.Destinations, ", ") + ".\n"
 	if len(out.Destinations) == 0 {
 		text = "\nIt goes nowhere.\n"
 	}
+
 	for _, r := range out.Recipients {
 		if r.Tag != "" {
 			text += "The rules read a recipient as " + r.Mailbox + " with the tag " + r.Tag + ".\n"
 		}
 	}
+
 	if len(out.Foreign) > 0 {
 		text += "Outside the tenant's domains, and matched by no rule: " + strings.Join(out.Foreign, ", ") + "\n"
 	}
+
 	for _, h := range out.Holds {
 		text += "It is held first: " + because(h.Reason, h.Detail) + "\n"
 	}
+
 	return s.printf("%s", visibleLines(text))
 }
 
@@ -147,6 +161,7 @@ func (c *routesTestCommand) sample(s *session) (*sample, error) {
 	if c.Email == "" && !made {
 		return nil, usagef("give --email, a file, or what the mail would have: --to, --from, --subject, --header")
 	}
+
 	in := &sample{Email: c.Email, Source: c.Source, Tenant: c.Tenant, Headers: map[string]string{}, Type: c.Type, Mailbox: c.Mailbox}
 	for _, result := range c.Auth {
 		name, value, ok := strings.Cut(result, "=")
@@ -156,15 +171,18 @@ func (c *routesTestCommand) sample(s *session) (*sample, error) {
 		}
 		*to = value
 	}
+
 	if c.File != "" {
 		if err := in.read(s, c.File); err != nil {
 			return nil, err
 		}
 	}
+
 	in.Sender, in.Subject = fallback(c.From, in.Sender), fallback(c.Subject, in.Subject)
 	if len(c.To) > 0 {
 		in.Recipients = c.To
 	}
+
 	for _, field := range c.Header {
 		name, value, ok := strings.Cut(field, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
@@ -173,6 +191,7 @@ func (c *routesTestCommand) sample(s *session) (*sample, error) {
 		maps.DeleteFunc(in.Headers, func(other, _ string) bool { return strings.EqualFold(other, name) })
 		in.Headers[name] = strings.TrimSpace(value)
 	}
+
 	return in, nil
 }
 
@@ -183,20 +202,24 @@ func (in *sample) read(s *session, name string) error {
 	if err != nil {
 		return err
 	}
+
 	parsed, err := mime.Parse(raw)
 	if err != nil {
 		return fmt.Errorf("parse: %w", err)
 	}
+
 	m := parsed.Message
 	in.Subject = m.Subject
 	if len(m.From) > 0 {
 		in.Sender = m.From[0].Address
 	}
+
 	for _, list := range [][]mail.Address{m.To, m.Cc} {
 		for _, a := range list {
 			in.Recipients = append(in.Recipients, a.Address)
 		}
 	}
+
 	seen := map[string]bool{}
 	for _, h := range m.Headers {
 		if key := strings.ToLower(h.Name); !seen[key] {
@@ -204,5 +227,6 @@ func (in *sample) read(s *session, name string) error {
 			in.Headers[h.Name] = h.Value
 		}
 	}
+
 	return nil
 }

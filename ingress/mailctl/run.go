@@ -99,6 +99,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			}
 		}
 	}()
+
 	var cmd commands
 	parser, err := kong.New(&cmd,
 		kong.Name("mailctl"), kong.Description(description),
@@ -113,14 +114,17 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return report(stderr, fmt.Errorf("command line: %w", err))
 	}
+
 	words := args
 	if len(words) == 0 {
 		words = []string{"--help"}
 	}
+
 	parsed, err := parser.Parse(words)
 	if err != nil {
 		return report(stderr, usageError{err.Error() + " (see " + helpFor(err) + ")"})
 	}
+
 	s := &session{
 		options: cmd.options, ctx: ctx, stdin: stdin, stdout: stdout, getenv: getenv, now: time.Now,
 		client: newClient(), given: givenFlags(parsed),
@@ -128,6 +132,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := s.checkOptions(parsed.Command()); err != nil {
 		return report(stderr, err)
 	}
+
 	return report(stderr, parsed.Run(s))
 }
 

@@ -64,20 +64,24 @@ func (c *sendCommand) Run(s *session) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+
 	secret, err := s.secret()
 	if err != nil {
 		return err
 	}
+
 	templates, err := c.templates(s)
 	if err != nil {
 		return err
 	}
+
 	var (
 		mu     sync.Mutex
 		failed int
 		doubt  bool // a signature was refused
 		group  errgroup.Group
 	)
+
 	group.SetLimit(c.Parallel)
 	for _, make := range templates {
 		for n := 1; n <= c.Count && s.ctx.Err() == nil; n++ {
@@ -93,6 +97,7 @@ func (c *sendCommand) Run(s *session) error {
 			})
 		}
 	}
+
 	err = group.Wait()
 	switch total := len(templates) * c.Count; {
 	case err != nil:
@@ -104,6 +109,7 @@ func (c *sendCommand) Run(s *session) error {
 	case failed > 0:
 		return fmt.Errorf("%d of %d not accepted", failed, total)
 	}
+
 	return nil
 }
 
@@ -112,12 +118,15 @@ func (c *sendCommand) one(s *session, secret string, make template, n int) sent 
 	if id != "" && c.Count > 1 {
 		id += "-" + strconv.Itoa(n)
 	}
+
 	id, body, err := make(id, n)
 	if err != nil {
 		return sent{ID: id, Error: "not_sent", message: err.Error()}
 	}
+
 	ctx, cancel := context.WithTimeout(s.ctx, sendTimeout)
 	defer cancel()
+
 	result, err := s.post(ctx, secret, body)
 	if err != nil {
 		return sent{ID: id, Error: "no_answer", message: err.Error()}
@@ -125,6 +134,7 @@ func (c *sendCommand) one(s *session, secret string, make template, n int) sent 
 	if result.ID == "" {
 		result.ID = id
 	}
+
 	return result
 }
 
@@ -134,6 +144,7 @@ func (s *session) post(ctx context.Context, secret string, body []byte) (sent, e
 	if err != nil {
 		return sent{}, fmt.Errorf("address of the webhook: %w", err)
 	}
+
 	timestamp := strconv.FormatInt(s.now().Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(signing.TimestampHeader, timestamp)
@@ -143,16 +154,19 @@ func (s *session) post(ctx context.Context, secret string, body []byte) (sent, e
 		return sent{}, err //nolint:wrapcheck // names method and address already
 	}
 	defer func() { _ = resp.Body.Close() }()
+
 	var answer struct {
 		ID        string `json:"id"`
 		Duplicate bool   `json:"duplicate"`
 		Error     string `json:"error"`
 		Message   string `json:"message"`
 	}
+
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return sent{}, fmt.Errorf("read the answer: %w", err)
 	}
+
 	unreadable := json.Unmarshal(text, &answer) != nil
 	result := sent{
 		ID: answer.ID, Status: resp.StatusCode, Duplicate: answer.Duplicate, Error: answer.Error, message: answer.Message,
@@ -160,6 +174,7 @@ func (s *session) post(ctx context.Context, secret string, body []byte) (sent, e
 	if success := resp.StatusCode/100 == 2; result.Error == "" && (!success || unreadable && len(text) > 0) {
 		result.Error, result.message = "unexpected_answer", "the answer is not Mailroom's"
 	}
+
 	return result, nil
 }
 

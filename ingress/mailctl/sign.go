@@ -24,18 +24,22 @@ func (c *signCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+
 	body, err := s.read(c.File)
 	if err != nil {
 		return err
 	}
+
 	timestamp := fallback(c.Timestamp, strconv.FormatInt(s.now().Unix(), 10))
 	if visible(timestamp) != timestamp {
 		return usagef("--timestamp: a header holds printable text only")
 	}
+
 	sum := signing.TimestampHMAC(secret.text, timestamp, body)
 	if s.json() {
 		return s.printJSON(map[string]string{"timestamp": timestamp, "signature": sum})
 	}
+
 	return s.printf("%s: %s\n%s: %s\n", signing.TimestampHeader, timestamp, signing.SignatureHeader, sum)
 }
 
@@ -52,6 +56,7 @@ func (c *verifyCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+
 	body, err := s.read(c.File)
 	if err != nil {
 		return err
@@ -62,6 +67,7 @@ func (c *verifyCommand) Run(s *session) error {
 	if c.Tolerance == 0 {
 		c.Tolerance = math.MaxInt64
 	}
+
 	if err := verify(secret.text, c.Timestamp, c.Signature, body, c.Tolerance, s.now()); err != nil {
 		f := fault.From(err)
 		if s.json() {
@@ -72,9 +78,11 @@ func (c *verifyCommand) Run(s *session) error {
 		}
 		return errors.New(f.Public)
 	}
+
 	if s.json() {
 		return s.printJSON(map[string]any{"valid": true})
 	}
+
 	return s.printf("the signature is valid\n")
 }
 

@@ -48,9 +48,11 @@ func (c *sourcesListCommand) Run(s *session) error {
 	var list struct {
 		Sources []sourceRow `json:"sources"`
 	}
+
 	if err := s.callJSON(http.MethodGet, "/api/v1/sources", nil, nil, &list); err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
 	line("SOURCE", "PATH", "SCHEMES", "KEY", "REF", "STATE", "EXPIRES", "LAST USED", "IN USE")
@@ -64,9 +66,11 @@ func (c *sourcesListCommand) Run(s *session) error {
 				fallback(stamp(k.Expires), "never"), fallback(stamp(k.LastUsed), "-"), k.use())
 		}
 	}
+
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+
 	return s.printFailures(list.Sources)
 }
 
@@ -88,6 +92,7 @@ func (s *session) printFailures(sources []sourceRow) error {
 			gap = ""
 		}
 	}
+
 	return nil
 }
 
@@ -142,29 +147,35 @@ func (c *failuresCommand) Run(s *session) error {
 	if c.Since <= 0 {
 		return usagef("--since: must be more than 0")
 	}
+
 	query := url.Values{"since": {s.now().Add(-c.Since).UTC().Format(time.RFC3339)}}
 	if c.Limit != 0 {
 		query.Set("limit", strconv.Itoa(c.Limit))
 	}
+
 	var page struct {
 		Failures []ledger.VerificationFailure `json:"failures"`
 		More     bool                         `json:"more"`
 	}
+
 	path := "/api/v1/sources/" + strings.ReplaceAll(url.PathEscape(c.Name), ".", "%2E") + "/failures"
 	if err := s.callJSON(http.MethodGet, path, query, nil, &page); err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
 	line("ADDRESS", "CODE", "SCHEME", "COUNT", "FIRST", "LAST")
 	for _, f := range page.Failures {
 		line(fallback(f.Address, "(others)"), f.Code, f.Scheme, strconv.FormatInt(f.Count, 10), stamp(&f.FirstAt), stamp(&f.LastAt))
 	}
+
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	if page.More {
 		return s.printf("\nThere are more: give a larger --limit.\n")
 	}
+
 	return nil
 }

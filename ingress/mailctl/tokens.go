@@ -33,14 +33,17 @@ func (c *tokensCreateCommand) Run(s *session) error {
 	if c.Expires < 0 {
 		return usagef("--expires: must be more than 0")
 	}
+
 	in := map[string]any{"name": c.Name}
 	roles := map[string]string{}
 	for _, t := range c.Tenant {
 		roles[t] = c.Role
 	}
+
 	if len(roles) == 0 {
 		roles["*"] = c.Role
 	}
+
 	in["roles"] = roles
 	if c.Owner != "" {
 		in["owner"] = c.Owner
@@ -48,16 +51,20 @@ func (c *tokensCreateCommand) Run(s *session) error {
 	if c.Expires > 0 {
 		in["expires_at"] = s.now().Add(c.Expires).UTC().Truncate(time.Second)
 	}
+
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("create token: %w", err)
 	}
+
 	var made struct {
 		Token string `json:"token"`
 	}
+
 	if err := s.callJSON(http.MethodPost, "/api/v1/tokens", nil, body, &made); err != nil || s.json() {
 		return err
 	}
+
 	return s.printf("%s\n", visible(made.Token))
 }
 
@@ -68,9 +75,11 @@ func (c *tokensListCommand) Run(s *session) error {
 	var list struct {
 		Tokens []ledger.Token `json:"tokens"`
 	}
+
 	if err := s.callJSON(http.MethodGet, "/api/v1/tokens", nil, nil, &list); err != nil || s.json() {
 		return err
 	}
+
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
 	line("NAME", "ROLES", "STATE", "OWNER", "MADE BY", "MADE", "EXPIRES", "LAST USED")
@@ -89,9 +98,11 @@ func (c *tokensListCommand) Run(s *session) error {
 		line(t.Name, strings.Join(roles, ","), state, t.Owner, t.CreatedBy, stamp(&t.CreatedAt),
 			fallback(stamp(t.ExpiresAt), "never"), fallback(stamp(t.LastUsedAt), "-"))
 	}
+
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+
 	return nil
 }
 

@@ -26,6 +26,7 @@ func visible(s string) string {
 		}
 		s = s[size:]
 	}
+
 	return out.String()
 }
 

@@ -19,12 +19,14 @@ func (a acks) Acks() (*ledger.Ack, error) {
 	if err := a.seconds.Write(&m); err != nil {
 		return nil, fmt.Errorf("read mailroom_ack_seconds: %w", err)
 	}
+
 	h := m.GetHistogram()
 	out := &ledger.Ack{Count: int64(h.GetSampleCount()), ObjectiveSeconds: ledger.AckObjective.Seconds()} //nolint:gosec // a count
 	quantiles := []struct {
 		share float64
 		at    *float64
 	}{{0.5, &out.P50}, {0.95, &out.P95}, {0.99, &out.P99}}
+
 	var before, lower float64 // how many are in the buckets up to here, and where the last of them ends
 	for _, b := range h.GetBucket() {
 		if b.GetUpperBound() <= out.ObjectiveSeconds {
@@ -41,5 +43,6 @@ func (a acks) Acks() (*ledger.Ack, error) {
 		}
 		before, lower = upTo, upper
 	}
+
 	return out, nil
 }

@@ -52,10 +52,12 @@ func New(cfg Config, deps Deps) (*Authenticator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
+
 	proxies, err := guard.NewProxies(cfg.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
+
 	cfg.Access.ApplyDefaults()
 	a := &Authenticator{
 		access: cfg.Access, configured: list, tokens: deps.Tokens, sessions: deps.Sessions, now: deps.Now,
@@ -66,12 +68,14 @@ func New(cfg Config, deps Deps) (*Authenticator, error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
+
 	if a.access.PublicURL != "" {
 		// Behind a proxy the Host that arrives here may be another.
 		if err := a.origin.AddTrustedOrigin(strings.TrimSuffix(a.access.PublicURL, "/")); err != nil {
 			return nil, errors.New("access: public_url is not an origin such as https://mailroom.example.com")
 		}
 	}
+
 	return a, nil
 }
 
@@ -104,6 +108,7 @@ func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error)
 		who, err := a.byToken(r, text)
 		return Caller{Identity: who}, err
 	}
+
 	c, err := a.bySession(r)
 	if auth == Public {
 		return c, nil
@@ -117,6 +122,7 @@ func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error)
 	if err != nil {
 		return Caller{}, err
 	}
+
 	return c, nil
 }
 
@@ -137,5 +143,6 @@ func (a *Authenticator) rolesOf(groups []string) map[string]Role {
 			}
 		}
 	}
+
 	return roles
 }

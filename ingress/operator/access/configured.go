@@ -31,6 +31,7 @@ func newConfigured(operators []config.Operator) ([]configured, error) {
 		names    = map[string]bool{}
 		sums     = map[[sha256.Size]byte]string{}
 	)
+
 	for i, o := range operators {
 		bad := func(format string, args ...any) {
 			mistakes = append(mistakes, fmt.Errorf("operators[%d]: "+format, append([]any{i}, args...)...))
@@ -58,6 +59,7 @@ func newConfigured(operators []config.Operator) ([]configured, error) {
 			out = append(out, configured{Identity{Name: o.Name, Person: contract.PersonOf(cmp.Or(o.Owner, o.Name)), Roles: roles}, o.Token.Key, o.Token.Expires})
 		}
 	}
+
 	return out, errors.Join(mistakes...)
 }
 

@@ -72,21 +72,25 @@ func NewLogin(deps LoginDeps) (*Login, error) {
 	if deps.Access == nil || deps.Access.sessions == nil || deps.Logins == nil || deps.Pages == nil || deps.Logger == nil || deps.Registry == nil {
 		return nil, errors.New("login: Access with Sessions, Logins, Pages, Logger and Registry are required")
 	}
+
 	l := &Login{
 		Authenticator: deps.Access, logins: deps.Logins, logger: deps.Logger, pages: deps.Pages, limiter: newLimiter(),
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailroom_logins_total", Help: "Logins of people by how they ended.",
 		}, []string{"result"}),
 	}
+
 	for _, r := range results() {
 		l.total.WithLabelValues(string(r))
 	}
+
 	if err := deps.Registry.Register(l.total); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	if l.access.OIDC.Issuer != "" {
 		l.provider = newProvider(l.access, deps.Client, deps.Access.now)
 	}
+
 	return l, nil
 }
 
@@ -134,6 +138,7 @@ func (l *Login) withToken(c *gin.Context) error {
 	if !l.trusts(r) || !l.access.AllowsToken() {
 		return fault.New(fault.Forbidden, "nobody can log in here with a token")
 	}
+
 	r.Body = http.MaxBytesReader(c.Writer, r.Body, maxLoginForm)
 	text, next := strings.TrimSpace(r.PostFormValue("token")), localPath(r.PostFormValue("next"))
 	who, err := l.byToken(r, text)
@@ -149,14 +154,17 @@ func (l *Login) withToken(c *gin.Context) error {
 		l.note(c, ResultFailed, "", "token")
 		return err
 	}
+
 	if wait := l.limiter.waitName(who.Name, l.now()); wait > 0 {
 		return l.putOff(c, wait)
 	}
+
 	sum := sha256.Sum256([]byte(text))
 	if err := l.startSession(c.Writer, r, ledger.Session{Name: who.Name, Token: &sum}); err != nil {
 		l.note(c, ResultFailed, who.Name, "token")
 		return err
 	}
+
 	l.note(c, ResultOK, who.Name, "token")
 	c.Redirect(http.StatusSeeOther, next)
 	return nil
@@ -201,6 +209,7 @@ func (l *Login) note(c *gin.Context, result Result, name, by string) {
 	if by != "" {
 		attrs = append(attrs, slog.String("by", by))
 	}
+
 	switch result {
 	case ResultOK:
 		l.logger.Info("login.ok", attrs...)

@@ -35,11 +35,13 @@ func (l *Login) start(c *gin.Context) error {
 	if done, err := l.limited(c); done {
 		return err
 	}
+
 	state, browser := random(), random()
 	login := ledger.Login{
 		State: sha256.Sum256([]byte(state)), Browser: sha256.Sum256([]byte(browser)), Verifier: oauth2.GenerateVerifier(),
 		Nonce: random(), Next: localPath(c.Query("next")), ExpiresAt: l.now().Add(loginFor),
 	}
+
 	address, err := l.provider.authorize(c.Request.Context(), state, login.Nonce, login.Verifier)
 	if err != nil {
 		return l.failed(c, err, login.Next)
@@ -47,6 +49,7 @@ func (l *Login) start(c *gin.Context) error {
 	if err := l.logins.SaveLogin(c.Request.Context(), login, l.now()); err != nil {
 		return l.failed(c, err, login.Next)
 	}
+
 	l.setCookie(c.Writer, loginCookie, browser, loginFor)
 	c.Redirect(http.StatusSeeOther, address)
 	return nil
@@ -61,14 +64,17 @@ func (l *Login) callback(c *gin.Context) error {
 	if done, err := l.limited(c); done {
 		return err
 	}
+
 	login, err := l.resume(c)
 	if err != nil {
 		return l.failed(c, err, "/")
 	}
+
 	if problem := c.Query("error"); problem != "" {
 		l.note(c, ResultDenied, "", "oidc")
 		return l.render(c, http.StatusForbidden, login.Next, "The login of your organisation did not let you in.")
 	}
+
 	who, err := l.provider.exchange(c.Request.Context(), c.Query("code"), login)
 	if err != nil {
 		return l.failed(c, err, login.Next)
@@ -76,16 +82,19 @@ func (l *Login) callback(c *gin.Context) error {
 	if who.name == "" {
 		return l.failed(c, errNotVouched, login.Next)
 	}
+
 	groups := slices.DeleteFunc(who.groups, func(g string) bool { return len(l.rolesOf([]string{g})) == 0 })
 	if len(groups) == 0 {
 		l.note(c, ResultNoRole, who.name, "oidc")
 		return l.render(c, http.StatusForbidden, login.Next,
 			"Your organisation's login knows you, but none of your groups has a role here. Ask who runs Mailroom.")
 	}
+
 	err = l.startSession(c.Writer, c.Request, ledger.Session{Name: who.name, Display: who.display, Groups: groups})
 	if err != nil {
 		return l.failed(c, err, login.Next)
 	}
+
 	l.note(c, ResultOK, who.name, "oidc")
 	c.Redirect(http.StatusSeeOther, login.Next)
 	return nil
@@ -102,6 +111,7 @@ func (l *Login) resume(c *gin.Context) (ledger.Login, error) {
 		iss != "" && iss != l.access.OIDC.Issuer: // RFC 9207 §2.4
 		return ledger.Login{}, errNotVouched
 	}
+
 	login, err := l.logins.TakeLogin(c.Request.Context(), sha256.Sum256([]byte(state)))
 	if fault.Is(err, fault.NotFound) {
 		return login, errNotVouched
@@ -109,10 +119,12 @@ func (l *Login) resume(c *gin.Context) (ledger.Login, error) {
 	if err != nil {
 		return login, err
 	}
+
 	browser := sha256.Sum256([]byte(cookie.Value))
 	if subtle.ConstantTimeCompare(browser[:], login.Browser[:]) != 1 || !l.now().Before(login.ExpiresAt) {
 		return login, errNotVouched
 	}
+
 	return login, nil
 }
 

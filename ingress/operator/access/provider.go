@@ -58,6 +58,7 @@ func (p *provider) context(ctx context.Context) context.Context {
 func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
 	age := p.now().Sub(p.asked)
 	switch {
 	case p.failed == nil && p.found != nil && age < providerFresh:
@@ -68,6 +69,7 @@ func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 		}
 		return nil, p.failed
 	}
+
 	found, err := oidc.NewProvider(p.context(context.WithoutCancel(ctx)), p.access.OIDC.Issuer)
 	p.asked, p.failed = p.now(), nil
 	if err != nil {
@@ -77,6 +79,7 @@ func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 		}
 		return nil, p.failed
 	}
+
 	p.found = found
 	return found, nil
 }
@@ -113,6 +116,7 @@ func (p *provider) exchange(ctx context.Context, code string, login ledger.Login
 	if err != nil {
 		return person{}, err
 	}
+
 	ctx = p.context(ctx)
 	tokens, err := p.oauth(found).Exchange(ctx, code, oauth2.VerifierOption(login.Verifier))
 	if err != nil {
@@ -122,19 +126,23 @@ func (p *provider) exchange(ctx context.Context, code string, login ledger.Login
 		}
 		return person{}, fault.Wrap(fault.DownstreamUnavailable, "The login of your organisation does not answer. Try again in a moment.", err)
 	}
+
 	text, ok := tokens.Extra("id_token").(string)
 	if !ok {
 		return person{}, fmt.Errorf("no id_token: %w", errNotVouched)
 	}
+
 	verifier := found.Verifier(&oidc.Config{ClientID: p.access.OIDC.ClientID, Now: p.now})
 	token, err := verifier.Verify(ctx, text)
 	if err != nil {
 		// The library's text quotes claims, at most audience and times.
 		return person{}, fmt.Errorf("id_token: %w: %w", err, errNotVouched)
 	}
+
 	if subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(login.Nonce)) != 1 {
 		return person{}, fmt.Errorf("id_token: nonce: %w", errNotVouched)
 	}
+
 	return p.person(ctx, found, token, tokens)
 }
 
@@ -145,6 +153,7 @@ func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc
 	if err := token.Claims(&claims); err != nil {
 		return person{}, fmt.Errorf("id_token: %w: %w", err, errNotVouched)
 	}
+
 	o := p.access.OIDC
 	if _, there := claims[o.GroupsClaim]; !there && found.UserInfoEndpoint() != "" {
 		info, err := found.UserInfo(ctx, oauth2.StaticTokenSource(tokens))
@@ -167,6 +176,7 @@ func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc
 			}
 		}
 	}
+
 	return person{name: p.nameOf(claims, token.Subject), display: displayOf(claims), groups: groupsOf(claims[o.GroupsClaim])}, nil
 }
 
@@ -178,6 +188,7 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 	if p.access.OIDC.NameClaim == "email" && !emailVerified(claims) {
 		name = ""
 	}
+
 	host := p.access.OIDC.Issuer
 	if u, err := url.Parse(host); err == nil {
 		host = u.Hostname()
@@ -185,6 +196,7 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 	if contract.ReservedActor(name) || contract.ReservedActor(subject) { // nobody passes for the system
 		return ""
 	}
+
 	for _, candidate := range []string{name, subject} {
 		if !strings.Contains(candidate, "@") {
 			candidate += "@" + host
@@ -193,6 +205,7 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 			return candidate
 		}
 	}
+
 	return ""
 }
 

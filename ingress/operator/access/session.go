@@ -65,6 +65,7 @@ func (a *Authenticator) bySession(r *http.Request) (Caller, error) {
 	if err != nil || a.sessions == nil || cookie.Value == "" || !a.trusts(r) {
 		return Caller{}, errNoSession
 	}
+
 	ctx, now, sum := r.Context(), a.now(), sha256.Sum256([]byte(cookie.Value))
 	s, err := a.findSession(r, sum, now)
 	switch {
@@ -75,14 +76,17 @@ func (a *Authenticator) bySession(r *http.Request) (Caller, error) {
 	case !now.Before(s.ExpiresAt), now.Sub(s.SeenAt) >= a.access.Session.Idle:
 		return Caller{}, errNoSession
 	}
+
 	who, err := a.holder(ctx, s, now)
 	if err != nil {
 		return Caller{}, err
 	}
+
 	if now.Sub(s.SeenAt) >= touchEvery && a.sessions.TouchSession(ctx, sum, now) == nil {
 		s.SeenAt = now
 		a.sessionCache.put(sum, s, nil, now)
 	}
+
 	return Caller{Identity: who, Session: &Session{CSRF: s.CSRF, Expires: s.ExpiresAt, sum: sum}}, nil
 }
 

@@ -77,6 +77,7 @@ func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) 
 	if a.tokens == nil || !shaped(text) {
 		return Identity{}, errNoToken
 	}
+
 	if _, known := a.tokenCache.get(sum, now); !known {
 		err := a.lookups.ask(r, sum, now, func(ctx context.Context) error {
 			_, err := a.lookUp(ctx, sum, now)
@@ -86,6 +87,7 @@ func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) 
 			return Identity{}, err
 		}
 	}
+
 	return a.bySum(r.Context(), sum, now)
 }
 
@@ -97,6 +99,7 @@ func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) 
 	if a.tokens == nil {
 		return Identity{}, errNoToken
 	}
+
 	t, err := a.lookUp(ctx, sum, now)
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -106,6 +109,7 @@ func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) 
 	case t.RevokedAt != nil, t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
 		return Identity{}, errNoToken
 	}
+
 	if t.LastUsedAt == nil || now.Sub(*t.LastUsedAt) >= touchEvery {
 		// That it was used matters less than that it works.
 		if a.tokens.TouchToken(ctx, sum, now) == nil {
@@ -113,10 +117,12 @@ func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) 
 			a.tokenCache.put(sum, t, nil, now)
 		}
 	}
+
 	who := Identity{Name: t.Name, Person: contract.PersonOf(cmp.Or(t.Owner, t.CreatedBy, t.Name)), Roles: map[string]Role{}}
 	for tenant, name := range t.Roles {
 		who.Roles[tenant] = ParseRole(name)
 	}
+
 	return who, nil
 }
 

@@ -49,17 +49,20 @@ func (a *audit) list(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+
 	after, limit := int64(0), maxAuditPage
 	if q["after"] != "" {
 		if after, err = strconv.ParseInt(q["after"], 10, 64); err != nil || after < 0 {
 			return fault.New(fault.RequestInvalid, "after must be the number of an entry")
 		}
 	}
+
 	if q["limit"] != "" {
 		if limit, err = strconv.Atoi(q["limit"]); err != nil || limit < 1 || limit > maxAuditPage {
 			return fault.Newf(fault.RequestInvalid, "limit must be a number from 1 to %d", maxAuditPage)
 		}
 	}
+
 	var out auditEntries
 	// The head first: what is appended in between is then beyond it and not missing.
 	if out.Head, err = a.auditor.AuditHead(c.Request.Context()); err != nil {
@@ -71,6 +74,7 @@ func (a *audit) list(c *gin.Context) error {
 	if out.Entries == nil {
 		out.Entries = []auditchain.Entry{}
 	}
+
 	c.JSON(http.StatusOK, out)
 	return nil
 }

@@ -32,6 +32,7 @@ func readBody(c *gin.Context, out any, f bodyForm) error {
 	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != "application/json" {
 		return fault.New(fault.ContentTypeInvalid, f.Name+" is sent as application/json")
 	}
+
 	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, f.Limit))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(out)
@@ -40,6 +41,7 @@ func readBody(c *gin.Context, out any, f bodyForm) error {
 			err = errors.New("more than one value")
 		}
 	}
+
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -47,5 +49,6 @@ func readBody(c *gin.Context, out any, f bodyForm) error {
 	case err != nil:
 		return fault.New(fault.RequestInvalid, f.Name+" "+f.Is)
 	}
+
 	return nil
 }

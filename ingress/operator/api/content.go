@@ -93,15 +93,18 @@ func (t *content) attachment(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+
 	missing := fault.New(fault.NotFound, "this email has no such attachment")
 	sum, err := pathValue(c, "sha256")
 	if err != nil {
 		return missing
 	}
+
 	var (
 		found *mail.Attachment
 		clean = true
 	)
+
 	for i, a := range email.Attachments {
 		if a.SHA256 != sum || a.Key == "" {
 			continue
@@ -112,14 +115,17 @@ func (t *content) attachment(c *gin.Context) error {
 			found = &email.Attachments[i]
 		}
 	}
+
 	if found == nil {
 		return missing
 	}
+
 	if !clean {
 		if err := permit(c, email.Tenant, access.Operator); err != nil {
 			return err
 		}
 	}
+
 	return t.sendBlob(c, blob.Attachments, found.Key,
 		download{filename: found.Filename, size: found.Size, sha256: found.SHA256})
 }
@@ -143,12 +149,14 @@ func (t *content) send(c *gin.Context, d download) error {
 	if err != nil {
 		return err
 	}
+
 	header := c.Writer.Header()
 	header.Set("Content-Type", "application/octet-stream")
 	header.Set("Content-Disposition", disposition(d.filename))
 	if d.size >= 0 {
 		header.Set("Content-Length", strconv.FormatInt(d.size, 10))
 	}
+
 	c.Status(http.StatusOK)
 	if _, err := io.Copy(c.Writer, io.MultiReader(bytes.NewReader(first), body)); err != nil {
 		if c.Request.Context().Err() == nil {
@@ -156,6 +164,7 @@ func (t *content) send(c *gin.Context, d download) error {
 		}
 		panic(http.ErrAbortHandler)
 	}
+
 	return nil
 }
 
@@ -198,6 +207,7 @@ func (v *verified) Read(p []byte) (int, error) {
 	if err == nil {
 		_, err = v.r.Peek(1)
 	}
+
 	switch {
 	case err == nil:
 		return n, nil
@@ -208,5 +218,6 @@ func (v *verified) Read(p []byte) (int, error) {
 	case v.want != "" && hex.EncodeToString(v.hash.Sum(nil)) != v.want:
 		return 0, fault.New(fault.ContentLost, "the stored content is not what was received")
 	}
+
 	return n, io.EOF
 }

@@ -48,15 +48,18 @@ func (u *custody) export(c *gin.Context) error {
 	if err := u.exports.allow(caller(c).Name, email.ID, u.now()); err != nil {
 		return err
 	}
+
 	leave, err := enter(u.exports.turns)
 	if err != nil {
 		return err
 	}
 	defer leave()
+
 	document, err := u.auditor.ExportCustody(c.Request.Context(), email.ID, caller(c).Name, string(access.Via(c)))
 	if err != nil {
 		return err
 	}
+
 	c.JSON(http.StatusOK, document)
 	return nil
 }

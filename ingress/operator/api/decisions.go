@@ -50,19 +50,23 @@ func (d *decisions) create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+
 	email, _, err := d.find(c, fault.DecisionRefused)
 	if err != nil {
 		return err
 	}
+
 	result, err := d.service.Decide(c.Request.Context(), caller(c), access.Via(c), &email.EmailRow, decision.Request{
 		Action: in.Action, Note: in.Note, Edit: in.Edit, From: in.From,
 	})
 	if err != nil {
 		return err
 	}
+
 	c.JSON(http.StatusOK, decided{
 		OK: true, EventID: email.EventID, Source: email.Source, Action: in.Action, State: result.State,
 		Missing: result.Missing,
 	})
+
 	return nil
 }

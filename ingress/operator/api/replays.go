@@ -107,20 +107,24 @@ func (r *replays) items(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+
 	q, err := parameters(c, "state", "code", "cursor", "limit")
 	if err != nil {
 		return err
 	}
+
 	f := ledger.ReplayItemFilter{
 		ReplayID: row.ID, State: ledger.ReplayItemState(q["state"]), Code: ledger.ReplayCode(q["code"]), Cursor: q["cursor"],
 	}
 	if f.Limit, err = limitOf(q["limit"]); err != nil {
 		return err
 	}
+
 	items, next, err := r.service.Items(c.Request.Context(), f)
 	if err != nil {
 		return err
 	}
+
 	c.JSON(http.StatusOK, itemPage{Items: append([]ledger.ReplayItem{}, items...), NextCursor: next})
 	return nil
 }

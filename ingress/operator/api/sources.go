@@ -186,6 +186,7 @@ func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, no
 	follows := slices.ContainsFunc(secrets[:i], func(above config.KeyRef) bool {
 		return above.Scheme == "" || k.Scheme == "" || above.Scheme == k.Scheme
 	})
+
 	switch {
 	case ends && !now.Before(k.Expires):
 		return Expired
@@ -202,6 +203,7 @@ func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, no
 	case ends && follows:
 		return Previous
 	}
+
 	return Current
 }
 
@@ -242,26 +244,31 @@ func (s *sources) listFailures(c *gin.Context) error {
 	if err := permit(c, s.configured[at].Tenant, leastOf(c)); err != nil {
 		return err
 	}
+
 	q, err := parameters(c, "since", "limit")
 	if err != nil {
 		return err
 	}
+
 	since, limit := s.now().Add(-recently).UTC(), ledger.DefaultFailures
 	if q["since"] != "" {
 		if since, err = time.Parse(time.RFC3339, q["since"]); err != nil {
 			return fault.New(fault.RequestInvalid, "since must be a time such as 2026-11-01T10:00:00Z")
 		}
 	}
+
 	if q["limit"] != "" {
 		if limit, err = strconv.Atoi(q["limit"]); err != nil || limit < 1 || limit > ledger.MaxFailures {
 			return fault.Newf(fault.RequestInvalid, "limit must be a number from 1 to %d", ledger.MaxFailures)
 		}
 	}
+
 	rows, err := s.failures.VerificationFailures(c.Request.Context(),
 		ledger.FailureFilter{Source: name, Since: since, Limit: limit + 1})
 	if err != nil {
 		return err
 	}
+
 	shown := append([]ledger.VerificationFailure{}, rows[:min(len(rows), limit)]...)
 	c.JSON(http.StatusOK, failuresPage{Source: name, Since: since.UTC(), Failures: shown, More: len(rows) > limit})
 	return nil

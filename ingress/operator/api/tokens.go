@@ -93,6 +93,7 @@ func (k *tokens) revoke(c *gin.Context) error {
 	if _, err := parameters(c); err != nil {
 		return err
 	}
+
 	missing := fault.New(fault.NotFound, "there is no token of this name")
 	name, err := pathValue(c, "name")
 	if err != nil {
@@ -101,10 +102,12 @@ func (k *tokens) revoke(c *gin.Context) error {
 	if k.access.Configured(name) {
 		return fault.New(fault.DecisionRefused, "this token stands in the configuration and ends there")
 	}
+
 	by := caller(c).Name
 	if err := k.store.RevokeToken(c.Request.Context(), name, by, string(access.Via(c)), k.now()); err != nil {
 		return err
 	}
+
 	k.access.Forget()
 	k.logger.Info("token.revoked", slog.String("name", name), slog.String("actor", by))
 	c.JSON(http.StatusOK, map[string]any{"ok": true, "name": name})
@@ -118,11 +121,13 @@ func (k *tokens) read(c *gin.Context) (tokenRequest, error) {
 	if _, err := parameters(c); err != nil {
 		return in, err
 	}
+
 	if err := readBody(c, &in, bodyForm{
 		Name: "the body", Limit: maxTokenRequest, Is: "is one JSON object of the documented fields and no others",
 	}); err != nil {
 		return in, err
 	}
+
 	switch {
 	case !tokenName.MatchString(in.Name):
 		return in, fault.New(fault.RequestInvalid,
@@ -139,9 +144,11 @@ func (k *tokens) read(c *gin.Context) (tokenRequest, error) {
 	case in.ExpiresAt != nil && !k.now().Before(*in.ExpiresAt):
 		return in, fault.New(fault.RequestInvalid, "expires_at is past")
 	}
+
 	if in.Owner = strings.TrimSpace(in.Owner); in.Owner == "" {
 		in.Owner = caller(c).Person
 	}
+
 	for tenant, role := range in.Roles {
 		if access.ParseRole(role) == access.Nobody {
 			return in, fault.New(fault.RequestInvalid, "a role must be viewer, operator or admin")
@@ -150,5 +157,6 @@ func (k *tokens) read(c *gin.Context) (tokenRequest, error) {
 			return in, fault.New(fault.RequestInvalid, "roles names a tenant that is not configured")
 		}
 	}
+
 	return in, nil
 }

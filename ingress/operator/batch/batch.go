@@ -97,18 +97,21 @@ func (s *Service) begin(ctx context.Context, who access.Identity, via contract.V
 	if err != nil {
 		return nil, err
 	}
+
 	if created {
 		s.deps.Logger.Info("replay.created", slog.Int64("replay", id), slog.String("action", string(asked.Action)),
 			slog.Bool("dry_run", asked.DryRun), slog.String("actor", who.Name))
 	} else if row, err := s.begun(ctx, id, asked); err != nil || row.State.Final() {
 		return row, err
 	}
+
 	// It is written down: where Temporal is away it begins once that is back.
 	if err := s.deps.Runner.StartReplay(ctx, id, asked.DryRun); err != nil {
 		s.deps.Logger.Warn("replay.waits", slog.Int64("replay", id), slog.Any("error", err))
 	} else if asked.DryRun {
 		s.await(ctx, id)
 	}
+
 	return s.deps.Ledger.Replay(ctx, id)
 }
 
@@ -149,6 +152,7 @@ func (s *Service) Start(ctx context.Context, who access.Identity, via contract.V
 	if err != nil {
 		return nil, err
 	}
+
 	switch {
 	case !row.DryRun:
 		return nil, fault.New(fault.DecisionRefused, "This is no dry run: it has been started.")
@@ -163,6 +167,7 @@ func (s *Service) Start(ctx context.Context, who access.Identity, via contract.V
 	case count == 0:
 		return nil, fault.New(fault.DecisionRefused, "There is nothing to start.")
 	}
+
 	asked := ledger.NewReplay{
 		Action: row.Action, From: row.FromStep(), Filter: row.Filter, NewEffect: row.NewEffect, Note: row.Note, Rate: row.Rate, AtOnce: row.AtOnce,
 		StartedFrom: row.ID,
@@ -170,6 +175,7 @@ func (s *Service) Start(ctx context.Context, who access.Identity, via contract.V
 	if asked.Filter.Until.IsZero() || asked.Filter.Until.After(row.CreatedAt) {
 		asked.Filter.Until = row.CreatedAt
 	}
+
 	return s.begin(ctx, who, via, asked)
 }
 
@@ -180,17 +186,20 @@ func (s *Service) Find(ctx context.Context, who access.Identity, least access.Ro
 	if err != nil {
 		return nil, err
 	}
+
 	tenants := row.Filter.Tenants
 	if row.Filter.Tenant != "" {
 		tenants = []string{row.Filter.Tenant}
 	} else if tenants == nil {
 		tenants = []string{access.Everywhere}
 	}
+
 	for _, t := range tenants {
 		if err := permit(who, t, least, missing); err != nil {
 			return nil, err
 		}
 	}
+
 	return row, nil
 }
 
@@ -227,9 +236,11 @@ func (s *Service) Control(ctx context.Context, who access.Identity, via contract
 			return nil, err
 		}
 	}
+
 	if _, err := s.deps.Runner.ControlReplay(ctx, row.ID, name, rate); err != nil {
 		return nil, err
 	}
+
 	s.deps.Logger.Info("replay.controlled", slog.Int64("replay", row.ID), slog.String("control", name), slog.String("actor", who.Name))
 	body, err := json.Marshal(map[string]any{"replay": row.ID, "control": name, "rate": rate})
 	if err == nil {
@@ -237,8 +248,10 @@ func (s *Service) Control(ctx context.Context, who access.Identity, via contract
 			Kind: ledger.AuditReplay, Tenant: row.Filter.Tenant, Actor: who.Name, Via: string(via), Body: body,
 		})
 	}
+
 	if err != nil { // it holds all the same
 		s.deps.Logger.Error("replay.audit", slog.Int64("replay", row.ID), slog.Any("error", err))
 	}
+
 	return s.deps.Ledger.Replay(ctx, row.ID)
 }

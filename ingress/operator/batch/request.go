@@ -69,6 +69,7 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	if out.Action == "" {
 		out.Action = ledger.ActionReplay
 	}
+
 	bulk := out.Action != ledger.ActionReplay
 	switch in.From {
 	case "", ledger.FromHeld:
@@ -79,15 +80,18 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	default:
 		return out, fault.Newf(fault.RequestInvalid, "from must be %s, %s or %s", ledger.FromHeld, ledger.FromRoute, ledger.FromRaw)
 	}
+
 	if in.Rate != nil {
 		out.Rate = *in.Rate
 	} else if !bulk {
 		out.Rate = DefaultRate
 	}
+
 	var err error
 	if out.Filter, err = in.Filter.check(); err != nil {
 		return out, err
 	}
+
 	onlyHeld := bulk || out.From == ""
 	switch {
 	case !slices.Contains([]contract.Action{ledger.ActionReplay, contract.Approve, contract.Discard, contract.Retry}, out.Action):
@@ -105,12 +109,14 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	case len(in.Key) > maxKey || !access.Plain(in.Key):
 		return out, fault.Newf(fault.RequestInvalid, "key must be at most %d bytes of printable UTF-8", maxKey)
 	}
+
 	if err := decision.CheckNote(in.Note); err != nil {
 		return out, err
 	}
 	if onlyHeld {
 		out.Filter.State = contract.Quarantined
 	}
+
 	return out, checkRate(out.Rate)
 }
 
@@ -136,6 +142,7 @@ func (f *Filter) check() (ledger.Filter, error) {
 		State: f.State, Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
 		Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query,
 	}
+
 	for name, value := range map[string]string{
 		"source": f.Source, "tenant": f.Tenant, "sender": f.Sender, "recipient": f.Recipient, "destination": f.Destination, "q": f.Query,
 	} {
@@ -143,6 +150,7 @@ func (f *Filter) check() (ledger.Filter, error) {
 			return out, fault.Newf(fault.RequestInvalid, "filter.%s must be at most %d bytes of printable UTF-8", name, maxText)
 		}
 	}
+
 	switch {
 	case f.State != "" && !slices.Contains(contract.States, f.State):
 		return out, fault.Newf(fault.RequestInvalid, "filter.state must be one of %v", contract.States)
@@ -151,5 +159,6 @@ func (f *Filter) check() (ledger.Filter, error) {
 	case !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until):
 		return out, fault.New(fault.RequestInvalid, "filter.since must be before filter.until")
 	}
+
 	return out, nil
 }

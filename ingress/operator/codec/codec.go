@@ -83,12 +83,14 @@ func (s *Server) Routes() []access.Route {
 func (s *Server) handle(c *gin.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), turnWait)
 	defer cancel()
+
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return fault.New(fault.Overloaded, "too many payloads are being read at the moment").After(turnWait)
 	}
+
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxRequest))
 	var long *http.MaxBytesError
 	switch {
@@ -97,6 +99,7 @@ func (s *Server) handle(c *gin.Context) error {
 	case err != nil:
 		return fault.Wrap(fault.RequestInvalid, "the request ended early", err)
 	}
+
 	r := c.Request.Clone(c.Request.Context())
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.codec.ServeHTTP(c.Writer, r)
@@ -161,5 +164,6 @@ func (b bounded) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, erro
 		}
 		out = append(out, one...)
 	}
+
 	return out, nil
 }

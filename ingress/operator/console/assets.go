@@ -41,6 +41,7 @@ func newAssets() (*assets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read static files: %w", err)
 	}
+
 	for _, e := range entries {
 		content, err := files.ReadFile("static/" + e.Name())
 		if err != nil {
@@ -59,6 +60,7 @@ func newAssets() (*assets, error) {
 		a.byName[name] = asset{contentType, content}
 		a.hashed[e.Name()] = name
 	}
+
 	return a, nil
 }
 

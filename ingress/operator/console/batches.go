@@ -138,6 +138,7 @@ func (h *batchPages) plan(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
+
 	post := g.Request.PostForm
 	note, chosen := unixLines(post.Get("note")), url.Values{}
 	for _, name := range []string{"state", "reason", "source", "tenant", "sender", "recipient", "destination", "q", "since", "until"} {
@@ -145,6 +146,7 @@ func (h *batchPages) plan(g *gin.Context) error {
 			chosen[name] = post[name]
 		}
 	}
+
 	f, err := filterOf(chosen)
 	typed := newBatchForm(f)
 	typed.Action, typed.From, typed.Rate, typed.Note = post.Get("action"), post.Get("from"), strings.TrimSpace(post.Get("rate")), note
@@ -156,15 +158,18 @@ func (h *batchPages) plan(g *gin.Context) error {
 	if err != nil {
 		return refused(err)
 	}
+
 	in, err := typed.request()
 	if err != nil {
 		return refused(err)
 	}
+
 	ctx := g.Request.Context()
 	row, err := h.service.Create(ctx, access.From(ctx), contract.ViaConsole, in)
 	if err != nil {
 		return refused(err)
 	}
+
 	h.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d", row.ID))
 	return nil
@@ -175,23 +180,28 @@ func (h *batchPages) start(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
+
 	r, err := h.find(g)
 	if err != nil {
 		return err
 	}
+
 	typed := strings.TrimSpace(g.Request.PostForm.Get("count"))
 	refused := func(status int, problem string) error {
 		return h.show(g, status, layout{Problem: problem}, r, typed)
 	}
+
 	count, err := strconv.ParseInt(typed, 10, 64)
 	if err != nil || r.Preview == nil || count != r.Preview.Total {
 		return refused(http.StatusConflict, "The number typed is not the number of emails. Nothing was started.")
 	}
+
 	ctx := g.Request.Context()
 	started, err := h.service.Start(ctx, access.From(ctx), contract.ViaConsole, r.ID, count)
 	if err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
+
 	h.live.nudge()
 	g.Redirect(http.StatusSeeOther, fmt.Sprintf("/replays/%d?done=start", started.ID))
 	return nil
@@ -361,6 +371,7 @@ func choiceOf(f ledger.Filter) [][2]string {
 			values.Set(name, stamp(at)) // people read no fractions
 		}
 	}
+
 	for _, name := range []string{"state", "reason", "source", "tenant", "sender", "recipient", "destination", "since", "until", "q"} {
 		if v := values.Get(name); v != "" {
 			out = append(out, [2]string{map[string]string{"q": "Text"}[name], v})
@@ -369,6 +380,7 @@ func choiceOf(f ledger.Filter) [][2]string {
 			}
 		}
 	}
+
 	return out
 }
 

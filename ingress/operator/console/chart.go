@@ -36,9 +36,11 @@ func rateChart(points []ledger.Minute) chart {
 		c.Total += p.Accepted
 		c.Delivered += p.Delivered
 	}
+
 	if len(points) == 0 {
 		return c
 	}
+
 	c.From, c.To = points[0].At, points[len(points)-1].At
 	step := float64(chartWidth) / float64(len(points))
 	scale := func(n int64) float64 {
@@ -47,6 +49,7 @@ func rateChart(points []ledger.Minute) chart {
 		}
 		return float64(n) / float64(c.Max) * (chartHeight - 4)
 	}
+
 	for i, p := range points {
 		high, done := scale(p.Accepted), scale(p.Delivered)
 		c.Bars = append(c.Bars, column{
@@ -54,6 +57,7 @@ func rateChart(points []ledger.Minute) chart {
 			Y: chartHeight - high, Height: high, DoneY: chartHeight - done, DoneHeight: done,
 		})
 	}
+
 	return c
 }
 

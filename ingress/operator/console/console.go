@@ -112,6 +112,7 @@ func (c *Console) Close() { c.live.close() }
 // Routes returns the console's rows of the table of routes.
 func (c *Console) Routes() []access.Route {
 	const email = "/emails/:event_id"
+
 	return []access.Route{
 		page(http.MethodGet, "/", access.Viewer, c.overview.show),
 		page(http.MethodGet, "/inbox", access.Viewer, c.lists.inbox),

@@ -99,15 +99,18 @@ func (m *mailReader) content(ctx context.Context, email *ledger.EmailDetail) (co
 	case !body.Stored:
 		return content{Notice: "This email is not stored yet, so that its text cannot be shown. The raw source is there."}, nil
 	}
+
 	manifest, err := m.emails.Manifest(ctx, email.ID)
 	if err != nil {
 		return content{}, err
 	}
+
 	out := content{MIMEKey: manifest.MIMEKey}
 	if len(manifest.Message) == 0 && manifest.MessageKey == "" {
 		out.Notice = "This email has no text that could be read."
 		return out, nil
 	}
+
 	out.Message, err = m.stored.Message(ctx, manifest)
 	switch {
 	case fault.Is(err, fault.ContentLost), fault.Is(err, fault.NotFound):
@@ -119,6 +122,7 @@ func (m *mailReader) content(ctx context.Context, email *ledger.EmailDetail) (co
 	case err != nil:
 		return content{}, fault.Wrap(fault.Internal, "the stored mail cannot be read", fmt.Errorf("read message of email %d: %w", email.ID, err))
 	}
+
 	return out, nil
 }
 
@@ -129,6 +133,7 @@ func (m *mailReader) read(ctx context.Context, bucket blob.Bucket, key string, l
 		return nil, false, err
 	}
 	defer r.Close()
+
 	content, err = io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		if errors.As(err, new(*fault.Error)) {
@@ -136,9 +141,11 @@ func (m *mailReader) read(ctx context.Context, bucket blob.Bucket, key string, l
 		}
 		return nil, false, fault.Wrap(fault.StorageUnavailable, "the object store did not give the content", err)
 	}
+
 	if int64(len(content)) > limit {
 		return content[:limit], true, nil
 	}
+
 	return content, false, nil
 }
 
@@ -152,6 +159,7 @@ func (m *mailReader) pictures(ctx context.Context, email *ledger.EmailDetail) pi
 			named[a.ContentID] = a
 		}
 	}
+
 	reads, spent := 0, int64(0)
 	return func(contentID string) ([]byte, string, bool) {
 		if decoded, err := url.PathUnescape(contentID); err == nil {
@@ -184,14 +192,17 @@ func (h *emailPages) raw(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
+
 	ctx := g.Request.Context()
 	if access.From(ctx).In(email.Tenant) < access.Operator {
 		return fault.New(fault.Forbidden, "your role does not allow to read raw mail")
 	}
+
 	body, err := h.emails.Body(ctx, email.ID)
 	if err != nil {
 		return err
 	}
+
 	key := body.Key
 	page := sourcePage{Email: email}
 	if body.Stored {
@@ -204,6 +215,7 @@ func (h *emailPages) raw(g *gin.Context) error {
 			page.MIME, key = true, manifest.MIMEKey
 		}
 	}
+
 	text := body.Inline
 	if key != "" {
 		if text, page.Cut, err = h.read(ctx, blob.Raw, key, maxSource); err != nil {
@@ -212,6 +224,7 @@ func (h *emailPages) raw(g *gin.Context) error {
 	} else if len(text) > maxSource {
 		text, page.Cut = text[:maxSource], true
 	}
+
 	if !page.MIME {
 		// What a provider posts is one line of JSON; people read several.
 		var pretty bytes.Buffer
@@ -219,6 +232,7 @@ func (h *emailPages) raw(g *gin.Context) error {
 			text = pretty.Bytes()
 		}
 	}
+
 	page.Text = showLines(string(text))
 	return h.render(g, http.StatusOK, "raw", layout{Title: "Source of " + cut(80, show(email.EventID)), Area: "emails", Body: page})
 }

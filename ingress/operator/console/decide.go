@@ -41,14 +41,17 @@ func (h *emailPages) decide(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
+
 	email, err := h.find(g)
 	if err != nil {
 		return err
 	}
+
 	who := access.From(g.Request.Context())
 	if who.In(email.Tenant) < access.Operator {
 		return fault.New(fault.Forbidden, "your role does not allow to decide about this email")
 	}
+
 	post := g.Request.PostForm
 	action, note := contract.Action(post.Get("action")), strings.ReplaceAll(post.Get("note"), "\r\n", "\n")
 	var at int
@@ -56,6 +59,7 @@ func (h *emailPages) decide(g *gin.Context) error {
 	if at = slices.IndexFunc(list, func(c choice) bool { return c.Action == action }); at < 0 {
 		return fault.New(fault.RequestInvalid, "the action must be approve, retry or discard")
 	}
+
 	refused := func(status int, problem string) error {
 		return h.show(g, status, email, layout{Problem: problem}, note)
 	}
@@ -65,19 +69,23 @@ func (h *emailPages) decide(g *gin.Context) error {
 	if post.Get("seen") != seen(email) {
 		return refused(http.StatusConflict, changed(email))
 	}
+
 	if post.Get("confirmed") != "yes" {
 		return h.render(g, http.StatusOK, "confirm", layout{Title: list[at].Name + "?", Area: "inbox",
 			Body: confirmPage{Email: email, Choice: list[at], Seen: post.Get("seen"), Note: note}})
 	}
+
 	result, err := h.decisions.Decide(g.Request.Context(), who, contract.ViaConsole, &email.EmailRow, decision.Request{Action: action, Note: note})
 	if err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
+
 	h.live.nudge()
 	done := string(action)
 	if result.Missing > 0 {
 		done = "counted"
 	}
+
 	g.Redirect(http.StatusSeeOther, emailURL(email.EmailRow)+"&done="+done)
 	return nil
 }

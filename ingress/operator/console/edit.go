@@ -94,10 +94,12 @@ func (h *editPages) preview(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
 	}
+
 	email, err := h.editable(g)
 	if err != nil {
 		return err
 	}
+
 	post := g.Request.PostForm
 	typed := readEditForm(post)
 	refused := func(status int, problem string) error {
@@ -106,15 +108,18 @@ func (h *editPages) preview(g *gin.Context) error {
 	if post.Get("seen") != seen(email) {
 		return h.show(g, http.StatusConflict, email, layout{Problem: changed(email)}, typed.Note)
 	}
+
 	e, err := typed.edit()
 	if err != nil {
 		return refused(http.StatusBadRequest, fault.From(err).Public)
 	}
+
 	ctx := g.Request.Context()
 	preview, err := h.editor.Preview(ctx, email.Email(), e)
 	if err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
+
 	changes := preview.Changes
 	if changes == nil {
 		changes = []ledger.Change{}
@@ -125,10 +130,12 @@ func (h *editPages) preview(g *gin.Context) error {
 	if problem := badNote(typed.Note); problem != "" {
 		return h.showForm(g, http.StatusBadRequest, email, typed, layout{Problem: problem}, changes)
 	}
+
 	in := decision.Request{Action: contract.Edited, Note: typed.Note, Edit: &e}
 	if _, err := h.decisions.Decide(ctx, access.From(ctx), contract.ViaConsole, &email.EmailRow, in); err != nil {
 		return refused(access.Status(err), fault.From(err).Public)
 	}
+
 	h.live.nudge()
 	g.Redirect(http.StatusSeeOther, emailURL(email.EmailRow)+"&done=edit")
 	return nil
@@ -157,6 +164,7 @@ func (f editForm) edit() (contract.Edit, error) {
 		Charset: f.Charset, Recipients: rows(f.Recipients),
 		To: slices.Sorted(maps.Keys(f.To)), Drop: slices.Sorted(maps.Keys(f.Drop)),
 	}
+
 	for _, line := range rows(f.Headers) {
 		name, value, has := strings.Cut(line, ":")
 		if e.Headers == nil {
@@ -171,6 +179,7 @@ func (f editForm) edit() (contract.Edit, error) {
 			e.Headers[name] = &value
 		}
 	}
+
 	for _, line := range rows(f.Fields) {
 		from, to, ok := strings.Cut(line, "=")
 		if from, to = strings.TrimSpace(from), strings.TrimSpace(to); !ok || from == "" || to == "" {
@@ -181,9 +190,11 @@ func (f editForm) edit() (contract.Edit, error) {
 		}
 		e.Fields[from] = to
 	}
+
 	if len(e.To)+len(e.Drop)+len(e.Recipients)+len(e.Headers)+len(e.Fields) == 0 && e.Charset == "" {
 		return e, fault.New(fault.RequestInvalid, "The edit changes nothing.")
 	}
+
 	return e, nil
 }
 

@@ -116,6 +116,7 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 		// The rest of the page serves without the text.
 		p.Content = content{Notice: "The content cannot be read at the moment: " + fault.From(err).Public}
 	}
+
 	if m := p.Content.Message; m != nil {
 		var text string
 		text, p.TextCut = shorten(m.Text, maxText)
@@ -123,6 +124,7 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 		p.Headers = m.Headers[:min(len(m.Headers), maxHeaders)]
 		p.MoreHead = len(m.Headers) - len(p.Headers)
 	}
+
 	p.To = email.To[:min(len(email.To), maxRecipients)]
 	p.MoreTo = len(email.To) - len(p.To)
 	p.Reported = reported(email.Reported)
@@ -133,10 +135,12 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 	if p.Timeline, err = h.emails.Timeline(ctx, email.ID); err != nil {
 		return err
 	}
+
 	if email.Reason != "" {
 		e := reason.Text(email.Reason)
 		p.Explained = &e
 	}
+
 	if p.Held && p.May >= access.Operator {
 		p.Choices = choices(p.Explained)
 		p.CanEdit = !email.StartRefused
@@ -145,6 +149,7 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 			p.Explained = unstartable
 		}
 	}
+
 	p.Waiting = waiting(email)
 	p.Seen = seen(email)
 	p.Workflow = h.workflow(email)
@@ -155,10 +160,12 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 	if p.Held {
 		l.Area = "inbox"
 	}
+
 	live := url.Values{"email": {strconv.FormatInt(email.ID, 10)}, "id": {eventID(&email.EmailRow)}, "source": {email.Source}}
 	if number := linkNumber(&email.EmailRow); number != 0 {
 		live.Set("number", strconv.FormatInt(number, 10))
 	}
+
 	l.Live = "/events?" + live.Encode()
 	l.Body = p
 	return h.render(g, status, "email", l)
@@ -173,6 +180,7 @@ func (p *emailPage) attachments() []attachment {
 			unclean[a.SHA256] = true
 		}
 	}
+
 	rows := make([]attachment, 0, len(p.Email.Attachments))
 	for _, a := range p.Email.Attachments {
 		row := attachment{Attachment: a}
@@ -186,6 +194,7 @@ func (p *emailPage) attachments() []attachment {
 		}
 		rows = append(rows, row)
 	}
+
 	return rows
 }
 
@@ -233,6 +242,7 @@ func waiting(email *ledger.EmailDetail) string {
 	if email.State != contract.Quarantined || email.ApprovalsMissing <= 0 {
 		return ""
 	}
+
 	// Approvals that counted are the last decisions of this hold: any other one ends it.
 	var names []string
 	for _, d := range slices.Backward(email.Decisions) {
@@ -243,9 +253,11 @@ func waiting(email *ledger.EmailDetail) string {
 			names = append(names, d.Actor)
 		}
 	}
+
 	if len(names) == 0 {
 		return plural(email.ApprovalsMissing, "person has", "people have") + " to approve before the email goes on."
 	}
+
 	slices.Reverse(names)
 	return fmt.Sprintf("%d of %d people have approved; %s did.", len(names), len(names)+email.ApprovalsMissing, strings.Join(names, " and "))
 }

@@ -80,15 +80,18 @@ func (h *hub) nudge() {
 func (h *hub) join(person string, email int64) (*listener, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	mine := 0
 	for l := range h.listeners {
 		if l.person == person {
 			mine++
 		}
 	}
+
 	if h.closed || len(h.listeners) >= maxListeners || mine >= maxPerPerson {
 		return nil, false
 	}
+
 	// The page was made before the connection was there: what happened between the
 	// two is looked up by refreshing once.
 	l := &listener{person: person, email: email, wake: make(chan struct{}, 1), topics: map[string]bool{}}
@@ -98,6 +101,7 @@ func (h *hub) join(person string, email int64) (*listener, bool) {
 		h.running = true
 		go h.run()
 	}
+
 	return l, true
 }
 
@@ -111,6 +115,7 @@ func (h *hub) leave(l *listener) {
 func (h *hub) run() {
 	ticker := time.NewTicker(h.every)
 	defer ticker.Stop()
+
 	var last pulse
 	for {
 		all, ok := h.audience()
@@ -224,11 +229,13 @@ func (h *livePages) events(g *gin.Context) error {
 		}
 		email = found.ID
 	}
+
 	l, ok := h.live.join(access.From(g.Request.Context()).Name, email)
 	if !ok {
 		return fault.New(fault.Overloaded, "too many pages are open").After(time.Minute)
 	}
 	defer h.live.leave(l)
+
 	end := time.Now().Add(liveFor)
 	control := http.NewResponseController(g.Writer)
 	// The timeouts of the server are for requests that end.
@@ -248,8 +255,10 @@ func (h *livePages) events(g *gin.Context) error {
 func (h *livePages) stream(g *gin.Context, control *http.ResponseController, l *listener, end time.Time) {
 	over := time.NewTimer(time.Until(end))
 	defer over.Stop()
+
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+
 	for {
 		if err := control.Flush(); err != nil {
 			return

@@ -42,6 +42,7 @@ func (h *emailPages) html(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
+
 	content, err := h.content(g.Request.Context(), email)
 	if err != nil {
 		return err
@@ -49,6 +50,7 @@ func (h *emailPages) html(g *gin.Context) error {
 	if content.Message == nil || content.Message.HTML == "" {
 		return fault.New(fault.NotFound, "this email has no HTML")
 	}
+
 	clean := h.frame.clean(content.Message.HTML, h.pictures(g.Request.Context(), email))
 	var notices []string
 	if clean.Cut {
@@ -60,11 +62,13 @@ func (h *emailPages) html(g *gin.Context) error {
 	if clean.Blocked > 0 {
 		notices = append(notices, plural(clean.Blocked, "image was", "images were")+" left out: only clean images inside the mail are shown.")
 	}
+
 	var b strings.Builder
 	b.WriteString(`<!doctype html><html lang="und"><head><meta charset="utf-8"><title>Mail</title><style>` + frameStyle + `</style></head><body>`)
 	if len(notices) > 0 {
 		b.WriteString(`<p class="notice" lang="en">` + template.HTMLEscapeString(strings.Join(notices, " ")) + `</p>`)
 	}
+
 	b.WriteString(clean.HTML + `</body></html>`)
 	header := g.Writer.Header()
 	header.Set("Content-Security-Policy", h.frame.header)

@@ -126,11 +126,13 @@ func (h *listPages) search(g *gin.Context) error {
 	if p.Next != "" {
 		p.Next = more(g, p.Next)
 	}
+
 	chosen := queryOf(f)
 	p.Any = len(chosen) > 0
 	if p.Any && len(p.Emails) > 0 && access.From(g.Request.Context()).Best() >= access.Operator {
 		p.Replay = "/replays/new?" + chosen.Encode()
 	}
+
 	l.Body = p
 	return h.render(g, status, "emails", l)
 }
@@ -151,6 +153,7 @@ func filterOf(v url.Values) (ledger.Filter, error) {
 			return ledger.Filter{}, fault.Newf(fault.RequestInvalid, "%s must be there once, as at most %d bytes of printable text", cut(40, show(name)), maxField)
 		}
 	}
+
 	get := func(name string) string { return strings.TrimSpace(v.Get(name)) }
 	f := ledger.Filter{
 		State: contract.State(get("state")), Reason: contract.Reason(get("reason")), Source: get("source"), Tenant: get("tenant"),
@@ -163,10 +166,12 @@ func filterOf(v url.Values) (ledger.Filter, error) {
 	if f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason) {
 		return f, fault.New(fault.RequestInvalid, "There is no such reason.")
 	}
+
 	var err error
 	if f.Since, err = instant(get("since")); err != nil {
 		return f, err
 	}
+
 	f.Until, err = instant(get("until"))
 	return f, err
 }

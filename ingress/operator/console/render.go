@@ -76,10 +76,12 @@ func (s *site) parse() (map[string]*template.Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}
+
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
 		return nil, fmt.Errorf("list the pages: %w", err)
 	}
+
 	pages := map[string]*template.Template{}
 	for _, name := range names {
 		page, err := base.Clone()
@@ -91,6 +93,7 @@ func (s *site) parse() (map[string]*template.Template, error) {
 		}
 		pages[strings.TrimSuffix(strings.TrimPrefix(path.Base(name), "page_"), ".html")] = page
 	}
+
 	return pages, nil
 }
 

@@ -60,6 +60,7 @@ func mailPolicy() *bluemonday.Policy {
 		"code", "pre", "kbd", "samp", "tt", "blockquote", "q", "cite", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "dl",
 		"dt", "dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th", "col", "colgroup", "center", "font",
 		"address", "abbr", "del", "ins", "mark", "section", "article", "header", "footer", "main", "figure", "figcaption", "wbr", "bdi")
+
 	p.AllowAttrs("href").OnElements("a")
 	p.AllowURLSchemes("http", "https", "mailto")
 	p.RequireParseableURLs(true)
@@ -96,9 +97,11 @@ func remembered(images picture) picture {
 		mediaType string
 		ok        bool
 	}
+
 	if images == nil {
 		return nil
 	}
+
 	answers := map[string]answer{}
 	return func(contentID string) ([]byte, string, bool) {
 		a, known := answers[contentID]
@@ -146,6 +149,7 @@ func (f *flattener) token(t html.Token) {
 		}
 		return
 	}
+
 	switch t.Type {
 	case html.TextToken:
 		f.b.WriteString(html.EscapeString(showLines(t.Data)))
@@ -183,6 +187,7 @@ func (f *flattener) end(name string) {
 		f.dropped[name]--
 		return
 	}
+
 	at := -1
 	for i, open := range slices.Backward(f.open) {
 		if open == name {
@@ -190,12 +195,15 @@ func (f *flattener) end(name string) {
 			break
 		}
 	}
+
 	if at < 0 {
 		return
 	}
+
 	for _, open := range slices.Backward(f.open[at:]) {
 		f.b.WriteString("</" + open + ">")
 	}
+
 	f.open = f.open[:at]
 }
 
@@ -205,6 +213,7 @@ func (f *flattener) image(t html.Token) {
 	for _, a := range t.Attr {
 		attribute[strings.ToLower(a.Key)] = a.Val
 	}
+
 	src := f.source(strings.TrimSpace(attribute["src"]))
 	alt := show(attribute["alt"])
 	if src == "" {
@@ -215,12 +224,14 @@ func (f *flattener) image(t html.Token) {
 		f.b.WriteString(html.EscapeString("[" + alt + "]"))
 		return
 	}
+
 	attrs := []html.Attribute{{Key: "src", Val: src}, {Key: "alt", Val: alt}}
 	for _, name := range []string{"width", "height"} {
 		if attribute[name] != "" {
 			attrs = append(attrs, html.Attribute{Key: name, Val: attribute[name]})
 		}
 	}
+
 	f.b.WriteString(html.Token{Type: html.StartTagToken, Data: "img", Attr: attrs}.String())
 }
 

@@ -36,6 +36,7 @@ func visible(s string, lines bool) string {
 		}
 		s = s[size:]
 	}
+
 	return out.String()
 }
 
@@ -67,6 +68,7 @@ func span(d time.Duration) string {
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
+
 	return fmt.Sprintf("%d d", int(d.Hours()/24))
 }
 

@@ -76,9 +76,11 @@ func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.
 	if email.State.Terminal() {
 		return contract.DecisionResult{}, s.ended(ctx, email, nil)
 	}
+
 	in := ledger.Intent{
 		EmailID: email.ID, Action: r.Action, Actor: who.Name, Person: who.Person, Via: via, Note: r.Note, From: r.From,
 	}
+
 	if r.Action == contract.Edited {
 		saved, err := s.edit(ctx, who, email, r)
 		if err != nil {
@@ -86,10 +88,12 @@ func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.
 		}
 		in.EditID, in.From = saved.EditID, saved.From
 	}
+
 	id, err := s.deps.Intents.CreateIntent(ctx, in)
 	if err != nil {
 		return contract.DecisionResult{}, fmt.Errorf("write down decision: %w", err)
 	}
+
 	result, err := s.carryOut(ctx, email, id)
 	if errors.Is(err, temporal.ErrNotOpen) {
 		return result, s.ended(ctx, email, err)
@@ -97,10 +101,12 @@ func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.
 	if err != nil {
 		return result, fmt.Errorf("carry out intent %d: %w", id, err)
 	}
+
 	s.deps.Logger.Info("quarantine.decided", slog.String("event_id", email.EventID), slog.String("source", email.Source),
 		slog.String("tenant", email.Tenant), slog.String("action", string(r.Action)), slog.String("actor", who.Name),
 		slog.String("via", string(via)), slog.Int64("intent", id), slog.String("state", string(result.State)),
 		slog.Int("missing", result.Missing))
+
 	return result, nil
 }
 

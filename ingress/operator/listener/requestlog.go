@@ -65,6 +65,7 @@ func (s *server) log(c *gin.Context, start time.Time) {
 		}
 		return
 	}
+
 	attrs := []any{
 		slog.String("method", methodName(c.Request.Method)), slog.String("route", c.FullPath()),
 		slog.Int("status", c.Writer.Status()), slog.Int64("took_ms", s.now().Sub(start).Milliseconds()),
@@ -72,5 +73,6 @@ func (s *server) log(c *gin.Context, start time.Time) {
 	if code.Value.String() != "" {
 		attrs = append(attrs, code)
 	}
+
 	s.logger.Info("operator.request", append(attrs, slog.String("actor", who.Name))...)
 }

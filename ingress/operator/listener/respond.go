@@ -31,6 +31,7 @@ func (s *server) refuse(c *gin.Context, err error) {
 		err = fault.Wrap(fault.QueryTimeout, "the database took too long over this and was stopped; if it is a search or a list, "+
 			"narrow it: a shorter period, one tenant, one state, or a longer text to look for", err)
 	}
+
 	f := fault.From(err)
 	code := access.Status(f)
 	switch code {
@@ -46,15 +47,18 @@ func (s *server) refuse(c *gin.Context, err error) {
 		}
 		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
+
 	if code >= http.StatusInternalServerError && c.Request.Context().Err() == nil {
 		s.logger.Error("operator.failed", slog.String("route", c.FullPath()),
 			slog.String("code", string(f.Code)), slog.Any("error", err))
 	}
+
 	c.Set(codeKey, string(f.Code))
 	if r := access.RouteOf(c); paged(r) {
 		s.refusePage(c, r, f, code)
 		return
 	}
+
 	c.AbortWithStatusJSON(code, refusal{Error: f.Code, Message: f.Public})
 }
 
@@ -72,6 +76,7 @@ func (s *server) refusePage(c *gin.Context, r access.Route, f *fault.Error, code
 		c.Redirect(http.StatusSeeOther, access.LoginURL(c.Request))
 		return
 	}
+
 	ctx := c.Request.Context()
 	session, _ := access.SessionFrom(ctx)
 	var page bytes.Buffer
@@ -81,5 +86,6 @@ func (s *server) refusePage(c *gin.Context, r access.Route, f *fault.Error, code
 	if err != nil {
 		s.logger.Error("operator.page", slog.Any("error", err))
 	}
+
 	c.Data(code, "text/html; charset=utf-8", page.Bytes())
 }

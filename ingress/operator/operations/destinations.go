@@ -40,14 +40,17 @@ func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destina
 	if err != nil {
 		return nil, err
 	}
+
 	statuses, err := s.deps.Ledger.DestinationStatuses(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	backlogs, err := s.deps.Ledger.Backlogs(ctx, tenants)
 	if err != nil {
 		return nil, err
 	}
+
 	out := make([]Destination, 0, len(s.cfg.Destinations))
 	for _, to := range s.cfg.Destinations {
 		if !s.shows(to.Name, tenants) {
@@ -81,6 +84,7 @@ func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destina
 		}
 		out = append(out, row)
 	}
+
 	return out, nil
 }
 

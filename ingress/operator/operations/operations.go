@@ -119,6 +119,7 @@ func (s *Service) Overview(ctx context.Context, tenants []string) (*ledger.Overv
 			key += t + "\n"
 		}
 	}
+
 	now := s.deps.Now()
 	s.mu.Lock()
 	m := s.overviews[key]
@@ -140,6 +141,7 @@ func (s *Service) Overview(ctx context.Context, tenants []string) (*ledger.Overv
 			}
 		}()
 	}
+
 	s.mu.Unlock()
 	select {
 	case <-m.done:

@@ -107,11 +107,13 @@ func (in *Sample) validate() error {
 	case len(in.Headers) > maxSampleHeaders:
 		return fault.Newf(fault.RequestInvalid, "headers has at most %d fields", maxSampleHeaders)
 	}
+
 	for name := range in.Headers {
 		if strings.TrimSpace(name) == "" {
 			return fault.New(fault.RequestInvalid, "headers holds a field without a name")
 		}
 	}
+
 	return nil
 }
 

@@ -60,6 +60,7 @@ func Start(t testing.TB, redirect string) *Provider {
 			ClientID: storage.WebClient(ClientID, ClientSecret, redirect),
 		}),
 	}
+
 	var err error
 	p.op, err = op.NewProvider(&op.Config{CodeMethodS256: true, AuthMethodPost: true}, p.storage, op.StaticIssuer(p.URL),
 		op.WithAllowInsecure())
@@ -101,13 +102,16 @@ func (p *Provider) Browse(t testing.TB, authorize, name string) *url.URL {
 		require.NoError(t, err, "%s: %s", address, resp.Status)
 		return to
 	}
+
 	to := next(http.MethodGet, authorize, nil)
 	if to.Query().Get("error") != "" {
 		return to
 	}
+
 	to = next(http.MethodPost, p.URL+"/login/username", url.Values{
 		"id": {to.Query().Get("authRequestID")}, "username": {name}, "password": {Password},
 	})
+
 	return next(http.MethodGet, to.String(), nil)
 }
 
