@@ -14,7 +14,7 @@ import (
 func TestReadyDetailsAreForOperators(t *testing.T) {
 	t.Parallel()
 	route := readyRoutes(http.NotFound)[0]
-	for role, may := range map[access.Role]bool{access.Nobody: false, access.Viewer: true} {
+	for role, may := range map[access.Role]bool{access.NoRole: false, access.Viewer: true} {
 		require.Equal(t, may, route.Permits(access.Identity{Roles: map[string]access.Role{access.Everywhere: role}}), "%v", role)
 	}
 	require.False(t, route.Permits(access.Identity{Roles: map[string]access.Role{"acme": access.Admin}}), "what waits is of all tenants")

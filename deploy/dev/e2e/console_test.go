@@ -359,7 +359,7 @@ func TestConsoleKeepsHostileMailHarmless(t *testing.T) {
 			p.Until(`document.readyState === "complete"`)
 			if path == "" {
 				p.Visible("#status")
-				p.Says("Its way")
+				p.Says("Timeline")
 				require.Less(t, browser.Eval[float64](p, "document.documentElement.scrollWidth - document.documentElement.clientWidth"), 2.0, "%s: the page is wider than the view", name)
 			}
 			require.False(t, browser.Eval[bool](p, "Boolean(window.pwned)"), "%s %s", name, path)

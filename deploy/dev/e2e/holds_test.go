@@ -271,7 +271,7 @@ func TestTwoPeople(t *testing.T) {
 	own := strings.TrimSpace(w.run("mailctl", "tokens", "create", "second-of-ada", "--role", "operator"))
 	status, out = approve(own)
 	require.Equal(t, http.StatusConflict, status, "her own second token is she herself: %v", out)
-	require.Contains(t, w.fail("mailctl", "tokens", "create", "policy", "--role", "operator"), "Mailroom itself acts under")
+	require.Contains(t, w.fail("mailctl", "tokens", "create", "policy", "--role", "operator"), "reserved for Mailroom itself")
 
 	w.run("temporal", "workflow", "signal", "--workflow-id", id, "--name", "approve", "--input", `{"actor":"eve"}`)
 	testenv.Eventually(t, func() bool { return len(w.email(id).Decisions) == 2 }, patience, tick)

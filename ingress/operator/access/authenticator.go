@@ -13,23 +13,23 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Config says who may come in.
+// Config names the callers that the configuration knows.
 type Config struct {
 	// Operators are the tokens of the configuration.
 	Operators []config.Operator
 	Access    config.Access
-	// TrustedProxies may say for which address they ask, as at the door.
+	// TrustedProxies may name the address of the client in a header, as on the public listener.
 	TrustedProxies []string
 }
 
 // Deps is what an Authenticator needs.
 type Deps struct {
 	Tokens   Tokens           // nil: the tokens of the configuration alone
-	Sessions Sessions         // nil: nobody can log in
+	Sessions Sessions         // nil: no logins
 	Now      func() time.Time // nil means time.Now
 }
 
-// Authenticator finds out who sends a request. It is safe for concurrent use.
+// Authenticator identifies the caller of a request. It is safe for concurrent use.
 type Authenticator struct {
 	access     config.Access
 	configured []configured
@@ -46,7 +46,7 @@ type Authenticator struct {
 	sessionCache *cache[ledger.Session]
 }
 
-// New makes an Authenticator. Without operators and tokens it knows nobody.
+// New returns an Authenticator. Without operators and tokens it knows no caller.
 func New(cfg Config, deps Deps) (*Authenticator, error) {
 	list, err := newConfigured(cfg.Operators)
 	if err != nil {
@@ -79,13 +79,13 @@ func New(cfg Config, deps Deps) (*Authenticator, error) {
 	return a, nil
 }
 
-// Caller is who sent a request.
+// Caller is the sender of a request.
 type Caller struct {
 	Identity
-	Session *Session // nil: by a bearer token, or nobody
+	Session *Session // nil: a bearer token, or an unknown caller
 }
 
-// Context gives a context that carries the caller, for From and SessionFrom.
+// Context returns a context with the caller, for From and SessionFrom.
 func (c Caller) Context(ctx context.Context) context.Context {
 	ctx = With(ctx, c.Identity)
 	if c.Session != nil {
@@ -94,11 +94,11 @@ func (c Caller) Context(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Authenticate gives who sends r, by one of the ways that auth takes. It fails with
-// fault.Unauthorized for who is not known, fault.Forbidden for a request that our
-// pages did not send, fault.RateLimited for who has tried too much, and
-// fault.StorageUnavailable where nobody can say. A bad token is unauthorized
-// whatever else the request carries. Public fails never.
+// Authenticate identifies the caller of r in one of the ways that auth accepts. It fails
+// with fault.Unauthorized for an unknown caller, fault.Forbidden for a request that our
+// pages did not send, fault.RateLimited after too many attempts, and
+// fault.StorageUnavailable when tokens cannot be looked up. A bad token is unauthorized
+// whatever else the request contains. Public never fails.
 func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error) {
 	if header := r.Header.Get("Authorization"); header != "" && (auth == API || auth == CORS) {
 		text, ok := bearer(header)
@@ -126,7 +126,7 @@ func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error)
 	return c, nil
 }
 
-// rolesOf gives what the configuration gives to groups of the OpenID provider.
+// rolesOf returns the roles that the configuration assigns to groups of the OpenID provider.
 func (a *Authenticator) rolesOf(groups []string) map[string]Role {
 	roles := map[string]Role{}
 	for _, g := range a.access.OIDC.Groups {

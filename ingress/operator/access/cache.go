@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// cacheFor is how long a token or a session that was looked up is believed, and so
-// the longest that one which was revoked elsewhere goes on. cacheRows bounds the
-// memory of it.
+// cacheFor is how long the lookup of a token or a session stays valid, and so the longest
+// time for which one that another process revoked still works. cacheRows bounds the cache.
 const (
 	cacheFor  = 3 * time.Second
 	cacheRows = 4096
 )
 
-// cache keeps what the database said for a moment. It is safe for concurrent use.
+// cache keeps answers of the database for a moment. It is safe for concurrent use.
 type cache[T any] struct {
 	mu   sync.Mutex
 	rows map[[32]byte]cached[T]
@@ -27,7 +26,7 @@ type cached[T any] struct {
 
 func newCache[T any]() *cache[T] { return &cache[T]{rows: map[[32]byte]cached[T]{}} }
 
-// get gives what is known of sum; false where that is nothing, or too old.
+// get returns the answer for sum; false where there is none, or it is too old.
 func (c *cache[T]) get(sum [32]byte, now time.Time) (cached[T], bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -46,7 +45,7 @@ func (c *cache[T]) put(sum [32]byte, row T, err error, now time.Time) {
 	c.rows[sum] = cached[T]{row: row, err: err, until: now.Add(cacheFor)}
 }
 
-// drop forgets everything.
+// drop removes everything.
 func (c *cache[T]) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,8 +22,8 @@ type configured struct {
 	expires  time.Time // zero: never
 }
 
-// newConfigured checks the configured operators and their tokens of now. Every
-// mistake is named, all at once, and never with the token itself.
+// newConfigured checks the configured operators and their current tokens. It names every
+// mistake at once, and never the token itself.
 func newConfigured(operators []config.Operator) ([]configured, error) {
 	var (
 		out      []configured
@@ -63,7 +63,7 @@ func newConfigured(operators []config.Operator) ([]configured, error) {
 	return out, errors.Join(mistakes...)
 }
 
-// rolesOf gives the roles of an operator; false where one is none, or none is there.
+// rolesOf returns the roles of an operator; false where a name is no role, or there is none.
 func rolesOf(o config.Operator) (map[string]Role, bool) {
 	roles := map[string]Role{}
 	if o.Role != "" {
@@ -73,16 +73,16 @@ func rolesOf(o config.Operator) (map[string]Role, bool) {
 		roles[tenant] = ParseRole(name)
 	}
 	for _, r := range roles {
-		if r == Nobody {
+		if r == NoRole {
 			return nil, false
 		}
 	}
 	return roles, len(roles) > 0
 }
 
-// findConfigured gives whose token has the hash sum. It compares with every
-// configured token as it is now, whichever matches. A token that has become that of
-// two operators is nobody's.
+// findConfigured returns the operator whose token has the hash sum. It compares with every
+// configured token as it is now, also after a match. A token that two operators share is
+// refused.
 func findConfigured(list []configured, sum [sha256.Size]byte, now time.Time) (Identity, bool) {
 	var found Identity
 	matches := 0
@@ -101,7 +101,7 @@ func findConfigured(list []configured, sum [sha256.Size]byte, now time.Time) (Id
 	return found, true
 }
 
-// bearer gives the token of an Authorization header (RFC 6750 §2.1).
+// bearer returns the token of an Authorization header (RFC 6750 §2.1).
 func bearer(header string) (string, bool) {
 	scheme, credentials, ok := strings.Cut(header, " ")
 	if !ok || !strings.EqualFold(scheme, "bearer") {

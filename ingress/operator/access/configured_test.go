@@ -57,7 +57,7 @@ func TestIdentify(t *testing.T) {
 		require.Equal(t, want, who.Name, "%q", header)
 		if want == "" {
 			require.True(t, fault.Is(err, fault.Unauthorized))
-			require.Equal(t, Nobody, who.Best())
+			require.Equal(t, NoRole, who.Best())
 		}
 	}
 }

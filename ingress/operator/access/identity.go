@@ -1,8 +1,9 @@
-// Package access says who is asking and what they may do.
+// Package access identifies the caller of a request to the operator listener and knows
+// what its roles allow.
 //
 // Invariants: an identity comes from our own authentication (a bearer token, a
 // session) and never from what a request claims; the zero identity may do nothing;
-// a role holds for the tenants that it was given for and for no other.
+// a role is valid for its own tenants and for no other.
 package access
 
 import (
@@ -11,55 +12,55 @@ import (
 	"slices"
 )
 
-// Role is what somebody may do. Each role may do what the ones below it may.
+// Role is what a caller may do. Each role includes the ones before it.
 type Role int
 
-// The roles. Nobody is the zero role.
+// The roles. NoRole is the zero role.
 const (
-	Nobody   Role = iota
+	NoRole   Role = iota
 	Viewer        // reads emails, and attachments that are clean
 	Operator      // reads raw mail and what is quarantined, decides, replays, pauses
 	Admin         // changes routes and tokens
 )
 
-// ParseRole gives the role of a name; a name that is none gives Nobody.
+// ParseRole returns the role of a name, and NoRole for any other text.
 func ParseRole(name string) Role {
 	for r := Viewer; r <= Admin; r++ {
 		if r.String() == name {
 			return r
 		}
 	}
-	return Nobody
+	return NoRole
 }
 
-// String gives the name that configuration and API use.
+// String returns the name that configuration and API use.
 func (r Role) String() string {
-	return [...]string{"nobody", "viewer", "operator", "admin"}[min(max(r, Nobody), Admin)]
+	return [...]string{"none", "viewer", "operator", "admin"}[min(max(r, NoRole), Admin)]
 }
 
 // Everywhere is the key of Identity.Roles that stands for every tenant.
 const Everywhere = "*"
 
-// Identity is who is asking.
+// Identity is the caller of a request.
 type Identity struct {
 	// Name is what decisions record: the name of a token, or the subject that the
 	// OpenID provider vouches for.
 	Name string
-	// Person is whom approvals count as, where more than one is needed: the owner of a
-	// token, or who logged in. Two names of one person are one person.
+	// Person is the person as which approvals count where more than one is needed: the
+	// owner of a token, or the person that logged in. Two names of one person count once.
 	Person string
 	// Display is what people see; it may be empty.
 	Display string
-	// Roles gives the role by tenant; Everywhere holds for all of them.
+	// Roles has the role for each tenant; Everywhere stands for all of them.
 	Roles map[string]Role
 }
 
-// In gives the role for one tenant: the higher of its own and that for every tenant.
+// In returns the role for one tenant: the higher of its own and that for every tenant.
 func (i Identity) In(tenant string) Role { return max(i.Roles[tenant], i.Roles[Everywhere]) }
 
-// Best gives the highest role for any tenant.
+// Best returns the highest role for any tenant.
 func (i Identity) Best() Role {
-	best := Nobody
+	best := NoRole
 	for _, r := range i.Roles {
 		best = max(best, r)
 	}
@@ -84,12 +85,12 @@ func (i Identity) Tenants(r Role) (tenants []string, all bool) {
 
 type contextKey struct{}
 
-// With gives a context that carries who is asking.
+// With returns a context with the caller.
 func With(ctx context.Context, who Identity) context.Context {
 	return context.WithValue(ctx, contextKey{}, who)
 }
 
-// From gives who is asking; the zero identity where nobody was authenticated.
+// From returns the caller; the zero identity where it was not authenticated.
 func From(ctx context.Context) Identity {
 	who, _ := ctx.Value(contextKey{}).(Identity)
 	return who

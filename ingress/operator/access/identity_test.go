@@ -9,17 +9,17 @@ import (
 func TestRoleNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]Role{
-		"viewer": Viewer, "operator": Operator, "admin": Admin, "nobody": Nobody, "": Nobody, "Admin": Nobody, "root": Nobody,
+		"viewer": Viewer, "operator": Operator, "admin": Admin, "none": NoRole, "": NoRole, "Admin": NoRole, "root": NoRole,
 	} {
 		require.Equal(t, want, ParseRole(name), name)
 	}
-	require.Equal(t, "nobody", Role(-1).String())
+	require.Equal(t, "none", Role(-1).String())
 	require.Equal(t, "admin", Role(9).String())
 }
 
 func TestRolesByTenant(t *testing.T) {
 	t.Parallel()
-	who := Identity{Roles: map[string]Role{Everywhere: Viewer, "a": Admin, "b": Operator, "c": Nobody}}
+	who := Identity{Roles: map[string]Role{Everywhere: Viewer, "a": Admin, "b": Operator, "c": NoRole}}
 	require.Equal(t, Admin, who.In("a"))
 	require.Equal(t, Viewer, who.In("c"))
 	require.Equal(t, Viewer, who.In("other"))
@@ -35,26 +35,26 @@ func TestRolesByTenant(t *testing.T) {
 	require.NotNil(t, tenants)
 	require.Empty(t, tenants)
 	require.False(t, all)
-	require.Equal(t, Nobody, Identity{}.Best())
-	require.Equal(t, Nobody, From(t.Context()).Best())
+	require.Equal(t, NoRole, Identity{}.Best())
+	require.Equal(t, NoRole, From(t.Context()).Best())
 	require.Equal(t, who, From(With(t.Context(), who)))
 }
 
 func TestPermits(t *testing.T) {
 	t.Parallel()
-	nobody, somewhere := Identity{}, Identity{Roles: map[string]Role{"a": Operator}}
+	unknown, somewhere := Identity{}, Identity{Roles: map[string]Role{"a": Operator}}
 	everywhere := Identity{Roles: map[string]Role{Everywhere: Operator}}
 	for _, row := range []struct {
-		route                         Route
-		nobody, somewhere, everywhere bool
+		route                          Route
+		unknown, somewhere, everywhere bool
 	}{
 		{Route{Least: Viewer}, false, true, true},
 		{Route{Least: Admin}, false, false, false},
 		{Route{Least: Operator, Scope: EveryTenant}, false, false, true},
 		{Route{Auth: Public}, true, true, true},
-		{Route{}, false, false, false}, // nobody filled it in
+		{Route{}, false, false, false}, // it was not filled in
 	} {
-		require.Equal(t, row.nobody, row.route.Permits(nobody), row)
+		require.Equal(t, row.unknown, row.route.Permits(unknown), row)
 		require.Equal(t, row.somewhere, row.route.Permits(somewhere), row)
 		require.Equal(t, row.everywhere, row.route.Permits(everywhere), row)
 	}

@@ -10,8 +10,8 @@ import (
 	"mailroom/ingress/guard"
 )
 
-// How often logins may be tried: by all, and, once half of that is used up, by one
-// address (IPv6: one /64). A name may log in as often as an address may try.
+// How many login attempts are allowed: in all, and, once half of that is used up, from
+// one address (IPv6: one /64). The same limit applies to the logins of one name.
 const (
 	loginsPerAddress = 10 // per minute, and at once
 	loginsInAll      = 20 // per second
@@ -27,7 +27,7 @@ type tried struct {
 	name string
 }
 
-// limiter puts off an address or a name that logs in too often. It is safe for
+// limiter delays an address or a name that logs in too often. It is safe for
 // concurrent use.
 type limiter struct {
 	mu  sync.Mutex
@@ -40,8 +40,8 @@ func newLimiter() *limiter {
 }
 
 // wait returns how long addr must wait before the next try, 0 where it may try now.
-// An address that tries too often is put off only while logins as a whole are many,
-// so that it does not lock out others behind it, and then takes nothing from others.
+// An address that tries too often is delayed only while there are many logins as a whole,
+// so that it does not lock out others behind it; its attempts then cost others nothing.
 func (l *limiter) wait(addr netip.Addr, now time.Time) time.Duration {
 	if addr.Is6() {
 		if network, err := addr.Prefix(64); err == nil {
@@ -71,7 +71,7 @@ func (l *limiter) waitName(name string, now time.Time) time.Duration {
 	return 0
 }
 
-// secondsUntil returns how long it takes until r has one more to give, at least a second.
+// secondsUntil returns how long it takes until r allows one more, at least a second.
 func secondsUntil(r *rate.Limiter, now time.Time) time.Duration {
 	return max(guard.Wait(r, now), time.Second)
 }

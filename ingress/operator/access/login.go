@@ -20,8 +20,7 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// LoginPath is where who is not logged in is sent to; the parameter "next" says
-// where to go afterwards.
+// LoginPath is the login page; the parameter "next" is the path to go to afterwards.
 const LoginPath = "/login"
 
 const (
@@ -39,14 +38,14 @@ const (
 	ResultDenied  Result = "denied"  // the provider said no
 	ResultNoRole  Result = "no_role" // none of the person's groups has a role
 	ResultLimited Result = "limited" // tried too often
-	ResultFailed  Result = "failed"  // the provider or the database is away
+	ResultFailed  Result = "failed"  // the provider or the database is unavailable
 )
 
 func results() []Result {
 	return []Result{ResultOK, ResultRefused, ResultDenied, ResultNoRole, ResultLimited, ResultFailed}
 }
 
-// LoginDeps is what a Login needs; Access, Logins and Logger are required.
+// LoginDeps is what a Login needs; all but Client is required.
 type LoginDeps struct {
 	Access   *Authenticator
 	Logins   Logins
@@ -56,7 +55,7 @@ type LoginDeps struct {
 	Client   *http.Client // to the OpenID provider; nil: one with timeouts
 }
 
-// Login is how people log in and out.
+// Login logs people in and out.
 type Login struct {
 	*Authenticator
 	logins   Logins
@@ -67,7 +66,7 @@ type Login struct {
 	total    *prometheus.CounterVec
 }
 
-// NewLogin makes a Login. The provider is looked for when somebody logs in.
+// NewLogin returns a Login. The provider is contacted at the first login.
 func NewLogin(deps LoginDeps) (*Login, error) {
 	if deps.Access == nil || deps.Access.sessions == nil || deps.Logins == nil || deps.Pages == nil || deps.Logger == nil || deps.Registry == nil {
 		return nil, errors.New("login: Access with Sessions, Logins, Pages, Logger and Registry are required")
@@ -94,7 +93,7 @@ func NewLogin(deps LoginDeps) (*Login, error) {
 	return l, nil
 }
 
-// Routes gives the rows of the table.
+// Routes returns the rows of the login in the table of routes.
 func (l *Login) Routes() []Route {
 	return []Route{
 		{Method: http.MethodGet, Path: LoginPath, Auth: Public, Handle: l.show},
@@ -105,7 +104,7 @@ func (l *Login) Routes() []Route {
 	}
 }
 
-// show answers GET /login. Who is logged in already goes on.
+// show answers GET /login. A caller that is logged in already is redirected.
 func (l *Login) show(c *gin.Context) error {
 	next := localPath(c.Query("next"))
 	if _, ok := SessionFrom(c.Request.Context()); ok {
@@ -136,7 +135,7 @@ func (l *Login) withToken(c *gin.Context) error {
 		return errForged
 	}
 	if !l.trusts(r) || !l.access.AllowsToken() {
-		return fault.New(fault.Forbidden, "nobody can log in here with a token")
+		return fault.New(fault.Forbidden, "a token cannot be used to log in from here: set access.public_url, or come from the machine that Mailroom runs on")
 	}
 
 	r.Body = http.MaxBytesReader(c.Writer, r.Body, maxLoginForm)
@@ -144,14 +143,14 @@ func (l *Login) withToken(c *gin.Context) error {
 	who, err := l.byToken(r, text)
 	switch {
 	case fault.Is(err, fault.Unauthorized):
-		// Looked up first: a neighbour's wrong tokens keep no valid one out.
+		// Looked up first: wrong tokens of another client behind the address lock no valid one out.
 		if done, err := l.limited(c); done {
 			return err
 		}
-		l.note(c, ResultRefused, "", "token")
+		l.recordResult(c, ResultRefused, "", "token")
 		return l.render(c, http.StatusUnauthorized, next, "This token is not valid.")
 	case err != nil:
-		l.note(c, ResultFailed, "", "token")
+		l.recordResult(c, ResultFailed, "", "token")
 		return err
 	}
 
@@ -161,11 +160,11 @@ func (l *Login) withToken(c *gin.Context) error {
 
 	sum := sha256.Sum256([]byte(text))
 	if err := l.startSession(c.Writer, r, ledger.Session{Name: who.Name, Token: &sum}); err != nil {
-		l.note(c, ResultFailed, who.Name, "token")
+		l.recordResult(c, ResultFailed, who.Name, "token")
 		return err
 	}
 
-	l.note(c, ResultOK, who.Name, "token")
+	l.recordResult(c, ResultOK, who.Name, "token")
 	c.Redirect(http.StatusSeeOther, next)
 	return nil
 }
@@ -182,7 +181,7 @@ func (l *Login) logout(c *gin.Context) error {
 	return nil
 }
 
-// limited puts off who tries too often; done says that this is the answer.
+// limited answers a client that tries too often; done reports that it has.
 func (l *Login) limited(c *gin.Context) (done bool, err error) {
 	wait := l.limiter.wait(l.proxies.Client(c.Request), l.now())
 	if wait <= 0 {
@@ -192,15 +191,15 @@ func (l *Login) limited(c *gin.Context) (done bool, err error) {
 }
 
 func (l *Login) putOff(c *gin.Context, wait time.Duration) error {
-	l.note(c, ResultLimited, "", "")
+	l.recordResult(c, ResultLimited, "", "")
 	seconds := int(math.Ceil(wait.Seconds()))
 	c.Header("Retry-After", strconv.Itoa(seconds))
 	return l.render(c, http.StatusTooManyRequests, "/", fmt.Sprintf("Too many attempts. Try again in %d seconds.", seconds))
 }
 
-// note counts a login and logs it, by name alone. What strangers do is a number, and a
-// line where it is not a flood.
-func (l *Login) note(c *gin.Context, result Result, name, by string) {
+// recordResult counts a login and logs it, by name alone. Failures of unknown clients are
+// counted, and logged at a bounded rate.
+func (l *Login) recordResult(c *gin.Context, result Result, name, by string) {
 	l.total.WithLabelValues(string(result)).Inc()
 	attrs := []any{slog.String("result", string(result)), slog.String("remote", l.proxies.Client(c.Request).String())}
 	if name != "" {
@@ -220,8 +219,8 @@ func (l *Login) note(c *gin.Context, result Result, name, by string) {
 	}
 }
 
-// localPath gives a path of ours to go to, "/" for anything else, so that nobody
-// is led away with a link to our login.
+// localPath returns next if it is a path of ours, "/" for anything else, so that a link to
+// our login cannot lead to another site.
 func localPath(next string) string {
 	u, err := url.Parse(next)
 	switch {
@@ -233,7 +232,7 @@ func localPath(next string) string {
 	return next
 }
 
-// LoginURL gives where to send who must log in first to see what r asks for.
+// LoginURL returns the login page that leads back to what r asks for.
 func LoginURL(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return LoginPath
@@ -244,5 +243,5 @@ func LoginURL(r *http.Request) string {
 	return LoginPath
 }
 
-// loginFor is how long somebody may take at the provider.
+// loginFor is how long a login at the provider may take.
 const loginFor = 10 * time.Minute

@@ -70,7 +70,7 @@ func TestLimiter(t *testing.T) {
 	require.LessOrEqual(t, len(l.own), limitedAddresses)
 }
 
-// open gives an authenticator on memory with one token of the database.
+// open returns an authenticator on memory with one token of the database.
 func open(t *testing.T, publicURL string) (*Authenticator, *accesstest.Memory, string, *time.Time) {
 	t.Helper()
 	store, now := accesstest.NewMemory(), time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
@@ -99,8 +99,8 @@ func TestRevocationIsSoon(t *testing.T) {
 	require.NotNil(t, list[0].LastUsedAt)
 }
 
-// TestStoreAway: nobody is taken for a stranger because the database is away.
-func TestStoreAway(t *testing.T) {
+// TestStoreUnavailable: an unavailable database makes no caller unauthorized.
+func TestStoreUnavailable(t *testing.T) {
 	t.Parallel()
 	a, store, text, _ := open(t, "")
 	store.Fail(fault.New(fault.StorageUnavailable, "away"))
@@ -110,7 +110,7 @@ func TestStoreAway(t *testing.T) {
 	require.True(t, fault.Is(err, fault.Unauthorized), "what is no token costs no question")
 }
 
-// TestGuessingIsPutOff: tokens that nobody has cost an address its questions.
+// TestGuessingIsPutOff: tokens that do not exist cost an address its lookups.
 func TestGuessingIsPutOff(t *testing.T) {
 	t.Parallel()
 	a, _, _, _ := open(t, "")
@@ -183,7 +183,7 @@ func TestNamesOfPeople(t *testing.T) {
 	}{
 		{map[string]any{"email": "ada@example.com", "email_verified": true}, "ada@example.com"},
 		{map[string]any{"email": "ada@example.com", "email_verified": "true"}, "ada@example.com"},
-		{map[string]any{"email": "ada@example.com"}, "sub-1@id.example.com"}, // nobody says that it is verified
+		{map[string]any{"email": "ada@example.com"}, "sub-1@id.example.com"}, // it is not said to be verified
 		{map[string]any{"email": "ada@example.com", "email_verified": false}, "sub-1@id.example.com"},
 		{map[string]any{"email": "ada@example.com", "email_verified": "false"}, "sub-1@id.example.com"},
 		{map[string]any{"email": "ada@example.com", "email_verified": 1}, "sub-1@id.example.com"},

@@ -12,9 +12,9 @@ import (
 )
 
 // Bounds of the questions to the database about tokens and sessions. An address that
-// has asked for badTokens that do not exist is put off: its questions wait in a
-// queue of their own, one at a time. Whoever holds a good token behind the same
-// address is answered all the same, because the answer is looked up first.
+// has sent badTokens that do not exist is delayed: its lookups wait in a queue of their
+// own, one at a time. A valid token behind the same address still works, because the
+// lookup comes first.
 const (
 	badTokens    = 60
 	badTokensPer = time.Minute
@@ -30,8 +30,8 @@ const (
 type lookups struct {
 	proxies  *guard.Proxies
 	throttle *guard.Throttle
-	// Places: of tokens and sessions that were good within a day, of others, and of
-	// others from an address that is put off.
+	// Places: of tokens and sessions that were valid within a day, of others, and of
+	// others from an address that is delayed.
 	trusted, open, putOff chan struct{}
 
 	mu   sync.Mutex
@@ -72,7 +72,7 @@ func (l *lookups) ask(r *http.Request, sum [32]byte, now time.Time, find func(co
 	err := find(r.Context())
 	switch {
 	case err == nil:
-		l.note(sum, now)
+		l.recordFound(sum, now)
 	case fault.Is(err, fault.NotFound):
 		l.throttle.Failed(client, now)
 		if refused {
@@ -89,9 +89,9 @@ func (l *lookups) sawLately(sum [32]byte, now time.Time) bool {
 	return ok && now.Sub(at) < seenFor
 }
 
-// note remembers that sum was found. Only what exists is noted, so that no stranger
-// can make it forget.
-func (l *lookups) note(sum [32]byte, now time.Time) {
+// recordFound remembers that sum was found. Only what exists is recorded, so that unknown
+// clients cannot displace it.
+func (l *lookups) recordFound(sum [32]byte, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, known := l.seen[sum]; !known && len(l.seen) >= seenRows {

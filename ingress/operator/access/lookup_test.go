@@ -30,7 +30,7 @@ func withToken(t *testing.T, token string) *http.Request {
 	return r
 }
 
-// TestNeighbourWithBadTokens: behind the operators' address somebody tries tokens and
+// TestNeighbourWithBadTokens: behind the operators' address another client tries tokens and
 // cookies that do not exist, one a second or as many as it can. Good tokens and
 // sessions are found all the same, whether they were found before or not.
 func TestNeighbourWithBadTokens(t *testing.T) {
@@ -129,7 +129,7 @@ func TestFloodLeavesPlacesToKnownTokens(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// TestLookupsAreNotKeptWaiting: who finds no place is told to come again.
+// TestLookupsAreNotKeptWaiting: a caller that finds no place is told to come again.
 func TestLookupsAreNotKeptWaiting(t *testing.T) {
 	t.Parallel()
 	a, _, text, now := open(t, "")
@@ -140,7 +140,7 @@ func TestLookupsAreNotKeptWaiting(t *testing.T) {
 	require.True(t, fault.Is(err, fault.Overloaded), "%v", err)
 	<-a.lookups.open
 	for i := range seenRows + 10 {
-		a.lookups.note([32]byte{byte(i), byte(i >> 8)}, *now)
+		a.lookups.recordFound([32]byte{byte(i), byte(i >> 8)}, *now)
 	}
 	require.Len(t, a.lookups.seen, seenRows)
 }

@@ -19,7 +19,7 @@ import (
 // Logins keeps the logins that have begun at the provider.
 type Logins interface {
 	SaveLogin(ctx context.Context, l ledger.Login, now time.Time) error
-	// TakeLogin gives a login once, and fault.NotFound from then on.
+	// TakeLogin returns a login once, and fault.NotFound from then on.
 	TakeLogin(ctx context.Context, state [32]byte) (ledger.Login, error)
 }
 
@@ -56,7 +56,7 @@ func (l *Login) start(c *gin.Context) error {
 }
 
 // callback answers GET /oidc/callback, where the provider sends the browser back
-// (RFC 6749 §4.1.2). Whatever it brings serves once.
+// (RFC 6749 §4.1.2). Its parameters are valid once.
 func (l *Login) callback(c *gin.Context) error {
 	if l.provider == nil {
 		return fault.New(fault.NotFound, "there is no OpenID provider")
@@ -71,7 +71,7 @@ func (l *Login) callback(c *gin.Context) error {
 	}
 
 	if problem := c.Query("error"); problem != "" {
-		l.note(c, ResultDenied, "", "oidc")
+		l.recordResult(c, ResultDenied, "", "oidc")
 		return l.render(c, http.StatusForbidden, login.Next, "The login of your organisation did not let you in.")
 	}
 
@@ -85,7 +85,7 @@ func (l *Login) callback(c *gin.Context) error {
 
 	groups := slices.DeleteFunc(who.groups, func(g string) bool { return len(l.rolesOf([]string{g})) == 0 })
 	if len(groups) == 0 {
-		l.note(c, ResultNoRole, who.name, "oidc")
+		l.recordResult(c, ResultNoRole, who.name, "oidc")
 		return l.render(c, http.StatusForbidden, login.Next,
 			"Your organisation's login knows you, but none of your groups has a role here. Ask who runs Mailroom.")
 	}
@@ -95,13 +95,13 @@ func (l *Login) callback(c *gin.Context) error {
 		return l.failed(c, err, login.Next)
 	}
 
-	l.note(c, ResultOK, who.name, "oidc")
+	l.recordResult(c, ResultOK, who.name, "oidc")
 	c.Redirect(http.StatusSeeOther, login.Next)
 	return nil
 }
 
-// resume gives the login that the provider answers, begun by this browser, not
-// long ago and not answered yet.
+// resume returns the login that the provider answers: begun by this browser, recently,
+// and not answered before.
 func (l *Login) resume(c *gin.Context) (ledger.Login, error) {
 	state, iss := c.Query("state"), c.Query("iss")
 	cookie, err := c.Request.Cookie(l.cookieName(loginCookie))
@@ -128,7 +128,7 @@ func (l *Login) resume(c *gin.Context) (ledger.Login, error) {
 	return login, nil
 }
 
-// failed answers a login that did not come to its end with the login page.
+// failed answers a login that was not completed with the login page.
 func (l *Login) failed(c *gin.Context, err error, next string) error {
 	f := fault.From(err)
 	result, status, problem := ResultFailed, http.StatusServiceUnavailable, "Mailroom cannot log you in at the moment. Try again."
@@ -138,7 +138,7 @@ func (l *Login) failed(c *gin.Context, err error, next string) error {
 	case fault.DownstreamUnavailable:
 		problem = f.Public
 	}
-	l.note(c, result, "", "oidc")
+	l.recordResult(c, result, "", "oidc")
 	l.logger.Warn("login.cause", slog.Any("error", err))
 	if status == http.StatusServiceUnavailable {
 		c.Header("Retry-After", "5")

@@ -23,11 +23,11 @@ type LoginPage struct {
 	Problem string
 }
 
-// RefusedPage says why somebody does not see what they asked for.
+// RefusedPage says why the caller does not see what it asked for.
 type RefusedPage struct {
 	Status  int
 	Title   string // such as "Not Found"
 	Message string
-	Who     Identity // the zero identity for who is not logged in
+	Who     Identity // the zero identity for a caller that is not logged in
 	CSRF    string   // of the session, for the form that posts to /logout
 }

@@ -3,7 +3,7 @@ package access
 import "net/http"
 
 // PagePolicy is the Content-Security-Policy of our pages: everything comes from
-// us, nothing is inline, and nobody frames them.
+// us, nothing is inline, and no other page frames them.
 const PagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 

@@ -23,8 +23,8 @@ import (
 
 const (
 	providerTimeout = 10 * time.Second
-	// A provider that was away is asked again after providerPause, what one said of
-	// itself is believed for providerFresh.
+	// A provider that was unavailable is asked again after providerPause; its own
+	// description is used for providerFresh.
 	providerPause = 2 * time.Second
 	providerFresh = time.Hour
 )
@@ -54,7 +54,7 @@ func (p *provider) context(ctx context.Context) context.Context {
 	return oidc.ClientContext(ctx, p.client)
 }
 
-// discover gives what the provider says of itself (OpenID Connect Discovery §4).
+// discover returns what the provider says of itself (OpenID Connect Discovery §4).
 func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +91,7 @@ func (p *provider) oauth(found *oidc.Provider) *oauth2.Config {
 	}
 }
 
-// authorize gives the address of the provider's login (OpenID Connect Core §3.1.2.1,
+// authorize returns the address of the provider's login (OpenID Connect Core §3.1.2.1,
 // RFC 7636).
 func (p *provider) authorize(ctx context.Context, state, nonce, verifier string) (string, error) {
 	found, err := p.discover(ctx)
@@ -101,7 +101,7 @@ func (p *provider) authorize(ctx context.Context, state, nonce, verifier string)
 	return p.oauth(found).AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)), nil
 }
 
-// person is whom the provider vouches for.
+// person is the person that the provider vouches for.
 type person struct {
 	name, display string
 	groups        []string
@@ -180,8 +180,8 @@ func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc
 	return person{name: p.nameOf(claims, token.Subject), display: displayOf(claims), groups: groupsOf(claims[o.GroupsClaim])}, nil
 }
 
-// nameOf gives what decisions record. It always has an @, which no name of a token
-// has: nobody at the provider can pass for a token. An address counts only where the
+// nameOf returns the name that decisions record. It always has an @, which no name of a
+// token has: no account at the provider can pass for a token. An address counts only where the
 // provider says that it has verified it (OpenID Connect Core §5.1).
 func (p *provider) nameOf(claims map[string]any, subject string) string {
 	name, _ := claims[p.access.OIDC.NameClaim].(string)
@@ -193,7 +193,7 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 	if u, err := url.Parse(host); err == nil {
 		host = u.Hostname()
 	}
-	if contract.ReservedActor(name) || contract.ReservedActor(subject) { // nobody passes for the system
+	if contract.ReservedActor(name) || contract.ReservedActor(subject) { // no account passes for the system
 		return ""
 	}
 
@@ -215,7 +215,7 @@ func emailVerified(claims map[string]any) bool {
 	return claims["email_verified"] == true || claims["email_verified"] == "true"
 }
 
-// displayOf gives what people see.
+// displayOf returns what people see.
 func displayOf(claims map[string]any) string {
 	name, _ := claims["name"].(string)
 	if len(name) > contract.MaxActor || !Plain(name) {
@@ -224,7 +224,7 @@ func displayOf(claims map[string]any) string {
 	return name
 }
 
-// groupsOf reads a list of names, or one alone. What is neither gives nothing.
+// groupsOf reads a list of names, or one alone. Anything else is no group.
 func groupsOf(claim any) []string {
 	var groups []string
 	switch v := claim.(type) {

@@ -5,22 +5,22 @@ import (
 )
 
 // Route is one row of the table of all that the operator listener answers: the
-// API, the codec server, the console and the login. Each area gives its rows from
-// a function of its own, and one test walks all of them with every role.
+// API, the codec server, the console and the login. Each area has its rows in one
+// function.
 //
-// The least role is asked for before Handle runs. Where Scope is SomeTenant it is
-// asked for in any tenant, and Handle must narrow what it shows and touches to the
-// tenants of the caller: From(ctx).Tenants for lists, From(ctx).In for one thing,
-// which is not_found where the caller has no role at all.
+// The least role is required before Handle runs. Where Scope is SomeTenant it may be the
+// role in any tenant, and Handle must restrict what it shows and changes to the tenants
+// of the caller: From(ctx).Tenants for lists, From(ctx).In for one thing, which is
+// not_found where the caller has no role at all.
 type Route struct {
 	Method string
 	Path   string // as gin matches it, such as /api/v1/emails/:event_id
-	// Least is the least role that may use it; Nobody goes with Public alone.
+	// Least is the least role that may use it; NoRole goes with Public alone.
 	Least Role
 	Scope Scope
 	Auth  Auth
-	// Handle answers, or gives an error that is answered as Auth says: nothing may
-	// have been written then.
+	// Handle answers, or returns an error before it has written anything; the error is
+	// answered as Auth says.
 	Handle func(*gin.Context) error
 }
 
@@ -29,13 +29,13 @@ type Scope int
 
 // The scopes.
 const (
-	// SomeTenant: for at least one; the handler narrows.
+	// SomeTenant: for at least one; the handler restricts the answer.
 	SomeTenant Scope = iota
 	// EveryTenant: for all of them, because it is about the whole installation.
 	EveryTenant
 )
 
-// Auth says how a route learns who is asking, and how it refuses.
+// Auth says how a route identifies its caller, and how it refuses.
 type Auth int
 
 // The ways.
@@ -48,21 +48,21 @@ const (
 	// CORS is API for a handler that decides itself which other origins may call it
 	// with a session, and must refuse all others; no token is asked for.
 	CORS
-	// Page takes a session alone, with the same proof. Who has none is sent to the
+	// Page takes a session alone, with the same proof. A caller without one is sent to the
 	// login; other refusals are pages.
 	Page
-	// Public takes anybody. The session is there where there is one, and no proof is
-	// asked for. Refusals are pages.
+	// Public takes any caller. A session is used where there is one, and no proof is
+	// required. Refusals are pages.
 	Public
 )
 
-// Permits reports whether who may use the route, as far as that can be said
+// Permits reports whether a caller may use the route, as far as that is known
 // before the handler runs.
 func (r Route) Permits(who Identity) bool {
 	switch {
 	case r.Auth == Public:
 		return true
-	case r.Least == Nobody:
+	case r.Least == NoRole:
 		return false
 	case r.Scope == EveryTenant:
 		return who.Roles[Everywhere] >= r.Least
@@ -70,7 +70,7 @@ func (r Route) Permits(who Identity) bool {
 	return who.Best() >= r.Least
 }
 
-// routeKey is under which a request carries its route.
+// routeKey is the key of the route in a request.
 const routeKey = "route"
 
 // SetRoute keeps the route that is being answered.

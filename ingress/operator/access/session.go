@@ -14,9 +14,9 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Names of what carries a session and the proof of a request.
+// Names of the cookie of a session and of the proof of a request.
 const (
-	// CSRFHeader and CSRFField carry the token of the session, see API.
+	// CSRFHeader and CSRFField hold the token of the session, see API.
 	CSRFHeader = "X-CSRF-Token"
 	CSRFField  = "csrf"
 
@@ -27,10 +27,10 @@ const (
 	loginCookie   = "mailroom-login"
 )
 
-// maxForm bounds a form that carries the session's token in bytes.
+// maxForm bounds a form with the session's token in bytes.
 const maxForm = 1 << 20
 
-// Sessions keeps who is logged in. Rows are found by the hash of a cookie.
+// Sessions keeps the sessions of people. Rows are found by the hash of a cookie.
 type Sessions interface {
 	CreateSession(ctx context.Context, s ledger.Session) error
 	FindSession(ctx context.Context, sum [32]byte) (ledger.Session, error) // fault.NotFound where there is none
@@ -43,23 +43,23 @@ type Session struct {
 	// CSRF is what pages put into the form field CSRFField and scripts into the
 	// header CSRFHeader of every request that changes something.
 	CSRF string
-	// Expires is when it ends, whatever happens.
+	// Expires is when it ends at the latest.
 	Expires time.Time
 	sum     [32]byte
 }
 
 type sessionKey struct{}
 
-// SessionFrom gives the login by which the request of ctx came; false where it came
-// by a bearer token, or from nobody.
+// SessionFrom returns the session of the request of ctx; false where it came with a bearer
+// token, or from an unknown caller.
 func SessionFrom(ctx context.Context) (Session, bool) {
 	s, ok := ctx.Value(sessionKey{}).(Session)
 	return s, ok
 }
 
-var errNoSession = fault.New(fault.Unauthorized, "this needs a login")
+var errNoSession = fault.New(fault.Unauthorized, "this page needs a login: sign in first")
 
-// bySession gives whose session the cookie of r names.
+// bySession returns the caller whose session the cookie of r names.
 func (a *Authenticator) bySession(r *http.Request) (Caller, error) {
 	cookie, err := r.Cookie(a.cookieName(sessionCookie))
 	if err != nil || a.sessions == nil || cookie.Value == "" || !a.trusts(r) {
@@ -90,8 +90,8 @@ func (a *Authenticator) bySession(r *http.Request) (Caller, error) {
 	return Caller{Identity: who, Session: &Session{CSRF: s.CSRF, Expires: s.ExpiresAt, sum: sum}}, nil
 }
 
-// holder gives who a session stands for now: what its token may do now, or what the
-// configuration of now gives to the groups of the login.
+// holder returns the identity of a session as of now: that of its token, or the roles that
+// the configuration assigns to the groups of the login.
 func (a *Authenticator) holder(ctx context.Context, s ledger.Session, now time.Time) (Identity, error) {
 	if s.Token != nil {
 		return a.bySum(ctx, *s.Token, now)
@@ -119,7 +119,7 @@ func (a *Authenticator) findSession(r *http.Request, sum [32]byte, now time.Time
 	return s, err
 }
 
-// startSession logs somebody in: it makes the session and sets its cookie. A
+// startSession logs a person in: it creates the session and sets its cookie. A
 // session that the browser had before ends.
 func (a *Authenticator) startSession(w http.ResponseWriter, r *http.Request, s ledger.Session) error {
 	if old, err := r.Cookie(a.cookieName(sessionCookie)); err == nil {
@@ -164,8 +164,8 @@ func (a *Authenticator) cookieName(name string) string {
 	return name
 }
 
-// trusts reports whether a session may be used with r: over what public_url names,
-// or, where it names nothing, on this machine.
+// trusts reports whether a session may be used with r: at the public URL or, where none
+// is configured, on this machine.
 func (a *Authenticator) trusts(r *http.Request) bool {
 	return a.access.PublicURL != "" || loopbackHost(r.Host)
 }
@@ -184,7 +184,7 @@ func loopbackHost(host string) bool {
 
 var errForged = fault.New(fault.Forbidden, "the request does not come from a page of Mailroom; reload the page and try again")
 
-// proven reports that a request with a session comes from our own pages: from our
+// proven checks that a request with a session comes from our own pages: from our
 // origin, with the token that only our pages know.
 func (a *Authenticator) proven(r *http.Request, s *Session) error {
 	if safe(r.Method) {

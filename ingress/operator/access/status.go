@@ -6,7 +6,7 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Status gives the HTTP status of a failure, in the API and on a page. Codes that
+// Status returns the HTTP status of a failure, in the API and on a page. Codes that
 // operators never meet are the server's own failure, 500.
 func Status(err error) int {
 	switch fault.From(err).Code {

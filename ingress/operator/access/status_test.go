@@ -19,5 +19,5 @@ func TestEveryCodeHasAStatus(t *testing.T) {
 	}
 	require.Equal(t, http.StatusConflict, Status(fault.New(fault.DecisionRefused, "x")))
 	require.Equal(t, http.StatusGone, Status(fault.New(fault.ContentLost, "x")))
-	require.Equal(t, http.StatusInternalServerError, Status(errors.New("nobody classified this")))
+	require.Equal(t, http.StatusInternalServerError, Status(errors.New("not classified")))
 }

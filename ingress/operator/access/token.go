@@ -22,34 +22,33 @@ const tokenPrefix = "mrt_"
 // secretSize is the length of tokens and cookies in random bytes.
 const secretSize = 32
 
-// touchEvery is how exact it is kept when a token or a session was last used.
+// touchEvery is the precision of the time at which a token or a session was last used.
 const touchEvery = time.Minute
 
 // Tokens finds the tokens that an admin made.
 type Tokens interface {
-	// FindToken gives a token by the hash of its text, good or not, and
+	// FindToken returns a token by the hash of its text, valid or not, and
 	// fault.NotFound where there is none.
 	FindToken(ctx context.Context, sum [32]byte) (ledger.Token, error)
-	// TouchToken notes that a token was used.
+	// TouchToken records that a token was used.
 	TouchToken(ctx context.Context, sum [32]byte, at time.Time) error
 }
 
-// NewToken makes the text of a token, which is to be shown once, and the hash
-// under which it is kept.
+// NewToken returns the text of a new token, which is shown once, and the hash under
+// which it is stored.
 func NewToken() (text string, sum [32]byte) {
 	text = tokenPrefix + random()
 	return text, sha256.Sum256([]byte(text))
 }
 
-// random gives 256 random bits that fit into a header, a cookie and a form.
+// random returns 256 random bits that fit into a header, a cookie and a form.
 func random() string {
 	b := make([]byte, secretSize)
 	_, _ = rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// shaped reports whether text may be one that NewToken made, so that nothing else
-// costs a question to the database.
+// shaped reports whether NewToken may have made text, so that nothing else costs a query.
 func shaped(text string) bool {
 	rest, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok || len(rest) != base64.RawURLEncoding.EncodedLen(secretSize) {
@@ -61,13 +60,13 @@ func shaped(text string) bool {
 
 var errNoToken = fault.New(fault.Unauthorized, "this needs a valid bearer token, or a login")
 
-// tooMany puts off an address that has tried too much.
+// tooMany refuses an address after too many attempts.
 func tooMany(wait time.Duration) error {
-	return fault.New(fault.RateLimited, "too many attempts that were not valid came from this address").After(wait)
+	return fault.New(fault.RateLimited, "too many invalid attempts came from this address: wait before the next one").After(wait)
 }
 
-// byToken returns whose token text is. A token of the configuration is found while
-// the database is away; whether another is good cannot be said then.
+// byToken returns the caller whose token text is. Tokens of the configuration are found
+// while the database is unavailable; others cannot be checked then.
 func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) {
 	sum := sha256.Sum256([]byte(text))
 	now := a.now()
@@ -91,7 +90,7 @@ func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) 
 	return a.bySum(r.Context(), sum, now)
 }
 
-// bySum gives whose token has the hash sum.
+// bySum returns the caller whose token has the hash sum.
 func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) (Identity, error) {
 	if who, ok := findConfigured(a.configured, sum, now); ok {
 		return who, nil

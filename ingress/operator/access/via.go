@@ -6,11 +6,11 @@ import (
 	"mailroom/shared/contract"
 )
 
-// clientHeader names the program that calls; see Via.
+// clientHeader names the calling program; see Via.
 const clientHeader = "X-Mailroom-Client"
 
-// Via says through what a request came: a browser's session is the console's, and
-// mailctl names itself. It is no proof of anything.
+// Via says which client sent a request: a session is the console's, and mailctl names
+// itself. It proves nothing.
 func Via(c *gin.Context) contract.Via {
 	if _, ok := SessionFrom(c.Request.Context()); ok {
 		return contract.ViaConsole

@@ -321,7 +321,7 @@ func TestLogsHoldNoMail(t *testing.T) {
 	}
 }
 
-func TestDependencyAway(t *testing.T) {
+func TestUnavailableDependency(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.reader.err = fault.Wrap(fault.StorageUnavailable, "the ledger does not answer", errors.New("dial tcp: secret"))
@@ -330,7 +330,7 @@ func TestDependencyAway(t *testing.T) {
 	require.Equal(t, "5", resp.Header.Get("Retry-After"))
 	require.NotContains(t, body, "dial")
 
-	b.reader.err = errors.New("nobody classified this: secret")
+	b.reader.err = errors.New("not classified: secret")
 	resp, body = b.do(t, "GET", emailURL, "viewer", "")
 	requireRefused(t, resp, body, http.StatusInternalServerError, fault.Internal)
 	require.NotContains(t, body, "secret")

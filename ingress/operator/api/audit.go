@@ -18,13 +18,13 @@ const (
 	maxDifferences = 100
 )
 
-// Auditor reads what can be proved.
+// Auditor reads the audit chain and the custody of emails.
 type Auditor interface {
-	// Timeline tells an email's way, oldest first.
+	// Timeline returns what happened to an email, oldest first.
 	Timeline(ctx context.Context, emailID int64) ([]ledger.TimelineEntry, error)
-	// ExportCustody gives an email's chain of custody and notes in the chain who had it.
+	// ExportCustody returns an email's chain of custody and records the export in the chain.
 	ExportCustody(ctx context.Context, emailID int64, actor, via string) (*auditchain.Document, error)
-	// Audit gives the entries that come after a number, in their order.
+	// Audit returns the entries that follow a number, in their order.
 	Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error)
 	AuditHead(ctx context.Context) (auditchain.Head, error)
 	// CheckDecisions compares the rows of decisions with the chain.
@@ -88,7 +88,7 @@ func (a *audit) head(c *gin.Context) error {
 	return nil
 }
 
-// auditCheck tells whether the rows of decisions are what the chain says.
+// auditCheck says whether the rows of decisions are what the chain says.
 type auditCheck struct {
 	Checked int64                    `json:"checked"`
 	Wrong   []ledger.AuditDifference `json:"wrong"`

@@ -29,7 +29,7 @@ type content struct {
 	logger *slog.Logger
 }
 
-// download is content on its way out.
+// download is content that is sent.
 type download struct {
 	filename string
 	size     int64  // -1: unknown
@@ -142,7 +142,7 @@ func (t *content) sendBlob(c *gin.Context, bucket blob.Bucket, key string, d dow
 
 // send streams d as a download that no browser renders. Content that cannot be
 // read or is not what was stored gets an error while nothing is sent yet; later
-// the connection is cut before the last bytes, so that no caller takes it for whole.
+// the connection is cut before the last bytes, so that no client takes it for complete.
 func (t *content) send(c *gin.Context, d download) error {
 	body := newVerified(d.body, d.sha256)
 	first, err := body.peek()
@@ -168,7 +168,7 @@ func (t *content) send(c *gin.Context, d download) error {
 	return nil
 }
 
-// disposition gives the Content-Disposition of a file (RFC 6266); names beyond
+// disposition returns the Content-Disposition of a file (RFC 6266); names beyond
 // ASCII are encoded (RFC 8187).
 func disposition(filename string) string {
 	if v := mime.FormatMediaType("attachment", map[string]string{"filename": filename}); filename != "" && v != "" {
@@ -192,7 +192,7 @@ func newVerified(r io.Reader, want string) *verified {
 	return &verified{r: bufio.NewReaderSize(r, chunk), hash: sha256.New(), want: want, buf: make([]byte, chunk)}
 }
 
-// peek reads the first bytes, at most one chunk. Reading goes on behind them.
+// peek reads the first bytes, at most one chunk. Reading continues after them.
 func (v *verified) peek() ([]byte, error) {
 	n, err := v.Read(v.buf)
 	if errors.Is(err, io.EOF) {
@@ -214,7 +214,7 @@ func (v *verified) Read(p []byte) (int, error) {
 	case errors.As(err, new(*fault.Error)):
 		return 0, err //nolint:wrapcheck // the object store's own fault
 	case !errors.Is(err, io.EOF):
-		return 0, fault.Wrap(fault.StorageUnavailable, "the object store did not give the whole content", err)
+		return 0, fault.Wrap(fault.StorageUnavailable, "the object store did not return the whole content", err)
 	case v.want != "" && hex.EncodeToString(v.hash.Sum(nil)) != v.want:
 		return 0, fault.New(fault.ContentLost, "the stored content is not what was received")
 	}

@@ -13,8 +13,8 @@ import (
 	"mailroom/shared/fault"
 )
 
-// How often an operator may have chains of custody. Each export is an entry of the
-// audit chain, which only ever grows, and holds its head while it is read.
+// How often an operator may export chains of custody. Each export is an entry of the
+// audit chain, which only ever grows, and locks its head while it is read.
 const (
 	exportsOfEmail   = 3 // at once, and one more in each exportEvery
 	exportEvery      = 20 * time.Minute
@@ -81,7 +81,7 @@ func newExports() *exports {
 	return &exports{limits: guard.Limits[exported]{}, turns: make(chan struct{}, exportsAtATime)}
 }
 
-// allow takes one export of an email by actor. It fails with fault.RateLimited and
+// allow counts one export of an email by actor. It fails with fault.RateLimited and
 // the time to wait.
 func (e *exports) allow(actor string, email int64, now time.Time) error {
 	e.mu.Lock()
@@ -90,7 +90,7 @@ func (e *exports) allow(actor string, email int64, now time.Time) error {
 	all := e.limits.Of(exported{actor, everyEmail}, allExports, now)
 	for _, limit := range []*rate.Limiter{all, own} {
 		if wait := guard.Wait(limit, now); wait > 0 {
-			return fault.New(fault.RateLimited, "you have exported the custody of this email, or of many, only just; each export is noted in the audit chain").
+			return fault.New(fault.RateLimited, "you have just exported the custody of this email, or of many; each export is recorded in the audit chain").
 				After(max(wait, time.Second))
 		}
 	}
@@ -106,6 +106,6 @@ func enter(turns chan struct{}) (leave func(), err error) {
 	case turns <- struct{}{}:
 		return func() { <-turns }, nil
 	default:
-		return nil, fault.New(fault.Overloaded, "others are exporting or checking the audit chain at the moment").After(exportTurnPause)
+		return nil, fault.New(fault.Overloaded, "other operators are exporting or checking the audit chain at the moment").After(exportTurnPause)
 	}
 }

@@ -24,12 +24,12 @@ type decisions struct {
 	service *decision.Service
 }
 
-// decisionRequest is the body of a decision. Who decides is not in it.
+// decisionRequest is the body of a decision. The caller is not in it.
 type decisionRequest struct {
 	Action contract.Action `json:"action"`
 	Note   string          `json:"note"`
 	Edit   *contract.Edit  `json:"edit"`
-	// From takes the email up at an earlier step, for the action retry.
+	// From runs the email again from an earlier step, for the action retry.
 	From contract.Step `json:"from"`
 }
 

@@ -49,7 +49,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestAnIDOfTwoSourcesAsksForOne: nobody decides over, or gets the content of,
+// TestAnIDOfTwoSourcesAsksForOne: no caller decides about, or gets the content of,
 // another source's email.
 func TestAnIDOfTwoSourcesAsksForOne(t *testing.T) {
 	t.Parallel()

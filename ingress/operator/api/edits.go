@@ -14,8 +14,8 @@ import (
 // maxEdit bounds the body of an edit in bytes: some hundred headers or addresses.
 const maxEdit = 256 << 10
 
-// Editor says what an edit would do to an email, and refuses one that makes no
-// sense for it with fault.RequestInvalid.
+// Editor says what an edit would change in an email. It refuses one that does not fit
+// the email with fault.RequestInvalid.
 type Editor interface {
 	Preview(ctx context.Context, email contract.Email, edit contract.Edit) (preview.Preview, error)
 }

@@ -18,10 +18,10 @@ type finder struct{ reader Reader }
 const anySource fault.Code = ""
 
 // find returns the email that the path names, by its event id or by its number, with
-// the other parameters of the query, of which only those listed may be there. Only
+// the other parameters of the query, of which only those in allowed are accepted. Only
 // emails of tenants in which the caller has a role are found. An id that means several
 // of them is refused with the code ambiguous unless the query names a source that has
-// just one; with anySource the newest of them is taken, which is good enough to look at.
+// just one; with anySource the newest of them is returned, which is enough for reading.
 func (f finder) find(c *gin.Context, ambiguous fault.Code, allowed ...string) (*ledger.EmailDetail, map[string]string, error) {
 	look, q, err := f.lookup(c, ambiguous, allowed...)
 	if err != nil {
@@ -41,7 +41,7 @@ func (f finder) find(c *gin.Context, ambiguous fault.Code, allowed ...string) (*
 	return email, q, nil
 }
 
-// noEmail is said of an email that is not there and of one of another tenant.
+// noEmail answers for an email that does not exist, and for one of another tenant.
 const noEmail = "no email with this id"
 
 // lookup reads what the path and the query name, within the caller's tenants.
@@ -70,8 +70,8 @@ func (f finder) lookup(c *gin.Context, ambiguous fault.Code, allowed ...string) 
 	return l, q, err
 }
 
-// only turns a lookup into one of the single email that it means, by its number: another
-// one that comes meanwhile is not met.
+// only turns a lookup into one of the single email that it means, by its number, so that
+// a second email that arrives meanwhile does not change its meaning.
 func (f finder) only(c *gin.Context, ambiguous fault.Code, l ledger.Lookup) (ledger.Lookup, error) {
 	matches, err := f.reader.Matches(c.Request.Context(), l)
 	switch {

@@ -16,7 +16,7 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// clock stands until somebody moves it.
+// clock stands until a test moves it.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -45,7 +45,7 @@ func (b *testBundle) send(t *testing.T, req *http.Request) (*http.Response, stri
 	return resp, string(text)
 }
 
-// makeToken puts a token for every tenant into the store and gives its text.
+// makeToken puts a token for every tenant into the store and returns its text.
 func (b *testBundle) makeToken(t *testing.T, name string, change func(*ledger.Token)) string {
 	t.Helper()
 	text, sum := access.NewToken()
@@ -70,7 +70,7 @@ func (b *testBundle) postForm(t *testing.T, path string, form url.Values, cookie
 	return b.send(t, req)
 }
 
-// login logs in with the configured token of a role, and gives the cookie of the
+// login logs in with the configured token of a role, and returns the cookie of the
 // session and its token.
 func (b *testBundle) login(t *testing.T, role string) (cookie *http.Cookie, csrf string) {
 	t.Helper()

@@ -55,7 +55,7 @@ func (w *browser) get(t *testing.T, path string) (*http.Response, string) {
 	return resp, body
 }
 
-// start begins a login and gives the authorization request.
+// start begins a login and returns the authorization request.
 func (w *browser) start(t *testing.T) *url.URL {
 	t.Helper()
 	resp, body := w.get(t, "/oidc/start?next=%2Femails%2F1")
@@ -173,7 +173,7 @@ func TestLoginsThatDoNotHold(t *testing.T) {
 		"away at the end": {http.StatusServiceUnavailable, func(t *testing.T, w *browser) string {
 			t.Helper()
 			to := w.provider.Browse(t, w.start(t).String(), oidctest.Ada)
-			w.provider.Away.Store(true)
+			w.provider.Unavailable.Store(true)
 			return back(to)
 		}},
 	} {
@@ -190,9 +190,9 @@ func TestLoginsThatDoNotHold(t *testing.T) {
 func TestProviderThatComesLater(t *testing.T) {
 	t.Parallel()
 	w := openBrowser(t)
-	w.provider.Away.Store(true)
+	w.provider.Unavailable.Store(true)
 	w.refused(t, "/oidc/start", http.StatusServiceUnavailable)
-	w.provider.Away.Store(false)
+	w.provider.Unavailable.Store(false)
 	w.clock.add(5 * time.Second)
 	resp, body := w.get(t, back(w.provider.Browse(t, w.start(t).String(), oidctest.Ada)))
 	require.Equal(t, http.StatusSeeOther, resp.StatusCode, body)
@@ -215,9 +215,9 @@ func TestTooManyLogins(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, resp.StatusCode, body)
 }
 
-// TestNeighbourLocksNobodyOut: from the operators' address comes one wrong login, and
+// TestNeighbourLocksNoOperatorOut: from the operators' address comes one wrong login, and
 // one begun at the provider, a second.
-func TestNeighbourLocksNobodyOut(t *testing.T) {
+func TestNeighbourLocksNoOperatorOut(t *testing.T) {
 	t.Parallel()
 	w := openBrowser(t)
 	for range 120 {

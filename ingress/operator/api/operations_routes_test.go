@@ -13,6 +13,7 @@ import (
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
+	"mailroom/shared/mail"
 )
 
 // operationsLedger has no numbers and one email, that of the reader.
@@ -41,18 +42,28 @@ func (l *operationsLedger) SetControl(_ context.Context, c ledger.Control, _ con
 	return nil
 }
 
+type noMessages struct{}
+
+func (noMessages) Message(context.Context, *ledger.Manifest) (*mail.Message, error) {
+	return &mail.Message{}, nil
+}
+
+type noAcks struct{}
+
+func (noAcks) Acks() (*ledger.Ack, error) { return &ledger.Ack{}, nil }
+
 // operationsService knows one destination.
 func operationsService(t *testing.T, l *operationsLedger) *operations.Service {
 	t.Helper()
 	d, err := operations.New(operations.Config{
 		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}},
 		Tenants:      []config.Tenant{{Name: "default"}, {Name: "acme"}},
-	}, operations.Deps{Ledger: l})
+	}, operations.Deps{Ledger: l, Messages: noMessages{}, Acks: noAcks{}})
 	require.NoError(t, err)
 	return d
 }
 
-// operationsWalks: numbers and samples are for everybody, a stored email for those who may
+// operationsWalks: numbers and samples are for every operator, a stored email for those who may
 // see it, and a destination belongs to the tenants that it serves.
 func operationsWalks() []walk {
 	const one, note = "/api/v1/destinations/:name", `{"note":"n"}`

@@ -32,12 +32,12 @@ func (r *replays) create(c *gin.Context) error {
 	return nil
 }
 
-// startRequest begins for real what a dry run has counted.
+// startRequest starts what a dry run has counted.
 type startRequest struct {
 	Count int64 `json:"count"` // what it has counted
 }
 
-// start answers a repeat as the first request: with the replay that was started.
+// start answers a repeat like the first request: with the replay that was started.
 func (r *replays) start(c *gin.Context) error {
 	row, err := r.replay(c)
 	if err != nil {
@@ -54,8 +54,8 @@ func (r *replays) start(c *gin.Context) error {
 	return nil
 }
 
-// replay gives the replay that the path names, if the caller has the route's role
-// in every tenant that it may touch.
+// replay returns the replay that the path names, if the caller has the route's role
+// in every tenant whose mail it may change.
 func (r *replays) replay(c *gin.Context) (*ledger.ReplayRow, error) {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil || id <= 0 {
@@ -129,7 +129,7 @@ func (r *replays) items(c *gin.Context) error {
 	return nil
 }
 
-// control answers what changes a replay that is under way.
+// control changes a running replay.
 func (r *replays) control(name string) func(*gin.Context) error {
 	return func(c *gin.Context) error {
 		row, err := r.replay(c)

@@ -159,7 +159,7 @@ func TestReplayWithoutTenantIsNarrowed(t *testing.T) {
 	}
 }
 
-// TestReplayOfOtherTenants is seen by who has a role in all of them.
+// TestReplayOfOtherTenants is seen by callers with a role in all of them.
 func TestReplayOfOtherTenants(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -209,7 +209,7 @@ func TestReplayRefusals(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }
 
-// TestReplayBeginsLater: what is written down is not refused because Temporal is away.
+// TestReplayBeginsLater: what is written down is not refused because Temporal is unavailable.
 func TestReplayBeginsLater(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

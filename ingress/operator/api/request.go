@@ -16,8 +16,8 @@ import (
 // maxParameter bounds one parameter of a query in bytes.
 const maxParameter = 1000
 
-// caller returns who sent the request; the zero identity, which may do nothing, where
-// the caller was not authenticated.
+// caller returns the identity of the caller; the zero identity, which may do nothing,
+// where it was not authenticated.
 func caller(c *gin.Context) access.Identity { return access.From(c.Request.Context()) }
 
 // tenantsOf returns the tenants whose mail the caller may see; nil means all.
@@ -32,7 +32,7 @@ func leastOf(c *gin.Context) access.Role { return access.RouteOf(c).Least }
 // visible refuses what belongs to a tenant in which the caller has no role, as if
 // it did not exist.
 func visible(c *gin.Context, tenant, missing string) error {
-	if caller(c).In(tenant) == access.Nobody {
+	if caller(c).In(tenant) == access.NoRole {
 		return fault.New(fault.NotFound, missing)
 	}
 	return nil

@@ -29,7 +29,7 @@ const (
 
 // Failures reads which verifications failed.
 type Failures interface {
-	// VerificationFailures gives those of one source, newest hour first.
+	// VerificationFailures returns those of one source, newest hour first.
 	VerificationFailures(ctx context.Context, f ledger.FailureFilter) ([]ledger.VerificationFailure, error)
 	// CountVerificationFailures counts them by source and code.
 	CountVerificationFailures(ctx context.Context, since time.Time) (map[string]map[string]int64, error)
@@ -46,16 +46,16 @@ type Secrets interface {
 	Status() []secret.Status
 }
 
-// State is how a secret of a source does. A state further up wins.
+// State is the state of a secret of a source. A state further up wins.
 type State string
 
 // The states of a secret.
 const (
 	Expired   State = "expired"   // its end has passed: it verifies nothing
-	Absent    State = "absent"    // nothing is behind its reference yet: it verifies nothing
+	Absent    State = "absent"    // its reference has no value yet: it verifies nothing
 	Withdrawn State = "withdrawn" // its store said for the grace period that it does not exist: it verifies nothing
 	Gone      State = "gone"      // its store says that it does not exist: it verifies until VerifiesUntil
-	Failing   State = "failing"   // it cannot be read any more; the last text holds
+	Failing   State = "failing"   // it cannot be read any more; the last text is used
 	Expiring  State = "expiring"  // it ends within 14 days
 	Previous  State = "previous"  // it has an end, and one above it serves the same scheme
 	Current   State = "current"
@@ -71,7 +71,7 @@ type sources struct {
 	now        func() time.Time
 }
 
-// sourceRow is a source as it is configured, with what is known of it besides.
+// sourceRow is a source as it is configured, with its use and failures.
 type sourceRow struct {
 	Name             string      `json:"name"`
 	Path             string      `json:"path"`
@@ -115,7 +115,7 @@ type secretRow struct {
 	InUse bool `json:"in_use"`
 }
 
-// list shows what is configured. It answers also while the ledger is away.
+// list shows the configured sources. It also answers while the ledger is unavailable.
 func (s *sources) list(c *gin.Context) error {
 	if _, err := parameters(c); err != nil {
 		return err
@@ -157,7 +157,7 @@ func newSourceRow(s config.Source) sourceRow {
 	}
 }
 
-// listOf gives a list that JSON never shows as null.
+// listOf returns a list that JSON never shows as null.
 func listOf(list []string) []string { return append([]string{}, list...) }
 
 func (s *sources) newSecretRow(source config.Source, i int, health map[string]secret.Status, now time.Time) secretRow {
@@ -178,7 +178,7 @@ func (s *sources) newSecretRow(source config.Source, i int, health map[string]se
 	return row
 }
 
-// stateOf gives the state of the secret at place i.
+// stateOf returns the state of the secret at index i.
 func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, now time.Time) State {
 	k := secrets[i]
 	ends := !k.Expires.IsZero()
@@ -190,7 +190,7 @@ func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, no
 	switch {
 	case ends && !now.Before(k.Expires):
 		return Expired
-	case k.Key.Reveal() == "" || known && status.Updated.IsZero(): // waited for
+	case k.Key.Reveal() == "" || known && status.Updated.IsZero(): // its value is awaited
 		return Absent
 	case status.Withdrawn:
 		return Withdrawn
@@ -207,7 +207,7 @@ func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, no
 	return Current
 }
 
-// countFailures gives nil where nobody can say.
+// countFailures returns nil where the ledger does not answer.
 func (s *sources) countFailures(ctx context.Context, now time.Time) map[string]map[string]int64 {
 	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
@@ -230,7 +230,7 @@ type failuresPage struct {
 
 // listFailures shows which verifications of a source failed, at all ingresses,
 // since a time (RFC 3339; default: 24 hours ago). What happened within the last
-// seconds may be missing. Where no failures are kept, none is found.
+// seconds may be missing.
 func (s *sources) listFailures(c *gin.Context) error {
 	const missing = "there is no such source"
 	name, err := pathValue(c, "name")

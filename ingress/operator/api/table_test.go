@@ -24,12 +24,12 @@ type walk struct {
 	least           access.Role
 	scope           access.Scope
 	auth            access.Auth
-	// ok is the status for who may; 200 where it is not given.
+	// ok is the status for callers that may use it; 200 where it is not given.
 	ok int
 	// shared routes show something to a caller whose role is for another tenant
 	// than that of the email in the fakes, narrowed to what is theirs.
 	shared bool
-	// anyone is the status of a Public route, for anybody.
+	// anyone is the status of a Public route, for any caller.
 	anyone int
 	// before prepares what the request is about.
 	before func(t *testing.T, b *testBundle)
@@ -120,7 +120,7 @@ func auditWalks() []walk {
 	}
 }
 
-// wants gives the status for a caller.
+// wants returns the status for a caller.
 func (w walk) wants(as string) int {
 	allowed := func(ok bool) int {
 		if ok {
@@ -159,7 +159,7 @@ func codes() map[int]fault.Code {
 }
 
 // TestEveryRouteWithEveryRole walks the whole table, by bearer token and by
-// session. A route that somebody adds without a walk fails it.
+// session. A new route without a walk fails it.
 func TestEveryRouteWithEveryRole(t *testing.T) {
 	t.Parallel()
 	table := map[string]access.Route{}
@@ -176,7 +176,7 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 		require.Equal(t, w.least, r.Least, name)
 		require.Equal(t, w.scope, r.Scope, name)
 		require.Equal(t, w.auth, r.Auth, name)
-		require.Equal(t, r.Auth == access.Public, r.Least == access.Nobody, "%s: only what is public is for nobody", name)
+		require.Equal(t, r.Auth == access.Public, r.Least == access.NoRole, "%s: only public routes need no role", name)
 		t.Run(w.method+" "+w.path, func(t *testing.T) {
 			t.Parallel()
 			if w.auth == access.Public {
@@ -233,7 +233,7 @@ func (w walk) send(t *testing.T, b *testBundle, as string, by *visit) (*http.Res
 	return b.send(t, req)
 }
 
-// walkAs sends the request of somebody who is known.
+// walkAs sends the request of a known caller.
 func (w walk) walkAs(t *testing.T, as string, by *visit) {
 	t.Helper()
 	b := setup(t)
@@ -246,7 +246,7 @@ func (w walk) walkAs(t *testing.T, as string, by *visit) {
 	}
 }
 
-// walkStrangers sends the request of those whom nobody knows, or no more.
+// walkStrangers sends the request of unknown callers, and of former ones.
 func (w walk) walkStrangers(t *testing.T) {
 	t.Helper()
 	for _, as := range []string{"", "unknown"} {
@@ -266,7 +266,7 @@ func (w walk) walkStrangers(t *testing.T) {
 	w.requireStranger(t, setup(t), "", &visit{as: "admin", late: 25 * time.Hour})
 }
 
-// requireStranger sees that somebody is not known, and did nothing.
+// requireStranger checks that a caller is unknown, and changed nothing.
 func (w walk) requireStranger(t *testing.T, b *testBundle, as string, by *visit) {
 	t.Helper()
 	resp, body := w.send(t, b, as, by)
@@ -280,7 +280,7 @@ func (w walk) requireStranger(t *testing.T, b *testBundle, as string, by *visit)
 	w.requireRefused(t, b, resp, body, http.StatusUnauthorized)
 }
 
-// walkUnproven sends what a page of somebody else could make a browser send.
+// walkUnproven sends what a page of another site could make a browser send.
 func (w walk) walkUnproven(t *testing.T, as string) {
 	t.Helper()
 	if w.method == http.MethodGet || w.auth == access.CORS {
@@ -294,7 +294,7 @@ func (w walk) walkUnproven(t *testing.T, as string) {
 	}
 }
 
-// walkPublic sends the request of anybody.
+// walkPublic sends the request of any caller.
 func (w walk) walkPublic(t *testing.T) {
 	t.Helper()
 	for _, as := range []string{"", "unknown", "admin"} {

@@ -20,11 +20,11 @@ import (
 // maxTokenRequest bounds the body of a request for a token in bytes.
 const maxTokenRequest = 64 << 10
 
-// tokenName is what a token may be called. It has no @, which every person has whom
-// the OpenID provider vouches for.
+// tokenName is the form of a token's name. It has no @, which the name of every person
+// from the OpenID provider has.
 var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// Tokens makes, lists and ends bearer tokens, and keeps that in the audit chain.
+// Tokens creates, lists and revokes bearer tokens, and records that in the audit chain.
 type Tokens interface {
 	CreateToken(ctx context.Context, t ledger.Token, via string) error
 	RevokeToken(ctx context.Context, name, by, via string, at time.Time) error
@@ -44,7 +44,7 @@ type tokens struct {
 // tokenRequest is the body of a request for a token.
 type tokenRequest struct {
 	Name string `json:"name"`
-	// Owner is the person that it counts as where several have to approve; empty: the
+	// Owner is the person as which it counts where several have to approve; empty: the
 	// caller's own.
 	Owner string `json:"owner"`
 	// Roles by tenant; "*" holds for every tenant.
@@ -100,7 +100,7 @@ func (k *tokens) revoke(c *gin.Context) error {
 		return missing
 	}
 	if k.access.Configured(name) {
-		return fault.New(fault.DecisionRefused, "this token stands in the configuration and ends there")
+		return fault.New(fault.DecisionRefused, "this token is part of the configuration: remove it there")
 	}
 
 	by := caller(c).Name
@@ -133,16 +133,16 @@ func (k *tokens) read(c *gin.Context) (tokenRequest, error) {
 		return in, fault.New(fault.RequestInvalid,
 			"name must be 1 to 63 letters, digits, dots, hyphens or underscores, the first a letter or digit")
 	case contract.ReservedActor(in.Name):
-		return in, fault.New(fault.RequestInvalid, "name is one that Mailroom itself acts under; choose another")
+		return in, fault.New(fault.RequestInvalid, "name is reserved for Mailroom itself: choose another")
 	case len(in.Owner) > contract.MaxActor || !access.Plain(in.Owner) || contract.ReservedActor(in.Owner):
 		return in, fault.Newf(fault.RequestInvalid,
-			"owner must be at most %d bytes of printable text, and none that Mailroom itself acts under", contract.MaxActor)
+			"owner must be at most %d bytes of printable text, and not a name that is reserved for Mailroom itself", contract.MaxActor)
 	case k.access.Configured(in.Name):
-		return in, fault.New(fault.RequestInvalid, "there is a token of this name in the configuration")
+		return in, fault.New(fault.RequestInvalid, "a token of the configuration has this name: choose another")
 	case len(in.Roles) == 0:
-		return in, fault.New(fault.RequestInvalid, `roles must give a role by tenant; "*" is every tenant`)
+		return in, fault.New(fault.RequestInvalid, `roles must name a role for each tenant; "*" is every tenant`)
 	case in.ExpiresAt != nil && !k.now().Before(*in.ExpiresAt):
-		return in, fault.New(fault.RequestInvalid, "expires_at is past")
+		return in, fault.New(fault.RequestInvalid, "expires_at is in the past")
 	}
 
 	if in.Owner = strings.TrimSpace(in.Owner); in.Owner == "" {
@@ -150,7 +150,7 @@ func (k *tokens) read(c *gin.Context) (tokenRequest, error) {
 	}
 
 	for tenant, role := range in.Roles {
-		if access.ParseRole(role) == access.Nobody {
+		if access.ParseRole(role) == access.NoRole {
 			return in, fault.New(fault.RequestInvalid, "a role must be viewer, operator or admin")
 		}
 		if tenant != access.Everywhere && !slices.Contains(k.tenants, tenant) {

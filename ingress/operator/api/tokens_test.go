@@ -9,8 +9,8 @@ import (
 	"mailroom/shared/fault"
 )
 
-// TestTokensHaveOwners: whoever makes a token names the person that it counts as, or is
-// that person; nobody has a name under which the system acts.
+// TestTokensHaveOwners: a token counts as the person that its creator names, or as the
+// creator; no token has a name under which the system acts.
 func TestTokensHaveOwners(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

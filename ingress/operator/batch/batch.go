@@ -1,11 +1,11 @@
-// Package batch is the one way in which people ask for replays and for decisions
-// about many emails, from whatever door they come.
+// Package batch starts and controls replays and decisions about many emails, for the API
+// and the console.
 //
-// Invariants: what is asked for is checked here and nowhere else; nobody touches, or
-// sees a replay that touches, a tenant in which the role is not theirs; a replay is
-// written down before it begins, so that Temporal may be away; what is started from
-// a dry run is what that dry run counted, or less; a dry run, and a key that a caller
-// made, begins one replay, however often it is asked for.
+// Invariants: requests are checked here and nowhere else; a caller changes, and sees
+// batches of, only tenants in which it has the role; a batch is written down before it
+// starts, so that Temporal may be unavailable; a batch that is started from a dry run
+// covers what that dry run counted, or less; a dry run, and a key of the caller, starts
+// one batch, however often it is requested.
 package batch
 
 import (
@@ -22,10 +22,10 @@ import (
 )
 
 const (
-	// A dry run is mostly over within dryRunWait, and is shown whole then.
+	// Most dry runs end within dryRunWait; until then the request waits for the result.
 	dryRunWait = 8 * time.Second
-	dryRunLook = 150 * time.Millisecond
-	// startable is how long a dry run tells enough to start what it counted.
+	dryRunPoll = 150 * time.Millisecond
+	// startable is how long what a dry run counted may be started.
 	startable = 30 * time.Minute
 
 	missing = "there is no such replay"
@@ -33,18 +33,18 @@ const (
 
 // Ledger keeps replays.
 type Ledger interface {
-	// CreateReplay gives what the same dry run or key has begun already, if it has.
+	// CreateReplay returns the replay that the same dry run or key has started, if any.
 	CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error)
 	Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error)
-	// Replays lists those that were limited to tenants; nil means all.
+	// Replays lists those that were restricted to tenants; nil means all.
 	Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error)
 	ReplayItems(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error)
 	AppendAudit(ctx context.Context, r ledger.AuditRecord) (int64, error)
 }
 
-// Runner carries replays out.
+// Runner runs replays.
 type Runner interface {
-	// StartReplay begins a replay that is written down; a repeat changes nothing.
+	// StartReplay starts a replay that is written down; a repeat changes nothing.
 	StartReplay(ctx context.Context, id int64, dryRun bool) error
 	ControlReplay(ctx context.Context, id int64, name string, rate *contract.ReplayRate) (contract.ReplayProgress, error)
 }
@@ -57,7 +57,7 @@ type Deps struct {
 	Now    func() time.Time // nil means time.Now
 }
 
-// Service starts and steers replays. It is safe for concurrent use.
+// Service starts and controls replays. It is safe for concurrent use.
 type Service struct{ deps Deps }
 
 // New checks that nothing is missing.
@@ -71,11 +71,11 @@ func New(deps Deps) (*Service, error) {
 	return &Service{deps: deps}, nil
 }
 
-// Create writes a replay down for somebody, begins it and reads it. A dry run is
-// waited for a little. Without a tenant it is about those that the caller may decide
-// for. A key that has begun a replay of the caller gives that one. It fails with
+// Create writes a replay down, starts it and returns it. It waits a moment for the end of
+// a dry run. Without a tenant the replay covers those that the caller may decide for. A key
+// that has started a replay of the caller returns that one. It fails with
 // fault.RequestInvalid, fault.Forbidden, fault.NotFound for a tenant in which the
-// caller has no role, or fault.DecisionRefused where the key has begun something else.
+// caller has no role, or fault.DecisionRefused where the key has started something else.
 func (s *Service) Create(ctx context.Context, who access.Identity, via contract.Via, in Request) (*ledger.ReplayRow, error) {
 	asked, err := in.check()
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Service) begin(ctx context.Context, who access.Identity, via contract.V
 		return row, err
 	}
 
-	// It is written down: where Temporal is away it begins once that is back.
+	// It is written down: without Temporal it starts once Temporal has recovered.
 	if err := s.deps.Runner.StartReplay(ctx, id, asked.DryRun); err != nil {
 		s.deps.Logger.Warn("replay.waits", slog.Int64("replay", id), slog.Any("error", err))
 	} else if asked.DryRun {
@@ -115,20 +115,20 @@ func (s *Service) begin(ctx context.Context, who access.Identity, via contract.V
 	return s.deps.Ledger.Replay(ctx, id)
 }
 
-// begun reads the replay that was begun by what this one is asked for with.
+// begun returns the replay that the same dry run or key has started.
 func (s *Service) begun(ctx context.Context, id int64, asked ledger.NewReplay) (*ledger.ReplayRow, error) {
 	row, err := s.deps.Ledger.Replay(ctx, id)
 	if err == nil && asked.StartedFrom == 0 && !asksFor(row, asked) {
-		return nil, fault.New(fault.DecisionRefused, "this key has begun another replay: nothing was started")
+		return nil, fault.New(fault.DecisionRefused, "this key has started another replay: nothing was started")
 	}
 	return row, err
 }
 
-// await waits a little for the end of a dry run.
+// await waits a moment for the end of a dry run.
 func (s *Service) await(ctx context.Context, id int64) {
 	ctx, cancel := context.WithTimeout(ctx, dryRunWait)
 	defer cancel()
-	ticker := time.NewTicker(dryRunLook)
+	ticker := time.NewTicker(dryRunPoll)
 	defer ticker.Stop()
 	for {
 		if row, err := s.deps.Ledger.Replay(ctx, id); err != nil || row.State.Final() {
@@ -142,11 +142,10 @@ func (s *Service) await(ctx context.Context, id int64) {
 	}
 }
 
-// Start begins for real what a dry run has counted. count is the number that the
-// caller took from it and must be the same. What was received after the dry run is
-// not touched. A repeat, whoever makes it, gives the replay that was started. It fails
-// with fault.DecisionRefused where the number is another one or the dry run tells
-// nothing, yet or any more.
+// Start starts what a dry run has counted. count is the number that the caller read there
+// and must be the same. Emails received after the dry run are left out. A repeat, by any
+// caller, returns the replay that was started. It fails with fault.DecisionRefused where
+// the number differs, or the dry run has no result yet or is too old.
 func (s *Service) Start(ctx context.Context, who access.Identity, via contract.Via, dryRun, count int64) (*ledger.ReplayRow, error) {
 	row, err := s.Find(ctx, who, access.Operator, dryRun)
 	if err != nil {
@@ -155,15 +154,15 @@ func (s *Service) Start(ctx context.Context, who access.Identity, via contract.V
 
 	switch {
 	case !row.DryRun:
-		return nil, fault.New(fault.DecisionRefused, "This is no dry run: it has been started.")
+		return nil, fault.New(fault.DecisionRefused, "This is not a dry run: it has been started already.")
 	case row.Preview == nil:
-		return nil, fault.New(fault.DecisionRefused, "The dry run has not counted them. Nothing was started.")
+		return nil, fault.New(fault.DecisionRefused, "The dry run has not counted the emails yet. Nothing was started: wait for its result.")
 	case count != row.Preview.Total:
 		return nil, fault.New(fault.DecisionRefused, "The number typed is not the number of emails. Nothing was started.")
 	case row.StartedAs != nil:
 		return s.deps.Ledger.Replay(ctx, *row.StartedAs)
 	case s.deps.Now().Sub(row.CreatedAt) > startable:
-		return nil, fault.New(fault.DecisionRefused, "The dry run is too old to say what would happen: count again. Nothing was started.")
+		return nil, fault.New(fault.DecisionRefused, "The dry run is too old to say what would happen. Nothing was started: count again.")
 	case count == 0:
 		return nil, fault.New(fault.DecisionRefused, "There is nothing to start.")
 	}
@@ -179,8 +178,8 @@ func (s *Service) Start(ctx context.Context, who access.Identity, via contract.V
 	return s.begin(ctx, who, via, asked)
 }
 
-// Find gives a replay to somebody who has at least this role in every tenant that
-// it may touch. To who has no role in one of them it is not there.
+// Find returns a replay to a caller with at least the role least in every tenant whose
+// mail it may change. It is not found for a caller without a role in one of them.
 func (s *Service) Find(ctx context.Context, who access.Identity, least access.Role, id int64) (*ledger.ReplayRow, error) {
 	row, err := s.deps.Ledger.Replay(ctx, id)
 	if err != nil {
@@ -203,10 +202,11 @@ func (s *Service) Find(ctx context.Context, who access.Identity, least access.Ro
 	return row, nil
 }
 
-// permit refuses who has less than a role in a tenant, and hides it from who has none.
+// permit refuses a caller with less than the role least in a tenant, and hides the tenant
+// from a caller without any.
 func permit(who access.Identity, tenant string, least access.Role, missing string) error {
 	switch role := who.In(tenant); {
-	case role == access.Nobody:
+	case role == access.NoRole:
 		return fault.New(fault.NotFound, missing)
 	case role < least:
 		return fault.New(fault.Forbidden, "your role does not allow this")
@@ -214,21 +214,21 @@ func permit(who access.Identity, tenant string, least access.Role, missing strin
 	return nil
 }
 
-// List gives a page of the replays of the tenants in which somebody has at least
-// this role, newest first, and the cursor of the next one.
+// List returns a page of the replays of the tenants in which the caller has at least
+// the role least, newest first, and the cursor of the next one.
 func (s *Service) List(ctx context.Context, who access.Identity, least access.Role, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
 	tenants, _ := who.Tenants(least)
 	return s.deps.Ledger.Replays(ctx, tenants, cursor, limit)
 }
 
-// Items gives a page of the emails that a replay has come to. Whether the caller
-// may see them is what Find has told.
+// Items returns a page of the emails that a replay has reached. Find has checked whether
+// the caller may see them.
 func (s *Service) Items(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
 	return s.deps.Ledger.ReplayItems(ctx, f)
 }
 
-// Control pauses, resumes or stops a replay that Find gave, or with ReplaySetRate
-// gives it a rate, and reads it.
+// Control pauses, resumes or stops a replay that Find returned, or sets its rate with
+// ReplaySetRate, and returns it.
 func (s *Service) Control(ctx context.Context, who access.Identity, via contract.Via, row *ledger.ReplayRow, name string, rate *contract.ReplayRate,
 ) (*ledger.ReplayRow, error) {
 	if rate != nil {
@@ -249,7 +249,7 @@ func (s *Service) Control(ctx context.Context, who access.Identity, via contract
 		})
 	}
 
-	if err != nil { // it holds all the same
+	if err != nil { // the control is in effect all the same
 		s.deps.Logger.Error("replay.audit", slog.Int64("replay", row.ID), slog.Any("error", err))
 	}
 

@@ -157,7 +157,7 @@ func TestStartedOnce(t *testing.T) {
 	t.Parallel()
 	for _, blind := range []bool{true, false} {
 		b, r, d, now := setup(t)
-		b.blind = blind // as for who has read the dry run before the other wrote
+		b.blind = blind // as for a request that has read the dry run before the other wrote
 		olga, otto := who(access.Operator, access.Everywhere), who(access.Admin, access.Everywhere)
 		otto.Name = "otto"
 		dry, err := d.Create(t.Context(), olga, contract.ViaConsole, count())
@@ -286,8 +286,8 @@ func TestWhoMayStart(t *testing.T) {
 	require.Len(t, b.rows, 1)
 }
 
-// TestCreateWhileTemporalIsAway: what is written down begins later.
-func TestCreateWhileTemporalIsAway(t *testing.T) {
+// TestCreateWhileTemporalIsUnavailable: what is written down begins later.
+func TestCreateWhileTemporalIsUnavailable(t *testing.T) {
 	t.Parallel()
 	b, r, d, _ := setup(t)
 	r.err = fault.New(fault.TemporalUnavailable, "away")
@@ -302,7 +302,7 @@ func TestControlHoldsWithoutTheChain(t *testing.T) {
 	olga := who(access.Operator, access.Everywhere)
 	row, err := d.Create(t.Context(), olga, contract.ViaConsole, count())
 	require.NoError(t, err)
-	b.chain = errors.New("the chain is away")
+	b.chain = errors.New("the chain is unavailable")
 	_, err = d.Control(t.Context(), olga, contract.ViaConsole, row, contract.ReplayPause, nil)
 	require.NoError(t, err, "it is paused")
 	require.Equal(t, string(contract.ViaConsole), b.audited[0].Via)

@@ -23,7 +23,7 @@ const (
 	maxKey = 200
 )
 
-// Request asks for a replay. Who asks is not in it.
+// Request asks for a replay or a decision about many emails. The caller is not in it.
 type Request struct {
 	Filter Filter `json:"filter"`
 	// Action is replay, approve, discard or retry; empty means replay.

@@ -1,10 +1,10 @@
 // Package codec is the codec server: it encrypts and decrypts what Temporal keeps
 // for the Temporal Web UI and the temporal command line, which have no keys.
 //
-// Invariants: nobody unknown gets anything; a payload does not say whose tenant's it
-// is, so only roles for every tenant count, viewer to read and operator to write;
-// pages of another origin than the configured ones get nothing from a browser,
-// whoever is signed in there; an answer is bounded whatever a request unpacks to.
+// Invariants: unknown callers get nothing; a payload does not name its tenant, so only
+// roles for every tenant count, viewer to read and operator to write; pages of other
+// origins than the configured ones get nothing, also from a browser with a session; an
+// answer is bounded whatever a request decompresses to.
 package codec
 
 import (
@@ -35,7 +35,7 @@ const (
 	// takes 4 MiB in a message; JSON and base64 make it half as long again.
 	maxRequest = 8 << 20
 	maxAnswer  = 16 << 20
-	// turns are the requests that are worked on at a time, and turnWait is how long one
+	// turns is how many requests are handled at a time, and turnWait is how long a request
 	// waits for its turn.
 	turns    = 2
 	turnWait = 10 * time.Second
@@ -57,7 +57,7 @@ type Server struct {
 	turn    chan struct{}
 }
 
-// New makes a codec server.
+// New returns a codec server.
 func New(cfg Config, c converter.PayloadCodec) (*Server, error) {
 	if c == nil {
 		return nil, errors.New("codec server: the codec is missing")
@@ -106,11 +106,10 @@ func (s *Server) handle(c *gin.Context) error {
 	return nil
 }
 
-// CORS stands before everything that is answered below Root (Fetch Standard,
-// §3.3). It answers preflights, which carry no credentials, and lets the configured
-// origins read what follows, refusals too: else the Web UI would ask again and
-// again. Other origins but our own are refused here. Requests without an Origin
-// come from no browser and pass.
+// CORS wraps everything that is answered below Root (Fetch Standard, §3.3). It answers
+// preflights, which have no credentials, and allows the configured origins to read the
+// answers, refusals too: else the Web UI would ask again and again. Other origins but our
+// own are refused here. Requests without an Origin come from no browser and pass.
 func (s *Server) CORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, Root+"/") {

@@ -31,7 +31,7 @@ func keys(t *testing.T) seal.Keyring {
 	return r
 }
 
-// serve serves the routes with nobody before them that asks who it is.
+// serve serves the routes without authentication.
 func serve(t *testing.T, r seal.Keyring) *httptest.Server {
 	t.Helper()
 	s, err := codec.New(codec.Config{Origins: []string{ui}}, temporal.NewCodec(r))

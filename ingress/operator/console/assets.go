@@ -64,8 +64,8 @@ func newAssets() (*assets, error) {
 	return a, nil
 }
 
-// url gives where a file is served; a test sees that every template names files
-// that are there.
+// url returns the path of a file. A test checks that templates name only files that
+// exist.
 func (a *assets) url(name string) (string, error) {
 	hashed, ok := a.hashed[name]
 	if !ok {
@@ -86,7 +86,7 @@ func (a *assets) serve(c *gin.Context) error {
 	return nil
 }
 
-// favicon serves the icon under the name that browsers ask for unasked.
+// favicon serves the icon under the name that browsers request by themselves.
 func (a *assets) favicon(c *gin.Context) error {
 	file := a.byName[a.hashed["icon.svg"]]
 	c.Header("Cache-Control", "public, max-age=86400")

@@ -76,10 +76,10 @@ type batchForm struct {
 type named struct{ Value, Name, Does string }
 
 var batchActions = []named{
-	{"approve", "Approve", "Waives what holds each of them."},
+	{"approve", "Approve", "Waives the hold of each of them."},
 	{"retry", "Retry", "Runs the held step of each again, after a fix."},
 	{"discard", "Discard", "Ends each of them. Their records stay."},
-	{"replay", "Replay", "Takes them up again, closed ones too. Deliveries whose content is the same are not repeated."},
+	{"replay", "Replay", "Runs them again, closed ones too. Deliveries with the same content are not repeated."},
 }
 
 var batchFroms = []named{
@@ -133,7 +133,7 @@ func (h *batchPages) showForm(g *gin.Context, status int, l layout, f batchForm)
 	return h.render(g, status, "replay_new", l)
 }
 
-// plan begins a dry run, whose page shows what it counts and starts it.
+// plan starts a dry run; its page shows the count and the button that starts the batch.
 func (h *batchPages) plan(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
@@ -175,7 +175,7 @@ func (h *batchPages) plan(g *gin.Context) error {
 	return nil
 }
 
-// start does for real what a dry run has counted, once that number is typed.
+// start starts what a dry run has counted, once that number has been typed.
 func (h *batchPages) start(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
@@ -232,7 +232,7 @@ func (f batchForm) request() (batch.Request, error) {
 		return in, fault.New(fault.RequestInvalid, problem)
 	}
 	if len(queryOf(f.Filter)) == 0 {
-		return in, fault.New(fault.RequestInvalid, "Choose at least one thing: everything is no choice.")
+		return in, fault.New(fault.RequestInvalid, "Fill in at least one field of the filter: everything is no choice.")
 	}
 	return in, nil
 }
@@ -280,7 +280,7 @@ func (h *batchPages) show(g *gin.Context, status int, l layout, r *ledger.Replay
 	case r.StartedAs != nil:
 		l.Title = "Counted, and started"
 	default:
-		l.Title = "Is this meant?"
+		l.Title = "Are you sure?"
 	}
 	return h.render(g, status, "replay", l)
 }
@@ -304,7 +304,7 @@ func byName(counts map[string]int64) []tally {
 	return out
 }
 
-// effectOf says in lines what would become of one email of a dry run.
+// effectOf says in lines what would happen to one email of a dry run.
 func effectOf(s ledger.ReplaySample) string {
 	lines := []string{strings.ReplaceAll(string(s.Would), "_", " ")}
 	if s.Error != "" {
@@ -324,7 +324,7 @@ func itemID(i ledger.ReplayItem) string {
 	return i.EventID
 }
 
-// itemDetail says what became of the email of an item.
+// itemDetail says what happened to the email of an item.
 func itemDetail(i ledger.ReplayItem) string {
 	return cmp.Or(i.Detail, strings.ReplaceAll(string(i.Code), "_", " "))
 }
@@ -362,7 +362,7 @@ func (h *batchPages) control(g *gin.Context) error {
 	return nil
 }
 
-// choiceOf tells a filter in words.
+// choiceOf writes a filter in words.
 func choiceOf(f ledger.Filter) [][2]string {
 	var out [][2]string
 	values := queryOf(f)
@@ -391,7 +391,7 @@ func numberOf(s string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 1 {
-		return 0, fault.New(fault.RequestInvalid, "this is no number of ours")
+		return 0, fault.New(fault.RequestInvalid, "this is not a valid number")
 	}
 	return n, nil
 }

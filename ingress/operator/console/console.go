@@ -17,11 +17,11 @@ import (
 
 // Config says what the pages link to.
 type Config struct {
-	// TemporalUI is where people find the Temporal Web UI; empty: no links to it.
+	// TemporalUI is the URL of the Temporal Web UI; empty: no links to it.
 	TemporalUI string
 	// Namespace is that of the workflows; empty means default.
 	Namespace string
-	// Warning stands on every page; empty: none.
+	// Warning is shown on every page; empty: none.
 	Warning string
 }
 
@@ -63,7 +63,7 @@ type Console struct {
 	changes      *livePages
 }
 
-// New reads the templates. Nothing runs before the first page is open.
+// New reads the templates. No goroutine runs before the first page is open.
 func New(cfg Config, deps Deps) (*Console, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
@@ -139,7 +139,8 @@ func (c *Console) Routes() []access.Route {
 	}
 }
 
-// page is a route for somebody with a role in any tenant, whose handler narrows.
+// page is a route for callers with a role in any tenant; its handler restricts what it
+// shows.
 func page(method, path string, least access.Role, handle func(*gin.Context) error) access.Route {
 	return access.Route{Method: method, Path: path, Least: least, Auth: access.Page, Handle: handle}
 }

@@ -41,7 +41,7 @@ type mailReader struct {
 	stored *excerpt.Reader // of parsed mails
 }
 
-// find returns the email that the path, ?source= and, exactly, ?number= name, among those
+// find returns the email that the path with ?source= or, exactly, ?number= names, among those
 // of tenants in which the caller has a role. A number whose email has another id than
 // the path says is not found.
 func (m *mailReader) find(g *gin.Context) (*ledger.EmailDetail, error) {
@@ -80,7 +80,7 @@ func (m *mailReader) find(g *gin.Context) (*ledger.EmailDetail, error) {
 	return email, nil
 }
 
-// content is what is kept of an email. Message is nil where it cannot be shown;
+// content is what is stored of an email. Message is nil where it cannot be shown;
 // Notice says why.
 type content struct {
 	Message *mail.Message
@@ -88,16 +88,17 @@ type content struct {
 	MIMEKey string
 }
 
-// content reads the parsed mail. That it is not there yet, or no longer, is no error.
+// content reads the parsed mail. It is no error that the mail is not stored yet, or no
+// longer.
 func (m *mailReader) content(ctx context.Context, email *ledger.EmailDetail) (content, error) {
 	body, err := m.emails.Body(ctx, email.ID)
 	switch {
 	case fault.Is(err, fault.NotFound), fault.Is(err, fault.ContentLost):
-		return content{Notice: "The content of this email is not kept any more."}, nil
+		return content{Notice: "The content of this email has been removed. Its record stays."}, nil
 	case err != nil:
 		return content{}, err
 	case !body.Stored:
-		return content{Notice: "This email is not stored yet, so that its text cannot be shown. The raw source is there."}, nil
+		return content{Notice: "This email is not stored yet, so its text cannot be shown. Read the raw source instead."}, nil
 	}
 
 	manifest, err := m.emails.Manifest(ctx, email.ID)
@@ -114,9 +115,9 @@ func (m *mailReader) content(ctx context.Context, email *ledger.EmailDetail) (co
 	out.Message, err = m.stored.Message(ctx, manifest)
 	switch {
 	case fault.Is(err, fault.ContentLost), fault.Is(err, fault.NotFound):
-		out.Notice = "The content of this email is not kept any more."
+		out.Notice = "The content of this email has been removed. Its record stays."
 	case fault.Is(err, fault.BodyTooLarge):
-		out.Notice = "This email is too large to be shown. The raw source is there."
+		out.Notice = "This email is too large to be shown. Read the raw source instead."
 	case errors.As(err, new(*fault.Error)):
 		return content{}, err
 	case err != nil:
@@ -126,7 +127,7 @@ func (m *mailReader) content(ctx context.Context, email *ledger.EmailDetail) (co
 	return out, nil
 }
 
-// read gives at most limit bytes of an object and whether it has more.
+// read returns at most limit bytes of an object and whether it has more.
 func (m *mailReader) read(ctx context.Context, bucket blob.Bucket, key string, limit int64) (content []byte, more bool, err error) {
 	r, err := m.blobs.Get(ctx, bucket, key)
 	if err != nil {
@@ -139,7 +140,7 @@ func (m *mailReader) read(ctx context.Context, bucket blob.Bucket, key string, l
 		if errors.As(err, new(*fault.Error)) {
 			return nil, false, err //nolint:wrapcheck // the object store's own fault
 		}
-		return nil, false, fault.Wrap(fault.StorageUnavailable, "the object store did not give the content", err)
+		return nil, false, fault.Wrap(fault.StorageUnavailable, "the object store did not return the content", err)
 	}
 
 	if int64(len(content)) > limit {
@@ -149,9 +150,8 @@ func (m *mailReader) read(ctx context.Context, bucket blob.Bucket, key string, l
 	return content, false, nil
 }
 
-// pictures returns the images inside a mail that inspection found clean. For all of
-// them together at most maxReads objects are read; what cannot be shown by what the
-// ledger says of it is not read at all.
+// pictures returns the images inside a mail that inspection found clean. It reads at most
+// maxReads objects in all, and none that the ledger already rules out.
 func (m *mailReader) pictures(ctx context.Context, email *ledger.EmailDetail) picture {
 	named := map[string]mail.Attachment{}
 	for _, a := range email.Attachments {
@@ -195,7 +195,7 @@ func (h *emailPages) raw(g *gin.Context) error {
 
 	ctx := g.Request.Context()
 	if access.From(ctx).In(email.Tenant) < access.Operator {
-		return fault.New(fault.Forbidden, "your role does not allow to read raw mail")
+		return fault.New(fault.Forbidden, "reading raw mail needs the operator role in this email's tenant")
 	}
 
 	body, err := h.emails.Body(ctx, email.ID)
@@ -237,7 +237,7 @@ func (h *emailPages) raw(g *gin.Context) error {
 	return h.render(g, http.StatusOK, "raw", layout{Title: "Source of " + cut(80, show(email.EventID)), Area: "emails", Body: page})
 }
 
-// shorten cuts text for a page at a whole character.
+// shorten cuts text at a whole character and reports whether it did.
 func shorten(text string, limit int) (string, bool) {
 	if len(text) <= limit {
 		return text, false

@@ -18,7 +18,7 @@ import (
 // maxForm bounds the body of a form in bytes.
 const maxForm = 64 << 10
 
-// confirmPage asks a browser without JavaScript whether it is meant.
+// confirmPage asks for a confirmation where there is no JavaScript.
 type confirmPage struct {
 	Email  *ledger.EmailDetail
 	Choice choice
@@ -35,8 +35,8 @@ func form(g *gin.Context) error {
 	return nil
 }
 
-// decide takes a decision about one held email. What is refused is shown on the
-// email's page, with the note that was typed.
+// decide carries out a decision about one held email. A refusal is shown on the email's
+// page, with the note that was typed.
 func (h *emailPages) decide(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (h *emailPages) decide(g *gin.Context) error {
 
 	who := access.From(g.Request.Context())
 	if who.In(email.Tenant) < access.Operator {
-		return fault.New(fault.Forbidden, "your role does not allow to decide about this email")
+		return fault.New(fault.Forbidden, "deciding about this email needs the operator role in its tenant")
 	}
 
 	post := g.Request.PostForm
@@ -99,7 +99,7 @@ func badNote(note string) string {
 	return strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + "."
 }
 
-// changed tells somebody whose page is old what happened meanwhile.
+// changed says what happened to an email since an outdated page was loaded.
 func changed(email *ledger.EmailDetail) string {
 	text := "This email has changed since you looked; nothing was decided. It is now " + words(string(email.State))
 	if email.State == contract.Quarantined {

@@ -18,7 +18,7 @@ import (
 
 const decisions = "/emails/evt_0001/decisions?source=mailparse"
 
-// decision is a form as the page sends it once somebody has confirmed.
+// decision is a form as the page sends it after the confirmation.
 func (b *bundle) decision(change ...string) url.Values {
 	v := url.Values{"action": {"approve"}, "note": {"a test file"}, "seen": {seen(b.emails.emails[0])}, "confirmed": {"yes"}}
 	for i := 0; i+1 < len(change); i += 2 {
@@ -67,7 +67,7 @@ func TestDecideRefuses(t *testing.T) {
 		"unknown action":    {[]string{"action", "delete"}, nil, 400, "approve, retry or discard"},
 		"edit without one":  {[]string{"action", "edit"}, nil, 400, "approve, retry or discard"},
 		"second":            {nil, fault.New(fault.DecisionRefused, "grace discarded it at 08:00"), 409, "grace discarded it at 08:00"},
-		"Temporal is away":  {nil, fault.New(fault.TemporalUnavailable, "Temporal does not answer"), 503, "Temporal does not answer"},
+		"no Temporal":       {nil, fault.New(fault.TemporalUnavailable, "Temporal does not answer"), 503, "Temporal does not answer"},
 		"role":              {nil, fault.New(fault.Forbidden, "not for this tenant"), 403, "not for this tenant"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestBulk(t *testing.T) {
 	require.Equal(t, "/replays/7?done=start", rec.Header().Get("Location"))
 	require.Equal(t, []string{"ada 8 431"}, b.fakes.started)
 
-	// Whoever comes back to it finds what was started; a repeat leads there too.
+	// An operator that comes back to it finds what was started; a repeat leads there too.
 	b.fakes.startedAs = 7
 	rec = b.get(t, ada, "/replays/8")
 	require.Contains(t, rec.Body.String(), `href="/replays/7"`)
@@ -286,7 +286,7 @@ func TestWaitingForMorePeople(t *testing.T) {
 		says      string
 	}{
 		"one is enough":        {0, []ledger.DecisionRow{approval("ada", 0)}, ""},
-		"nobody yet":           {2, nil, "2 people have to approve before the email goes on."},
+		"no person yet":        {2, nil, "2 people have to approve before the email goes on."},
 		"one of two":           {1, []ledger.DecisionRow{approval("ada", 1)}, "1 of 2 people have approved; ada did."},
 		"one is claimed":       {1, []ledger.DecisionRow{approval("ada", 1), approval("eve (claimed)", 1)}, "1 of 2 people have approved; ada did."},
 		"two of three":         {1, []ledger.DecisionRow{approval("ada", 2), approval("bob", 1)}, "2 of 3 people have approved; ada and bob did."},

@@ -30,8 +30,7 @@ type editPage struct {
 	Previewed    bool
 }
 
-// form is an edit as it stands in the form, so that a refused one is shown as
-// it was typed.
+// editForm is an edit as it was typed, so that a refused one is shown again.
 type editForm struct {
 	To         map[string]bool
 	Drop       map[string]bool
@@ -48,7 +47,7 @@ type editPages struct {
 	editor Editor
 }
 
-// charsets are offered; the overlay checks what is sent.
+// charsets are offered; the edit service checks what is sent.
 var charsets = []string{"utf-8", "iso-8859-1", "iso-8859-15", "windows-1252", "windows-1251", "koi8-r", "iso-2022-jp", "shift_jis", "euc-jp", "gb18030", "big5", "euc-kr"}
 
 // maxDroppable bounds the attachments that the form lists.
@@ -61,7 +60,7 @@ func (h *editPages) editable(g *gin.Context) (*ledger.EmailDetail, error) {
 		return nil, err
 	}
 	if access.From(g.Request.Context()).In(email.Tenant) < access.Operator {
-		return nil, fault.New(fault.Forbidden, "your role does not allow to edit this email")
+		return nil, fault.New(fault.Forbidden, "editing this email needs the operator role in its tenant")
 	}
 	return email, nil
 }
@@ -88,8 +87,8 @@ func (h *editPages) showForm(g *gin.Context, status int, email *ledger.EmailDeta
 	return h.render(g, status, "edit", l)
 }
 
-// preview shows what an edit would change or, once the person has seen that, takes it
-// as the decision.
+// preview shows what an edit would change or, once the person has confirmed that, sends
+// it as the decision.
 func (h *editPages) preview(g *gin.Context) error {
 	if err := form(g); err != nil {
 		return err
@@ -158,7 +157,7 @@ func readEditForm(post url.Values) editForm {
 
 func unixLines(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
 
-// preview gives what the form says. The overlay says whether it makes sense.
+// edit reads the form. Whether the edit fits the email is checked by the edit service.
 func (f editForm) edit() (contract.Edit, error) {
 	e := contract.Edit{
 		Charset: f.Charset, Recipients: rows(f.Recipients),
@@ -198,7 +197,7 @@ func (f editForm) edit() (contract.Edit, error) {
 	return e, nil
 }
 
-// rows gives the lines that are not blank.
+// rows returns the lines that are not blank.
 func rows(text string) []string {
 	var out []string
 	for line := range strings.SplitSeq(text, "\n") {

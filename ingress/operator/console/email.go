@@ -25,7 +25,7 @@ const (
 	maxRecipients    = 20
 )
 
-// emailPages shows one email and takes decisions about it.
+// emailPages shows one email and decides about it.
 type emailPages struct {
 	*site
 	*mailReader
@@ -59,11 +59,11 @@ type emailPage struct {
 	// Foreign are the recipients outside the tenant's domains, MoreForeign how many more.
 	Foreign     []string
 	MoreForeign int
-	Reported    []string // what the provider said beside the mail, one thing each
+	Reported    []string // what the provider reported with the mail, one thing each
 	Workflow    string   // its page in the Temporal Web UI
 }
 
-// attachment is one row; Link is empty for those that the caller may not have.
+// attachment is one row; Link is empty where the caller may not download it.
 type attachment struct {
 	mail.Attachment
 	Link, Denied string
@@ -78,7 +78,7 @@ type choice struct {
 	Grave  bool
 }
 
-// one shows one email.
+// page shows one email.
 func (h *emailPages) page(g *gin.Context) error {
 	email, err := h.find(g)
 	if err != nil {
@@ -91,20 +91,20 @@ func (h *emailPages) page(g *gin.Context) error {
 var unstartable = &reason.Explanation{
 	What:    "It was accepted and is safe, but Temporal cannot start its workflow.",
 	Retry:   "starts its workflow again",
-	Discard: "ends it without its ever having been processed",
-	Next:    "Look at what is said above, mend it in Temporal, then retry.",
+	Discard: "ends it without processing it",
+	Next:    "Read the cause above, fix it in Temporal, then retry.",
 }
 
-// notices is what is said after something was done, by what stands in ?done=.
+// notices are the texts after a completed action, by the value of ?done=.
 var notices = map[string]string{
 	"approve": "Approved. The email goes on from the step that held it.",
 	"retry":   "The held step runs again.",
 	"discard": "Discarded. The record stays.",
-	"edit":    "The edit is laid over the email, and the held step runs again.",
+	"edit":    "The edit is applied, and the held step runs again. The original bytes stay as they are.",
 	"counted": "Your approval counts. Another person has to approve before the email goes on.",
-	"pause":   "Paused. What is on its way there waits.",
-	"resume":  "Resumed. What waits is sent.",
-	"stop":    "Stopped. What is done stays done.",
+	"pause":   "Paused. Mail for it waits.",
+	"resume":  "Resumed. Waiting mail is sent.",
+	"stop":    "Stopped. Emails that are done stay done.",
 	"start":   "Started. This page follows it.",
 }
 
@@ -113,7 +113,7 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 	p := emailPage{Email: email, May: access.From(ctx).In(email.Tenant), Held: email.State == contract.Quarantined, Note: note}
 	var err error
 	if p.Content, err = h.content(ctx, email); err != nil {
-		// The rest of the page serves without the text.
+		// The rest of the page is useful without the text.
 		p.Content = content{Notice: "The content cannot be read at the moment: " + fault.From(err).Public}
 	}
 
@@ -144,7 +144,7 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 	if p.Held && p.May >= access.Operator {
 		p.Choices = choices(p.Explained)
 		p.CanEdit = !email.StartRefused
-		if email.StartRefused { // there is nothing yet that could be approved
+		if email.StartRefused { // there is nothing to approve yet
 			p.Choices = slices.DeleteFunc(p.Choices, func(c choice) bool { return c.Action == contract.Approve })
 			p.Explained = unstartable
 		}
@@ -171,7 +171,7 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 	return h.render(g, status, "email", l)
 }
 
-// attachments are the rows with their links. The same bytes under two names may
+// attachments returns the rows with their links. The same bytes under two names may
 // have two verdicts: the worse one counts.
 func (p *emailPage) attachments() []attachment {
 	unclean := map[string]bool{}
@@ -198,10 +198,10 @@ func (p *emailPage) attachments() []attachment {
 	return rows
 }
 
-// Download gives where the raw source is downloaded.
+// Download returns the path under which the raw source is downloaded.
 func (p emailPage) Download() string { return api(&p.Email.EmailRow, "/raw", nil) }
 
-// Download gives where the shown part of the source is downloaded whole.
+// Download returns the path under which the shown part of the source is downloaded whole.
 func (p sourcePage) Download() string {
 	if p.MIME {
 		return api(&p.Email.EmailRow, "/raw", url.Values{"part": {"mime"}})
@@ -209,7 +209,7 @@ func (p sourcePage) Download() string {
 	return api(&p.Email.EmailRow, "/raw", nil)
 }
 
-// api gives a path of the operator API about an email. Downloads come from there,
+// api returns a path of the operator API about an email. Downloads come from there,
 // as attachments that no browser renders.
 func api(e *ledger.EmailRow, under string, query url.Values) string {
 	if query == nil {
@@ -222,7 +222,7 @@ func api(e *ledger.EmailRow, under string, query url.Values) string {
 	return "/api/v1/emails/" + url.PathEscape(eventID(e)) + under + "?" + query.Encode()
 }
 
-// workflow gives the page of the email's workflow in the Temporal Web UI.
+// workflow returns the page of the email's workflow in the Temporal Web UI.
 func (s *site) workflow(email *ledger.EmailDetail) string {
 	if s.cfg.TemporalUI == "" {
 		return ""
@@ -231,13 +231,13 @@ func (s *site) workflow(email *ledger.EmailDetail) string {
 		"/workflows/" + url.PathEscape(email.WorkflowID)
 }
 
-// seen names the hold that a person looks at. A decision about another one is refused.
+// seen identifies the hold that a page shows. A decision about another one is refused.
 func seen(email *ledger.EmailDetail) string {
 	return fmt.Sprintf("%s/%s/%d", email.State, email.Reason, len(email.Decisions))
 }
 
-// waiting says how far the approvals of a hold have come that needs more than one
-// person, and whose they are; empty where nobody has approved yet.
+// waiting says who has approved a hold that needs more than one person, and how many
+// more have to; empty where one person is enough.
 func waiting(email *ledger.EmailDetail) string {
 	if email.State != contract.Quarantined || email.ApprovalsMissing <= 0 {
 		return ""
@@ -249,7 +249,7 @@ func waiting(email *ledger.EmailDetail) string {
 		if d.Action != contract.Approve || d.Missing == 0 {
 			break
 		}
-		if d.Verified && !slices.Contains(names, d.Actor) { // one that is claimed does not count
+		if d.Verified && !slices.Contains(names, d.Actor) { // a claimed approval does not count
 			names = append(names, d.Actor)
 		}
 	}
@@ -262,15 +262,15 @@ func waiting(email *ledger.EmailDetail) string {
 	return fmt.Sprintf("%d of %d people have approved; %s did.", len(names), len(names)+email.ApprovalsMissing, strings.Join(names, " and "))
 }
 
-// choices are the buttons, with what each does.
+// choices returns the buttons, with what each does.
 func choices(e *reason.Explanation) []choice {
 	list := []choice{
-		{contract.Approve, "Approve", "Waives what held the email; it goes on to its destinations.", "a", false},
+		{contract.Approve, "Approve", "Waives the hold; the email goes on to its destinations.", "a", false},
 		{contract.Retry, "Retry", "Runs the held step again and waives nothing.", "r", false},
-		{contract.Discard, "Discard", "Ends the email. It is delivered nowhere; the record stays.", "d", true},
+		{contract.Discard, "Discard", "Ends the email without delivering it. The record stays.", "d", true},
 	}
 	if e != nil {
-		// The texts go on from the name of the action.
+		// The texts continue the name of the action.
 		for i, text := range []string{e.Approve, e.Retry, e.Discard} {
 			if text != "" {
 				list[i].Does = []string{"Approving ", "Retrying ", "Discarding "}[i] + text + "."
@@ -280,7 +280,7 @@ func choices(e *reason.Explanation) []choice {
 	return list
 }
 
-// reported puts what the provider said into words, without what it did not say.
+// reported lists what the provider has reported, one thing each.
 func reported(r mail.Reported) []string {
 	var out []string
 	for _, name := range mail.ReportedTexts {

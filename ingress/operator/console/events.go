@@ -22,15 +22,15 @@ const (
 	pulseTimeout = 5 * time.Second
 	// heartbeat keeps proxies from closing a silent connection.
 	heartbeat = 15 * time.Second
-	// liveFor is how long one connection lasts. The browser comes again by itself
-	// and is asked for its session again, so that no connection outlives one by more.
+	// liveFor is how long one connection lasts. The browser connects again by itself with
+	// its session, so that no connection outlives a session by more.
 	liveFor      = 90 * time.Second
 	maxListeners = 256
 	maxPerPerson = 16
 	everything   = "everything"
 )
 
-// hub asks once for all who look, and tells each what has changed.
+// hub looks for changes once for all open pages, and wakes those that they concern.
 type hub struct {
 	changes Changes
 	logger  *slog.Logger
@@ -44,7 +44,7 @@ type hub struct {
 	done      chan struct{}
 }
 
-// listener is one page that is looked at.
+// listener is one open page.
 type listener struct {
 	person string
 	email  int64 // 0: none
@@ -68,7 +68,7 @@ func (h *hub) close() {
 	}
 }
 
-// nudge has the next look taken at once, because somebody has just changed something.
+// nudge makes run look for changes at once, after a change by an operator.
 func (h *hub) nudge() {
 	select {
 	case h.urgent <- struct{}{}:
@@ -92,10 +92,10 @@ func (h *hub) join(person string, email int64) (*listener, bool) {
 		return nil, false
 	}
 
-	// The page was made before the connection was there: what happened between the
-	// two is looked up by refreshing once.
+	// The page was rendered before the connection existed: it refreshes once to see changes
+	// between the two.
 	l := &listener{person: person, email: email, wake: make(chan struct{}, 1), topics: map[string]bool{}}
-	l.tell(everything)
+	l.wakeWith(everything)
 	h.listeners[l] = true
 	if !h.running {
 		h.running = true
@@ -111,7 +111,7 @@ func (h *hub) leave(l *listener) {
 	delete(h.listeners, l)
 }
 
-// run looks for changes until nobody listens.
+// run looks for changes until no page is open.
 func (h *hub) run() {
 	ticker := time.NewTicker(h.every)
 	defer ticker.Stop()
@@ -122,11 +122,11 @@ func (h *hub) run() {
 		if !ok {
 			return
 		}
-		next, err := h.look(all)
+		next, err := h.readPulse(all)
 		if err != nil {
 			h.logger.Warn("console.pulse", slog.Any("error", err))
 		} else {
-			last.tell(next, all)
+			last.wakeChanged(next, all)
 			last = next
 		}
 		select {
@@ -138,7 +138,7 @@ func (h *hub) run() {
 	}
 }
 
-// audience gives who listens; false, and the end of run, when nobody does.
+// audience returns the open pages; false, and the end of run, when there are none.
 func (h *hub) audience() ([]*listener, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -149,7 +149,7 @@ func (h *hub) audience() ([]*listener, bool) {
 	return slices.Collect(maps.Keys(h.listeners)), true
 }
 
-func (h *hub) look(all []*listener) (pulse, error) {
+func (h *hub) readPulse(all []*listener) (pulse, error) {
 	var watched []int64
 	for _, l := range all {
 		if l.email != 0 && !slices.Contains(watched, l.email) {
@@ -165,14 +165,14 @@ func (h *hub) look(all []*listener) (pulse, error) {
 	return pulse{topics: topics, emails: emails}, nil
 }
 
-// pulse is what the tokens were at one moment.
+// pulse holds the tokens of one moment.
 type pulse struct {
 	topics map[string]string
 	emails map[int64]string
 }
 
-// tell says to each listener what differs between p and next.
-func (p pulse) tell(next pulse, all []*listener) {
+// wakeChanged wakes each listener with what differs between p and next.
+func (p pulse) wakeChanged(next pulse, all []*listener) {
 	var changed []string
 	for topic, token := range next.topics {
 		if before, ok := p.topics[topic]; ok && before != token {
@@ -184,11 +184,11 @@ func (p pulse) tell(next pulse, all []*listener) {
 		if before, ok := p.emails[l.email]; ok && before != next.emails[l.email] {
 			topics = append(slices.Clone(changed), "email")
 		}
-		l.tell(topics...)
+		l.wakeWith(topics...)
 	}
 }
 
-func (l *listener) tell(topics ...string) {
+func (l *listener) wakeWith(topics ...string) {
 	if len(topics) == 0 {
 		return
 	}
@@ -203,7 +203,7 @@ func (l *listener) tell(topics ...string) {
 	}
 }
 
-func (l *listener) take() []string {
+func (l *listener) takeTopics() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	topics := slices.Sorted(maps.Keys(l.topics))
@@ -217,8 +217,8 @@ type livePages struct {
 	*mailReader
 }
 
-// events tells a page what has changed, as server-sent events that name topics and
-// nothing of any mail. What the page then asks for is for the caller's tenants alone.
+// events streams what has changed, as server-sent events that name topics and nothing of
+// any mail. The page then loads what the caller's tenants allow.
 func (h *livePages) events(g *gin.Context) error {
 	var email int64
 	if g.Query("id") != "" {
@@ -232,7 +232,7 @@ func (h *livePages) events(g *gin.Context) error {
 
 	l, ok := h.live.join(access.From(g.Request.Context()).Name, email)
 	if !ok {
-		return fault.New(fault.Overloaded, "too many pages are open").After(time.Minute)
+		return fault.New(fault.Overloaded, "too many pages are open: close some, this one works without live updates").After(time.Minute)
 	}
 	defer h.live.leave(l)
 
@@ -251,7 +251,7 @@ func (h *livePages) events(g *gin.Context) error {
 	return nil
 }
 
-// stream writes until the time is up or either side goes away.
+// stream writes until the time is up or either side closes the connection.
 func (h *livePages) stream(g *gin.Context, control *http.ResponseController, l *listener, end time.Time) {
 	over := time.NewTimer(time.Until(end))
 	defer over.Stop()
@@ -266,7 +266,7 @@ func (h *livePages) stream(g *gin.Context, control *http.ResponseController, l *
 		var err error
 		select {
 		case <-l.wake:
-			_, err = g.Writer.WriteString("event: changed\ndata: " + strings.Join(l.take(), " ") + "\n\n")
+			_, err = g.Writer.WriteString("event: changed\ndata: " + strings.Join(l.takeTopics(), " ") + "\n\n")
 		case <-beat.C:
 			_, err = g.Writer.WriteString(": here\n\n")
 		case <-over.C:

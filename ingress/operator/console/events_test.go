@@ -47,7 +47,7 @@ func (f *tokens) set(topic, token string, id int64, state string) {
 	f.emails[id] = state
 }
 
-// live opens a page's connection and gives its lines.
+// live opens a page's connection and returns its lines.
 func live(t *testing.T, handler http.Handler, path string) (lines chan string, stop func()) {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -111,7 +111,7 @@ func TestEvents(t *testing.T) {
 		b.console.live.mu.Lock()
 		defer b.console.live.mu.Unlock()
 		return !b.console.live.running && len(b.console.live.listeners) == 0
-	}, 20*time.Second, time.Millisecond, "nobody looks: nothing is asked")
+	}, 20*time.Second, time.Millisecond, "no page is open: nothing is asked")
 
 	// Mail of another tenant is not watched.
 	require.Equal(t, http.StatusNotFound, b.get(t, olga, "/events?id=evt_0001&source=mailparse").Code)
@@ -133,7 +133,7 @@ func TestEventsAreBounded(t *testing.T) {
 	require.False(t, ok)
 	h.close()
 	_, ok = h.join("vera", 0)
-	require.False(t, ok, "nobody comes in once it is closed")
+	require.False(t, ok, "no page joins once it is closed")
 }
 
 func TestEventsSurviveTheDatabase(t *testing.T) {
@@ -168,14 +168,14 @@ func TestAssets(t *testing.T) {
 		"console.css": "text/css", "icon.svg": "image/svg+xml", "htmx.LICENSE": "text/plain"} {
 		path, err := b.console.assets.url(name)
 		require.NoError(t, err)
-		rec := b.get(t, nobody, path)
+		rec := b.get(t, unknown, path)
 		require.Equal(t, http.StatusOK, rec.Code, path)
 		require.Contains(t, rec.Header().Get("Content-Type"), contentType)
 		require.Contains(t, rec.Header().Get("Cache-Control"), "immutable")
 	}
 	_, err = b.console.assets.url("none")
 	require.Error(t, err)
-	require.NotEqual(t, http.StatusOK, b.get(t, nobody, "/static/..%2fconsole.go").Code)
+	require.NotEqual(t, http.StatusOK, b.get(t, unknown, "/static/..%2fconsole.go").Code)
 }
 
 func TestShow(t *testing.T) {

@@ -300,11 +300,11 @@ func who(name string, role access.Role, tenant string) access.Identity {
 }
 
 var (
-	ada    = who("ada", access.Operator, access.Everywhere)
-	root   = who("root", access.Admin, access.Everywhere)
-	vera   = who("vera", access.Viewer, access.Everywhere)
-	olga   = who("olga", access.Operator, "other")
-	nobody = access.Identity{}
+	ada     = who("ada", access.Operator, access.Everywhere)
+	root    = who("root", access.Admin, access.Everywhere)
+	vera    = who("vera", access.Viewer, access.Everywhere)
+	olga    = who("olga", access.Operator, "other")
+	unknown = access.Identity{}
 )
 
 // bundle is a console with all its fakes.
@@ -335,7 +335,7 @@ func setup(t *testing.T, change ...func(*Config, *Deps)) *bundle {
 	return b
 }
 
-// handler serves the console to somebody, as the operator listener does.
+// handler serves the console to a caller, as the operator listener does.
 func (b *bundle) handler(as access.Identity) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()

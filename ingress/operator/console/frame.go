@@ -13,13 +13,13 @@ import (
 	"mailroom/shared/fault"
 )
 
-// frameStyle is the whole style of the frame; the policy names it by its hash, so
-// that nothing a mail brings is a style as well. Mail is written for white paper.
+// frameStyle is the whole style of the frame. The policy names it by its hash, so that
+// no style of a mail applies. Mail is written for a white background.
 const frameStyle = `:root{color-scheme:light}body{margin:0;padding:16px;background:#fff;color:#1b2330;font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}` +
 	`img{max-width:100%;height:auto}table{max-width:100%}pre{white-space:pre-wrap}blockquote{margin:0 0 0 8px;padding-left:12px;border-left:3px solid #cfd6e0}a{color:#1d4fb8}` +
 	`.notice{margin:0 0 16px;padding:8px 12px;background:#eef2f8;border-radius:6px;font-size:13px}`
 
-// frame shows the HTML of a mail as a document of its own.
+// frame renders the HTML of a mail as a document of its own.
 type frame struct {
 	policy *bluemonday.Policy
 	header string
@@ -29,8 +29,8 @@ func newFrame() frame {
 	sum := sha256.Sum256([]byte(frameStyle))
 	return frame{
 		policy: mailPolicy(),
-		// sandbox stands here as well, so that opening the document by itself is
-		// as harmless as in the frame.
+		// sandbox is set here as well, so that the document is as harmless outside the
+		// frame.
 		header: "sandbox; default-src 'none'; img-src data:; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; " +
 			"form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
 	}

@@ -37,12 +37,12 @@ func (h *listPages) list(g *gin.Context, f ledger.Filter) ([]ledger.EmailRow, st
 	if err != nil {
 		return nil, "", err
 	}
-	// Once more, whatever the ledger made of it.
+	// Checked again, independently of the query.
 	rows = slices.DeleteFunc(rows, func(r ledger.EmailRow) bool { return who.In(r.Tenant) < access.Viewer })
 	return rows, next, nil
 }
 
-// inboxPage is what is held.
+// inboxPage lists what is held.
 type inboxPage struct {
 	Groups   []ledger.ReasonCount
 	Total    int64
@@ -137,20 +137,19 @@ func (h *listPages) search(g *gin.Context) error {
 	return h.render(g, status, "emails", l)
 }
 
-// more gives the path of the next page of a list.
+// more returns the path of the next page of a list.
 func more(g *gin.Context, cursor string) string {
 	query := g.Request.URL.Query()
 	query.Set("cursor", cursor)
 	return g.Request.URL.Path + "?" + query.Encode()
 }
 
-// filterOf reads a choice of emails from a query or a form. An empty field does
-// not filter; what makes no sense is refused, because a mistyped filter must not
-// choose everything.
+// filterOf reads a filter of emails from a query or a form. An empty field does not
+// filter; an invalid one is refused, because a mistyped filter must not select everything.
 func filterOf(v url.Values) (ledger.Filter, error) {
 	for name, values := range v {
 		if len(values) > 1 || len(values[0]) > maxField || !access.Plain(values[0]) {
-			return ledger.Filter{}, fault.Newf(fault.RequestInvalid, "%s must be there once, as at most %d bytes of printable text", cut(40, show(name)), maxField)
+			return ledger.Filter{}, fault.Newf(fault.RequestInvalid, "%s must be given once, as at most %d bytes of printable text", cut(40, show(name)), maxField)
 		}
 	}
 
@@ -176,7 +175,7 @@ func filterOf(v url.Values) (ledger.Filter, error) {
 	return f, err
 }
 
-// instant reads a time as forms and links write it; times without a zone are UTC.
+// instant parses a time as forms and links write it; times without a zone are UTC.
 func instant(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -189,7 +188,7 @@ func instant(s string) (time.Time, error) {
 	return time.Time{}, fault.New(fault.RequestInvalid, "A time is written as 2026-01-31T13:45, in UTC.")
 }
 
-// queryOf is the opposite of filterOf, without the place in the list.
+// queryOf is the inverse of filterOf, without the cursor.
 func queryOf(f ledger.Filter) url.Values {
 	out := url.Values{}
 	for name, value := range map[string]string{

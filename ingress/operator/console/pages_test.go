@@ -20,7 +20,7 @@ import (
 	"mailroom/shared/mail"
 )
 
-// everyPage is every page that GET gives to an operator.
+// everyPage is every page that GET returns to an operator.
 var everyPage = []string{
 	"/", "/inbox", "/inbox?reason=infected", "/emails", "/emails?q=zzz", "/emails/evt_0001?source=mailparse", "/emails/evt_0003?source=mailparse&done=approve",
 	"/emails/evt_0001/raw?source=mailparse", "/emails/evt_0001/raw?source=mailparse&part=body", "/emails/evt_0001/edit?source=mailparse", "/destinations",
@@ -123,7 +123,7 @@ func TestEmptyPages(t *testing.T) {
 	b.fakes.empty, b.fakes.counted, b.emails.emails = true, true, nil
 	for path, says := range map[string]string{
 		"/": "Nothing is held", "/inbox": "Nothing is held", "/inbox?reason=infected": "Nothing is held for this reason", "/emails": "No email has come yet",
-		"/emails?q=zzz": "No email is like this", "/destinations": "No destination serves a tenant of yours", "/routes": "No route is configured",
+		"/emails?q=zzz": "No email matches", "/destinations": "No destination serves a tenant of yours", "/routes": "No route is configured",
 		"/replays": "Nothing was replayed yet", "/audit": "Nothing was decided yet", "/audit?verify=yes": "All 0 entries fit together", "/replays/7": "None yet", "/replays/8": "there is nothing to start",
 	} {
 		rec := b.get(t, root, path)
@@ -269,7 +269,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, b.get(t, olga, "/emails/evt_0001"+under+"?source=mailparse").Code, under)
 	}
 	require.Equal(t, http.StatusNotFound, b.post(t, olga, "/emails/evt_0001/decisions", url.Values{"action": {"approve"}, "note": {"x"}}).Code)
-	require.NotContains(t, b.get(t, olga, "/emails").Body.String(), "evt_0001", "whatever the ledger gives")
+	require.NotContains(t, b.get(t, olga, "/emails").Body.String(), "evt_0001", "whatever the ledger returns")
 	require.Equal(t, []string{"other"}, b.emails.filter.Tenants)
 	require.Equal(t, http.StatusNotFound, b.get(t, olga, "/replays/7").Code)
 	require.Equal(t, http.StatusForbidden, b.post(t, olga, "/destinations/crm/pause", url.Values{"note": {"x"}}).Code)
@@ -318,7 +318,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// Whoever works here knows that mail is hardly scanned.
+// Operators see that mail is hardly scanned.
 func TestEveryPageWarns(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *Config, _ *Deps) { c.Warning = "The built-in scanner is configured." })

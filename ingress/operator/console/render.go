@@ -52,7 +52,7 @@ type area struct {
 	Name, Path, Title, Key string
 }
 
-// areas returns the entries of the navigation for who.
+// areas returns the entries of the navigation for a caller.
 func areas(who access.Identity) []area {
 	out := []area{
 		{"overview", "/", "Overview", "o"},
@@ -97,7 +97,7 @@ func (s *site) parse() (map[string]*template.Template, error) {
 	return pages, nil
 }
 
-// funcs is what templates may call.
+// funcs are the functions of the templates.
 func (s *site) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset":   s.assets.url,
@@ -141,7 +141,7 @@ func (s *site) funcs() template.FuncMap {
 	}
 }
 
-// dict lets a template hand several values to a part.
+// dict lets a template pass several values to a part.
 func dict(pairs ...any) (map[string]any, error) {
 	if len(pairs)%2 != 0 {
 		return nil, fmt.Errorf("dict: a name without a value")
@@ -167,11 +167,11 @@ func plural(n any, one, many string) string {
 	return fmt.Sprint(n) + " " + many
 }
 
-// noID stands in a path for an event id that browsers would take for a part of the
-// path; the id is in the query then.
+// noID replaces in a path an event id that browsers would resolve as a part of the path;
+// the id is in the query then.
 const noID = "~"
 
-// eventID is what FindEmail knows a row by.
+// eventID returns the id by which FindEmail finds a row.
 func eventID(e *ledger.EmailRow) string {
 	if e.DuplicateOf != "" {
 		return e.WorkflowID
@@ -183,7 +183,7 @@ func eventID(e *ledger.EmailRow) string {
 // Of many the row has the first alone, and their count.
 func further(e ledger.EmailRow) int64 { return int64(max(e.ToCount, len(e.To), 1) - 1) }
 
-// emailURL gives the page of an email.
+// emailURL returns the page of an email.
 func emailURL(e ledger.EmailRow) string { return emailPath(e, "") }
 
 // emailPath returns a path under the page of an email, such as "/html".
@@ -215,14 +215,14 @@ func pathOf(number int64, source, id, under string) string {
 	return "/emails/" + segment + under + "?" + query.Encode()
 }
 
-// render writes a page. It is made whole before the first byte goes out.
+// render sends a page. It is rendered whole before the first byte is sent.
 func (s *site) render(g *gin.Context, status int, name string, l layout) error {
 	ctx := g.Request.Context()
 	session, _ := access.SessionFrom(ctx)
 	l.Who, l.CSRF = access.From(ctx), session.CSRF
 	var out bytes.Buffer
 	if err := s.write(&out, name, l); err != nil {
-		return fault.Wrap(fault.Internal, "the page could not be made", err)
+		return fault.Wrap(fault.Internal, "the page could not be rendered", err)
 	}
 	access.SetPagePolicy(g.Writer.Header())
 	g.Header("Cache-Control", "no-store")
@@ -232,10 +232,10 @@ func (s *site) render(g *gin.Context, status int, name string, l layout) error {
 
 func (s *site) write(w io.Writer, name string, l layout) error {
 	l.Role = l.Who.Best()
-	if l.Role > access.Nobody {
+	if l.Role > access.NoRole {
 		l.Areas = areas(l.Who)
 	}
-	if l.Role == access.Nobody {
+	if l.Role == access.NoRole {
 		l.Live = ""
 	}
 	page, ok := s.pages[name]
@@ -261,7 +261,7 @@ func (s *site) Refused(w io.Writer, p access.RefusedPage) error {
 	if known := map[int]string{
 		http.StatusNotFound: "Not found", http.StatusForbidden: "Not allowed", http.StatusConflict: "Refused",
 		http.StatusServiceUnavailable: "Not available at the moment", http.StatusInternalServerError: "Something went wrong",
-		http.StatusBadRequest: "This request makes no sense", http.StatusTooManyRequests: "Too many tries",
+		http.StatusBadRequest: "This request is not valid", http.StatusTooManyRequests: "Too many attempts",
 	}[p.Status]; known != "" {
 		title = known
 	}

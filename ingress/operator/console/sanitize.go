@@ -10,8 +10,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// Bounds of the HTML of a mail that is shown. Browsers and people are served by
-// less; the whole is in the raw source.
+// Bounds of the HTML of a mail that is shown. The whole is in the raw source.
 const (
 	maxHTML   = 256 << 10 // bytes that are read
 	maxDepth  = 64        // elements inside each other; deeper ones are taken out, their text stays
@@ -24,13 +23,13 @@ type cleaned struct {
 	HTML string
 	// Cut says that the mail has more.
 	Cut bool
-	// Flat says that elements were nested deeper than anybody writes them.
+	// Flat says that elements were nested deeper than mail programs write them.
 	Flat bool
 	// Blocked counts the images that were not inside the mail, or not clean.
 	Blocked int
 }
 
-// picture gives the bytes and the detected type of an image inside the mail by its
+// picture returns the bytes and the detected type of an image inside the mail by its
 // Content-ID; false where there is none that may be shown.
 type picture func(contentID string) (content []byte, mediaType string, ok bool)
 
@@ -49,11 +48,10 @@ var (
 // void are the elements without an end.
 var void = []string{"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
-// silent are the elements whose text is not for people.
+// silent are the elements whose text is not shown.
 var silent = []string{"script", "style", "title", "template", "noscript", "iframe", "noembed", "noframes", "object", "xmp", "plaintext", "textarea", "svg", "math"}
 
-// mailPolicy lets through what lays a mail out and nothing that loads, runs,
-// submits or moves: no style, no class, no id, no form, no frame.
+// mailPolicy keeps what lays out a mail and nothing that loads, runs, submits or moves: no style, no class, no id, no form, no frame.
 func mailPolicy() *bluemonday.Policy {
 	p := bluemonday.NewPolicy()
 	p.AllowElements("p", "br", "hr", "div", "span", "b", "strong", "i", "em", "u", "s", "strike", "small", "big", "sub", "sup",
@@ -81,7 +79,7 @@ func mailPolicy() *bluemonday.Policy {
 }
 
 // clean makes the HTML of a mail safe to show. Nothing in the result loads
-// anything: images are inside it or are gone.
+// anything: images are inside it or left out.
 func (f frame) clean(mail string, images picture) cleaned {
 	var out cleaned
 	mail, out.Cut = shorten(mail, maxHTML)
@@ -235,7 +233,7 @@ func (f *flattener) image(t html.Token) {
 	f.b.WriteString(html.Token{Type: html.StartTagToken, Data: "img", Attr: attrs}.String())
 }
 
-// source gives a data URI in place of what src names, empty where it may not be shown.
+// source returns a data URI for what src names, empty where it may not be shown.
 func (f *flattener) source(src string) string {
 	if len(src) <= maxImage && inlineImage.MatchString(src) {
 		return src

@@ -9,7 +9,7 @@ import (
 )
 
 // show makes text from a mail safe to read: what changes the direction of text,
-// hides or breaks lines stands as its code point, so that "fdp.exe" is never read
+// hides or breaks lines is written as its code point, so that "fdp.exe" is never read
 // as "exe.pdf". Joiners stay, because scripts and emoji need them.
 func show(s string) string { return visible(s, false) }
 
@@ -51,7 +51,7 @@ func cut(n int, s string) string {
 	return s
 }
 
-// span tells a duration in its largest unit or two.
+// span writes a duration in its largest unit or two.
 func span(d time.Duration) string {
 	d = max(d, 0)
 	switch {
@@ -72,7 +72,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d d", int(d.Hours()/24))
 }
 
-// size tells a number of bytes.
+// size writes a number of bytes.
 func size(n int64) string {
 	switch {
 	case n < 1<<10:
@@ -94,7 +94,7 @@ func count(n int64) string {
 	return s
 }
 
-// stamp tells a time to the second.
+// stamp writes a time to the second.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" }
 
 // words turns a name of ours, such as mime_malformed, into words.

@@ -17,22 +17,22 @@ import (
 // Intents is where decisions are written down before they are sent.
 type Intents interface {
 	CreateIntent(ctx context.Context, in ledger.Intent) (int64, error)
-	// LastDecision gives the newest decision about an email, false for none.
+	// LastDecision returns the newest decision about an email, false for none.
 	LastDecision(ctx context.Context, emailID int64) (ledger.DecisionRow, bool, error)
-	// DecideRefused carries an intent out about an email whose workflow cannot be
-	// started: retry starts it again, discard ends it. It is decision_refused for other
-	// actions, and where the email does not wait for that any more.
+	// DecideRefused applies an intent to an email whose workflow cannot be started: retry
+	// starts it again, discard ends it. It is decision_refused for other actions, and where
+	// the email does not wait for that any more.
 	DecideRefused(ctx context.Context, emailID, intent int64) (contract.DecisionResult, error)
 }
 
-// Decider carries a decision to the workflow of an email and waits for its answer.
+// Decider sends a decision to the workflow of an email and waits for its answer.
 // It fails with fault.DecisionRefused (wrapping temporal.ErrNotOpen where no
 // workflow is open) or fault.TemporalUnavailable.
 type Decider interface {
 	Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error)
 }
 
-// Edits keeps edits. It refuses what cannot be laid over that email with
+// Edits stores edits. It refuses an edit that does not fit the email with
 // fault.RequestInvalid and a sentence.
 type Edits interface {
 	SaveEdit(ctx context.Context, in contract.SaveEditInput) (contract.SaveEditResult, error)
@@ -46,7 +46,7 @@ type Deps struct {
 	Logger  *slog.Logger
 }
 
-// Service takes decisions. It is safe for concurrent use.
+// Service carries out decisions. It is safe for concurrent use.
 type Service struct{ deps Deps }
 
 // New checks that nothing is missing.
@@ -57,15 +57,15 @@ func New(deps Deps) (*Service, error) {
 	return &Service{deps: deps}, nil
 }
 
-// Decide carries one decision out, for an email as the ledger has it, and gives
-// what became of the email. It fails with
+// Decide carries out one decision about an email that the ledger returned, and returns
+// the state that follows. It fails with
 //
-//   - fault.Forbidden: who is no operator of the email's tenant;
-//   - fault.RequestInvalid: the request makes no sense, whatever the email's state;
-//   - fault.DecisionRefused: the email is not held (any more), which says who
-//     decided what and when, or is held for something that who cannot have seen;
-//   - fault.StorageUnavailable, fault.TemporalUnavailable: it may be tried again.
-//     A repeat harms nothing, even where the first got through.
+//   - fault.Forbidden: the caller is no operator of the email's tenant;
+//   - fault.RequestInvalid: the request is invalid, whatever the email's state;
+//   - fault.DecisionRefused: the email is not held (any more), and the message names the
+//     earlier decision; or it is held for something that the caller cannot have seen;
+//   - fault.StorageUnavailable, fault.TemporalUnavailable: the caller may try again. A
+//     repeat does no harm, even where the first request succeeded.
 func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.Via, email *ledger.EmailRow, r Request) (contract.DecisionResult, error) {
 	if who.In(email.Tenant) < access.Operator {
 		return contract.DecisionResult{}, fault.New(fault.Forbidden, "deciding about this email needs the operator role in its tenant")
@@ -94,7 +94,7 @@ func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.
 		return contract.DecisionResult{}, fmt.Errorf("write down decision: %w", err)
 	}
 
-	result, err := s.carryOut(ctx, email, id)
+	result, err := s.apply(ctx, email, id)
 	if errors.Is(err, temporal.ErrNotOpen) {
 		return result, s.ended(ctx, email, err)
 	}
@@ -110,27 +110,27 @@ func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.
 	return result, nil
 }
 
-// carryOut sends an intent to the email's workflow, or to the ledger where there can be
-// no workflow: whatever has its workflow ID is not asked.
-func (s *Service) carryOut(ctx context.Context, email *ledger.EmailRow, intent int64) (contract.DecisionResult, error) {
+// apply sends an intent to the email's workflow, or to the ledger where the workflow
+// could not be started: a workflow that has its ID belongs to another event.
+func (s *Service) apply(ctx context.Context, email *ledger.EmailRow, intent int64) (contract.DecisionResult, error) {
 	if email.StartRefused {
 		return s.deps.Intents.DecideRefused(ctx, email.ID, intent)
 	}
 	return s.deps.Decider.Decide(ctx, email.WorkflowID, contract.Decision{Intent: intent})
 }
 
-// edit keeps the edit of a request.
+// edit stores the edit of a request.
 func (s *Service) edit(ctx context.Context, who access.Identity, email *ledger.EmailRow, r Request) (contract.SaveEditResult, error) {
 	saved, err := s.deps.Edits.SaveEdit(ctx, contract.SaveEditInput{
 		Email: email.Email(), Edit: *r.Edit, Actor: who.Name, Note: r.Note,
 	})
 	if err != nil {
-		return saved, fmt.Errorf("keep edit: %w", err)
+		return saved, fmt.Errorf("store edit: %w", err)
 	}
 	return saved, nil
 }
 
-// ended refuses a decision about an email whose workflow runs no more, or not yet.
+// ended refuses a decision about an email whose workflow is not running.
 func (s *Service) ended(ctx context.Context, email *ledger.EmailRow, cause error) error {
 	last, found, err := s.deps.Intents.LastDecision(ctx, email.ID)
 	switch {

@@ -1,9 +1,11 @@
-// Package decision is the one way on which a decision of a person gets from our own
-// programs to an email: checked, written down under the authenticated name, then
-// sent to the email's workflow, which takes or refuses it.
+// Package decision is the decision service: it checks a decision, writes it down under
+// the authenticated name as an intent, and sends the intent to the email's workflow, which
+// accepts or refuses it.
 //
-// Invariants: who decides comes from access.Identity and from nowhere else; what
-// Temporal gets is the id of an intent, so that neither a note nor an edit nor a
-// name can be read or forged there; a decision that was refused has changed
-// nothing but for the intent's row; who comes second is told who came first.
+// Invariants: the actor comes from access.Identity and from nowhere else; Temporal gets
+// the id of an intent alone, so that neither a note nor an edit nor a name can be read or
+// forged there; a refused decision has changed nothing but the intent's row; a second
+// decision is refused with the name and time of the first.
+//
+// To follow a decision, read next: shared/temporal's Decider, then workflows/quarantine.go.
 package decision

@@ -6,22 +6,22 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Request is what somebody asks for. Who they are is not in it.
+// Request is a decision as a caller asks for it. The caller is not in it.
 type Request struct {
 	Action contract.Action
 	Note   string
 	// Edit is set for the action edit, and only there.
 	Edit *contract.Edit
-	// From takes the email up at an earlier step than the one that holds it; it is
-	// for the action retry alone, an edit finds its own.
+	// From runs the email again from an earlier step than the one that holds it. It is
+	// for the action retry alone; an edit finds its own.
 	From contract.Step
 }
 
-// validate refuses what makes no sense whatever the state of the email. It never
+// validate refuses requests that are invalid whatever the state of the email. It never
 // repeats what was sent.
 func (r Request) validate(who access.Identity) error {
 	if who.Name == "" || len(who.Name) > contract.MaxActor {
-		return fault.New(fault.Forbidden, "this identity has no name that a decision could be recorded under")
+		return fault.New(fault.Forbidden, "this identity has no name under which a decision can be recorded")
 	}
 	if err := contract.CheckDecision(contract.Decision{Action: r.Action, Note: r.Note, Edit: r.Edit, From: r.From}); err != nil {
 		return fault.New(fault.RequestInvalid, err.Error())
@@ -29,7 +29,7 @@ func (r Request) validate(who access.Identity) error {
 	return CheckNote(r.Note)
 }
 
-// CheckNote refuses a note that says nothing, or cannot be kept.
+// CheckNote refuses a note that is empty or cannot be stored.
 func CheckNote(note string) error {
 	if err := contract.CheckNote(note); err != nil {
 		return fault.New(fault.RequestInvalid, err.Error())

@@ -1,9 +1,9 @@
-// Package listener serves a table of routes to operators: it finds out who is calling,
+// Package listener serves a table of routes to operators: it identifies the caller,
 // refuses callers whose role does not allow the route, turns failures into answers, JSON
 // or pages, and logs each request.
 //
 // Invariants: every path asks for a token or a session first, so that nothing can be
-// learned without one, not even which paths exist; log lines carry ids, codes and the
+// learned without one, not even which paths exist; log lines have ids, codes and the
 // caller's name, never mail content, a query or a token; the cause of a failure goes to
 // the log and never to the caller.
 package listener
@@ -23,7 +23,7 @@ import (
 	"mailroom/shared/fault"
 )
 
-// codeKey is under which a request carries the code that it was refused with.
+// codeKey is the key in a request of the code that it was refused with.
 const codeKey = "code"
 
 // Deps is what a listener needs; all but Now is required.
@@ -74,7 +74,7 @@ func New(routes []access.Route, deps Deps) (http.Handler, error) {
 	return engine, nil
 }
 
-// observe sets the headers that every answer carries and logs the request.
+// observe sets the headers of every answer and logs the request.
 func (s *server) observe(c *gin.Context) {
 	start := s.now()
 	header := c.Writer.Header()
@@ -106,7 +106,7 @@ func (s *server) serve(r access.Route) gin.HandlerFunc {
 	}
 }
 
-// admit finds out who is calling, puts that into the request's context, and refuses
+// admit identifies the caller, puts it into the request's context, and refuses
 // callers whose role does not allow the route.
 func (s *server) admit(c *gin.Context, r access.Route) error {
 	who, err := s.access.Authenticate(c.Request, r.Auth)

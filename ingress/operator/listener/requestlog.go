@@ -13,10 +13,10 @@ import (
 	"mailroom/ingress/operator/access"
 )
 
-// refusedEvery is how often requests without a valid token are told of.
+// refusedEvery is how often requests without a valid token are logged.
 const refusedEvery = 10 * time.Second
 
-// methods are those that a log line names; anybody can send any other text.
+// methods are those that a log line names; a client can send any other text.
 var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	http.MethodConnect, http.MethodOptions, http.MethodTrace,
@@ -32,21 +32,21 @@ func methodName(method string) string {
 // strangers counts requests without a valid token, so that a flood of them does
 // not fill the log.
 type strangers struct {
-	mu    sync.Mutex
-	count int
-	told  time.Time
+	mu     sync.Mutex
+	count  int
+	logged time.Time
 }
 
-// add counts one more and gives how many are to be told of now, 0 for none.
+// add counts one more and returns how many to log now, 0 for none.
 func (s *strangers) add(now time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count++
-	if now.Sub(s.told) < refusedEvery {
+	if now.Sub(s.logged) < refusedEvery {
 		return 0
 	}
 	count := s.count
-	s.count, s.told = 0, now
+	s.count, s.logged = 0, now
 	return count
 }
 

@@ -18,7 +18,7 @@ import (
 
 type noPages struct{ access.Pages }
 
-// TestStrangersShareALogLine: nobody without a token fills the log or writes into it.
+// TestStrangersShareALogLine: no client without a token fills the log or writes into it.
 func TestStrangersShareALogLine(t *testing.T) {
 	t.Parallel()
 	now, logs := time.Unix(1_800_000_000, 0), &bytes.Buffer{}

@@ -22,10 +22,10 @@ type refusal struct {
 	Message string     `json:"message"`
 }
 
-// retryAfter is what a caller is told to wait when the fault names no time.
+// retryAfter is the Retry-After of a fault that names no time.
 const retryAfter = 5 * time.Second
 
-// refuse ends the request with err. The cause goes to the log and never out.
+// refuse answers the request with err. The cause goes to the log and never to the caller.
 func (s *server) refuse(c *gin.Context, err error) {
 	if postgres.Stopped(err) {
 		err = fault.Wrap(fault.QueryTimeout, "the database took too long over this and was stopped; if it is a search or a list, "+
@@ -62,9 +62,9 @@ func (s *server) refuse(c *gin.Context, err error) {
 	c.AbortWithStatusJSON(code, refusal{Error: f.Code, Message: f.Public})
 }
 
-// refusePage answers a person: with the login where that helps, else with a page
-// that says why. What htmx swaps in must not be the login, so that the browser is
-// told to go there as a whole.
+// refusePage answers a browser: with the login where that helps, else with a page that
+// says why. htmx must not swap the login into a page, so the browser is redirected as a
+// whole.
 func (s *server) refusePage(c *gin.Context, r access.Route, f *fault.Error, code int) {
 	c.Abort()
 	if code == http.StatusUnauthorized && r.Auth == access.Page {

@@ -14,8 +14,8 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Destination is how one destination does. Breaker is the worst of all workers,
-// empty where none has told lately.
+// Destination is the state of one destination. Breaker is the worst of all workers,
+// empty where none has reported lately.
 type Destination struct {
 	Name string `json:"name"`
 	// Tenants are those that it serves, as far as the caller has a role in them.
@@ -33,8 +33,8 @@ type Destination struct {
 	Workers       []ledger.DestinationStatus `json:"workers"`
 }
 
-// Destinations says how each configured destination does that serves one of tenants,
-// nil meaning every one. The backlog is that of these tenants.
+// Destinations returns the state of each configured destination that serves one of
+// tenants, nil meaning every one. The backlog is that of these tenants.
 func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destination, error) {
 	controls, err := s.deps.Ledger.Controls(ctx)
 	if err != nil {
@@ -99,9 +99,9 @@ func among(list, tenants []string) []string {
 	return out
 }
 
-// add takes in what one worker knows. What one that is silent saw stays true, but
-// not its breaker. A stop that began before the destination was resumed is over, also
-// where a worker has not said so yet.
+// add adds what one worker has reported. Of a silent worker the attempts count, but not
+// its breaker. A stop that began before the destination was resumed is over, also where a
+// worker has not reported that yet.
 func (row *Destination) add(s ledger.DestinationStatus, resumed time.Time) {
 	if s.GoneUntil != nil && !s.GoneUntil.After(resumed.Add(ledger.LongestStop)) {
 		s.GoneUntil = nil
@@ -127,7 +127,7 @@ func (row *Destination) add(s ledger.DestinationStatus, resumed time.Time) {
 	}
 }
 
-// hostOf gives of an address what does no harm: a path may hold a secret.
+// hostOf returns the host of an address: a path may contain a secret.
 func hostOf(to config.Destination) string {
 	u, err := url.Parse(to.URL)
 	if err != nil {
@@ -136,8 +136,8 @@ func hostOf(to config.Destination) string {
 	return u.Host
 }
 
-// MayPause reports whether who may pause and resume a destination: with the operator
-// role in every tenant that it serves.
+// MayPause reports whether a caller may pause and resume a destination: that needs the
+// operator role in every tenant that it serves.
 func (s *Service) MayPause(who access.Identity, name string) bool {
 	if who.In(access.Everywhere) >= access.Operator {
 		return true
@@ -157,15 +157,15 @@ func (s *Service) destination(name string) (config.Destination, bool) {
 
 // SetPaused pauses a destination or resumes it, for every tenant that it serves, which
 // needs the operator role in all of them. A destination of other tenants is not found.
-// Workers obey within a few seconds.
+// Workers follow within a few seconds.
 func (s *Service) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
 	switch _, known := s.destination(name); {
 	case who.Best() < access.Operator:
-		return fault.New(fault.Forbidden, "your role does not allow to pause and resume destinations")
+		return fault.New(fault.Forbidden, "pausing and resuming a destination needs the operator role")
 	case !known || !s.shows(name, tenantsOf(who)):
 		return fault.New(fault.NotFound, "there is no such destination")
 	case !s.MayPause(who, name):
-		return fault.New(fault.Forbidden, "this destination serves other tenants too: pausing and resuming it needs the operator role in all of them")
+		return fault.New(fault.Forbidden, "this destination also serves other tenants: pausing and resuming it needs the operator role in all of them")
 	}
 	if err := decision.CheckNote(note); err != nil {
 		return err

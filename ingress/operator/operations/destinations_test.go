@@ -24,7 +24,7 @@ func TestDestinations(t *testing.T) {
 	b.ledger.statuses = []ledger.DestinationStatus{
 		{Destination: "crm", Worker: "w1", Breaker: ledger.BreakerClosed, InFlight: 2, Fresh: true, LastSuccessAt: at(-5)},
 		{Destination: "crm", Worker: "w2", Breaker: ledger.BreakerHalfOpen, InFlight: 1, Fresh: true, LastFailureAt: at(-1), LastFailure: "HTTP 500", GoneUntil: at(9)},
-		// It is silent: its breaker is nobody's any more, what it saw was seen.
+		// It is silent: its breaker counts no more, what it saw was seen.
 		{Destination: "crm", Worker: "w0", Breaker: ledger.BreakerOpen, InFlight: 9, LastSuccessAt: at(-2), LastFailureAt: at(-3), LastFailure: "old", GoneUntil: at(99)},
 		{Destination: "no more", Worker: "w1", Breaker: ledger.BreakerOpen, Fresh: true},
 	}

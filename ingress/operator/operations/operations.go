@@ -1,12 +1,10 @@
-// Package operations answers what people ask who look after the whole: how the
-// destinations do, where the rules would send a mail, and the numbers of the
-// overview.
+// Package operations shows and changes the state of the installation: destinations, the
+// rules and a test of them, and the numbers of the overview.
 //
-// Invariants: a caller learns of no email, rule or destination that is not of a tenant
-// in which it has a role; pausing a destination touches every tenant that it serves,
-// so it needs the operator role in all of those, and what was said is in the audit
-// chain; the address of a destination shows as its host alone; the tester sends
-// nothing and changes nothing.
+// Invariants: a caller learns of no email, rule or destination of a tenant in which it has
+// no role; pausing a destination affects every tenant that it serves, so it needs the
+// operator role in all of those, and is recorded in the audit chain; the address of a
+// destination shows as its host alone; the test of rules sends and changes nothing.
 package operations
 
 import (
@@ -24,8 +22,7 @@ import (
 	"mailroom/shared/rules"
 )
 
-// overviewKept is how long numbers are shown again, so that many open pages cost
-// one question.
+// overviewKept is how long numbers are reused, so that many open pages cost one query.
 const overviewKept = 2 * time.Second
 
 // Ledger is what the service reads and writes.
@@ -35,7 +32,7 @@ type Ledger interface {
 	Controls(ctx context.Context) ([]ledger.Control, error)
 	SetControl(ctx context.Context, c ledger.Control, via contract.Via) error
 	DestinationStatuses(ctx context.Context) ([]ledger.DestinationStatus, error)
-	// Backlogs and Overview are about these tenants; nil means all.
+	// Backlogs and Overview count these tenants; nil means all.
 	Backlogs(ctx context.Context, tenants []string) (map[string]ledger.Backlog, error)
 	Overview(ctx context.Context, now time.Time, tenants []string) (*ledger.Overview, error)
 }
@@ -50,23 +47,22 @@ type Acks interface {
 	Acks() (*ledger.Ack, error)
 }
 
-// Config is what is configured.
+// Config is the part of the configuration that the service shows.
 type Config struct {
 	Destinations []config.Destination
 	Routes       []config.Route
 	Tenants      []config.Tenant
 }
 
-// Deps is what a Service needs. Without Messages the rules are tried on a stored
-// email without its headers.
+// Deps is what a Service needs; all but Now is required.
 type Deps struct {
 	Ledger   Ledger
 	Messages Messages
-	Acks     Acks             // nil: how fast senders are answered is not known here
+	Acks     Acks
 	Now      func() time.Time // nil means time.Now
 }
 
-// Service answers. It is safe for concurrent use.
+// Service is safe for concurrent use.
 type Service struct {
 	cfg     Config
 	deps    Deps
@@ -87,8 +83,8 @@ type measured struct {
 
 // New compiles the routes.
 func New(cfg Config, deps Deps) (*Service, error) {
-	if deps.Ledger == nil {
-		return nil, errors.New("operations service: Ledger is missing")
+	if deps.Ledger == nil || deps.Messages == nil || deps.Acks == nil {
+		return nil, errors.New("operations service: a dependency is missing")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -103,14 +99,14 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}, nil
 }
 
-// tenantsOf gives whose mail somebody may see; nil means all.
+// tenantsOf returns the tenants whose mail a caller may see; nil means all.
 func tenantsOf(who access.Identity) []string {
 	tenants, _ := who.Tenants(access.Viewer)
 	return tenants
 }
 
-// Overview gives the numbers of tenants, nil meaning all, at most two seconds old.
-// Whoever asks while they are measured waits for the same measurement.
+// Overview returns the numbers of tenants, nil meaning all, at most two seconds old.
+// Concurrent callers wait for the same measurement.
 func (s *Service) Overview(ctx context.Context, tenants []string) (*ledger.Overview, error) {
 	key := "*"
 	if tenants != nil {
@@ -124,19 +120,19 @@ func (s *Service) Overview(ctx context.Context, tenants []string) (*ledger.Overv
 	s.mu.Lock()
 	m := s.overviews[key]
 	if m == nil || now.Sub(m.at) >= overviewKept {
-		for k, old := range s.overviews { // what nobody asks for any more
+		for k, old := range s.overviews { // measurements that are not requested any more
 			if now.Sub(old.at) > time.Minute {
 				delete(s.overviews, k)
 			}
 		}
 		m = &measured{at: now, done: make(chan struct{})}
 		s.overviews[key] = m
-		go func() { // for all who wait, whoever of them goes away
+		go func() { // for all callers that wait, also if the first one gives up
 			defer close(m.done)
 			measuring, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 			m.o, m.err = s.deps.Ledger.Overview(measuring, now, tenants)
-			if m.err == nil && s.deps.Acks != nil && tenants == nil {
+			if m.err == nil && tenants == nil {
 				m.o.Ack, m.err = s.deps.Acks.Acks()
 			}
 		}()

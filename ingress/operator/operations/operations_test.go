@@ -90,7 +90,7 @@ func (l *fakeLedger) asked() int {
 	return l.measured
 }
 
-// fakeMessages gives every email one header.
+// fakeMessages returns one header for every email.
 type fakeMessages struct{ err error }
 
 func (m fakeMessages) Message(context.Context, *ledger.Manifest) (*mail.Message, error) {
@@ -164,7 +164,7 @@ func (b *testBundle) routes(t *testing.T) []access.Route {
 	})
 }
 
-// ask sends a request through the table; who may use a route at all is tested where
+// ask sends a request through the table; which roles may use a route is tested where
 // the table is served, with every role.
 func (b *testBundle) ask(t *testing.T, as, method, path, body string, headers ...string) (int, map[string]any) {
 	t.Helper()
@@ -193,7 +193,7 @@ func (b *testBundle) ask(t *testing.T, as, method, path, body string, headers ..
 	return rec.Code, out
 }
 
-// refused asks for what is refused, and gives code and sentence.
+// refused sends a request that is refused, and returns code and sentence.
 func (b *testBundle) refused(t *testing.T, as, method, path, body string, headers ...string) (code, message string) {
 	t.Helper()
 	status, out := b.ask(t, as, method, path, body, headers...)
@@ -206,8 +206,8 @@ func (b *testBundle) refused(t *testing.T, as, method, path, body string, header
 func TestNewNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := operations.New(operations.Config{}, operations.Deps{})
-	require.EqualError(t, err, "operations service: Ledger is missing")
-	_, err = operations.New(operations.Config{Routes: []config.Route{{Name: "x"}}}, operations.Deps{Ledger: &fakeLedger{}})
+	require.EqualError(t, err, "operations service: a dependency is missing")
+	_, err = operations.New(operations.Config{Routes: []config.Route{{Name: "x"}}}, operations.Deps{Ledger: &fakeLedger{}, Messages: fakeMessages{}, Acks: fakeAcks{}})
 	require.ErrorContains(t, err, `route "x" goes nowhere`)
 }
 
@@ -240,7 +240,7 @@ func TestOverviewIsMeasuredOnce(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return b.ledger.asked() == 1 }, 10*time.Second, time.Millisecond)
 
-	// Somebody who goes away does not end it for the others.
+	// A caller that gives up does not end it for the others.
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := b.Overview(gone, nil)
@@ -264,12 +264,12 @@ func TestOverviewIsMeasuredOnce(t *testing.T) {
 	require.Equal(t, 3, b.ledger.asked())
 
 	b.now = b.now.Add(3 * time.Second)
-	b.ledger.err = fault.Wrap(fault.StorageUnavailable, "the ledger is away", errors.New("down"))
+	b.ledger.err = fault.Wrap(fault.StorageUnavailable, "the ledger is unavailable", errors.New("down"))
 	code, _ := b.refused(t, "viewer", http.MethodGet, "/api/v1/overview", "")
 	require.Equal(t, "storage_unavailable", code)
 	require.Equal(t, 4, b.ledger.asked())
 
-	// Nobody's tenants are none, and not all.
+	// An unknown caller has no tenants, and not all.
 	b.ledger.err = nil
 	_, _ = b.ask(t, "", http.MethodGet, "/api/v1/destinations", "")
 	require.NotNil(t, b.ledger.tenants[len(b.ledger.tenants)-1])

@@ -32,9 +32,9 @@ type RouteRow struct {
 	Hold   bool              `json:"hold"`
 }
 
-// RouteRows returns the rules in their order, and the name of what they are now. Of
-// tenants, nil meaning all, are the rules that mail of one of them can meet, and of
-// their destinations those that serve one of them.
+// RouteRows returns the rules in their order, and their version. For tenants, nil meaning
+// all, it returns the rules that their mail can match, with the destinations that serve one
+// of them.
 func (s *Service) RouteRows(tenants []string) (version string, list []RouteRow) {
 	list = make([]RouteRow, 0, len(s.cfg.Routes))
 	for _, r := range s.cfg.Routes {
@@ -70,8 +70,7 @@ func conditions(w config.When) map[string]string {
 	return out
 }
 
-// Sample is a mail to try the rules on: a stored email by its event id, or what a
-// person makes up.
+// Sample is a mail to try the rules on: a stored email by its event id, or an invented one.
 type Sample struct {
 	Email      string            `json:"email"`
 	Source     string            `json:"source"` // of the email too, where two sources use its id
@@ -80,24 +79,24 @@ type Sample struct {
 	Subject    string            `json:"subject"`
 	Headers    map[string]string `json:"headers"`
 	Tenant     string            `json:"tenant"`
-	// Auth, Type and Mailbox are what the provider would say beside the mail.
+	// Auth, Type and Mailbox are what the provider would report with the mail.
 	Auth    mail.Auth `json:"auth"`
 	Type    string    `json:"type"`
 	Mailbox string    `json:"mailbox"`
 }
 
-// reported is what the provider would say.
+// reported returns what the provider would report.
 func (in *Sample) reported() mail.Reported {
 	return mail.Reported{Auth: in.Auth, Type: in.Type, Mailbox: in.Mailbox}
 }
 
-// validate names the field that makes no sense, and its bound.
+// validate names the field that is invalid, and its bound.
 func (in *Sample) validate() error {
 	made := in.Sender != "" || in.Subject != "" || in.Tenant != "" || len(in.Recipients) > 0 || len(in.Headers) > 0 ||
 		in.reported() != mail.Reported{}
 	switch {
 	case in.Email != "" && made:
-		return fault.New(fault.RequestInvalid, "email stands alone or with its source: the ledger has the rest")
+		return fault.New(fault.RequestInvalid, "email goes alone or with its source: the ledger has the other fields")
 	case len(in.Email) > contract.MaxEventID || !access.Plain(in.Email):
 		return fault.Newf(fault.RequestInvalid, "email has at most %d bytes of printable UTF-8", contract.MaxEventID)
 	case len(in.Source) > maxName || !access.Plain(in.Source):
@@ -110,17 +109,17 @@ func (in *Sample) validate() error {
 
 	for name := range in.Headers {
 		if strings.TrimSpace(name) == "" {
-			return fault.New(fault.RequestInvalid, "headers holds a field without a name")
+			return fault.New(fault.RequestInvalid, "headers has a field without a name")
 		}
 	}
 
 	return nil
 }
 
-// Test says where the rules would send a sample and why, as far as the rules are
-// those of a tenant in which who has a role. An email of another tenant is not found.
-// Without a tenant a sample is of the first one, in the order of the configuration, in
-// which who has a role, and without a source of the first source.
+// Test says where the rules would send a sample and why. It shows only rules of tenants in
+// which the caller has a role, and an email of another tenant is not found. A sample
+// without a tenant belongs to the first configured one in which the caller has a role, and
+// one without a source to the first source.
 func (s *Service) Test(ctx context.Context, who access.Identity, in Sample) (rules.Explanation, error) {
 	if err := in.validate(); err != nil {
 		return rules.Explanation{}, err
@@ -142,7 +141,7 @@ func (s *Service) Test(ctx context.Context, who access.Identity, in Sample) (rul
 	return out, nil
 }
 
-// made returns the facts of a mail that is made up.
+// made returns the facts of an invented mail.
 func (s *Service) made(_ context.Context, who access.Identity, in Sample) (rules.Facts, error) {
 	tenant, err := s.sampleTenant(who, in.Tenant)
 	if err != nil {
@@ -160,9 +159,9 @@ func (s *Service) made(_ context.Context, who access.Identity, in Sample) (rules
 	return facts, nil
 }
 
-// sampleTenant returns the tenant whose mail a sample is: the named one, else the
-// first configured one in which who has a role. One in which who has none is refused
-// in the same words whether it is configured or not.
+// sampleTenant returns the tenant of a sample: the named one, else the first configured
+// one in which the caller has a role. A tenant in which it has none is refused in the same
+// words whether it is configured or not.
 func (s *Service) sampleTenant(who access.Identity, name string) (string, error) {
 	if name == "" {
 		for _, t := range s.cfg.Tenants {
@@ -180,7 +179,7 @@ func (s *Service) sampleTenant(who access.Identity, name string) (string, error)
 	return name, nil
 }
 
-// stored returns the facts of a stored email, its edits laid over it.
+// stored returns the facts of a stored email with its edits applied.
 func (s *Service) stored(ctx context.Context, who access.Identity, in Sample) (rules.Facts, error) {
 	email, err := s.deps.Ledger.FindEmail(ctx, ledger.Lookup{Source: in.Source, EventID: in.Email, Tenants: tenantsOf(who)})
 	if err != nil {
@@ -195,7 +194,7 @@ func (s *Service) stored(ctx context.Context, who access.Identity, in Sample) (r
 	}
 
 	var message *mail.Message
-	if s.rules.NeedsHeaders() && s.deps.Messages != nil {
+	if s.rules.NeedsHeaders() {
 		if message, err = s.deps.Messages.Message(ctx, m); err != nil {
 			return rules.Facts{}, err
 		}

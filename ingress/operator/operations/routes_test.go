@@ -46,7 +46,7 @@ func TestRulesAreTriedOnWhatAProviderSays(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Empty(t, out["routes"])
 	_, out = b.ask(t, "viewer", http.MethodPost, "/api/v1/routes/test", `{"email":"evt_1","auth":{"spf":"pass"}}`)
-	require.Contains(t, fmt.Sprint(out), "email stands alone")
+	require.Contains(t, fmt.Sprint(out), "email goes alone")
 	_, list := b.RouteRows(nil)
 	require.Equal(t, map[string]string{"auth.spf": "*fail", "type": "email.*", "mailbox": "box@*"}, list[len(list)-1].When)
 }
@@ -90,7 +90,7 @@ func TestTestIsRefused(t *testing.T) {
 		headers = append(headers, fmt.Sprintf(`"h%d":""`, i))
 	}
 	for _, row := range []struct{ as, body, code, message string }{
-		{"viewer", `{"email":"evt_1","sender":"a@b"}`, "request_invalid", "email stands alone"},
+		{"viewer", `{"email":"evt_1","sender":"a@b"}`, "request_invalid", "email goes alone"},
 		{"viewer", `{"email":"` + strings.Repeat("e", contract.MaxEventID+1) + `"}`, "request_invalid", fmt.Sprintf("email has at most %d bytes", contract.MaxEventID)},
 		{"viewer", `{"email":"a\u0000"}`, "request_invalid", "printable"},
 		{"viewer", `{"source":"` + strings.Repeat("e", 201) + `"}`, "request_invalid", "source has at most 200 bytes"},

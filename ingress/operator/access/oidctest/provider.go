@@ -20,15 +20,14 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// The client and the password of everybody.
+// The client, and the password of all accounts.
 const (
 	ClientID     = "mailroom"
 	ClientSecret = "client-secret"
 	Password     = "swordfish"
 )
 
-// The people: Ada is among mail-operators and everybody, Bob among nobody that a
-// configuration would name.
+// The people: Ada is in two groups, Bob in none that a configuration would name.
 const (
 	Ada = "ada"
 	Bob = "bob"
@@ -37,9 +36,9 @@ const (
 // Provider is a running provider.
 type Provider struct {
 	URL string // its issuer
-	// Away makes it answer nothing but 503.
-	Away atomic.Bool
-	// Stale makes it give ID tokens that have expired already.
+	// Unavailable makes it answer nothing but 503.
+	Unavailable atomic.Bool
+	// Stale makes it return ID tokens that have expired already.
 	Stale atomic.Bool
 
 	storage *people
@@ -70,7 +69,7 @@ func Start(t testing.TB, redirect string) *Provider {
 
 func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case p.Away.Load():
+	case p.Unavailable.Load():
 		http.Error(w, "away", http.StatusServiceUnavailable)
 	case r.URL.Path == "/login/username" && r.Method == http.MethodPost:
 		id := r.FormValue("id")
@@ -84,8 +83,8 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Browse is what a person does at the provider: it follows an authorization
-// request, logs in, and gives where the provider sends the browser back to.
+// Browse does what a person does at the provider: it follows an authorization
+// request, logs in, and returns where the provider redirects the browser to.
 func (p *Provider) Browse(t testing.TB, authorize, name string) *url.URL {
 	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -146,7 +145,7 @@ func (s *people) GetClientByClientID(ctx context.Context, id string) (op.Client,
 	return c, nil
 }
 
-// stale gives ID tokens that have expired.
+// stale issues ID tokens that have expired.
 type stale struct{ op.Client }
 
 // IDTokenLifetime implements op.Client.
