@@ -96,7 +96,7 @@ func TestTestIsRefused(t *testing.T) {
 		{"viewer", `{"source":"` + strings.Repeat("e", 201) + `"}`, "request_invalid", "source has at most 200 bytes"},
 		{"viewer", `{"recipients":` + many(1001) + `}`, "request_invalid", "recipients has at most 1000 addresses"},
 		{"viewer", `{"headers":{` + strings.Join(headers, ",") + `}}`, "request_invalid", "headers has at most 1000 fields"},
-		{"viewer", `{"headers":{" ":"x"}}`, "request_invalid", "headers holds a field without a name"},
+		{"viewer", `{"headers":{" ":"x"}}`, "request_invalid", "headers has a field without a name"},
 		{"viewer", `{"tenant":"nowhere"}`, "request_invalid", "tenant must be a configured one"},
 		{"viewer", `{"recipient":"a@b"}`, "request_invalid", "no others"},
 		{"viewer", `{"subject":"` + strings.Repeat("x", 256<<10) + `"}`, "body_too_large", "at most 262144 bytes"},
