@@ -6,10 +6,6 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
 
 	"mailroom/shared/mail"
 	"mailroom/shared/mime/filename"
@@ -17,10 +13,10 @@ import (
 
 // collector gathers the leaves of a mail.
 type collector struct {
+	textReader
+
 	t           *tree
 	root        *entity
-	charset     encoding.Encoding // nil: as the mail declares
-	hint        string            // the character set of the first text; empty: none or ASCII
 	text, html  strings.Builder
 	named       []*entity // texts with a name, which may be the body
 	attachments []mail.Attachment
@@ -92,7 +88,7 @@ func (c *collector) chooseBody(root *entity) {
 		kind := c.textKind(e)
 		switch {
 		case kind == "" || e.disposition == "attachment":
-		case e.name(c) == "" || top && e.disposition == "":
+		case e.name(&c.textReader) == "" || top && e.disposition == "":
 			nameless = nameless || len(bytes.TrimSpace(c.t.contentsOf(e)[0].bytes)) > 0
 		case kind == "html":
 			html = append(html, e)
@@ -146,7 +142,7 @@ func (c *collector) walk(e *entity, root bool) {
 	}
 
 	contents := c.t.contentsOf(e)
-	name := e.name(c)
+	name := e.name(&c.textReader)
 	kind := c.textKind(e)
 	body := kind != "" && (e.disposition != "attachment" && (name == "" || root && e.disposition == "") || c.isNamedBody(e))
 	if body && magic(contents[0].bytes) {
@@ -188,10 +184,10 @@ func (c *collector) body(e *entity, kind string, content []byte) {
 		return
 	}
 	if kind == "html" {
-		add(&c.html, c.read(content, e.charset(), true))
+		add(&c.html, c.bodyText(content, e.charset(), true))
 		return
 	}
-	add(&c.text, c.read(content, e.charset(), false))
+	add(&c.text, c.bodyText(content, e.charset(), false))
 }
 
 // attach adds an attachment. Of another reading it adds only new content.
@@ -247,43 +243,6 @@ func (c *collector) hintOf(e *entity) string {
 	return declared
 }
 
-// fieldText returns bytes of a header as text: UTF-8 (RFC 6532) or, if a sender breaks
-// the rules, by the character set of the body, otherwise by a detected one, otherwise by
-// Windows-1252.
-func (c *collector) fieldText(value string) string {
-	if c.charset != nil {
-		if !utf8.ValidString(value) {
-			return decode([]byte(value), c.charset)
-		}
-		return value
-	}
-	escapes := strings.HasPrefix(c.hint, "iso-2022") && strings.Contains(value, "\x1b")
-	if utf8.ValidString(value) && !escapes {
-		return value
-	}
-	if text, ok := convert(c.hint, []byte(value)); ok && whole(text) {
-		return text
-	}
-	if text, ok := convert(detect([]byte(value), false), []byte(value)); ok && whole(text) {
-		return text
-	}
-	return decode([]byte(value), charmap.Windows1252)
-}
-
-// words decodes a field: its bytes, then its encoded words.
-func (c *collector) words(value string) string {
-	return decodeField(value, c.charset, c.fieldText)
-}
-
-// read returns a text body as toText does, unless Options set the character set.
-func (c *collector) read(b []byte, declared string, html bool) string {
-	if c.charset == nil || isUTF8(charsetLabel(declared)) && utf8.Valid(b) && !ascii(b) {
-		text, _ := toText(b, declared, html)
-		return text
-	}
-	return strings.ReplaceAll(decode(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), c.charset), "\r\n", "\n")
-}
-
 // charset returns the character set that a part declares.
 func (e *entity) charset() string {
 	for _, m := range e.types {
@@ -292,54 +251,6 @@ func (e *entity) charset() string {
 		}
 	}
 	return ""
-}
-
-// name returns the file name that the sender chose, or "". Encoded words in it are
-// decoded: RFC 2231 forbids them, and every mail program writes them.
-func (e *entity) name(c *collector) string {
-	for _, where := range []struct {
-		in   []media
-		name string
-	}{{e.dispositions, "filename"}, {e.types, "name"}, {e.dispositions, "name"}, {e.types, "filename"}, {e.types, "file"}} {
-		for _, m := range where.in {
-			if text := c.fieldText(m.source); text != m.source { // bytes of other character sets have other meanings
-				m, _ = readMedia(text)
-			}
-			if value, charset, ok := m.get(where.name); ok {
-				if name := strings.TrimSpace(c.decodeName(m.path(where.name, value), charset)); name != "" {
-					return name
-				}
-			}
-		}
-	}
-	return ""
-}
-
-// path returns a value with its backslashes if it is a Windows path, whose sender did
-// not mean quoted pairs.
-func (m media) path(name, value string) string {
-	for _, p := range m.params {
-		if p.name == name && p.quoted && p.raw != p.value && windowsPath(p.raw) {
-			return p.raw
-		}
-	}
-	return value
-}
-
-func windowsPath(raw string) bool {
-	drive := len(raw) > 3 && raw[1] == ':' && raw[2] == '\\' && raw[3] != '\\'
-	share := len(raw) > 4 && strings.HasPrefix(raw, `\\`) && raw[2] != '\\' && strings.Contains(raw[2:], `\`)
-	return drive || share
-}
-
-// decodeName decodes a file name by the character set that it names, if any.
-func (c *collector) decodeName(value, charset string) string {
-	if charset = charsetLabel(charset); charset != "" {
-		if text, ok := convert(charset, []byte(value)); ok {
-			return decodeWordsBy(clean(text), c.charset)
-		}
-	}
-	return c.words(value)
 }
 
 func attachment(e *entity, name string, content []byte) mail.Attachment {

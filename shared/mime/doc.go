@@ -16,5 +16,5 @@
 //
 // To follow one mail, read parse.go (the order), tree.go (parts), header.go
 // (fields), boundary.go (delimiters), encoding.go (transfer encodings), collect.go
-// (bodies, attachments, names), words.go and charset.go (text).
+// (bodies, attachments), name.go, words.go, textreader.go and charset.go (text).
 package mime

@@ -61,7 +61,7 @@ func parse(raw []byte, o Options) (*Parsed, error) {
 	}
 	root := t.readMail(raw)
 
-	c := collector{t: t, charset: o.Charset}
+	c := collector{t: t, textReader: textReader{charset: o.Charset}}
 	c.collect(root)
 	out := &Parsed{Attachments: c.attachments}
 	out.Message, out.Received = c.message(root.fields)
