@@ -20,19 +20,20 @@ type Finding struct {
 	Where  []string `json:"where"` // selectors
 }
 
-// String gives a line for people.
+// String returns one line for people.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s (%s): %s at %v", f.Rule, f.Impact, f.Help, f.Where)
 }
 
-// Serious gives what axe-core (the script at path) finds on the page that is
-// serious or critical by WCAG 2.2 AA. The script runs in a world of its own, which
-// the policy of the page does not reach.
+// Serious returns what axe-core (the script at path) finds on the page that is serious or
+// critical by WCAG 2.2 AA. The script runs in its own world, to which the policy of the
+// page does not apply.
 func (p *Page) Serious(path string) []Finding {
 	p.t.Helper()
 	script, err := os.ReadFile(path) //nolint:gosec // the checker of the tests
 	require.NoError(p.t, err)
-	const run = `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], iframes: false})
+
+	const run = `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], iframes: false, resultTypes: ["violations"]})
 .then(r => JSON.stringify(r.violations.filter(v => v.impact === "serious" || v.impact === "critical")
 .map(v => ({id: v.id, impact: v.impact, help: v.help, where: v.nodes.slice(0, 5).map(n => n.target.join(" "))}))))`
 	var text string
@@ -57,6 +58,7 @@ func (p *Page) Serious(path string) []Finding {
 		}
 		return nil
 	}))
+
 	var inner string
 	require.NoError(p.t, json.Unmarshal([]byte(text), &inner))
 	var findings []Finding
