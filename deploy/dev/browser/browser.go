@@ -1,8 +1,8 @@
-// Package browser drives Chromium as a person would use it, for tests of pages.
+// Package browser drives Chromium as an operator would use it, for tests of pages.
 //
-// Invariants: each Page is a browser session of its own, without the cookies of
-// another; whatever a page asks of the network, throws or opens as a dialog is
-// kept, so that a test can say that there was none; every wait has an end.
+// Invariants: each Page is its own browser session, without the cookies of another; it
+// records every request, exception and dialog of its pages, so that a test can require that
+// there was none; every wait has an end.
 package browser
 
 import (
@@ -44,8 +44,8 @@ type Page struct {
 	blocked  []string
 }
 
-// shared is the Chromium of this process. To start one takes seconds of processor
-// time, a window in it next to none.
+// shared is the Chromium of this process. Starting one takes seconds of processor time, a
+// window in it almost none.
 var shared struct {
 	mu    sync.Mutex
 	pages int
@@ -53,9 +53,8 @@ var shared struct {
 	stop  func()
 }
 
-// Open gives a window for one page, with cookies of its own, in the Chromium at path,
-// which is started without a window on the screen for the first page and ends with the
-// last. The window ends with the test.
+// Open returns a window with its own cookies in the Chromium at path, which is started
+// headless for the first page and ends with the last. The window ends with the test.
 func Open(t testing.TB, path string) *Page {
 	t.Helper()
 	shared.mu.Lock()
@@ -64,7 +63,7 @@ func Open(t testing.TB, path string) *Page {
 		start(t, path)
 	}
 	shared.pages++
-	t.Cleanup(leave)
+	t.Cleanup(closePage)
 
 	whole := cdp.WithExecutor(shared.ctx, chromedp.FromContext(shared.ctx).Browser) // not one of its tabs
 	session, err := target.CreateBrowserContext().Do(whole)
@@ -73,11 +72,12 @@ func Open(t testing.TB, path string) *Page {
 	// Without a window of its own a tab of a new session has none to be in.
 	id, err := target.CreateTarget("about:blank").WithBrowserContextID(session).WithNewWindow(true).Do(whole)
 	require.NoError(t, err)
+
 	ctx, end := chromedp.NewContext(shared.ctx, chromedp.WithTargetID(id))
 	t.Cleanup(end)
 	p := &Page{t: t, ctx: ctx}
 	require.NoError(t, chromedp.Run(ctx), "open a window")
-	chromedp.ListenTarget(ctx, p.hear)
+	chromedp.ListenTarget(ctx, p.record)
 	p.run(network.Enable(), cdplog.Enable(), runtime.Enable(), page.Enable())
 	return p
 }
@@ -92,11 +92,13 @@ func start(t testing.TB, path string) {
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.WindowSize(1280, 900),
 		chromedp.WSURLReadTimeout(time.Minute), chromedp.Env("TMPDIR="+profile))
+
 	var first *exec.Cmd
 	options = append(options, chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 		first = cmd
 	}))
+
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, end := chromedp.NewContext(allocator, chromedp.WithErrorf(report))
 	shared.ctx, shared.stop = ctx, func() {
@@ -127,8 +129,8 @@ func remove(profile string, first *exec.Cmd) {
 	log.Printf("ERROR: %s is still written to", profile)
 }
 
-// leave ends the Chromium with its last page.
-func leave() {
+// closePage ends the Chromium with its last page.
+func closePage() {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.pages--; shared.pages == 0 {
@@ -136,18 +138,19 @@ func leave() {
 	}
 }
 
-// report logs what chromedp finds wrong. That it does not know an event of a newer
-// Chromium is nothing wrong, and is said with each of them.
+// report logs the errors of chromedp, but not that it does not know an event of a newer
+// Chromium, which it reports for each of them.
 func report(format string, args ...any) {
 	if !strings.HasPrefix(format, "unhandled node event") {
 		log.Printf("ERROR: "+format, args...)
 	}
 }
 
-// hear keeps what a page does that nobody sees.
-func (p *Page) hear(event any) {
+// record records what a page does that a picture of it does not show.
+func (p *Page) record(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		p.requests = append(p.requests, e.Request.URL)
@@ -168,21 +171,21 @@ func (p *Page) hear(event any) {
 	}
 }
 
-// Requests lists the URLs that the tab has asked for so far.
+// Requests returns the URLs that the tab has requested so far.
 func (p *Page) Requests() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.requests)
 }
 
-// Troubles lists exceptions, dialogs and errors in the browser's log so far.
+// Troubles returns exceptions, dialogs and errors in the browser's log so far.
 func (p *Page) Troubles() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.troubles)
 }
 
-// Blocked lists what the page's own Content-Security-Policy has refused so far.
+// Blocked returns what the page's own Content-Security-Policy has refused so far.
 func (p *Page) Blocked() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -211,7 +214,7 @@ func (p *Page) fail(format string, args ...any) {
 	p.t.Fatalf("%s\non %s\n%.4000s\ntroubles: %v\nblocked: %v", fmt.Sprintf(format, args...), where, text, p.Troubles(), p.Blocked())
 }
 
-// Go loads a page and waits until it is there.
+// Go loads a page and waits until it has loaded.
 func (p *Page) Go(url string) {
 	p.t.Helper()
 	p.run(chromedp.Navigate(url))
@@ -258,7 +261,7 @@ func (p *Page) Enter() {
 	p.Press(kb.Enter)
 }
 
-// Visible waits until an element is there and to be seen.
+// Visible waits until an element exists and is visible.
 func (p *Page) Visible(selector string) {
 	p.t.Helper()
 	p.run(chromedp.WaitVisible(selector, chromedp.ByQuery))
@@ -290,7 +293,7 @@ func (p *Page) Until(expression string) {
 	}
 }
 
-// Eval gives the value of an expression.
+// Eval returns the value of an expression.
 func Eval[T any](p *Page, expression string) T {
 	p.t.Helper()
 	var out T
@@ -298,19 +301,19 @@ func Eval[T any](p *Page, expression string) T {
 	return out
 }
 
-// Text gives what an element shows.
+// Text returns the text that an element shows.
 func (p *Page) Text(selector string) string {
 	p.t.Helper()
 	return Eval[string](p, fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector))
 }
 
-// Count gives how many elements a selector finds.
+// Count returns the number of elements that a selector finds.
 func (p *Page) Count(selector string) int {
 	p.t.Helper()
 	return Eval[int](p, fmt.Sprintf("document.querySelectorAll(%q).length", selector))
 }
 
-// Where gives the address of the page.
+// Where returns the address of the page.
 func (p *Page) Where() string {
 	p.t.Helper()
 	return Eval[string](p, "location.href")

@@ -1,9 +1,8 @@
 // Package command is the command line of the local stack. The Makefile's targets
 // are one call each of it.
 //
-// Invariants: what fails says why in one line on standard error and exits 1, 2
-// for a wrong call; an interrupted command stops what it has started before it
-// returns.
+// Invariants: a command that fails prints why in one line on standard error and exits 1, 2
+// for a wrong call; an interrupted command stops what it has started before it returns.
 package command
 
 import (
@@ -43,10 +42,10 @@ const (
 	exitInterrupted = 130 // as shells say it: 128 and SIGINT
 )
 
-// errUsage is a wrong call; the caller is shown how it is used.
+// errUsage is a wrong call, which is answered with the usage.
 var errUsage = errors.New("usage")
 
-// Run runs one command and gives its exit code.
+// Run runs one command and returns its exit code.
 func Run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -85,6 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	if err != nil {
 		return exitFailed, err
 	}
+
 	switch {
 	case name == "up" && flags.NArg() == 0:
 		_, _, err := up(ctx, place, *config, stdout)
@@ -165,8 +165,8 @@ func (p place) tools(console *process.Console) stack.Tools {
 	return stack.Tools{Root: p.root, Dir: filepath.Join(p.dir, "tools"), Console: console}
 }
 
-// whileParent gives a context that also ends when the program that started this
-// one ends, because `go run` and make do not always pass signals on.
+// whileParent returns a context that also ends when the parent process ends, because `go
+// run` and make do not always pass signals on.
 func whileParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()

@@ -24,8 +24,8 @@ import (
 // commandGrace is how long an interrupted test command may take to end.
 const commandGrace = 10 * time.Second
 
-// foreign are variables of the caller that would lead tests to other servers than
-// those that are started for them.
+// foreign are variables of the caller that would make tests use other servers than those
+// that are started for them.
 var foreign = [...]string{"MAILROOM_", "TEMPORAL_", "S3_", "DATABASE_URL", "CLAMD_ADDRESS", "PG"}
 
 // testOptions are the flags of the command test.
@@ -124,8 +124,8 @@ func printEvents(ctx context.Context, printer *gotest.Printer, args, environ []s
 	return code, errors.Join(err, <-printed)
 }
 
-// findBrowser gives the variables that lead tests to a browser and to the
-// accessibility checker which they put into its pages.
+// findBrowser returns the variables by which tests find a browser and the accessibility
+// checker.
 func findBrowser(ctx context.Context, p place, console *process.Console) (stack.Vars, error) {
 	chromium := stack.FindChromium()
 	if chromium == "" {
@@ -168,9 +168,9 @@ func startAll(ctx context.Context, p place, s *stack.Stack, servicesOnly bool, b
 	return group.Wait()
 }
 
-// linkPrograms compiles our programs where the next test run finds them, and links bin
-// to them: go build links nothing again that has not changed, and gives a program that
-// has changed a new file.
+// linkPrograms compiles our programs where the next test run finds them, and links bin to
+// them. go build leaves a program alone that has not changed, and writes a changed one to a
+// new file.
 func linkPrograms(ctx context.Context, p place, bin string, console *process.Console) error {
 	built := filepath.Join(p.dir, "programs")
 	unlock, err := process.Lock(ctx, built+".lock", "the compilation for another test run", console)
@@ -226,8 +226,7 @@ func runCommand(ctx context.Context, args, environ []string, stdout, stderr io.W
 	return exitDone, nil
 }
 
-// sweepLeft stops and removes what test runs have left that were killed before
-// they could do it.
+// sweepLeft stops and removes what earlier test runs have left that were killed.
 func sweepLeft(ctx context.Context, p place, console *process.Console) error {
 	dirs, err := filepath.Glob(filepath.Join(p.dir, "test-*"))
 	if err != nil {

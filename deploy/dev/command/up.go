@@ -26,6 +26,7 @@ func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stac
 		return nil, who, err
 	}
 	defer unlock()
+
 	config, file, err := p.config(config)
 	if err != nil {
 		return nil, who, err
@@ -34,6 +35,7 @@ func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stac
 	if p.composeEnv {
 		console.Say("NOTE: .env sets %s, so it is made for Compose: the local stack leaves it alone", stack.ComposeVariable)
 	}
+
 	made, err := p.scannerConfig(config, file, scanningHere(), console)
 	if err != nil {
 		return nil, who, err
@@ -46,6 +48,7 @@ func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stac
 	if err != nil {
 		return nil, who, err
 	}
+
 	if err := s.UseConfig(config); err != nil {
 		return nil, who, err
 	}
@@ -128,6 +131,7 @@ func stop(ctx context.Context, p place, clean bool, console *process.Console) er
 	if err := sweepLeft(ctx, p, console); err != nil {
 		return err
 	}
+
 	names, err := s.Down(ctx)
 	if err != nil {
 		return err
@@ -171,6 +175,7 @@ func status(ctx context.Context, p place, out io.Writer) (int, error) {
 	if stack.FindClamd() == "" {
 		options.Services = without(options.Services, stack.Clamd)
 	}
+
 	s, err := stack.New(options)
 	if err != nil {
 		return exitFailed, err
@@ -185,7 +190,7 @@ func status(ctx context.Context, p place, out io.Writer) (int, error) {
 	return code, nil
 }
 
-// show gives a path as one types it from the repository's root.
+// show returns a path relative to the repository's root, if it is below it.
 func (p place) show(path string) string {
 	if relative, err := filepath.Rel(p.root, path); err == nil && filepath.IsLocal(relative) {
 		return relative

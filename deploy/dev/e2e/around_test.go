@@ -54,7 +54,7 @@ func TestNoWayAroundAHold(t *testing.T) {
 	require.Equal(t, "infected", w.until(reset, "quarantined").Reason)
 	require.Empty(t, w.effects(reset))
 
-	// Ended before its scan: the scanner is away for as long as it lives.
+	// Ended before its scan: the scanner is unavailable during its whole life.
 	g.set(refuse)
 	bad, good := newID(), newID()
 	w.accept(shapeA(bad, "support").with(fields{"attachments": []any{attached("a.com", "text/plain", eicar())}}).json())

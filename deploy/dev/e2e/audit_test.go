@@ -61,7 +61,7 @@ func (s *stream) audit(t *testing.T) {
 		}
 	}
 	for id := range effects {
-		require.Contains(t, known, id, "an effect of an email that nobody sent")
+		require.Contains(t, known, id, "an effect of an email that was never sent")
 	}
 	w.nothingOf(forged)
 	t.Logf("%d requests, %d emails accepted, %d forged", len(s.tries), accepted, len(forged))
@@ -121,7 +121,7 @@ func (w *world) nothingOf(forged map[string]bool) {
 	require.NoError(w.t, w.eachWorkflow(func(id string) { require.False(w.t, forged[id], id) }))
 }
 
-// logs gives what a program has written in this run and the one before it.
+// logs returns what a program has written in this run and the one before it.
 func (w *world) logs(program string) [][]byte {
 	w.t.Helper()
 	var out [][]byte

@@ -160,7 +160,7 @@ func (w *world) metrics(program string) string {
 	return b.String()
 }
 
-// metricOf gives the value of one series, or "".
+// metricOf returns the value of one series, or "".
 func metricOf(w *world, program, series string) string {
 	lines := bufio.NewScanner(strings.NewReader(w.metrics(program)))
 	for lines.Scan() {

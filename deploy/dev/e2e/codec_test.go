@@ -38,7 +38,7 @@ func TestTemporalCommandLine(t *testing.T) {
 	w.until(id, "quarantined")
 	show := []string{"workflow", "show", "--workflow-id", id, "--output", "json"}
 
-	// What the programs gave the workflow, as the command line prints payloads.
+	// The input of the workflow, as the command line prints payloads.
 	history := w.tc.GetWorkflowHistory(t.Context(), id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	started, err := history.Next()
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestTemporalCommandLine(t *testing.T) {
 	with := w.run("temporal", append(show, w.codecFlags(operatorToken)...)...)
 	require.Contains(t, with, clear64)
 	require.NotContains(t, with, cipher64)
-	// Whom the codec server refuses, the command line fails, once it has tried for long.
+	// The command line fails when the codec server refuses it, after many attempts.
 	require.NotContains(t, w.fail("temporal", append(show, w.codecFlags("not-the-token")...)...), clear64)
 
 	// A signal with an input, encrypted on its way.
@@ -146,8 +146,7 @@ func TestAWorkerWithoutTheKey(t *testing.T) {
 	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(id))
 }
 
-// configure gives the world another configuration, for programs that start from
-// now on.
+// configure replaces the configuration of the world, for programs that start from now on.
 func (w *world) configure(text []byte) {
 	w.t.Helper()
 	require.NoError(w.t, os.WriteFile(w.options.Config, text, 0o600))
@@ -173,7 +172,7 @@ func (w *world) decoded(token string, payloads ...*commonpb.Payload) []*commonpb
 	return out.GetPayloads()
 }
 
-// fail runs a program of Bin that must fail, and gives what it says.
+// fail runs a program of Bin that must fail, and returns what it prints.
 func (w *world) fail(program string, args ...string) string {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), filepath.Join(w.bin, program), args...)

@@ -100,8 +100,8 @@ func (w *world) tryAgain(body []byte) (a answer, err error) {
 	}
 }
 
-// copiesAtOnce posts a body so many times side by side; all must be accepted. It
-// gives how many were the first.
+// copiesAtOnce posts so many copies of a body at the same time; all must be accepted. It
+// returns how many were the first.
 func (w *world) copiesAtOnce(body []byte, copies int) (fresh int) {
 	w.t.Helper()
 	answers, failures := make([]answer, copies), make([]error, copies)
@@ -156,7 +156,7 @@ func (w *world) receivesAfterTimeout(g gates) {
 	w.once(id)
 }
 
-// retry posts until the answer is 2xx, as a provider does, and gives it.
+// retry posts until the answer is 2xx, as a provider does, and returns it.
 func (w *world) retry(body []byte) answer {
 	w.t.Helper()
 	var a answer
@@ -247,7 +247,7 @@ const (
 	beforeStoring        crashPoint = iota // verified, and nothing durable yet
 	afterStoring                           // committed, neither answered nor started
 	afterStarting                          // Temporal has it, and the inbox does not know yet
-	afterStartingInstead                   // Temporal has it because the database is away, and nothing is answered
+	afterStartingInstead                   // Temporal has it because the database is unavailable, and nothing is answered
 )
 
 // crash kills the ingress at one point while it takes an email, and sends that again to

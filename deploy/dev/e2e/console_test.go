@@ -38,7 +38,7 @@ func consoleWorld(t *testing.T) *world {
 	})
 }
 
-// signIn opens a browser for somebody and signs in by the form.
+// signIn opens a browser and signs in by the form.
 func (w *world) signIn(token string) *browser.Page {
 	w.t.Helper()
 	p := browser.Open(w.t, testenv.Chromium(w.t))
@@ -185,7 +185,7 @@ func secondPerson(w *world) {
 	bob.Says("1 of 2")
 	decideOn(bob, "approve", "I agree")
 	becomes(bob, "delivered")
-	becomes(ada, "delivered") // and whoever else looks sees it
+	becomes(ada, "delivered") // and every other viewer sees it
 	require.Equal(w.t, map[string]int{"/tickets": 1}, w.effects(id))
 }
 

@@ -91,7 +91,7 @@ func (w *world) copiesAfterRetention(g gates, id string) {
 	var gone *serviceerror.NotFound
 	require.ErrorAs(w.t, err, &gone, "nothing is started again")
 
-	// With the ledger away nobody can know; the workflow that takes the copy finds
+	// While the ledger is unavailable the ingress cannot know; the workflow of the copy finds
 	// out and does nothing.
 	g.postgres.set(refuse)
 	require.Equal(w.t, http.StatusOK, w.post(body).Status)
@@ -111,7 +111,7 @@ func (w *world) copiesByWays(g gates) {
 	require.False(w.t, w.post(body).Duplicate)
 	w.repeats(body, 5) // told by Temporal
 	g.postgres.set(pass)
-	require.Equal(w.t, http.StatusOK, w.post(body).Status) // whoever takes it, before or after the row is written
+	require.Equal(w.t, http.StatusOK, w.post(body).Status) // by the inbox or by Temporal, before or after the row is written
 	w.once(id)
 	w.backToDatabase()
 	w.repeats(body, 5)

@@ -22,7 +22,7 @@ func TestOneEmail(t *testing.T) {
 	w := newWorld(t, nil)
 	t.Run("shape A with raw mail", func(t *testing.T) { t.Parallel(); w.in(t).rawMail() })
 	t.Run("shape B with an attachment", func(t *testing.T) { t.Parallel(); w.in(t).inline() })
-	t.Run("two destinations", func(t *testing.T) { t.Parallel(); w.in(t).twoLegs() })
+	t.Run("two destinations", func(t *testing.T) { t.Parallel(); w.in(t).twoDestinations() })
 	t.Run("large", func(t *testing.T) { t.Parallel(); w.in(t).large() })
 	t.Run("fifty copies at once and one after", func(t *testing.T) { t.Parallel(); w.in(t).copies() })
 	t.Run("another body under the same id", func(t *testing.T) { t.Parallel(); w.in(t).conflict() })
@@ -104,7 +104,7 @@ func (w *world) inline() {
 	require.NotEmpty(w.t, e.ClosedAt)
 }
 
-func (w *world) twoLegs() {
+func (w *world) twoDestinations() {
 	id := newID()
 	w.accept(shapeA(id, "both").json())
 	w.until(id, "delivered")
@@ -214,8 +214,8 @@ func (w *world) oddID() {
 	require.NoError(w.t, err)
 }
 
-// TestWebUIFindsHeldMail looks from Temporal alone, as somebody would who has
-// only its Web UI.
+// TestWebUIFindsHeldMail finds held mail through Temporal alone, as an operator with only
+// its Web UI does.
 func TestWebUIFindsHeldMail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -238,5 +238,5 @@ func TestWebUIFindsHeldMail(t *testing.T) {
 	require.NoError(t, w.tc.GetWorkflow(t.Context(), id, "").Get(t.Context(), &out))
 	require.Equal(t, http.StatusConflict, w.api(http.MethodPost, "/emails/"+id+"/decisions", map[string]string{"action": "discard", "note": "late"}, nil))
 	err := w.tc.SignalWorkflow(t.Context(), id, "", "approve", nil)
-	require.Error(t, err, "there is nobody to hear a late signal")
+	require.Error(t, err, "no workflow receives a late signal")
 }

@@ -67,7 +67,7 @@ func editCases() map[string]editCase {
 				require.Equal(t, "café", w.received(id).Message.Subject)
 			},
 		},
-		"one of two legs": {
+		"one of two deliveries": {
 			event:  func(id string) fields { return shapeA(id, "rejecting") },
 			before: func(w *world) { w.script(map[string]any{"path": "/rejecting", "status": 422, "count": 1}) },
 			reason: "downstream_rejected", flags: []string{"--to", "accounting", "--to", "ticketing"},
@@ -75,7 +75,7 @@ func editCases() map[string]editCase {
 			check: func(t *testing.T, w *world, id string) {
 				for _, d := range w.email(id).Deliveries {
 					if d.Destination == "ticketing" {
-						require.Equal(t, 1, d.Attempts, "a finished leg is not sent again")
+						require.Equal(t, 1, d.Attempts, "a finished delivery is not repeated")
 					}
 				}
 			},

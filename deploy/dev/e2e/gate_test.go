@@ -23,11 +23,11 @@ const (
 	pass   mode = "pass"
 	refuse mode = "refuse" // every connection is closed
 	// hang holds back what comes, either way. It arrives when the gate passes again,
-	// though whoever sent it may have given up long ago.
+	// though the sender may have given up long ago.
 	hang mode = "hang"
 	slow mode = "slow" // each chunk takes slowChunk
 	// drop cuts each connection after dropAfter bytes of replies: what was asked
-	// last is done, and nobody learns of it.
+	// last is done, and the client is not told.
 	drop mode = "drop"
 )
 
@@ -111,8 +111,8 @@ type trap struct {
 
 // catch waits for the first request whose bytes contain marker. If it goes through, the
 // replies on its connection are held back from then on, else it is held back itself;
-// both until the connection is cut. The programs tell nothing of it: whoever kills one
-// then knows how far it has come.
+// both until the connection is cut. The programs notice nothing: a test that kills one then
+// knows how far it has come.
 func (g *gate) catch(marker string, through bool) *trap {
 	t := &trap{marker: []byte(marker), through: through, caught: make(chan *pair, 1)}
 	g.mu.Lock()
@@ -163,12 +163,12 @@ func (g *gate) serve() {
 			p.cut()
 		}
 		g.mu.Unlock()
-		g.pumps.Go(func() { g.carry(p) })
+		g.pumps.Go(func() { g.copyBoth(p) })
 	}
 }
 
-// carry copies both directions until both have ended.
-func (g *gate) carry(p *pair) {
+// copyBoth copies both directions until both have ended.
+func (g *gate) copyBoth(p *pair) {
 	p.pumps.Go(func() { g.pump(p, p.out, p.in, false) })
 	p.pumps.Go(func() { g.pump(p, p.in, p.out, true) })
 	p.pumps.Wait()

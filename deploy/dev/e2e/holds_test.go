@@ -23,8 +23,8 @@ import (
 )
 
 // TestHeldThroughRestarts: an email is held, people are reminded and told, each time
-// the wait goes on in a new run, workers stop, are killed and come back; then
-// somebody decides.
+// the wait goes on in a new run, workers stop, are killed and start again; then an
+// operator decides.
 func TestHeldThroughRestarts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) {
@@ -120,8 +120,8 @@ type tried struct {
 	answer            string
 }
 
-// TestHundredInterleavings: many decide about one email at once, on every way there
-// is. One wins, everybody else is told so, and the ledger agrees with what was told.
+// TestHundredInterleavings: many operators decide about one email at once, in every
+// way there is. One decision wins, the others are told so, and the ledger agrees with it.
 func TestHundredInterleavings(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -174,29 +174,29 @@ func (w *world) interleave(r *rand.Rand) {
 	}
 	require.Equal(w.t, map[string]string{"approve": "delivered", "discard": "discarded"}[won.Action], end.State)
 	require.Equal(w.t, effects, w.effects(id))
-	heard, unknown := 0, 0
+	confirmed, unknown := 0, 0
 	for _, d := range all {
 		switch {
 		case d.way == "signal":
 		case strings.Contains(d.answer, "look at the email's state before you decide again"): // a slow machine
 			unknown++
 		case d.taken:
-			heard++
-			require.Equal(w.t, []string{d.action, d.note, d.way}, []string{won.Action, won.Note, won.Via}, "who was told so has decided")
+			confirmed++
+			require.Equal(w.t, []string{d.action, d.note, d.way}, []string{won.Action, won.Note, won.Via}, "the one that was told so has decided")
 		default:
 			require.True(w.t, strings.Contains(d.answer, map[string]string{"approve": "approved it at", "discard": "discarded it at"}[won.Action]) ||
 				d.way == "update" && strings.Contains(d.answer, "unexpected workflow task failure") || // our own programs send it again
 				strings.Contains(d.answer, "completed") || strings.Contains(d.answer, "closing workflow") || strings.Contains(d.answer, "not found"), "%s: told %q", d.way, d.answer)
 		}
 	}
-	require.LessOrEqual(w.t, heard, 1)
+	require.LessOrEqual(w.t, confirmed, 1)
 	if won.Via != "signal" && unknown == 0 {
-		require.Equal(w.t, 1, heard, "%+v", won)
+		require.Equal(w.t, 1, confirmed, "%+v", won)
 	}
 	require.Equal(w.t, map[string]string{"api": "ada", "update": "eve (claimed)", "signal": "eve (claimed)"}[won.Via], won.Actor)
 }
 
-// closes waits for the end of an email and gives its state.
+// closes waits for the end of an email and returns its state.
 func (w *world) closes(id string) string {
 	w.t.Helper()
 	var e email
@@ -235,7 +235,7 @@ func (w *world) try(id string, d *tried) {
 }
 
 // TestTwoPeople: one person is one, on every way together: with two tokens, and with a
-// signal that only claims to be from somebody else.
+// signal that only claims to be from another person.
 func TestTwoPeople(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) {

@@ -15,7 +15,7 @@ import (
 
 var serial atomic.Int64
 
-// newID gives an event id that no other test uses.
+// newID returns an event id that no other test uses.
 func newID() string { return fmt.Sprintf("evt_%s_%d", strings.ToLower(rand.Text()[:8]), serial.Add(1)) }
 
 // fields is the JSON of an event.
@@ -84,7 +84,7 @@ func eicar() []byte {
 	return []byte(`X5O!P%@AP[4\PZX54(P^)7CC)7}$` + `EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`)
 }
 
-// zipped gives an archive with one entry; encrypted sets the flag that says so.
+// zipped returns an archive with one entry; encrypted sets the flag that says so.
 func zipped(name string, content []byte, encrypted bool) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)

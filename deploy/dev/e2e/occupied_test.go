@@ -29,7 +29,7 @@ func TestEmailBehindAForeignWorkflow(t *testing.T) {
 		w.accept(shapeA(id, "support").json())
 		w.until(id, "delivered")
 	}
-	w.tend()
+	w.runMaintenance()
 	again := w.replay(map[string]any{"from": "routing", "filter": map[string]any{"q": "replay-1"}})
 	require.NotEmpty(t, again.Results, "the replay of the same number runs")
 

@@ -15,9 +15,9 @@ import (
 	"mailroom/shared/testenv"
 )
 
-// TestScannerAway: mail waits for the scanner, is held when that lasts, and goes
-// on when the scanner is back. Nothing leaves unscanned meanwhile.
-func TestScannerAway(t *testing.T) {
+// TestScannerUnavailable: mail waits for the scanner, is held when that lasts, and
+// goes on when the scanner has recovered. Nothing leaves unscanned meanwhile.
+func TestScannerUnavailable(t *testing.T) {
 	t.Parallel()
 	var g *gate
 	w := newWorldOn(t, func(s *settings) { s.Scan = "15s" }, func(i *stack.Infra) {
@@ -45,7 +45,7 @@ func TestScannerAway(t *testing.T) {
 }
 
 // TestDestinationDownForAWhile: the breaker opens, attempts are not burned while
-// it is open, and delivery follows when the destination is back.
+// it is open, and delivery follows when the destination has recovered.
 func TestDestinationDownForAWhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -76,7 +76,7 @@ func TestDestinationDownForAWhile(t *testing.T) {
 	require.Equal(t, w.calls("/away"), attempts, "an attempt is a call that was made")
 }
 
-// TestDestinationActsAndResets: the repeat carries the same key.
+// TestDestinationActsAndResets: the repeat has the same key.
 func TestDestinationActsAndResets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -11,9 +11,9 @@ import (
 	"mailroom/shared/testenv"
 )
 
-// answerLimit is how long an answer may take while things are away: five seconds, to
-// which a machine full of other tests adds as much as it likes. The five are held in
-// TestEverythingHangs, on a clock of its own.
+// answerLimit is how long an answer may take during an outage: five seconds, to which a
+// machine full of other tests may add as much. TestEverythingHangs requires the five, on its
+// own clock.
 const answerLimit = 10 * time.Second
 
 // outage is something going wrong for a while.
@@ -86,10 +86,9 @@ func TestStreamThroughOutages(t *testing.T) {
 	t.Run("audit", s.audit)
 }
 
-// answered requires the answers that belong to an outage. Where one place is left that
-// is durable, a machine full of other tests may make it too slow for a few, who are to
-// come again; that nobody is turned away on a clock without such a machine is held in
-// TestHungDatabaseIsCarried.
+// answered requires the answers that belong to an outage. Where one durable place is left,
+// a machine full of other tests may make it too slow for a few requests, which are answered
+// 503; that none is on an idle machine is required in the tests of the fallback start.
 func (s *stream) answered(t *testing.T, o outage) {
 	t.Helper()
 	all, late := s.within(o.name), 0

@@ -10,7 +10,7 @@ import (
 	"mailroom/shared/testenv"
 )
 
-// keptBack gives the first email for a paused destination that waits: a worker obeys
+// keptBack returns the first email for a paused destination that waits: a worker obeys
 // within seconds, and what it sends before is delivered.
 func (w *world) keptBack(mailbox string) string {
 	w.t.Helper()
@@ -58,7 +58,7 @@ func TestPause(t *testing.T) {
 	}
 	require.Empty(t, w.effects(waits))
 	testenv.Eventually(t, func() bool { return w.effects(both)["/tickets"] == 1 }, patience, tick)
-	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(both), "the leg that is not paused is done")
+	require.Equal(t, map[string]int{"/tickets": 1}, w.effects(both), "the delivery that is not paused is done")
 	require.EqualValues(t, 2, w.destination("accounting").Backlog.Retrying)
 	require.Nil(t, w.destination("ticketing").Paused)
 

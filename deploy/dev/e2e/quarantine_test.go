@@ -141,7 +141,7 @@ func (w *world) decideBy(way, id, action string) {
 	}
 }
 
-// TestBudgets holds mail whose scanner or destination has been away for too long.
+// TestBudgets holds mail whose scanner or destination is unavailable for too long.
 func TestBudgets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.Deliver = "2s" })

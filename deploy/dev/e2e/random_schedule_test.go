@@ -77,7 +77,7 @@ func newSchedule(seed uint64) schedule {
 	return s
 }
 
-// letter gives the nth letter, and the pause before the next.
+// letter returns the nth letter, and the pause before the next.
 func (s schedule) letter(n int) (letter, *rand.Rand) {
 	r := rand.New(rand.NewPCG(s.seed, uint64(n)+1))
 	size := 4 << 10
@@ -104,7 +104,7 @@ func (s schedule) letter(n int) (letter, *rand.Rand) {
 	return l, r
 }
 
-// between gives a time of so many milliseconds, both bounds included.
+// between returns a time of so many milliseconds, both bounds included.
 func between(r *rand.Rand, least, most int) time.Duration {
 	return time.Duration(least+r.IntN(most-least+1)) * time.Millisecond
 }

@@ -155,7 +155,7 @@ func (r *randomRun) keepLog(program string) error {
 	return nil
 }
 
-// fail takes services away and gives them back.
+// fail makes services unavailable for a while.
 func (r *randomRun) fail(ctx context.Context) {
 	defer r.gates.open()
 	all := map[string]*gate{"postgres": r.gates.postgres, "temporal": r.gates.temporal, "minio": r.gates.minio}
@@ -202,19 +202,19 @@ func (r *randomRun) write(ctx context.Context) {
 func (r *randomRun) send(name string, body []byte, s sending) {
 	<-time.After(s.after)
 	if s.forged {
-		r.stream.note(r.stream.journal.write("forge %s", name))
+		r.stream.noteError(r.stream.journal.write("forge %s", name))
 		r.stream.post(name, body, true)
 		return
 	}
-	r.stream.note(r.stream.journal.write("send %s", name))
+	r.stream.noteError(r.stream.journal.write("send %s", name))
 	for range streamTries {
 		status := r.stream.post(name, body, false)
-		r.stream.note(r.stream.journal.write("status %s %d", name, status))
+		r.stream.noteError(r.stream.journal.write("status %s %d", name, status))
 		switch {
 		case status/100 == 2:
 			return
 		case status/100 == 4 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
-			r.stream.note(fmt.Errorf("%s is refused for good: %d", name, status))
+			r.stream.noteError(fmt.Errorf("%s is refused for good: %d", name, status))
 			return
 		}
 		<-time.After(streamPause)
@@ -262,7 +262,7 @@ func (r *randomRun) audit(t *testing.T) {
 	ledger := r.settled(t, known)
 	held, texts := map[string]bool{}, map[string]string{}
 	for name, list := range ledger {
-		require.Contains(t, known, name, "nobody sent that")
+		require.Contains(t, known, name, "it was never sent")
 		require.Len(t, list, 1, name)
 		e := list[0]
 		if e.Later {
@@ -290,7 +290,7 @@ func (r *randomRun) audit(t *testing.T) {
 	t.Logf("%d requests, %d ids, %d held, %d forged, in %s", len(r.stream.tries), len(ids), len(held), len(forged), time.Since(r.began))
 }
 
-// settled waits until everything is at its end and gives the ledger.
+// settled waits until every email is at its end and returns the ledger.
 func (r *randomRun) settled(t *testing.T, known map[string]record) map[string][]entry {
 	t.Helper()
 	w := r.w.in(t)
@@ -338,7 +338,7 @@ func (r *randomRun) sameEffects(t *testing.T, texts map[string]string) {
 	seen, compared := map[string]bool{}, 0
 	for _, e := range report.List {
 		require.Equal(t, "/tickets", e.Path)
-		require.Contains(t, texts, e.EventID, "an effect of an email that nobody sent")
+		require.Contains(t, texts, e.EventID, "an effect of an email that was never sent")
 		require.False(t, seen[e.EventID], "two effects of %s", e.EventID)
 		seen[e.EventID] = true
 		if len(e.Body) > 0 {
@@ -350,7 +350,7 @@ func (r *randomRun) sameEffects(t *testing.T, texts map[string]string) {
 	require.Positive(t, compared)
 }
 
-// workflows gives the IDs of those that a query finds.
+// workflows returns the IDs of the workflows that a query finds.
 func (w *world) workflows(t *testing.T, query string) map[string]bool {
 	t.Helper()
 	page, err := w.tc.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{

@@ -60,7 +60,7 @@ func (w *world) replayed(id int64) replay {
 	return row
 }
 
-// hold gets n emails held and gives their ids.
+// hold sends n emails that are held and returns their ids.
 func (w *world) hold(n int, mailbox, reason string) []string {
 	w.t.Helper()
 	ids := make([]string, n)
@@ -151,8 +151,8 @@ func TestDiscardOfManyOutlivesItsWorker(t *testing.T) {
 	}
 }
 
-// TestReplayOfDeliveredMail: what a destination has had it does not get again, unless
-// somebody wants the work done a second time.
+// TestReplayOfDeliveredMail: what a destination has received is not sent again,
+// unless an operator asks for it.
 func TestReplayOfDeliveredMail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -169,14 +169,14 @@ func TestReplayOfDeliveredMail(t *testing.T) {
 		row := w.replay(map[string]any{"from": from, "filter": map[string]any{"state": "delivered"}})
 		require.Equal(t, map[string]int64{"started": 3}, row.Results, from)
 		for _, id := range ids {
-			require.Equal(t, []string{"skipped", "skipped"}, w.legsOf(id, row.ID), from)
+			require.Equal(t, []string{"skipped", "skipped"}, w.deliveriesOf(id, row.ID), from)
 			require.Equal(t, "delivered", w.until(id, "delivered").State)
 		}
 		require.Equal(t, sent, w.calls("/tickets")+w.calls("/invoices"), "nothing is sent again from %s", from)
 	}
 	row := w.replay(map[string]any{"from": "routing", "new_effect": true, "filter": map[string]any{"q": ids[0]}})
 	require.Equal(t, map[string]int64{"started": 1}, row.Results)
-	require.Equal(t, []string{"delivered", "delivered"}, w.legsOf(ids[0], row.ID))
+	require.Equal(t, []string{"delivered", "delivered"}, w.deliveriesOf(ids[0], row.ID))
 	require.Equal(t, map[string]int{"/tickets": 2, "/invoices": 2}, w.effects(ids[0]), "under another key")
 	require.Equal(t, map[string]int{"/tickets": 1, "/invoices": 1}, w.effects(ids[1]))
 	require.Equal(t, sent+2, w.calls("/tickets")+w.calls("/invoices"))
@@ -194,13 +194,13 @@ func TestReplayOfDeliveredMail(t *testing.T) {
 	require.NotZero(t, begun[0].ID)
 	require.Equal(t, begun[0].ID, begun[1].ID)
 	w.replayed(begun[0].ID)
-	require.Equal(t, []string{"delivered", "delivered"}, w.legsOf(ids[1], begun[0].ID))
+	require.Equal(t, []string{"delivered", "delivered"}, w.deliveriesOf(ids[1], begun[0].ID))
 	require.Equal(t, map[string]int{"/tickets": 2, "/invoices": 2}, w.effects(ids[1]))
 }
 
-// legsOf waits until both deliveries of an email by a replay are over and gives
+// deliveriesOf waits until both deliveries of an email by a replay are over and returns
 // their states.
-func (w *world) legsOf(id string, replay int64) []string {
+func (w *world) deliveriesOf(id string, replay int64) []string {
 	w.t.Helper()
 	var states []string
 	testenv.Eventually(w.t, func() bool {
@@ -218,7 +218,7 @@ func (w *world) legsOf(id string, replay int64) []string {
 			}
 		}
 		return len(states) == 2
-	}, patience, tick, "replay %d does not carry %s", replay, id)
+	}, patience, tick, "replay %d does not include %s", replay, id)
 	return states
 }
 
@@ -258,18 +258,18 @@ func TestReplayAfterTheCauseIsGone(t *testing.T) {
 	row = w.replay(map[string]any{"from": "routing", "filter": map[string]any{"q": half}})
 	require.Equal(t, map[string]int64{"decided": 1}, row.Results)
 	w.until(half, "delivered")
-	require.ElementsMatch(t, []string{"delivered", "skipped"}, w.legsOf(half, row.ID), "what it has is not sent again")
+	require.ElementsMatch(t, []string{"delivered", "skipped"}, w.deliveriesOf(half, row.ID), "what it has is not sent again")
 	require.Equal(t, map[string]int{"/tickets": 1, "/rejecting": 1}, w.effects(half))
 }
 
-// tend asks the schedule for a look now.
-func (w *world) tend() {
+// runMaintenance triggers the schedule of maintenance.
+func (w *world) runMaintenance() {
 	w.t.Helper()
 	err := w.tc.ScheduleClient().GetHandle(w.t.Context(), contract.MaintenanceSchedule).Trigger(w.t.Context(), client.ScheduleTriggerOptions{})
 	require.NoError(w.t, err)
 }
 
-// cameBack waits until emails are delivered that nobody let go.
+// cameBack waits until emails are delivered that no operator has released.
 func (w *world) cameBack(ids []string, cause string, effects map[string]int) {
 	w.t.Helper()
 	for _, id := range ids {
@@ -289,15 +289,15 @@ func (w *world) cameBack(ids []string, cause string, effects map[string]int) {
 	require.Equal(w.t, "system", list.Replays[0].Via)
 }
 
-// TestReplayBringsBackADestination: what was held because a destination was away for
-// too long goes on by itself once it is back; what is held for another reason does not.
+// TestReplayBringsBackADestination: what was held because a destination was down for
+// too long goes on by itself once it has recovered; what is held for another reason does not.
 func TestReplayBringsBackADestination(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *settings) { s.Deliver = "2s" })
 	w.script(map[string]any{"path": "/away", "status": 503})
 	ids := w.hold(5, "away", "downstream_exhausted")
 	other := w.hold(1, "careful", "manual_hold")[0]
-	w.tend()
+	w.runMaintenance()
 	const inVain = "SELECT count(*) FROM recoveries WHERE failures > 0 AND canary IS NULL"
 	testenv.Eventually(t, func() bool { return w.count(inVain) == 1 }, patience, tick, "one email is let go to see, and is held again")
 	decided := 0
@@ -308,7 +308,7 @@ func TestReplayBringsBackADestination(t *testing.T) {
 	w.clear("/away")
 	require.Equal(t, 1, w.count("SELECT count(*) FROM recoveries WHERE next_at > now()"), "the next one has to wait")
 	w.sql("UPDATE recoveries SET next_at = now()") // the wait is over
-	w.tend()
+	w.runMaintenance()
 	w.cameBack(ids, "downstream_exhausted:away", map[string]int{"/away": 1})
 	require.Equal(t, "quarantined", w.email(other).State)
 	require.Empty(t, w.email(other).Decisions)
@@ -333,7 +333,7 @@ func TestReplayBringsBackAfterTheScanner(t *testing.T) {
 	for _, id := range ids {
 		require.Equal(t, "scanner_unavailable", w.until(id, "quarantined").Reason)
 	}
-	w.tend()
+	w.runMaintenance()
 	g.set(pass)
 	w.cameBack(ids, "scanner_unavailable", map[string]int{"/tickets": 1})
 }

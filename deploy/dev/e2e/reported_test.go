@@ -7,8 +7,8 @@ import (
 )
 
 // TestWhatTheProviderSaidIsPassedOn: to the destination, marked as reported; a second
-// mail with the same Message-ID names the first; and a mail that carries the mark that
-// the destination got is held, where one with a mark of nobody's is not.
+// mail with the same Message-ID names the first; and a mail with the mark that the
+// destination received is held, where one with an unknown mark is not.
 func TestWhatTheProviderSaidIsPassedOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -117,15 +117,15 @@ func (s *stream) until(t *testing.T, secret string, status int) {
 	t.Helper()
 	testenv.Eventually(t, func() bool {
 		id := "probe_" + newID()
-		s.note(s.journal.write("send %s", id))
+		s.noteError(s.journal.write("send %s", id))
 		body := shapeA(id, "support").json()
 		a, err := s.w.call(context.Background(), body, signed(secret, time.Now(), body))
-		s.note(s.journal.write("status %s %d", id, a.Status))
+		s.noteError(s.journal.write("status %s %d", id, a.Status))
 		return err == nil && a.Status == status
 	}, patience, tick, "no answer %d", status)
 }
 
-// replace writes a file in one step, as whoever rotates secrets does.
+// replace writes a file in one step, as a rotation of secrets does.
 func replace(t *testing.T, path, content string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(path+".new", []byte(content), 0o600))

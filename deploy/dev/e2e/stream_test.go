@@ -154,16 +154,16 @@ func (s *stream) deliver(n int) {
 	text := strings.Repeat("a line of an email\n", 1+streamSizes[n%len(streamSizes)]/20)
 	body := shapeA(id, "support").with(fields{"text": canaryText + text, "html": ""}).json()
 	if n%forgedEach == forgedEach-1 {
-		s.note(s.journal.write("forge %s", id))
+		s.noteError(s.journal.write("forge %s", id))
 		s.post(id, body, true)
 		return
 	}
-	s.note(s.journal.write("send %s", id))
+	s.noteError(s.journal.write("send %s", id))
 	pause := time.NewTicker(streamPause)
 	defer pause.Stop()
 	for range streamTries {
 		status := s.post(id, body, false)
-		s.note(s.journal.write("status %s %d", id, status))
+		s.noteError(s.journal.write("status %s %d", id, status))
 		if status/100 == 2 {
 			return
 		}
@@ -171,16 +171,16 @@ func (s *stream) deliver(n int) {
 	}
 }
 
-// post makes one try and gives its status.
+// post makes one try and returns its status.
 func (s *stream) post(id string, body []byte, forged bool) int {
 	s.mu.Lock()
 	one, secret, where := try{id: id, began: s.name, forged: forged, size: len(body)}, s.secret, s.url
 	s.mu.Unlock()
 	if forged {
-		secret = "somebody else's"
+		secret = "of another sender"
 	}
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, where+"/webhooks/email", bytes.NewReader(body))
-	s.note(err)
+	s.noteError(err)
 	req.Header.Set("Content-Type", "application/json")
 	signed(secret, time.Now(), body)(req.Header)
 	began := time.Now()
@@ -199,8 +199,8 @@ func (s *stream) post(id string, body []byte, forged bool) int {
 	return one.status
 }
 
-// note keeps the first error that is the sender's own.
-func (s *stream) note(err error) {
+// noteError keeps the first error that is the sender's own.
+func (s *stream) noteError(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed == nil {
@@ -235,7 +235,7 @@ func (s *stream) aim(url string) {
 	s.url = url
 }
 
-// within gives the tries that began and ended in a phase, the forged ones left out.
+// within returns the tries that began and ended in a phase, the forged ones left out.
 func (s *stream) within(phase string) []try {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -248,7 +248,7 @@ func (s *stream) within(phase string) []try {
 	return out
 }
 
-// begun gives the tries that began in a phase, however they ended.
+// begun returns the tries that began in a phase, however they ended.
 func (s *stream) begun(phase string) []try {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,7 +20,7 @@ func TestMailStaysWithItsTenant(t *testing.T) {
 		s.Tenants = ", {name: other, domains: [other.example]}"
 		s.Systems = `  - {name: theirs, url: "` + s.Sink + `/theirs", secret: {ref: "env:TICKETING_SECRET"}, allow_private: true}`
 		s.Extra = `  - {name: theirs, when: {tenant: other, recipient: "sales@*"}, to: [theirs]}
-  - {name: everybody, when: {recipient: "everybody@*"}, to: [ticketing]}`
+  - {name: all-tenants, when: {recipient: "all@*"}, to: [ticketing]}`
 		s.People = `
   - {name: oscar, roles: {other: operator}, token: {ref: "env:OSCAR_TOKEN"}}`
 	})

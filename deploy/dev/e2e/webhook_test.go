@@ -55,7 +55,7 @@ func (w *world) call(ctx context.Context, body []byte, edit func(http.Header)) (
 	return a, json.NewDecoder(res.Body).Decode(&a)
 }
 
-// signed gives the headers of a signature over body.
+// signed returns the headers of a signature over body.
 func signed(secret string, at time.Time, body []byte) func(http.Header) {
 	return func(h http.Header) {
 		stamp := strconv.FormatInt(at.Unix(), 10)
@@ -64,7 +64,7 @@ func signed(secret string, at time.Time, body []byte) func(http.Header) {
 	}
 }
 
-// accept posts a body that must be accepted and gives its event id.
+// accept posts a body that must be accepted and returns its event id.
 func (w *world) accept(body []byte) string {
 	w.t.Helper()
 	a := w.post(body)

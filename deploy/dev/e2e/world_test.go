@@ -184,7 +184,7 @@ func tellWarnings(t *testing.T, dir string) {
 	}
 }
 
-// in gives the world to a subtest, so that failures are its own.
+// in returns the world for a subtest, so that failures are its own.
 func (w *world) in(t *testing.T) *world {
 	t.Helper()
 	own := *w
@@ -253,7 +253,7 @@ func (w *world) email(id string) email {
 	return e
 }
 
-// until waits for an email to be in a state and gives it.
+// until waits for an email to be in a state and returns it.
 func (w *world) until(id, state string) email {
 	w.t.Helper()
 	var e email
@@ -268,7 +268,7 @@ func (w *world) until(id, state string) email {
 	return e
 }
 
-// effects gives what the destinations did for an event, by path, repeats not counted.
+// effects returns what the destinations did for an event, by path, repeats not counted.
 func (w *world) effects(eventID string) map[string]int {
 	w.t.Helper()
 	var report struct {

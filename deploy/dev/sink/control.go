@@ -14,14 +14,14 @@ const (
 	dropAfter  = "after"  // the effect is there, the answer is not
 )
 
-// Script says how the next requests to a path go wrong. Scripts of a path are
-// used in the order in which they came.
+// Script says how the next requests to a path fail. Scripts of a path apply in the order in
+// which they were added.
 type Script struct {
 	Path       string `json:"path"`                  // "/tickets"; empty: every path
 	Status     int    `json:"status,omitempty"`      // any but 2xx has no effect
 	Delay      string `json:"delay,omitempty"`       // before anything happens, "200ms"
 	Drop       string `json:"drop,omitempty"`        // before or after the effect
-	Hang       bool   `json:"hang,omitempty"`        // no answer until the caller leaves
+	Hang       bool   `json:"hang,omitempty"`        // no answer until the caller disconnects
 	RetryAfter string `json:"retry_after,omitempty"` // the header, with a status that is not 2xx
 	Location   string `json:"location,omitempty"`    // the header, likewise
 	Count      int    `json:"count,omitempty"`       // how many requests; 0: until it is cleared
@@ -35,7 +35,7 @@ type scripts struct {
 	list []*Script
 }
 
-// next gives the script for a request, or the zero Script.
+// next returns the script for a request, or the zero Script.
 func (s *scripts) next(path string) Script {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,8 +82,8 @@ func (s *scripts) all() []Script {
 	return out
 }
 
-// script takes one Script.
-func (s *Sink) script(w http.ResponseWriter, r *http.Request) {
+// addScript adds one Script.
+func (s *Sink) addScript(w http.ResponseWriter, r *http.Request) {
 	var one Script
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
 	d.DisallowUnknownFields()
@@ -91,6 +91,7 @@ func (s *Sink) script(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, ok{Error: "not a script: " + err.Error()})
 		return
 	}
+
 	var wrong string
 	if one.Delay != "" {
 		var err error
@@ -108,6 +109,7 @@ func (s *Sink) script(w http.ResponseWriter, r *http.Request) {
 	case one.Count < 0:
 		wrong = "count must not be negative"
 	}
+
 	if wrong != "" {
 		reply(w, http.StatusBadRequest, ok{Error: wrong})
 		return
@@ -116,7 +118,7 @@ func (s *Sink) script(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, ok{OK: true})
 }
 
-// pause waits as the script says. It gives false when the caller left meanwhile.
+// pause waits as the script says. It returns false when the caller disconnects meanwhile.
 func pause(r *http.Request, s Script) bool {
 	if s.Hang {
 		<-r.Context().Done()

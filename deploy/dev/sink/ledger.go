@@ -2,14 +2,13 @@ package main
 
 import (
 	"encoding/json"
-
 	"slices"
 	"sync"
 	"time"
 )
 
-// keptBodies is how many of the newest effects keep their body in memory, as
-// long as it is not longer than maxKeptBody bytes.
+// keptBodies is the number of the newest effects whose body is in memory, unless it is
+// longer than maxKeptBody bytes.
 const (
 	keptBodies  = 1000
 	maxKeptBody = 64 << 10
@@ -32,7 +31,7 @@ type Arrival struct {
 	Body          json.RawMessage `json:"body,omitempty"`
 }
 
-// Effect is what a key has brought about: once, however often it came.
+// Effect is the effect of a key: one, however many requests had it.
 type Effect struct {
 	Time       time.Time       `json:"time"`
 	Path       string          `json:"path"`
@@ -44,8 +43,7 @@ type Effect struct {
 	Body       json.RawMessage `json:"body,omitempty"`
 }
 
-// Counts are totals since the start or the last DELETE, also of what is no
-// longer remembered. Received = Effects + Repeats + Refused.
+// Counts are totals since the start or the last DELETE, of forgotten effects too. Received = Effects + Repeats + Refused.
 type Counts struct {
 	Received int `json:"received"`
 	Effects  int `json:"effects"`
@@ -60,7 +58,7 @@ type Report struct {
 	List  []Effect          `json:"list"`
 }
 
-// ledger is what the sink remembers.
+// ledger records what the sink has received.
 type ledger struct {
 	config Config
 
@@ -83,20 +81,22 @@ func (l *ledger) forget() {
 	l.byKey, l.paths, l.order, l.total = map[string]*Effect{}, map[string]Counts{}, nil, Counts{}
 }
 
-// note records an arrival. It reports whether its key was there before; a
-// request without a key is always the first.
-func (l *ledger) note(a Arrival, body []byte) (repeat bool) {
+// record records an arrival and reports whether its key is known. A request without a key
+// is always the first.
+func (l *ledger) record(a Arrival, body []byte) (repeat bool) {
 	valid := json.Valid(body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	counts := l.paths[a.Path]
 	for _, c := range []*Counts{&l.total, &counts} {
 		c.Received++
 	}
 	if a.Effect {
-		a.Repeat = !l.first(a, body, valid)
+		a.Repeat = !l.addEffect(a, body, valid)
 		a.Effect = !a.Repeat
 	}
+
 	for _, c := range []*Counts{&l.total, &counts} {
 		switch {
 		case a.Effect:
@@ -108,6 +108,7 @@ func (l *ledger) note(a Arrival, body []byte) (repeat bool) {
 		}
 	}
 	l.paths[a.Path] = counts
+
 	if l.config.File != nil {
 		if l.config.Bodies && valid {
 			a.Body = body
@@ -117,13 +118,14 @@ func (l *ledger) note(a Arrival, body []byte) (repeat bool) {
 	return a.Repeat
 }
 
-// first remembers an effect unless its key is known.
-func (l *ledger) first(a Arrival, body []byte, valid bool) bool {
+// addEffect records an effect unless its key is known, and reports whether it did.
+func (l *ledger) addEffect(a Arrival, body []byte, valid bool) bool {
 	id := a.Path + "\x00" + a.Key
 	if known, ok := l.byKey[id]; ok {
 		known.Repeats++
 		return false
 	}
+
 	e := &Effect{Time: a.Time, Path: a.Path, Key: a.Key, EventID: a.EventID, BodySHA256: a.BodySHA256, Size: a.Size}
 	if valid && len(body) <= maxKeptBody {
 		e.Body = body
@@ -131,6 +133,7 @@ func (l *ledger) first(a Arrival, body []byte, valid bool) bool {
 	if a.Key != "" {
 		l.byKey[id] = e
 	}
+
 	l.order = append(l.order, e)
 	if n := len(l.order); n > keptBodies {
 		l.order[n-keptBodies-1].Body = nil
@@ -143,8 +146,7 @@ func (l *ledger) first(a Arrival, body []byte, valid bool) bool {
 	return true
 }
 
-// write appends one line. An error of the file is the next request's as well and
-// changes no answer.
+// write appends one line to the file. An error changes no answer.
 func (l *ledger) write(a Arrival) {
 	line, err := json.Marshal(a)
 	if err != nil {
@@ -153,7 +155,7 @@ func (l *ledger) write(a Arrival) {
 	_, _ = l.config.File.Write(append(line, '\n'))
 }
 
-// report gives the newest limit effects that meet what is not empty.
+// report returns the newest limit effects that match the arguments that are not empty.
 func (l *ledger) report(path, key, eventID string, limit int) Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()

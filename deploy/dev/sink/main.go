@@ -2,7 +2,7 @@
 // idempotency keys, checks signatures and fails on request. It is for
 // development, tests and benchmarks alone.
 //
-//	POST /<name>     takes a delivery; a key that it has seen gives 200 with "repeat":true
+//	POST /<name>     receives a delivery; a known key is answered 200 with "repeat":true
 //	GET  /effects    counts and the newest effects; ?path= ?key= ?event_id= ?limit=; DELETE forgets them
 //	POST /control    scripts failures, see Script; GET lists them, DELETE ?path= clears them
 //	GET  /healthz

@@ -28,6 +28,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		}
 		c.Keys = n
 	}
+
 	if name := getenv("SINK_FILE"); name != "" {
 		file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // G304: its user names it
 		if err != nil {
@@ -36,6 +37,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		defer func() { _ = file.Close() }()
 		c.File = file
 	}
+
 	listen := getenv("SINK_LISTEN")
 	if listen == "" {
 		listen = defaultListen
@@ -48,7 +50,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 	return serve(ctx, listener, New(c))
 }
 
-// serve answers on listener until ctx ends. Requests that hang end with it.
+// serve answers on listener until ctx ends, which also ends requests that hang.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	base, hangUp := context.WithCancel(context.Background())
 	defer hangUp()
@@ -57,6 +59,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
+
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	select {
@@ -64,6 +67,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return err
 	case <-ctx.Done():
 	}
+
 	hangUp()
 	stopping, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// maxBody is the longest delivery that is taken, in bytes.
+// maxBody is the longest delivery that is accepted, in bytes.
 const maxBody = 32 << 20
 
-// Config is what a Sink is made of.
+// Config is the configuration of a Sink.
 type Config struct {
 	Secret string
 	// Bodies puts the bodies into File.
@@ -33,7 +33,7 @@ type Sink struct {
 	scripts  scripts
 }
 
-// New makes a Sink.
+// New returns a Sink.
 func New(c Config) *Sink {
 	s := &Sink{mux: http.NewServeMux(), verifier: newVerifier(c.Secret), ledger: newLedger(c)}
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, ok{OK: true}) })
@@ -42,7 +42,7 @@ func New(c Config) *Sink {
 		s.ledger.forget()
 		reply(w, http.StatusOK, ok{OK: true})
 	})
-	s.mux.HandleFunc("POST /control", s.script)
+	s.mux.HandleFunc("POST /control", s.addScript)
 	s.mux.HandleFunc("GET /control", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.scripts.all()) })
 	s.mux.HandleFunc("DELETE /control", func(w http.ResponseWriter, r *http.Request) {
 		s.scripts.clear(r.URL.Query().Get("path"))
@@ -55,34 +55,36 @@ func New(c Config) *Sink {
 // ServeHTTP answers one request.
 func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// ok is the answer to a request that was taken.
+// ok is the body of an answer.
 type ok struct {
 	OK     bool   `json:"ok"`
 	Repeat bool   `json:"repeat,omitempty"`
 	Error  string `json:"error,omitempty"`
 }
 
-// receive takes one delivery: script, signature, effect, answer.
+// receive handles one delivery: script, signature, effect, answer.
 func (s *Sink) receive(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		reply(w, http.StatusBadRequest, ok{Error: "the body cannot be read"})
 		return
 	}
+
 	got := arrival(r, body)
 	script := s.scripts.next(r.URL.Path)
 	if !pause(r, script) {
 		got.Status = 0
-		s.ledger.note(got, body)
+		s.ledger.record(got, body)
 		return
 	}
+
 	switch {
 	case script.Drop == dropBefore:
-		s.ledger.note(got, body)
+		s.ledger.record(got, body)
 		drop(w)
 	case script.Status != 0 && (script.Status < 200 || script.Status > 299):
 		got.Status = script.Status
-		s.ledger.note(got, body)
+		s.ledger.record(got, body)
 		if script.RetryAfter != "" {
 			w.Header().Set("Retry-After", script.RetryAfter)
 		}
@@ -95,21 +97,23 @@ func (s *Sink) receive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// act carries a delivery out, unless its signature is wrong or its key is known.
+// act performs a delivery, unless its signature is wrong or its key is known.
 func (s *Sink) act(w http.ResponseWriter, r *http.Request, script Script, got Arrival, body []byte) {
 	got.Signature = s.verifier.verify(r.Header, body)
 	if got.Signature == signatureBad {
 		got.Status = http.StatusUnauthorized
-		s.ledger.note(got, body)
+		s.ledger.record(got, body)
 		reply(w, got.Status, ok{Error: "the signature is missing or wrong"})
 		return
 	}
+
 	got.Status = http.StatusOK
 	if script.Status != 0 {
 		got.Status = script.Status
 	}
+
 	got.Effect = true
-	repeat := s.ledger.note(got, body)
+	repeat := s.ledger.record(got, body)
 	if script.Drop == dropAfter {
 		drop(w)
 		return
@@ -117,7 +121,7 @@ func (s *Sink) act(w http.ResponseWriter, r *http.Request, script Script, got Ar
 	reply(w, got.Status, ok{OK: true, Repeat: repeat})
 }
 
-// arrival reads what is worth recording of a request.
+// arrival returns the record of a request.
 func arrival(r *http.Request, body []byte) Arrival {
 	var known struct {
 		EventID string `json:"event_id"`

@@ -242,7 +242,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	l := newLedger(Config{Keys: 1500})
 	for i := range 5000 {
-		l.note(Arrival{Path: "/a", Key: fmt.Sprint(i), Effect: true}, []byte(`{}`))
+		l.record(Arrival{Path: "/a", Key: fmt.Sprint(i), Effect: true}, []byte(`{}`))
 	}
 	require.Len(t, l.byKey, 1500)
 	require.Len(t, l.order, 1500)

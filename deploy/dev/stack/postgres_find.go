@@ -117,6 +117,7 @@ func reaches(user *syscall.Credential, dir string) bool {
 		if err != nil {
 			return false
 		}
+
 		mode, owner := info.Mode().Perm(), info.Sys().(*syscall.Stat_t)
 		enter := mode&0o001 != 0
 		switch {

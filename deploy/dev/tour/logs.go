@@ -22,7 +22,7 @@ const (
 	maxChunk  = 1 << 20 // bytes of a log that are read at once
 )
 
-// follower prints what programs write to their logs from its creation on.
+// follower prints what programs write to their logs after its creation.
 type follower struct {
 	stack *stack.Stack
 	tails []*tail
@@ -56,6 +56,7 @@ func (f *follower) run(ctx context.Context, out io.Writer) {
 	poll, die := time.NewTicker(logPoll), time.NewTicker(diePoll)
 	defer poll.Stop()
 	defer die.Stop()
+
 	missing := map[string]bool{}
 	for {
 		select {
@@ -98,7 +99,7 @@ func (f *follower) print(out io.Writer) {
 	}
 }
 
-// lines gives the whole lines that were written since the last call.
+// lines returns the whole lines that were written since the last call.
 func (t *tail) lines() [][]byte {
 	if now, err := os.Stat(t.path); err == nil && t.file != nil {
 		if was, err := t.file.Stat(); err == nil && !os.SameFile(now, was) {
@@ -112,6 +113,7 @@ func (t *tail) lines() [][]byte {
 		}
 		t.file, t.offset, t.rest = file, 0, nil
 	}
+
 	chunk := make([]byte, maxChunk)
 	n, _ := t.file.ReadAt(chunk, t.offset)
 	t.offset += int64(n)
@@ -132,7 +134,7 @@ func (t *tail) close() {
 	t.file = nil
 }
 
-// compact makes a short line of a JSON log line: time of day, level unless it is
+// compact returns a short form of a JSON log line: time of day, level unless it is
 // INFO, message, and the rest as name=value in the order of the line. Other lines
 // stay as they are.
 func compact(line []byte) string {
@@ -140,6 +142,7 @@ func compact(line []byte) string {
 	if opening, err := decoder.Token(); err != nil || opening != json.Delim('{') {
 		return string(line)
 	}
+
 	var clock, level, message, rest string
 	for decoder.More() {
 		name, err := decoder.Token()
@@ -166,6 +169,7 @@ func compact(line []byte) string {
 			rest += fmt.Sprintf(" %s=%s", name, value)
 		}
 	}
+
 	if level == "INFO" {
 		level = ""
 	} else {
@@ -174,7 +178,7 @@ func compact(line []byte) string {
 	return strings.TrimSpace(clock+" "+level+message) + rest
 }
 
-// plain gives a JSON string without quotes where it is one word, else as it stands.
+// plain returns a JSON string without quotes where it is one word, else unchanged.
 func plain(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil && text != "" && !strings.ContainsAny(text, " \t\r\n\"=\x1b") {

@@ -7,7 +7,7 @@ import (
 	"mailroom/shared/config"
 )
 
-// Operator is whom the tour acts and signs in as: the first operator of the
+// Operator is the operator that the tour acts and signs in as: the first one of the
 // configuration with a role for every tenant, else the first of all. The zero
 // Operator says that the configuration lists none.
 type Operator struct {

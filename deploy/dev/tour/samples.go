@@ -15,7 +15,7 @@ import (
 	"mailroom/deploy/dev/stack"
 )
 
-// sample is one email that shows something.
+// sample is one email that shows a feature.
 type sample struct {
 	id     string
 	what   string // for the table
@@ -25,7 +25,7 @@ type sample struct {
 	attach func() ([]byte, error)
 }
 
-// samples gives emails whose event ids end in the time, so that every tour's are new.
+// samples returns emails whose event ids end in the time, so that those of every tour are new.
 func samples(now time.Time) []sample {
 	stamp := now.UTC().Format("20060102t150405")
 	return []sample{
@@ -38,8 +38,8 @@ func samples(now time.Time) []sample {
 			title: "Your invoice", file: "invoice.zip", attach: infectedZip,
 		},
 		{
-			id: "sample-unrouted-" + stamp, what: "to nobody that a rule names", to: "nobody@yourapp.example",
-			title: "Is anybody there?",
+			id: "sample-unrouted-" + stamp, what: "to an address without a rule", to: "unknown@yourapp.example",
+			title: "A question",
 		},
 	}
 }
@@ -55,6 +55,7 @@ func (x sample) send(ctx context.Context, s *stack.Stack) error {
 		if err != nil {
 			return fmt.Errorf("make %s: %w", x.file, err)
 		}
+
 		dir, err := os.MkdirTemp("", "mailroom-sample-")
 		if err != nil {
 			return fmt.Errorf("make %s: %w", x.file, err)
@@ -66,6 +67,7 @@ func (x sample) send(ctx context.Context, s *stack.Stack) error {
 		}
 		args = append(args, "--attach", path)
 	}
+
 	if said, err := s.Mailctl(ctx, args...); err != nil {
 		return fmt.Errorf("send %s: %s", x.id, said)
 	}

@@ -1,5 +1,5 @@
-// Package tour shows a running stack to somebody who has never seen it: it sends
-// sample emails, says what becomes of them and where to look, and follows the logs.
+// Package tour shows a running stack to a newcomer: it sends sample emails, prints what
+// becomes of them and where to look, and follows the logs.
 //
 // Invariants: it changes nothing but by sending mail; no secret is printed unless
 // it is one of those that development publishes.
@@ -26,7 +26,7 @@ const (
 	asking    = 5 * time.Second
 )
 
-// Addresses says where the parts of a running stack are.
+// Addresses prints where the parts of a running stack are.
 func Addresses(out io.Writer, s *stack.Stack, vars stack.Vars, who Operator) {
 	lines := [][2]string{
 		{"webhook", s.IngressURL() + "/webhooks/email"},
@@ -42,7 +42,7 @@ func Addresses(out io.Writer, s *stack.Stack, vars stack.Vars, who Operator) {
 	}
 }
 
-// secret gives a secret that development publishes, and where to look for any other.
+// secret returns a secret that development publishes, and where to look for any other.
 func secret(vars stack.Vars, name string) string {
 	if value := vars.Get(name); value == stack.DevDefaults().Get(name) {
 		return value
@@ -50,8 +50,8 @@ func secret(vars stack.Vars, name string) string {
 	return "your " + name
 }
 
-// Run sends the samples, shows how they fare and what to do next, and follows the
-// logs until the context ends. It says itself what goes wrong on the way.
+// Run sends the samples, prints their states and what to do next, and follows the logs
+// until the context ends. It prints errors itself.
 func Run(ctx context.Context, s *stack.Stack, who Operator, out io.Writer) {
 	sent := samples(time.Now())
 	follower := follow(s)
@@ -84,7 +84,7 @@ func show(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out 
 	return nil
 }
 
-// whatNext says how a person decides about a held email.
+// whatNext prints how an operator decides about a held email.
 func whatNext(out io.Writer, s *stack.Stack, who Operator, held sample) {
 	workflow := contract.WorkflowID(contract.FirstSource, held.id)
 	_, _ = fmt.Fprintf(out, `
@@ -109,7 +109,7 @@ func (x standing) String() string {
 	return string(x.State)
 }
 
-// rests reports whether nothing more happens without a person.
+// rests reports whether nothing more happens without an operator.
 func (x standing) rests() bool { return x.State.Terminal() || x.State == contract.Quarantined }
 
 // watch prints a row for every change until all samples rest, or patience ends.
@@ -121,6 +121,7 @@ func watch(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out
 	defer cancel()
 	tick := time.NewTicker(statePoll)
 	defer tick.Stop()
+
 	known := map[string]standing{}
 	var last error
 	for {
@@ -137,6 +138,7 @@ func watch(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out
 				moving++
 			}
 		}
+
 		if moving == 0 {
 			return known, nil
 		}
@@ -155,6 +157,7 @@ func ask(ctx context.Context, s *stack.Stack, who Operator, id string) (standing
 	if err != nil {
 		return standing{}, fmt.Errorf("ask for %s: %w", id, err)
 	}
+
 	request.Header.Set("Authorization", "Bearer "+who.token)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -164,6 +167,7 @@ func ask(ctx context.Context, s *stack.Stack, who Operator, id string) (standing
 	if answer.StatusCode != http.StatusOK {
 		return standing{}, fmt.Errorf("ask for %s: the operator API answers %d", id, answer.StatusCode)
 	}
+
 	var now standing
 	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&now); err != nil {
 		return standing{}, fmt.Errorf("ask for %s: %w", id, err)

@@ -37,7 +37,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// variables gives what docker-compose.yml takes from the environment, by name.
+// variables returns what docker-compose.yml takes from the environment, by name.
 func variables(t *testing.T) map[string]template.Variable {
 	t.Helper()
 	var raw map[string]any
@@ -45,7 +45,7 @@ func variables(t *testing.T) map[string]template.Variable {
 	return template.ExtractVariables(raw, template.DefaultPattern)
 }
 
-// filled gives each required variable a value of its own, as a person would.
+// filled returns a different value for each required variable.
 func filled(t *testing.T) types.Mapping {
 	t.Helper()
 	env := types.Mapping{}
@@ -193,10 +193,10 @@ func TestProgramsFindWhatTheyRead(t *testing.T) {
 	require.NotEmpty(t, getenv(p.Services["migrate"])("DATABASE_URL"))
 }
 
-// port gives ":8080" of "0.0.0.0:8080".
+// port returns ":8080" of "0.0.0.0:8080".
 func port(address string) string { return address[strings.LastIndexByte(address, ':'):] }
 
-// mounted gives the file of the host that a container sees at target.
+// mounted returns the file of the host that a container sees at target.
 func mounted(s types.ServiceConfig, target string) string {
 	for _, v := range s.Volumes {
 		if v.Type == types.VolumeTypeBind && v.Target == target {
