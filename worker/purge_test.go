@@ -139,7 +139,7 @@ func TestPurgeAndStoreOfTheSameContent(t *testing.T) {
 	}
 	refused := func(t *testing.T, err error) {
 		t.Helper()
-		require.ErrorContains(t, err, "just being removed for another one")
+		require.ErrorContains(t, err, "being removed for another email")
 	}
 	for name, script := range map[string]func(t *testing.T, r *purgeRig, email contract.Email){
 		"stored while it is removed": func(t *testing.T, r *purgeRig, email contract.Email) {

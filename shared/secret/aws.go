@@ -18,9 +18,9 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// awsManager reads from AWS Secrets Manager. The SDK finds region, credentials
-// and endpoint as it always does: the environment, shared files, the container's
-// or the machine's role.
+// awsManager reads from AWS Secrets Manager. The SDK finds region, credentials and
+// endpoint in the usual places: the environment, shared files, the role of the container
+// or the machine.
 type awsManager struct {
 	mu     sync.Mutex
 	config aws.Config
@@ -44,12 +44,13 @@ func (m *awsManager) open(ctx context.Context) (*secretsmanager.Client, aws.Conf
 	return m.client, m.config, nil
 }
 
-// read gives the current version of a secret, or one member of it.
+// read returns the current version of a secret, or one member of it.
 func (m *awsManager) read(ctx context.Context, at reference) (string, error) {
 	client, c, err := m.open(ctx)
 	if err != nil {
 		return "", err
 	}
+
 	region := cmp.Or(regionOf(at.name), c.Region)
 	if region == "" {
 		return "", errors.New("no AWS region is set (AWS_REGION)")
@@ -58,11 +59,12 @@ func (m *awsManager) read(ctx context.Context, at reference) (string, error) {
 		return "", errors.New("no AWS credentials were found")
 	}
 	if _, err := c.Credentials.Retrieve(ctx); err != nil { // cached; its error may quote a server
-		if ctx.Err() != nil { // nobody knows whether there are some
+		if ctx.Err() != nil { // there may be credentials
 			return "", unreachable("AWS Secrets Manager", ctx.Err())
 		}
 		return "", errors.New("no AWS credentials were found")
 	}
+
 	got, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(at.name)},
 		func(o *secretsmanager.Options) { o.Region = region })
 	if err != nil {
@@ -72,17 +74,18 @@ func (m *awsManager) read(ctx context.Context, at reference) (string, error) {
 	if got.SecretString != nil {
 		text = []byte(*got.SecretString)
 	}
+
 	if at.field == "" {
 		return trimmed(string(text))
 	}
-	one, err := member(text, at.field)
+	value, err := member(text, at.field)
 	if err != nil {
 		return "", err
 	}
-	return trimmed(one)
+	return trimmed(value)
 }
 
-// regionOf gives the region that an ARN names: arn:aws:secretsmanager:REGION:….
+// regionOf returns the region that an ARN names: arn:aws:secretsmanager:REGION:….
 func regionOf(id string) string {
 	parts := strings.SplitN(id, ":", 5)
 	if len(parts) < 5 || parts[0] != "arn" {
@@ -94,7 +97,7 @@ func regionOf(id string) string {
 // errorCode is what an AWS error code looks like.
 var errorCode = regexp.MustCompile(`^[A-Za-z0-9.]{1,64}$`)
 
-// awsFailure says what failed by code and status, without the server's message.
+// awsFailure describes a failure by its code and status, without the server's message.
 func awsFailure(err error) error {
 	var (
 		absent *types.ResourceNotFoundException

@@ -196,7 +196,7 @@ func TestAWSSettings(t *testing.T) {
 		_, err := b.Resolve(t.Context(), "aws-sm:a")
 		require.ErrorContains(t, err, "the settings of the AWS client")
 	})
-	t.Run("nobody there", func(t *testing.T) {
+	t.Run("unreachable", func(t *testing.T) {
 		_, b := newAWS(t, Config{})
 		server := httptest.NewServer(nil)
 		t.Setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", server.URL)
@@ -207,7 +207,7 @@ func TestAWSSettings(t *testing.T) {
 	t.Run("hangs", func(t *testing.T) {
 		_, b := newAWS(t, Config{Timeout: 100 * time.Millisecond})
 		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // else nobody notices that the caller is gone
+			_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the caller is gone
 			<-r.Context().Done()
 		}))
 		defer server.Close()

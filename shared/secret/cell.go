@@ -11,15 +11,15 @@ import (
 // been resolved.
 type cell struct {
 	at      reference
-	reading sync.Mutex // one reading at a time, so that no older text wins
+	reading sync.Mutex // one read at a time, so that an older text never replaces a newer one
 
 	mu        sync.Mutex // guards what follows
 	secret    Secret
-	verifier  Secret    // shows what secret shows, or nothing that anybody knows
-	updated   time.Time // zero: nothing has been found yet
+	verifier  Secret    // reveals the same, or unguessable text
+	updated   time.Time // zero: not read yet
 	failing   bool
 	since     time.Time
-	missed    time.Time // since when it does not exist; zero: it does, or nobody knows
+	missed    time.Time // since when it does not exist; zero: it does, or its store has not answered
 	gone      bool      // missed for long enough
 	withdrawn bool
 }
@@ -31,8 +31,8 @@ func (c *cell) there() bool {
 	return !c.updated.IsZero()
 }
 
-// found takes a text that was read and says what that changes for a secret that
-// had been resolved before.
+// found sets the text that was read. It returns what changed for a secret that was
+// resolved before.
 func (c *cell) found(text string, now time.Time) (renewed, recovered bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,6 +40,7 @@ func (c *cell) found(text string, now time.Time) (renewed, recovered bool) {
 	if c.failing {
 		c.failing, c.since = false, now
 	}
+
 	switch {
 	case c.secret == Secret{}:
 		c.secret, c.verifier, c.updated = New(text), New(text), now
@@ -50,13 +51,14 @@ func (c *cell) found(text string, now time.Time) (renewed, recovered bool) {
 	case c.withdrawn:
 		c.verifier.Set(text)
 	}
+
 	c.missed, c.gone, c.withdrawn = time.Time{}, false, false
 	return renewed, recovered
 }
 
-// missing notes that the secret does not exist, which counts when it is so for after;
-// news says that it begins to count, withdrawn that the grace period ended with this.
-// A secret that never was there does not count.
+// missing records that the secret does not exist. After the time after, it counts as gone;
+// news is true for the call that makes it so, withdrawn for the one that ends the grace
+// period. An expected secret that never existed is never gone.
 func (c *cell) missing(now time.Time, after, grace time.Duration) (until time.Time, news, withdrawn bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,21 +71,21 @@ func (c *cell) missing(now time.Time, after, grace time.Duration) (until time.Ti
 	if now.Sub(c.missed) < after {
 		return until, false, false
 	}
+
 	until = c.missed.Add(grace)
 	news, c.gone = !c.gone, true
 	if !c.withdrawn && !now.Before(until) {
 		c.withdrawn, withdrawn = true, true
-		c.verifier.Set(nobodys())
+		c.verifier.Set(unguessable())
 	}
 	return until, news, withdrawn
 }
 
-// nobodys returns text that nobody knows. The colon makes it fit for basic
-// authentication.
-func nobodys() string { return rand.Text() + ":" + rand.Text() }
+// unguessable returns random text. The colon makes it valid for basic authentication.
+func unguessable() string { return rand.Text() + ":" + rand.Text() }
 
-// failed notes a reading that failed and reports whether that is news. That a
-// secret which is only expected is not there is no failure.
+// failed records a failed read and returns whether it is the first in a row. The absence
+// of an expected secret is no failure.
 func (c *cell) failed(err error, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,17 +96,17 @@ func (c *cell) failed(err error, now time.Time) bool {
 	return true
 }
 
-// expect puts random text in the place of a secret that is not there.
+// expect sets random text while the secret does not exist.
 func (c *cell) expect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.secret == (Secret{}) {
-		text := nobodys()
+		text := unguessable()
 		c.secret, c.verifier = New(text), New(text)
 	}
 }
 
-// status gives the state of a secret that has been resolved or is expected.
+// status returns the state of a secret, false unless it is resolved or expected.
 func (c *cell) status(grace time.Duration) (Status, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,15 +13,15 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// After an event files are read once it has been quiet for settle, at latest
-// after unsettled: who writes a file makes several events.
+// Writing one file causes several events: files are read once there was none for
+// quietTime, at latest after maxDelay.
 const (
-	settle    = 50 * time.Millisecond
-	unsettled = 500 * time.Millisecond
+	quietTime = 50 * time.Millisecond
+	maxDelay  = 500 * time.Millisecond
 )
 
-// readFile gives what a file holds. A pipe or a device, which could be read only
-// once or would never end, is refused.
+// readFile returns the content of a file. It refuses a pipe or a device, which can be
+// read only once or never ends.
 func readFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -32,6 +32,7 @@ func readFile(path string) (string, error) {
 	case !info.Mode().IsRegular():
 		return "", errors.New("it is not a regular file")
 	}
+
 	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", noFile(path)
@@ -40,6 +41,7 @@ func readFile(path string) (string, error) {
 		return "", fmt.Errorf("open it: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
+
 	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
 	if err != nil {
 		return "", fmt.Errorf("read it: %w", err)
@@ -50,8 +52,8 @@ func readFile(path string) (string, error) {
 	return trimmed(string(text))
 }
 
-// noFile says that a file is not there. Where its directory is not there either, as
-// before a volume is mounted, that tells nothing of the file.
+// noFile returns the error for a file that does not exist. If its directory does not
+// exist either, as before a volume is mounted, the file does not count as gone.
 func noFile(path string) error {
 	const why = "there is no such file"
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
@@ -60,16 +62,17 @@ func noFile(path string) error {
 	return gone(why)
 }
 
-// watchFiles reads files again when something happens in their directories, and
-// from time to time in any case. It watches directories, because files are
-// replaced: by a rename, or by the symbolic link ..data of Kubernetes.
+// watchFiles reads files again after an event in their directories, and at each poll. It
+// watches directories because files are replaced: by a rename, or by the symbolic link
+// ..data of Kubernetes.
 func (s *Store) watchFiles(ctx context.Context) {
 	poll := time.NewTicker(s.every[schemeFile])
 	defer poll.Stop()
 	w := &directories{store: s}
 	defer w.close()
+
 	for {
-		cells := s.joined(schemeFile)
+		cells := s.watched(schemeFile)
 		w.add(cells)
 		for _, c := range cells {
 			s.refresh(ctx, c)
@@ -80,16 +83,16 @@ func (s *Store) watchFiles(ctx context.Context) {
 	}
 }
 
-// directories hears of changes through the kernel, or of none where the kernel
-// cannot tell; then the poll is what remains.
+// directories receives the kernel's events about files. If the kernel offers none, only
+// the poll remains.
 type directories struct {
 	store   *Store
 	watcher *fsnotify.Watcher
-	told    bool
+	logged  bool // that there are no events
 }
 
-// add listens to the directories of the files. Those that are listened to
-// already are added again, for the path may lead elsewhere by now.
+// add watches the directories of the files. It adds known ones again, because a path may
+// lead to another directory by now.
 func (d *directories) add(cells []*cell) {
 	if len(cells) == 0 {
 		return
@@ -97,31 +100,33 @@ func (d *directories) add(cells []*cell) {
 	if d.watcher == nil {
 		watcher, err := fsnotify.NewWatcher()
 		if err != nil {
-			if !d.told {
+			if !d.logged {
 				d.store.logger.Warn("secret.unwatched", "poll", d.store.every[schemeFile], "error", err)
 			}
-			d.told = true
+			d.logged = true
 			return
 		}
 		d.watcher = watcher
 	}
+
 	added := map[string]bool{}
 	for _, c := range cells {
 		dir := filepath.Dir(c.at.name)
 		if !added[dir] {
 			added[dir] = true
-			_ = d.watcher.Add(dir) // absent ones are added when they are there
+			_ = d.watcher.Add(dir) // fails for one that does not exist yet; the next poll adds it
 		}
 	}
 }
 
-// wait returns when files are to be read, false when it is over.
+// wait returns true when the files have to be read again, false when ctx is done.
 func (d *directories) wait(ctx context.Context, poll <-chan time.Time) bool {
 	var events chan fsnotify.Event
 	var lost chan error
 	if d.watcher != nil {
 		events, lost = d.watcher.Events, d.watcher.Errors
 	}
+
 	select {
 	case <-ctx.Done():
 		return false
@@ -134,7 +139,8 @@ func (d *directories) wait(ctx context.Context, poll <-chan time.Time) bool {
 		return true
 	case <-events:
 	}
-	quiet, latest := time.NewTimer(settle), time.NewTimer(unsettled)
+
+	quiet, latest := time.NewTimer(quietTime), time.NewTimer(maxDelay)
 	defer quiet.Stop()
 	defer latest.Stop()
 	for {
@@ -146,7 +152,7 @@ func (d *directories) wait(ctx context.Context, poll <-chan time.Time) bool {
 		case <-quiet.C:
 			return true
 		case <-events:
-			quiet.Reset(settle)
+			quiet.Reset(quietTime)
 		}
 	}
 }

@@ -18,23 +18,23 @@ var ErrNothing = errors.New("resolves to nothing")
 // exist, unlike one whose store did not answer.
 var errGone = errors.New("is gone")
 
-// errNoField is such an answer too, where the secret was there with the field. At the
-// first reading it is a mistake, not something to wait for.
+// errNoField is such an answer too if the secret had the field before. At the first read
+// it is a mistake in the reference and is not waited for.
 var errNoField = goneError{errors.New("the secret has no field of that name")}
 
-// nothing says why nothing is there.
+// nothing returns ErrNothing with a reason.
 func nothing(why string) error { return fmt.Errorf("%w: %s", ErrNothing, why) }
 
-// gone is nothing for what the store says does not exist.
+// gone is nothing for a secret of which the store says that it does not exist.
 func gone(why string) error { return goneError{nothing(why)} }
 
-// goneError is an error that is errGone too, without saying it.
+// goneError is an error that is errGone too, without the text of that.
 type goneError struct{ error }
 
 func (e goneError) Unwrap() []error { return []error{e.error, errGone} }
 
-// missing notes that the store of c says it does not exist, at once with an alarm, and
-// has it verify nothing when that was so for the grace period.
+// missing records that the store of c says that it does not exist. It logs that at once,
+// and withdraws the secret when the grace period is over.
 func (s *Store) missing(c *cell, now time.Time) {
 	after := time.Duration(0)
 	if c.at.scheme == schemeFile {

@@ -30,8 +30,8 @@ func openStand(t *testing.T, ref string, env map[string]string) *stand {
 	return s
 }
 
-// look moves the clock and reads the secret again.
-func (s *stand) look(t *testing.T, after time.Duration) Status {
+// readAfter moves the clock and reads the secret again.
+func (s *stand) readAfter(t *testing.T, after time.Duration) Status {
 	t.Helper()
 	s.at = s.at.Add(after)
 	s.refresh(t.Context(), s.cell)
@@ -50,34 +50,34 @@ func TestFileThatIsGoneStopsVerifying(t *testing.T) {
 	require.NoError(t, os.Remove(path))
 
 	began := s.at
-	require.False(t, s.look(t, 0).Gone, "it may be replaced at the moment")
-	require.False(t, s.look(t, fileGoneAfter-time.Second).Gone)
-	st := s.look(t, time.Second)
+	require.False(t, s.readAfter(t, 0).Gone, "it may be replaced at the moment")
+	require.False(t, s.readAfter(t, fileGoneAfter-time.Second).Gone)
+	st := s.readAfter(t, time.Second)
 	require.True(t, st.Gone)
 	require.Equal(t, began.Add(24*time.Hour), st.VerifiesUntil)
 	require.Equal(t, 1, s.logs.count("secret.gone"))
 	require.Contains(t, s.logs.String(), `"level":"ERROR","msg":"secret.gone","ref":"file:`)
 
-	s.look(t, 24*time.Hour-fileGoneAfter-time.Second)
+	s.readAfter(t, 24*time.Hour-fileGoneAfter-time.Second)
 	require.Equal(t, "one", s.verifier.Reveal(), "until the grace period is over")
-	require.True(t, s.look(t, time.Second).Withdrawn)
+	require.True(t, s.readAfter(t, time.Second).Withdrawn)
 	require.NotEqual(t, "one", s.verifier.Reveal())
-	require.Len(t, s.verifier.Reveal(), 2*26+1, "what nobody knows")
+	require.Len(t, s.verifier.Reveal(), 2*26+1, "unguessable text")
 	require.Equal(t, "one", s.secret.Reveal())
-	s.look(t, time.Hour)
+	s.readAfter(t, time.Hour)
 	require.Equal(t, 1, s.logs.count("secret.gone"))
 	require.Equal(t, 1, s.logs.count("secret.withdrawn"))
 
 	write(t, path, "one")
-	st = s.look(t, time.Hour)
+	st = s.readAfter(t, time.Hour)
 	require.False(t, st.Gone || st.Withdrawn || st.Failing)
 	require.Equal(t, "one", s.verifier.Reveal())
 	require.NoError(t, os.Remove(path))
-	s.look(t, time.Hour)
+	s.readAfter(t, time.Hour)
 	require.Equal(t, "one", s.verifier.Reveal(), "the grace period begins anew")
 }
 
-// TestReplacingAFileIsNoAlarm: it is away for a moment, or empty, or its directory is
+// TestReplacingAFileIsNoAlarm: it is missing for a moment, or empty, or its directory is
 // not mounted.
 func TestReplacingAFileIsNoAlarm(t *testing.T) {
 	t.Parallel()
@@ -93,10 +93,10 @@ func TestReplacingAFileIsNoAlarm(t *testing.T) {
 		func() { require.NoError(t, os.RemoveAll(dir)) },
 	} {
 		change()
-		s.look(t, 59*time.Second)
+		s.readAfter(t, 59*time.Second)
 	}
 	for range 10 {
-		require.False(t, s.look(t, 24*time.Hour).Gone)
+		require.False(t, s.readAfter(t, 24*time.Hour).Gone)
 	}
 	require.Equal(t, "one", s.verifier.Reveal())
 	require.Zero(t, s.logs.count("secret.gone"))
@@ -116,33 +116,33 @@ func TestUnreachableStoreWithdrawsNothing(t *testing.T) { //nolint:paralleltest 
 	s.verifier, s.cell = s.Verifying(ref), s.cells[ref]
 
 	v.answer(http.StatusServiceUnavailable)
-	st := s.look(t, 48*time.Hour)
+	st := s.readAfter(t, 48*time.Hour)
 	require.True(t, st.Failing)
 	require.False(t, st.Gone)
 	v.answer(http.StatusNotFound)
 	began := s.at
-	st = s.look(t, 0)
+	st = s.readAfter(t, 0)
 	require.True(t, st.Gone, "404 is an answer")
 	require.Equal(t, began.Add(time.Hour), st.VerifiesUntil)
 	require.InDelta(t, 1, s.metric(t, "mailroom_secret_gone", ref), 0)
 	require.InDelta(t, float64(st.VerifiesUntil.Unix()), s.metric(t, "mailroom_secret_verifies_until_timestamp_seconds", ref), 0)
 	v.answer(http.StatusForbidden)
-	s.look(t, 48*time.Hour)
+	s.readAfter(t, 48*time.Hour)
 	require.Equal(t, "one", s.verifier.Reveal(), "its store does not say any more that it does not exist")
 	v.answer(http.StatusNotFound)
-	require.True(t, s.look(t, 0).Withdrawn)
+	require.True(t, s.readAfter(t, 0).Withdrawn)
 	require.NotEqual(t, "one", s.verifier.Reveal())
 	v.answer(0)
-	require.False(t, s.look(t, 0).Gone)
+	require.False(t, s.readAfter(t, 0).Gone)
 	require.Equal(t, "one", s.verifier.Reveal())
 
 	// Its field, and its latest version.
 	v.set("kv/data/app", map[string]any{"other": "one"})
-	require.True(t, s.look(t, 0).Gone)
+	require.True(t, s.readAfter(t, 0).Gone)
 	v.set("kv/data/app", there)
-	require.False(t, s.look(t, 0).Gone)
+	require.False(t, s.readAfter(t, 0).Gone)
 	v.set("kv/data/app", nil)
-	require.True(t, s.look(t, 0).Gone)
+	require.True(t, s.readAfter(t, 0).Gone)
 }
 
 // TestDeletedInAWS, or scheduled for it.
@@ -156,12 +156,12 @@ func TestDeletedInAWS(t *testing.T) { //nolint:paralleltest // the client reads 
 	s.verifier, s.cell = s.Verifying(ref), s.cells[ref]
 	for status, code := range map[int]string{http.StatusInternalServerError: "InternalServiceError", http.StatusForbidden: "AccessDeniedException"} {
 		a.fail(status, code)
-		require.False(t, s.look(t, 0).Gone, code)
+		require.False(t, s.readAfter(t, 0).Gone, code)
 	}
 	for _, code := range []string{"ResourceNotFoundException", "InvalidRequestException"} {
 		a.fail(http.StatusBadRequest, code)
-		require.True(t, s.look(t, 0).Gone, code)
+		require.True(t, s.readAfter(t, 0).Gone, code)
 		a.fail(0, "")
-		require.False(t, s.look(t, 0).Gone)
+		require.False(t, s.readAfter(t, 0).Gone)
 	}
 }

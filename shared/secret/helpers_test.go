@@ -58,7 +58,7 @@ type bundle struct {
 }
 
 // setup opens a store. Unless a test sets intervals, nothing is read again
-// within the time of a test but files that something was heard of.
+// within the time of a test but files whose change was notified.
 func setup(t *testing.T, c Config) bundle {
 	t.Helper()
 	b := bundle{logs: &logs{}}
@@ -91,7 +91,7 @@ func (b bundle) resolve(t *testing.T, ref string) Secret {
 	return s
 }
 
-// status gives the state of one reference.
+// status returns the state of one reference.
 func (b bundle) status(ref string) Status {
 	for _, st := range b.Status() {
 		if st.Ref == ref {
@@ -101,7 +101,7 @@ func (b bundle) status(ref string) Status {
 	return Status{}
 }
 
-// metric gives what the collector says of one reference, -1 where it says nothing.
+// metric returns the value of the collector for one reference, -1 if there is none.
 func (b bundle) metric(t *testing.T, name, ref string) float64 {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
@@ -141,7 +141,7 @@ func replace(t *testing.T, path, text string) {
 }
 
 // mount lays out a directory as Kubernetes mounts a Secret: name → ..data/name,
-// ..data → a directory of the version. It gives what swaps the version.
+// ..data → a directory of the version. It returns a function that swaps the version.
 func mount(t *testing.T, dir, name string) (swap func(version, text string)) {
 	t.Helper()
 	require.NoError(t, os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)))

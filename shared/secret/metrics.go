@@ -2,7 +2,7 @@ package secret
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Collector shows the state of a store's references. References are not secret.
+// Collector shows the state of a store's references, which are not secret.
 type Collector struct {
 	store   *Store
 	failing *prometheus.Desc
@@ -13,12 +13,12 @@ type Collector struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// NewCollector makes the collector of a store: mailroom_secret_failing is 1 while
-// a reference cannot be read and its last good value serves, and
-// mailroom_secret_updated_timestamp_seconds is when the present value was first
-// seen, absent for one that is only expected; mailroom_secret_gone is 1 while its
-// store says that it does not exist, and mailroom_secret_verifies_until_timestamp_seconds
-// then says until when it verifies.
+// NewCollector makes the collector of a store. For each reference it shows
+//
+//	mailroom_secret_failing                            1 while it cannot be read and its last value is used
+//	mailroom_secret_updated_timestamp_seconds          when the current value was first read; absent while it is only expected
+//	mailroom_secret_gone                               1 while its store says that it does not exist
+//	mailroom_secret_verifies_until_timestamp_seconds   until when one that is gone verifies
 func NewCollector(store *Store) *Collector {
 	return &Collector{
 		store: store,

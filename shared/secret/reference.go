@@ -28,6 +28,7 @@ type reference struct {
 func parse(ref string) (reference, error) {
 	scheme, rest, _ := strings.Cut(ref, ":")
 	at := reference{text: ref, scheme: scheme, name: rest}
+
 	switch scheme {
 	case schemeEnv:
 		if rest == "" {
@@ -73,7 +74,7 @@ func segments(path string) bool {
 	return true
 }
 
-// member gives the text of a field of a JSON object.
+// member returns the text of a field of a JSON object.
 func member(object []byte, field string) (string, error) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(object, &fields) != nil || fields == nil {
@@ -90,8 +91,8 @@ func member(object []byte, field string) (string, error) {
 	return text, nil
 }
 
-// trimmed takes one newline off the end, which is not part of a secret. A text of
-// nothing but space is none: anybody could guess it.
+// trimmed removes one newline from the end. Text that is only space is no secret: it can
+// be guessed.
 func trimmed(text string) (string, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	if blank(text) {

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBlankTextIsNoSecret: anybody could guess it.
+// TestBlankTextIsNoSecret: it can be guessed.
 func TestBlankTextIsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "\n", "\n\n", " ", "\t\r\n", "\ufeff", "\ufeff \n"} {

@@ -1,14 +1,15 @@
 // Package secret holds values that never print themselves, and finds and renews
 // them where references point: the environment, files, Vault, AWS Secrets Manager.
 //
-// Invariants: a Secret shows its text through Reveal alone; a copy of a Secret
-// shows what the original shows, also after Set, so that a renewed secret reaches
-// everybody who holds it; a secret that was there once never becomes empty or
-// absent, whatever happens to the place that it came from, but for checking what
-// others present: there it counts no more when its store has said for the grace
-// period that it does not exist, and never because the store did not answer; no
-// error, log line or metric holds a text, or anything that a server said beyond its
-// status.
+// Invariants:
+//   - Only Reveal returns the text of a Secret.
+//   - A copy of a Secret reveals the same text as the original, also after Set, so that a
+//     renewed secret reaches every holder.
+//   - A secret that existed once never becomes empty, whatever happens at its source. For
+//     checking what callers present it stops to count when its store has answered for the
+//     grace period that it does not exist, never because the store did not answer.
+//   - No error, log line or metric holds a text, or more of a server's answer than its
+//     status.
 package secret
 
 import (
@@ -17,10 +18,10 @@ import (
 	"sync/atomic"
 )
 
-// Secret is a value that never prints itself, not even as an unexported field of
-// something printed: hence the pointer. Reveal is the only way to the text, and
-// must be asked each time, because the text may be renewed. The zero value is the
-// empty secret for ever; two secrets are compared by what they reveal, not with ==.
+// Secret is a value that never prints itself, not even as an unexported field of a
+// printed struct: hence the pointer. Call Reveal for each use, because the text may be
+// renewed. The zero value is the empty secret and stays so; compare secrets by what they
+// reveal, not with ==.
 type Secret struct{ text *atomic.Pointer[string] }
 
 // New wraps text.
@@ -30,7 +31,7 @@ func New(text string) Secret {
 	return s
 }
 
-// Reveal gives the text as it is now.
+// Reveal returns the current text.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -38,7 +39,7 @@ func (s Secret) Reveal() string {
 	return *s.text.Load()
 }
 
-// Set renews the text for everybody who holds s. It does nothing to the zero value.
+// Set replaces the text of s and of all its copies. It does nothing to the zero value.
 func (s Secret) Set(text string) {
 	if s.text != nil {
 		s.text.Store(&text)
@@ -48,11 +49,11 @@ func (s Secret) Set(text string) {
 // Format writes "[redacted]" for every verb.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
-// String gives "[redacted]", whatever the secret.
+// String returns "[redacted]", whatever the secret.
 func (Secret) String() string { return "[redacted]" }
 
-// GoString gives "[redacted]", whatever the secret.
+// GoString returns "[redacted]", whatever the secret.
 func (Secret) GoString() string { return "[redacted]" }
 
-// MarshalText gives "[redacted]", so that JSON, YAML and slog show nothing.
+// MarshalText returns "[redacted]", so that JSON, YAML and slog show nothing.
 func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }

@@ -27,38 +27,38 @@ const (
 	defaultGrace        = 24 * time.Hour
 )
 
-// Config is what a Store is made of. Every field may be left out.
+// Config configures a Store. Every field is optional.
 type Config struct {
 	// Getenv answers env: references and VAULT_TOKEN_FILE; default os.Getenv. The
 	// clients of Vault and AWS read the rest of their settings from the process's
 	// environment themselves.
 	Getenv func(string) string
 	Logger *slog.Logger
-	// FilePoll is how often files are read again although nothing was heard of
-	// them; default 30 s. Changes that are heard of take effect at once.
+	// FilePoll is how often files are read again without a notification of a change;
+	// default 30 s. A notified change takes effect at once.
 	FilePoll time.Duration
-	// VaultRefresh and AWSRefresh are how often a value is read again; default 1
-	// and 5 minutes.
+	// VaultRefresh and AWSRefresh are how often a value is read again; default one and
+	// five minutes.
 	VaultRefresh time.Duration
 	AWSRefresh   time.Duration
 	// Timeout bounds one reading; default 10 s.
 	Timeout time.Duration
 }
 
-// Store resolves references and, while Watch runs, keeps what it has resolved
-// up to date. It is safe for concurrent use.
+// Store resolves references and, while Watch runs, keeps the resolved secrets up to
+// date. It is safe for concurrent use.
 type Store struct {
 	getenv  func(string) string
 	logger  *slog.Logger
-	every   map[string]time.Duration // by scheme; schemes that are not in it never change
+	every   map[string]time.Duration // by scheme; secrets of other schemes never change
 	timeout time.Duration
 	vault   *vault
 	aws     *awsManager
 
-	grace atomic.Int64 // how long a secret verifies after it is gone, nanoseconds
+	grace atomic.Int64 // nanoseconds, see SetGrace
 	now   func() time.Time
 
-	added      chan struct{} // a remote secret has joined
+	added      chan struct{} // a remote secret was resolved or is expected
 	filesAdded chan struct{}
 
 	mu       sync.Mutex
@@ -66,26 +66,26 @@ type Store struct {
 	watching bool
 }
 
-// Status is how one reference does.
+// Status is the state of one reference.
 type Status struct {
 	Ref string
-	// Updated is when the present text was first seen; zero while an expected
-	// secret has not appeared.
+	// Updated is when the current text was first read; zero while an expected secret has
+	// not appeared.
 	Updated time.Time
-	// Failing is whether the last reading failed; the secret then shows what it
-	// showed before. Since is when that began, or ended.
+	// Failing is whether the last read failed; the secret keeps its text then. Since is
+	// when that began, or ended.
 	Failing bool
 	Since   time.Time
-	// Gone is whether the store said last that the secret does not exist. It verifies
-	// until VerifiesUntil, which is zero where it is not gone, and nothing from the
-	// first reading after that which says so again; Withdrawn says that this was.
+	// Gone is whether the store has answered that the secret does not exist. The secret
+	// verifies until VerifiesUntil, which is zero unless it is gone. The first read after
+	// that with the same answer withdraws it: then it verifies nothing.
 	Gone          bool
 	VerifiesUntil time.Time
 	Withdrawn     bool
 }
 
-// Open makes a Store. It connects to nothing: a client is made when the first
-// reference needs it.
+// Open makes a Store and connects to nothing: a client is made for the first reference
+// that needs it.
 func Open(_ context.Context, c Config) (*Store, error) {
 	for name, d := range map[string]time.Duration{
 		"FilePoll": c.FilePoll, "VaultRefresh": c.VaultRefresh, "AWSRefresh": c.AWSRefresh, "Timeout": c.Timeout,
@@ -94,12 +94,14 @@ func Open(_ context.Context, c Config) (*Store, error) {
 			return nil, fmt.Errorf("secret store: %s must not be negative", name)
 		}
 	}
+
 	if c.Getenv == nil {
 		c.Getenv = os.Getenv
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+
 	s := &Store{
 		getenv: c.Getenv,
 		logger: c.Logger,
@@ -120,15 +122,15 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// SetGrace sets how long a secret goes on verifying after its store said that it does
-// not exist; 24 hours until it is called.
+// SetGrace sets how long a secret still verifies after its store has answered that it
+// does not exist; the default is 24 hours.
 func (s *Store) SetGrace(d time.Duration) { s.grace.Store(int64(d)) }
 
-// Verifying returns the secret behind a reference that was resolved or is expected,
-// for checking what others present: it shows what the resolved one shows, and random
-// text, which nobody can know, once the secret is gone for longer than the grace
-// period. The resolved one keeps its last text, for what is signed or opened with it.
-// A reference that was not asked for before gives the zero secret.
+// Verifying returns the secret of a resolved or expected reference, for checking what
+// callers present. It reveals the same text as the resolved one, and unguessable random
+// text once the secret is gone for longer than the grace period. The resolved one keeps
+// its last text, for signing and opening. A reference that was not resolved before
+// returns the zero secret.
 func (s *Store) Verifying(ref string) Secret {
 	s.mu.Lock()
 	c := s.cells[ref]
@@ -141,36 +143,39 @@ func (s *Store) Verifying(ref string) Secret {
 	return c.verifier
 }
 
-// Resolve gives the secret behind a reference. The same reference gives the same
-// secret, which Watch renews. The first reading must succeed, within the timeout;
-// the error names the reference, and wraps ErrNothing when nothing is there.
+// Resolve returns the secret of a reference, the same one each time, which Watch renews.
+// The first read must succeed within the timeout. An error names the reference, and wraps
+// ErrNothing if the secret does not exist.
 func (s *Store) Resolve(ctx context.Context, ref string) (Secret, error) {
 	c, err := s.cell(ref)
 	if err != nil {
 		return Secret{}, err
 	}
+
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	if c.there() {
 		return c.secret, nil
 	}
+
 	text, err := s.read(ctx, c.at)
 	if err != nil {
 		return Secret{}, err
 	}
 	c.found(text, s.now())
-	s.join(c)
+	s.notifyWatch(c)
 	return c.secret, nil
 }
 
-// Expect is Resolve for a secret that may appear later: where nothing is there
-// yet it gives a secret that shows random text, which nobody can know, until Watch
-// finds the real one. A variable of the environment cannot appear; it is an error.
+// Expect is Resolve for a secret that may appear later: until Watch finds it, the secret
+// reveals unguessable random text. A variable of the environment cannot appear later, so
+// a missing one is an error.
 func (s *Store) Expect(ctx context.Context, ref string) (secret Secret, there bool, err error) {
 	secret, err = s.Resolve(ctx, ref)
 	if err == nil || !errors.Is(err, ErrNothing) {
 		return secret, err == nil, err
 	}
+
 	c, cellErr := s.cell(ref)
 	if cellErr != nil {
 		return Secret{}, false, cellErr
@@ -178,16 +183,17 @@ func (s *Store) Expect(ctx context.Context, ref string) (secret Secret, there bo
 	if _, changes := s.every[c.at.scheme]; !changes {
 		return Secret{}, false, err
 	}
+
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	if !c.there() {
 		c.expect()
-		s.join(c)
+		s.notifyWatch(c)
 	}
 	return c.secret, c.there(), nil
 }
 
-// Status lists every reference that has been resolved or is expected, by name.
+// Status returns every resolved or expected reference, by name.
 func (s *Store) Status() []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,10 +207,10 @@ func (s *Store) Status() []Status {
 	return out
 }
 
-// Watch keeps the secrets up to date until ctx is done, also those that are
-// resolved while it runs, and then leaves no goroutine behind. What has changed
-// since it was resolved is seen at once. A reading that fails is logged, once
-// until it works again. Watch runs at most once.
+// Watch keeps the secrets up to date until ctx is done, also those that are resolved
+// while it runs, and returns after its goroutines have ended. It reads each secret at
+// once, so that a change since its resolution takes effect. The first of several failing
+// reads is logged. Watch runs at most once.
 func (s *Store) Watch(ctx context.Context) error {
 	s.mu.Lock()
 	twice := s.watching
@@ -213,18 +219,20 @@ func (s *Store) Watch(ctx context.Context) error {
 	if twice {
 		return errors.New("secret store: it is watched already")
 	}
+
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.watchFiles(ctx) })
+
 	renewing := false
 	kept := map[*cell]bool{}
 	for {
-		for _, c := range s.joined(schemeVault, schemeAWS) {
+		for _, c := range s.watched(schemeVault, schemeAWS) {
 			if kept[c] {
 				continue
 			}
 			kept[c] = true
-			running.Go(func() { s.keep(ctx, c) })
+			running.Go(func() { s.refreshForever(ctx, c) })
 			if c.at.scheme == schemeVault && !renewing {
 				renewing = true
 				running.Go(func() { s.vault.renew(ctx) })
@@ -238,8 +246,9 @@ func (s *Store) Watch(ctx context.Context) error {
 	}
 }
 
-// keep reads one secret again and again, at times that differ between processes.
-func (s *Store) keep(ctx context.Context, c *cell) {
+// refreshForever reads one secret until ctx is done, at times that differ between
+// processes.
+func (s *Store) refreshForever(ctx context.Context, c *cell) {
 	every := s.every[c.at.scheme]
 	for {
 		s.refresh(ctx, c)
@@ -253,7 +262,7 @@ func (s *Store) keep(ctx context.Context, c *cell) {
 	}
 }
 
-// refresh reads a secret again. An end of ctx says nothing about the secret.
+// refresh reads a secret again. A failure because ctx is done changes nothing.
 func (s *Store) refresh(ctx context.Context, c *cell) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
@@ -261,6 +270,7 @@ func (s *Store) refresh(ctx context.Context, c *cell) {
 	if ctx.Err() != nil {
 		return
 	}
+
 	now := s.now()
 	if err != nil {
 		if c.failed(err, now) {
@@ -271,6 +281,7 @@ func (s *Store) refresh(ctx context.Context, c *cell) {
 		}
 		return
 	}
+
 	renewed, recovered := c.found(text, now)
 	if recovered {
 		s.logger.Info("secret.recovered", "ref", c.at.text)
@@ -280,10 +291,11 @@ func (s *Store) refresh(ctx context.Context, c *cell) {
 	}
 }
 
-// read finds the text of a reference.
+// read returns the text that a reference leads to.
 func (s *Store) read(ctx context.Context, at reference) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+
 	var text string
 	var err error
 	switch at.scheme {
@@ -299,6 +311,7 @@ func (s *Store) read(ctx context.Context, at reference) (string, error) {
 	case schemeAWS:
 		text, err = s.aws.read(ctx, at)
 	}
+
 	switch {
 	case err == nil && len(text) > maxText:
 		return "", fmt.Errorf("%s is larger than %dKiB", at.text, maxText>>10)
@@ -310,7 +323,7 @@ func (s *Store) read(ctx context.Context, at reference) (string, error) {
 	return "", fmt.Errorf("%s cannot be read: %w", at.text, err)
 }
 
-// cell finds or makes the place of a reference.
+// cell returns the cell of a reference, which it makes at the first call.
 func (s *Store) cell(ref string) (*cell, error) {
 	at, err := parse(ref)
 	if err != nil {
@@ -326,20 +339,20 @@ func (s *Store) cell(ref string) (*cell, error) {
 	return c, nil
 }
 
-// join tells Watch of a secret that it has to keep.
-func (s *Store) join(c *cell) {
+// notifyWatch makes Watch include a secret.
+func (s *Store) notifyWatch(c *cell) {
 	to := s.added
 	if c.at.scheme == schemeFile {
 		to = s.filesAdded
 	}
 	select {
 	case to <- struct{}{}:
-	default: // it has been told, and will look
+	default: // a notification is pending
 	}
 }
 
-// joined lists the secrets of these schemes that have been resolved or are expected.
-func (s *Store) joined(schemes ...string) []*cell {
+// watched returns the resolved or expected secrets of these schemes.
+func (s *Store) watched(schemes ...string) []*cell {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []*cell

@@ -178,9 +178,9 @@ func TestChangeBeforeWatchIsSeen(t *testing.T) {
 	}, soon, 100*time.Millisecond)
 }
 
-// Nothing is heard where the directory of the link stays as it is: that is what
+// Nothing is notified if the directory of the link stays as it is: that is what
 // the poll is for.
-func TestPollFindsWhatNobodyTold(t *testing.T) {
+func TestPollFindsWhatWasNotNotified(t *testing.T) {
 	t.Parallel()
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(elsewhere, "token"), "one")
@@ -192,7 +192,7 @@ func TestPollFindsWhatNobodyTold(t *testing.T) {
 	shows(t, s, "two")
 }
 
-func TestDirectoryThatComesBackIsHeardAgain(t *testing.T) {
+func TestDirectoryThatIsMadeAgainIsWatchedAgain(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "mounted")
 	require.NoError(t, os.Mkdir(dir, 0o700))
@@ -299,7 +299,7 @@ func TestExpectedSecretAppears(t *testing.T) {
 	s, there, err := b.Expect(t.Context(), ref)
 	require.NoError(t, err)
 	require.False(t, there)
-	require.Len(t, s.Reveal(), 53, "nobody can know it")
+	require.Len(t, s.Reveal(), 53, "it cannot be guessed")
 	again, _, err := b.Expect(t.Context(), ref)
 	require.NoError(t, err)
 	require.True(t, s == again)
@@ -307,7 +307,7 @@ func TestExpectedSecretAppears(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, s.Reveal(), other.Reveal())
 	_, err = b.Resolve(t.Context(), ref)
-	require.ErrorIs(t, err, ErrNothing, "whoever needs it is told")
+	require.ErrorIs(t, err, ErrNothing, "the caller that needs it gets the error")
 	require.True(t, b.status(ref).Updated.IsZero())
 	require.Equal(t, -1.0, b.metric(t, "mailroom_secret_updated_timestamp_seconds", ref))
 

@@ -42,6 +42,7 @@ func (v *vault) open() (*vaultapi.Client, error) {
 		if v.getenv("VAULT_ADDR") == "" && v.getenv("VAULT_AGENT_ADDR") == "" && v.getenv("VAULT_PROXY_ADDR") == "" {
 			return nil, errors.New("VAULT_ADDR is not set")
 		}
+
 		c := vaultapi.DefaultConfig()
 		if c.Error != nil {
 			return nil, fmt.Errorf("the settings of the Vault client (VAULT_*): %w", c.Error)
@@ -54,6 +55,7 @@ func (v *vault) open() (*vaultapi.Client, error) {
 		client.SetDisableKeepAlives(true) // the next call is a minute away
 		v.client = client
 	}
+
 	if path := v.getenv("VAULT_TOKEN_FILE"); path != "" && v.getenv("VAULT_TOKEN") == "" {
 		token, err := readFile(path)
 		switch {
@@ -66,12 +68,13 @@ func (v *vault) open() (*vaultapi.Client, error) {
 	return v.client, nil
 }
 
-// read gives the field of the latest version of a secret.
+// read returns the field of the latest version of a secret.
 func (v *vault) read(ctx context.Context, at reference) (string, error) {
 	client, err := v.open()
 	if err != nil {
 		return "", err
 	}
+
 	found, err := client.KVv2(at.mount).Get(ctx, at.name)
 	switch {
 	case errors.Is(err, vaultapi.ErrSecretNotFound):
@@ -81,6 +84,7 @@ func (v *vault) read(ctx context.Context, at reference) (string, error) {
 	case found.Data == nil:
 		return "", gone("the latest version in vault is deleted")
 	}
+
 	value, ok := found.Data[at.field]
 	if !ok {
 		return "", errNoField
@@ -92,8 +96,8 @@ func (v *vault) read(ctx context.Context, at reference) (string, error) {
 	return trimmed(text)
 }
 
-// vaultFailure says what failed without what the server said: an answer may quote
-// what it was asked, or hold what it should not.
+// vaultFailure describes a failure without the server's message, which may quote the
+// request or hold a secret.
 func vaultFailure(err error, token bool) error {
 	var answer *vaultapi.ResponseError
 	if !errors.As(err, &answer) {
@@ -105,8 +109,8 @@ func vaultFailure(err error, token bool) error {
 	return fmt.Errorf("vault answered %d", answer.StatusCode)
 }
 
-// unreachable says why there was no answer, as far as that comes from this side.
-func unreachable(who string, err error) error {
+// unreachable describes why a server did not answer, by causes on this side alone.
+func unreachable(server string, err error) error {
 	var (
 		op      *net.OpError
 		timeout net.Error
@@ -115,17 +119,17 @@ func unreachable(who string, err error) error {
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%s did not answer in time", who)
+		return fmt.Errorf("%s did not answer in time", server)
 	case errors.As(err, &cert), errors.As(err, &unknown):
-		return fmt.Errorf("the certificate of %s is not trusted", who)
+		return fmt.Errorf("the certificate of %s is not trusted", server)
 	case errors.As(err, &op):
-		return fmt.Errorf("%s cannot be reached: %w", who, op)
+		return fmt.Errorf("%s cannot be reached: %w", server, op)
 	}
-	return fmt.Errorf("%s gave no answer that could be understood", who)
+	return fmt.Errorf("%s returned an answer that cannot be understood", server)
 }
 
-// renew keeps the token alive until ctx is done, for as long as Vault lets it
-// live. A token that cannot be renewed is left alone; reading fails when it ends.
+// renew renews the token until ctx is done, for as long as Vault allows it. A token that
+// cannot be renewed stays in use; reads fail when it ends.
 func (v *vault) renew(ctx context.Context) {
 	failing := false
 	for {
@@ -141,6 +145,7 @@ func (v *vault) renew(ctx context.Context) {
 				v.logger.Info("secret.vault_token", "state", "renewed")
 			}
 		}
+
 		wait := time.NewTimer(vaultAgain)
 		select {
 		case <-ctx.Done():
@@ -151,8 +156,8 @@ func (v *vault) renew(ctx context.Context) {
 	}
 }
 
-// renewOnce renews the present token until it is replaced, cannot be renewed any
-// longer, or ctx is done.
+// renewOnce renews the current token until it is replaced, can no longer be renewed, or
+// ctx is done.
 func (v *vault) renewOnce(ctx context.Context) error {
 	client, err := v.open()
 	if err != nil {
@@ -166,6 +171,7 @@ func (v *vault) renewOnce(ctx context.Context) error {
 	if err != nil || !renewable {
 		return err
 	}
+
 	watcher, err := client.NewLifetimeWatcher(&vaultapi.LifetimeWatcherInput{Secret: &vaultapi.Secret{
 		Auth: &vaultapi.SecretAuth{ClientToken: token, Renewable: true, LeaseDuration: ttl},
 	}})
@@ -174,6 +180,7 @@ func (v *vault) renewOnce(ctx context.Context) error {
 	}
 	go watcher.Start() // ends soon after Stop
 	defer watcher.Stop()
+
 	replaced := time.NewTicker(vaultAgain)
 	defer replaced.Stop()
 	for {
@@ -194,15 +201,15 @@ func (v *vault) renewOnce(ctx context.Context) error {
 	}
 }
 
-// lookUp asks how many seconds the client's token has left, and whether that can
-// be prolonged.
+// lookUp returns how many seconds the client's token has left, and whether it can be
+// renewed.
 func lookUp(ctx context.Context, client *vaultapi.Client) (ttl int, renewable bool, err error) {
 	self, err := client.Auth().Token().LookupSelfWithContext(ctx)
 	if err != nil {
 		return 0, false, vaultFailure(err, true)
 	}
 	if self == nil {
-		return 0, false, errors.New("vault gave no answer that could be understood")
+		return 0, false, errors.New("vault returned an answer that cannot be understood")
 	}
 	renewable, _ = self.Data["renewable"].(bool)
 	if number, ok := self.Data["ttl"].(json.Number); ok {
