@@ -10,7 +10,7 @@ import (
 	"mailroom/shared/contract"
 )
 
-// The defaults of how people log in.
+// The defaults of logins.
 const (
 	defaultIdle        = 8 * time.Hour
 	defaultAbsolute    = 24 * time.Hour
@@ -18,20 +18,20 @@ const (
 	defaultNameClaim   = "preferred_username"
 )
 
-// maxSession is the longest that a session may last: what a person may do is taken
-// from the OpenID provider at the login alone.
+// maxSession bounds a session, because roles are read from the OpenID provider only at
+// the login.
 const maxSession = 7 * 24 * time.Hour
 
-// Access says how people come in to console and API.
+// Access configures logins to console and API.
 type Access struct {
 	// PublicURL is the origin under which browsers reach the operator listener,
-	// such as https://mailroom.example.com. Without it people can log in on this
-	// machine alone.
+	// such as https://mailroom.example.com. Without it, logins are possible
+	// only on this machine.
 	PublicURL string       `yaml:"public_url"`
 	Session   SessionLimit `yaml:"session"`
 	// TokenLogin lets people log in with a bearer token; default true.
 	TokenLogin *bool `yaml:"token_login"`
-	OIDC       OIDC  `yaml:"oidc"` // without an issuer: none
+	OIDC       OIDC  `yaml:"oidc"` // used if it has an issuer
 }
 
 // AllowsToken reports whether people may log in with a bearer token.
@@ -43,7 +43,7 @@ type SessionLimit struct {
 	Absolute time.Duration `yaml:"absolute"` // at all; default 24h
 }
 
-// OIDC is the OpenID provider that vouches for people.
+// OIDC is the OpenID provider that authenticates operators.
 type OIDC struct {
 	Issuer       string   `yaml:"issuer"`
 	ClientID     string   `yaml:"client_id"`
@@ -51,12 +51,12 @@ type OIDC struct {
 	Scopes       []string `yaml:"scopes"`        // openid is always among them; default openid, profile, email
 	GroupsClaim  string   `yaml:"groups_claim"`  // default groups
 	// NameClaim holds what decisions record; default preferred_username. It must be
-	// one that people cannot choose for themselves. Where it is missing, sub counts.
+	// one that users cannot choose for themselves. Where it is missing, sub is used.
 	NameClaim string      `yaml:"name_claim"`
 	Groups    []OIDCGroup `yaml:"groups"`
 }
 
-// OIDCGroup gives a role to a group of the provider.
+// OIDCGroup is the role of a group of the provider.
 type OIDCGroup struct {
 	Group   string   `yaml:"group"`
 	Role    string   `yaml:"role"`
@@ -78,7 +78,7 @@ func (a *Access) ApplyDefaults() {
 	}
 }
 
-// checkAccess sees that what is said of tokens and people makes sense.
+// checkAccess checks operators, sessions and the OpenID provider.
 func (c *checker) checkAccess(f *File) {
 	for i, o := range f.Operators {
 		for key, name := range map[string]string{"name": o.Name, "owner": o.Owner} {
@@ -95,10 +95,12 @@ func (c *checker) checkAccess(f *File) {
 			}
 		}
 	}
+
 	a := f.Access
 	if problem := checkOrigin(a.PublicURL, true); a.PublicURL != "" && problem != "" {
 		c.add(problem, "access", "public_url")
 	}
+
 	if a.Session.Absolute > maxSession {
 		c.add(fmt.Sprintf("must be at most %s", maxSession), "access", "session", "absolute")
 	}
@@ -107,10 +109,11 @@ func (c *checker) checkAccess(f *File) {
 	if limits.Session.Idle > limits.Session.Absolute {
 		c.add(fmt.Sprintf("must not be longer than absolute, which is %s", limits.Session.Absolute), "access", "session", "idle")
 	}
+
 	if a.OIDC.Issuer != "" {
 		c.checkOIDC(f)
 	} else if !a.AllowsToken() {
-		c.add("must be true where there is no oidc: nobody could log in", "access", "token_login")
+		c.add("must be true without oidc: no login would be possible", "access", "token_login")
 	}
 }
 
@@ -131,8 +134,8 @@ func (c *checker) checkOIDC(f *File) {
 	}
 }
 
-// checkOrigin says what is wrong with a URL that people's logins depend on; alone
-// means that it may have no path.
+// checkOrigin returns what is wrong with a URL that logins depend on; alone means that
+// it must have no path.
 func checkOrigin(text string, alone bool) string {
 	u, err := url.Parse(text)
 	switch {
@@ -141,7 +144,7 @@ func checkOrigin(text string, alone bool) string {
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
 		return "must begin with https:// and name a host"
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		return "must not carry a user, a query or a fragment"
+		return "must not have a user, a query or a fragment"
 	case alone && u.Path != "":
 		return "must be an origin without a path or a slash at its end, such as https://mailroom.example.com"
 	case u.Scheme == "http" && !loopbackName(u.Hostname()):

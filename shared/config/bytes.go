@@ -14,7 +14,7 @@ import (
 // KiB, MiB and GiB are powers of 1024, kB (or KB), MB and GB powers of 1000.
 type Bytes int64
 
-// units are tried in order, so that the B of KiB is not taken for the unit.
+// units are tried in order, so that KiB is found before B.
 var units = []struct {
 	suffix string
 	factor Bytes
@@ -25,7 +25,7 @@ var units = []struct {
 }
 
 // ParseBytes reads a size such as "25MiB" or "65536". Signs, fractions and sizes
-// that 63 bits do not hold are refused.
+// above 63 bits are refused.
 func ParseBytes(text string) (Bytes, error) {
 	number, factor := text, Bytes(1)
 	for _, u := range units {
@@ -44,7 +44,7 @@ func ParseBytes(text string) (Bytes, error) {
 	return Bytes(n) * factor, nil
 }
 
-// String gives the size in the largest binary unit that divides it.
+// String returns the size in the largest binary unit that divides it.
 func (b Bytes) String() string {
 	for _, u := range []int{2, 1, 0} {
 		if b != 0 && b%units[u].factor == 0 {
@@ -67,7 +67,7 @@ func (b *Bytes) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// mistyped is the kind of error after which the decoder goes on with the rest.
+// mistyped returns an error after which the decoder continues with the rest.
 func mistyped(node *yaml.Node, text string) error {
 	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %s", node.Line, text)}}
 }

@@ -11,8 +11,8 @@ import (
 	"mailroom/shared/address"
 )
 
-// reserved are the paths that the ingress answers itself, beside everything
-// below schemasPath.
+// reserved are the paths that the ingress serves itself, apart from everything below
+// schemasPath.
 var reserved = map[string]bool{"/healthz": true, "/readyz": true}
 
 const schemasPath = "/schemas"
@@ -37,8 +37,8 @@ const (
 	defaultGrace            = 24 * time.Hour
 )
 
-// maxTimeout is the longest that one attempt at a destination may take; the
-// workflow gives up on attempts that are not over soon after.
+// maxTimeout bounds one attempt at a destination; the workflow abandons attempts that
+// take much longer.
 const maxTimeout = 2 * time.Minute
 
 // Tenant finds a tenant by name.
@@ -80,12 +80,14 @@ func (f *File) applyDefaults() {
 		orDefault(&s.SignatureHeader, defaultSignatureHeader)
 		orDefault(&s.Limit.Burst, s.Limit.Rate)
 	}
+
 	f.Ingress.applyDefaults()
 	f.Access.ApplyDefaults()
 	f.Holds.applyDefaults()
 	f.Discard.applyDefaults()
 	f.Scanner.applyDefaults()
 	orDefault(&f.Secrets.Grace, defaultGrace)
+
 	for i, tenants := range f.served() {
 		d := &f.Destinations[i]
 		d.Tenants = tenants
@@ -94,6 +96,7 @@ func (f *File) applyDefaults() {
 		orDefault(&d.Breaker.Failures, defaultFailures)
 		orDefault(&d.Breaker.OpenFor, defaultOpenFor)
 	}
+
 	for i := range f.Tenants {
 		lower(f.Tenants[i].Domains)
 	}
@@ -126,7 +129,7 @@ func lower(texts []string) {
 	}
 }
 
-// checkNames sees that names and paths are taken once and paths are free.
+// checkNames checks that names and paths are unique and paths are not reserved.
 func (c *checker) checkNames(f *File) {
 	names := map[string]map[string]int{}
 	once := func(list, field, value string, i int) {
@@ -143,11 +146,12 @@ func (c *checker) checkNames(f *File) {
 		}
 		names[kind][value] = i
 	}
+
 	for i, s := range f.Sources {
 		once("sources", "name", s.Name, i)
 		once("sources", "path", s.Path, i)
 		if reserved[s.Path] || s.Path == schemasPath || strings.HasPrefix(s.Path, schemasPath+"/") {
-			c.add(fmt.Sprintf("%q is answered by the ingress itself", s.Path), "sources", i, "path")
+			c.add(fmt.Sprintf("%q is served by the ingress itself", s.Path), "sources", i, "path")
 		}
 	}
 	for i, t := range f.Tenants {
@@ -162,6 +166,7 @@ func (c *checker) checkNames(f *File) {
 	for i, o := range f.Operators {
 		once("operators", "name", o.Name, i)
 	}
+
 	ids := map[string]int{}
 	for i, k := range f.Encryption.Keys {
 		if first, taken := ids[k.ID]; taken && k.ID != "" {
@@ -173,7 +178,7 @@ func (c *checker) checkNames(f *File) {
 	c.checkDomains(f)
 }
 
-// checkDomains sees that a domain belongs to one tenant.
+// checkDomains checks that a domain belongs to one tenant.
 func (c *checker) checkDomains(f *File) {
 	owner := map[string]int{}
 	for i, t := range f.Tenants {
@@ -188,7 +193,7 @@ func (c *checker) checkDomains(f *File) {
 	}
 }
 
-// checkReferences sees that what is named exists.
+// checkReferences checks that tenants, sources and destinations exist where they are named.
 func (c *checker) checkReferences(f *File) {
 	for i, s := range f.Sources {
 		if _, ok := f.Tenant(s.Tenant); !ok && s.Tenant != "" {
@@ -200,6 +205,7 @@ func (c *checker) checkReferences(f *File) {
 			}
 		}
 	}
+
 	for i, d := range f.Destinations {
 		if problem := checkURL(d.URL); problem != "" && d.URL != "" {
 			c.add(problem, "destinations", i, "url")
@@ -208,9 +214,11 @@ func (c *checker) checkReferences(f *File) {
 			c.add(fmt.Sprintf("must be at most %s", maxTimeout), "destinations", i, "timeout")
 		}
 	}
+
 	if len(f.Attachments.FetchHosts) > 0 {
 		c.add("must be empty: attachments that are links are not fetched yet", "attachments", "fetch_hosts")
 	}
+
 	for i, r := range f.Routes {
 		for j, name := range r.To {
 			if _, ok := f.Destination(name); !ok && name != "" {
@@ -226,8 +234,8 @@ func (c *checker) checkReferences(f *File) {
 	}
 }
 
-// checkURL says what is wrong with the URL of a destination, without showing it:
-// a URL may carry a credential.
+// checkURL returns what is wrong with the URL of a destination, without showing it: a URL
+// may contain a credential.
 func checkURL(text string) string {
 	u, err := url.Parse(text)
 	switch {
@@ -238,9 +246,9 @@ func checkURL(text string) string {
 	case u.Hostname() == "":
 		return "must name a host"
 	case u.User != nil:
-		return "must not carry a user or password; requests are signed with the secret"
+		return "must not have a user or password; requests are signed with the secret"
 	case u.Fragment != "":
-		return "must not carry a fragment"
+		return "must not have a fragment"
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {

@@ -1,9 +1,9 @@
-// Package config is what a person configures: one YAML file that says what to do
-// with mail (File) and the environment that says where things are (Env).
+// Package config reads the configuration: one YAML file that says what to do with mail
+// (File), and the environment, which says where the dependencies are (Env).
 //
-// Invariants: both are read once, by main; the file is checked against a JSON
-// Schema and every mistake is named with its path; secrets stand in the file as
-// references only and are Secret values, which print as "[redacted]".
+// Invariants: both are read once, by main; the file is checked against a JSON Schema and
+// every mistake is named with its path; the file has only references to secrets, each
+// role resolves its own, and they are Secret values, which print as "[redacted]".
 package config
 
 import (
@@ -41,14 +41,14 @@ type File struct {
 	Secrets   Secrets                 `yaml:"secrets"`
 }
 
-// Secrets says what becomes of secrets that are gone.
+// Secrets configures secrets that are gone.
 type Secrets struct {
-	// Grace is how long a secret goes on verifying requests and operators after its
-	// store has said that it does not exist; default 24h, 1m to 720h.
+	// Grace is how long a secret still verifies requests and operators after its store has
+	// answered that it does not exist; default 24h, 1m to 720h.
 	Grace time.Duration `yaml:"grace"`
 }
 
-// Source is one webhook endpoint: who posts there and how it proves itself.
+// Source is one webhook endpoint and how its requests are authenticated.
 type Source struct {
 	Name      string        `yaml:"name"`
 	Path      string        `yaml:"path"`
@@ -66,7 +66,7 @@ type Source struct {
 	// SignatureVersions lists the versions of signatures that count; empty: all
 	// that the source's schemes know.
 	SignatureVersions []string `yaml:"signature_versions"`
-	// Insecure must be set beside the scheme none, which lets anybody post.
+	// Insecure must be set with the scheme none, which accepts requests from any caller.
 	Insecure bool `yaml:"insecure"`
 	// AllowFrom lists the networks (CIDR) that may post; empty: every address.
 	AllowFrom []string `yaml:"allow_from"`
@@ -160,7 +160,7 @@ type When struct {
 	Header    map[string]string `yaml:"header"`
 	Source    string            `yaml:"source"`
 	Tenant    string            `yaml:"tenant"`
-	// What the provider says beside the mail, which nobody has verified.
+	// What the provider reports with the mail. Mailroom does not verify it.
 	Auth    WhenAuth `yaml:"auth"`
 	Type    string   `yaml:"type"`
 	Mailbox string   `yaml:"mailbox"`
@@ -173,7 +173,7 @@ type WhenAuth struct {
 	DMARC string `yaml:"dmarc"`
 }
 
-// Attachments bounds what inspection lets pass.
+// Attachments bounds what inspection accepts.
 type Attachments struct {
 	FetchHosts   []string `yaml:"fetch_hosts"`   // must be empty: nothing is fetched yet
 	AllowedTypes []string `yaml:"allowed_types"` // media types, "image/*" allowed; empty: every type
@@ -190,25 +190,25 @@ type Operator struct {
 	Token KeyRef            `yaml:"token"`
 }
 
-// OperatorPages sets how the operator listener meets browsers.
+// OperatorPages configures the operator listener for browsers.
 type OperatorPages struct {
-	// UIOrigins are the origins of Temporal Web UIs whose pages may ask the codec
-	// server with the session of whoever looks at them; empty: none.
+	// UIOrigins are the origins of Temporal Web UIs whose pages may call the codec
+	// server with the session of their user; empty: none.
 	UIOrigins []string `yaml:"ui_origins"`
 	// TemporalUI is the URL of the Temporal Web UI that the console links to; empty: no links.
 	TemporalUI string `yaml:"temporal_ui"`
 }
 
-// Retry sets the budgets after which mail that waits is held.
+// Retry sets the times after which mail that waits for a dependency is held.
 type Retry struct {
 	Deliver time.Duration `yaml:"deliver"` // default 24h
 	Scan    time.Duration `yaml:"scan"`    // default 24h
 }
 
-// Ingress sets how the door meets the network.
+// Ingress configures the public listener and the dispatcher.
 type Ingress struct {
 	// TrustedProxies lists the networks (CIDR) whose X-Forwarded-For and
-	// X-Forwarded-Proto are believed; empty: nobody's.
+	// X-Forwarded-Proto are trusted; empty: none.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	TLS            TLS      `yaml:"tls"`
 	// PlainHTTP is what a request without TLS gets: accept (the default), redirect or refuse.
@@ -254,9 +254,9 @@ type Starts struct {
 	Ahead int `yaml:"ahead"`
 }
 
-// Encryption seals what Temporal keeps: inputs, results, memos, summaries, texts of
-// failures, and mail that it has to carry while the database is away. Without keys
-// it lies there in the clear.
+// Encryption seals what Temporal stores: inputs, results, memos, summaries, texts of
+// failures, and mail while the database is unavailable. Without keys it is stored in
+// plain text.
 type Encryption struct {
 	// Keys are 32 bytes each, in hex or base64. The first seals, all open.
 	Keys []EncryptionKey `yaml:"keys"`

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Env says where things are. The environment gives it; the defaults are the
-// ports of development, all on loopback. Credentials have no defaults.
+// Env is what the environment configures: addresses, credentials, paths. The defaults are
+// the ports of development, all on loopback. Credentials have no defaults.
 type Env struct {
 	ConfigPath     string // MAILROOM_CONFIG, default deploy/dev/mailroom.yaml
 	Listen         string // MAILROOM_LISTEN, else ":"+PORT, default 127.0.0.1:8080
@@ -142,7 +142,7 @@ func (r *envReader) listen(name, fallback string) string {
 	return v
 }
 
-// port gives the address for a variable that holds a port number alone.
+// port returns the address for a variable that holds only a port number.
 func (r *envReader) port(name, fallback string) string {
 	v := r.getenv(name)
 	if v == "" {

@@ -10,7 +10,7 @@ import (
 // Whatever the file holds, loading ends, and what it accepts is complete.
 func FuzzLoad(f *testing.F) {
 	f.Add(example)
-	f.Add(doorExample)
+	f.Add(ingressExample)
 	f.Add("tenants: &a [*a]\n")
 	f.Add("a: +5\nb: .5\nc: 1_0\nd: .inf\ne: 0x1p4\nf: 1e999\n? [x]\n: y\n<<: {g: h}\n")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -19,14 +19,14 @@ const (
 	RepeatReminders = 7 * 24 * time.Hour
 )
 
-// What becomes of the content of discarded mail.
+// What happens to the content of discarded mail.
 const (
 	DiscardKeep   = "keep"
 	DiscardRemove = "remove"
 )
 
-// Holds sets when people are told of mail that waits for them, and what becomes of
-// it when nobody decides.
+// Holds sets when operators are reminded of mail that waits for them, and what happens to
+// it without a decision.
 type Holds struct {
 	Remind   time.Duration `yaml:"remind"`   // default 4h
 	Escalate time.Duration `yaml:"escalate"` // from the begin of the hold as well; default 24h
@@ -41,12 +41,12 @@ type Holds struct {
 type HoldReason struct {
 	Remind   time.Duration `yaml:"remind"`
 	Escalate time.Duration `yaml:"escalate"`
-	// Deadline is when AtDeadline is carried out; zero: never.
+	// Deadline is when AtDeadline takes effect; zero: never.
 	Deadline   time.Duration `yaml:"deadline"`
 	AtDeadline string        `yaml:"at_deadline"` // keep, discard or release
 }
 
-// Discard sets what becomes of the content of discarded mail.
+// Discard sets what happens to the content of discarded mail.
 type Discard struct {
 	Content string        `yaml:"content"` // keep (the default) or remove
 	After   time.Duration `yaml:"after"`   // default 168h
@@ -62,14 +62,15 @@ func (d *Discard) applyDefaults() {
 	orDefault(&d.After, defaultDiscardAfter)
 }
 
-// Plan says what the configuration wants of a hold for several reasons: the
-// earliest reminders, the largest number of approvals, and a deadline only where
-// every reason has one and all say the same: the latest.
+// Plan returns the plan of a hold for several reasons: the earliest reminders, the largest
+// number of approvals, and the latest deadline, but only if every reason has one and all
+// have the same policy.
 func (f *File) Plan(reasons []contract.Reason) contract.HoldPlan {
 	p := contract.HoldPlan{Approvals: 1, RepeatSeconds: seconds(RepeatReminders)}
 	remind, escalate := time.Duration(0), time.Duration(0)
 	var deadline time.Duration
 	policies := map[string]bool{}
+
 	for _, r := range reasons {
 		one := f.Holds.Reasons[r]
 		orDefault(&one.Remind, f.Holds.Remind)
@@ -79,6 +80,7 @@ func (f *File) Plan(reasons []contract.Reason) contract.HoldPlan {
 		deadline = max(deadline, one.Deadline)
 		policies[one.AtDeadline] = true // "" where there is no deadline
 	}
+
 	p.RemindSeconds, p.EscalateSeconds = seconds(remind), seconds(escalate)
 	if len(policies) == 1 && !policies[""] {
 		p.DeadlineSeconds = seconds(deadline)
@@ -89,7 +91,7 @@ func (f *File) Plan(reasons []contract.Reason) contract.HoldPlan {
 	return p
 }
 
-// earliest gives the shorter of two times, of which zero means none.
+// earliest returns the shorter of two times, of which zero means none.
 func earliest(a, b time.Duration) time.Duration {
 	if a == 0 {
 		return b
@@ -97,14 +99,15 @@ func earliest(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// seconds rounds up, so that no time becomes none.
+// seconds rounds up, so that a positive time never becomes zero.
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
-// checkHolds sees that what holds and approvals name exists and makes sense.
+// checkHolds checks reasons, destinations, links and times of holds and approvals.
 func (c *checker) checkHolds(f *File) {
 	for r := range f.Approvals {
 		c.checkReason(r, "approvals", string(r))
 	}
+
 	h := f.Holds
 	if _, ok := f.Destination(h.Notify); !ok && h.Notify != "" {
 		c.add(fmt.Sprintf("no destination is named %q", h.Notify), "holds", "notify")
@@ -114,11 +117,13 @@ func (c *checker) checkHolds(f *File) {
 			c.add(problem, "holds", "link")
 		}
 	}
+
 	remind := h.Remind
 	orDefault(&remind, defaultRemind)
 	if h.Escalate > 0 && h.Escalate < remind {
 		c.add(fmt.Sprintf("must not come before the reminder, %s", remind), "holds", "escalate")
 	}
+
 	for r, one := range f.Holds.Reasons {
 		c.checkReason(r, "holds", "reasons", string(r))
 		at := func(field string) []any { return []any{"holds", "reasons", string(r), field} }
@@ -129,7 +134,7 @@ func (c *checker) checkHolds(f *File) {
 		}
 		switch {
 		case one.Deadline > 0 && one.AtDeadline == "":
-			c.add("must say what becomes of the email: keep, discard or release", at("at_deadline")...)
+			c.add("must say what happens to the email: keep, discard or release", at("at_deadline")...)
 		case one.Deadline == 0 && one.AtDeadline != "":
 			c.add("must say when", at("deadline")...)
 		}

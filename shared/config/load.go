@@ -20,15 +20,15 @@ import (
 // maxFile bounds the configuration file in bytes.
 const maxFile = 1 << 20
 
-// Mistake is one thing that is wrong in a configuration file.
+// Mistake is one error in a configuration file.
 type Mistake struct {
 	Path string // where, such as sources[0].secrets[1].ref; empty for the file as a whole
 	Line int    // counted from 1; 0 when unknown
 	Text string // what is wrong; holds no secret
 }
 
-// Invalid is the error of Load for a file that can be read and is not right. It
-// holds every mistake, in the order of the file.
+// Invalid is the error of Load for a readable file with mistakes. It holds every mistake,
+// in the order of the file.
 type Invalid struct {
 	File     string
 	Mistakes []Mistake
@@ -96,10 +96,12 @@ func load(ctx context.Context, path string, text []byte, role Role, from Resolve
 	if err != nil {
 		return nil, &Invalid{File: path, Mistakes: []Mistake{{Text: err.Error()}}}
 	}
+
 	c := &checker{root: root, seen: map[string]bool{}}
 	if err := c.checkSchema(); err != nil {
 		return nil, err
 	}
+
 	file := &File{}
 	c.decode(file)
 	c.checkNames(file)
@@ -111,6 +113,7 @@ func load(ctx context.Context, path string, text []byte, role Role, from Resolve
 	c.checkAccess(file)
 	c.checkHolds(file)
 	c.checkTenants(file)
+
 	c.resolve(ctx, file, role, from, now)
 	if len(c.mistakes) > 0 {
 		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
@@ -152,8 +155,7 @@ type checker struct {
 	verifying func(ref string) Secret
 }
 
-// add notes a mistake at a place given by keys and indices. The first mistake of
-// a place is enough.
+// add records a mistake at the place of these keys and indices, unless the place has one.
 func (c *checker) add(text string, at ...any) {
 	path, line := locate(c.root, at)
 	if c.seen[path] {
@@ -163,14 +165,14 @@ func (c *checker) add(text string, at ...any) {
 	c.mistakes = append(c.mistakes, Mistake{Path: path, Line: line, Text: text})
 }
 
-// wrong reports whether the place has a mistake already.
+// wrong reports whether the place has a mistake.
 func (c *checker) wrong(at ...any) bool {
 	path, _ := locate(c.root, at)
 	return c.seen[path]
 }
 
-// decode fills file. What the schema has refused is refused again here, and
-// those errors are dropped; what is left are numbers out of range.
+// decode fills file. It drops errors about values that the schema has refused before;
+// what remains are numbers out of range.
 func (c *checker) decode(file *File) {
 	err := c.root.Decode(file)
 	if err == nil || len(c.mistakes) > 0 {
@@ -186,11 +188,12 @@ func (c *checker) decode(file *File) {
 	}
 }
 
-// locate renders a place as a YAML path and finds its line. For a key that is
-// absent the line is that of what should hold it.
+// locate returns the YAML path of a place and its line. For an absent key the line is that
+// of the mapping that should hold it.
 func locate(node *yaml.Node, at []any) (path string, line int) {
 	var sb strings.Builder
 	line = node.Line
+
 	for _, step := range at {
 		node = follow(node)
 		key, next := fmt.Sprint(step), (*yaml.Node)(nil)
@@ -203,6 +206,7 @@ func locate(node *yaml.Node, at []any) (path string, line int) {
 			node = next
 			continue
 		}
+
 		if sb.Len() > 0 {
 			sb.WriteByte('.')
 		}

@@ -71,7 +71,7 @@ func resolver(getenv func(string) string) Resolver {
 	return once{store}
 }
 
-// mistakes loads text and gives what is wrong as "path: text".
+// mistakes loads text and returns what is wrong as "path: text".
 func mistakes(t *testing.T, text string, env map[string]string) []string {
 	t.Helper()
 	_, err := load(t.Context(), "mailroom.yaml", []byte(text), RoleAll, resolver(environment(env)), now())
@@ -121,7 +121,7 @@ func TestLoadReadsEveryFieldAndDefault(t *testing.T) {
 	require.Equal(t, Bytes(1<<20), f.Attachments.MaxSize)
 	require.Equal(t, "fourth", f.Operators[0].Token.Key.Reveal())
 	require.Equal(t, Retry{Deliver: 6 * time.Hour, Scan: 24 * time.Hour}, f.Retry)
-	_, ok = f.Tenant("nobody")
+	_, ok = f.Tenant("absent")
 	require.False(t, ok)
 }
 
@@ -152,7 +152,7 @@ sources:
     secrets: [{ref: "hunter2-literal"}]
     tolerance: 5
     max_body: 25 apples
-    tenant: nobody
+    tenant: absent
     colour: blue
   - {name: mailparse, path: /b, profile: mailparse, schemes: [timestamp-hmac], secrets: [{ref: "env:ABSENT", scheme: other}]}
   - {name: bare, path: /schemas/email, profile: mailparse, schemes: [basic], tenant: default}
@@ -163,24 +163,24 @@ destinations:
   - {name: d, url: "ftp://h/x", secret: {ref: "vault:kv/x"}, max_in_flight: 0}
   - {name: d, url: "https://u:hunter2@h/x", secret: {ref: "file:/nonexistent/secret"}}
 routes:
-  - {name: r, when: {recipient: "", source: nobody, tenant: none}, to: [d, ghost]}
+  - {name: r, when: {recipient: "", source: absent, tenant: none}, to: [d, ghost]}
   - {name: r, to: []}
 operators:
   - {name: o, role: king, token: {ref: "env:WEBHOOK_SECRET"}}
   - {name: p, role: viewer, token: {ref: "env:WEBHOOK_SECRET"}}
 `
 	want := []string{
-		`sources[0].path: "/healthz" is answered by the ingress itself`,
+		`sources[0].path: "/healthz" is served by the ingress itself`,
 		`sources[0].profile: "postmark" is not supported; supported: mailparse, standard-webhooks`,
 		`sources[0].schemes[1]: "telepathy" is not supported; supported: timestamp-hmac, timestamp-hmac-header, standard-webhooks, basic, bearer, none`,
 		`sources[0].secrets[0].ref: must be a reference to a secret, env:NAME, file:/path, vault:<mount>/<path>#<field> or aws-sm:<id>, never the secret itself`,
 		`sources[0].tolerance: must be a duration above zero with its unit, such as 500ms, 30s, 5m or 1h30m`,
 		`sources[0].max_body: must be a number of bytes above zero, alone or with its unit, such as 65536, 64KiB, 25MiB or 1GB`,
-		`sources[0].tenant: no tenant is named "nobody"`,
+		`sources[0].tenant: no tenant is named "absent"`,
 		`sources[0].colour: is not a field that Mailroom knows`,
 		`sources[1].tenant: is missing`,
 		`sources[2].secrets: is missing`,
-		`sources[2].path: "/schemas/email" is answered by the ingress itself`,
+		`sources[2].path: "/schemas/email" is served by the ingress itself`,
 		`sources[1].name: "mailparse" is taken by sources[0]`,
 		`sources[1].secrets[0].scheme: "other" is not among the schemes of the source`,
 		`sources[1].secrets[0].ref: env:ABSENT resolves to nothing: the variable is not set`,
@@ -189,10 +189,10 @@ operators:
 		`destinations[0].secret.ref: must name a mount, a path and a field, as vault:<mount>/<path>#<field>`,
 		`destinations[0].max_in_flight: must be at least 1`,
 		`destinations[1].name: "d" is taken by destinations[0]`,
-		`destinations[1].url: must not carry a user or password; requests are signed with the secret`,
+		`destinations[1].url: must not have a user or password; requests are signed with the secret`,
 		`destinations[1].secret.ref: file:/nonexistent/secret resolves to nothing: there is no such file`,
 		`routes[0].when.recipient: must be text that is not empty; * matches any run of characters`,
-		`routes[0].when.source: no source is named "nobody"`,
+		`routes[0].when.source: no source is named "absent"`,
 		`routes[0].when.tenant: no tenant is named "none"`,
 		`routes[0].to[1]: no destination is named "ghost"`,
 		`routes[1].name: "r" is taken by routes[0]`,

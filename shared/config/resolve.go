@@ -16,7 +16,7 @@ import (
 )
 
 // resolvesAtOnce bounds how many references are resolved at the same time; a
-// store that is away then costs one timeout, not one for each reference.
+// store that is unavailable then costs one timeout, not one for each reference.
 const resolvesAtOnce = 64
 
 // keySize is the length of an encryption key in bytes.
@@ -24,19 +24,18 @@ const keySize = 32
 
 // Resolver finds the secrets behind references; *secret.Store is one.
 type Resolver interface {
-	// Resolve gives a secret that must be there.
+	// Resolve returns a secret that must exist.
 	Resolve(ctx context.Context, ref string) (Secret, error)
-	// Expect gives a secret that may appear later, and whether it is there now.
+	// Expect returns a secret that may appear later, and whether it exists now.
 	Expect(ctx context.Context, ref string) (s Secret, there bool, err error)
-	// Verifying gives, for a reference that was resolved or is expected, the secret to
-	// check with what others present.
+	// Verifying returns, for a resolved or expected reference, the secret for checking what
+	// callers present.
 	Verifying(ref string) Secret
 }
 
 var _ Resolver = (*secret.Store)(nil)
 
-// once resolves for a file that is read and not lived with: what is not there
-// will not be waited for.
+// once resolves for a program that reads the file once: it waits for no secret.
 type once struct{ *secret.Store }
 
 func (o once) Expect(ctx context.Context, ref string) (Secret, bool, error) {
@@ -44,23 +43,23 @@ func (o once) Expect(ctx context.Context, ref string) (Secret, bool, error) {
 	return s, err == nil, err
 }
 
-// wanted is a reference as it is asked for.
+// wanted is a reference and how it is resolved.
 type wanted struct {
 	ref string
-	may bool // it may be absent
+	may bool // it may be missing
 }
 
-// answer is what became of a reference.
+// answer is the result of resolving a reference.
 type answer struct {
 	secret Secret
 	there  bool
 	err    error
 }
 
-// resolve fills in the secrets that role uses. Of a source the first must be there;
-// the others serve rotation, and one that resolves to nothing is waited for, or
-// dropped where it cannot appear or has expired. Expired secrets stay, for the scheme
-// to refuse, but one must be valid.
+// resolve fills in the secrets that role uses. The first secret of a source must exist. The
+// others serve rotation: one that does not exist is waited for, or dropped if it cannot
+// appear or has expired. Expired secrets stay, so that the scheme refuses them by name,
+// but at least one must be valid.
 func (c *checker) resolve(ctx context.Context, f *File, role Role, from Resolver, now time.Time) {
 	c.answers, c.verifying = ask(ctx, from, c.references(f, role)), from.Verifying
 
@@ -155,7 +154,7 @@ func (c *checker) references(f *File, role Role) []wanted {
 	return out
 }
 
-// ask resolves all references side by side.
+// ask resolves all references concurrently.
 func ask(ctx context.Context, from Resolver, refs []wanted) map[wanted]answer {
 	answers := make([]answer, len(refs))
 	var group errgroup.Group
@@ -173,6 +172,7 @@ func ask(ctx context.Context, from Resolver, refs []wanted) map[wanted]answer {
 		})
 	}
 	_ = group.Wait() // each answer has its own error
+
 	out := make(map[wanted]answer, len(refs))
 	for i, w := range refs {
 		out[w] = answers[i]
@@ -183,6 +183,7 @@ func ask(ctx context.Context, from Resolver, refs []wanted) map[wanted]answer {
 func (c *checker) resolveSource(s *Source, i int, now time.Time) {
 	kept := make([]KeyRef, 0, len(s.Secrets))
 	valid, sound := false, true
+
 	for j, key := range s.Secrets {
 		at := []any{"sources", i, "secrets", j, "ref"}
 		if c.wrong(at...) || key.Ref == "" {
@@ -208,14 +209,15 @@ func (c *checker) resolveSource(s *Source, i int, now time.Time) {
 		key.Place = j + 1
 		kept = append(kept, key)
 	}
+
 	if sound && !valid && len(s.Secrets) > 0 {
 		c.add("holds no secret that is still valid: each has expired or is not set", "sources", i, "secrets")
 	}
 	s.Secrets = kept
 }
 
-// checkServes sees that some scheme of the source can use a secret: the texts of
-// Standard Webhooks are keys in its own encoding.
+// checkServes checks that a scheme of the source can use a secret: secrets of Standard
+// Webhooks have an encoding of their own.
 func (c *checker) checkServes(s *Source, key KeyRef, text string, at []any) {
 	prefix := ""
 	for _, p := range []string{"whsec_", "whpk_"} {
@@ -233,7 +235,7 @@ func (c *checker) checkServes(s *Source, key KeyRef, text string, at []any) {
 	}
 }
 
-// resolveOne fills in a secret that must be there and reports whether it is.
+// resolveOne fills in a secret that must exist and reports whether it does.
 func (c *checker) resolveOne(key *Secret, ref string, at ...any) bool {
 	if c.wrong(at...) || ref == "" {
 		return false

@@ -7,13 +7,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// defaultSignatureAge is how old the scanner's signatures may be where the file says
-// nothing.
+// defaultSignatureAge is the default of max_signature_age.
 const defaultSignatureAge = SignatureAge(7 * 24 * time.Hour)
 
-// Scanner says what looks for malware. In YAML it is the word builtin, or a mapping.
+// Scanner configures the search for malware. In YAML it is the word builtin, or a mapping.
 type Scanner struct {
-	// BuiltIn lets the built-in scanner serve where CLAMD_ADDRESS is not set. It
+	// BuiltIn selects the built-in scanner if CLAMD_ADDRESS is not set. It
 	// knows the EICAR test file and is for development alone; without it the worker
 	// refuses to start.
 	BuiltIn bool `yaml:"builtin"`
@@ -32,13 +31,13 @@ func (s *Scanner) UnmarshalYAML(node *yaml.Node) error {
 		return nil
 	}
 	type mapping Scanner              // without this method
-	return node.Decode((*mapping)(s)) //nolint:wrapcheck // the decoder goes on after its own kind of error
+	return node.Decode((*mapping)(s)) //nolint:wrapcheck // the decoder continues after its own kind of error
 }
 
 // SignatureAge is an age, or SignatureAgeOff.
 type SignatureAge time.Duration
 
-// SignatureAgeOff lets signatures of any age serve, and of unknown age. In YAML it is
+// SignatureAgeOff accepts signatures of any age, and of unknown age. In YAML it is
 // the word off.
 const SignatureAgeOff SignatureAge = -1
 

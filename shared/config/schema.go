@@ -20,11 +20,10 @@ var schemaText string
 
 const schemaURL = "urn:mailroom:config"
 
-// Schema gives the JSON Schema (draft 2020-12) of the configuration file, for
-// editors.
+// Schema returns the JSON Schema (draft 2020-12) of the configuration file, for editors.
 func Schema() []byte { return []byte(schemaText) }
 
-// compileSchema also gives the sentence of each definition: what a value there must be.
+// compileSchema also returns the description of each definition: what its value must be.
 func compileSchema() (*jsonschema.Schema, map[string]string, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schemaText))
 	if err != nil {
@@ -38,6 +37,7 @@ func compileSchema() (*jsonschema.Schema, map[string]string, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile configuration schema: %w", err)
 	}
+
 	var named struct {
 		Defs map[string]struct {
 			Description string `json:"description"`
@@ -46,6 +46,7 @@ func compileSchema() (*jsonschema.Schema, map[string]string, error) {
 	if err := json.Unmarshal(Schema(), &named); err != nil {
 		return nil, nil, fmt.Errorf("read configuration schema: %w", err)
 	}
+
 	sentences := map[string]string{}
 	for name, def := range named.Defs {
 		sentences[name] = def.Description
@@ -53,8 +54,8 @@ func compileSchema() (*jsonschema.Schema, map[string]string, error) {
 	return schema, sentences, nil
 }
 
-// checkSchema notes each deviation from the schema. The error is for a schema
-// that is broken itself.
+// checkSchema adds each deviation from the schema to the mistakes. It returns an error for
+// a broken schema.
 func (c *checker) checkSchema() error {
 	schema, sentences, err := compileSchema()
 	if err != nil {
@@ -68,17 +69,18 @@ func (c *checker) checkSchema() error {
 	if !errors.As(err, &invalid) {
 		return fmt.Errorf("validate configuration: %w", err)
 	}
-	c.note(invalid, sentences)
+	c.addDeviations(invalid, sentences)
 	return nil
 }
 
-// note walks to the leaves of a validation error. No text shows the value found,
-// which could be a secret in the wrong place; names from closed lists excepted.
-func (c *checker) note(e *jsonschema.ValidationError, sentences map[string]string) {
+// addDeviations adds the leaves of a validation error to the mistakes. No text shows the
+// value, which could be a secret in the wrong place, unless it is from a closed list.
+func (c *checker) addDeviations(e *jsonschema.ValidationError, sentences map[string]string) {
 	at := make([]any, len(e.InstanceLocation))
 	for i, token := range e.InstanceLocation {
 		at[i] = token
 	}
+
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:
 		for _, name := range k.Missing {
@@ -94,9 +96,10 @@ func (c *checker) note(e *jsonschema.ValidationError, sentences map[string]strin
 		c.add(sentences["header_name"], append(at, k.Property)...)
 		return
 	}
+
 	if len(e.Causes) > 0 {
 		for _, cause := range e.Causes {
-			c.note(cause, sentences)
+			c.addDeviations(cause, sentences)
 		}
 		return
 	}
@@ -108,6 +111,7 @@ func describe(e *jsonschema.ValidationError, sentences map[string]string) string
 	if sentence := sentences[def]; sentence != "" {
 		return sentence
 	}
+
 	switch k := e.ErrorKind.(type) {
 	case *kind.Enum:
 		want := make([]string, len(k.Want))
@@ -133,7 +137,7 @@ func describe(e *jsonschema.ValidationError, sentences map[string]string) string
 	}
 }
 
-// typeName puts the types of JSON Schema in the words of YAML.
+// typeName returns the YAML name of a type of JSON Schema.
 func typeName(t string) string {
 	switch t {
 	case "object":
@@ -151,10 +155,11 @@ func typeName(t string) string {
 	}
 }
 
-// instance turns YAML into what a JSON Schema is checked against. Keys without a
-// value count as absent; times stay the text that they were written as.
+// instance converts YAML to the values that a JSON Schema validates. Keys without a value
+// count as absent; times stay text.
 func instance(node *yaml.Node) any {
 	node = follow(node)
+
 	switch node.Kind {
 	case yaml.MappingNode:
 		out := map[string]any{}

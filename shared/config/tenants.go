@@ -33,7 +33,7 @@ func (f *File) served() [][]string {
 	return out
 }
 
-// checkTenants refuses what leaves open whose mail a destination gets: with several
+// checkTenants refuses rules that do not say whose mail a destination gets: with several
 // tenants, a rule and a destination of which neither names one; a rule of a tenant
 // that its destination does not serve; notices of holds for a destination that serves
 // no tenant.
@@ -70,7 +70,7 @@ func (c *checker) checkTenants(f *File) {
 
 	at := slices.IndexFunc(f.Destinations, func(d Destination) bool { return d.Name == f.Holds.Notify })
 	if at >= 0 && len(served[at]) == 0 && !c.wrong("destinations", at, "tenants") {
-		c.add(fmt.Sprintf("destinations[%d] serves no tenant: it must name those whose held mail it is told of", at), "holds", "notify")
+		c.add(fmt.Sprintf("destinations[%d] serves no tenant: it must name those whose held mail it is notified of", at), "holds", "notify")
 	}
 }
 

@@ -82,7 +82,7 @@ func TestWhoseMailADestinationGetsIsNotLeftOpen(t *testing.T) {
 		},
 		"notices for a destination of none": {
 			"  - {name: a, when: {tenant: acme}, to: [one]}\nholds: {notify: two}\n", nil,
-			[]string{"holds.notify: destinations[2] serves no tenant: it must name those whose held mail it is told of"},
+			[]string{"holds.notify: destinations[2] serves no tenant: it must name those whose held mail it is notified of"},
 		},
 	} {
 		got := mistakes(t, tenantsExample(row.routes, row.change...), nil)

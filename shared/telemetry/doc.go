@@ -1,7 +1,7 @@
-// Package telemetry is how a program is seen from outside: JSON log lines,
-// Prometheus metrics and the server that shows them.
+// Package telemetry makes a program observable: JSON log lines, Prometheus metrics, the
+// server for them, and which build it is.
 //
-// Invariants: no value of a field named for a secret or for mail content reaches
-// a log line, whoever logs it; label sets are fixed, so that no sender can make
-// series; nothing here is global, each program builds its own logger and registry.
+// Invariants: no log line holds the value of a field that is named like a secret or like
+// mail content; label sets are fixed, so that no sender can create series; there is no
+// global state, each program makes its own logger and registry.
 package telemetry

@@ -13,9 +13,8 @@ import (
 
 const redacted = "[redacted]"
 
-// withheld are the fields whose values never reach a log line: credentials, and
-// what only the mail itself says. It is the second guard; the first is
-// not to log them.
+// withheld are the fields whose values never reach a log line: credentials and mail
+// content. This is the second guard; the first is not to log them.
 var withheld = map[string]bool{
 	"authorization": true, "cookie": true, "dsn": true, "database_url": true,
 	"secret": true, "password": true, "token": true, "access_key": true, "secret_key": true,
@@ -23,8 +22,8 @@ var withheld = map[string]bool{
 	"filename": true, "body": true, "text": true, "html": true, "headers": true,
 }
 
-// NewLogger gives a logger that writes one JSON object a line with time (UTC),
-// level, msg and program. Level is debug, info, warn or error; anything else is info.
+// NewLogger returns a logger that writes one JSON object per line with time (UTC), level,
+// msg and program. Level is debug, info, warn or error; anything else is info.
 func NewLogger(w io.Writer, level, program string) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
@@ -46,7 +45,7 @@ func replace(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// Attrs names the email that a line is about: event_id, correlation_id, tenant
+// Attrs identifies the email that a line is about: event_id, correlation_id, tenant
 // and source, as keys and values for slog and for the loggers of Temporal alike.
 // Only for an email that has been accepted: a refused request has no id yet.
 func Attrs(e contract.Email) []any {
@@ -58,8 +57,7 @@ func Attrs(e contract.Email) []any {
 	}
 }
 
-// TemporalLogger lets the Temporal SDK write through logger, its lines marked
-// with component=temporal.
+// TemporalLogger makes the Temporal SDK log through logger, with component=temporal.
 func TemporalLogger(logger *slog.Logger) temporallog.Logger {
 	return temporallog.NewStructuredLogger(logger.With("component", "temporal"))
 }

@@ -14,14 +14,14 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 )
 
-// timerBuckets are the bounds of Temporal's timers, in seconds: from a poll that
-// is answered at once to an email that a person left over lunch.
+// timerBuckets are the bounds of Temporal's timers, in seconds: from a poll that is
+// answered at once to an email that waits for an hour.
 func timerBuckets() []float64 {
 	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600}
 }
 
-// NewRegistry gives a registry with the metrics of the Go runtime, the process
-// and the build, and nothing of the global one.
+// NewRegistry returns a registry with the metrics of the Go runtime, the process and the
+// build, and none of the global registry.
 func NewRegistry() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
@@ -49,11 +49,13 @@ func TemporalMetrics(reg prometheus.Registerer, logger *slog.Logger) (
 	if err != nil {
 		return nil, nil, fmt.Errorf("register temporal metrics: %w", err)
 	}
+
 	timers := metric.NewView(
 		metric.Instrument{Kind: metric.InstrumentKindHistogram},
 		metric.Stream{Aggregation: metric.AggregationExplicitBucketHistogram{Boundaries: timerBuckets()}},
 	)
 	provider := metric.NewMeterProvider(metric.WithReader(exporter), metric.WithView(timers))
+
 	handler := opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
 		Meter:                provider.Meter("temporal-sdk-go"),
 		UseMonotonicCounters: true,

@@ -24,8 +24,8 @@ const (
 
 // ServeMetrics answers GET /metrics on addr with what reg holds, and each path of
 // extra (such as /readyz; may be nil) with its handler. Everything else is 404;
-// profiles are not offered. It returns when the port is bound, so that a port in
-// use is an error of the start; ctx bounds the binding alone. The caller runs
+// profiles are not offered. It returns after the port is bound, so that a port in
+// use is an error at start-up; ctx bounds only the binding. The caller runs
 // stop last: it lets scrapes in flight finish until its context ends, and may be
 // called more than once.
 func ServeMetrics(ctx context.Context, addr string, reg *prometheus.Registry, logger *slog.Logger,
@@ -50,6 +50,7 @@ func serve(ln net.Listener, reg *prometheus.Registry, logger *slog.Logger, extra
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -57,6 +58,7 @@ func serve(ln net.Listener, reg *prometheus.Registry, logger *slog.Logger, extra
 			logger.Error("metrics.stopped", "error", err)
 		}
 	}()
+
 	logger.Info("metrics.listening", "address", ln.Addr().String())
 	return func(ctx context.Context) error {
 		if err := srv.Shutdown(ctx); err != nil {

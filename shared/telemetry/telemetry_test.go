@@ -85,7 +85,7 @@ func TestLoggerShowsNoSecretAndNoMail(t *testing.T) {
 	require.Contains(t, text, `"component":"temporal"`)
 }
 
-// metrics starts a server on a free port and gives what GET path answers there.
+// metrics starts a server on a free port and returns what GET path answers there.
 func metrics(t *testing.T, extra map[string]http.Handler) func(method, path string) (int, string) {
 	t.Helper()
 	reg := NewRegistry()

@@ -1,4 +1,4 @@
-// Command mailctl sends and checks webhooks and looks after emails from the
+// Command mailctl sends and checks webhooks and decides about emails from the
 // command line. See package mailctl.
 package main
 

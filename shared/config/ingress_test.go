@@ -12,8 +12,8 @@ import (
 	"mailroom/shared/secret"
 )
 
-// doorExample uses what the other example does not.
-const doorExample = `
+// ingressExample uses what the other example does not.
+const ingressExample = `
 sources:
   - name: a
     path: /a
@@ -46,16 +46,16 @@ encryption:
     - {id: k2, ref: "env:KEY_BASE64"}
 `
 
-func doorEnvironment() map[string]string {
+func ingressEnvironment() map[string]string {
 	return map[string]string{
 		"STANDARD": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
 		"KEY_HEX":  strings.Repeat("0a", 32), "KEY_BASE64": strings.Repeat("A", 43) + "=",
 	}
 }
 
-func TestLoadReadsTheDoor(t *testing.T) {
+func TestLoadReadsTheIngress(t *testing.T) {
 	t.Parallel()
-	f, err := load(t.Context(), "m.yaml", []byte(doorExample), RoleAll, resolver(environment(doorEnvironment())), now())
+	f, err := load(t.Context(), "m.yaml", []byte(ingressExample), RoleAll, resolver(environment(ingressEnvironment())), now())
 	require.NoError(t, err)
 	s := f.Sources[0]
 	require.Equal(t, "postmark", s.Answers)
@@ -87,7 +87,7 @@ func TestLoadReadsTheDoor(t *testing.T) {
 	require.Equal(t, "X-Signature", f.Sources[0].SignatureHeader)
 }
 
-func TestDoorRules(t *testing.T) {
+func TestIngressRules(t *testing.T) {
 	t.Parallel()
 	const plain = `
 sources:
@@ -108,10 +108,10 @@ tenants: [{name: t}]
 		"no secrets":      {bare("[bearer]"), []string{"sources[0].secrets (line 3) is missing"}},
 		"empty secrets":   {source(`[{ref: "env:WEBHOOK_SECRET"}]`, "[]"), []string{"sources[0].secrets (line 3) must not be empty"}},
 		"open":            {bare("[none], insecure: true"), nil},
-		"open, not said":  {bare("[none]"), []string{"sources[0].insecure (line 3) must be true beside the scheme none, which lets anybody post"}},
-		"open, denied":    {bare("[none], insecure: false"), []string{"sources[0].insecure (line 3) must be true beside the scheme none"}},
-		"open and closed": {schemes("[none, bearer], insecure: true"), []string{"sources[0].schemes (line 3) names none beside others"}},
-		"open, secret":    {schemes("[none], insecure: true"), []string{"sources[0].secrets (line 3) serves nobody"}},
+		"open, not said":  {bare("[none]"), []string{"sources[0].insecure (line 3) must be true with the scheme none, which accepts requests from any caller"}},
+		"open, denied":    {bare("[none], insecure: false"), []string{"sources[0].insecure (line 3) must be true with the scheme none"}},
+		"open and closed": {schemes("[none, bearer], insecure: true"), []string{"sources[0].schemes (line 3) lists none with others"}},
+		"open, secret":    {schemes("[none], insecure: true"), []string{"sources[0].secrets (line 3) has no effect"}},
 		"insecure alone":  {more("insecure: true"), []string{"sources[0].insecure (line 3) belongs to the scheme none"}},
 		"header":          {more("signature_header: X-A"), []string{"sources[0].signature_header (line 3) belongs to the scheme timestamp-hmac-header"}},
 		"header used":     {source("[timestamp-hmac]", "[timestamp-hmac-header], signature_header: X-A"), nil},
@@ -134,7 +134,7 @@ tenants: [{name: t}]
 		"path of schemas": {source("path: /a", "path: /schemas"), []string{"sources[0].path (line 3)"}},
 		"body over spool": {plain + "ingress: {spool: 24MiB}\n", []string{"sources[0].max_body (line 3) is more than ingress.spool holds, 24MiB"}},
 		"proxies":         {plain + "ingress: {trusted_proxies: [10.0.0.1/8]}\n", []string{"ingress.trusted_proxies[0] (line 5) has bits set"}},
-		"every proxy":     {plain + "ingress: {trusted_proxies: [0.0.0.0/0]}\n", []string{"ingress.trusted_proxies[0] (line 5) would believe everybody"}},
+		"every proxy":     {plain + "ingress: {trusted_proxies: [0.0.0.0/0]}\n", []string{"ingress.trusted_proxies[0] (line 5) would trust X-Forwarded-For from every address"}},
 		"grace":           {plain + "secrets: {grace: 12h}\n", nil},
 		"grace too short": {plain + "secrets: {grace: 59s}\n", []string{"secrets.grace (line 5) must be from 1m to 720h"}},
 		"grace too long":  {plain + "secrets: {grace: 721h}\n", []string{"secrets.grace (line 5) must be from 1m to 720h"}},
@@ -169,7 +169,7 @@ tenants: [{name: t}]
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := load(t.Context(), "m.yaml", []byte(tc.text), RoleAll, resolver(environment(doorEnvironment())), now())
+			_, err := load(t.Context(), "m.yaml", []byte(tc.text), RoleAll, resolver(environment(ingressEnvironment())), now())
 			if len(tc.want) == 0 {
 				require.NoError(t, err)
 				return
@@ -237,7 +237,7 @@ encryption: {keys: [{id: k, ref: "file:DIR/key"}]}
 	s := f.Sources[0]
 	require.Len(t, s.Secrets, 2)
 	require.Equal(t, "one", s.Secrets[0].Key.Reveal())
-	require.NotEmpty(t, s.Secrets[1].Key.Reveal(), "an empty key would be everybody's")
+	require.NotEmpty(t, s.Secrets[1].Key.Reveal(), "an empty key would verify any request")
 	for _, key := range s.Secrets {
 		require.Equal(t, store.Verifying(key.Ref), key.Key, "what is gone verifies nothing in the end")
 	}

@@ -16,7 +16,7 @@ const (
 	schemeStandard = "standard-webhooks"
 )
 
-// Bounds that a JSON Schema cannot say of a duration.
+// Bounds of durations, which a JSON Schema cannot express.
 const (
 	maxTolerance    = 24 * time.Hour
 	maxBackpressure = 7 * 24 * time.Hour
@@ -39,23 +39,25 @@ func versionsOf(scheme string) []string {
 	return nil
 }
 
-// checkSource sees that what a source says of itself fits together.
+// checkSource checks that the settings of a source fit together.
 func (c *checker) checkSource(s Source, i int) {
 	open := slices.Contains(s.Schemes, schemeNone)
 	switch {
 	case open && len(s.Schemes) > 1:
-		c.add("names none beside others, which would protect nothing then; none must be the only scheme", "sources", i, "schemes")
+		c.add("lists none with others, which would then protect nothing; none must be the only scheme", "sources", i, "schemes")
 	case open && len(s.Secrets) > 0:
-		c.add("serves nobody: the scheme none uses no secret", "sources", i, "secrets")
+		c.add("has no effect: the scheme none uses no secret", "sources", i, "secrets")
 	case !open && len(s.Secrets) == 0:
 		c.add("is missing", "sources", i, "secrets")
 	}
+
 	if open && !s.Insecure {
-		c.add("must be true beside the scheme none, which lets anybody post", "sources", i, "insecure")
+		c.add("must be true with the scheme none, which accepts requests from any caller", "sources", i, "insecure")
 	}
 	if s.Insecure && !open && len(s.Schemes) > 0 {
 		c.add("belongs to the scheme none, which the source does not list", "sources", i, "insecure")
 	}
+
 	if s.SignatureHeader != "" && !slices.Contains(s.Schemes, schemeHeader) {
 		c.add("belongs to the scheme "+schemeHeader+", which the source does not list", "sources", i, "signature_header")
 	}
@@ -64,12 +66,14 @@ func (c *checker) checkSource(s Source, i int) {
 			c.add(fmt.Sprintf("%q is a version that no scheme of the source has", version), "sources", i, "signature_versions", j)
 		}
 	}
+
 	if s.Limit.Rate > 0 && s.Limit.Burst > 0 && s.Limit.Burst < s.Limit.Rate {
 		c.add(fmt.Sprintf("must be at least the rate, %d", s.Limit.Rate), "sources", i, "limit", "burst")
 	}
 	if s.Limit.Rate == 0 && s.Limit.Burst > 0 {
 		c.add("needs a rate", "sources", i, "limit", "burst")
 	}
+
 	if s.Tolerance > maxTolerance {
 		c.add(fmt.Sprintf("must be at most %s", short(maxTolerance)), "sources", i, "tolerance")
 	}
@@ -78,15 +82,16 @@ func (c *checker) checkSource(s Source, i int) {
 	}
 }
 
-// checkIngress sees that the settings of the door fit together and to the sources.
+// checkIngress checks that the settings of the ingress fit together and fit the sources.
 func (c *checker) checkIngress(f *File) {
 	in := f.Ingress
 	for j, text := range in.TrustedProxies {
 		c.checkNetwork(text, "ingress", "trusted_proxies", j)
 		if strings.HasSuffix(text, "/0") {
-			c.add("would believe everybody's X-Forwarded-For", "ingress", "trusted_proxies", j)
+			c.add("would trust X-Forwarded-For from every address", "ingress", "trusted_proxies", j)
 		}
 	}
+
 	tls := in.TLS.Certificate != ""
 	strict := in.PlainHTTP == "redirect" || in.PlainHTTP == "refuse"
 	if in.HSTS > 0 && !tls && !strict {
@@ -95,6 +100,7 @@ func (c *checker) checkIngress(f *File) {
 	if in.HSTS > 0 && in.HSTS < minHSTS {
 		c.add(fmt.Sprintf("must be at least %s", minHSTS), "ingress", "hsts")
 	}
+
 	if in.TLS.PlainListen != "" && !strict {
 		c.add("needs plain_http to be redirect or refuse", "ingress", "tls", "plain_listen")
 	}
@@ -102,6 +108,7 @@ func (c *checker) checkIngress(f *File) {
 		c.add(fmt.Sprintf("%s needs tls, or trusted_proxies whose X-Forwarded-Proto tells how a request came", in.PlainHTTP),
 			"ingress", "plain_http")
 	}
+
 	if in.Backpressure.Age > maxBackpressure {
 		c.add(fmt.Sprintf("must be at most %s", short(maxBackpressure)), "ingress", "backpressure", "age")
 	}
@@ -111,6 +118,7 @@ func (c *checker) checkIngress(f *File) {
 	if grace := f.Secrets.Grace; grace != 0 && (grace < minGrace || grace > maxGrace) {
 		c.add(fmt.Sprintf("must be from %s to %s", short(minGrace), short(maxGrace)), "secrets", "grace")
 	}
+
 	spool := cmp.Or(in.Spool, defaultSpool)
 	for i, s := range f.Sources {
 		if cmp.Or(s.MaxBody, defaultMaxBody) > spool {
@@ -119,7 +127,7 @@ func (c *checker) checkIngress(f *File) {
 	}
 }
 
-// checkNetwork sees that a network is written as what it means.
+// checkNetwork checks that a network is written in its canonical form.
 func (c *checker) checkNetwork(text string, at ...any) {
 	if c.wrong(at...) {
 		return
