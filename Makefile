@@ -45,8 +45,8 @@ ifneq ($(PKG),./...)
 	$(DEV) test -slowest 10 -- go test -race $(TESTED) $(PKG)
 else
 	$(DEV) test -slowest 10 -- go test -race $(TESTED) $(RACED) -- env CGO_ENABLED=0 go test $(TESTED) $(PLAIN)
-	cd deploy/tools/compose && go test -count=1 ./...
-	cd deploy/tools/probe && go test -count=1 ./...
+	cd deploy/tools/compose && CGO_ENABLED=0 go test -trimpath -count=1 ./...
+	cd deploy/tools/probe && CGO_ENABLED=0 go test -trimpath -count=1 ./...
 endif
 
 mutants: ## put known defects into the code, one at a time, and see that its tests notice
@@ -60,7 +60,7 @@ lint: ## check format, words and paragraphs, golangci-lint with vet, generated c
 	@unformatted=$$(gofmt -l $(GODIRS)); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	go run ./deploy/dev/words
-	@set -e; lint=$$(deploy/dev/run.sh tool golangci-lint); echo golangci-lint run ./...; "$$lint" run ./...
+	@set -e; lint=$$(deploy/dev/run.sh tool golangci-lint); echo golangci-lint run ./...; "$$lint" run --allow-parallel-runners ./...
 	@set -e; sqlc=$$(deploy/dev/run.sh tool sqlc); echo sqlc diff; "$$sqlc" -f shared/postgres/sqlc.yaml diff
 	@set -e; check=$$(deploy/dev/run.sh tool workflowcheck); echo workflowcheck ./workflows/...; "$$check" ./workflows/...
 	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed: apt-get install shellcheck"; exit 1; }
@@ -73,4 +73,4 @@ fuzz: ## run every fuzz target for a while [FUZZTIME=10s]
 	@deploy/dev/fuzz.sh $(FUZZTIME)
 
 bench: ## measure rates, latencies and memory; prints a table and JSON
-	go run ./deploy/bench $(BENCHFLAGS)
+	CGO_ENABLED=0 go run -trimpath ./deploy/bench $(BENCHFLAGS)
