@@ -1,11 +1,19 @@
-// Package authlog keeps account of verifications: the failed ones with address and
-// cause, in batches, in the database; and when each secret was last of use.
+// Package authlog records verifications: the failed ones, with the client's address and
+// the cause, are written to the database in batches; for each secret, when it last
+// verified a request is held in memory.
 //
-// Invariants: a request costs the audit one entry of a map at most and never waits
-// for the database; nothing of a request is kept but its client's address; what is
-// held in memory is bounded, whatever is sent and however long the database is
-// away, and beyond the bound failures are still counted, without their address;
-// every failure is counted once, and again only where the database did not say
-// whether it had it. Source, scheme and code must come from the configuration and
-// fixed lists, never from a request, because they are not bounded here.
+// Invariants:
+//
+//   - A request costs at most one map entry and never waits for the database.
+//   - Of a request only its client's address is stored.
+//   - Memory is bounded, whatever is sent and however long the database is unavailable.
+//     Beyond the bound, failures are counted without their address.
+//   - Every failure is counted once. It is counted again only if the database did not
+//     report whether a write succeeded.
+//
+// Source, scheme and code must come from the configuration and from fixed lists, never
+// from a request, because they are not bounded here.
+//
+// Recorder.Add and Run are in recorder.go and write.go, KeyUse in keyuse.go. The rows are
+// stored by shared/postgres and shown by ingress/operator/api.
 package authlog

@@ -43,6 +43,7 @@ func (s *memoryStore) SaveVerificationFailures(ctx context.Context, rows []ledge
 			return ctx.Err()
 		}
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
@@ -53,6 +54,7 @@ func (s *memoryStore) SaveVerificationFailures(ctx context.Context, rows []ledge
 	if s.rows == nil {
 		s.rows = map[ledger.VerificationFailure]int64{}
 	}
+
 	for _, r := range rows {
 		if r.Count < 1 || r.LastAt.Before(r.FirstAt) || r.FirstAt.Before(r.Hour) || r.LastAt.After(r.Hour.Add(time.Hour)) {
 			return fmt.Errorf("a row that makes no sense: %+v", r)
@@ -61,6 +63,7 @@ func (s *memoryStore) SaveVerificationFailures(ctx context.Context, rows []ledge
 		r.Count, r.FirstAt, r.LastAt = 0, time.Time{}, time.Time{}
 		s.rows[r] += count
 	}
+
 	return nil
 }
 
@@ -77,7 +80,7 @@ func (s *memoryStore) set(err error) {
 	s.err = err
 }
 
-// total is how many failures the rows count, and how many rows there are by address.
+// total returns how many failures the rows count, and how many rows have an address or none.
 func (s *memoryStore) total() (total int64, named, rest int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,8 +101,8 @@ type bundle struct {
 	logs  *lockedBuffer
 }
 
-// look runs a check while Run does nothing.
-func (b *bundle) look(check func()) {
+// runLocked runs a check while Run waits for the locks.
+func (b *bundle) runLocked(check func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.store.mu.Lock()
@@ -125,7 +128,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// setup makes a recorder whose clock is that of the test's bubble.
+// setup returns a Recorder whose clock is that of the test's bubble.
 func setup(t *testing.T, cfg Config) *bundle {
 	t.Helper()
 	b := &bundle{store: &memoryStore{}, logs: &lockedBuffer{}}
@@ -135,7 +138,7 @@ func setup(t *testing.T, cfg Config) *bundle {
 	return b
 }
 
-// run starts Run; what it gives ends it and waits for that.
+// run starts Run and returns a function that ends it and waits for it.
 func (b *bundle) run(t *testing.T) func() {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -149,7 +152,7 @@ func (b *bundle) run(t *testing.T) func() {
 	}
 }
 
-// after lets the clock of the bubble run.
+// after advances the clock of the bubble by d.
 func after(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
@@ -159,7 +162,7 @@ func bad(address string) Failure {
 	return Failure{Source: "mailparse", Scheme: "timestamp-hmac", Code: fault.SignatureInvalid, Address: netip.MustParseAddr(address)}
 }
 
-// numbered gives one of many addresses.
+// numbered returns one of many addresses.
 func numbered(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 }

@@ -10,32 +10,34 @@ import (
 	"mailroom/shared/config"
 )
 
-// KeyUse knows when each secret of each source last verified a request of this
-// process; what was before its start, or at another ingress, it does not know. It
-// is a prometheus.Collector.
+// KeyUse holds when each secret of each source last verified a request in this process. It
+// has no record of earlier processes or other ingresses. It is safe for concurrent use, and
+// a prometheus.Collector.
 type KeyUse struct {
 	sources map[string]map[int]keyUse // never changed after NewKeyUse
 	expires *prometheus.Desc
 	used    *prometheus.Desc
 }
 
+// keyUse is the last use of one secret.
 type keyUse struct {
 	number  string
-	expires time.Time // zero: never
-	last    *atomic.Int64
+	expires time.Time     // zero: never
+	last    *atomic.Int64 // Unix nanoseconds, 0: never
 }
 
-// NewKeyUse makes a KeyUse for the secrets of sources. A secret's number is its
-// place in the configuration, from 1.
+// NewKeyUse returns a KeyUse for the secrets of sources, none of them used. A secret's
+// number is its place in the configuration, from 1.
 func NewKeyUse(sources []config.Source) *KeyUse {
 	labels := []string{"source", "key"}
 	u := &KeyUse{
 		sources: make(map[string]map[int]keyUse, len(sources)),
 		expires: prometheus.NewDesc("mailroom_secret_expires_timestamp_seconds",
-			"When a webhook secret ends; only for those that do.", labels, nil),
+			"When a webhook secret expires. Secrets that never expire have no series.", labels, nil),
 		used: prometheus.NewDesc("mailroom_secret_last_used_timestamp_seconds",
-			"When a webhook secret last verified a request of this process; 0 where it has not.", labels, nil),
+			"When a webhook secret last verified a request in this process. 0 means never.", labels, nil),
 	}
+
 	for _, s := range sources {
 		keys := make(map[int]keyUse, len(s.Secrets))
 		for i, k := range s.Secrets {
@@ -47,10 +49,10 @@ func NewKeyUse(sources []config.Source) *KeyUse {
 	return u
 }
 
-// Used says that a key of a source verified a request. It allocates nothing and
-// takes no lock; a key that is not known, such as 0 of the scheme none, is passed
-// over. Of uses less than a second apart only the first is sure to be noted.
-func (u *KeyUse) Used(source string, key int, at time.Time) {
+// RecordUse records that a key of a source verified a request at a time. It allocates
+// nothing and takes no lock. An unknown key, such as 0 of the scheme none, is ignored; a
+// use within a second of the last one may be.
+func (u *KeyUse) RecordUse(source string, key int, at time.Time) {
 	use, known := u.sources[source][key]
 	if !known {
 		return
@@ -64,8 +66,8 @@ func (u *KeyUse) Used(source string, key int, at time.Time) {
 	}
 }
 
-// LastUse gives when a key was last of use; the zero time where it was not, or is
-// not known.
+// LastUse returns when a key last verified a request, in UTC, with a precision of a second.
+// It returns the zero time for a key that has not, and for an unknown key.
 func (u *KeyUse) LastUse(source string, key int) time.Time {
 	use, known := u.sources[source][key]
 	if !known {

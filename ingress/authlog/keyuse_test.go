@@ -26,18 +26,18 @@ func TestKeyUse(t *testing.T) {
 	u := NewKeyUse(twoSources())
 	at := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 	require.True(t, u.LastUse("mailparse", 1).IsZero())
-	u.Used("mailparse", 2, at)
+	u.RecordUse("mailparse", 2, at)
 	require.Equal(t, at, u.LastUse("mailparse", 2))
-	u.Used("mailparse", 2, at.Add(-time.Hour))
+	u.RecordUse("mailparse", 2, at.Add(-time.Hour))
 	require.Equal(t, at, u.LastUse("mailparse", 2), "never back")
-	u.Used("mailparse", 2, at.Add(time.Second))
+	u.RecordUse("mailparse", 2, at.Add(time.Second))
 	require.Equal(t, at.Add(time.Second), u.LastUse("mailparse", 2))
 	require.True(t, u.LastUse("mailparse", 1).IsZero())
 	for _, unknown := range []struct {
 		source string
 		key    int
 	}{{"mailparse", 0}, {"mailparse", 3}, {"mailparse", -1}, {"open", 0}, {"open", 1}, {"nobody", 1}} {
-		u.Used(unknown.source, unknown.key, at)
+		u.RecordUse(unknown.source, unknown.key, at)
 		require.True(t, u.LastUse(unknown.source, unknown.key).IsZero())
 	}
 }
@@ -47,7 +47,7 @@ func TestKeyUseMetrics(t *testing.T) {
 	u := NewKeyUse(twoSources())
 	reg := prometheus.NewPedanticRegistry()
 	require.NoError(t, reg.Register(u))
-	u.Used("mailparse", 1, time.Unix(1_790_000_000, 500_000_000))
+	u.RecordUse("mailparse", 1, time.Unix(1_790_000_000, 500_000_000))
 	families, err := reg.Gather()
 	require.NoError(t, err)
 	got := map[string]float64{}
@@ -60,6 +60,7 @@ func TestKeyUseMetrics(t *testing.T) {
 			got[name] = m.GetGauge().GetValue()
 		}
 	}
+
 	require.Equal(t, map[string]float64{
 		"mailroom_secret_expires_timestamp_seconds key=2 source=mailparse":   1_796_083_200,
 		"mailroom_secret_last_used_timestamp_seconds key=1 source=mailparse": 1_790_000_000.5,
@@ -75,7 +76,7 @@ func TestKeyUseManyAtOnce(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 1000 {
-				u.Used("mailparse", 1, at.Add(time.Duration(i*4+g)*time.Second))
+				u.RecordUse("mailparse", 1, at.Add(time.Duration(i*4+g)*time.Second))
 				_ = u.LastUse("mailparse", 1)
 			}
 		})
@@ -89,6 +90,6 @@ func TestKeyUseAllocatesNothing(t *testing.T) {
 	at := time.Now()
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		at = at.Add(time.Second)
-		u.Used("mailparse", 1, at)
+		u.RecordUse("mailparse", 1, at)
 	}))
 }

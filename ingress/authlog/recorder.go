@@ -13,33 +13,36 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Bounds where Config names none.
+// Defaults of Config.
 const (
 	DefaultKeep      = 30 * 24 * time.Hour
 	DefaultAddresses = 1000
 )
 
-// maxHeld bounds the entries with an address of all hours and sources together.
-// They become many only while the database is away for hours under a flood.
+// maxHeld bounds the entries with an address, of all hours and sources together. There are
+// many only if the database is unavailable for hours during a flood.
 const maxHeld = 10_000
 
-// Store is where failures are kept.
+// Store persists failures.
 type Store interface {
-	// SaveVerificationFailures adds the counts of rows, all or nothing.
+	// SaveVerificationFailures adds the counts of rows to those stored, all or none.
 	SaveVerificationFailures(ctx context.Context, rows []ledger.VerificationFailure) error
-	// PruneVerificationFailures deletes what ended before a time.
+	// PruneVerificationFailures deletes the rows of hours that ended before a time and
+	// returns how many there were.
 	PruneVerificationFailures(ctx context.Context, before time.Time) (int64, error)
 }
 
-// Config bounds what is kept. Zero fields take the default.
+// Config bounds what is stored. A zero field has its default.
 type Config struct {
-	// Keep is how long the database keeps a failure.
+	// Keep is how long the database keeps a failure, at least an hour.
 	Keep time.Duration
-	// Addresses is how many causes with an address are kept apart for one source
-	// within one hour. A source that is flooded takes nothing from another.
+	// Addresses is how many causes with an address are counted separately for one source
+	// within one hour, from 1 to 10,000. A flood of one source does not reduce the number
+	// of another.
 	Addresses int
 }
 
+// validate returns an error for a value out of its bounds.
 func (c Config) validate() error {
 	if c.Keep < time.Hour {
 		return fmt.Errorf("keep %s is less than an hour", c.Keep)
@@ -50,7 +53,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// Deps is what a Recorder needs; all but Now are required.
+// Deps are the dependencies of a Recorder. All but Now are required.
 type Deps struct {
 	Store  Store
 	Logger *slog.Logger
@@ -60,19 +63,19 @@ type Deps struct {
 // Failure is one verification that failed.
 type Failure struct {
 	Source string
-	Scheme string // "none" where the request named none
+	Scheme string // "none" if the request had the headers of none
 	Code   fault.Code
-	// Address is the client's. It is kept whole, IPv6 as well, because a provider
-	// is told apart by it; without zone, and IPv4 in IPv6 as IPv4.
+	// Address is the client's. It is stored whole, IPv6 too, because it identifies a
+	// provider; without a zone, and an IPv4-mapped address as IPv4.
 	Address netip.Addr
 	At      time.Time // zero means now
 }
 
-// cause is what failures are told apart by within an hour.
+// cause identifies the failures that are counted together within an hour.
 type cause struct {
 	source, scheme string
 	code           fault.Code
-	address        netip.Addr // zero: all beyond the bound
+	address        netip.Addr // zero: every address beyond the bound
 }
 
 // entry counts the failures of one cause that are not written yet.
@@ -83,15 +86,15 @@ type entry struct {
 	first, last time.Time
 }
 
-// hourly is one hour. It stays until it is over and all of it is written, so that
-// an address that was met once keeps its name for the whole hour.
+// hourly holds the entries of one hour. It is removed when the hour is over and all of it
+// is written, so that an address that has an entry keeps it for the whole hour.
 type hourly struct {
 	entries map[cause]*entry
 	named   map[string]int // entries with an address, by source
 	held    int            // the sum of named
 }
 
-// Recorder gathers failures and writes them in batches; see Run.
+// Recorder collects failures with Add and writes them in batches in Run.
 type Recorder struct {
 	cfg    Config
 	store  Store
@@ -103,12 +106,13 @@ type Recorder struct {
 	held  int      // entries with an address, of all hours
 	dirty []*entry // those with a count, each once
 
-	// Of Run alone.
-	away      bool // the last write failed, and was told
+	// Owned by Run.
+	failing   bool // the last write failed, and that was logged
 	nextPrune time.Time
 }
 
-// New makes a Recorder. Nothing is written before Run.
+// New returns a Recorder that writes nothing before Run. It returns an error for a bound
+// out of range or a missing dependency.
 func New(cfg Config, deps Deps) (*Recorder, error) {
 	if cfg.Keep == 0 {
 		cfg.Keep = DefaultKeep
@@ -119,6 +123,7 @@ func New(cfg Config, deps Deps) (*Recorder, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
+
 	if deps.Store == nil || deps.Logger == nil {
 		return nil, errors.New("audit: Store and Logger are required")
 	}
@@ -129,8 +134,8 @@ func New(cfg Config, deps Deps) (*Recorder, error) {
 	return r, nil
 }
 
-// Add counts a failure. It never waits for the database, and allocates only for a
-// cause that is new in its hour and within the bound. It is safe for concurrent use.
+// Add counts a failure. It never waits for the database, and allocates only for a cause
+// that is new in its hour and within the bounds. It is safe for concurrent use.
 func (r *Recorder) Add(f Failure) {
 	if f.At.IsZero() {
 		f.At = r.now()
@@ -142,15 +147,15 @@ func (r *Recorder) Add(f Failure) {
 	r.count(e, 1, f.At, f.At)
 }
 
-// hourOf gives the hour that t is in.
+// hourOf returns the beginning of the hour of t, in Unix seconds.
 func hourOf(t time.Time) int64 {
 	const hour = int64(time.Hour / time.Second)
 	s := t.Unix()
 	return s - s%hour
 }
 
-// entryOf finds the entry of a cause or makes one, that of no address where the
-// bound is reached. The caller holds the lock.
+// entryOf returns the entry of a cause in an hour, and creates it if there is none. Beyond
+// the bounds it is the entry without an address. The caller holds the lock.
 func (r *Recorder) entryOf(hour int64, c cause) *entry {
 	h := r.hours[hour]
 	if h == nil {
@@ -160,6 +165,7 @@ func (r *Recorder) entryOf(hour int64, c cause) *entry {
 	if e := h.entries[c]; e != nil {
 		return e
 	}
+
 	if c.address.IsValid() {
 		if h.named[c.source] < r.cfg.Addresses && r.held < maxHeld {
 			h.named[c.source]++
@@ -172,12 +178,13 @@ func (r *Recorder) entryOf(hour int64, c cause) *entry {
 			}
 		}
 	}
+
 	e := &entry{cause: c, hour: hour}
 	h.entries[c] = e
 	return e
 }
 
-// count adds to an entry. The caller holds the lock.
+// count adds n failures between first and last to an entry. The caller holds the lock.
 func (r *Recorder) count(e *entry, n int64, first, last time.Time) {
 	if e.count == 0 {
 		r.dirty = append(r.dirty, e)

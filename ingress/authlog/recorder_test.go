@@ -30,17 +30,17 @@ func TestWritesInBatches(t *testing.T) {
 		none := bad("2001:db8:0:1:a:b:c:d")
 		none.Scheme, none.Code = "none", fault.SignatureMissing
 		b.Add(none)
-		b.Add(Failure{Source: "mailparse", Scheme: "none", Code: fault.SignatureMissing}) // an address that nobody knows
+		b.Add(Failure{Source: "mailparse", Scheme: "none", Code: fault.SignatureMissing}) // no address is known
 		after(writeEvery - time.Second)
-		b.look(func() {
+		b.runLocked(func() {
 			require.Zero(t, b.store.writes)
 		})
 		after(time.Second)
-		b.look(func() {
+		b.runLocked(func() {
 			require.Equal(t, 1, b.store.writes)
 		})
 		got := map[string]int64{}
-		b.look(func() {
+		b.runLocked(func() {
 			for r, n := range b.store.rows {
 				require.Equal(t, time.Now().UTC().Truncate(time.Hour), r.Hour)
 				got[strings.Join([]string{r.Source, r.Scheme, r.Code, r.Address}, " ")] = n
@@ -54,7 +54,7 @@ func TestWritesInBatches(t *testing.T) {
 		}, got)
 
 		after(10 * writeEvery)
-		b.look(func() {
+		b.runLocked(func() {
 			require.Equal(t, 1, b.store.writes, "nothing new, nothing written")
 		})
 		b.Add(bad("192.0.2.1"))
@@ -65,8 +65,8 @@ func TestWritesInBatches(t *testing.T) {
 	})
 }
 
-// TestFlood: 100,000 failures from 50,000 addresses are all counted, and those
-// beyond the bound without their address.
+// TestFlood adds 100,000 failures from 50,000 addresses. All are counted, those beyond the
+// bound without their address.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestFlood(t *testing.T) {
 		quiet := bad("192.0.2.7")
 		quiet.Source = "quiet"
 		b.Add(quiet)
-		b.look(func() {
+		b.runLocked(func() {
 			require.Len(t, b.hours, 1)
 			require.LessOrEqual(t, len(b.hours[hourOf(time.Now())].entries), DefaultAddresses+3)
 			require.LessOrEqual(t, len(b.dirty), DefaultAddresses+3)
@@ -96,23 +96,23 @@ func TestFlood(t *testing.T) {
 		require.EqualValues(t, 100_001, total)
 		require.Equal(t, DefaultAddresses+1, named, "the quiet source has room of its own")
 		require.Equal(t, 2, rest, "one for each code")
-		b.look(func() {
+		b.runLocked(func() {
 			require.LessOrEqual(t, b.store.largest, maxRows)
 		})
 
 		// An address that has its place keeps it, also after a write.
 		b.Add(bad("10.0.0.0"))
-		rows, _ := b.take(1)
+		rows, _ := b.takeRows(1)
 		require.Equal(t, "10.0.0.0", rows[0].Address)
 	})
 }
 
-func TestStoreAwayAndBack(t *testing.T) {
+func TestStoreUnavailableAndRecovered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, Config{Addresses: 2400})
 		end := b.run(t)
-		b.store.set(errors.New("nobody there"))
+		b.store.set(errors.New("no connection"))
 		const hours, perHour = 6, 2500
 		for h := range hours {
 			for i := range perHour {
@@ -122,12 +122,12 @@ func TestStoreAwayAndBack(t *testing.T) {
 			}
 			after(time.Hour)
 		}
-		b.look(func() {
-			require.LessOrEqual(t, b.held, maxHeld, "however long it is away")
+		b.runLocked(func() {
+			require.LessOrEqual(t, b.held, maxHeld, "however long the store is unavailable")
 			require.LessOrEqual(t, len(b.dirty), maxHeld+hours)
 		})
-		require.Equal(t, 1, strings.Count(b.logs.String(), "audit.not_written"), "told once")
-		b.look(func() {
+		require.Equal(t, 1, strings.Count(b.logs.String(), "audit.not_written"), "logged once")
+		b.runLocked(func() {
 			require.Empty(t, b.store.prunes)
 		})
 
@@ -137,11 +137,11 @@ func TestStoreAwayAndBack(t *testing.T) {
 		require.EqualValues(t, hours*perHour, total)
 		require.Equal(t, maxHeld, named)
 		require.Equal(t, hours, rest, "one for each hour")
-		b.look(func() {
+		b.runLocked(func() {
 			require.Equal(t, maxRows, b.store.largest)
 		})
 		require.Contains(t, b.logs.String(), "audit.written_again")
-		b.look(func() {
+		b.runLocked(func() {
 			require.Empty(t, b.dirty)
 			require.Zero(t, b.held)
 			require.LessOrEqual(t, len(b.hours), 1, "hours that are over and written are dropped")
@@ -155,18 +155,18 @@ func TestStoreAwayAndBack(t *testing.T) {
 	})
 }
 
-// TestStoreAwayLongerThanKept: what would be pruned at once is not kept for ever.
-func TestStoreAwayLongerThanKept(t *testing.T) {
+// TestStoreUnavailableLongerThanKept checks that failures older than Keep do not stay in memory.
+func TestStoreUnavailableLongerThanKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, Config{Keep: 24 * time.Hour})
 		end := b.run(t)
-		b.store.set(errors.New("nobody there"))
+		b.store.set(errors.New("no connection"))
 		for range 72 {
 			b.Add(bad("192.0.2.1"))
 			after(time.Hour)
 		}
-		b.look(func() {
+		b.runLocked(func() {
 			require.LessOrEqual(t, len(b.hours), 26)
 		})
 		b.store.set(nil)
@@ -176,7 +176,7 @@ func TestStoreAwayLongerThanKept(t *testing.T) {
 	})
 }
 
-// TestOneOfSeveralStatementsFails: what is written is not written again.
+// TestOneOfSeveralStatementsFails checks that rows that were written are not written again.
 func TestOneOfSeveralStatementsFails(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Config{Addresses: 5000})
@@ -187,9 +187,9 @@ func TestOneOfSeveralStatementsFails(t *testing.T) {
 		f.Address = numbered(i)
 		b.Add(f)
 	}
-	require.False(t, b.write(t.Context()))
-	b.Add(bad("10.0.0.0")) // while it is given back, and known
-	require.True(t, b.write(t.Context()))
+	require.False(t, b.writeCollected(t.Context()))
+	b.Add(bad("10.0.0.0")) // while the rows are returned, for an entry that exists
+	require.True(t, b.writeCollected(t.Context()))
 	total, named, _ := b.store.total()
 	require.EqualValues(t, 5001, total)
 	require.Equal(t, 5000, named)
@@ -202,12 +202,12 @@ type failsLater struct {
 
 func (s *failsLater) SaveVerificationFailures(ctx context.Context, rows []ledger.VerificationFailure) error {
 	if s.after--; s.after == -1 {
-		return errors.New("gone away")
+		return errors.New("connection lost")
 	}
 	return s.memoryStore.SaveVerificationFailures(ctx, rows)
 }
 
-// TestStoreHangs: Add goes on, and Run ends.
+// TestStoreHangs checks that Add returns and Run ends.
 func TestStoreHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -222,14 +222,14 @@ func TestStoreHangs(t *testing.T) {
 		require.LessOrEqual(t, time.Since(before), writeTimeout+lastTimeout)
 		require.Contains(t, b.logs.String(), "audit.not_written")
 		close(b.store.wait)
-		require.True(t, b.write(t.Context()))
+		require.True(t, b.writeCollected(t.Context()))
 		total, _, _ := b.store.total()
 		require.EqualValues(t, 2, total)
 	})
 }
 
-// TestWriteUnderWayIsEnded: one that is cut off might count twice.
-func TestWriteUnderWayIsEnded(t *testing.T) {
+// TestRunningWriteIsNotCancelled checks it, because a write that is cut off might count twice.
+func TestRunningWriteIsNotCancelled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, Config{})
@@ -242,7 +242,7 @@ func TestWriteUnderWayIsEnded(t *testing.T) {
 			close(b.store.wait)
 		}()
 		end()
-		b.look(func() { require.Equal(t, 1, b.store.writes) })
+		b.runLocked(func() { require.Equal(t, 1, b.store.writes) })
 		require.Empty(t, b.logs.String())
 	})
 }
@@ -251,28 +251,28 @@ func TestPruneEveryHour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, Config{Keep: 48 * time.Hour})
-		b.store.pruned = errors.New("nobody there")
+		b.store.pruned = errors.New("no connection")
 		end := b.run(t)
 		after(writeEvery)
-		b.look(func() {
+		b.runLocked(func() {
 			require.Len(t, b.store.prunes, 1)
 			require.Equal(t, time.Now().Add(-48*time.Hour), b.store.prunes[0])
 		})
 		after(pruneAgain + time.Second)
-		b.look(func() {
-			require.Len(t, b.store.prunes, 2, "one that failed is repeated soon")
+		b.runLocked(func() {
+			require.Len(t, b.store.prunes, 2, "one that failed is repeated after a minute")
 		})
-		b.look(func() { b.store.pruned = nil })
+		b.runLocked(func() { b.store.pruned = nil })
 		after(pruneAgain)
-		b.look(func() {
+		b.runLocked(func() {
 			require.Len(t, b.store.prunes, 3)
 		})
 		after(pruneEvery - time.Minute)
-		b.look(func() {
+		b.runLocked(func() {
 			require.Len(t, b.store.prunes, 3)
 		})
 		after(2 * time.Minute)
-		b.look(func() {
+		b.runLocked(func() {
 			require.Len(t, b.store.prunes, 4)
 		})
 		end()
@@ -316,6 +316,7 @@ func TestManyAtOnce(t *testing.T) {
 			}
 		})
 	}
+
 	adding.Wait()
 	cancel()
 	running.Wait()
@@ -346,7 +347,7 @@ func TestAddIsCheap(t *testing.T) {
 	}
 	require.Zero(t, testing.AllocsPerRun(1000, func() { b.Add(f) }))
 	require.Zero(t, testing.AllocsPerRun(1000, next))
-	b.look(func() {
+	b.runLocked(func() {
 		require.Len(t, b.hours[hourOf(at)].entries, 11)
 	})
 }

@@ -15,13 +15,13 @@ import (
 	"mailroom/shared/fault"
 )
 
-// operators are the codes of the operator API, which no source's request meets.
+// operators are the codes of the operator API, which no webhook request meets.
 var operators = []fault.Code{
 	fault.Unauthorized, fault.Forbidden, fault.RequestInvalid, fault.DecisionRefused, fault.QueryTimeout,
 }
 
-// TestAnswers has one case for each row, with the numbers written out again: who
-// changes what a provider is answered must mean it twice. A + marks what is held.
+// TestAnswers repeats the numbers of each row, so that a change of an answer has to be
+// made in two places. A + marks an event that is held.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	order := []string{"mailparse", "standard-webhooks", "mailgun", "postmark", "sendgrid", "ses", "cloudmailin"}
@@ -30,24 +30,24 @@ func TestAnswers(t *testing.T) {
 		want  string
 		codes []fault.Code
 	}{
-		"no proof":          {"401 401 406 403 401 403 401", of(fault.SignatureMissing, fault.CredentialsMissing)},
-		"no timestamp":      {"401 401 406 403 401 403 401", of(fault.TimestampMissing, fault.TimestampInvalid)},
-		"wrong proof":       {"401 401 406 403 401 403 503", of(fault.SignatureInvalid, fault.CredentialsInvalid)},
-		"stale":             {"401 401 406 403 503 403 503", of(fault.TimestampStale)},
-		"disabled":          {"410 410 406 403 503 403 503", of(fault.SourceDisabled)},
-		"wrong way in":      {"403 403 403 503 503 503 503", of(fault.AddressRefused, fault.TLSRequired)},
-		"not as we read it": {"415 415 415 415 503 503 503", of(fault.ContentTypeInvalid, fault.EncodingRefused)},
-		"over the cap":      {"413 413 406 403 503 503 413", of(fault.BodyTooLarge)},
-		"other method":      {"405 405 405 405 405 405 405", of(fault.MethodNotAllowed)},
-		"other path":        {"404 404 404 404 404 404 404", of(fault.NotFound)},
+		"no proof":        {"401 401 406 403 401 403 401", of(fault.SignatureMissing, fault.CredentialsMissing)},
+		"no timestamp":    {"401 401 406 403 401 403 401", of(fault.TimestampMissing, fault.TimestampInvalid)},
+		"wrong proof":     {"401 401 406 403 401 403 503", of(fault.SignatureInvalid, fault.CredentialsInvalid)},
+		"stale":           {"401 401 406 403 503 403 503", of(fault.TimestampStale)},
+		"disabled":        {"410 410 406 403 503 403 503", of(fault.SourceDisabled)},
+		"wrong access":    {"403 403 403 503 503 503 503", of(fault.AddressRefused, fault.TLSRequired)},
+		"unreadable form": {"415 415 415 415 503 503 503", of(fault.ContentTypeInvalid, fault.EncodingRefused)},
+		"too large":       {"413 413 406 403 503 503 413", of(fault.BodyTooLarge)},
+		"other method":    {"405 405 405 405 405 405 405", of(fault.MethodNotAllowed)},
+		"other path":      {"404 404 404 404 404 404 404", of(fault.NotFound)},
 		"authentic, malformed": {"400 200+ 200+ 200+ 200+ 200+ 200+", of(
 			fault.JSONMalformed, fault.EventIDMissing, fault.EventIDInvalid, fault.FieldInvalid, fault.FieldUnknown)},
 		"overload": {"503 429 503 503 503 503 503", of(fault.Overloaded, fault.RateLimited, fault.Throttled, fault.InboxFull)},
 		"cut off":  {"503 503 503 503 503 503 503", of(fault.BodyIncomplete)},
-		"away": {"503 503 503 503 503 503 503", of(
+		"unavailable": {"503 503 503 503 503 503 503", of(
 			fault.StorageUnavailable, fault.TemporalUnavailable, fault.ScannerUnavailable, fault.DownstreamUnavailable, fault.BreakerOpen, fault.DestinationPaused)},
 		"internal": {"500 500 500 500 500 500 500", of(fault.Internal)},
-		"never met": {"500 500 500 500 500 500 500", of(
+		"not expected": {"500 500 500 500 500 500 500", of(
 			fault.DownstreamRejected, fault.DownstreamGone, fault.AmbiguousEffect, fault.ContentLost, fault.NotReleased, fault.ConfigInvalid)},
 	} {
 		for _, code := range c.codes {
@@ -61,6 +61,7 @@ func TestAnswers(t *testing.T) {
 			}
 		}
 	}
+
 	require.Len(t, seen, len(fault.Codes)-len(operators), "a code has no row here")
 	require.Len(t, order, len(families))
 }
@@ -77,7 +78,7 @@ func TestEveryColumnAnswersEveryCode(t *testing.T) {
 			}
 			require.True(t, status >= 400 || status == Accepted, "%s: %s", name, code)
 			if answers.Keeps(code) {
-				require.False(t, fault.New(code, "").Temporary, "%s: %s passes with time: nobody needs to look at it", name, code)
+				require.False(t, fault.New(code, "").Temporary, "%s: %s is temporary: no operator needs to see it", name, code)
 			}
 		}
 		require.Equal(t, http.StatusInternalServerError, answers.Status("not a code"))
@@ -85,9 +86,9 @@ func TestEveryColumnAnswersEveryCode(t *testing.T) {
 	}
 }
 
-// TestNoColumnLosesMailToTheMoment: a provider must send again what failed for a
-// reason that passes. A 4xx is that for those alone who say so, and only 429.
-func TestNoColumnLosesMailToTheMoment(t *testing.T) {
+// TestTemporaryFailuresAreRetried checks that a provider retries after each temporary
+// failure: after a 5xx, or after 429 if its documents say so.
+func TestTemporaryFailuresAreRetried(t *testing.T) {
 	t.Parallel()
 	for name, family := range families {
 		answers := column(family)
@@ -104,8 +105,8 @@ func TestNoColumnLosesMailToTheMoment(t *testing.T) {
 	}
 }
 
-// TestSilentDroppersGet4xxForForgeriesAlone holds the promise to the providers
-// that drop mail on a 4xx without a word.
+// TestSilentDroppersGet4xxForForgeriesAlone checks the providers that drop mail after a
+// 4xx without a notice.
 func TestSilentDroppersGet4xxForForgeriesAlone(t *testing.T) {
 	t.Parallel()
 	forged := map[string][]fault.Code{
@@ -124,14 +125,14 @@ func TestSilentDroppersGet4xxForForgeriesAlone(t *testing.T) {
 	}
 }
 
-func TestRequestsOfNobody(t *testing.T) {
+func TestAnswersWithoutSource(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[fault.Code]int{
 		fault.NotFound: 404, fault.MethodNotAllowed: 405, fault.TLSRequired: 403, fault.AddressRefused: 403, fault.BodyTooLarge: 413,
 		fault.Overloaded: 503, fault.RateLimited: 429, fault.Throttled: 429, fault.Internal: 500, "not a code": 500,
 	} {
-		require.Equal(t, want, Nobodys().Status(code), code)
-		require.False(t, Nobodys().Keeps(code), code)
+		require.Equal(t, want, WithoutSource().Status(code), code)
+		require.False(t, WithoutSource().Keeps(code), code)
 	}
 }
 
@@ -147,7 +148,7 @@ func TestAnswersOfAProfile(t *testing.T) {
 	}
 }
 
-// newSource has the profile mailparse and other answers.
+// newSource returns a source with the profile mailparse and the named answers.
 func newSource(t *testing.T, answers string) *Source {
 	t.Helper()
 	c := newConfig()
@@ -158,7 +159,7 @@ func newSource(t *testing.T, answers string) *Source {
 	return src
 }
 
-// TestConfigurationNamesTheSame: what the file's schema lets one write is what New knows.
+// TestConfigurationNamesTheSame checks that the configuration's schema permits exactly what New accepts.
 func TestConfigurationNamesTheSame(t *testing.T) {
 	t.Parallel()
 	var schema struct {

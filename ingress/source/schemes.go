@@ -10,12 +10,12 @@ import (
 	"mailroom/shared/config"
 )
 
-// anybody reports whether c lets anybody post, which only a listener on a loopback
-// address may do.
-func anybody(c config.Source) bool { return slices.Contains(c.Schemes, signature.NoneName) }
+// acceptsUnsigned reports whether c accepts unsigned requests from any sender, which is
+// permitted only on a listener on a loopback address.
+func acceptsUnsigned(c config.Source) bool { return slices.Contains(c.Schemes, signature.NoneName) }
 
-// newSchemes makes the schemes of one source in the order of the configuration.
-// Every mistake is named, all at once.
+// newSchemes returns the schemes of one source in the order of the configuration, or an
+// error that names every mistake.
 func newSchemes(c config.Source) ([]signature.Scheme, error) {
 	if len(c.Schemes) == 0 {
 		return nil, errors.New("no signature scheme is configured")
@@ -23,6 +23,7 @@ func newSchemes(c config.Source) ([]signature.Scheme, error) {
 	if err := checkInsecure(c); err != nil {
 		return nil, err
 	}
+
 	var mistakes []error
 	out := make([]signature.Scheme, 0, len(c.Schemes))
 	for i, name := range c.Schemes {
@@ -30,6 +31,7 @@ func newSchemes(c config.Source) ([]signature.Scheme, error) {
 			mistakes = append(mistakes, fmt.Errorf("signature scheme %q is listed twice", name))
 			continue
 		}
+
 		s, err := newScheme(c, name)
 		if err != nil {
 			mistakes = append(mistakes, err)
@@ -37,6 +39,7 @@ func newSchemes(c config.Source) ([]signature.Scheme, error) {
 		}
 		out = append(out, s)
 	}
+
 	mistakes = append(mistakes, checkSecrets(c), checkVersions(c), checkHeader(c, out))
 	if err := errors.Join(mistakes...); err != nil {
 		return nil, err
@@ -44,6 +47,7 @@ func newSchemes(c config.Source) ([]signature.Scheme, error) {
 	return out, nil
 }
 
+// newScheme returns the named scheme with the secrets that can serve it.
 func newScheme(c config.Source, name string) (signature.Scheme, error) {
 	keys := keysOf(c, name)
 	switch name {
@@ -60,11 +64,11 @@ func newScheme(c config.Source, name string) (signature.Scheme, error) {
 	case signature.NoneName:
 		return signature.None{}, nil
 	}
-	return nil, fmt.Errorf("signature scheme %q is not known", name)
+	return nil, fmt.Errorf("signature scheme %q does not exist", name)
 }
 
-// keysOf picks the secrets that serve a scheme. A key keeps its place in the
-// configuration as its number, whichever scheme it serves.
+// keysOf returns the secrets that the scheme can use. A key's number is its place in the
+// configuration, the same for every scheme.
 func keysOf(c config.Source, scheme string) []signature.Key {
 	var out []signature.Key
 	for i, k := range c.Secrets {
@@ -75,8 +79,8 @@ func keysOf(c config.Source, scheme string) []signature.Key {
 	return out
 }
 
-// serves is decided by the text of the secret as it is at start; the scheme itself
-// refuses a text of another kind that comes later.
+// serves reports whether the scheme can use a secret, by the text that it has at start.
+// The scheme itself refuses a later text of another form.
 func serves(k config.KeyRef, scheme string) bool {
 	if scheme == signature.NoneName || k.Scheme != "" && k.Scheme != scheme {
 		return false
@@ -84,52 +88,53 @@ func serves(k config.KeyRef, scheme string) bool {
 	return scheme == signature.StandardWebhooksName || !signature.StandardWebhooksOnly(k.Key.Reveal())
 }
 
-// checkInsecure sees that a source which lets anybody post says so, and says nothing else.
+// checkInsecure returns an error unless a source of the scheme none, and no other, has
+// insecure: true and no further scheme.
 func checkInsecure(c config.Source) error {
 	switch {
-	case anybody(c) && !c.Insecure:
-		return errors.New(`signature scheme "none" lets anybody post and must be confirmed with insecure: true`)
-	case anybody(c) && len(c.Schemes) > 1:
-		return errors.New(`signature scheme "none" must be the only one: beside it the others would protect nothing`)
-	case c.Insecure && !anybody(c):
-		return errors.New(`insecure: true belongs to the signature scheme "none" alone`)
+	case acceptsUnsigned(c) && !c.Insecure:
+		return errors.New(`signature scheme "none" accepts unsigned requests from any sender; confirm it with insecure: true`)
+	case acceptsUnsigned(c) && len(c.Schemes) > 1:
+		return errors.New(`signature scheme "none" must be the only one: with it the others protect nothing`)
+	case c.Insecure && !acceptsUnsigned(c):
+		return errors.New(`insecure: true is only for the signature scheme "none"; remove it`)
 	}
 	return nil
 }
 
-// checkSecrets sees that every secret can serve, so that no rotation goes to a key
-// that nothing is compared with.
+// checkSecrets returns an error for each secret that no scheme of the source can use, so
+// that an operator does not rotate to a key that is never compared.
 func checkSecrets(c config.Source) error {
 	var mistakes []error
 	for i, k := range c.Secrets {
 		text := k.Key.Reveal()
 		if k.Scheme != "" && k.Scheme != signature.StandardWebhooksName && signature.StandardWebhooksOnly(text) {
 			mistakes = append(mistakes, fmt.Errorf(
-				"secret %d begins with whsec_ or whpk_ and serves standard-webhooks alone, not %s", c.KeyNumber(i), k.Scheme))
+				"secret %d begins with whsec_ or whpk_, which only standard-webhooks can use, not %s", c.KeyNumber(i), k.Scheme))
 			continue
 		}
 		if !slices.ContainsFunc(c.Schemes, func(scheme string) bool { return serves(k, scheme) }) {
-			mistakes = append(mistakes, fmt.Errorf("secret %d serves none of the schemes of the source", c.KeyNumber(i)))
+			mistakes = append(mistakes, fmt.Errorf("secret %d cannot be used by any scheme of the source", c.KeyNumber(i)))
 		}
 	}
 	return errors.Join(mistakes...)
 }
 
-// checkVersions sees that every listed version means something to some scheme.
+// checkVersions returns an error for each listed version that no scheme of the source has.
 func checkVersions(c config.Source) error {
 	var mistakes []error
 	for _, version := range c.SignatureVersions {
 		if !slices.ContainsFunc(c.Schemes, func(scheme string) bool {
 			return slices.Contains(signature.Versions(scheme), version)
 		}) {
-			mistakes = append(mistakes, fmt.Errorf("signature version %q is known to none of the schemes of the source", version))
+			mistakes = append(mistakes, fmt.Errorf("signature version %q belongs to no scheme of the source", version))
 		}
 	}
 	return errors.Join(mistakes...)
 }
 
-// checkHeader sees that no other scheme reads the header of timestamp-hmac-header:
-// each request would carry the headers of two schemes and be refused.
+// checkHeader returns an error if another scheme reads the header of
+// timestamp-hmac-header: each request would have the headers of two schemes and be refused.
 func checkHeader(c config.Source, schemes []signature.Scheme) error {
 	if !slices.Contains(c.Schemes, signature.TimestampHMACHeaderName) {
 		return nil
@@ -137,7 +142,7 @@ func checkHeader(c config.Source, schemes []signature.Scheme) error {
 	probe := http.Header{http.CanonicalHeaderKey(c.SignatureHeader): {"Basic", "Bearer"}}
 	for _, s := range schemes {
 		if s.Name() != signature.TimestampHMACHeaderName && s.Present(probe) {
-			return fmt.Errorf("signature_header %s is read by the scheme %s as well", c.SignatureHeader, s.Name())
+			return fmt.Errorf("signature_header %s is also read by the scheme %s; name another header", c.SignatureHeader, s.Name())
 		}
 	}
 	return nil

@@ -44,8 +44,8 @@ func TestSchemesInTheirOrder(t *testing.T) {
 	got, err = newSchemes(open)
 	require.NoError(t, err)
 	require.Equal(t, []signature.Scheme{signature.None{}}, got)
-	require.True(t, anybody(open))
-	require.False(t, anybody(schemesConfig(all)))
+	require.True(t, acceptsUnsigned(open))
+	require.False(t, acceptsUnsigned(schemesConfig(all)))
 }
 
 func TestSchemesRefuse(t *testing.T) {
@@ -54,30 +54,31 @@ func TestSchemesRefuse(t *testing.T) {
 	versions := func(c config.Source, v ...string) config.Source { c.SignatureVersions = v; return c }
 	header := func(c config.Source, name string) config.Source { c.SignatureHeader = name; return c }
 	hmac := []string{"timestamp-hmac"}
+
 	for name, c := range map[string]struct {
 		source config.Source
 		texts  []string
 	}{
 		"none, not confirmed":    {schemesConfig([]string{"none"}), []string{`"none"`, "insecure: true"}},
-		"none beside another":    {insecure(schemesConfig([]string{"timestamp-hmac", "none"}, ref("a"))), []string{"must be the only one"}},
+		"none with another":      {insecure(schemesConfig([]string{"timestamp-hmac", "none"}, ref("a"))), []string{"must be the only one"}},
 		"insecure without none":  {insecure(schemesConfig(hmac, ref("a"))), []string{"insecure: true"}},
-		"none with a secret":     {insecure(schemesConfig([]string{"none"}, ref("a"))), []string{"secret 1 serves none of the schemes"}},
+		"none with a secret":     {insecure(schemesConfig([]string{"none"}, ref("a"))), []string{"secret 1 cannot be used by any scheme"}},
 		"a scheme twice":         {schemesConfig([]string{"basic", "basic"}, ref("u:p")), []string{"listed twice"}},
-		"unknown":                {schemesConfig([]string{"hmac"}, ref("a")), []string{`scheme "hmac" is not known`}},
-		"whsec_ alone":           {schemesConfig(hmac, ref(whsec)), []string{"no secret is configured for this scheme", "secret 1 serves none"}},
-		"whpk_ beside a secret":  {schemesConfig(hmac, ref("a"), ref(whpk)), []string{"secret 2 serves none of the schemes"}},
+		"unknown":                {schemesConfig([]string{"hmac"}, ref("a")), []string{`scheme "hmac" does not exist`}},
+		"whsec_ alone":           {schemesConfig(hmac, ref(whsec)), []string{"no secret is configured for this scheme", "secret 1 cannot be used"}},
+		"whpk_ and a secret":     {schemesConfig(hmac, ref("a"), ref(whpk)), []string{"secret 2 cannot be used by any scheme"}},
 		"whsec_ contradicts":     {schemesConfig(hmac, ref("a"), refOf("timestamp-hmac", whsec)), []string{"secret 2 begins with whsec_ or whpk_", "not timestamp-hmac"}},
 		"whpk_ contradicts":      {schemesConfig([]string{"basic"}, ref("u:p"), refOf("basic", whpk+":x")), []string{"secret 2 begins with"}},
-		"unlisted scheme":        {schemesConfig(hmac, ref("a"), refOf("bearer", "b")), []string{"secret 2 serves none"}},
+		"unlisted scheme":        {schemesConfig(hmac, ref("a"), refOf("bearer", "b")), []string{"secret 2 cannot be used"}},
 		"nothing for the second": {schemesConfig([]string{"standard-webhooks", "timestamp-hmac"}, ref(whsec)), []string{"timestamp-hmac: no secret is configured for this scheme"}},
 		"two mistakes":           {schemesConfig([]string{"basic", "bearer"}, ref("two words")), []string{"basic: secret 1", "bearer: secret 1"}},
-		"dead version":           {versions(schemesConfig(hmac, ref("a")), "v1", "v1a"), []string{`signature version "v1a" is known to none`}},
+		"dead version":           {versions(schemesConfig(hmac, ref("a")), "v1", "v1a"), []string{`signature version "v1a" belongs to no scheme`}},
 		"no version left":        {versions(schemesConfig([]string{"timestamp-hmac", "timestamp-hmac-header"}, ref("a")), "plain"), []string{"timestamp-hmac-header: none of the signature versions plain"}},
-		"versions without any":   {versions(schemesConfig([]string{"bearer"}, ref("a")), "v1"), []string{`"v1" is known to none`}},
+		"versions without any":   {versions(schemesConfig([]string{"bearer"}, ref("a")), "v1"), []string{`"v1" belongs to no scheme`}},
 		"v1a without a key":      {versions(schemesConfig([]string{"standard-webhooks"}, ref("a")), "v1a"), []string{"no configured secret can verify the signature versions v1a"}},
 		"bad whsec_":             {schemesConfig([]string{"standard-webhooks"}, ref("whsec_AAAA")), []string{"standard-webhooks: secret 1 must be base64"}},
-		"header of another":      {header(schemesConfig([]string{"timestamp-hmac", "timestamp-hmac-header"}, ref("a")), "x-webhook-signature"), []string{"read by the scheme timestamp-hmac"}},
-		"header of credentials":  {header(schemesConfig([]string{"timestamp-hmac-header", "bearer"}, ref("a")), "authorization"), []string{"read by the scheme bearer"}},
+		"header of another":      {header(schemesConfig([]string{"timestamp-hmac", "timestamp-hmac-header"}, ref("a")), "x-webhook-signature"), []string{"also read by the scheme timestamp-hmac"}},
+		"header of credentials":  {header(schemesConfig([]string{"timestamp-hmac-header", "bearer"}, ref("a")), "authorization"), []string{"also read by the scheme bearer"}},
 		"header not set":         {header(schemesConfig([]string{"timestamp-hmac-header"}, ref("a")), ""), []string{"name of the header"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +94,7 @@ func TestSchemesRefuse(t *testing.T) {
 	}
 }
 
-// A key keeps its place as its number, and goes only where it may serve.
+// TestKeysOf checks that a key has the number of its place, and reaches only schemes that can use it.
 func TestKeysOf(t *testing.T) {
 	t.Parallel()
 	c := schemesConfig([]string{"timestamp-hmac", "standard-webhooks", "bearer"},
@@ -111,7 +112,7 @@ func TestKeysOf(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// The header of one scheme alone may have the name that another scheme would read.
+// TestSignatureHeaderMayBeThatOfAnUnlistedScheme configures the header of a scheme that is not listed.
 func TestSignatureHeaderMayBeThatOfAnUnlistedScheme(t *testing.T) {
 	t.Parallel()
 	c := schemesConfig([]string{"timestamp-hmac-header"}, ref("a"))

@@ -1,12 +1,18 @@
-// Package source turns the configured webhook sources into what the ingress works
-// with: who may post, how that is proved, whose mail it is, how large it may be,
-// and what each failure answers.
+// Package source turns the configured webhook sources into the form that the ingress
+// uses: which addresses may post, how requests are verified, which tenant owns the mail,
+// how large a body may be, and the HTTP status of each failure.
 //
-// Invariants: a source that nobody can be authentic for is an error at start, never
-// an open door; a profile or an answer table that is not known here is refused;
-// every answer table has an answer for every fault.Code that a source can meet, and
-// none answers what time may cure with a status that makes its provider give up; a
-// Source never changes after Resolve and is safe for many requests at once.
+// Invariants:
+//
+//   - A source for which no request can be authentic is an error at start; it never
+//     accepts unsigned requests instead.
+//   - An unknown profile or answer table is an error at start.
+//   - Every answer table has a status for every fault.Code that a webhook can meet, and no
+//     temporary failure has a status after which the provider gives up.
+//   - A Source never changes after Resolve and is safe for concurrent use.
+//
+// The statuses are in answers.go, the choice of signature schemes in schemes.go. To follow
+// a request, read ingress/webhook/handler.go; for the schemes themselves, ingress/signature.
 package source
 
 import (
@@ -22,7 +28,7 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Source is one webhook endpoint, ready to use.
+// Source is one webhook endpoint, built from its checked configuration.
 type Source struct {
 	Name    string
 	Path    string
@@ -30,30 +36,32 @@ type Source struct {
 	Schemes []signature.Scheme
 	// MaxBody is the largest accepted raw body in bytes.
 	MaxBody int64
-	// Strict refuses fields that the payload's shape does not name.
+	// Strict refuses payloads with unknown fields.
 	Strict bool
 	// Disabled refuses every request.
 	Disabled bool
-	// Insecure lets anybody post: its scheme is none.
+	// Insecure accepts unsigned requests: its scheme is none.
 	Insecure bool
-	// AllowFrom lists the networks (CIDR) that may post; empty: every address.
+	// AllowFrom lists the networks (CIDR) and addresses that may post. If it is empty
+	// every address may.
 	AllowFrom []string
-	// Encodings lists the content encodings that are accepted beside identity.
+	// Encodings lists the content encodings that are accepted in addition to identity.
 	Encodings []string
-	// Limit bounds what the source may send; its zero fields do not.
+	// Limit bounds what the source may send; a zero field is no bound.
 	Limit config.SourceLimit
 	// Answers is the name of the answer table, never empty.
 	Answers string
-	// Config is the source as it is configured, for those who tell of it. Its
-	// secrets are live.
+	// Config is the configuration of the source, for the operator API. Its secrets may
+	// be renewed at any time.
 	Config config.Source
 
 	domains address.Domains
 	answers Answers
 }
 
-// Resolve makes the sources of a configuration file whose references are already
-// resolved. Every mistake is named, all at once.
+// Resolve returns the sources of a configuration file whose secret references have been
+// resolved. The error names every mistake in every source; the result then holds the
+// sources without one.
 func Resolve(f *config.File) ([]*Source, error) {
 	var (
 		out      []*Source
@@ -75,29 +83,33 @@ func Resolve(f *config.File) ([]*Source, error) {
 	return out, errors.Join(mistakes...)
 }
 
-// New makes one source of one tenant.
+// New returns one source of one tenant, or an error about its name, path, max_body,
+// profile, answers or schemes.
 func New(c config.Source, tenant config.Tenant) (*Source, error) {
 	if c.Name == "" || !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, ":*") {
-		return nil, fmt.Errorf("needs a name and a path that begins with / and holds neither : nor *, not %q and %q", c.Name, c.Path)
+		return nil, fmt.Errorf("needs a name, and a path that begins with / and contains neither : nor *; these are %q and %q", c.Name, c.Path)
 	}
 	if c.MaxBody <= 0 {
 		return nil, fmt.Errorf("max_body %d is not positive", c.MaxBody)
 	}
+
 	name, ok := profiles[c.Profile]
 	if !ok {
-		return nil, fmt.Errorf("profile %q is not known", c.Profile)
+		return nil, fmt.Errorf("profile %q does not exist", c.Profile)
 	}
 	if c.Answers != "" {
 		name = c.Answers
 	}
 	family, ok := families[name]
 	if !ok {
-		return nil, fmt.Errorf("answers %q are not known", name)
+		return nil, fmt.Errorf("answers %q do not exist", name)
 	}
+
 	schemes, err := newSchemes(c)
 	if err != nil {
 		return nil, err
 	}
+
 	return &Source{
 		Name: c.Name, Path: c.Path, Tenant: tenant.Name, Schemes: schemes, MaxBody: int64(c.MaxBody), Strict: c.Strict,
 		Disabled: c.Disabled, Insecure: c.Insecure, AllowFrom: c.AllowFrom, Encodings: c.Encodings, Limit: c.Limit,
@@ -106,9 +118,9 @@ func New(c config.Source, tenant config.Tenant) (*Source, error) {
 	}, nil
 }
 
-// Hold says whether mail to these recipients needs a person first: when there are
-// recipients and not one of them is in the tenant's domains. A tenant without
-// domains owns every recipient.
+// Hold returns a hold for mail whose recipients are all outside the tenant's domains, else
+// nil. It returns nil if there are no recipients; a tenant without domains owns every
+// recipient.
 func (s *Source) Hold(recipients []string) *contract.Hold {
 	if len(recipients) == 0 || slices.ContainsFunc(recipients, s.domains.Own) {
 		return nil
@@ -119,8 +131,8 @@ func (s *Source) Hold(recipients []string) *contract.Hold {
 	}
 }
 
-// KeyRef is the reference by which the configuration names the secret of a number,
-// empty where it has none of that number.
+// KeyRef returns the reference to the secret with the given number in the configuration,
+// empty if there is none.
 func (s *Source) KeyRef(number int) string {
 	for i, k := range s.Config.Secrets {
 		if s.Config.KeyNumber(i) == number {
@@ -130,9 +142,9 @@ func (s *Source) KeyRef(number int) string {
 	return ""
 }
 
-// Status is the HTTP status that a failure answers on this source.
+// Status returns the HTTP status with which this source answers a failure.
 func (s *Source) Status(code fault.Code) int { return s.answers.Status(code) }
 
-// Keeps reports whether an authentic event that failed with code is accepted and
-// held for a person, because its provider would not send it in another form.
+// Keeps reports whether an authentic event that failed with code is accepted and held for
+// an operator, because its provider would not send it in another form.
 func (s *Source) Keeps(code fault.Code) bool { return s.answers.Keeps(code) }

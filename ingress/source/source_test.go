@@ -52,13 +52,13 @@ func TestNewRefuses(t *testing.T) {
 func TestResolveNamesEveryMistake(t *testing.T) {
 	t.Parallel()
 	first, second := newConfig(), newConfig()
-	first.Tenant = "nobody"
+	first.Tenant = "missing"
 	second.Name, second.Profile = "second", "other"
 	_, err := Resolve(&config.File{
 		Sources: []config.Source{first, second, newConfig()},
 		Tenants: []config.Tenant{{Name: "default"}},
 	})
-	require.ErrorContains(t, err, `source mailparse: tenant "nobody"`)
+	require.ErrorContains(t, err, `source mailparse: tenant "missing"`)
 	require.ErrorContains(t, err, `source second: profile "other"`)
 
 	sources, err := Resolve(&config.File{Sources: []config.Source{newConfig()}, Tenants: []config.Tenant{{Name: "default"}}})
@@ -68,7 +68,7 @@ func TestResolveNamesEveryMistake(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, sources[0].Status(fault.SignatureInvalid))
 }
 
-func TestSourceCarriesItsConfiguration(t *testing.T) {
+func TestSourceHasItsConfiguration(t *testing.T) {
 	t.Parallel()
 	c := newConfig()
 	c.Schemes, c.Secrets = []string{"none"}, nil // what Insecure belongs to
@@ -90,12 +90,13 @@ func TestHold(t *testing.T) {
 	t.Parallel()
 	owned, err := New(newConfig(), config.Tenant{Name: "default", Domains: []string{"YourApp.example", "second.example"}})
 	require.NoError(t, err)
-	anybody, err := New(newConfig(), config.Tenant{Name: "default"})
+	withoutDomains, err := New(newConfig(), config.Tenant{Name: "default"})
 	require.NoError(t, err)
 	many := make([]string, 10_000)
 	for i := range many {
 		many[i] = fmt.Sprintf("u%d@other.example", i)
 	}
+
 	for name, c := range map[string]struct {
 		source     *Source
 		recipients []string
@@ -107,7 +108,7 @@ func TestHold(t *testing.T) {
 		"rooted domain":      {owned, []string{"a@yourapp.example."}, false},
 		"one of two":         {owned, []string{"x@other.example", "a@second.example"}, false},
 		"none":               {owned, nil, false},
-		"no domains":         {anybody, []string{"x@other.example"}, false},
+		"no domains":         {withoutDomains, []string{"x@other.example"}, false},
 		"quoted local part":  {owned, []string{`"x@other.example"@yourapp.example`}, false},
 		"foreign":            {owned, []string{"x@other.example"}, true},
 		"subdomain":          {owned, []string{"a@mail.yourapp.example"}, true},

@@ -115,7 +115,7 @@ func (f *failures) Add(one authlog.Failure) {
 // noKeys forgets which key was used.
 type noKeys struct{}
 
-func (noKeys) Used(string, int, time.Time) {}
+func (noKeys) RecordUse(string, int, time.Time) {}
 
 func testSource(change ...func(*config.Source)) config.Source {
 	c := config.Source{

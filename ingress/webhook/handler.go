@@ -52,7 +52,7 @@ func (s *Server) serveWebhook(w http.ResponseWriter, r *http.Request, src *endpo
 // no source.
 func (s *Server) rejectRequest(w http.ResponseWriter, r *http.Request, src *source.Source, err error) {
 	f := fault.From(err)
-	var table answers = source.Nobodys()
+	var table answers = source.WithoutSource()
 	name := "none"
 	if src != nil {
 		table, name = src, src.Name
@@ -191,7 +191,7 @@ func (s *Server) recordVerification(src *source.Source, scheme string, key int, 
 		return
 	}
 
-	s.keys.Used(src.Name, key, now)
+	s.keys.RecordUse(src.Name, key, now)
 	s.metrics.verifications.WithLabelValues(src.Name, scheme, strconv.Itoa(key), "ok").Inc()
 }
 

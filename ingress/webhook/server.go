@@ -57,7 +57,7 @@ type Audit interface{ Add(f authlog.Failure) }
 
 // KeyUse remembers which key verified last.
 type KeyUse interface {
-	Used(source string, key int, at time.Time)
+	RecordUse(source string, key int, at time.Time)
 }
 
 // Config says which sources there are and where large bodies are spooled.
