@@ -2,12 +2,13 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"mailroom/shared/contract"
 )
 
-// EditKeeper keeps what people lay over an email.
+// EditKeeper keeps the edits of emails.
 type EditKeeper interface {
 	// SaveEdit writes an edit down, once for each key; it changes nothing yet. One
 	// that cannot be laid over the email is request_invalid.
@@ -16,24 +17,35 @@ type EditKeeper interface {
 	ApplyEdit(ctx context.Context, in contract.ApplyEditInput) error
 }
 
-// SaveEdit keeps an edit that came with a signal or an update, past our programs,
-// which keep theirs themselves. It is idempotent on Email.ID and Key.
-func (l *Ledger) SaveEdit(ctx context.Context, in contract.SaveEditInput) (out contract.SaveEditResult, err error) {
+// Edits saves edits and lays them over emails.
+type Edits struct{ keeper EditKeeper }
+
+// NewEdits returns Edits that write through keeper.
+func NewEdits(keeper EditKeeper) (*Edits, error) {
+	if keeper == nil {
+		return nil, errors.New("edits: the keeper is missing")
+	}
+	return &Edits{keeper: keeper}, nil
+}
+
+// SaveEdit saves an edit that came with a signal or an update straight to Temporal; our
+// programs save theirs themselves. It is idempotent on Email.ID and Key.
+func (e *Edits) SaveEdit(ctx context.Context, in contract.SaveEditInput) (out contract.SaveEditResult, err error) {
 	defer settle(ctx, in.Email, &err)
 
-	if out, err = l.deps.Edits.SaveEdit(ctx, in); err != nil {
+	if out, err = e.keeper.SaveEdit(ctx, in); err != nil {
 		return contract.SaveEditResult{}, fmt.Errorf("save edit: %w", err)
 	}
 	return out, nil
 }
 
-// ApplyEdit lays a kept edit over its email once the decision that it came with
-// was taken. It is idempotent on EditID. Every step that begins after it has
+// ApplyEdit lays a saved edit over its email once the decision that it came with was
+// taken. It is idempotent on EditID. Every step that begins after it has
 // answered reads the email through the edit.
-func (l *Ledger) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) (err error) {
+func (e *Edits) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) (err error) {
 	defer settle(ctx, in.Email, &err)
 
-	if err := l.deps.Edits.ApplyEdit(ctx, in); err != nil {
+	if err := e.keeper.ApplyEdit(ctx, in); err != nil {
 		return fmt.Errorf("apply edit %d: %w", in.EditID, err)
 	}
 	return nil

@@ -32,21 +32,20 @@ func (k keeper) ApplyEdit(context.Context, contract.ApplyEditInput) error { retu
 
 func TestSaveAndApplyEdit(t *testing.T) {
 	t.Parallel()
-	recorder := recorderFunc(func(contract.RecordInput) error { return nil })
-	l, err := activities.NewLedger(activities.LedgerDeps{Recorder: recorder, Edits: keeper{}})
+	l, err := activities.NewEdits(keeper{})
 	require.NoError(t, err)
 	out, err := l.SaveEdit(t.Context(), contract.SaveEditInput{Email: email(1)})
 	require.NoError(t, err)
 	require.Equal(t, contract.SaveEditResult{EditID: 5, From: contract.StepStore}, out)
 	require.NoError(t, l.ApplyEdit(t.Context(), contract.ApplyEditInput{Email: email(1), EditID: 5}))
 
-	l, err = activities.NewLedger(activities.LedgerDeps{Recorder: recorder, Edits: keeper{fault.New(fault.RequestInvalid, "edit.to[0]: no")}})
+	l, err = activities.NewEdits(keeper{fault.New(fault.RequestInvalid, "edit.to[0]: no")})
 	require.NoError(t, err)
 	out, err = l.SaveEdit(t.Context(), contract.SaveEditInput{Email: email(1)})
 	requireCode(t, err, fault.RequestInvalid, false)
 	require.Zero(t, out)
 	requireCode(t, l.ApplyEdit(t.Context(), contract.ApplyEditInput{Email: email(1)}), fault.RequestInvalid, false)
-	_, err = activities.NewLedger(activities.LedgerDeps{Recorder: recorder})
+	_, err = activities.NewEdits(nil)
 	require.Error(t, err)
 }
 

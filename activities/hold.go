@@ -20,26 +20,21 @@ import (
 // activities/downstream/mailroom.hold.v1.json.
 const HoldSchema = "mailroom.hold.v1"
 
-// Planner says what the configuration wants of holds.
+// Planner returns what the configuration wants of holds.
 type Planner interface {
 	Plan(in contract.HoldInput) contract.HoldPlan
 }
 
-// HoldLedger is what Holds reads and writes of the ledger.
-type HoldLedger interface {
-	// Intent reads what an intent says for an email; decision_refused where it
-	// says nothing for that one.
-	Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error)
-	// Attend notes that people were told. It does nothing to an email that has gone on.
+// ReminderLedger records reminders.
+type ReminderLedger interface {
+	// Attend records that people were reminded. It does nothing to an email that has
+	// gone on.
 	Attend(ctx context.Context, in contract.RemindInput) error
-	// Standing reads how far an email is known to have come.
-	Standing(ctx context.Context, emailID int64) (ledger.Standing, error)
-	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
 }
 
 // HoldsDeps is what Holds needs; all of it is required but Sender, Gate and To.
 type HoldsDeps struct {
-	Ledger HoldLedger
+	Ledger ReminderLedger
 	Plans  Planner
 	// Sender posts notices to the destination To, where one is configured, about
 	// emails of the tenants that it serves.
@@ -50,7 +45,7 @@ type HoldsDeps struct {
 	Link string
 }
 
-// Holds looks after emails that wait for a person.
+// Holds plans holds, and reminds people of emails that wait for them.
 type Holds struct{ deps HoldsDeps }
 
 // NewHolds checks that nothing is missing.
@@ -68,17 +63,9 @@ func NewHolds(deps HoldsDeps) (*Holds, error) {
 // and how many have to approve. It reads the worker's configuration alone.
 func (s *Holds) PlanHold(ctx context.Context, in contract.HoldInput) (out contract.HoldPlan, err error) {
 	defer settle(ctx, in.Email, &err)
+
 	out = s.deps.Plans.Plan(in)
 	out.Notify = s.notifies(in.Email)
-	return out, nil
-}
-
-// LoadIntent reads what an intent says, for the workflow of its email. It changes nothing.
-func (s *Holds) LoadIntent(ctx context.Context, in contract.IntentInput) (out contract.IntentResult, err error) {
-	defer settle(ctx, in.Email, &err)
-	if out, err = s.deps.Ledger.Intent(ctx, in); err != nil {
-		return contract.IntentResult{}, fmt.Errorf("read intent %d: %w", in.Intent, err)
-	}
 	return out, nil
 }
 
@@ -86,8 +73,9 @@ func (s *Holds) LoadIntent(ctx context.Context, in contract.IntentInput) (out co
 // Email.ID, SinceUnixMilli and Number.
 func (s *Holds) Remind(ctx context.Context, in contract.RemindInput) (err error) {
 	defer settle(ctx, in.Email, &err)
+
 	if err := s.deps.Ledger.Attend(ctx, in); err != nil {
-		return fmt.Errorf("note reminder %d: %w", in.Number, err)
+		return fmt.Errorf("record reminder %d: %w", in.Number, err)
 	}
 	return nil
 }
@@ -96,6 +84,7 @@ func (s *Holds) Remind(ctx context.Context, in contract.RemindInput) (err error)
 // that is a function of Email.WorkflowID, SinceUnixMilli, the step and Number.
 func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error) {
 	defer settle(ctx, in.Email, &err)
+
 	if !s.notifies(in.Email) { // the configuration has changed since the plan was made
 		return nil
 	}
@@ -166,10 +155,12 @@ func (s *Holds) notice(in contract.RemindInput, key string) ([]byte, error) {
 		HeldSince: time.UnixMilli(in.SinceUnixMilli).UTC(), HeldSeconds: (in.AtUnixMilli - in.SinceUnixMilli) / 1000,
 		AtDeadline: in.AtDeadline,
 	}
+
 	if in.DeadlineUnixMilli > 0 {
 		at := time.UnixMilli(in.DeadlineUnixMilli).UTC()
 		n.Deadline = &at
 	}
+
 	if s.deps.Link != "" {
 		n.Link = strings.TrimRight(s.deps.Link, "/") + "/emails/" + url.PathEscape(in.Email.EventID) +
 			"?source=" + url.QueryEscape(in.Email.Source)
@@ -177,6 +168,7 @@ func (s *Holds) notice(in contract.RemindInput, key string) ([]byte, error) {
 			n.Link += "&number=" + strconv.FormatInt(in.Email.ID, 10)
 		}
 	}
+
 	text, err := json.Marshal(n)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "the notice cannot be written", err)

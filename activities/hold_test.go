@@ -196,12 +196,14 @@ func TestHoldsAsk(t *testing.T) {
 	require.Empty(t, w.sent)
 	require.NoError(t, h.Remind(t.Context(), reminder()))
 	require.Equal(t, []contract.RemindInput{reminder()}, w.attended)
-	got, err := h.LoadIntent(t.Context(), contract.IntentInput{Intent: 3})
+	standing, err := activities.NewStanding(activities.StandingDeps{Intents: w, Emails: w})
+	require.NoError(t, err)
+	got, err := standing.LoadIntent(t.Context(), contract.IntentInput{Intent: 3})
 	require.NoError(t, err)
 	require.Equal(t, contract.IntentResult{Action: contract.Retry, Actor: "ann"}, got)
 
 	w.err = fault.New(fault.DecisionRefused, "no such decision")
-	_, err = h.LoadIntent(t.Context(), contract.IntentInput{Intent: 3})
+	_, err = standing.LoadIntent(t.Context(), contract.IntentInput{Intent: 3})
 	requireCode(t, err, fault.DecisionRefused, false)
 	w.err = errors.New("away")
 	requireCode(t, h.Remind(t.Context(), reminder()), fault.Internal, true)
@@ -214,6 +216,8 @@ func TestHoldsAsk(t *testing.T) {
 	_, err = activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w, To: "ops"})
 	require.Error(t, err)
 	_, err = activities.NewHolds(activities.HoldsDeps{})
+	require.Error(t, err)
+	_, err = activities.NewStanding(activities.StandingDeps{Intents: w})
 	require.Error(t, err)
 }
 

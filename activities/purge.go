@@ -23,24 +23,82 @@ const (
 	// removalsKept is how long the ledger remembers what was removed; no store step
 	// lasts nearly as long.
 	removalsKept = 7 * 24 * time.Hour
+	// samplesKept is how long the sample of a dry run is kept.
+	samplesKept = 24 * time.Hour
 )
+
+// ContentLedger removes content from rows of the ledger.
+type ContentLedger interface {
+	// RemoveContent takes the content from emails that were discarded before a time.
+	RemoveContent(ctx context.Context, before time.Time, limit int) (int64, error)
+	ForgetRemovals(ctx context.Context, age time.Duration) error
+	ForgetSamples(ctx context.Context, age time.Duration) error
+}
+
+// RemovalLedger keeps objects that are being removed from being used.
+type RemovalLedger interface {
+	// BeginRemoval returns objects that no email has, marked so that none comes to have
+	// one until EndRemoval, or CancelRemoval where the removal was not tried.
+	BeginRemoval(ctx context.Context, limit int) ([]ledger.UnwantedObject, error)
+	EndRemoval(ctx context.Context, o ledger.UnwantedObject) error
+	CancelRemoval(ctx context.Context, list []ledger.UnwantedObject) error
+}
+
+// ObjectRemover removes objects; one that is not there is no error.
+type ObjectRemover interface {
+	Remove(ctx context.Context, o ledger.UnwantedObject) error
+}
+
+// PurgeConfig is the policy.
+type PurgeConfig struct {
+	// RemoveContent takes the content from discarded emails, RemoveAfter after the decision.
+	RemoveContent bool
+	RemoveAfter   time.Duration
+}
+
+// PurgeDeps is what Purge needs; all of it is required but Now.
+type PurgeDeps struct {
+	Content  ContentLedger
+	Removals RemovalLedger
+	Objects  ObjectRemover
+	Now      func() time.Time // nil: time.Now
+}
+
+// Purge removes content that has to go.
+type Purge struct {
+	config PurgeConfig
+	deps   PurgeDeps
+}
+
+// NewPurge checks that nothing is missing.
+func NewPurge(c PurgeConfig, deps PurgeDeps) (*Purge, error) {
+	if deps.Content == nil || deps.Removals == nil || deps.Objects == nil {
+		return nil, errors.New("purge: a dependency is missing")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	return &Purge{config: c, deps: deps}, nil
+}
 
 // Purge takes the content from emails that were discarded, as the policy has it, and
 // removes objects that no email has any more. Every step is written down before it is
-// done, so that a crash leaves nothing but work for the next purge. It is idempotent.
-func (s *Tending) Purge(ctx context.Context, _ contract.MaintenanceInput) (out contract.MaintenanceResult, err error) {
+// done, so that a crash leaves nothing but work for the next purge. It is idempotent on what the
+// ledger says of each object.
+func (s *Purge) Purge(ctx context.Context, _ contract.MaintenanceInput) (out contract.MaintenanceResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 	defer beat(ctx, 0)()
 
-	if err := s.deps.Purge.ForgetSamples(ctx, sampleAge); err != nil {
+	if err := s.deps.Content.ForgetSamples(ctx, samplesKept); err != nil {
 		return out, fmt.Errorf("forget samples: %w", err)
 	}
-	if err := s.deps.Purge.ForgetRemovals(ctx, removalsKept); err != nil {
+	if err := s.deps.Content.ForgetRemovals(ctx, removalsKept); err != nil {
 		return out, fmt.Errorf("forget removals: %w", err)
 	}
+
 	if s.config.RemoveContent {
 		before := s.deps.Now().Add(-s.config.RemoveAfter)
-		if out.Removed, err = s.deps.Purge.RemoveContent(ctx, before, purgeEmails); err != nil {
+		if out.Removed, err = s.deps.Content.RemoveContent(ctx, before, purgeEmails); err != nil {
 			return out, fmt.Errorf("remove content: %w", err)
 		}
 	}
@@ -55,13 +113,13 @@ func (s *Tending) Purge(ctx context.Context, _ contract.MaintenanceInput) (out c
 	return out, nil
 }
 
-// removeBatch removes some objects that no email has, and returns how many it were.
+// removeBatch removes some objects that no email has, and returns how many.
 // After an error the mark stays on the object that it is about, which may be removed or
 // not, and is taken from the others.
-func (s *Tending) removeBatch(ctx context.Context) (removed int64, err error) {
+func (s *Purge) removeBatch(ctx context.Context) (removed int64, err error) {
 	remove, cancel := context.WithTimeout(ctx, purgeBatchTimeout)
 	defer cancel()
-	list, err := s.deps.Purge.BeginRemoval(ctx, purgeBatch)
+	list, err := s.deps.Removals.BeginRemoval(ctx, purgeBatch)
 	if err != nil {
 		return 0, fmt.Errorf("begin removal: %w", err)
 	}
@@ -75,21 +133,21 @@ func (s *Tending) removeBatch(ctx context.Context) (removed int64, err error) {
 	return removed, nil
 }
 
-func (s *Tending) removeObject(ctx context.Context, o ledger.UnwantedObject) error {
+func (s *Purge) removeObject(ctx context.Context, o ledger.UnwantedObject) error {
 	if err := s.deps.Objects.Remove(ctx, o); err != nil {
 		return fmt.Errorf("remove object %s: %w", o.Key, err)
 	}
-	if err := s.deps.Purge.EndRemoval(ctx, o); err != nil {
+	if err := s.deps.Removals.EndRemoval(ctx, o); err != nil {
 		return fmt.Errorf("end removal of object %s: %w", o.Key, err)
 	}
 	return nil
 }
 
 // cancelRemoval takes the mark from list, also where the purge is told to stop.
-func (s *Tending) cancelRemoval(ctx context.Context, list []ledger.UnwantedObject) error {
+func (s *Purge) cancelRemoval(ctx context.Context, list []ledger.UnwantedObject) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
 	defer cancel()
-	if err := s.deps.Purge.CancelRemoval(ctx, list); err != nil {
+	if err := s.deps.Removals.CancelRemoval(ctx, list); err != nil {
 		return fmt.Errorf("cancel removal: %w", err)
 	}
 	return nil

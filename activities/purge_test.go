@@ -16,11 +16,6 @@ import (
 
 // purging is the ledger and the object store of a purge; calls are in their order.
 type purging struct {
-	activities.TendLedger
-	activities.EndRecorder
-	activities.Courses
-	activities.ReplayStarter
-
 	batches [][]ledger.UnwantedObject
 	fail    map[string]error // by call
 	on      func(call string)
@@ -75,11 +70,9 @@ func objectsNamed(keys ...string) []ledger.UnwantedObject {
 
 func (p *purging) purge(ctx context.Context, t *testing.T) (contract.MaintenanceResult, error) {
 	t.Helper()
-	tend, err := activities.NewTending(activities.TendConfig{}, activities.TendDeps{
-		Ledger: p, Purge: p, Ends: p, Objects: p, Courses: p, Replays: p,
-	})
+	purge, err := activities.NewPurge(activities.PurgeConfig{}, activities.PurgeDeps{Content: p, Removals: p, Objects: p})
 	require.NoError(t, err)
-	return tend.Purge(ctx, contract.MaintenanceInput{})
+	return purge.Purge(ctx, contract.MaintenanceInput{})
 }
 
 // The mark of an object is there before the object goes, and becomes the end of the

@@ -16,29 +16,23 @@ type StateRecorder interface {
 	Record(ctx context.Context, in contract.RecordInput) error
 }
 
-// LedgerDeps is what Ledger needs; all of it is required.
-type LedgerDeps struct {
-	Recorder StateRecorder
-	Edits    EditKeeper
-}
+// Record writes the states of emails to the ledger.
+type Record struct{ recorder StateRecorder }
 
-// Ledger keeps the ledger's picture of an email up to date.
-type Ledger struct{ deps LedgerDeps }
-
-// NewLedger checks that nothing is missing.
-func NewLedger(deps LedgerDeps) (*Ledger, error) {
-	if deps.Recorder == nil || deps.Edits == nil {
-		return nil, errors.New("ledger: a dependency is missing")
+// NewRecord returns a Record that writes through recorder.
+func NewRecord(recorder StateRecorder) (*Record, error) {
+	if recorder == nil {
+		return nil, errors.New("record: the recorder is missing")
 	}
-	return &Ledger{deps: deps}, nil
+	return &Record{recorder: recorder}, nil
 }
 
 // RecordState writes one change of state, with the decision that led to it. It is idempotent
 // on Email.ID and Sequence. The result is nil unless a later change is there already.
-func (l *Ledger) RecordState(ctx context.Context, in contract.RecordInput) (out *contract.RecordResult, err error) {
+func (r *Record) RecordState(ctx context.Context, in contract.RecordInput) (out *contract.RecordResult, err error) {
 	defer settle(ctx, in.Email, &err)
 
-	err = l.deps.Recorder.Record(ctx, in)
+	err = r.recorder.Record(ctx, in)
 	var by *ledger.Overruled
 	switch {
 	case errors.As(err, &by):
@@ -46,5 +40,5 @@ func (l *Ledger) RecordState(ctx context.Context, in contract.RecordInput) (out 
 	case err != nil:
 		return nil, fmt.Errorf("record state %s: %w", in.State, err)
 	}
-	return nil, nil //nolint:nilnil // nothing to say costs no history
+	return nil, nil //nolint:nilnil // no result costs no history
 }

@@ -17,7 +17,7 @@ import (
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	var got contract.RecordInput
-	l, err := activities.NewLedger(activities.LedgerDeps{Edits: keeper{}, Recorder: recorderFunc(func(in contract.RecordInput) error {
+	l, err := activities.NewRecord(recorderFunc(func(in contract.RecordInput) error {
 		got = in
 		switch in.Sequence {
 		case 2:
@@ -26,7 +26,7 @@ func TestRecord(t *testing.T) {
 			return fmt.Errorf("record: %w", &ledger.Overruled{Sequence: 9})
 		}
 		return nil
-	})})
+	}))
 	require.NoError(t, err)
 	in := contract.RecordInput{Email: email(1), Sequence: 1, State: contract.Delivered}
 	out, err := l.RecordState(t.Context(), in)
@@ -41,7 +41,7 @@ func TestRecord(t *testing.T) {
 	_, err = l.RecordState(t.Context(), in)
 	requireCode(t, err, fault.Internal, true)
 	require.NotContains(t, err.Error(), "secret detail")
-	_, err = activities.NewLedger(activities.LedgerDeps{Edits: keeper{}})
+	_, err = activities.NewRecord(nil)
 	require.Error(t, err)
 }
 

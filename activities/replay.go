@@ -11,19 +11,32 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// ReplayLedger is what a replay reads and writes of the ledger.
-type ReplayLedger interface {
+// ReplayRows reads and changes the rows of replays.
+type ReplayRows interface {
 	Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error)
-	// TakeReplay gives the fence that claims need; whoever had it before claims nothing more.
+	// TakeReplay returns the fence that claims need; with the fence before it nothing
+	// more is claimed.
 	TakeReplay(ctx context.Context, id int64) (*ledger.ReplayRow, int64, error)
-	// ReplayIntent gives the decision that all held emails of the replay are sent.
-	ReplayIntent(ctx context.Context, id int64) (int64, error)
-	ReplayControl(ctx context.Context, id int64) (state contract.ReplayState, rate float64, fence int64, err error)
 	ControlReplay(ctx context.Context, in contract.ReplayControlInput) (*ledger.ReplayRow, error)
+}
+
+// ReplayControls reads what a running part has to obey.
+type ReplayControls interface {
+	ReplayControl(ctx context.Context, id int64) (state contract.ReplayState, rate float64, fence int64, err error)
+}
+
+// ReplayClaims hands out the emails of a replay, each once.
+type ReplayClaims interface {
 	ClaimReplay(ctx context.Context, r *ledger.ReplayRow, fence int64, limit int) (list []ledger.ReplayEmail, end bool, err error)
-	// ClaimedReplay gives the claims that nobody wrote a result for.
+	// ClaimedReplay returns the claims that have no result.
 	ClaimedReplay(ctx context.Context, id int64) ([]ledger.ReplayEmail, error)
 	SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error
+}
+
+// ReplayDecisions is the decision that a replay sends.
+type ReplayDecisions interface {
+	// ReplayIntent returns the decision that all held emails of the replay are sent.
+	ReplayIntent(ctx context.Context, id int64) (int64, error)
 	// TookIntent reports whether an email's decision of this intent is written down.
 	TookIntent(ctx context.Context, emailID, intent int64) (bool, error)
 	// DecideRefused carries an intent out about an email whose workflow cannot be
@@ -37,19 +50,10 @@ type EndRecorder interface {
 	RecordAll(ctx context.Context, list []contract.RecordInput) error
 }
 
-// PreviewLedger is what a dry run reads and writes besides.
-type PreviewLedger interface {
-	PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ledger.ReplayGroup, []ledger.ReplayEmail, error)
-	SaveReplayPreview(ctx context.Context, id int64, p *ledger.ReplayPreview) error
-	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
-	// Destinations lists where an email has a delivery, sorted.
-	Destinations(ctx context.Context, emailID int64) ([]string, error)
-}
-
-// Course is what has become of an email's workflow.
-type Course struct {
-	// Running, Ended and Forced say whether it is under way, has come to its own end,
-	// or was ended in another way; none of them: Temporal does not know it (any more).
+// Execution is what has become of an email's workflow.
+type Execution struct {
+	// Running, Ended and Forced say whether it runs, has come to its own end, or was
+	// ended in another way; none of them: Temporal does not know it (any more).
 	Running, Ended, Forced bool
 	// Foreign says that something else than an email's workflow has the ID: nothing of
 	// the above is known of the email.
@@ -58,42 +62,51 @@ type Course struct {
 	Replay int64
 }
 
-// Courses reaches the workflows of emails. Its errors are faults:
-// temporal_unavailable where nobody answered in time.
-type Courses interface {
+// Decider sends decisions to the workflows of emails. Its errors are faults:
+// temporal_unavailable where Temporal did not answer in time.
+type Decider interface {
 	// Decide sends a decision to the running workflow and waits until it was taken.
 	// An intent that comes again is taken once. No workflow that runs is not_found, a
 	// decision that it did not take decision_refused.
 	Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error)
-	// Taken gives what a workflow, also one that has ended, answered to an intent; false
-	// says that it has not taken it. It sends nothing.
+	// Taken returns what a workflow, also one that has ended, answered to an intent;
+	// false: it has not taken it. It sends nothing.
 	Taken(ctx context.Context, workflowID string, intent int64) (contract.DecisionResult, bool, error)
-	// Start carries an email once more. A workflow that runs under its ID already is
-	// decision_refused.
+}
+
+// EmailStarter starts the workflow of an email once more. A workflow that runs under its
+// ID already is decision_refused.
+type EmailStarter interface {
 	Start(ctx context.Context, e *ledger.ReplayEmail, again contract.Replayed) error
-	Course(ctx context.Context, workflowID string) (Course, error)
+}
+
+// Executions reads what has become of the workflows of emails, with errors as Decider.
+type Executions interface {
+	Execution(ctx context.Context, workflowID string) (Execution, error)
 	// Healthy reports whether Temporal answers at all.
 	Healthy(ctx context.Context) bool
 }
 
 // ReplaysDeps is what Replays needs; all of it is required but Now.
 type ReplaysDeps struct {
-	Ledger  ReplayLedger
-	Preview PreviewLedger
-	Ends    EndRecorder
-	Courses Courses
-	Store   *Store // reads raw mail as it would be stored today
-	Message MessageReader
-	Rules   Router
-	Now     func() time.Time // nil: time.Now
+	Rows       ReplayRows
+	Controls   ReplayControls
+	Claims     ReplayClaims
+	Decisions  ReplayDecisions
+	Ends       EndRecorder
+	Decider    Decider
+	Starter    EmailStarter
+	Executions Executions
+	Now        func() time.Time // nil: time.Now
 }
 
-// Replays carries replays and decisions about many emails out, part by part.
+// Replays carries out replays and decisions about many emails, part by part.
 type Replays struct{ deps ReplaysDeps }
 
 // NewReplays checks that nothing is missing.
 func NewReplays(deps ReplaysDeps) (*Replays, error) {
-	if deps.Ledger == nil || deps.Preview == nil || deps.Ends == nil || deps.Courses == nil || deps.Store == nil || deps.Message == nil || deps.Rules == nil {
+	if deps.Rows == nil || deps.Controls == nil || deps.Claims == nil || deps.Decisions == nil || deps.Ends == nil ||
+		deps.Decider == nil || deps.Starter == nil || deps.Executions == nil {
 		return nil, errors.New("replays: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -102,12 +115,12 @@ func NewReplays(deps ReplaysDeps) (*Replays, error) {
 	return &Replays{deps: deps}, nil
 }
 
-// ControlReplay moves a replay to another state, or gives it another rate. It is
-// idempotent; a replay that has come to its end is decision_refused.
+// ControlReplay moves a replay to another state, or sets its rate. It is idempotent on ID
+// and what is set; a replay that has come to its end is decision_refused.
 func (s *Replays) ControlReplay(ctx context.Context, in contract.ReplayControlInput) (out contract.ReplayProgress, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 
-	r, err := s.deps.Ledger.ControlReplay(ctx, in)
+	r, err := s.deps.Rows.ControlReplay(ctx, in)
 	if r != nil {
 		out = r.Progress()
 	}
@@ -120,12 +133,12 @@ func (s *Replays) ControlReplay(ctx context.Context, in contract.ReplayControlIn
 // ReplayChunk works on a replay for some seconds. Whatever ended an earlier attempt
 // of it, no email is done twice: each is claimed in the ledger first, what was
 // claimed and has no result is looked into, and decisions, ends and starts are known by
-// the replay's number where they arrive.
+// the replay's number where they arrive. It is idempotent on ID.
 func (s *Replays) ReplayChunk(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 	defer beat(ctx, 0)()
 
-	row, fence, err := s.deps.Ledger.TakeReplay(ctx, in.ID)
+	row, fence, err := s.deps.Rows.TakeReplay(ctx, in.ID)
 	if err != nil {
 		return out, fmt.Errorf("take replay: %w", err)
 	}
@@ -133,24 +146,26 @@ func (s *Replays) ReplayChunk(ctx context.Context, in contract.ReplayChunkInput)
 	if row.State != contract.ReplayRunning || row.DryRun {
 		return out, nil
 	}
+
 	c := &chunk{
 		s: s, row: row, fence: fence, until: s.deps.Now().Add(time.Duration(in.Seconds) * time.Second),
 		pacer:   newPacer(row.Rate, in.DueUnixMicro, s.deps.Now()),
 		results: make(chan ledger.ReplayResult, row.AtOnce), places: make(chan struct{}, row.AtOnce),
 		stop: make(chan struct{}), pace: row.Pace, ends: endGroup{write: s.deps.Ends.RecordAll},
 	}
-	if c.intent, err = s.intent(ctx, row); err != nil {
-		return out, err
+	if c.intent, err = s.deps.Decisions.ReplayIntent(ctx, row.ID); err != nil {
+		return out, fmt.Errorf("write intent: %w", err)
 	}
+
 	end, err := c.run(ctx)
 	if err != nil {
 		return out, err
 	}
-	out.DueUnixMicro = c.pacer.mark()
+	out.DueUnixMicro = c.pacer.nextDue()
 	if end {
-		row, err = s.deps.Ledger.ControlReplay(ctx, contract.ReplayControlInput{ID: in.ID, State: contract.ReplayDone})
+		row, err = s.deps.Rows.ControlReplay(ctx, contract.ReplayControlInput{ID: in.ID, State: contract.ReplayDone})
 	} else {
-		row, err = s.deps.Ledger.Replay(ctx, in.ID)
+		row, err = s.deps.Rows.Replay(ctx, in.ID)
 	}
 	if fault.Is(err, fault.DecisionRefused) { // stopped at the last moment
 		err = nil
@@ -160,13 +175,4 @@ func (s *Replays) ReplayChunk(ctx context.Context, in contract.ReplayChunkInput)
 	}
 	out.Progress = row.Progress()
 	return out, nil
-}
-
-// intent gives the decision that held emails are sent.
-func (s *Replays) intent(ctx context.Context, row *ledger.ReplayRow) (int64, error) {
-	id, err := s.deps.Ledger.ReplayIntent(ctx, row.ID)
-	if err != nil {
-		return 0, fmt.Errorf("write intent: %w", err)
-	}
-	return id, nil
 }

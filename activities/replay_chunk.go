@@ -76,27 +76,27 @@ func (c *chunk) run(ctx context.Context) (end bool, err error) {
 
 // dispatch begins emails as they are due: first those of earlier claims.
 func (c *chunk) dispatch(ctx context.Context, working *sync.WaitGroup) (end bool) {
-	list, err := c.s.deps.Ledger.ClaimedReplay(ctx, c.row.ID)
+	list, err := c.s.deps.Claims.ClaimedReplay(ctx, c.row.ID)
 	if err != nil {
 		c.halt(fmt.Errorf("read claims: %w", err))
 		return false
 	}
 	for {
 		for _, e := range list {
-			if !c.turn(ctx) {
+			if !c.awaitTurn(ctx) {
 				return false
 			}
 			working.Go(func() {
 				defer func() { <-c.places }()
-				if r, ok := c.one(ctx, &e); ok {
+				if r, ok := c.process(ctx, &e); ok {
 					c.results <- r
 				}
 			})
 		}
-		if end || !c.on(ctx) {
+		if end || !c.open(ctx) {
 			return end
 		}
-		if list, end, err = c.s.deps.Ledger.ClaimReplay(ctx, c.row, c.fence, c.pacer.batch(c.row.AtOnce)); err != nil {
+		if list, end, err = c.s.deps.Claims.ClaimReplay(ctx, c.row, c.fence, c.pacer.batch(c.row.AtOnce)); err != nil {
 			c.halt(fmt.Errorf("claim emails: %w", err))
 			return false
 		}
@@ -106,8 +106,8 @@ func (c *chunk) dispatch(ctx context.Context, working *sync.WaitGroup) (end bool
 	}
 }
 
-// on reports whether another email may be begun.
-func (c *chunk) on(ctx context.Context) bool {
+// open reports whether another email may be begun.
+func (c *chunk) open(ctx context.Context) bool {
 	select {
 	case <-c.stop:
 		return false
@@ -118,9 +118,9 @@ func (c *chunk) on(ctx context.Context) bool {
 	}
 }
 
-// turn waits until the next email is due and there is a place for it, which it takes.
-func (c *chunk) turn(ctx context.Context) bool {
-	if !c.on(ctx) {
+// awaitTurn waits until the next email is due and there is a place for it, which it takes.
+func (c *chunk) awaitTurn(ctx context.Context) bool {
+	if !c.open(ctx) {
 		return false
 	}
 	now := c.s.deps.Now()
@@ -157,7 +157,7 @@ func (c *chunk) obey(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		state, rate, fence, err := c.s.deps.Ledger.ReplayControl(ctx, c.row.ID)
+		state, rate, fence, err := c.s.deps.Controls.ReplayControl(ctx, c.row.ID)
 		if err != nil {
 			continue
 		}
@@ -211,28 +211,28 @@ func (c *chunk) save(ctx context.Context, list []ledger.ReplayResult) (err error
 	ctx, cancel := context.WithTimeout(ctx, saveWithin)
 	defer cancel()
 	for range saveTries {
-		if err = c.s.deps.Ledger.SaveReplayResults(ctx, c.row.ID, list, c.pace); err == nil {
+		if err = c.s.deps.Claims.SaveReplayResults(ctx, c.row.ID, list, c.pace); err == nil {
 			return nil
 		}
 	}
 	return fmt.Errorf("save results: %w", err)
 }
 
-// errNobody ends a chunk because Temporal does not answer; the next attempt goes on.
-var errNobody = errors.New("temporal does not answer")
+// errNoAnswer ends a chunk because Temporal does not answer; the next attempt goes on.
+var errNoAnswer = errors.New("temporal does not answer")
 
-// one does what is asked for with one email. It gives false where nothing can be
+// process does what is asked for with one email. It gives false where nothing can be
 // said: the email stays claimed.
-func (c *chunk) one(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, bool) {
-	result, err := c.tries(ctx, e)
+func (c *chunk) process(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, bool) {
+	result, err := c.tryEmail(ctx, e)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return result, false
 	case fault.Is(err, fault.DecisionRefused):
 		result = ledger.ReplayResult{State: ledger.ItemSkipped, Code: ledger.ItemRefused, Detail: fault.From(err).Public}
-	case !c.s.deps.Courses.Healthy(ctx) || fault.Is(err, fault.StorageUnavailable):
-		c.halt(fault.Wrap(fault.TemporalUnavailable, "Temporal or the database does not answer", errors.Join(errNobody, err)))
+	case !c.s.deps.Executions.Healthy(ctx) || fault.Is(err, fault.StorageUnavailable):
+		c.halt(fault.Wrap(fault.TemporalUnavailable, "Temporal or the database does not answer", errors.Join(errNoAnswer, err)))
 		return result, false
 	case c.row.Action == contract.Discard: // its end may come, or be there and untold: somebody has to look again
 		return result, false

@@ -11,13 +11,13 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// oneTries is how often one email is tried while nobody answers, with longer waits
+// emailTries is how often one email is tried while nobody answers, with longer waits
 // in between.
-const oneTries = 3
+const emailTries = 3
 
-func (c *chunk) tries(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, err error) {
-	for try := range oneTries {
-		if result, err = c.treat(ctx, e); err == nil || !fault.From(err).Temporary || try == oneTries-1 {
+func (c *chunk) tryEmail(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, err error) {
+	for try := range emailTries {
+		if result, err = c.processEmail(ctx, e); err == nil || !fault.From(err).Temporary || try == emailTries-1 {
 			return result, err
 		}
 		e.Again = true // it may have been taken
@@ -36,14 +36,14 @@ func startedNow() ledger.ReplayResult {
 	return ledger.ReplayResult{State: ledger.ItemDone, Code: ledger.ItemStarted}
 }
 
-func passedOver(code ledger.ReplayCode, detail string) ledger.ReplayResult {
+func skipped(code ledger.ReplayCode, detail string) ledger.ReplayResult {
 	return ledger.ReplayResult{State: ledger.ItemSkipped, Code: code, Detail: detail}
 }
 
-// treat does one email.
-func (c *chunk) treat(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+// processEmail does one email, once.
+func (c *chunk) processEmail(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	if e.Again {
-		if result, known, err := c.know(ctx, e); known || err != nil {
+		if result, known, err := c.earlierResult(ctx, e); known || err != nil {
 			return result, err
 		}
 	}
@@ -56,7 +56,7 @@ func (c *chunk) treat(ctx context.Context, e *ledger.ReplayEmail) (ledger.Replay
 	case ledger.ItemBusy:
 		return c.orphan(ctx, e)
 	}
-	return passedOver(code, sentences[code]), nil
+	return skipped(code, sentences[code]), nil
 }
 
 const foreignSentence = "another workflow has its workflow ID: look at that in the Temporal Web UI"
@@ -86,19 +86,19 @@ func would(r *ledger.ReplayRow, state contract.State, removed bool) ledger.Repla
 }
 
 // know finds out whether an email that was claimed before was done.
-func (c *chunk) know(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, known bool, err error) {
-	took, err := c.s.deps.Ledger.TookIntent(ctx, e.ID, c.intent)
+func (c *chunk) earlierResult(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, known bool, err error) {
+	took, err := c.s.deps.Decisions.TookIntent(ctx, e.ID, c.intent)
 	if took || err != nil {
 		return decidedNow(), took, err
 	}
 	if c.row.Action != ledger.ActionReplay || c.row.FromStep() == "" {
 		return result, false, nil
 	}
-	course, err := c.s.deps.Courses.Course(ctx, e.WorkflowID)
+	execution, err := c.s.deps.Executions.Execution(ctx, e.WorkflowID)
 	if err != nil {
 		return result, false, err
 	}
-	return startedNow(), course.Replay == c.row.ID, nil
+	return startedNow(), execution.Replay == c.row.ID, nil
 }
 
 // decide sends the decision to the email's workflow. Where it is the email's end the
@@ -106,10 +106,10 @@ func (c *chunk) know(ctx context.Context, e *ledger.ReplayEmail) (result ledger.
 // and the next one is given the same answer.
 func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	if e.StartRefused { // no workflow can be asked
-		_, err := c.s.deps.Ledger.DecideRefused(ctx, e.ID, c.intent)
+		_, err := c.s.deps.Decisions.DecideRefused(ctx, e.ID, c.intent)
 		return decidedNow(), err
 	}
-	out, err := c.s.deps.Courses.Decide(ctx, e.WorkflowID, contract.Decision{
+	out, err := c.s.deps.Decider.Decide(ctx, e.WorkflowID, contract.Decision{
 		Intent: c.intent, Records: c.row.Action == contract.Discard,
 	})
 	switch {
@@ -132,40 +132,40 @@ func (c *chunk) start(ctx context.Context, e *ledger.ReplayEmail) (ledger.Replay
 	}
 	started := startedNow()
 	started.Detail = outlook(from, e)
-	err := c.s.deps.Courses.Start(ctx, e, contract.Replayed{ID: c.row.ID, From: from, NewEffect: c.row.NewEffect})
+	err := c.s.deps.Starter.Start(ctx, e, contract.Replayed{ID: c.row.ID, From: from, NewEffect: c.row.NewEffect})
 	if !fault.Is(err, fault.DecisionRefused) {
 		return started, err
 	}
-	course, err := c.s.deps.Courses.Course(ctx, e.WorkflowID)
+	execution, err := c.s.deps.Executions.Execution(ctx, e.WorkflowID)
 	switch {
 	case err != nil:
 		return ledger.ReplayResult{}, err
-	case course.Replay == c.row.ID:
+	case execution.Replay == c.row.ID:
 		return started, nil
-	case course.Foreign:
-		return passedOver(ledger.ItemRefused, foreignSentence), nil
-	case course.Running && e.State.Terminal() && !e.Again:
+	case execution.Foreign:
+		return skipped(ledger.ItemRefused, foreignSentence), nil
+	case execution.Running && e.State.Terminal() && !e.Again:
 		return ledger.ReplayResult{}, fault.New(fault.TemporalUnavailable, "its workflow is about to end")
 	}
-	return passedOver(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
+	return skipped(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
 }
 
 // orphan looks after an email that the ledger takes for open: it is on its way, or
 // its workflow was ended by force and nobody carries it any more. That one a replay
 // takes up again.
 func (c *chunk) orphan(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
-	course, err := c.s.deps.Courses.Course(ctx, e.WorkflowID)
+	execution, err := c.s.deps.Executions.Execution(ctx, e.WorkflowID)
 	switch {
 	case err != nil:
 		return ledger.ReplayResult{}, err
-	case course.Foreign:
-		return passedOver(ledger.ItemRefused, foreignSentence), nil
-	case course.Running, !course.Forced && (course.Ended || !e.Stored):
-		return passedOver(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
+	case execution.Foreign:
+		return skipped(ledger.ItemRefused, foreignSentence), nil
+	case execution.Running, !execution.Forced && (execution.Ended || !e.Stored):
+		return skipped(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
 	case c.row.Action != ledger.ActionReplay:
-		return passedOver(ledger.ItemRefused, "its workflow is gone: replay it from routing or from the raw mail"), nil
+		return skipped(ledger.ItemRefused, "its workflow is gone: replay it from routing or from the raw mail"), nil
 	case e.ContentRemoved:
-		return passedOver(ledger.ItemContentRemoved, sentences[ledger.ItemContentRemoved]), nil
+		return skipped(ledger.ItemContentRemoved, sentences[ledger.ItemContentRemoved]), nil
 	}
 	return c.start(ctx, e)
 }

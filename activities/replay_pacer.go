@@ -9,7 +9,7 @@ import (
 // a destination that was slow for an hour must not get an hour's mail at once.
 const catchUp = 2 * time.Second
 
-// pacer gives each email the time at which it is due: an absolute schedule, so that
+// pacer tells each email the time at which it is due: an absolute schedule, so that
 // waits that end late do not add up. Without a rate everything is due at once.
 type pacer struct {
 	mu   sync.Mutex
@@ -17,7 +17,7 @@ type pacer struct {
 	next time.Time
 }
 
-// newPacer goes on with the schedule that had its next email due at dueUnixMicro.
+// newPacer continues the schedule that had its next email due at dueUnixMicro.
 func newPacer(rate float64, dueUnixMicro int64, now time.Time) *pacer {
 	p := &pacer{rate: rate, next: now}
 	if dueUnixMicro > 0 {
@@ -36,7 +36,7 @@ func (p *pacer) gap() time.Duration {
 	return time.Duration(float64(time.Second) / p.rate)
 }
 
-// due gives the time of the next email and moves the schedule on.
+// due returns the time of the next email and moves the schedule on.
 func (p *pacer) due(now time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,15 +65,15 @@ func (p *pacer) set(rate float64, now time.Time) {
 	}
 }
 
-// mark is what newPacer goes on from.
-func (p *pacer) mark() int64 {
+// nextDue is what newPacer continues from.
+func (p *pacer) nextDue() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.next.UnixMicro()
 }
 
 // batch is how many emails are claimed at once: half a second's worth, or what
-// keeps atOnce busy where there is no rate.
+// keeps atOnce emails busy where there is no rate.
 func (p *pacer) batch(atOnce int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

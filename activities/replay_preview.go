@@ -3,6 +3,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,14 +20,48 @@ const (
 	previewShown = 50
 )
 
+// PreviewLedger counts what a replay is about, and keeps what a dry run found.
+type PreviewLedger interface {
+	PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ledger.ReplayGroup, []ledger.ReplayEmail, error)
+	SaveReplayPreview(ctx context.Context, id int64, p *ledger.ReplayPreview) error
+}
+
+// StoredEmails reads how emails were processed.
+type StoredEmails interface {
+	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
+	// Destinations lists where an email has a delivery, sorted.
+	Destinations(ctx context.Context, emailID int64) ([]string, error)
+}
+
+// ReplayPreviewDeps is what ReplayPreview needs; all of it is required.
+type ReplayPreviewDeps struct {
+	Rows     ReplayRows
+	Ledger   PreviewLedger
+	Emails   StoredEmails
+	Store    *Store // reads raw mail as it would be stored today
+	Messages MessageReader
+	Rules    Router
+}
+
+// ReplayPreview finds out what a replay would do.
+type ReplayPreview struct{ deps ReplayPreviewDeps }
+
+// NewReplayPreview checks that nothing is missing.
+func NewReplayPreview(deps ReplayPreviewDeps) (*ReplayPreview, error) {
+	if deps.Rows == nil || deps.Ledger == nil || deps.Emails == nil || deps.Store == nil || deps.Messages == nil || deps.Rules == nil {
+		return nil, errors.New("replay preview: a dependency is missing")
+	}
+	return &ReplayPreview{deps: deps}, nil
+}
+
 // PreviewReplay finds out what a replay would do and keeps it: counts for all its
 // emails, and for a sample what would change. It has no effect but that, and is
 // idempotent on ID.
-func (s *Replays) PreviewReplay(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
+func (s *ReplayPreview) PreviewReplay(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
 	defer settle(ctx, contract.Email{}, &err)
 	defer beat(ctx, 0)()
 
-	row, _, err := s.deps.Ledger.TakeReplay(ctx, in.ID)
+	row, _, err := s.deps.Rows.TakeReplay(ctx, in.ID)
 	if err != nil {
 		return out, fmt.Errorf("take replay: %w", err)
 	}
@@ -37,13 +72,13 @@ func (s *Replays) PreviewReplay(ctx context.Context, in contract.ReplayChunkInpu
 	if row.Action == ledger.ActionReplay && row.FromStep() != "" {
 		limit = previewRead
 	}
-	groups, sample, err := s.deps.Preview.PreviewReplay(ctx, row, limit)
+	groups, sample, err := s.deps.Ledger.PreviewReplay(ctx, row, limit)
 	if err != nil {
 		return out, fmt.Errorf("count: %w", err)
 	}
-	p := counted(row, groups)
+	p := count(row, groups)
 	for i := range sample {
-		one, read := s.look(ctx, row, &sample[i])
+		one, read := s.readToday(ctx, row, &sample[i])
 		if ctx.Err() != nil {
 			return out, fmt.Errorf("read sample: %w", ctx.Err())
 		}
@@ -59,16 +94,16 @@ func (s *Replays) PreviewReplay(ctx context.Context, in contract.ReplayChunkInpu
 		return cmp.Compare(min(len(b.Changes), 1), min(len(a.Changes), 1))
 	})
 	p.Sample = p.Sample[:min(len(p.Sample), previewShown)]
-	if err := s.deps.Preview.SaveReplayPreview(ctx, row.ID, p); err != nil {
+	if err := s.deps.Ledger.SaveReplayPreview(ctx, row.ID, p); err != nil {
 		return out, fmt.Errorf("save preview: %w", err)
 	}
-	if row, err = s.deps.Ledger.Replay(ctx, row.ID); err != nil {
+	if row, err = s.deps.Rows.Replay(ctx, row.ID); err != nil {
 		return out, fmt.Errorf("read replay: %w", err)
 	}
 	return contract.ReplayChunkResult{Progress: row.Progress()}, nil
 }
 
-func counted(row *ledger.ReplayRow, groups []ledger.ReplayGroup) *ledger.ReplayPreview {
+func count(row *ledger.ReplayRow, groups []ledger.ReplayGroup) *ledger.ReplayPreview {
 	p := &ledger.ReplayPreview{
 		ByState: map[string]int64{}, ByReason: map[string]int64{}, Would: map[ledger.ReplayCode]int64{}, Sample: []ledger.ReplaySample{},
 		Begins: map[string]int64{}, HeldAgain: map[string]int64{},
@@ -94,8 +129,8 @@ func counted(row *ledger.ReplayRow, groups []ledger.ReplayGroup) *ledger.ReplayP
 	return p
 }
 
-// look reads one email as it would be read today.
-func (s *Replays) look(ctx context.Context, row *ledger.ReplayRow, e *ledger.ReplayEmail) (one ledger.ReplaySample, read bool) {
+// readToday reads one email as it would be read today.
+func (s *ReplayPreview) readToday(ctx context.Context, row *ledger.ReplayRow, e *ledger.ReplayEmail) (one ledger.ReplaySample, read bool) {
 	one = ledger.ReplaySample{
 		Number:  e.ID,
 		EventID: e.EventID, Source: e.Source, State: e.State, Reason: e.Reason,
@@ -123,12 +158,12 @@ type picture struct {
 	routes, holds []string
 }
 
-func (s *Replays) beforeAndAfter(ctx context.Context, from contract.Step, e *ledger.ReplayEmail) (before, after picture, err error) {
-	old, err := s.deps.Preview.Manifest(ctx, e.ID)
+func (s *ReplayPreview) beforeAndAfter(ctx context.Context, from contract.Step, e *ledger.ReplayEmail) (before, after picture, err error) {
+	old, err := s.deps.Emails.Manifest(ctx, e.ID)
 	if err != nil {
 		return before, after, fmt.Errorf("read manifest: %w", err)
 	}
-	message, err := s.deps.Message.Message(ctx, old)
+	message, err := s.deps.Messages.Message(ctx, old)
 	if err != nil {
 		return before, after, fmt.Errorf("read message: %w", err)
 	}
@@ -147,7 +182,7 @@ func (s *Replays) beforeAndAfter(ctx context.Context, from contract.Step, e *led
 	if edit := old.Overlay; edit != nil {
 		before.Picture, after.Picture = before.Apply(*edit), after.Apply(*edit)
 	}
-	if before.Destinations, err = s.deps.Preview.Destinations(ctx, e.ID); err != nil {
+	if before.Destinations, err = s.deps.Emails.Destinations(ctx, e.ID); err != nil {
 		return before, after, fmt.Errorf("read destinations: %w", err)
 	}
 	after.routes, after.Destinations = result.Routes, slices.Sorted(slices.Values(result.Destinations))

@@ -88,13 +88,13 @@ func (r *reach) Start(_ context.Context, e *ledger.ReplayEmail, again contract.R
 	return r.done()
 }
 
-func (r *reach) Course(_ context.Context, id string) (activities.Course, error) {
+func (r *reach) Execution(_ context.Context, id string) (activities.Execution, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.foreign {
-		return activities.Course{Foreign: true}, nil
+		return activities.Execution{Foreign: true}, nil
 	}
-	return activities.Course{Ended: !r.gone[id], Forced: r.gone[id], Replay: r.replays[id]}, nil
+	return activities.Execution{Ended: !r.gone[id], Forced: r.gone[id], Replay: r.replays[id]}, nil
 }
 
 func (r *reach) Healthy(context.Context) bool { return !r.away }
@@ -115,6 +115,7 @@ func (e everybody) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Mess
 
 type replayBench struct {
 	*activities.Replays
+	*activities.ReplayPreview
 	db    *pgtest.DB
 	reach *reach
 	ends  ends
@@ -131,7 +132,12 @@ func setupReplay(t *testing.T) *replayBench {
 	})
 	require.NoError(t, err)
 	b.Replays, err = activities.NewReplays(activities.ReplaysDeps{
-		Ledger: b.db, Preview: b.db, Ends: &b.ends, Courses: b.reach, Store: store, Message: &shelf{}, Rules: everybody{"crm"},
+		Rows: b.db, Controls: b.db, Claims: b.db, Decisions: b.db, Ends: &b.ends,
+		Decider: b.reach, Starter: b.reach, Executions: b.reach,
+	})
+	require.NoError(t, err)
+	b.ReplayPreview, err = activities.NewReplayPreview(activities.ReplayPreviewDeps{
+		Rows: b.db, Ledger: b.db, Emails: b.db, Store: store, Messages: &shelf{}, Rules: everybody{"crm"},
 	})
 	require.NoError(t, err)
 	return b

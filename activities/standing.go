@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"mailroom/shared/contract"
@@ -10,17 +11,58 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// LoadStanding returns what a run must respect that carries an email once more: where its
-// way begins at the latest, and what was found and not closed. It writes nothing.
-func (s *Holds) LoadStanding(ctx context.Context, in contract.StandingInput) (out contract.StandingResult, err error) {
+// IntentLedger reads decisions that were written down before they were sent.
+type IntentLedger interface {
+	// Intent reads what an intent says for an email; decision_refused where it says
+	// nothing for that one.
+	Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error)
+}
+
+// StandingLedger reads how far an email is known to have come.
+type StandingLedger interface {
+	Standing(ctx context.Context, emailID int64) (ledger.Standing, error)
+	Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error)
+}
+
+// StandingDeps is what Standing needs; all of it is required.
+type StandingDeps struct {
+	Intents IntentLedger
+	Emails  StandingLedger
+}
+
+// Standing reads for a workflow what the ledger knows of its email and of decisions
+// about it. It writes nothing.
+type Standing struct{ deps StandingDeps }
+
+// NewStanding checks that nothing is missing.
+func NewStanding(deps StandingDeps) (*Standing, error) {
+	if deps.Intents == nil || deps.Emails == nil {
+		return nil, errors.New("standing: a dependency is missing")
+	}
+	return &Standing{deps: deps}, nil
+}
+
+// LoadIntent reads what an intent says, for the workflow of its email.
+func (s *Standing) LoadIntent(ctx context.Context, in contract.IntentInput) (out contract.IntentResult, err error) {
 	defer settle(ctx, in.Email, &err)
 
-	standing, err := s.deps.Ledger.Standing(ctx, in.Email.ID)
+	if out, err = s.deps.Intents.Intent(ctx, in); err != nil {
+		return contract.IntentResult{}, fmt.Errorf("read intent %d: %w", in.Intent, err)
+	}
+	return out, nil
+}
+
+// LoadStanding returns what a run must respect that processes an email once more:
+// where its way begins at the latest, and what was found and not closed.
+func (s *Standing) LoadStanding(ctx context.Context, in contract.StandingInput) (out contract.StandingResult, err error) {
+	defer settle(ctx, in.Email, &err)
+
+	standing, err := s.deps.Emails.Standing(ctx, in.Email.ID)
 	if err != nil {
 		return out, fmt.Errorf("read standing: %w", err)
 	}
 	if standing.Stored {
-		manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
+		manifest, err := s.deps.Emails.Manifest(ctx, in.Email.ID)
 		if err != nil {
 			return out, fmt.Errorf("read manifest: %w", err)
 		}
@@ -33,7 +75,7 @@ func (s *Holds) LoadStanding(ctx context.Context, in contract.StandingInput) (ou
 	return out, nil
 }
 
-// released is the last look before an email leaves. It reads what the delivery has
+// released is the last check before an email leaves. It reads what the delivery has
 // read in any case, so that no way of running a workflow again leads past it.
 func released(in contract.DeliverInput, m *ledger.Manifest) error {
 	switch {

@@ -104,7 +104,7 @@ func TestStandingBeginsAtWhatIsNotPassed(t *testing.T) {
 		"held by routing":                 {ledger.Standing{Stored: true, Inspected: known, Findings: found(contract.StepRoute, contract.FindingOpen)}, contract.StepRoute},
 	} {
 		w := &holdWorld{standing: c.standing, manifest: manifest}
-		h, err := activities.NewHolds(activities.HoldsDeps{Ledger: w, Plans: w})
+		h, err := activities.NewStanding(activities.StandingDeps{Intents: w, Emails: w})
 		require.NoError(t, err)
 		got, err := h.LoadStanding(t.Context(), contract.StandingInput{Email: email(1)})
 		require.NoError(t, err)

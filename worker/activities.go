@@ -21,19 +21,24 @@ import (
 
 // activitySet is the activities of one worker, and what they share.
 type activitySet struct {
-	backfill    *activities.Backfill
-	store       *activities.Store
-	inspect     *activities.Inspect
-	route       *activities.Route
-	deliver     *activities.Deliver
-	ledger      *activities.Ledger
-	replays     *activities.Replays
-	maintenance *activities.Tending
-	rules       activities.Router
-	holds       *activities.Holds
-	sender      *downstream.Sender
-	recorder    *recorder
-	tasks       *taskAttempts
+	backfill *activities.Backfill
+	store    *activities.Store
+	inspect  *activities.Inspect
+	route    *activities.Route
+	deliver  *activities.Deliver
+	record   *activities.Record
+	edits    *activities.Edits
+	standing *activities.Standing
+	replays  *activities.Replays
+	preview  *activities.ReplayPreview
+	starts   *activities.ReplayStarts
+	recovery *activities.Recovery
+	purge    *activities.Purge
+	rules    activities.Router
+	holds    *activities.Holds
+	sender   *downstream.Sender
+	recorder *recorder
+	tasks    *taskAttempts
 }
 
 // newActivitySet wires the activities that need no Temporal; wireBatches wires the others.
@@ -117,8 +122,10 @@ func (a *activitySet) wireDelivery(p *program.Program, db stores, cache *manifes
 	if err != nil {
 		return err
 	}
-	a.ledger, err = activities.NewLedger(activities.LedgerDeps{Recorder: a.recorder, Edits: saved})
-	if err != nil {
+	if a.edits, err = activities.NewEdits(saved); err != nil {
+		return err
+	}
+	if a.record, err = activities.NewRecord(a.recorder); err != nil {
 		return err
 	}
 	return a.wireHolds(p, db)
@@ -129,7 +136,10 @@ func (a *activitySet) register(w sdkworker.Worker) {
 	w.RegisterWorkflow(workflows.InboundEmail)
 	w.RegisterWorkflow(workflows.Replay)
 	w.RegisterWorkflow(workflows.Maintenance)
-	for _, one := range []any{a.backfill, a.store, a.inspect, a.route, a.deliver, a.ledger, a.holds, a.replays, a.maintenance} {
+	for _, one := range []any{
+		a.backfill, a.store, a.inspect, a.route, a.deliver, a.record, a.edits, a.holds, a.standing,
+		a.replays, a.preview, a.starts, a.recovery, a.purge,
+	} {
 		w.RegisterActivity(one)
 	}
 }

@@ -16,28 +16,46 @@ import (
 // maintenance.
 func (a *activitySet) wireBatches(p *program.Program, db stores, o objects, scan scanner, tc client.Client) (err error) {
 	memos := temporal.Converter(p.Keys)
-	workflows := newExecutions(tc, memos)
+	emails, replays := newExecutions(tc, memos), temporal.NewReplays(tc, memos)
 
 	a.replays, err = activities.NewReplays(activities.ReplaysDeps{
-		Ledger: db, Preview: db, Ends: a.recorder, Courses: workflows, Store: a.store, Message: o, Rules: a.rules,
+		Rows: db, Controls: db, Claims: db, Decisions: db, Ends: a.recorder,
+		Decider: emails, Starter: emails, Executions: emails,
+	})
+	if err != nil {
+		return err
+	}
+	a.preview, err = activities.NewReplayPreview(activities.ReplayPreviewDeps{
+		Rows: db, Ledger: db, Emails: db, Store: a.store, Messages: o, Rules: a.rules,
 	})
 	if err != nil {
 		return err
 	}
 
-	a.maintenance, err = activities.NewTending(maintenanceConfig(p.File), activities.TendDeps{
-		Ledger: db, Purge: db, Ends: a.recorder, Objects: o, Courses: workflows, Replays: temporal.NewReplays(tc, memos),
+	a.starts, err = activities.NewReplayStarts(activities.ReplayStartsDeps{
+		Ledger: db, Starter: replays, Claims: db, Ends: a.recorder, Decider: emails, Executions: emails,
+	})
+	if err != nil {
+		return err
+	}
+
+	a.recovery, err = activities.NewRecovery(activities.RecoveryDeps{
+		Outages: db, Recoveries: db, Emails: db, Decisions: db, Decider: emails, Executions: emails, Starter: replays,
 		Ready: map[contract.Reason]func(context.Context) error{
 			contract.ScannerUnavailable: scan.Ready,
 			contract.StorageUnavailable: o.store.Ready,
 		},
 	})
+	if err != nil {
+		return err
+	}
+	a.purge, err = activities.NewPurge(purgeConfig(p.File), activities.PurgeDeps{Content: db, Removals: db, Objects: o})
 	return err
 }
 
-// maintenanceConfig returns the policy for discarded mail.
-func maintenanceConfig(file *config.File) activities.TendConfig {
-	return activities.TendConfig{
+// purgeConfig returns the policy for discarded mail.
+func purgeConfig(file *config.File) activities.PurgeConfig {
+	return activities.PurgeConfig{
 		RemoveContent: file.Discard.Content == config.DiscardRemove, RemoveAfter: file.Discard.After,
 	}
 }

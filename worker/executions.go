@@ -33,9 +33,13 @@ func newExecutions(c client.Client, memo converter.DataConverter) executions {
 	return executions{client: c, decider: temporal.NewDecider(c), memo: memo}
 }
 
-var _ activities.Courses = executions{}
+var (
+	_ activities.Decider      = executions{}
+	_ activities.EmailStarter = executions{}
+	_ activities.Executions   = executions{}
+)
 
-// Decide implements activities.Courses. A repeated intent has no
+// Decide implements activities.Decider. A repeated intent has no
 // second effect within a run.
 func (c executions) Decide(ctx context.Context, workflowID string, d contract.Decision) (contract.DecisionResult, error) {
 	out, err := c.decider.Decide(ctx, workflowID, d)
@@ -45,14 +49,14 @@ func (c executions) Decide(ctx context.Context, workflowID string, d contract.De
 	return out, err
 }
 
-// Taken implements activities.Courses.
+// Taken implements activities.Decider.
 func (c executions) Taken(ctx context.Context, workflowID string, intent int64) (contract.DecisionResult, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return c.decider.Taken(ctx, workflowID, intent)
 }
 
-// Start implements activities.Courses. The new run has the ID of those before it,
+// Start implements activities.EmailStarter. The new run has the ID of those before it,
 // so that at most one is running.
 func (c executions) Start(ctx context.Context, e *ledger.ReplayEmail, again contract.Replayed) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -74,28 +78,28 @@ func (c executions) Start(ctx context.Context, e *ledger.ReplayEmail, again cont
 	return fault.Wrap(fault.TemporalUnavailable, "Temporal did not start the workflow", fmt.Errorf("start workflow: %w", err))
 }
 
-// Course implements activities.Courses.
-func (c executions) Course(ctx context.Context, workflowID string) (activities.Course, error) {
+// Execution implements activities.Executions.
+func (c executions) Execution(ctx context.Context, workflowID string) (activities.Execution, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	o, found, err := temporal.Describe(ctx, c.client, c.memo, workflowID)
 	switch {
 	case err != nil:
-		return activities.Course{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
+		return activities.Execution{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
 	case !found:
-		return activities.Course{}, nil
+		return activities.Execution{}, nil
 	case !o.IsEmail():
-		return activities.Course{Foreign: true}, nil
+		return activities.Execution{Foreign: true}, nil
 	}
 
-	out := activities.Course{Running: o.Running(), Ended: o.Completed(), Forced: !o.Running() && !o.Completed()}
+	out := activities.Execution{Running: o.Running(), Ended: o.Completed(), Forced: !o.Running() && !o.Completed()}
 	if text, ok := o.Memo(contract.MemoReplay); ok {
 		out.Replay, _ = strconv.ParseInt(text, 10, 64) // another program's memo names no replay
 	}
 	return out, nil
 }
 
-// Healthy implements activities.Courses.
+// Healthy implements activities.Executions.
 func (c executions) Healthy(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

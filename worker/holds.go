@@ -22,13 +22,13 @@ func (p holdPlanner) Plan(in contract.HoldInput) contract.HoldPlan { return p.fi
 
 // reminderRecorder saves reminders in the ledger, and counts and logs each.
 type reminderRecorder struct {
-	activities.HoldLedger
+	activities.ReminderLedger
 	logger    *slog.Logger
 	reminders *prometheus.CounterVec
 }
 
-func newReminderRecorder(ledger activities.HoldLedger, logger *slog.Logger, reg prometheus.Registerer) (*reminderRecorder, error) {
-	a := &reminderRecorder{HoldLedger: ledger, logger: logger, reminders: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newReminderRecorder(ledger activities.ReminderLedger, logger *slog.Logger, reg prometheus.Registerer) (*reminderRecorder, error) {
+	a := &reminderRecorder{ReminderLedger: ledger, logger: logger, reminders: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mailroom_hold_reminders_total",
 		Help: "Reminders of emails that are held for long, by the reason of the hold and the level: reminder, escalation, or a deadline that left the email held.",
 	}, []string{"reason", "level"})}
@@ -38,9 +38,9 @@ func newReminderRecorder(ledger activities.HoldLedger, logger *slog.Logger, reg 
 	return a, nil
 }
 
-// Attend implements activities.HoldLedger. A repeat is counted again.
+// Attend implements activities.ReminderLedger. A repeat is counted again.
 func (a *reminderRecorder) Attend(ctx context.Context, in contract.RemindInput) error {
-	if err := a.HoldLedger.Attend(ctx, in); err != nil {
+	if err := a.ReminderLedger.Attend(ctx, in); err != nil {
 		return err
 	}
 
@@ -61,15 +61,19 @@ func (a *reminderRecorder) Attend(ctx context.Context, in contract.RemindInput) 
 	return nil
 }
 
-// wireHolds wires the reminders of emails that wait for a person. The sender is wired
+// wireHolds wires what an email needs that waits for a person. The sender is wired
 // before.
-func (a *activitySet) wireHolds(p *program.Program, ledger activities.HoldLedger) error {
-	reminders, err := newReminderRecorder(ledger, p.Logger, p.Registry)
+func (a *activitySet) wireHolds(p *program.Program, db stores) error {
+	reminders, err := newReminderRecorder(db, p.Logger, p.Registry)
 	if err != nil {
 		return err
 	}
 	a.holds, err = activities.NewHolds(activities.HoldsDeps{
 		Ledger: reminders, Plans: holdPlanner{p.File}, Sender: a.sender, Gate: a.sender, To: p.File.Holds.Notify, Link: p.File.Holds.Link,
 	})
+	if err != nil {
+		return err
+	}
+	a.standing, err = activities.NewStanding(activities.StandingDeps{Intents: db, Emails: db})
 	return err
 }

@@ -10,11 +10,11 @@ import (
 	"mailroom/shared/config"
 )
 
-// TestTendConfig: nothing is removed unless the configuration says so.
-func TestMaintenanceConfig(t *testing.T) {
+// TestPurgeConfig: nothing is removed unless the configuration says so.
+func TestPurgeConfig(t *testing.T) {
 	t.Parallel()
-	keep := maintenanceConfig(&config.File{Discard: config.Discard{Content: config.DiscardKeep, After: time.Hour}})
+	keep := purgeConfig(&config.File{Discard: config.Discard{Content: config.DiscardKeep, After: time.Hour}})
 	require.False(t, keep.RemoveContent)
-	remove := maintenanceConfig(&config.File{Discard: config.Discard{Content: config.DiscardRemove, After: time.Hour}})
-	require.Equal(t, activities.TendConfig{RemoveContent: true, RemoveAfter: time.Hour}, remove)
+	remove := purgeConfig(&config.File{Discard: config.Discard{Content: config.DiscardRemove, After: time.Hour}})
+	require.Equal(t, activities.PurgeConfig{RemoveContent: true, RemoveAfter: time.Hour}, remove)
 }

@@ -30,13 +30,13 @@ const sharedLogo = "a logo that stands under every mail"
 // purgeRig is the real store step and the real purge on one database and object store.
 type purgeRig struct {
 	objects
-	db          *pgtest.DB
-	store       *activities.Store
-	maintenance *activities.Tending
-	cfg         blob.Config
-	before      func(ledger.UnwantedObject) // a removal of the logo
-	after       func(ledger.UnwantedObject)
-	put         func(key string) // after an attachment was written
+	db     *pgtest.DB
+	store  *activities.Store
+	purge  *activities.Purge
+	cfg    blob.Config
+	before func(ledger.UnwantedObject) // a removal of the logo
+	after  func(ledger.UnwantedObject)
+	put    func(key string) // after an attachment was written
 }
 
 func newPurgeRig(t *testing.T) *purgeRig {
@@ -55,9 +55,8 @@ func newPurgeRig(t *testing.T) *purgeRig {
 	r.store, err = activities.NewStore(activities.StoreConfig{Parser: decode.Parser()},
 		activities.StoreDeps{Ledger: r.db, Bodies: r, Objects: r, Decoder: decode.Decoder{}})
 	require.NoError(t, err)
-	r.maintenance, err = activities.NewTending(activities.TendConfig{RemoveContent: true}, activities.TendDeps{
-		Ledger: struct{ activities.TendLedger }{}, Purge: r.db, Ends: struct{ activities.EndRecorder }{}, Objects: r,
-		Courses: struct{ activities.Courses }{}, Replays: struct{ activities.ReplayStarter }{},
+	r.purge, err = activities.NewPurge(activities.PurgeConfig{RemoveContent: true}, activities.PurgeDeps{
+		Content: r.db, Removals: r.db, Objects: r,
 	})
 	require.NoError(t, err)
 	return r
@@ -134,7 +133,7 @@ func TestPurgeAndStoreOfTheSameContent(t *testing.T) {
 	t.Parallel()
 	purge := func(t *testing.T, r *purgeRig) {
 		t.Helper()
-		_, err := r.maintenance.Purge(t.Context(), contract.MaintenanceInput{})
+		_, err := r.purge.Purge(t.Context(), contract.MaintenanceInput{})
 		require.NoError(t, err)
 	}
 	refused := func(t *testing.T, err error) {

@@ -184,7 +184,7 @@ func (b *batch) preview(ctx workflow.Context) (contract.ReplayProgress, error) {
 	options := previewOptions
 	options.Summary = "dry run"
 	var out contract.ReplayChunkResult
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity.replays.PreviewReplay,
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity.preview.PreviewReplay,
 		contract.ReplayChunkInput{ID: b.in.ID}).Get(ctx, &out)
 	if err != nil {
 		return b.fail(ctx, err)

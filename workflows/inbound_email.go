@@ -18,10 +18,15 @@ var activity struct {
 	inspect  *activities.Inspect
 	route    *activities.Route
 	deliver  *activities.Deliver
-	ledger   *activities.Ledger
+	record   *activities.Record
+	edits    *activities.Edits
+	standing *activities.Standing
 	holds    *activities.Holds
 	replays  *activities.Replays
-	tending  *activities.Tending
+	preview  *activities.ReplayPreview
+	starts   *activities.ReplayStarts
+	recovery *activities.Recovery
+	purge    *activities.Purge
 }
 
 // InboundEmail processes one email: store, inspect, route, deliver, close; before

@@ -122,7 +122,7 @@ func (j *journal) writeChange(ctx workflow.Context, c change) error {
 				c.commits = false
 			}
 		}
-		err := record.run(ctx, callOf(activity.ledger.RecordState, c.RecordInput, &out))
+		err := record.run(ctx, callOf(activity.record.RecordState, c.RecordInput, &out))
 		j.ledger.written = c.Sequence
 		switch {
 		case err != nil || !overruled():

@@ -19,9 +19,9 @@ func Maintenance(ctx workflow.Context, in contract.MaintenanceInput) (contract.M
 		summary string
 		run     func(context.Context, contract.MaintenanceInput) (contract.MaintenanceResult, error)
 	}{
-		{"start replays whose workflow is missing", activity.tending.StartReplays},
-		{"release emails that an outage held", activity.tending.ReleaseRecovered},
-		{"remove discarded content", activity.tending.Purge},
+		{"start replays whose workflow is missing", activity.starts.StartReplays},
+		{"release emails that an outage held", activity.recovery.ReleaseRecovered},
+		{"remove discarded content", activity.purge.Purge},
 	} {
 		options := maintenanceOptions
 		options.Summary = task.summary

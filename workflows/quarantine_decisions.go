@@ -146,7 +146,7 @@ func (d *decisions) decideIntent(ctx workflow.Context, intent int64, records boo
 	var out contract.IntentResult
 	if !d.intents[intent] {
 		in := contract.IntentInput{Email: d.in.Email, Intent: intent}
-		if err := ask(ctx, callOf(activity.holds.LoadIntent, in, &out)); err != nil {
+		if err := ask(ctx, callOf(activity.standing.LoadIntent, in, &out)); err != nil {
 			return 0, nil, refusal(err)
 		}
 	}
@@ -179,7 +179,7 @@ func (d *decisions) decideEdit(ctx workflow.Context, decision contract.Decision)
 		Key: workflow.GetInfo(ctx).WorkflowExecution.RunID + "/" + strconv.Itoa(d.saved),
 	}
 	var out contract.SaveEditResult
-	if err := ask(ctx, callOf(activity.ledger.SaveEdit, in, &out)); err != nil {
+	if err := ask(ctx, callOf(activity.edits.SaveEdit, in, &out)); err != nil {
 		return 0, refusal(err)
 	}
 
@@ -289,7 +289,7 @@ func (q *quarantine) applyEdits(ctx workflow.Context, s step) error {
 	for len(q.edits) > 0 && s.delivery == nil {
 		in := contract.ApplyEditInput{Email: q.in.Email, EditID: q.edits[0]}
 		a := attempts{name: "apply edit", options: routeOptions, journal: q.journal}
-		if err := a.run(ctx, effectOf(activity.ledger.ApplyEdit, in)); err != nil {
+		if err := a.run(ctx, effectOf(activity.edits.ApplyEdit, in)); err != nil {
 			return err
 		}
 		q.edits = q.edits[1:]

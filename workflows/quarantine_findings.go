@@ -163,7 +163,7 @@ func (q *quarantine) recordRuling(r ruling) {
 func (q *quarantine) review(ctx workflow.Context, asked contract.Step) contract.Step {
 	var out contract.StandingResult
 	a := attempts{name: "review", options: recordOptions, journal: q.journal, patient: true}
-	err := a.run(ctx, callOf(activity.holds.LoadStanding, contract.StandingInput{Email: q.in.Email}, &out))
+	err := a.run(ctx, callOf(activity.standing.LoadStanding, contract.StandingInput{Email: q.in.Email}, &out))
 	if err != nil || out.From == "" { // a bug: the whole way then, and nothing leaves that the ledger holds
 		workflow.GetLogger(ctx).Error("review the standing of an email", "error", err)
 		return contract.StepStore

@@ -14,8 +14,9 @@ import (
 
 // probed is a ledger with one cause whose recovery has a probe on its way.
 type probed struct {
-	activities.TendLedger // what is not asked for
-	recovery              ledger.Recovery
+	activities.OutageLedger // what is not asked for
+	activities.DecisionLedger
+	recovery ledger.Recovery
 }
 
 func (p *probed) HeldAway(context.Context) ([]ledger.Held, error) {
@@ -35,44 +36,48 @@ func (p *probed) EmailState(context.Context, int64) (contract.State, contract.Re
 
 func (p *probed) EmailWorkflow(context.Context, int64) (string, error) { return "probe", nil }
 
-// probeCourse says what has become of the probe's workflow.
-type probeCourse struct {
-	activities.Courses
-	course activities.Course
+// probeExecution is what has become of the probe's workflow.
+type probeExecution struct {
+	activities.Executions
+	activities.Decider
+	execution activities.Execution
 }
 
-func (c probeCourse) Course(context.Context, string) (activities.Course, error) { return c.course, nil }
+func (e probeExecution) Execution(context.Context, string) (activities.Execution, error) {
+	return e.execution, nil
+}
 
 // TestRecoveryProbeWhoseWorkflowWasTerminatedIsGivenUp: its email stays on its way for
 // ever in the ledger, and must not keep all others of its cause held.
 func TestRecoveryProbeWhoseWorkflowWasTerminatedIsGivenUp(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		course activities.Course
-		took   time.Duration
-		given  bool
+		execution activities.Execution
+		took      time.Duration
+		given     bool
 	}{
-		"terminated":             {activities.Course{Forced: true}, 2 * time.Minute, true},
-		"unknown to Temporal":    {activities.Course{}, 2 * time.Minute, true},
-		"another's workflow":     {activities.Course{Foreign: true}, 2 * time.Minute, true},
-		"terminated a while ago": {activities.Course{Forced: true}, 30 * time.Second, false},
-		"at work":                {activities.Course{Running: true}, 10 * time.Minute, false},
-		"at work for too long":   {activities.Course{Running: true}, time.Hour, true},
+		"terminated":             {activities.Execution{Forced: true}, 2 * time.Minute, true},
+		"unknown to Temporal":    {activities.Execution{}, 2 * time.Minute, true},
+		"another's workflow":     {activities.Execution{Foreign: true}, 2 * time.Minute, true},
+		"terminated a while ago": {activities.Execution{Forced: true}, 30 * time.Second, false},
+		"at work":                {activities.Execution{Running: true}, 10 * time.Minute, false},
+		"at work for too long":   {activities.Execution{Running: true}, time.Hour, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 			now := began.Add(c.took)
 			p := &probed{recovery: ledger.Recovery{Cause: "scanner_unavailable", Canary: 7, TriedAt: began}}
-			tending, err := activities.NewTending(activities.TendConfig{}, activities.TendDeps{
-				Ledger: p, Purge: noPurge{}, Ends: noEnds{}, Objects: noObjects{}, Courses: probeCourse{course: c.course}, Replays: noStarter{},
+			workflow := probeExecution{execution: c.execution}
+			recovery, err := activities.NewRecovery(activities.RecoveryDeps{
+				Outages: p, Recoveries: p, Emails: p, Decisions: p, Decider: workflow, Executions: workflow, Starter: noStarter{},
 				Now: func() time.Time { // a look is short
 					now = now.Add(6 * time.Second)
 					return now
 				},
 			})
 			require.NoError(t, err)
-			out, err := tending.ReleaseRecovered(t.Context(), contract.MaintenanceInput{})
+			out, err := recovery.ReleaseRecovered(t.Context(), contract.MaintenanceInput{})
 			require.NoError(t, err)
 			require.Zero(t, out.Released)
 			if !c.given {
@@ -85,7 +90,3 @@ func TestRecoveryProbeWhoseWorkflowWasTerminatedIsGivenUp(t *testing.T) {
 		})
 	}
 }
-
-type noPurge struct{ activities.PurgeLedger }
-
-type noEnds struct{ activities.EndRecorder }

@@ -97,23 +97,23 @@ func TestOneEndThatCannotBeToldIsAlone(t *testing.T) {
 	require.Zero(t, p.Failed, "it has ended, and is told when it can be")
 	b.ended(t, 40)
 
-	tending := b.tending(t)
-	_, err = tending.StartReplays(t.Context(), contract.MaintenanceInput{})
+	starts := b.starts(t)
+	_, err = starts.StartReplays(t.Context(), contract.MaintenanceInput{})
 	require.ErrorContains(t, err, "went wrong")
 	b.ends.bad = ""
-	_, err = tending.StartReplays(t.Context(), contract.MaintenanceInput{})
+	_, err = starts.StartReplays(t.Context(), contract.MaintenanceInput{})
 	require.NoError(t, err)
 	b.ended(t, 41)
 }
 
-// tending is one for which claims are old at once.
-func (b *replayBench) tending(t *testing.T) *activities.Tending {
+// starts returns activities for which claims are old at once.
+func (b *replayBench) starts(t *testing.T) *activities.ReplayStarts {
 	t.Helper()
-	tending, err := activities.NewTending(activities.TendConfig{}, activities.TendDeps{
-		Ledger: hurried{b.db}, Purge: b.db, Ends: &b.ends, Objects: noObjects{}, Courses: b.reach, Replays: noStarter{},
+	starts, err := activities.NewReplayStarts(activities.ReplayStartsDeps{
+		Ledger: b.db, Starter: noStarter{}, Claims: hurried{b.db}, Ends: &b.ends, Decider: b.reach, Executions: b.reach,
 	})
 	require.NoError(t, err)
-	return tending
+	return starts
 }
 
 // leave does what a worker does that is killed: six emails are claimed, the workflows
@@ -154,14 +154,14 @@ func TestEndsOfAStoppedReplay(t *testing.T) {
 	b.held(t, 10)
 	id := b.leave(t)
 	require.NoError(t, b.db.RecordAll(t.Context(), []contract.RecordInput{*b.reach.ends["held-0"].Record}), "the last thing before the end")
-	tending := b.tending(t)
+	starts := b.starts(t)
 	for _, state := range []contract.ReplayState{contract.ReplayPaused, contract.ReplayStopped, contract.ReplayStopped} {
 		if row, err := b.db.Replay(t.Context(), id); row.State != state {
 			require.NoError(t, err)
 			_, err = b.ControlReplay(t.Context(), contract.ReplayControlInput{ID: id, State: state})
 			require.NoError(t, err)
 		}
-		_, err := tending.StartReplays(t.Context(), contract.MaintenanceInput{})
+		_, err := starts.StartReplays(t.Context(), contract.MaintenanceInput{})
 		require.NoError(t, err)
 		b.ended(t, 4)
 		row, err := b.db.Replay(t.Context(), id)
@@ -185,8 +185,5 @@ func (h hurried) UntoldEnds(ctx context.Context, _ time.Duration, limit int) ([]
 	return h.DB.UntoldEnds(ctx, 0, limit)
 }
 
-// What telling the ends has no use for.
-type (
-	noObjects struct{ activities.ObjectRemover }
-	noStarter struct{ activities.ReplayStarter }
-)
+// noStarter is what recording the ends has no use for.
+type noStarter struct{ activities.ReplayStarter }

@@ -45,12 +45,13 @@ func TestReplayThatCannotBeStartedEnds(t *testing.T) {
 	lost := b.create(t, recovery)
 	other := b.create(t, ledger.NewReplay{Action: contract.Retry})
 	starter := &occupiedStarter{taken: map[int64]bool{lost: true}}
-	tending, err := activities.NewTending(activities.TendConfig{}, activities.TendDeps{
-		Ledger: idling{hurried{b.db}}, Purge: b.db, Ends: &b.ends, Objects: noObjects{}, Courses: b.reach, Replays: starter,
+	idle := idling{hurried{b.db}}
+	starts, err := activities.NewReplayStarts(activities.ReplayStartsDeps{
+		Ledger: idle, Starter: starter, Claims: idle, Ends: &b.ends, Decider: b.reach, Executions: b.reach,
 	})
 	require.NoError(t, err)
 
-	out, err := tending.StartReplays(t.Context(), contract.MaintenanceInput{})
+	out, err := starts.StartReplays(t.Context(), contract.MaintenanceInput{})
 	require.NoError(t, err)
 	require.Equal(t, 1, out.Started)
 	require.Equal(t, []int64{other}, starter.started)
