@@ -30,9 +30,8 @@ func (r *refusal) Error() string {
 	return text
 }
 
-// call sends a request to the operator API and gives the answer of a success,
-// whose body the caller closes. An error of the API is printed as it came when
-// JSON is asked for.
+// call sends a request to the operator API and returns the answer of a success, whose
+// body the caller closes. With -o json an error of the API is printed as it came.
 func (s *session) call(method, path string, query url.Values, body []byte) (*http.Response, error) {
 	token, err := s.token()
 	if err != nil {
@@ -46,11 +45,11 @@ func (s *session) call(method, path string, query url.Values, body []byte) (*htt
 
 	req, err := http.NewRequestWithContext(s.ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return nil, usagef("--api: this is no address")
+		return nil, usagef("--api: this is not a URL")
 	}
 
 	req.Header.Set("Authorization", "Bearer "+token.text)
-	req.Header.Set("X-Mailroom-Client", "mailctl") // so that decisions say how they came
+	req.Header.Set("X-Mailroom-Client", "mailctl") // recorded with decisions
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -83,8 +82,8 @@ func (s *session) call(method, path string, query url.Values, body []byte) (*htt
 	return nil, refused
 }
 
-// callJSON is call for JSON: the answer goes to stdout as it came when JSON is
-// asked for, and into out otherwise.
+// callJSON is call for JSON: it decodes the answer into out, and with -o json also prints
+// it as it came.
 func (s *session) callJSON(method, path string, query url.Values, body []byte, out any) error {
 	text, err := s.fetchJSON(method, path, query, body, out)
 	if err != nil || !s.json() {
@@ -93,7 +92,8 @@ func (s *session) callJSON(method, path string, query url.Values, body []byte, o
 	return s.printJSON(json.RawMessage(text))
 }
 
-// fetchJSON is call for JSON that is not the command's answer: it goes into out alone.
+// fetchJSON is call for JSON that the command does not print: it decodes the answer into
+// out and returns its text.
 func (s *session) fetchJSON(method, path string, query url.Values, body []byte, out any) ([]byte, error) {
 	resp, err := s.call(method, path, query, body)
 	if err != nil {
@@ -125,9 +125,9 @@ func foreign(resp *http.Response) error {
 	return fmt.Errorf("the answer is not the operator API's (HTTP %d): check --api", resp.StatusCode)
 }
 
-// emailPath gives the path of an email with its id as one segment, whatever the
-// id holds.
+// emailPath returns the path of an email with its id as one segment, whatever the id
+// contains.
 func emailPath(eventID, rest string) string {
-	segment := strings.ReplaceAll(url.PathEscape(eventID), ".", "%2E") // "." and ".." are no steps
+	segment := strings.ReplaceAll(url.PathEscape(eventID), ".", "%2E") // "." and ".." must not be resolved
 	return "/api/v1/emails/" + segment + rest
 }

@@ -13,9 +13,9 @@ import (
 )
 
 type auditCommands struct {
-	Verify auditVerifyCommand `cmd:"" help:"Check the audit chain, or the file of an export without any server."`
+	Verify auditVerifyCommand `cmd:"" help:"Check the audit chain, or the file of an export without a server."`
 	Export auditExportCommand `cmd:"" help:"Write one email's chain of custody to stdout, or to a file."`
-	Head   auditHeadCommand   `cmd:"" help:"Print the end of the chain, to be kept elsewhere."`
+	Head   auditHeadCommand   `cmd:"" help:"Print the head of the chain, to keep it elsewhere."`
 }
 
 type auditHeadCommand struct{}
@@ -30,14 +30,14 @@ func (*auditHeadCommand) Run(s *session) error {
 }
 
 type auditExportCommand struct {
-	Event  string `placeholder:"ID" help:"Event id; of an email that came under a taken id, the workflow id."`
+	Event  string `placeholder:"ID" help:"Event id; for an email whose event id was taken already, its workflow id."`
 	Source string `help:"Its source, where two sources use the same id."`
-	Number int64  `placeholder:"N" help:"The email with this number in the ledger, in place of --event: it means exactly one."`
-	HTML   bool   `name:"html" help:"A page for people in place of JSON."`
+	Number int64  `placeholder:"N" help:"The number of the email, in place of --event. It means exactly one email."`
+	HTML   bool   `name:"html" help:"Write a page for people instead of JSON."`
 	File   string `short:"f" placeholder:"FILE" help:"Write to a new file."`
 }
 
-// Run writes the document once it has been checked as anybody would check it.
+// Run writes the document after checking it without the server's help.
 func (c *auditExportCommand) Run(s *session) error {
 	if c.HTML && s.json() {
 		return usagef("give either --html or -o json")
@@ -94,7 +94,7 @@ func (c *auditExportCommand) Run(s *session) error {
 
 type auditVerifyCommand struct {
 	File string   `arg:"" optional:"" help:"An export; without it the server's whole chain is checked."`
-	Head []string `placeholder:"SEQ:HASH" help:"An end of the chain that was kept: it must still be in it."`
+	Head []string `placeholder:"SEQ:HASH" help:"A head of the chain that you kept: it must still be in the chain."`
 	Raw  string   `placeholder:"FILE" help:"The raw event, or the raw mail in it: it must be the one of the export."`
 }
 
@@ -110,7 +110,7 @@ type audited struct {
 	Wrong     []ledger.AuditDifference `json:"wrong,omitempty"`
 }
 
-// Run checks and says what it found; a chain that does not hold is exit code 1.
+// Run checks and prints the result; a broken chain is exit code 1.
 func (c *auditVerifyCommand) Run(s *session) error {
 	if c.File != "" {
 		if err := s.refuseGiven("does not go with a file, which is checked without a server", "api", "token-file"); err != nil {
@@ -187,7 +187,7 @@ func (c *auditVerifyCommand) file(s *session, heads []auditchain.Head) (audited,
 	return found, err
 }
 
-// verifyChain reads the whole chain from the API and believes nothing but the bytes.
+// verifyChain reads the whole chain from the API and trusts nothing but its bytes.
 func (s *session) verifyChain(heads []auditchain.Head) (audited, error) {
 	var found audited
 	var chain auditchain.Chain

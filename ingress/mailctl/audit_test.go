@@ -17,7 +17,7 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// chained gives a chain of n entries.
+// chained returns a chain of n entries.
 func chained(n int) []auditchain.Entry {
 	list := make([]auditchain.Entry, n)
 	var prev contract.Digest

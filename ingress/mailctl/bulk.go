@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 )
 
@@ -22,8 +26,8 @@ type choice struct {
 	Sender      string `help:"Only emails with this in the sender."`
 	Recipient   string `help:"Only emails with this in a recipient."`
 	Destination string `help:"Only emails for this destination."`
-	Since       string `help:"Only emails received from then on: RFC 3339, or ago, such as 36h."`
-	Until       string `help:"Only emails received before: RFC 3339, or ago, such as 2h."`
+	Since       string `help:"Only emails received since then: a time (RFC 3339), or how long ago, such as 36h."`
+	Until       string `help:"Only emails received before: a time (RFC 3339), or how long ago, such as 2h."`
 }
 
 func (c *choice) filter(now time.Time) (map[string]any, error) {
@@ -58,15 +62,15 @@ func (c *choice) filter(now time.Time) (map[string]any, error) {
 // bulk is what every command about many emails has.
 type bulk struct {
 	choice
-	Rate   *float64 `help:"Emails per second at most; 0: as fast as it goes."`
-	Note   string   `required:"" help:"Why; it is kept."`
-	DryRun bool     `help:"Only say what would be."`
+	Rate   *float64 `help:"Emails per second at most; 0: as fast as possible."`
+	Note   string   `required:"" help:"Why. It is stored with each decision."`
+	DryRun bool     `help:"Show what would happen, and do nothing."`
 	Yes    bool     `short:"y" help:"Do not ask."`
-	Key    string   `help:"With --yes: a name of your own for this replay. The same command with the same key begins it once."`
-	Detach bool     `help:"Do not follow it."`
+	Key    string   `help:"With --yes: a name of your own for this replay. Repeating the command with the same key starts it once."`
+	Detach bool     `help:"Return at once instead of following it."`
 }
 
-// run shows what would be, asks, and then does it.
+// run makes a dry run, asks for a confirmation, and then starts what was counted.
 func (b *bulk) run(s *session, request map[string]any) error {
 	filter, err := b.filter(s.now())
 	if err != nil {
@@ -74,7 +78,7 @@ func (b *bulk) run(s *session, request map[string]any) error {
 	}
 
 	if b.DryRun {
-		if err := s.refuseGiven("does not go with --dry-run: nothing is begun", "detach", "key"); err != nil {
+		if err := s.refuseGiven("does not go with --dry-run: nothing is started", "detach", "key"); err != nil {
 			return err
 		}
 	}
@@ -110,13 +114,14 @@ func (b *bulk) run(s *session, request map[string]any) error {
 		if s.json() {
 			return s.printJSON(row)
 		}
-		return s.printf("replay %d is under way: mailctl replay watch %d\n", row.ID, row.ID)
+		return s.printf("replay %d is running: follow it with mailctl replay watch %d\n", row.ID, row.ID)
 	}
 
 	return s.follow(row.ID)
 }
 
-// rehearse makes the dry run, asks whether to go on, and gives the dry run if so.
+// rehearse makes the dry run and asks for a confirmation. It returns nil without an error
+// where nothing is to be started.
 func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, error) {
 	request["dry_run"] = true
 	var row ledger.ReplayRow
@@ -125,7 +130,7 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	}
 
 	for !row.State.Final() {
-		if err := s.pause(replayLook); err != nil {
+		if err := s.pause(replayPoll); err != nil {
 			return nil, err
 		}
 		if err := s.getReplay(row.ID, &row); err != nil {
@@ -134,15 +139,18 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	}
 
 	if row.Preview == nil {
-		return nil, fmt.Errorf("the dry run ended as %s", row.State)
+		return nil, fmt.Errorf("the dry run ended as %s and has counted nothing: start it again", row.State)
 	}
 	if s.json() && b.DryRun {
 		return nil, s.printJSON(row)
 	}
 	if s.json() {
-		return nil, usagef("with -o json give --yes or --dry-run: nobody can be asked")
+		return nil, usagef("with -o json give --yes or --dry-run: there is no question in JSON")
 	}
-	if err := s.printPreview(row.Preview); err != nil || b.DryRun {
+	if err := s.printPreview(row.Preview); err != nil {
+		return nil, err
+	}
+	if err := b.printMissing(s, &row); err != nil || b.DryRun {
 		return nil, err
 	}
 	if row.Preview.Would[ledger.ItemDecided]+row.Preview.Would[ledger.ItemStarted] == 0 {
@@ -154,13 +162,48 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 
 	var answer string
 	if _, err := fmt.Fscanln(s.stdin, &answer); errors.Is(err, io.EOF) {
-		return nil, errors.New("the question was not answered, nothing was done: --yes goes on without one")
+		return nil, errors.New("the question was not answered and nothing was done: --yes starts without a question")
 	}
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
 		return nil, s.printf("Nothing was done.\n")
 	}
 
 	return &row, nil
+}
+
+// printMissing says how many emails an approval leaves held, because another person has
+// to approve them too. It reads the first page of what the filter chooses.
+func (b *bulk) printMissing(s *session, row *ledger.ReplayRow) error {
+	if row.Action != contract.Approve {
+		return nil
+	}
+	filter, err := b.filter(s.now())
+	if err != nil {
+		return err
+	}
+	query := url.Values{"limit": {strconv.Itoa(ledger.MaxLimit)}}
+	for name, value := range filter {
+		if text, ok := value.(string); ok {
+			query.Set(name, text)
+		}
+	}
+	query.Set("state", string(contract.Quarantined))
+
+	var page emailsPage
+	if _, err := s.fetchJSON(http.MethodGet, "/api/v1/emails", query, nil, &page); err != nil {
+		return err
+	}
+	missing := 0
+	for _, e := range page.Emails {
+		if e.ApprovalsMissing > 1 {
+			missing++
+		}
+	}
+
+	if missing == 0 {
+		return nil
+	}
+	return s.printf("%d of the first %d stay held: another person has to approve them after you\n", missing, len(page.Emails))
 }
 
 func (s *session) printPreview(p *ledger.ReplayPreview) error {
@@ -191,12 +234,12 @@ func (s *session) printPreview(p *ledger.ReplayPreview) error {
 		_, _ = fmt.Fprintf(table, "read again\t%d, of which %d would be different\n", p.Evaluated, p.Changed)
 	}
 
-	for _, one := range p.Sample {
-		if len(one.Changes) == 0 && one.Error == "" {
+	for _, sample := range p.Sample {
+		if len(sample.Changes) == 0 && sample.Error == "" {
 			continue
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\n", visible(one.EventID), visible(one.Error))
-		for _, c := range one.Changes {
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", visible(sample.EventID), visible(sample.Error))
+		for _, c := range sample.Changes {
 			_, _ = fmt.Fprintf(table, "  %s\t%s -> %s\n", visible(c.Field), visible(fallback(c.Before, "-")), visible(fallback(c.After, "-")))
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// template makes the body of the n-th email from one file or from the flags. An
-// empty id leaves the choice to the template, which says what it chose.
+// template returns the body of the n-th email, made from one file or from the flags. With
+// an empty id it chooses one and returns it.
 type template func(id string, n int) (eventID string, body []byte, err error)
 
 // eventA is an event in shape A of the mailparse profile.
@@ -53,7 +53,7 @@ type attachmentA struct {
 	ContentBase64 string `json:"content_base64"`
 }
 
-// templates gives one template per file, or the sample.
+// templates returns one template per file, or the sample.
 func (c *sendCommand) templates(s *session) ([]template, error) {
 	if len(c.Files) == 0 {
 		sample, err := c.sample(s)
@@ -86,7 +86,8 @@ func (c *sendCommand) templates(s *session) ([]template, error) {
 	return out, nil
 }
 
-// isEvent tells JSON from mail: by the file's name, else by the first character.
+// isEvent reports whether a file is JSON rather than mail: by its name, else by its first
+// character.
 func isEvent(name string, content []byte) bool {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".json":
@@ -97,7 +98,7 @@ func isEvent(name string, content []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(content), []byte("{"))
 }
 
-// eventTemplate gives each email an id of its own and the time it is made.
+// eventTemplate sets an id of its own and the current time for each email.
 func (s *session) eventTemplate(event eventA) template {
 	return func(id string, _ int) (string, []byte, error) {
 		if id == "" {
@@ -193,9 +194,8 @@ func (c *sendCommand) sample(s *session) (eventA, error) {
 	return event, nil
 }
 
-// wrap puts raw mail into an event. What the envelope does not get from flags it
-// gets from the mail's header, of which only From, To, Cc and Subject are read;
-// the rest may be as broken as it is.
+// wrap puts raw mail into an event. The envelope comes from flags, else from the mail's
+// header, of which only From, To, Cc and Subject are read; the rest may be broken.
 func (c *sendCommand) wrap(raw []byte) (eventA, error) {
 	event := eventA{
 		Type:        "email.received",
@@ -229,7 +229,7 @@ func (c *sendCommand) wrap(raw []byte) (eventA, error) {
 	}
 
 	if len(event.Envelope.RcptTo) == 0 {
-		return eventA{}, usagef("the mail names no recipient that can be read: give --to")
+		return eventA{}, usagef("the mail names no readable recipient: give --to")
 	}
 
 	return event, nil
@@ -247,8 +247,8 @@ func headerAddresses(header netmail.Header, name string) []addressA {
 	return out
 }
 
-// parseAddress reads "Name <a@b>"; what is no address is taken as it stands, so
-// that bad ones can be sent too.
+// parseAddress reads "Name <a@b>". A text that is no address is kept as it is, so that
+// bad ones can be sent too.
 func parseAddress(text string) addressA {
 	a, err := netmail.ParseAddress(text)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// decision is what approve, discard and retry share: about one email, or about all
+// decision has the flags of approve, discard and retry: about one email, or about all
 // held ones that the filter chooses.
 type decision struct {
-	EventID string `arg:"" optional:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
-	Number  int64  `placeholder:"N" help:"The email with this number in the ledger, in place of an id: it means exactly one."`
-	All     bool   `help:"Decide about all held emails that the filter chooses, after a look at how many there are."`
+	EventID string `arg:"" optional:"" name:"id" help:"Event id; for an email whose event id was taken already, its workflow id."`
+	Number  int64  `placeholder:"N" help:"The number of the email, in place of an id. It means exactly one email."`
+	All     bool   `help:"Decide about all held emails that the filter chooses, after a dry run that counts them."`
 	bulk
 }
 
@@ -27,18 +27,18 @@ type (
 	retryCommand   struct{ decision }
 )
 
-// Run approves.
+// Run approves one email, or all that the filter chooses.
 func (c *approveCommand) Run(s *session) error { return c.decide(s, contract.Approve) }
 
-// Run discards.
+// Run discards one email, or all that the filter chooses.
 func (c *discardCommand) Run(s *session) error { return c.decide(s, contract.Discard) }
 
-// Run retries.
+// Run retries one email, or all that the filter chooses.
 func (c *retryCommand) Run(s *session) error { return c.decide(s, contract.Retry) }
 
-// besideID lists the flags that go with the id of one email. --yes does: nothing is
-// asked about one email anyway.
-var besideID = []string{"note", "source", "number", "dry-run", "yes", "output", "api", "token-file"}
+// flagsOfOne lists the flags that go with the id of one email. --yes is one of them: there
+// is no question about one email anyway.
+var flagsOfOne = []string{"note", "source", "number", "dry-run", "yes", "output", "api", "token-file"}
 
 func (d *decision) decide(s *session, action contract.Action) error {
 	switch {
@@ -49,11 +49,11 @@ func (d *decision) decide(s *session, action contract.Action) error {
 	case d.EventID == "" && d.Number == 0:
 		return usagef("give the id of an email, --number, or --all and a filter")
 	}
-	if err := d.one().check(); err != nil {
+	if err := d.named().check(); err != nil {
 		return err
 	}
 	for _, name := range s.given {
-		if !slices.Contains(besideID, name) {
+		if !slices.Contains(flagsOfOne, name) {
 			return usagef("--%s goes with --all: an id names one email", name)
 		}
 	}
@@ -64,8 +64,8 @@ func (d *decision) decide(s *session, action contract.Action) error {
 	return d.decideOne(s, action)
 }
 
-// one is the email that the decision is about.
-func (d *decision) one() one { return one{EventID: d.EventID, Source: d.Source, Number: d.Number} }
+// named returns the email that the decision is about.
+func (d *decision) named() one { return one{EventID: d.EventID, Source: d.Source, Number: d.Number} }
 
 // decideOne sends the decision about one email.
 func (d *decision) decideOne(s *session, action contract.Action) error {
@@ -78,7 +78,7 @@ func (d *decision) decideOne(s *session, action contract.Action) error {
 		State   string `json:"state"`
 		Missing int    `json:"missing"`
 	}
-	named := d.one()
+	named := d.named()
 	err = s.callJSON(http.MethodPost, named.path("/decisions"), named.query(), body, &out)
 	if err != nil || s.json() {
 		return err
@@ -99,29 +99,34 @@ type rehearsal struct {
 	State   contract.State    `json:"state"`
 	Reason  contract.Reason   `json:"reason"`
 	Detail  string            `json:"detail"`
+	// Missing is how many more people would have to approve after an approval.
+	Missing int `json:"missing,omitempty"`
 }
 
-// outcomes say what each decision leads to.
+// outcomes say what each decision would do.
 var outcomes = map[contract.Action]string{
-	contract.Approve: "approve would waive this and let it go on",
+	contract.Approve: "approve would waive this; it would go on to its destinations",
 	contract.Discard: "discard would end it without delivering it",
 	contract.Retry:   "retry would run the step that holds it again",
 }
 
-// rehearseOne says what a decision about one email would meet, and sends none. An email
+// rehearseOne says what a decision about one email would do, and sends none. An email
 // that is not held is an error, as it is for the decision itself.
 func (d *decision) rehearseOne(s *session, action contract.Action) error {
 	var e ledger.EmailDetail
-	named := d.one()
+	named := d.named()
 	if _, err := s.fetchJSON(http.MethodGet, named.path(""), named.query(), nil, &e); err != nil {
 		return err
 	}
 
-	held := e.State == contract.Quarantined
+	held, missing := e.State == contract.Quarantined, 0
+	if action == contract.Approve && held {
+		missing = max(0, e.ApprovalsMissing-1)
+	}
 	if s.json() {
 		found := rehearsal{
 			DryRun: true, EventID: e.EventID, Action: action, Would: ledger.ItemDecided,
-			State: e.State, Reason: e.Reason, Detail: e.Detail,
+			State: e.State, Reason: e.Reason, Detail: e.Detail, Missing: missing,
 		}
 		if !held {
 			found.Would = ledger.ItemNotHeld
@@ -136,7 +141,11 @@ func (d *decision) rehearseOne(s *session, action contract.Action) error {
 	case s.json():
 		return nil
 	}
-	return s.printf("%s is held, %s\n%s; nothing was done\n", visible(e.EventID), visible(because(e.Reason, e.Detail)), outcomes[action])
+	outcome := outcomes[action]
+	if missing > 0 {
+		outcome = "approve would count; " + toApprove(missing) + " before it goes on"
+	}
+	return s.printf("%s is held, %s\n%s; nothing was done\n", visible(e.EventID), visible(because(e.Reason, e.Detail)), outcome)
 }
 
 // because returns a reason with its detail, if it has one.

@@ -14,9 +14,9 @@ import (
 )
 
 type destinationsCommands struct {
-	List   destinationsListCommand `cmd:"" help:"List the destinations with their breaker, what waits for them, and who paused them."`
-	Pause  destinationPause        `cmd:"" help:"Send nothing there until it is resumed; mail for it waits."`
-	Resume destinationResume       `cmd:"" help:"Send there again; it also ends a stop that the destination asked for with HTTP 410."`
+	List   destinationsListCommand `cmd:"" help:"List the destinations with breaker, backlog and pauses."`
+	Pause  destinationPause        `cmd:"" help:"Send nothing to a destination until it is resumed; mail for it waits."`
+	Resume destinationResume       `cmd:"" help:"Send to a destination again. It also ends a stop after an answer HTTP 410."`
 }
 
 type destinationsListCommand struct{}
@@ -36,7 +36,7 @@ type destinationRow struct {
 	LastFailure   string          `json:"last_failure"`
 }
 
-// state says whether mail goes there, and by whose will not.
+// state says whether mail is sent there, and if not, why.
 func (d destinationRow) state(now time.Time) string {
 	switch {
 	case d.Paused != nil:
@@ -47,7 +47,7 @@ func (d destinationRow) state(now time.Time) string {
 	return fallback(d.Breaker, "unknown")
 }
 
-// Run prints a line for each destination, and then why some get nothing.
+// Run prints a line for each destination, then why some receive nothing.
 func (c *destinationsListCommand) Run(s *session) error {
 	var list struct {
 		Destinations []destinationRow `json:"destinations"`
@@ -94,10 +94,10 @@ func (c *destinationsListCommand) Run(s *session) error {
 	return s.printf("\n%s", strings.Join(notes, ""))
 }
 
-// control names a destination and says why.
+// control has the flags of pause and resume.
 type control struct {
 	Name string `arg:"" help:"The destination."`
-	Note string `required:"" help:"Why; it is kept."`
+	Note string `required:"" help:"Why. It is stored in the audit chain."`
 }
 
 type (
@@ -105,10 +105,10 @@ type (
 	destinationResume struct{ control }
 )
 
-// Run pauses it.
+// Run pauses the destination.
 func (c *destinationPause) Run(s *session) error { return c.send(s, "pause", "paused") }
 
-// Run resumes it.
+// Run resumes the destination.
 func (c *destinationResume) Run(s *session) error { return c.send(s, "resume", "resumed") }
 
 func (c *control) send(s *session, verb, done string) error {
@@ -123,5 +123,5 @@ func (c *control) send(s *session, verb, done string) error {
 	if err := s.callJSON(http.MethodPost, path, nil, body, &out); err != nil || s.json() {
 		return err
 	}
-	return s.printf("%s is %s; workers obey within seconds\n", visible(out.Destination), done)
+	return s.printf("%s is %s; workers follow within seconds\n", visible(out.Destination), done)
 }

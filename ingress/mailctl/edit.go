@@ -13,14 +13,14 @@ import (
 
 type editCommand struct {
 	one
-	Note         string   `help:"Why; it is kept with the decision. Not needed with --dry-run."`
-	To           []string `sep:"none" placeholder:"DEST" help:"Send it to this destination, whatever the routes say. May be repeated, like all that follow."`
-	Recipient    []string `sep:"none" placeholder:"ADDR" help:"Put these recipients in place of the envelope's."`
+	Note         string   `help:"Why. It is stored with the decision. Not needed with --dry-run."`
+	To           []string `sep:"none" placeholder:"DEST" help:"Send it to this destination instead of those of the routes. May be repeated, like all that follow."`
+	Recipient    []string `sep:"none" placeholder:"ADDR" help:"Replace the recipients of the envelope."`
 	Header       []string `sep:"none" placeholder:"'NAME: VALUE'" help:"Set a header."`
 	RemoveHeader []string `sep:"none" placeholder:"NAME" help:"Remove a header."`
-	Charset      string   `placeholder:"NAME" help:"Read text by this character set."`
-	Drop         []string `sep:"none" placeholder:"SHA256|FILE" help:"Leave an attachment out, named by hash or file name."`
-	Field        []string `sep:"none" placeholder:"FROM=TO" help:"Read a member of the provider's JSON as another one."`
+	Charset      string   `placeholder:"NAME" help:"Decode text with this character set."`
+	Drop         []string `sep:"none" placeholder:"SHA256|FILE" help:"Leave out an attachment, named by hash or file name."`
+	Field        []string `sep:"none" placeholder:"FROM=TO" help:"Read a field of the provider's JSON as another one."`
 	DryRun       bool     `help:"Show what would change and decide nothing."`
 }
 
@@ -38,7 +38,7 @@ func (c *editCommand) Run(s *session) error {
 		return err
 	}
 	if !c.DryRun && strings.TrimSpace(c.Note) == "" {
-		return usagef("--note: say why")
+		return usagef("--note: say why you edit it")
 	}
 
 	edit, err := c.edit()
@@ -98,7 +98,7 @@ func (c *editCommand) edit() (contract.Edit, error) {
 	for _, f := range c.Field {
 		from, to, ok := strings.Cut(f, "=")
 		if _, twice := e.Fields[from]; !ok || twice {
-			return e, usagef("--field: give each member once, as from=to")
+			return e, usagef("--field: give each field once, as from=to")
 		}
 		if e.Fields == nil {
 			e.Fields = map[string]string{}
@@ -107,14 +107,14 @@ func (c *editCommand) edit() (contract.Edit, error) {
 	}
 
 	if len(e.To)+len(e.Recipients)+len(e.Headers)+len(e.Fields)+len(c.Drop) == 0 && e.Charset == "" {
-		return e, usagef("nothing to edit: see mailctl emails edit --help")
+		return e, usagef("the edit changes nothing: see mailctl emails edit --help")
 	}
 
 	return e, nil
 }
 
-// dropped gives the hashes of --drop. A file name is looked for among the email's
-// attachments, and must be that of one content.
+// dropped returns the hashes of --drop. A file name is searched among the email's
+// attachments, and must name exactly one content.
 func (c *editCommand) dropped(s *session) ([]string, error) {
 	var sums []string
 	var email *ledger.EmailDetail
@@ -144,7 +144,7 @@ func (c *editCommand) dropped(s *session) ([]string, error) {
 	return sums, nil
 }
 
-// show prints what the edit would do.
+// show prints what the edit would change.
 func (c *editCommand) show(s *session, edit contract.Edit) error {
 	body, err := json.Marshal(map[string]any{"edit": edit})
 	if err != nil {
@@ -163,10 +163,10 @@ func (c *editCommand) show(s *session, edit contract.Edit) error {
 	}
 
 	if len(p.Changes) == 0 {
-		_, _ = fmt.Fprintln(table, "nothing that can be seen changes")
+		_, _ = fmt.Fprintln(table, "nothing that is shown would change")
 	}
 
-	_, _ = fmt.Fprintf(table, "goes on at\t%s\n", visible(string(p.Step)))
+	_, _ = fmt.Fprintf(table, "runs again from\t%s\n", visible(string(p.Step)))
 	if len(p.Destinations) > 0 {
 		_, _ = fmt.Fprintf(table, "goes to\t%s\n", visible(strings.Join(p.Destinations, ", ")))
 	}

@@ -50,7 +50,7 @@ func TestEmailsEdit(t *testing.T) {
 	got := call{args: append(slices.Clone(flags), "--dry-run"), env: env}.run(t)
 	require.Equal(t, 0, got.code, got.stderr)
 	require.Equal(t, "headers.Subject  - a\\x1b\n                 + b\nattachments[0]   - evil.exe\n                 + \n"+
-		"goes on at       inspect\ngoes to          ticketing\n", got.stdout)
+		"runs again from  inspect\ngoes to          ticketing\n", got.stdout)
 	require.Len(t, *posted, 1, "a dry run decides nothing")
 	require.JSONEq(t, `{"edit":`+edit+`}`, strings.TrimPrefix((*posted)[0], "preview "))
 
@@ -75,7 +75,7 @@ func TestEmailsEditMistakes(t *testing.T) {
 		want string
 	}{
 		{[]string{"--to", "x"}, 2, "--note: say why"},
-		{[]string{"--note", "n"}, 2, "nothing to edit"},
+		{[]string{"--note", "n"}, 2, "the edit changes nothing"},
 		{[]string{"--note", "n", "--header", "Subject"}, 2, "'Name: value'"},
 		{[]string{"--note", "n", "--header", "A: 1", "--header", "A: 2"}, 2, "each name once"},
 		{[]string{"--note", "n", "--header", "A: 1", "--remove-header", "A"}, 2, "not in --header as well"},

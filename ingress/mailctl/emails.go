@@ -2,6 +2,7 @@ package mailctl
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,11 +20,11 @@ import (
 
 type emailsCommands struct {
 	List    listCommand    `cmd:"" help:"List emails, newest first."`
-	Get     getCommand     `cmd:"" help:"Show all that the ledger knows of an email."`
-	Approve approveCommand `cmd:"" help:"Waive what holds an email and let it go on."`
+	Get     getCommand     `cmd:"" help:"Show what is recorded about an email."`
+	Approve approveCommand `cmd:"" help:"Waive the hold of an email: it goes on to its destinations."`
 	Discard discardCommand `cmd:"" help:"End a held email without delivering it."`
-	Retry   retryCommand   `cmd:"" help:"Run the step that holds an email again; waives nothing."`
-	Edit    editCommand    `cmd:"" help:"Lay a change over a held email and let it go on from the step that the change touches."`
+	Retry   retryCommand   `cmd:"" help:"Run the step that holds an email again. Waives nothing."`
+	Edit    editCommand    `cmd:"" help:"Change a held email and run it again from the first step that the change concerns. The original stays."`
 	Raw     rawCommand     `cmd:"" help:"Write the raw event, or the raw mail, to stdout."`
 }
 
@@ -31,7 +32,7 @@ type listCommand struct {
 	choice
 	Query  string `short:"q" help:"Only emails with this in id, subject or addresses."`
 	Limit  int    `help:"How many at most."`
-	Cursor string `help:"Go on where the page before ended."`
+	Cursor string `help:"Continue after the previous page, with the cursor that it printed."`
 }
 
 // Run prints one page.
@@ -53,20 +54,25 @@ func (c *listCommand) Run(s *session) error {
 		query.Set("limit", strconv.Itoa(c.Limit))
 	}
 
-	var page struct {
-		Emails     []ledger.EmailRow `json:"emails"`
-		NextCursor string            `json:"next_cursor"`
-	}
-
+	var page emailsPage
 	if err := s.callJSON(http.MethodGet, "/api/v1/emails", query, nil, &page); err != nil || s.json() {
 		return err
 	}
+	return s.printEmails(page)
+}
 
+// emailsPage is one page of emails, as the API returns it.
+type emailsPage struct {
+	Emails     []ledger.EmailRow `json:"emails"`
+	NextCursor string            `json:"next_cursor"`
+}
+
+func (s *session) printEmails(page emailsPage) error {
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tSTATE\tREASON\tAGE\tSOURCE\tNUMBER") // Flush reports what goes wrong
 	for _, e := range page.Emails {
 		id := e.EventID
-		if e.DuplicateOf != "" { // its event id leads to the email that had it first
+		if e.DuplicateOf != "" { // its event id means the email that came first
 			id = e.WorkflowID
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\n", visible(id), visible(string(e.State)),
@@ -78,12 +84,12 @@ func (c *listCommand) Run(s *session) error {
 
 // one names an email, by its id or by its number.
 type one struct {
-	EventID string `arg:"" optional:"" name:"id" help:"Event id; of an email that came under a taken id, the workflow id."`
+	EventID string `arg:"" optional:"" name:"id" help:"Event id; for an email whose event id was taken already, its workflow id."`
 	Source  string `help:"Its source, where two sources use the same id."`
-	Number  int64  `placeholder:"N" help:"The email with this number in the ledger, in place of an id: it means exactly one."`
+	Number  int64  `placeholder:"N" help:"The number of the email, in place of an id. It means exactly one email."`
 }
 
-// check refuses what names no email, or names it twice.
+// check refuses flags that name no email, or more than one.
 func (o one) check() error {
 	switch {
 	case o.Number < 0:
@@ -104,7 +110,7 @@ func (o one) path(rest string) string {
 	return emailPath(o.EventID, rest)
 }
 
-// name is what the caller named the email by.
+// name returns what the caller named the email by.
 func (o one) name() string {
 	if o.Number != 0 {
 		return "number " + strconv.FormatInt(o.Number, 10)
@@ -121,16 +127,54 @@ func (o one) query() url.Values {
 
 type getCommand struct{ one }
 
-// Run prints the email.
+// Run prints the email. Where the id means more than one, it lists them and fails.
 func (c *getCommand) Run(s *session) error {
 	if err := c.check(); err != nil {
 		return err
 	}
 	var e ledger.EmailDetail
-	if err := s.callJSON(http.MethodGet, c.path(""), c.query(), nil, &e); err != nil || s.json() {
+	text, err := s.fetchJSON(http.MethodGet, c.path(""), c.query(), nil, &e)
+	if err != nil {
 		return err
 	}
+
+	if c.Number == 0 && c.Source == "" {
+		if err := c.refuseAmbiguous(s); err != nil {
+			return err
+		}
+	}
+	if s.json() {
+		return s.printJSON(json.RawMessage(text))
+	}
 	return s.printEmail(&e)
+}
+
+// refuseAmbiguous fails where more than one source uses the id, and lists their emails.
+func (c *getCommand) refuseAmbiguous(s *session) error {
+	page := emailsPage{}
+	query := url.Values{"q": {c.EventID}, "limit": {strconv.Itoa(ledger.MaxLimit)}}
+	if _, err := s.fetchJSON(http.MethodGet, "/api/v1/emails", query, nil, &page); err != nil {
+		return err
+	}
+
+	page.Emails = slices.DeleteFunc(page.Emails, func(e ledger.EmailRow) bool {
+		return e.EventID != c.EventID || e.DuplicateOf != ""
+	})
+	if len(page.Emails) < 2 {
+		return nil
+	}
+
+	page.NextCursor = ""
+	var err error
+	if s.json() {
+		err = s.printJSON(page)
+	} else {
+		err = s.printEmails(page)
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%d emails have the id %s: name one with --source or --number", len(page.Emails), c.EventID)
 }
 
 func (s *session) printEmail(e *ledger.EmailDetail) error {
@@ -187,8 +231,8 @@ func (s *session) printEmail(e *ledger.EmailDetail) error {
 	return nil
 }
 
-// printHistory prints what has become of an email: deliveries, edits, decisions. line
-// leaves out cells that are empty.
+// printHistory prints deliveries, edits, decisions and the timeline of an email. line
+// leaves out empty cells.
 func printHistory(e *ledger.EmailDetail, line func(name string, cells ...string)) {
 	for _, d := range e.Deliveries {
 		line("delivery", d.Destination, string(d.State), attempts(d.Attempts), d.LastError)
@@ -213,14 +257,14 @@ func printHistory(e *ledger.EmailDetail, line func(name string, cells ...string)
 	}
 
 	for _, t := range e.Timeline {
-		who := ""
+		by := ""
 		if t.Actor != "" {
-			who = "by " + t.Actor
+			by = "by " + t.Actor
 			if t.Via != "" {
-				who += " through " + t.Via
+				by += " through " + t.Via
 			}
 		}
-		line("timeline", stamp(&t.At), t.Title, t.Destination, t.Detail, who)
+		line("timeline", stamp(&t.At), t.Title, t.Destination, t.Detail, by)
 	}
 }
 
@@ -249,16 +293,11 @@ func attempts(n int) string {
 	return strconv.Itoa(n) + " attempts"
 }
 
-// reported is what the provider said beside the mail, one thing each.
+// reported lists what the provider has reported, one thing each.
 func reported(r mail.Reported) []string {
 	var out []string
-	for _, name := range mail.ReportedTexts {
-		if text := *r.Text(name); text != "" {
-			out = append(out, strings.ToLower(name)+"="+text)
-		}
-	}
-	if !r.Timestamp.IsZero() {
-		out = append(out, "time="+stamp(&r.Timestamp))
+	for name, text := range r.All() {
+		out = append(out, strings.ToLower(name)+"="+text)
 	}
 	return out
 }
@@ -315,7 +354,7 @@ func (c *rawCommand) Run(s *session) error {
 	return s.printJSON(out)
 }
 
-// terminal reports whether w is one.
+// terminal reports whether w is a terminal.
 func terminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {
@@ -325,7 +364,7 @@ func terminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// stamp gives a time for people; empty when there is none.
+// stamp writes a time for people; empty when there is none.
 func stamp(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
@@ -333,7 +372,7 @@ func stamp(t *time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// age gives a duration in its two largest units.
+// age writes a duration in its two largest units.
 func age(d time.Duration) string {
 	switch {
 	case d < 0:

@@ -34,6 +34,13 @@ func api(t *testing.T) *httptest.Server {
 	}{
 		"GET /api/v1/emails ": {200, "application/json; charset=utf-8", listJSON},
 		"GET /api/v1/emails?cursor=c&limit=2&q=a+b&reason=infected&source=s&state=quarantined&tenant=t ": {200, "application/json", `{"emails":[],"next_cursor":""}`},
+		"GET /api/v1/emails?limit=200&q=evt%2F1+%2B%25 ":                                                 {200, "application/json", `{"emails":[` + emailJSON + `]}`},
+		"GET /api/v1/emails?limit=200&q=many ":                                                           {200, "application/json", `{"emails":[]}`},
+		"GET /api/v1/emails?limit=200&q=two ": {200, "application/json", `{"emails":[{"number":9,"event_id":"two","source":"b","state":"delivered","received_at":"2999-01-01T00:00:00Z"},` +
+			`{"number":8,"event_id":"two","source":"a","state":"quarantined","reason":"infected","received_at":"2999-01-01T00:00:00Z"},` +
+			`{"number":7,"event_id":"other","source":"a","state":"delivered","received_at":"2999-01-01T00:00:00Z"}],"next_cursor":"x"}`},
+		"GET /api/v1/emails/two ":                                             {200, "application/json", `{"number":9,"event_id":"two"}`},
+		"GET /api/v1/emails/two?source=b ":                                    {200, "application/json", `{"number":9,"event_id":"two","source":"b"}`},
 		"GET /api/v1/emails/many ":                                            {200, "application/json", `{"to":["a@b.example"` + strings.Repeat(`,"a@b.example"`, 21) + `]}`},
 		"GET " + id + " ":                                                     {200, "application/json", emailJSON},
 		"GET " + id + "?source=s ":                                            {404, "application/json", refused("not_found")},
@@ -182,7 +189,7 @@ func TestDryRunOfOneDecisionSendsNone(t *testing.T) {
 	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"} // answers to no other decision
 	const id = "evt/1 +%"
 	for verb, outcome := range map[string]string{
-		"approve": "approve would waive this and let it go on",
+		"approve": "approve would count; one more person has to approve before it goes on",
 		"discard": "discard would end it without delivering it",
 		"retry":   "retry would run the step that holds it again",
 	} {
@@ -193,8 +200,25 @@ func TestDryRunOfOneDecisionSendsNone(t *testing.T) {
 	require.JSONEq(t, `{"dry_run":true,"event_id":"evt/1 +%","action":"discard","would":"decided","state":"quarantined","reason":"infected","detail":""}`, got)
 }
 
-// A filter beside an id was once ignored: an email of another tenant was discarded.
-func TestFilterBesideAnIDIsRefused(t *testing.T) {
+// TestAmbiguousIDIsListed: the newest email of an id was shown, as if it were the only one.
+func TestAmbiguousIDIsListed(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
+	got := call{args: []string{"emails", "get", "two"}, env: env}.run(t)
+	require.Equal(t, outcome{
+		code:   1,
+		stdout: "ID   STATE        REASON    AGE  SOURCE  NUMBER\ntwo  delivered    -         0s   b       9\ntwo  quarantined  infected  0s   a       8\n",
+		stderr: "mailctl: 2 emails have the id two: name one with --source or --number\n",
+	}, got)
+	got = call{args: []string{"emails", "get", "two", "-o", "json"}, env: env}.run(t)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stdout, `"number":8`)
+	require.NotContains(t, got.stdout, `"event_id":"other"`)
+	require.Contains(t, call{args: []string{"emails", "get", "two", "--source", "b"}, env: env}.done(t), "number    9")
+}
+
+// A filter with an id was once ignored: an email of another tenant was discarded.
+func TestFilterWithAnIDIsRefused(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
 	for _, flag := range []string{"--reason=infected", "--tenant=acme", "--state=quarantined", "--since=1h", "--rate=3", "--detach", "--key=k"} {

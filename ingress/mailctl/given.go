@@ -8,8 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The options of every command that only some commands have a use for, by the first
-// word of those commands. The others refuse them: a flag is honoured or refused.
+// optionUsers lists the commands, by their first word, that use an option which every
+// command accepts. The others refuse it: no flag is ignored.
 var optionUsers = map[string][]string{
 	"api":         {"emails", "replay", "audit", "sources", "tokens", "destinations", "routes"},
 	"token-file":  {"emails", "replay", "audit", "sources", "tokens", "destinations", "routes"},
@@ -17,8 +17,7 @@ var optionUsers = map[string][]string{
 	"secret-file": {"send", "sign", "verify"},
 }
 
-// givenFlags returns the long names of the flags that stand on the command line,
-// sorted.
+// givenFlags returns the sorted long names of the flags on the command line.
 func givenFlags(parsed *kong.Context) []string {
 	names := map[string]bool{}
 	for _, element := range parsed.Path {
@@ -29,13 +28,13 @@ func givenFlags(parsed *kong.Context) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// checkOptions refuses options that the command has no use for.
+// checkOptions refuses options that the command does not use.
 func (s *session) checkOptions(command string) error {
 	first, _, _ := strings.Cut(command, " ")
 	for _, name := range s.given {
 		users, limited := optionUsers[name]
 		if limited && !slices.Contains(users, first) {
-			return usagef("--%s: mailctl %s has no use for it", name, first)
+			return usagef("--%s: mailctl %s does not use it", name, first)
 		}
 	}
 	return nil

@@ -9,11 +9,11 @@ import (
 )
 
 type mimeCommand struct {
-	File string `arg:"" help:"Mail as it came (.eml); - is stdin."`
+	File string `arg:"" help:"Raw mail (.eml); - is stdin."`
 }
 
-// parsedMail is what mime prints. Its lists are never null; what is wrong with the
-// mail is left out where nothing is.
+// parsedMail is the output of mime. Its lists are never null; defects are left out where
+// there are none.
 type parsedMail struct {
 	Subject     string           `json:"subject"`
 	From        []parsedAddress  `json:"from"`

@@ -15,23 +15,23 @@ import (
 )
 
 type replayCommands struct {
-	Run    replayRunCommand  `cmd:"" default:"withargs" help:"Carry emails once more: first what would be, then, if you agree, for real."`
+	Run    replayRunCommand  `cmd:"" default:"withargs" help:"Run emails again: a dry run first, then, if you confirm, for real."`
 	List   replayListCommand `cmd:"" help:"List replays, newest first."`
-	Show   replayShowCommand `cmd:"" help:"Show one replay, and with --items what became of each email."`
+	Show   replayShowCommand `cmd:"" help:"Show one replay, and with --items the result for each email."`
 	Watch  replayWatch       `cmd:"" help:"Follow a replay until its end."`
-	Pause  replayPause       `cmd:"" help:"Begin no further email until it is resumed."`
-	Resume replayResume      `cmd:"" help:"Go on where it was paused."`
-	Stop   replayStop        `cmd:"" help:"Begin no further email and end."`
-	Rate   replayRate        `cmd:"" help:"Begin so many emails in a second."`
+	Pause  replayPause       `cmd:"" help:"Start no further email until it is resumed."`
+	Resume replayResume      `cmd:"" help:"Continue where it was paused."`
+	Stop   replayStop        `cmd:"" help:"Start no further email and end the replay."`
+	Rate   replayRate        `cmd:"" help:"Set how many emails are started per second."`
 }
 
 type replayRunCommand struct {
 	bulk
-	From      string `enum:"held,routing,raw" default:"held" help:"From the held step, from routing by today's rules, or from the raw mail by today's parser and rules. An email begins earlier where a step before that is not known to be passed, and what nobody has approved holds it again."`
-	NewEffect bool   `help:"Send everything again, under keys of their own: destinations do the work a second time."`
+	From      string `enum:"held,route,routing,raw" default:"held" help:"Where to begin: held is the step that holds the email, route the route step with today's rules, raw the raw mail with today's parser and rules. An email begins earlier where an earlier step is not known to be passed, and holds that are not approved hold it again. (routing is an older name of route.)"`
+	NewEffect bool   `help:"Send again what destinations already have, under other idempotency keys: they do the work a second time."`
 }
 
-// Run replays.
+// Run starts a replay.
 func (c *replayRunCommand) Run(s *session) error {
 	from := c.From
 	if from == "routing" {
@@ -42,10 +42,10 @@ func (c *replayRunCommand) Run(s *session) error {
 
 type replayListCommand struct {
 	Limit  int    `help:"How many at most."`
-	Cursor string `help:"Go on where the page before ended."`
+	Cursor string `help:"Continue after the previous page, with the cursor that it printed."`
 }
 
-// Run lists replays.
+// Run prints one page.
 func (c *replayListCommand) Run(s *session) error {
 	query := url.Values{}
 	if c.Limit != 0 {
@@ -84,12 +84,12 @@ type replayID struct {
 
 type replayShowCommand struct {
 	replayID
-	Items  bool   `help:"Show what became of each email."`
+	Items  bool   `help:"Show the result for each email."`
 	Code   string `help:"With --items: only this result, such as refused."`
-	Cursor string `help:"With --items: go on where the page before ended."`
+	Cursor string `help:"With --items: continue after the previous page, with the cursor that it printed."`
 }
 
-// Run shows one.
+// Run prints one replay.
 func (c *replayShowCommand) Run(s *session) error {
 	if c.Items {
 		return c.items(s)
@@ -154,25 +154,25 @@ type (
 	replayStop   struct{ replayID }
 	replayRate   struct {
 		replayID
-		Rate float64 `arg:"" help:"Emails per second; 0: as fast as it goes."`
+		Rate float64 `arg:"" help:"Emails per second; 0: as fast as possible."`
 	}
 )
 
-// Run follows it.
+// Run follows the replay.
 func (c *replayWatch) Run(s *session) error { return s.follow(c.ID) }
 
-// Run pauses it.
+// Run pauses the replay.
 func (c *replayPause) Run(s *session) error { return s.controlReplay(c.ID, contract.ReplayPause, nil) }
 
-// Run resumes it.
+// Run resumes the replay.
 func (c *replayResume) Run(s *session) error {
 	return s.controlReplay(c.ID, contract.ReplayResume, nil)
 }
 
-// Run stops it.
+// Run stops the replay.
 func (c *replayStop) Run(s *session) error { return s.controlReplay(c.ID, contract.ReplayStop, nil) }
 
-// Run sets its rate.
+// Run sets the rate of the replay.
 func (c *replayRate) Run(s *session) error {
 	body, err := json.Marshal(contract.ReplayRate{Rate: c.Rate})
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// replayLook is how often a replay is looked at.
-const replayLook = 500 * time.Millisecond
+// replayPoll is how often the progress of a replay is read.
+const replayPoll = 500 * time.Millisecond
 
 // barWidth is in characters.
 const barWidth = 24
 
-// follow shows how far a replay is until its end: a bar on a terminal, else a line
-// whenever something has changed; with -o json its row at the end alone. To stop
-// following stops no replay.
+// follow shows the progress of a replay until its end: a bar on a terminal, else a line
+// for each change; with -o json its row at the end alone. Interrupting it does not stop the
+// replay.
 func (s *session) follow(id int64) error {
 	bar, last := terminal(s.stdout) && s.getenv("TERM") != "dumb" && !s.json(), ""
 	for {
@@ -51,23 +51,23 @@ func (s *session) follow(id int64) error {
 				_ = s.printf("\n")
 			}
 			if r.State == contract.ReplayFailed || r.Failed > 0 {
-				return fmt.Errorf("replay %d: %d failed: mailctl replay show %d --items --code unavailable", id, r.Failed, id)
+				return fmt.Errorf("replay %d: %d emails failed; list them with mailctl replay show %d --items --code unavailable", id, r.Failed, id)
 			}
 			return nil
 		}
 
-		if s.pause(replayLook) != nil {
+		if s.pause(replayPoll) != nil {
 			return s.left(id, bar)
 		}
 	}
 }
 
-// left tells that the replay goes on.
+// left says that the replay goes on.
 func (s *session) left(id int64, bar bool) error {
 	if bar {
 		_ = s.printf("\n")
 	}
-	return s.printf("It goes on without you. mailctl replay stop %d stops it, mailctl replay watch %d shows it.\n", id, id)
+	return s.printf("The replay goes on. mailctl replay stop %d stops it, mailctl replay watch %d follows it.\n", id, id)
 }
 
 // pause waits, or ends with the session.

@@ -52,6 +52,30 @@ func (a *replayAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// TestDryRunCountsMissingPeople: "decided" was said of emails that another person has to
+// approve as well.
+func TestDryRunCountsMissingPeople(t *testing.T) {
+	t.Parallel()
+	var filters []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodPost {
+			_, _ = fmt.Fprint(w, `{"id":4,"action":"approve","state":"done","preview":{"total":3,"would":{"decided":3}}}`)
+			return
+		}
+		filters = append(filters, r.URL.RawQuery)
+		_, _ = fmt.Fprint(w, `{"emails":[{"approvals_missing":2},{"approvals_missing":1},{"approvals_missing":2}]}`)
+	}))
+	defer server.Close()
+	var out, errs bytes.Buffer
+	code := Run(context.Background(), []string{
+		"--api", server.URL, "emails", "approve", "--all", "--reason", "infected", "--note", "n", "--dry-run",
+	}, strings.NewReader(""), &out, &errs, func(string) string { return "" })
+	require.Zero(t, code, errs.String())
+	require.Equal(t, []string{"limit=200&reason=infected&state=quarantined"}, filters)
+	require.Contains(t, out.String(), "2 of the first 3 stay held: another person has to approve them after you\n")
+}
+
 func replayCall(t *testing.T, api *replayAPI, answer string, args ...string) (int, string, string) {
 	t.Helper()
 	server := httptest.NewServer(api)
@@ -96,7 +120,7 @@ func TestReplayUnansweredFails(t *testing.T) {
 func TestReplayWithoutAsking(t *testing.T) {
 	t.Parallel()
 	api := &replayAPI{}
-	code, out, errs := replayCall(t, api, "", "replay", "--state", "delivered", "--from", "routing", "--new-effect", "--note", "n", "--yes", "--detach")
+	code, out, errs := replayCall(t, api, "", "replay", "--state", "delivered", "--from", "route", "--new-effect", "--note", "n", "--yes", "--detach")
 	require.Equal(t, exitDone, code, errs)
 	require.Contains(t, out, "mailctl replay watch 5")
 	require.Len(t, api.asked, 1)

@@ -16,7 +16,7 @@ import (
 
 type routesCommands struct {
 	List routesListCommand `cmd:"" help:"List the rules in their order."`
-	Test routesTestCommand `cmd:"" help:"Say where the rules would send a mail, and why; nothing is sent."`
+	Test routesTestCommand `cmd:"" help:"Say where the rules would send a mail, and why. Nothing is sent."`
 }
 
 type routesListCommand struct{}
@@ -68,12 +68,12 @@ type routesTestCommand struct {
 	Header  []string `placeholder:"\"NAME: VALUE\"" sep:"none" help:"A header field; may be repeated."`
 	Source  string   `help:"The source. Default: the first one; of an email its own."`
 	Tenant  string   `help:"The tenant. Default: the first one in which you have a role."`
-	Auth    []string `placeholder:"NAME=RESULT" sep:"none" help:"What the provider says of spf, dkim or dmarc, such as spf=fail; may be repeated."`
+	Auth    []string `placeholder:"NAME=RESULT" sep:"none" help:"What the provider reports of spf, dkim or dmarc, such as spf=fail; may be repeated."`
 	Type    string   `help:"The provider's type of event."`
 	Mailbox string   `help:"The mailbox that the provider names."`
 }
 
-// sample is what the API takes.
+// sample is the request to the API.
 type sample struct {
 	Email      string            `json:"email,omitempty"`
 	Source     string            `json:"source,omitempty"`
@@ -87,7 +87,7 @@ type sample struct {
 	Mailbox    string            `json:"mailbox,omitempty"`
 }
 
-// Run prints what each rule says, and where the mail would go.
+// Run prints the result of each rule, and where the mail would go.
 func (c *routesTestCommand) Run(s *session) error {
 	in, err := c.sample(s)
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *routesTestCommand) Run(s *session) error {
 
 	text := "\nIt goes to " + strings.Join(out.Destinations, ", ") + ".\n"
 	if len(out.Destinations) == 0 {
-		text = "\nIt goes nowhere.\n"
+		text = "\nIt goes to no destination.\n"
 	}
 
 	for _, r := range out.Recipients {
@@ -151,12 +151,12 @@ func (c *routesTestCommand) Run(s *session) error {
 	return s.printf("%s", visibleLines(text))
 }
 
-// sample makes what is asked out of a file and the flags, which win.
+// sample builds the request from a file and the flags; flags win.
 func (c *routesTestCommand) sample(s *session) (*sample, error) {
 	made := c.File != "" || c.From != "" || len(c.To) > 0 || c.Subject != "" || len(c.Header) > 0 || c.Tenant != "" ||
 		len(c.Auth) > 0 || c.Type != "" || c.Mailbox != ""
 	if c.Email != "" && made {
-		return nil, usagef("--email stands alone or with --source: the ledger has the rest")
+		return nil, usagef("--email goes alone or with --source: the ledger has the other fields")
 	}
 	if c.Email == "" && !made {
 		return nil, usagef("give --email, a file, or what the mail would have: --to, --from, --subject, --header")
@@ -195,8 +195,8 @@ func (c *routesTestCommand) sample(s *session) (*sample, error) {
 	return in, nil
 }
 
-// read takes from a mail what the rules look at. The envelope is not in a file: the
-// header's addresses stand for it. Of a field that is repeated the first one counts.
+// read sets the fields that rules match from a mail. A file has no envelope: the addresses
+// of the header replace it. Of a repeated field the first one counts.
 func (in *sample) read(s *session, name string) error {
 	raw, err := s.read(name)
 	if err != nil {

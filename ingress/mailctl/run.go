@@ -24,7 +24,7 @@ const (
 	exitUsage  = 2
 )
 
-const description = `Send and check webhooks, and look after emails.
+const description = `Send and check webhooks, read emails and decide about them.
 
 Environment:
   MAILROOM_URL     where send posts to      (default http://127.0.0.1:8080/webhooks/email)
@@ -32,15 +32,15 @@ Environment:
   MAILROOM_API     the operator API         (default http://127.0.0.1:8081)
   MAILROOM_TOKEN   the bearer token for it, unless --token-file is given
 
-Without a secret or token the ones of development are used, for loopback hosts alone.
+Without a secret or token the values of development are used, for loopback hosts only.
 
 Exit codes: 0 done, 1 refused or failed, 2 usage.`
 
-// options hold for every command.
+// options are the flags of every command.
 type options struct {
 	Output     string `short:"o" enum:"text,json" default:"text" help:"How to print: text or json."`
 	API        string `name:"api" placeholder:"URL" default:"${api}" help:"The operator API."`
-	URL        string `name:"url" placeholder:"URL" default:"${url}" help:"The webhook's address."`
+	URL        string `name:"url" placeholder:"URL" default:"${url}" help:"The URL of the webhook."`
 	SecretFile string `placeholder:"FILE" help:"Read the webhook secret from a file."`
 	TokenFile  string `placeholder:"FILE" help:"Read the API token from a file."`
 }
@@ -51,17 +51,17 @@ type commands struct {
 	Send         sendCommand          `cmd:"" help:"Sign emails and post them to the webhook."`
 	Sign         signCommand          `cmd:"" help:"Print the two signature headers for the bytes of a file."`
 	Verify       verifyCommand        `cmd:"" help:"Check a signature over the bytes of a file."`
-	MIME         mimeCommand          `cmd:"" name:"mime" help:"Print what the mail parser makes of an .eml file, as JSON."`
-	Emails       emailsCommands       `cmd:"" help:"List, read and decide emails."`
-	Replay       replayCommands       `cmd:"" help:"Replay emails, and look after replays."`
-	Audit        auditCommands        `cmd:"" help:"Check the audit chain, export one email's chain of custody."`
-	Sources      sourcesCommands      `cmd:"" help:"List webhook sources, and what failed to verify."`
-	Tokens       tokensCommands       `cmd:"" help:"Make, list and end bearer tokens of the operator API."`
-	Destinations destinationsCommands `cmd:"" help:"Say how destinations do; pause and resume them."`
-	Routes       routesCommands       `cmd:"" help:"List the rules, and try them on a mail."`
+	MIME         mimeCommand          `cmd:"" name:"mime" help:"Parse an .eml file and print the result as JSON."`
+	Emails       emailsCommands       `cmd:"" help:"List and read emails, and decide about them."`
+	Replay       replayCommands       `cmd:"" help:"Run emails again, and control such replays."`
+	Audit        auditCommands        `cmd:"" help:"Check the audit chain; export one email's chain of custody."`
+	Sources      sourcesCommands      `cmd:"" help:"List webhook sources and failed verifications."`
+	Tokens       tokensCommands       `cmd:"" help:"Create, list and revoke bearer tokens of the operator API."`
+	Destinations destinationsCommands `cmd:"" help:"Show the state of destinations; pause and resume them."`
+	Routes       routesCommands       `cmd:"" help:"List the rules; try them on a mail."`
 }
 
-// session is what a command runs with.
+// session holds the flags, streams and clients of one call.
 type session struct {
 	options
 
@@ -74,18 +74,18 @@ type session struct {
 	client *http.Client
 }
 
-// usageError is a mistake in how the program was called.
+// usageError is a mistake in the command line.
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
-// exited carries the exit code out of kong, which ends --help by calling Exit.
+// exited passes the exit code out of kong, which ends --help by calling Exit.
 type exited int
 
-// Run runs one command and gives its exit code. It reads and writes nothing but
-// what it is given, the files it is told, and the network.
+// Run runs one command and returns its exit code. It uses only the given streams, the
+// files that the arguments name, and the network.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -145,7 +145,7 @@ func helpFor(err error) string {
 	return "mailctl --help"
 }
 
-// report writes err as one line and gives the exit code.
+// report writes err as one line and returns the exit code.
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
@@ -158,8 +158,8 @@ func report(stderr io.Writer, err error) int {
 	return exitFailed
 }
 
-// newClient makes a client that follows no redirect, because a token or a signed
-// body must not travel on to another host.
+// newClient returns a client that follows no redirect, because a token or a signed
+// body must not reach another host.
 func newClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 30 * time.Second
@@ -188,8 +188,7 @@ func (s *session) printf(format string, args ...any) error {
 	return nil
 }
 
-// endPage writes out the table of one page, and how to get the next one if there is
-// one.
+// endPage writes the table of one page, and how to get the next one if there is one.
 func (s *session) endPage(table *tabwriter.Writer, next string) error {
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
@@ -202,7 +201,7 @@ func (s *session) endPage(table *tabwriter.Writer, next string) error {
 
 func (s *session) json() bool { return s.Output == "json" }
 
-// read gives the content of a file; "-" is stdin.
+// read returns the content of a file; "-" is stdin.
 func (s *session) read(name string) ([]byte, error) {
 	if name == "-" {
 		content, err := io.ReadAll(s.stdin)
@@ -218,7 +217,7 @@ func (s *session) read(name string) ([]byte, error) {
 	return content, nil
 }
 
-// loopback reports whether a URL leads to this machine by its host's name alone.
+// loopback reports whether the host of a URL is this machine, by its name alone.
 func loopback(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil {

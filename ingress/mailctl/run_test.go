@@ -39,7 +39,7 @@ func (c call) runContext(ctx context.Context, t *testing.T) outcome {
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
-// done runs a call that must succeed and gives its stdout.
+// done runs a call that must succeed and returns its stdout.
 func (c call) done(t *testing.T) string {
 	t.Helper()
 	got := c.run(t)

@@ -33,10 +33,10 @@ type sendCommand struct {
 	Attach   []string `placeholder:"FILE" sep:"none" help:"Attach a file to the sample; may be repeated."`
 	EventID  string   `placeholder:"ID" help:"Event id; with --count it is followed by -1, -2 and so on. An event given as JSON is rewritten with it."`
 	Count    int      `default:"1" help:"How many to send, each with an event id of its own."`
-	Parallel int      `default:"8" help:"How many may be under way at once (up to 256)."`
+	Parallel int      `default:"8" help:"How many are sent at the same time (up to 256)."`
 }
 
-// sent is what became of one email. Status is 0 when no answer came.
+// sent is the result for one email. Status is 0 without an answer.
 type sent struct {
 	ID        string `json:"id"`
 	Status    int    `json:"status"`
@@ -59,7 +59,7 @@ func (c *sendCommand) check() error {
 	return nil
 }
 
-// Run sends everything, also when some of it is refused.
+// Run sends all emails, also when some are refused.
 func (c *sendCommand) Run(s *session) error {
 	if err := c.check(); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (c *sendCommand) Run(s *session) error {
 	for _, make := range templates {
 		for n := 1; n <= c.Count && s.ctx.Err() == nil; n++ {
 			group.Go(func() error {
-				result := c.one(s, secret.text, make, n)
+				result := c.sendOne(s, secret.text, make, n)
 				mu.Lock()
 				defer mu.Unlock()
 				if result.Error != "" {
@@ -113,7 +113,7 @@ func (c *sendCommand) Run(s *session) error {
 	return nil
 }
 
-func (c *sendCommand) one(s *session, secret string, make template, n int) sent {
+func (c *sendCommand) sendOne(s *session, secret string, make template, n int) sent {
 	id := c.EventID
 	if id != "" && c.Count > 1 {
 		id += "-" + strconv.Itoa(n)
@@ -172,7 +172,7 @@ func (s *session) post(ctx context.Context, secret string, body []byte) (sent, e
 		ID: answer.ID, Status: resp.StatusCode, Duplicate: answer.Duplicate, Error: answer.Error, message: answer.Message,
 	}
 	if success := resp.StatusCode/100 == 2; result.Error == "" && (!success || unreadable && len(text) > 0) {
-		result.Error, result.message = "unexpected_answer", "the answer is not Mailroom's"
+		result.Error, result.message = "unexpected_answer", "the answer is not Mailroom's: check --url"
 	}
 
 	return result, nil

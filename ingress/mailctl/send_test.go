@@ -18,9 +18,9 @@ import (
 	"mailroom/shared/signing"
 )
 
-// door stands in for the ingress: it checks the signature, keeps the bodies and
+// fakeIngress stands in for the ingress: it checks the signature, keeps the bodies and
 // answers as the ingress does.
-type door struct {
+type fakeIngress struct {
 	server *httptest.Server
 	mu     sync.Mutex
 	bodies []string
@@ -29,15 +29,15 @@ type door struct {
 
 const secret = "s3cret"
 
-func newDoor(t *testing.T) *door {
+func newIngress(t *testing.T) *fakeIngress {
 	t.Helper()
-	d := &door{seen: map[string]bool{}}
+	d := &fakeIngress{seen: map[string]bool{}}
 	d.server = httptest.NewServer(http.HandlerFunc(d.serve))
 	t.Cleanup(d.server.Close)
 	return d
 }
 
-func (d *door) serve(w http.ResponseWriter, r *http.Request) {
+func (d *fakeIngress) serve(w http.ResponseWriter, r *http.Request) {
 	content, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "application/json")
 	timestamp := r.Header.Get("X-Webhook-Timestamp")
@@ -64,14 +64,14 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request) {
 	d.seen[id] = true
 }
 
-func (d *door) send(args ...string) call {
+func (d *fakeIngress) send(args ...string) call {
 	return call{args: append([]string{"send"}, args...), env: map[string]string{
 		"MAILROOM_URL": d.server.URL + "/webhooks/email", "WEBHOOK_SECRET": secret,
 	}}
 }
 
-// event gives the n-th body that arrived.
-func (d *door) event(t *testing.T, n int) map[string]any {
+// event returns the n-th body that arrived.
+func (d *fakeIngress) event(t *testing.T, n int) map[string]any {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,7 +83,7 @@ func (d *door) event(t *testing.T, n int) map[string]any {
 
 func TestSendSample(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newIngress(t)
 	got := d.send("--from", "Ada <ada@example.com>", "--to", "support@yourapp.example", "--to", "b@yourapp.example",
 		"--subject", "Hi", "--text", "T", "--html", "<p>H", "--attach", file(t, "a.png", "png!"), "--event-id", "evt_1").done(t)
 	require.Equal(t, "evt_1\t200\taccepted\n", got)
@@ -109,7 +109,7 @@ func TestSendSample(t *testing.T) {
 
 func TestSendAgainIsDuplicate(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newIngress(t)
 	d.send("--event-id", "evt_1").done(t)
 	require.Equal(t, "evt_1\t200\tduplicate\n", d.send("--event-id", "evt_1").done(t))
 	require.Equal(t, `{"id":"evt_1","status":200,"duplicate":true,"error":""}`+"\n", d.send("--event-id", "evt_1", "-o", "json").done(t))
@@ -117,7 +117,7 @@ func TestSendAgainIsDuplicate(t *testing.T) {
 
 func TestSendMany(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newIngress(t)
 	lines := strings.Split(strings.TrimSpace(d.send("--count", "40", "--parallel", "4", "-o", "json").done(t)), "\n")
 	require.Len(t, lines, 40)
 	ids := map[string]bool{}
@@ -138,7 +138,7 @@ func TestSendMany(t *testing.T) {
 
 func TestSendJSONByteForByte(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newIngress(t)
 	const odd = "  {\"id\" : \"evt_b\",\n\"messageId\":\"<x>\"}\n\n"
 	require.Equal(t, "evt_b\t200\taccepted\n", d.send(file(t, "b.json", odd)).done(t))
 	require.Equal(t, odd, d.bodies[0])
@@ -157,7 +157,7 @@ const mailText = "From: =?utf-8?q?J=C3=BCrgen?= <j@example.com>\r\nTo: support@y
 
 func TestSendMail(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newIngress(t)
 	d.send(file(t, "a.eml", mailText), "--event-id", "m1").done(t)
 	decoded, err := payload.Decode([]byte(d.bodies[0]), payload.Options{Strict: true})
 	require.NoError(t, err)
@@ -181,7 +181,7 @@ func TestSendMail(t *testing.T) {
 
 func TestSendRefused(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t)
+	d := newIngress(t)
 	c := d.send("--event-id", "evt_1", "--count", "2", "--parallel", "1")
 	c.env["WEBHOOK_SECRET"] = "wrong"
 	require.Equal(t, outcome{
@@ -201,7 +201,7 @@ func TestSendRefused(t *testing.T) {
 // TestSendFollowsNoRedirect: a signed body is for the host it was meant for.
 func TestSendFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
-	target := newDoor(t)
+	target := newIngress(t)
 	from := httptest.NewServer(http.RedirectHandler(target.server.URL, http.StatusTemporaryRedirect))
 	t.Cleanup(from.Close)
 	got := call{args: []string{"send", "--url", from.URL}, env: map[string]string{"WEBHOOK_SECRET": secret}}.run(t)
@@ -214,7 +214,7 @@ func TestSendInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d := newDoor(t)
+	d := newIngress(t)
 	got := d.send("--count", "1000").runContext(ctx, t)
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "mailctl: interrupted\n", got.stderr)

@@ -16,7 +16,7 @@ import (
 
 type sourcesCommands struct {
 	List     sourcesListCommand `cmd:"" help:"List the webhook sources with their secrets by reference, state, and last use at the ingress that answers, since it started."`
-	Failures failuresCommand    `cmd:"" help:"List which verifications of a source failed, from where and why."`
+	Failures failuresCommand    `cmd:"" help:"List failed verifications of a source, with address and cause."`
 }
 
 type sourcesListCommand struct{}
@@ -42,8 +42,8 @@ type secretRow struct {
 	InUse    bool       `json:"in_use"`
 }
 
-// Run prints a line for each secret, one for a source without, and then what
-// failed within the last day.
+// Run prints a line for each secret, one for a source without, and then the failures of
+// the last day.
 func (c *sourcesListCommand) Run(s *session) error {
 	var list struct {
 		Sources []sourceRow `json:"sources"`
@@ -74,7 +74,7 @@ func (c *sourcesListCommand) Run(s *session) error {
 	return s.printFailures(list.Sources)
 }
 
-// printFailures prints what failed, a line for each source and cause.
+// printFailures prints a line for each source and cause of failures.
 func (s *session) printFailures(sources []sourceRow) error {
 	gap := "\n"
 	for _, src := range sources {
@@ -86,7 +86,7 @@ func (s *session) printFailures(sources []sourceRow) error {
 			gap = ""
 		}
 		if src.Failures24h == nil {
-			if err := s.printf("%s%s: failures are not known\n", gap, visible(src.Name)); err != nil {
+			if err := s.printf("%s%s: failures are not known, the ledger does not answer\n", gap, visible(src.Name)); err != nil {
 				return err
 			}
 			gap = ""
@@ -96,7 +96,7 @@ func (s *session) printFailures(sources []sourceRow) error {
 	return nil
 }
 
-// state puts what holds for the whole source before the state of a secret.
+// state puts the state of the source before that of a secret.
 func (r sourceRow) state(own string) string {
 	if r.Insecure {
 		own = "insecure, " + own
@@ -107,7 +107,7 @@ func (r sourceRow) state(own string) string {
 	return strings.TrimSuffix(own, ", -")
 }
 
-// state names the state of a secret, and of one that is gone until when it verifies.
+// state names the state of a secret, and how long one that is gone still verifies.
 func (k secretRow) state() string {
 	if k.State == "gone" {
 		return "gone, verifies until " + fallback(stamp(k.Until), "-")
@@ -115,7 +115,7 @@ func (k secretRow) state() string {
 	return k.State
 }
 
-// use says "still" of a secret that should have been replaced by now.
+// use says "still" for a secret that should have been replaced by now.
 func (k secretRow) use() string {
 	switch {
 	case !k.InUse:
@@ -126,7 +126,7 @@ func (k secretRow) use() string {
 	return "yes"
 }
 
-// liner gives a function that writes one line of a table, safe for a terminal.
+// liner returns a function that writes one line of a table, safe for a terminal.
 func liner(table *tabwriter.Writer) func(cells ...string) {
 	return func(cells ...string) {
 		for i := range cells {

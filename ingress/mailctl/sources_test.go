@@ -60,7 +60,7 @@ func TestSourcesList(t *testing.T) {
 		``,
 		`mailparse: 12 signature_invalid in the last 24 hours`,
 		`mailparse: 1 timestamp_stale in the last 24 hours`,
-		`closed: failures are not known`,
+		`closed: failures are not known, the ledger does not answer`,
 		``,
 	}, "\n"), got)
 	require.Equal(t, "Bearer t0ken", (<-asked).Header.Get("Authorization"))

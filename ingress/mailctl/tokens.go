@@ -15,20 +15,20 @@ import (
 )
 
 type tokensCommands struct {
-	Create tokensCreateCommand `cmd:"" help:"Make a bearer token; its text is printed once and kept nowhere."`
-	List   tokensListCommand   `cmd:"" help:"List the tokens that were made, those that have ended too."`
-	Revoke tokensRevokeCommand `cmd:"" help:"End a token for good."`
+	Create tokensCreateCommand `cmd:"" help:"Create a bearer token. Its text is printed once and not stored."`
+	List   tokensListCommand   `cmd:"" help:"List the created tokens, also expired and revoked ones."`
+	Revoke tokensRevokeCommand `cmd:"" help:"Revoke a token for good."`
 }
 
 type tokensCreateCommand struct {
-	Name    string        `arg:"" help:"What decisions record; it is given once and never again."`
+	Name    string        `arg:"" help:"The name that decisions record. It cannot be used again."`
 	Role    string        `required:"" enum:"viewer,operator,admin" help:"viewer, operator or admin."`
 	Tenant  []string      `help:"Only for this tenant; may be repeated. Default: every tenant."`
-	Owner   string        `help:"The person that it counts as where several have to approve: the name of a login, such as ann@example.com, or of a configured operator. Default: whoever makes it."`
-	Expires time.Duration `help:"How long it is good for, such as 720h. Default: for ever."`
+	Owner   string        `help:"The person that it counts as where several have to approve: the name of a login, such as ann@example.com, or of a configured operator. Default: you."`
+	Expires time.Duration `help:"How long it is valid, such as 720h. Default: for ever."`
 }
 
-// Run prints the text of the token alone, so that a script can take it.
+// Run prints the text of the token alone, for scripts.
 func (c *tokensCreateCommand) Run(s *session) error {
 	if c.Expires < 0 {
 		return usagef("--expires: must be more than 0")
@@ -88,7 +88,7 @@ func (c *tokensListCommand) Run(s *session) error {
 		for _, tenant := range slices.Sorted(maps.Keys(t.Roles)) {
 			roles = append(roles, tenant+"="+t.Roles[tenant])
 		}
-		state := "good"
+		state := "valid"
 		switch {
 		case t.RevokedAt != nil:
 			state = "revoked by " + t.RevokedBy
@@ -110,7 +110,7 @@ type tokensRevokeCommand struct {
 	Name string `arg:"" help:"The token."`
 }
 
-// Run ends the token.
+// Run revokes the token.
 func (c *tokensRevokeCommand) Run(s *session) error {
 	var done struct {
 		Name string `json:"name"`

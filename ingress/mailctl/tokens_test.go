@@ -52,7 +52,7 @@ func TestTokensListAndRevoke(t *testing.T) {
 	env, asked := tokensAPI(t)
 	got := call{args: []string{"tokens", "list"}, env: env}.done(t)
 	require.Equal(t, "GET /api/v1/tokens  mailctl", <-asked)
-	for _, want := range []string{"*=viewer,acme=operator", "good", "2026-11-02T10:00:00Z", "expired", "revoked by eve", `c\x1b[2J`} {
+	for _, want := range []string{"*=viewer,acme=operator", "valid", "2026-11-02T10:00:00Z", "expired", "revoked by eve", `c\x1b[2J`} {
 		require.Contains(t, got, want)
 	}
 	got = call{args: []string{"tokens", "revoke", "a.b"}, env: env}.done(t)

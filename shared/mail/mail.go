@@ -9,6 +9,7 @@
 package mail
 
 import (
+	"iter"
 	"strings"
 	"time"
 )
@@ -72,6 +73,21 @@ func (r *Reported) Text(name string) *string {
 		return &r.Mailbox
 	}
 	return nil
+}
+
+// All returns the name and the text of each thing that was reported, in the order in which
+// people read them. The time is in RFC 3339.
+func (r *Reported) All() iter.Seq2[string, string] {
+	return func(yield func(name, text string) bool) {
+		for _, name := range ReportedTexts {
+			if text := *r.Text(name); text != "" && !yield(name, text) {
+				return
+			}
+		}
+		if !r.Timestamp.IsZero() {
+			yield("time", r.Timestamp.UTC().Format(time.RFC3339))
+		}
+	}
 }
 
 // Message is the parsed RFC 5322 mail without its attachments.

@@ -283,13 +283,8 @@ func choices(e *reason.Explanation) []choice {
 // reported lists what the provider has reported, one thing each.
 func reported(r mail.Reported) []string {
 	var out []string
-	for _, name := range mail.ReportedTexts {
-		if text := *r.Text(name); text != "" {
-			out = append(out, name+" "+text)
-		}
-	}
-	if !r.Timestamp.IsZero() {
-		out = append(out, "time "+stamp(r.Timestamp))
+	for name, text := range r.All() {
+		out = append(out, name+" "+text)
 	}
 	return out
 }

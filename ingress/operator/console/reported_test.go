@@ -23,7 +23,7 @@ func TestWhatTheProviderSaidIsShownAsSuch(t *testing.T) {
 	page := rec.Body.String()
 	require.Contains(t, page, "SPF fail")
 	require.Contains(t, page, "DKIM &lt;script&gt;")
-	require.Contains(t, page, "time 2026-11-25 08:00:00 UTC")
+	require.Contains(t, page, "time 2026-11-25T08:00:00Z")
 	require.Contains(t, page, "mailbox a@b.example")
 	require.Contains(t, page, "not verified")
 	require.Contains(t, page, `href="/emails?q=evt%22%3e%3cscript%3e%26x%3d1"`)

@@ -24,8 +24,8 @@ const (
 	nowhereJSON = `{"routes":[],"destinations":[],"holds":[],"rules":[]}`
 )
 
-// desksAPI answers canned text to exact requests.
-func desksAPI(t *testing.T, answers map[string]string) map[string]string {
+// operationsAPI answers canned text to exact requests.
+func operationsAPI(t *testing.T, answers map[string]string) map[string]string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -48,7 +48,7 @@ func desksAPI(t *testing.T, answers map[string]string) map[string]string {
 
 func TestDestinations(t *testing.T) {
 	t.Parallel()
-	env := desksAPI(t, map[string]string{
+	env := operationsAPI(t, map[string]string{
 		"GET /api/v1/destinations": destinationsJSON,
 		`POST /api/v1/destinations/a%20%2F%2E%2E/pause {"note":"they move"}`: `{"ok":true,"destination":"a /..","paused":true}`,
 		`POST /api/v1/destinations/crm/resume {"note":"done"}`:               `{"ok":true,"destination":"crm","paused":false}`,
@@ -67,7 +67,7 @@ func TestDestinations(t *testing.T) {
 	}, lines[4:])
 	require.Equal(t, destinationsJSON+"\n", call{args: []string{"destinations", "list", "-o", "json"}, env: env}.done(t))
 
-	require.Equal(t, "a /.. is paused; workers obey within seconds\n",
+	require.Equal(t, "a /.. is paused; workers follow within seconds\n",
 		call{args: []string{"destinations", "pause", "a /..", "--note", "they move"}, env: env}.done(t))
 	require.Equal(t, `{"ok":true,"destination":"crm","paused":false}`+"\n",
 		call{args: []string{"destinations", "resume", "crm", "--note", "done", "-o", "json"}, env: env}.done(t))
@@ -78,7 +78,7 @@ func TestDestinations(t *testing.T) {
 
 func TestRoutesList(t *testing.T) {
 	t.Parallel()
-	env := desksAPI(t, map[string]string{"GET /api/v1/routes": routesJSON})
+	env := operationsAPI(t, map[string]string{"GET /api/v1/routes": routesJSON})
 	require.Equal(t, strings.Join([]string{
 		`ROUTE   WHEN                                      TO     HOLD`,
 		`urgent  recipient=a@*, sender=*@x, X-Priority: 1  crm,b  yes`,
@@ -92,7 +92,7 @@ func TestRoutesList(t *testing.T) {
 
 func TestRoutesTest(t *testing.T) {
 	t.Parallel()
-	env := desksAPI(t, map[string]string{
+	env := operationsAPI(t, map[string]string{
 		`POST /api/v1/routes/test {"source":"s","sender":"x@x","recipients":["a@b","c,d@e"],"subject":"hi","headers":{"X-Priority":"1"},"tenant":"t"}`: testJSON,
 		`POST /api/v1/routes/test {"email":"evt_1","source":"s"}`:                                                                                      nowhereJSON,
 		`POST /api/v1/routes/test {"sender":"from@x.example","recipients":["to@x.example","cc@x.example"],"subject":"Order",` +
@@ -100,7 +100,7 @@ func TestRoutesTest(t *testing.T) {
 		`POST /api/v1/routes/test {"sender":"other@x","recipients":["only@x"],"subject":"Order",` +
 			`"headers":{"Cc":"cc@x.example","From":"F \u003cfrom@x.example\u003e","Subject":"Order","To":"to@x.example","x-seen":"mine: too"}}`: nowhereJSON,
 	})
-	reported := desksAPI(t, map[string]string{
+	reported := operationsAPI(t, map[string]string{
 		`POST /api/v1/routes/test {"recipients":["a@b"],"auth":{"spf":"fail","dmarc":"none"},"type":"email","mailbox":"box@b"}`: nowhereJSON,
 	})
 	require.Equal(t, nowhereJSON+"\n", call{args: []string{"routes", "test", "--to", "a@b", "--auth", "spf=fail", "--auth", "DMARC=none",
@@ -119,16 +119,16 @@ func TestRoutesTest(t *testing.T) {
 
 	eml := "From: F <from@x.example>\r\nTo: to@x.example\r\nCc: cc@x.example\r\nSubject: Order\r\nX-Seen: first\r\nX-SEEN: second\r\n\r\nhello\r\n"
 	path := file(t, "order.eml", eml)
-	require.Contains(t, call{args: []string{"routes", "test", path}, env: env}.done(t), "It goes nowhere.")
-	require.Contains(t, call{args: []string{"routes", "test", "-", "--from", "other@x", "--to", "only@x", "--header", "x-seen: mine: too"}, stdin: eml, env: env}.done(t), "It goes nowhere.")
+	require.Contains(t, call{args: []string{"routes", "test", path}, env: env}.done(t), "It goes to no destination.")
+	require.Contains(t, call{args: []string{"routes", "test", "-", "--from", "other@x", "--to", "only@x", "--header", "x-seen: mine: too"}, stdin: eml, env: env}.done(t), "It goes to no destination.")
 
 	for _, row := range []struct {
 		args []string
 		why  string
 	}{
 		{nil, "give --email, a file, or what the mail would have"},
-		{[]string{"--email", "e", "--from", "a@b"}, "--email stands alone"},
-		{[]string{"--email", "e", path}, "--email stands alone"},
+		{[]string{"--email", "e", "--from", "a@b"}, "--email goes alone"},
+		{[]string{"--email", "e", path}, "--email goes alone"},
 		{[]string{"--header", "nothing"}, `--header: give "Name: value"`},
 		{[]string{"--header", ": x"}, `--header: give "Name: value"`},
 	} {
