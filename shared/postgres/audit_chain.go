@@ -3,40 +3,36 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailroom/shared/auditchain"
+	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // AuditChain appends to the audit chain and reads it.
 type AuditChain struct {
-	pool *pgxpool.Pool
+	pool    *pgxpool.Pool
+	queries *dbsqlc.Queries
 }
 
 // NewAuditChain returns the store on db's connections.
-func NewAuditChain(db *DB) *AuditChain { return &AuditChain{pool: db.pool} }
-
-// Querier is a pool, a connection or a transaction.
-type Querier interface {
-	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+func NewAuditChain(db *DB) *AuditChain {
+	return &AuditChain{pool: db.pool, queries: dbsqlc.New(db.pool)}
 }
 
-// AppendAudit appends one entry to the audit chain and gives its number. The end
-// of the chain is locked until q's transaction ends: append last and commit at
+// AppendAudit appends one entry to the audit chain and returns its number. The end
+// of the chain is locked until db's transaction ends: append last and commit at
 // once. What one statement can do may call audit_append itself.
-func AppendAudit(ctx context.Context, q Querier, r ledger.AuditRecord) (seq int64, err error) {
-	const query = `SELECT audit_append(@kind, @email_id, @tenant, @actor, @via, @body::jsonb)`
-
-	body := "{}"
+func AppendAudit(ctx context.Context, db dbsqlc.DBTX, r ledger.AuditRecord) (seq int64, err error) {
+	body := []byte("{}")
 	if len(r.Body) > 0 {
-		body = string(r.Body)
+		body = r.Body
 	}
-	err = q.QueryRow(ctx, query, pgx.NamedArgs{
-		"kind": string(r.Kind), "email_id": r.EmailID, "tenant": clean(r.Tenant), "actor": clean(r.Actor),
-		"via": clean(r.Via), "body": body,
-	}).Scan(&seq)
+	seq, err = dbsqlc.New(db).AppendAudit(ctx, dbsqlc.AppendAuditParams{
+		Kind: string(r.Kind), EmailID: r.EmailID, Tenant: clean(r.Tenant), Actor: clean(r.Actor), Via: clean(r.Via), Body: body,
+	})
 	return seq, classify("append to audit", err)
 }
 
@@ -45,43 +41,35 @@ func (s *AuditChain) AppendAudit(ctx context.Context, r ledger.AuditRecord) (seq
 	return AppendAudit(ctx, s.pool, r)
 }
 
-// selectAudit reads whole entries; the caller adds which ones.
-const selectAudit = `
-SELECT seq, (extract(epoch FROM at) * 1000000)::bigint, kind, email_id, event_id, source, tenant, actor, via, body,
-       content_hash, prev_hash, hash
-  FROM audit`
-
-func scanEntry(row pgx.CollectableRow) (e auditchain.Entry, err error) {
-	var content, prev, hash []byte
-	err = row.Scan(&e.Seq, &e.AtUnixMicro, &e.Kind, &e.EmailID, &e.EventID, &e.Source, &e.Tenant, &e.Actor, &e.Via, &e.Body,
-		&content, &prev, &hash)
-	copy(e.ContentHash[:], content)
-	copy(e.PrevHash[:], prev)
-	copy(e.Hash[:], hash)
-	return e, err
+func entryOf(r dbsqlc.ListAuditRow) auditchain.Entry {
+	return auditchain.Entry{
+		Seq: r.Seq, AtUnixMicro: r.AtUnixMicro, Kind: r.Kind, EmailID: r.EmailID, EventID: r.EventID, Source: r.Source,
+		Tenant: r.Tenant, Actor: r.Actor, Via: r.Via, Body: r.Body,
+		ContentHash: contract.Digest(r.ContentHash), PrevHash: contract.Digest(r.PrevHash), Hash: contract.Digest(r.Hash),
+	}
 }
 
 // Audit gives up to limit entries of the audit chain that come after entry number
 // after, in their order and as they are: nothing is checked.
 func (s *AuditChain) Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error) {
-	const which = ` WHERE seq > @after ORDER BY seq LIMIT @limit`
-
-	rows, err := s.pool.Query(ctx, selectAudit+which, pgx.NamedArgs{"after": after, "limit": limit})
+	rows, err := s.queries.ListAudit(ctx, dbsqlc.ListAuditParams{After: after, MaxRows: int64(limit)})
 	if err != nil {
 		return nil, classify("read audit", err)
 	}
-	list, err := pgx.CollectRows(rows, scanEntry)
-	return list, classify("read audit", err)
+
+	list := make([]auditchain.Entry, len(rows))
+	for i, r := range rows {
+		list[i] = entryOf(r)
+	}
+	return list, nil
 }
 
 // AuditHead gives the end of the chain. Entry 0, with a hash of zeros, is that of
 // an empty one.
 func (s *AuditChain) AuditHead(ctx context.Context) (auditchain.Head, error) {
-	const query = `SELECT seq, hash FROM audit_head`
-
-	var h auditchain.Head
-	var hash []byte
-	err := s.pool.QueryRow(ctx, query).Scan(&h.Seq, &hash)
-	copy(h.Hash[:], hash)
-	return h, classify("read audit head", err)
+	r, err := s.queries.AuditHead(ctx)
+	if err != nil {
+		return auditchain.Head{}, classify("read audit head", err)
+	}
+	return auditchain.Head{Seq: r.Seq, Hash: contract.Digest(r.Hash)}, nil
 }

@@ -1,25 +1,24 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"mailroom/shared/contract"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // Backfill writes the ledger rows of emails whose workflows were started without one.
 type Backfill struct {
-	pool  *pgxpool.Pool
-	inbox *Inbox
+	queries *dbsqlc.Queries
+	inbox   *Inbox
 }
 
 // NewBackfill returns the store on db's connections.
-func NewBackfill(db *DB) *Backfill { return &Backfill{pool: db.pool, inbox: NewInbox(db)} }
+func NewBackfill(db *DB) *Backfill {
+	return &Backfill{queries: dbsqlc.New(db.pool), inbox: NewInbox(db)}
+}
 
 // enrolLease keeps sweeps away from a row whose workflow runs already, until the
 // store step removes it. One that takes longer costs a start that Temporal refuses.
@@ -136,37 +135,26 @@ type enrolled struct {
 // standing looks, and takes the row under the workflow's id out of the reach of
 // sweeps: its workflow is the one that asks.
 func (s *Backfill) standing(ctx context.Context, in contract.BackfillInput) (standing, error) {
-	const query = `
-WITH known AS MATERIALIZED (
-    SELECT id, workflow_id, source, event_id, tenant, correlation_id, size, received_at, state, conflict_of, body_sha256
-      FROM emails WHERE event_id = @event_id AND source = @source AND conflict_of IS NULL
-    UNION ALL
-    SELECT id, workflow_id, source, event_id, tenant, correlation_id, size, received_at, state, conflict_of, body_sha256
-      FROM emails WHERE event_id = @event_id AND source = @source AND conflict_of IS NOT NULL
-       AND (workflow_id = @workflow_id OR body_sha256 = @sha256)
-), mine AS MATERIALIZED (
-    SELECT * FROM known WHERE workflow_id = @workflow_id ORDER BY (body_sha256 = @sha256) DESC LIMIT 1
-), started AS (
-    UPDATE inbox i SET started_at = coalesce(i.started_at, now()) FROM mine WHERE i.email_id = mine.id
-    RETURNING i.hold_reason, i.hold_detail
-)
-SELECT (SELECT body_sha256 FROM known WHERE conflict_of IS NULL), EXISTS (SELECT FROM known WHERE body_sha256 = @sha256),
-       coalesce(m.id, 0), coalesce(m.workflow_id, ''), coalesce(m.source, ''), coalesce(m.event_id, ''),
-       coalesce(m.tenant, ''), coalesce(m.correlation_id, ''), coalesce(m.size, 0), coalesce(m.received_at, 'epoch'),
-       coalesce(m.state, ''), m.conflict_of IS NOT NULL, coalesce(m.body_sha256 = @sha256, false),
-       s.hold_reason IS NOT NULL, coalesce(s.hold_reason, ''), coalesce(s.hold_detail, '')
-  FROM (VALUES (1)) one LEFT JOIN mine m ON true LEFT JOIN started s ON true`
-
-	var known standing
-	var m enrolled
-	err := s.pool.QueryRow(ctx, query, enrolArgs(in)).Scan(&known.first, &known.twin,
-		&m.email.ID, &m.email.WorkflowID, &m.email.Source, &m.email.EventID, &m.email.Tenant, &m.email.CorrelationID,
-		&m.email.Size, &m.receivedAt, &m.state, &m.conflict, &m.twin, &m.waiting, &m.hold.Reason, &m.hold.Detail)
+	r, err := s.queries.FindBackfill(ctx, dbsqlc.FindBackfillParams{
+		Source: in.Email.Source, EventID: in.Email.EventID, WorkflowID: in.Email.WorkflowID, SHA256: in.Fallback.BodySHA256[:],
+	})
 	if err != nil {
-		return standing{}, classify(fmt.Sprintf("enrol email %s", in.Email.CorrelationID), err)
+		return standing{}, classify(fmt.Sprintf("backfill row of email %s", in.Email.CorrelationID), err)
 	}
-	if m.email.ID != 0 {
-		known.mine = &m
+
+	known := standing{first: r.FirstSHA256, twin: r.SameBodyKnown}
+	if len(known.first) == 0 {
+		known.first = nil
+	}
+	if r.ID != 0 {
+		known.mine = &enrolled{
+			email: contract.Email{
+				ID: r.ID, WorkflowID: r.WorkflowID, Source: r.Source, EventID: r.EventID, Tenant: r.Tenant,
+				CorrelationID: r.CorrelationID, Size: r.Size,
+			},
+			receivedAt: r.ReceivedAt, state: contract.State(r.State), conflict: r.Conflict, twin: r.SameBody,
+			waiting: r.Waiting, hold: contract.Hold{Reason: contract.Reason(r.HoldReason), Detail: r.HoldDetail},
+		}
 	}
 	return known, nil
 }
@@ -200,25 +188,12 @@ func (m *enrolled) cameWith(in contract.BackfillInput) bool {
 // bury writes the row of an email without a body, where the event id is free or,
 // for a conflict, taken by another body.
 func (s *Backfill) bury(ctx context.Context, in contract.BackfillInput) error {
-	const query = `
-INSERT INTO emails (source, event_id, body_sha256, conflict_of, workflow_id, tenant, correlation_id, size, received_at,
-       verified_scheme, verified_key, verified_ref)
-SELECT @source, @event_id, @sha256, o.id, @workflow_id, @tenant, @correlation_id, @size, @received_at::timestamptz,
-       @scheme, @key, @ref
-  FROM (VALUES (1)) one LEFT JOIN emails o ON o.event_id = @event_id AND o.source = @source AND o.conflict_of IS NULL
- WHERE CASE WHEN @plain::bool THEN o.id IS NULL ELSE o.body_sha256 <> @sha256 END
-ON CONFLICT DO NOTHING`
-
-	_, err := s.pool.Exec(ctx, query, enrolArgs(in))
-	return classify(fmt.Sprintf("enrol email %s", in.Email.CorrelationID), err)
-}
-
-func enrolArgs(in contract.BackfillInput) pgx.NamedArgs {
-	e := in.Email
-	return pgx.NamedArgs{
-		"source": e.Source, "event_id": e.EventID, "workflow_id": e.WorkflowID, "tenant": e.Tenant,
-		"correlation_id": clean(e.CorrelationID), "size": e.Size, "sha256": bytes.Clone(in.Fallback.BodySHA256[:]),
-		"received_at": time.UnixMilli(in.ReceivedAtUnixMilli), "plain": plain(e),
-		"scheme": clean(in.Fallback.Verified.Scheme), "key": in.Fallback.Verified.Key, "ref": clean(in.Fallback.Verified.Ref),
-	}
+	e, v := in.Email, in.Fallback.Verified
+	err := s.queries.InsertTombstone(ctx, dbsqlc.InsertTombstoneParams{
+		Source: e.Source, EventID: e.EventID, WorkflowID: e.WorkflowID, Tenant: e.Tenant,
+		CorrelationID: clean(e.CorrelationID), Size: e.Size, SHA256: in.Fallback.BodySHA256[:],
+		ReceivedAt: time.UnixMilli(in.ReceivedAtUnixMilli), Plain: plain(e),
+		Scheme: clean(v.Scheme), Key: int32(v.Key), Ref: clean(v.Ref), //nolint:gosec // a place in a list
+	})
+	return classify(fmt.Sprintf("backfill row of email %s", e.CorrelationID), err)
 }

@@ -12,6 +12,7 @@ import (
 
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // BatchWork is the part of the batches that their workflows use: claims, results, previews.
@@ -235,29 +236,14 @@ func (s *Maintenance) IdleReplays(ctx context.Context, idle time.Duration) ([]le
 // but their turn come last, and the order is another one each time: no claim that
 // nothing can be said of keeps others from being looked at.
 func (s *Maintenance) UntoldEnds(ctx context.Context, age time.Duration, limit int) ([]ledger.UntoldEnd, error) {
-	const query = `
-SELECT e.id, e.workflow_id, r.id, r.intent_id, r.state NOT IN ('running', 'paused'),
-       EXISTS (SELECT FROM decisions d WHERE d.email_id = e.id AND d.intent_id = r.intent_id)
-  FROM replay_items i JOIN replays r ON r.id = i.replay_id JOIN emails e ON e.id = i.email_id
- WHERE i.state = 'claimed' AND i.claimed_at < now() - @age::interval
-   AND r.action = 'discard' AND r.intent_id IS NOT NULL
-   AND (r.state = 'paused' OR r.state <> 'running' AND r.ended_at < now() - @age::interval)
- ORDER BY r.state = 'paused', random() LIMIT @limit`
-
-	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"age": age, "limit": limit})
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u ledger.UntoldEnd, err error) {
-		err = row.Scan(&u.EmailID, &u.WorkflowID, &u.ReplayID, &u.Intent, &u.Over, &u.Told)
-		return u, err
-	})
+	rows, _ := s.pool.Query(ctx, dbsqlc.ListUnrecordedEnds, age, limit) // its error comes with the rows
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[ledger.UntoldEnd])
 	return list, classify("list claims without a result", err)
 }
 
 // Destinations lists where an email has a delivery, sorted.
 func (s *Deliveries) Destinations(ctx context.Context, emailID int64) ([]string, error) {
-	const query = `SELECT DISTINCT destination FROM deliveries WHERE email_id = @id ORDER BY destination`
-
-	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"id": emailID})
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	list, err := s.queries.ListEmailDestinations(ctx, emailID)
 	return list, classify(fmt.Sprintf("read destinations of email %d", emailID), err)
 }
 
@@ -294,9 +280,6 @@ RETURNING id`
 
 // TookIntent reports whether the decision of an intent about an email is written down.
 func (s *Decisions) TookIntent(ctx context.Context, emailID, intent int64) (bool, error) {
-	const query = `SELECT EXISTS (SELECT FROM decisions WHERE email_id = @email AND intent_id = @intent)`
-
-	var took bool
-	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"email": emailID, "intent": intent}).Scan(&took)
+	took, err := s.queries.DecisionOfIntent(ctx, dbsqlc.DecisionOfIntentParams{EmailID: emailID, Intent: intent})
 	return took, classify(fmt.Sprintf("look for intent %d of email %d", intent, emailID), err)
 }

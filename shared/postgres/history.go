@@ -42,14 +42,14 @@ SELECT coalesce(i.claimed_at, i.at) AS at, r.id AS replay_id, r.actor, r.via, r.
 		h.Email, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[ledger.EmailHistory])
 		return absent(err)
 	})
-	queueRows(&batch, verdicts, args, &h.Verdicts)
-	queueRows(&batch, attempts, args, &h.Attempts)
-	queueRows(&batch, ends, args, &h.Ends)
-	queueRows(&batch, states, args, &h.States)
-	queueRows(&batch, decisions, args, &h.Decisions)
-	queueRows(&batch, reminders, args, &h.Reminders)
-	queueRows(&batch, edits, args, &h.Edits)
-	queueRows(&batch, batches, args, &h.BatchItems)
+	queueRows(&batch, verdicts, &h.Verdicts, args)
+	queueRows(&batch, attempts, &h.Attempts, args)
+	queueRows(&batch, ends, &h.Ends, args)
+	queueRows(&batch, states, &h.States, args)
+	queueRows(&batch, decisions, &h.Decisions, args)
+	queueRows(&batch, reminders, &h.Reminders, args)
+	queueRows(&batch, edits, &h.Edits, args)
+	queueRows(&batch, batches, &h.BatchItems, args)
 
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify(fmt.Sprintf("read history of email %d", emailID), err)
@@ -57,10 +57,11 @@ SELECT coalesce(i.claimed_at, i.at) AS at, r.id AS replay_id, r.actor, r.via, r.
 	return h, nil
 }
 
-// queueRows queues a query whose rows are appended to into, scanned by name.
-func queueRows[T any](batch *pgx.Batch, query string, args pgx.NamedArgs, into *[]T) {
-	batch.Queue(query, args).Query(func(rows pgx.Rows) (err error) {
-		*into, err = pgx.AppendRows(*into, rows, pgx.RowToStructByName[T])
+// queueRows queues a query whose rows are appended to into, scanned by name; fields
+// of T without a column stay as they are.
+func queueRows[T any](batch *pgx.Batch, query string, into *[]T, args ...any) {
+	batch.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.AppendRows(*into, rows, pgx.RowToStructByNameLax[T])
 		return err
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // Body says where the raw body of an email is. An email that the ledger does not
@@ -37,7 +38,7 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number 
 	return b, nil
 }
 
-// Fallback reports whether one of the events or rows is an email that the tenant of e
+// Carried reports whether one of the events or rows is an email that the tenant of e
 // had before e. It reads one row for each source and event, however many conflicting
 // bodies came under an id.
 func (s *Emails) Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
@@ -131,7 +132,7 @@ func (s *Emails) SaveManifest(ctx context.Context, m ledger.Manifest) error {
 
 	var found, removing int
 	var batch pgx.Batch // one transaction
-	batch.Queue(shareObjects, pgx.NamedArgs{"lock": objectsLock})
+	batch.Queue(dbsqlc.ShareObjects, objectsLock)
 	batch.Queue(saveManifest, args).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &removing) })
 	err := s.pool.SendBatch(ctx, &batch).Close()
 	switch {
@@ -179,19 +180,6 @@ func attachmentColumns(list []mail.Attachment) pgx.NamedArgs {
 	}
 }
 
-// selectAttachments reads the attachments of one email in the order of the mail.
-const selectAttachments = `
-SELECT filename, content_type, content_id, url, declared_size, declared_sha256, key, size, sha256, detected_type,
-       verdict, signature
-  FROM attachments WHERE email_id = @id ORDER BY ordinal`
-
-func scanAttachment(row pgx.CollectableRow) (mail.Attachment, error) {
-	var a mail.Attachment
-	err := row.Scan(&a.Filename, &a.ContentType, &a.ContentID, &a.URL, &a.DeclaredSize, &a.DeclaredSHA256, &a.Key,
-		&a.Size, &a.SHA256, &a.DetectedType, &a.Verdict, &a.Signature)
-	return a, err
-}
-
 // Manifest reads what SaveManifest, SaveVerdicts, Record and ApplyEdit wrote. An email
 // that is not stored yet is an error, never an empty manifest: mail without
 // attachments would pass inspection.
@@ -209,10 +197,8 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
 			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &m.Reported, &m.PossibleDuplicateOf, &edits, &m.Open))
 	})
-	batch.Queue(selectAttachments, args).Query(func(rows pgx.Rows) (err error) {
-		m.Attachments, err = pgx.CollectRows(rows, scanAttachment)
-		return err
-	})
+	m.Attachments = []mail.Attachment{}
+	queueRows(&batch, dbsqlc.ListAttachments, &m.Attachments, emailID)
 	err := s.pool.SendBatch(ctx, &batch).Close()
 	if err == nil && m.RawKey == "" {
 		err = ledger.NotStored()

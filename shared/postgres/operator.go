@@ -12,6 +12,7 @@ import (
 
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // selectListed reads what a list shows of an email e: of recipients, which may be many
@@ -93,12 +94,8 @@ func lookupArgs(l ledger.Lookup) pgx.NamedArgs {
 // tenants, is not_found.
 func (s *Views) FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDetail, error) {
 	const (
-		byNumber   = selectRow + ` WHERE e.id = @number AND (@tenants::text[] IS NULL OR e.tenant = ANY(@tenants::text[]))`
-		byID       = selectRow + ` WHERE e.id = (SELECT id FROM (` + meant + ` LIMIT 1) one)`
-		deliveries = `
-SELECT destination, effect, state, attempts, last_status, last_error, next_attempt_at, delivered_at, idempotency_key
-  FROM deliveries WHERE email_id = @id ORDER BY destination, updated_at, effect`
-		decisions = selectDecision + ` WHERE email_id = @id ORDER BY sequence`
+		byNumber = selectRow + ` WHERE e.id = @number AND (@tenants::text[] IS NULL OR e.tenant = ANY(@tenants::text[]))`
+		byID     = selectRow + ` WHERE e.id = (SELECT id FROM (` + meant + ` LIMIT 1) one)`
 	)
 	query := byID
 	if l.Number != 0 {
@@ -113,23 +110,12 @@ SELECT destination, effect, state, attempts, last_status, last_error, next_attem
 		return nil, classify("find email", err)
 	}
 	var batch pgx.Batch
-	args := pgx.NamedArgs{"id": d.ID}
-	batch.Queue(selectAttachments, args).Query(func(rows pgx.Rows) (err error) {
-		d.Attachments, err = pgx.AppendRows([]mail.Attachment{}, rows, scanAttachment)
-		return err
-	})
-	batch.Queue(deliveries, args).Query(func(rows pgx.Rows) (err error) {
-		d.Deliveries, err = pgx.AppendRows([]ledger.DeliveryRow{}, rows, scanDelivery)
-		return err
-	})
-	batch.Queue(decisions, args).Query(func(rows pgx.Rows) (err error) {
-		d.Decisions, err = pgx.AppendRows([]ledger.DecisionRow{}, rows, scanDecision)
-		return err
-	})
-	batch.Queue(selectEdits, args).Query(func(rows pgx.Rows) (err error) {
-		d.Edits, err = pgx.AppendRows([]ledger.EditRow{}, rows, scanEdit)
-		return err
-	})
+	d.Attachments, d.Deliveries = []mail.Attachment{}, []ledger.DeliveryRow{}
+	d.Decisions, d.Edits = []ledger.DecisionRow{}, []ledger.EditRow{}
+	queueRows(&batch, dbsqlc.ListAttachments, &d.Attachments, d.ID)
+	queueRows(&batch, dbsqlc.ShowDeliveries, &d.Deliveries, d.ID)
+	queueRows(&batch, dbsqlc.ListDecisions, &d.Decisions, d.ID)
+	queueRows(&batch, dbsqlc.ListEdits, &d.Edits, d.ID)
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify("find email", err)
 	}
@@ -151,19 +137,4 @@ func (s *Views) Matches(ctx context.Context, l ledger.Lookup) ([]ledger.Match, e
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.Match])
 	return list, classify("find emails", err)
-}
-
-func scanDelivery(row pgx.CollectableRow) (r ledger.DeliveryRow, err error) {
-	err = row.Scan(&r.Destination, &r.Effect, &r.State, &r.Attempts, &r.LastStatus, &r.LastError, &r.NextAttemptAt, &r.DeliveredAt,
-		&r.IdempotencyKey)
-	return r, err
-}
-
-const selectDecision = `
-SELECT action, actor, via, note, decided_at, state_before, state_after, reason, verified, missing, coalesce(edit_id, 0)
-  FROM decisions`
-
-func scanDecision(row pgx.CollectableRow) (r ledger.DecisionRow, err error) {
-	err = row.Scan(&r.Action, &r.Actor, &r.Via, &r.Note, &r.At, &r.Before, &r.After, &r.Reason, &r.Verified, &r.Missing, &r.EditID)
-	return r, err
 }

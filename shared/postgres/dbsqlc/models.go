@@ -3,3 +3,18 @@
 //   sqlc v1.31.1
 
 package dbsqlc
+
+import (
+	"time"
+)
+
+type VerificationFailure struct {
+	Hour    time.Time
+	Source  string
+	Scheme  string
+	Code    string
+	Address string
+	Count   int64
+	FirstAt time.Time
+	LastAt  time.Time
+}
