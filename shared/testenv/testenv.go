@@ -1,8 +1,12 @@
-// Package testenv leads tests to the real services that `make test` starts.
+// Package testenv returns the addresses of the real services that `make test` starts:
+// PostgreSQL, the object store, clamd, Temporal and the browser.
 //
-// Invariants: a test that asks for a service which was not started is skipped,
-// so that `go test ./...` alone needs nothing; under `make test`, which sets
+// Invariants: a test that asks for a service that was not started is skipped, so that
+// `go test ./...` alone needs no services; under `make test`, which sets
 // MAILROOM_TEST_REQUIRED, it fails instead. Only tests import this package.
+//
+// The services are started by deploy/dev; a test that needs a migrated database uses
+// shared/pgtest.
 package testenv
 
 import (
@@ -18,50 +22,51 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The variables that `go run ./deploy/dev test` sets for the command it runs.
+// The variables that `go run ./deploy/dev test` sets for the command that it runs.
 const (
 	VarRequired    = "MAILROOM_TEST_REQUIRED"     // "1": a missing service fails the test
-	VarDir         = "MAILROOM_TEST_DIR"          // scratch folder; whatever is started below it is stopped at the end
-	VarDatabaseURL = "MAILROOM_TEST_DATABASE_URL" // a user that may create databases
-	VarS3Endpoint  = "MAILROOM_TEST_S3_ENDPOINT"
+	VarDir         = "MAILROOM_TEST_DIR"          // scratch folder; programs started below it are stopped at the end
+	VarDatabaseURL = "MAILROOM_TEST_DATABASE_URL" // of a user that may create databases
+	VarS3Endpoint  = "MAILROOM_TEST_S3_ENDPOINT"  // an http URL
 	VarS3AccessKey = "MAILROOM_TEST_S3_ACCESS_KEY"
 	VarS3SecretKey = "MAILROOM_TEST_S3_SECRET_KEY"
-	VarClamd       = "MAILROOM_TEST_CLAMD"
-	VarTemporal    = "MAILROOM_TEST_TEMPORAL"
-	VarBin         = "MAILROOM_TEST_BIN"
-	VarChromium    = "MAILROOM_TEST_CHROMIUM"
-	VarAxe         = "MAILROOM_TEST_AXE" // the script of axe-core, which checks pages for accessibility
+	VarClamd       = "MAILROOM_TEST_CLAMD"    // host:port
+	VarTemporal    = "MAILROOM_TEST_TEMPORAL" // host:port
+	VarBin         = "MAILROOM_TEST_BIN"      // folder of Mailroom's programs
+	VarChromium    = "MAILROOM_TEST_CHROMIUM" // path of the browser
+	VarAxe         = "MAILROOM_TEST_AXE"      // path of axe-core, which checks pages for accessibility
 )
 
-// Store is an object store with the credentials of its owner. Tests share it:
-// each makes buckets of its own.
+// Store is an object store and the credentials of its owner. Tests share it; each creates
+// buckets of its own.
 type Store struct {
 	Endpoint  string // an http URL
 	AccessKey string
 	SecretKey string
 }
 
-// Postgres gives the URL of an empty database that belongs to this test alone
-// and is dropped when it ends.
+// Postgres creates an empty database for this test and returns its URL. The database is
+// dropped when the test ends.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	server := variable(t, VarDatabaseURL)
 	name := "t_" + random(t)
 	execute(t, server, "create database "+name+" template template0")
 	t.Cleanup(func() { execute(t, server, "drop database if exists "+name+" with (force)") })
+
 	u, err := url.Parse(server)
 	require.NoError(t, err)
 	u.Path = "/" + name
 	return u.String()
 }
 
-// PostgresServer gives the URL under which databases can be created.
+// PostgresServer returns the URL of the server, for a user that may create databases.
 func PostgresServer(t testing.TB) string {
 	t.Helper()
 	return variable(t, VarDatabaseURL)
 }
 
-// S3 gives the shared object store.
+// S3 returns the shared object store.
 func S3(t testing.TB) Store {
 	t.Helper()
 	return Store{
@@ -71,39 +76,39 @@ func S3(t testing.TB) Store {
 	}
 }
 
-// Clamd gives host:port of a clamd that knows at least the EICAR test file.
+// Clamd returns host:port of a clamd that detects at least the EICAR test file.
 func Clamd(t testing.TB) string {
 	t.Helper()
 	return variable(t, VarClamd)
 }
 
-// Temporal gives host:port of a development server. Its namespace default has
+// Temporal returns host:port of a development server whose namespace default has
 // Mailroom's search attributes.
 func Temporal(t testing.TB) string {
 	t.Helper()
 	return variable(t, VarTemporal)
 }
 
-// Bin gives the folder with Mailroom's programs, built from this tree, and temporal.
+// Bin returns the folder with Mailroom's programs, built from this tree, and temporal.
 func Bin(t testing.TB) string {
 	t.Helper()
 	return variable(t, VarBin)
 }
 
-// Chromium gives the path of the browser.
+// Chromium returns the path of the browser.
 func Chromium(t testing.TB) string {
 	t.Helper()
 	return variable(t, VarChromium)
 }
 
-// Axe gives the path of the script that checks a page for accessibility.
+// Axe returns the path of axe-core, the script that checks a page for accessibility.
 func Axe(t testing.TB) string {
 	t.Helper()
 	return variable(t, VarAxe)
 }
 
-// Dir gives a folder whose started programs are stopped, and whose files are
-// removed, when the test run ends, even where the test itself was killed.
+// Dir creates a folder and returns its path. When the test run ends, the programs started
+// in it are stopped and its files are removed, even if the test itself was killed.
 func Dir(t testing.TB) string {
 	t.Helper()
 	parent := os.Getenv(VarDir)
@@ -115,8 +120,10 @@ func Dir(t testing.TB) string {
 	return dir
 }
 
-// Eventually is require.Eventually in the goroutine of its caller. That one asks from
-// another, whose failing requests end the whole program when the test is over by then.
+// Eventually is require.Eventually in the goroutine of the caller: it calls condition every
+// tick, and fails the test with says if it has not returned true within patience.
+// require.Eventually calls it in another goroutine, and a failure there after the end of the
+// test ends the whole test program.
 func Eventually(t testing.TB, condition func() bool, patience, tick time.Duration, says ...any) {
 	t.Helper()
 	for end := time.Now().Add(patience); !condition(); <-time.After(tick) {
@@ -126,19 +133,22 @@ func Eventually(t testing.TB, condition func() bool, patience, tick time.Duratio
 	}
 }
 
+// variable returns the value of an environment variable. If it is not set, the test is
+// skipped, or fails under `make test`.
 func variable(t testing.TB, name string) string {
 	t.Helper()
 	value := os.Getenv(name)
 	switch {
 	case value != "":
 	case os.Getenv(VarRequired) == "1":
-		t.Fatalf("%s is not set: `make test` must start this service", name)
+		t.Fatalf("%s is not set, although `make test` must start this service", name)
 	default:
-		t.Skipf("%s is not set: `make test` starts what this test needs", name)
+		t.Skipf("%s is not set: run this test with `make test`, which starts the service", name)
 	}
 	return value
 }
 
+// random returns 16 random hexadecimal digits.
 func random(t testing.TB) string {
 	t.Helper()
 	b := make([]byte, 8)
@@ -147,6 +157,7 @@ func random(t testing.TB) string {
 	return hex.EncodeToString(b)
 }
 
+// execute runs one statement on the server within a minute.
 func execute(t testing.TB, server, sql string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
