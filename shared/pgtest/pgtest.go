@@ -1,9 +1,12 @@
-// Package pgtest gives each test a migrated database of its own.
+// Package pgtest creates a migrated database for each test.
 //
-// Invariants: the migrations run once per set of migration files and server, into
-// a template; a test's database is a copy of it and is dropped when the test
-// ends. Without a server the test is skipped as testenv says. Only tests import
+// Invariants: the migrations run once per set of migration files and server, in a template
+// database; a test's database is a copy of the template and is dropped when the test ends.
+// Without a server the test is skipped, or fails, as in shared/testenv. Only tests import
 // this package.
+//
+// The stores are those of shared/postgres; to fill a database with many emails, use
+// shared/ledgertest.
 package pgtest
 
 import (
@@ -25,14 +28,14 @@ import (
 )
 
 const (
-	patience = time.Minute
-	maxConns = 8
-	// buildLock is the advisory lock under which one of many test programs
-	// builds the template.
+	patience = time.Minute // the longest time for creating or dropping a database
+	maxConns = 8           // of a test's pool
+	// buildLock is the advisory lock that lets one of many test programs build the
+	// template.
 	buildLock = 0x6d61696c
 )
 
-// DB is a database with every store on one pool.
+// DB is a database and every store on its pool.
 type DB struct {
 	*postgres.DB
 	*postgres.Inbox
@@ -70,14 +73,14 @@ func Stores(db *postgres.DB) *DB {
 	}
 }
 
-// New gives an open, migrated, empty database; it is closed and dropped when the
-// test ends.
+// New returns an open, migrated, empty database with a pool of eight connections. It is
+// closed and dropped when the test ends.
 func New(t testing.TB) *DB {
 	t.Helper()
 	return Open(t, URL(t), maxConns)
 }
 
-// Open opens url with a pool of conns connections and closes it when the test ends.
+// Open opens url with a pool of conns connections, which is closed when the test ends.
 func Open(t testing.TB, url string, conns int32) *DB {
 	t.Helper()
 	db, err := postgres.Open(t.Context(), url, postgres.Config{MaxConns: conns})
@@ -86,7 +89,8 @@ func Open(t testing.TB, url string, conns int32) *DB {
 	return Stores(db)
 }
 
-// URL gives the URL of a migrated, empty database that is dropped when the test ends.
+// URL creates a migrated, empty database and returns its URL. It is dropped when the test
+// ends.
 func URL(t testing.TB) string {
 	t.Helper()
 	server := testenv.PostgresServer(t)
@@ -95,38 +99,45 @@ func URL(t testing.TB) string {
 	conn, err := pgx.Connect(ctx, server)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close(ctx) }()
+
 	template, err := ensureTemplate(ctx, conn, server)
 	require.NoError(t, err)
 	id := uuid.New()
 	name := "t_" + hex.EncodeToString(id[:])
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template)
 	require.NoError(t, err)
-	t.Cleanup(func() { drop(t, server, name) })
-	return with(t, server, name)
+	t.Cleanup(func() { dropDatabase(t, server, name) })
+
+	return databaseURL(t, server, name)
 }
 
-// ensureTemplate builds the template unless it is there and gives its name,
-// which follows from the content of the migrations.
+// ensureTemplate returns the name of the template, which depends on the content of the
+// migrations, and builds the template if there is none. It is built under another name, so
+// that an incomplete one is never used.
 func ensureTemplate(ctx context.Context, conn *pgx.Conn, server string) (string, error) {
 	name, err := templateName()
 	if err != nil {
 		return "", err
 	}
+
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", buildLock); err != nil {
 		return "", fmt.Errorf("lock template: %w", err)
 	}
 	defer func() { _, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", buildLock) }()
+
 	var there bool
 	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&there)
 	if err != nil || there {
 		return name, err
 	}
+
 	building := name + "_building"
 	for _, sql := range []string{"DROP DATABASE IF EXISTS " + building, "CREATE DATABASE " + building + " TEMPLATE template0"} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return "", fmt.Errorf("build template: %w", err)
 		}
 	}
+
 	u, err := url.Parse(server)
 	if err != nil {
 		return "", fmt.Errorf("build template: %w", err)
@@ -135,10 +146,12 @@ func ensureTemplate(ctx context.Context, conn *pgx.Conn, server string) (string,
 	if err := postgres.Migrate(ctx, u.String()); err != nil {
 		return "", fmt.Errorf("build template: %w", err)
 	}
+
 	_, err = conn.Exec(ctx, "ALTER DATABASE "+building+" RENAME TO "+name)
 	return name, err
 }
 
+// templateName returns a name that contains a hash of every migration file.
 func templateName() (string, error) {
 	sum := sha256.New()
 	err := fs.WalkDir(postgres.Migrations(), ".", func(path string, d fs.DirEntry, err error) error {
@@ -152,7 +165,8 @@ func templateName() (string, error) {
 	return "mailroom_" + hex.EncodeToString(sum.Sum(nil)[:8]), err
 }
 
-func with(t testing.TB, server, database string) string {
+// databaseURL returns the URL of a database on the server.
+func databaseURL(t testing.TB, server, database string) string {
 	t.Helper()
 	u, err := url.Parse(server)
 	require.NoError(t, err)
@@ -160,7 +174,8 @@ func with(t testing.TB, server, database string) string {
 	return u.String()
 }
 
-func drop(t testing.TB, server, name string) {
+// dropDatabase drops a database and ends its connections.
+func dropDatabase(t testing.TB, server, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
