@@ -1,9 +1,12 @@
-// Package ledgertest fills a ledger with many emails that look like real ones, for
-// tests of plans and for the benchmark.
+// Package ledgertest fills a ledger with many plausible emails, for tests of query plans
+// and for the benchmark.
 //
-// Invariants: the same numbers give the same emails, apart from their times, which
-// end now; what is written is what Accept, the steps and the search index would
-// have left behind. Only tests and deploy/bench import this package.
+// Invariants: the same arguments produce the same emails, apart from their times, which end
+// now; the rows are those that acceptance, the steps and the search index would have
+// written. Only tests and deploy/bench import this package.
+//
+// The tables are those of shared/postgres/migrations. Fill is the entry point; the tests of
+// plans in shared/postgres show its use.
 package ledgertest
 
 import (
@@ -20,14 +23,14 @@ import (
 	"mailroom/shared/contract"
 )
 
-// Every is the time between two emails.
+// Every is the time between the acceptance of two emails.
 const Every = 2 * time.Second
 
-// What a tenant, a source, a destination or a sender is called that few emails have.
+// Values that few emails have, for queries that select little.
 const (
-	RareTenant      = "umbrella"
-	RareSource      = "postmark"
-	RareDestination = "crm"
+	RareTenant      = "umbrella"              // one email in 1000
+	RareSource      = "postmark"              // one email in 500
+	RareDestination = "crm"                   // the emails of RareTenant
 	RareSender      = "oddity@lonely.example" // one email in 5000
 	RareWord        = "zephyrine"             // one subject in 2000
 	OldWord         = "bygone"                // every subject of the older half
@@ -55,18 +58,21 @@ type filled struct {
 	reason                    contract.Reason
 }
 
-// Fill adds so many emails, of which held are quarantined and spread evenly, to
-// the ledger of conn, with their deliveries and in the search index, and leaves
-// the tables as autovacuum would. It gives the first and the last id.
+// Fill adds emails to the ledger of conn, with their deliveries and their entries in the
+// search index, then vacuums the tables as autovacuum would. Of the emails, held are in
+// quarantine, spread evenly. Fill returns the first and the last id. On an error it has
+// added nothing, unless the vacuum failed. A second call adds further emails.
 func Fill(ctx context.Context, conn *pgx.Conn, emails, held int) (first, last int64, err error) {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return 0, 0, fmt.Errorf("fill ledger: %w", err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
+
 	if err := tx.QueryRow(ctx, `SELECT coalesce(max(id), 0) + 1 FROM emails`).Scan(&first); err != nil {
 		return 0, 0, fmt.Errorf("fill ledger: %w", err)
 	}
+
 	list := make([]filled, emails)
 	random := rand.New(rand.NewPCG(1, uint64(first))) //nolint:gosec // G404, G115: makes test data
 	now := time.Now()
@@ -76,11 +82,13 @@ func Fill(ctx context.Context, conn *pgx.Conn, emails, held int) (first, last in
 		list[i].eventID = fmt.Sprintf("evt_%s", hash("event", list[i].id)[:24])
 		list[i].received = now.Add(-time.Duration(emails-i) * Every)
 	}
+
 	for _, step := range []func(context.Context, pgx.Tx, []filled) error{copyEmails, copyDeliveries, indexText} {
 		if err := step(ctx, tx, list); err != nil {
 			return 0, 0, fmt.Errorf("fill ledger: %w", err)
 		}
 	}
+
 	if err := tx.Commit(ctx); err != nil {
 		return 0, 0, fmt.Errorf("fill ledger: %w", err)
 	}
@@ -90,7 +98,7 @@ func Fill(ctx context.Context, conn *pgx.Conn, emails, held int) (first, last in
 	return first, first + int64(emails) - 1, nil
 }
 
-// invent makes up the email at place i of n.
+// invent returns the email at place i of n, of which held are in quarantine.
 func invent(random *rand.Rand, i, n, held int) filled {
 	subject := make([]string, 3+random.IntN(5))
 	for j := range subject {
@@ -102,6 +110,7 @@ func invent(random *rand.Rand, i, n, held int) filled {
 	if i < n/2 {
 		subject = append(subject, OldWord)
 	}
+
 	f := filled{
 		subject:   fmt.Sprintf("%s #%d", strings.Join(subject, " "), random.IntN(1_000_000)),
 		messageID: fmt.Sprintf("<%s@mail%d.example>", hash("message", int64(i))[:20], i%40),
@@ -109,6 +118,7 @@ func invent(random *rand.Rand, i, n, held int) filled {
 		recipient: []string{"support", "sales", "invoices", "office"}[i%4] + "@yourapp.example",
 		source:    contract.FirstSource, tenant: "default", destination: []string{"ticketing", "archive"}[i%5/4],
 	}
+
 	switch {
 	case i%1000 == 3:
 		f.tenant, f.destination = RareTenant, RareDestination
@@ -121,6 +131,7 @@ func invent(random *rand.Rand, i, n, held int) filled {
 	if i%5000 == 11 {
 		f.sender = RareSender
 	}
+
 	switch {
 	case i*held/n != (i+1)*held/n:
 		f.held, f.reason = true, heldReasons[random.IntN(len(heldReasons))]
@@ -132,11 +143,13 @@ func invent(random *rand.Rand, i, n, held int) filled {
 	return f
 }
 
+// hash returns 64 hexadecimal digits that depend on kind and i alone.
 func hash(kind string, i int64) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", kind, i))
 	return hex.EncodeToString(sum[:])
 }
 
+// copyEmails writes the rows of the emails and moves the sequence of ids past them.
 func copyEmails(ctx context.Context, tx pgx.Tx, list []filled) error {
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"emails"}, []string{
 		"id", "source", "event_id", "body_sha256", "workflow_id", "tenant", "correlation_id", "size", "received_at", "state",
@@ -144,6 +157,7 @@ func copyEmails(ctx context.Context, tx pgx.Tx, list []filled) error {
 	}, pgx.CopyFromSlice(len(list), func(i int) ([]any, error) {
 		f := &list[i]
 		sum := sha256.Sum256([]byte(f.eventID))
+
 		state, closed := contract.Delivered, any(f.received.Add(time.Duration(100+i%400)*time.Millisecond))
 		switch {
 		case f.held:
@@ -153,6 +167,7 @@ func copyEmails(ctx context.Context, tx pgx.Tx, list []filled) error {
 		case f.discarded:
 			state = contract.Discarded
 		}
+
 		return []any{
 			f.id, f.source, f.eventID, sum[:], contract.WorkflowID(f.source, f.eventID), f.tenant, hash("c", f.id)[:16],
 			4000, f.received, string(state), string(f.reason), 2, closed, "raw/" + f.eventID, text(f), f.messageID, f.subject,
@@ -162,6 +177,7 @@ func copyEmails(ctx context.Context, tx pgx.Tx, list []filled) error {
 	if err != nil {
 		return fmt.Errorf("emails: %w", err)
 	}
+
 	_, err = tx.Exec(ctx, `SELECT setval(pg_get_serial_sequence('emails', 'id'), $1)`, list[len(list)-1].id)
 	if err != nil {
 		return fmt.Errorf("emails: %w", err)
@@ -169,12 +185,12 @@ func copyEmails(ctx context.Context, tx pgx.Tx, list []filled) error {
 	return nil
 }
 
-// text is a parsed message of a usual size, which does not compress to nothing.
+// text returns a parsed message of about the usual size and compressibility.
 func text(f *filled) []byte {
 	return fmt.Appendf(nil, `{"subject":%q,"text":%q}`, f.subject, strings.Repeat(f.subject+" "+f.messageID+"\n", 12))
 }
 
-// copyDeliveries writes a delivery for each email that came that far.
+// copyDeliveries writes a delivery for each email that has reached that step.
 func copyDeliveries(ctx context.Context, tx pgx.Tx, list []filled) error {
 	var rows [][]any
 	for i := range list {
@@ -196,8 +212,8 @@ func copyDeliveries(ctx context.Context, tx pgx.Tx, list []filled) error {
 	return nil
 }
 
-// indexText makes the emails findable. The indexes are made anew, which is much
-// faster than to add so many rows to it.
+// indexText adds the emails to the search index. It drops and creates the indexes, which is
+// much faster than adding so many rows to them.
 func indexText(ctx context.Context, tx pgx.Tx, list []filled) error {
 	if _, err := tx.Exec(ctx, `DROP INDEX IF EXISTS email_search_trigrams, email_search_addresses`); err != nil {
 		return fmt.Errorf("search index: %w", err)
