@@ -1,7 +1,8 @@
-// Package accesstest is what stores of tokens, sessions and logins have in common:
-// one that lives in memory, and the tests that every store passes.
+// Package accesstest contains the conformance suite of stores of tokens, sessions and
+// logins, and a store in memory that passes it.
 //
-// Only tests import this package.
+// Only tests import this package. The store of the product is Access in shared/postgres; its
+// user is ingress/operator/access.
 package accesstest
 
 import (
@@ -15,30 +16,43 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Store is all that access keeps.
+// Store persists what package access needs. Tokens and sessions are identified by a
+// SHA-256 sum; a missing one is a fault of code not_found.
 type Store interface {
+	// CreateToken stores a token. A name can be used once, even after its token was
+	// revoked; a second use is a fault of code request_invalid.
 	CreateToken(ctx context.Context, t ledger.Token, via string) error
+	// RevokeToken revokes the token called name. A second call changes nothing.
 	RevokeToken(ctx context.Context, name, by, via string, at time.Time) error
+	// Tokens returns all tokens, sorted by name.
 	Tokens(ctx context.Context) ([]ledger.Token, error)
 	FindToken(ctx context.Context, sum [32]byte) (ledger.Token, error)
+	// TouchToken stores the last use of a token. An earlier time, or an unknown token,
+	// changes nothing.
 	TouchToken(ctx context.Context, sum [32]byte, at time.Time) error
+	// CreateSession stores a session and deletes those that have expired.
 	CreateSession(ctx context.Context, s ledger.Session) error
 	FindSession(ctx context.Context, sum [32]byte) (ledger.Session, error)
+	// TouchSession stores the last use of a session. An earlier time changes nothing.
 	TouchSession(ctx context.Context, sum [32]byte, at time.Time) error
+	// EndSession deletes a session, if there is one.
 	EndSession(ctx context.Context, sum [32]byte) error
+	// SaveLogin stores a login and deletes those that have expired at now.
 	SaveLogin(ctx context.Context, l ledger.Login, now time.Time) error
+	// TakeLogin deletes a login and returns it.
 	TakeLogin(ctx context.Context, state [32]byte) (ledger.Login, error)
 }
 
-// Run tests a store; open gives an empty one.
+// Run tests a store. open returns an empty one; it is called once per subtest, which run in
+// parallel.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Helper()
-	t.Run("tokens", func(t *testing.T) { t.Parallel(); tokens(t, open(t)) })
-	t.Run("sessions", func(t *testing.T) { t.Parallel(); sessions(t, open(t)) })
-	t.Run("logins", func(t *testing.T) { t.Parallel(); logins(t, open(t)) })
+	t.Run("tokens", func(t *testing.T) { t.Parallel(); testTokens(t, open(t)) })
+	t.Run("sessions", func(t *testing.T) { t.Parallel(); testSessions(t, open(t)) })
+	t.Run("logins", func(t *testing.T) { t.Parallel(); testLogins(t, open(t)) })
 }
 
-func tokens(t *testing.T, s Store) {
+func testTokens(t *testing.T, s Store) {
 	t.Helper()
 	ctx, at := t.Context(), time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 	expires := at.Add(time.Hour)
@@ -51,7 +65,7 @@ func tokens(t *testing.T, s Store) {
 	require.NoError(t, s.CreateToken(ctx, other, "api"))
 	again := other
 	again.SHA256 = [32]byte{3}
-	require.True(t, fault.Is(s.CreateToken(ctx, again, "api"), fault.RequestInvalid), "a name is given once")
+	require.True(t, fault.Is(s.CreateToken(ctx, again, "api"), fault.RequestInvalid), "a name can be used once")
 
 	got, err := s.FindToken(ctx, one.SHA256)
 	require.NoError(t, err)
@@ -66,8 +80,9 @@ func tokens(t *testing.T, s Store) {
 	require.NoError(t, s.TouchToken(ctx, one.SHA256, used))
 	require.NoError(t, s.TouchToken(ctx, one.SHA256, at), "an older use changes nothing")
 	require.NoError(t, s.TouchToken(ctx, [32]byte{3}, at))
+
 	require.NoError(t, s.RevokeToken(ctx, "ci", "adam", "api", used))
-	require.NoError(t, s.RevokeToken(ctx, "ci", "eve", "api", used.Add(time.Hour)), "revoked once and for all")
+	require.NoError(t, s.RevokeToken(ctx, "ci", "eve", "api", used.Add(time.Hour)), "a second revocation changes nothing")
 	require.True(t, fault.Is(s.RevokeToken(ctx, "b", "adam", "api", used), fault.NotFound))
 	got, err = s.FindToken(ctx, one.SHA256)
 	require.NoError(t, err)
@@ -78,7 +93,7 @@ func tokens(t *testing.T, s Store) {
 	}, "api"), fault.RequestInvalid), "not even after it was revoked")
 }
 
-func sessions(t *testing.T, s Store) {
+func testSessions(t *testing.T, s Store) {
 	t.Helper()
 	ctx, at := t.Context(), time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 	person := ledger.Session{
@@ -102,7 +117,7 @@ func sessions(t *testing.T, s Store) {
 	_, err := s.FindSession(ctx, person.SHA256)
 	require.True(t, fault.Is(err, fault.NotFound))
 
-	// A new one takes with it what has ended.
+	// Creating a session deletes those that have expired.
 	late := person
 	late.CreatedAt = at.Add(2 * time.Hour)
 	require.NoError(t, s.CreateSession(ctx, late))
@@ -110,7 +125,7 @@ func sessions(t *testing.T, s Store) {
 	require.True(t, fault.Is(err, fault.NotFound))
 }
 
-func logins(t *testing.T, s Store) {
+func testLogins(t *testing.T, s Store) {
 	t.Helper()
 	ctx, at := t.Context(), time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 	l := ledger.Login{
@@ -121,12 +136,12 @@ func logins(t *testing.T, s Store) {
 	require.NoError(t, err)
 	require.Equal(t, l, got)
 	_, err = s.TakeLogin(ctx, l.State)
-	require.True(t, fault.Is(err, fault.NotFound), "it is given once")
+	require.True(t, fault.Is(err, fault.NotFound), "a login can be taken once")
 
 	require.NoError(t, s.SaveLogin(ctx, l, at))
 	other := l
 	other.State = [32]byte{3}
 	require.NoError(t, s.SaveLogin(ctx, other, at.Add(time.Hour)))
 	_, err = s.TakeLogin(ctx, l.State)
-	require.True(t, fault.Is(err, fault.NotFound), "what never came back is forgotten")
+	require.True(t, fault.Is(err, fault.NotFound), "a login that expired was deleted")
 }

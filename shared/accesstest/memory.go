@@ -11,7 +11,7 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Memory keeps everything in memory. It is safe for concurrent use.
+// Memory is a Store in memory. It is safe for concurrent use.
 type Memory struct {
 	mu       sync.Mutex
 	err      error
@@ -22,14 +22,14 @@ type Memory struct {
 
 var _ Store = (*Memory)(nil)
 
-// NewMemory gives an empty store.
+// NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{
 		tokens: map[[32]byte]ledger.Token{}, sessions: map[[32]byte]ledger.Session{}, logins: map[[32]byte]ledger.Login{},
 	}
 }
 
-// Fail makes every call from now on fail with err; nil ends that.
+// Fail makes every later call fail with err, or succeed again if err is nil.
 func (m *Memory) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,7 +64,7 @@ func (m *Memory) RevokeToken(_ context.Context, name, by, _ string, at time.Time
 			return m.err
 		}
 	}
-	return m.or("there is no token of this name")
+	return m.notFound("there is no token of this name")
 }
 
 // Tokens implements Store.
@@ -160,22 +160,22 @@ func (m *Memory) TakeLogin(_ context.Context, state [32]byte) (ledger.Login, err
 	return l, err
 }
 
-// or gives the error that calls fail with, else not_found.
-func (m *Memory) or(missing string) error {
+// notFound returns the error of Fail if there is one, else a fault of code not_found.
+func (m *Memory) notFound(missing string) error {
 	if m.err != nil {
 		return m.err
 	}
 	return fault.New(fault.NotFound, missing)
 }
 
-// find gives a row by its hash.
+// find returns the row with the SHA-256 sum.
 func find[T any](m *Memory, rows map[[32]byte]T, sum [32]byte, missing string) (T, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	row, ok := rows[sum]
 	if !ok || m.err != nil {
 		var none T
-		return none, m.or(missing)
+		return none, m.notFound(missing)
 	}
 	return row, nil
 }
