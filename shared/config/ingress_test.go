@@ -1,6 +1,7 @@
 package config
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,8 +231,7 @@ sources:
 tenants: [{name: t}]
 encryption: {keys: [{id: k, ref: "file:DIR/key"}]}
 `, "DIR", dir))
-	store, err := secret.Open(t.Context(), secret.Config{Getenv: environment(nil), FilePoll: time.Hour})
-	require.NoError(t, err)
+	store := secret.Open(environment(nil), slog.New(slog.DiscardHandler))
 	f, err := LoadWith(t.Context(), path, RoleAll, store)
 	require.NoError(t, err)
 	s := f.Sources[0]

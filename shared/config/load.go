@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -67,12 +68,8 @@ func LoadWith(ctx context.Context, path string, role Role, from Resolver) (*File
 // Load is LoadWith for programs that read the file once: the secrets are the current
 // ones, env: through getenv, and nothing renews them.
 func Load(path string, role Role, getenv func(string) string) (*File, error) {
-	ctx := context.Background()
-	store, err := secret.Open(ctx, secret.Config{Getenv: getenv})
-	if err != nil {
-		return nil, err
-	}
-	return LoadWith(ctx, path, role, once{store})
+	store := secret.Open(getenv, slog.New(slog.DiscardHandler))
+	return LoadWith(context.Background(), path, role, once{store})
 }
 
 func readFile(path string) ([]byte, error) {

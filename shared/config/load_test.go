@@ -1,7 +1,7 @@
 package config
 
 import (
-	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -64,11 +64,7 @@ func environment(extra map[string]string) func(string) string {
 
 // resolver resolves once, as Load does.
 func resolver(getenv func(string) string) Resolver {
-	store, err := secret.Open(context.Background(), secret.Config{Getenv: getenv})
-	if err != nil {
-		panic(err)
-	}
-	return once{store}
+	return once{secret.Open(getenv, slog.New(slog.DiscardHandler))}
 }
 
 // mistakes loads text and returns what is wrong as "path: text".

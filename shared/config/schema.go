@@ -20,9 +20,6 @@ var schemaText string
 
 const schemaURL = "urn:mailroom:config"
 
-// Schema returns the JSON Schema (draft 2020-12) of the configuration file, for editors.
-func Schema() []byte { return []byte(schemaText) }
-
 // compileSchema also returns the description of each definition: what its value must be.
 func compileSchema() (*jsonschema.Schema, map[string]string, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schemaText))
@@ -43,7 +40,7 @@ func compileSchema() (*jsonschema.Schema, map[string]string, error) {
 			Description string `json:"description"`
 		} `json:"$defs"`
 	}
-	if err := json.Unmarshal(Schema(), &named); err != nil {
+	if err := json.Unmarshal([]byte(schemaText), &named); err != nil {
 		return nil, nil, fmt.Errorf("read configuration schema: %w", err)
 	}
 

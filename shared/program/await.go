@@ -15,8 +15,8 @@ const (
 	attemptPause   = time.Second
 )
 
-// Await calls try, each time with a timeout, until it returns nil or a Permanent error,
-// or ctx is done. It logs the first failure, and each that differs from the one before.
+// Await calls try, each time with a timeout, until it returns nil or an error of
+// UnlessUnavailable, or ctx is done. It logs the first failure, and each that differs from the one before.
 func (p *Program) Await(ctx context.Context, dependency string, try func(context.Context) error) error {
 	ticker := time.NewTicker(attemptPause)
 	defer ticker.Stop()
@@ -48,21 +48,13 @@ func (p *Program) Await(ctx context.Context, dependency string, try func(context
 // permanent is an error that another attempt would meet again.
 type permanent struct{ error }
 
-// Permanent makes Await return err.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return permanent{err}
-}
-
-// UnlessUnavailable makes Await return err unless the database or the object store was
-// unavailable.
+// UnlessUnavailable makes Await return err at once unless the database or the object
+// store was unavailable.
 func UnlessUnavailable(err error) error {
-	if Unavailable(err) {
+	if err == nil || Unavailable(err) {
 		return err
 	}
-	return Permanent(err)
+	return permanent{err}
 }
 
 // Unavailable reports whether err says that the database or the object store did not

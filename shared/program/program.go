@@ -81,7 +81,7 @@ func (p *Program) Register(collectors ...prometheus.Collector) error {
 // ServeMetrics serves /metrics and /readyz until Close. It returns once the port is
 // bound.
 func (p *Program) ServeMetrics(ctx context.Context, ready http.Handler) error {
-	stop, err := telemetry.ServeMetrics(ctx, p.Env.MetricsListen, p.Registry, p.Logger, map[string]http.Handler{"/readyz": ready})
+	stop, err := telemetry.ServeMetrics(ctx, p.Env.MetricsListen, p.Registry, p.Logger, ready)
 	if err != nil {
 		return err
 	}

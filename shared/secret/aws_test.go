@@ -28,7 +28,7 @@ type fakeAWS struct {
 	regions []string // of the signatures
 }
 
-func newAWS(t *testing.T, c Config) (*fakeAWS, bundle) {
+func newAWS(t *testing.T, c options) (*fakeAWS, bundle) {
 	t.Helper()
 	a := &fakeAWS{secrets: map[string]map[string]any{}}
 	server := httptest.NewServer(a)
@@ -97,7 +97,7 @@ func (a *fakeAWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func text(s string) map[string]any { return map[string]any{"Name": "n", "SecretString": s} }
 
 func TestAWSRotates(t *testing.T) {
-	a, b := newAWS(t, Config{})
+	a, b := newAWS(t, options{})
 	a.set("prod/mail", text(`{"webhook":"one","n":1}`))
 	a.set("plain", text("whole\n"))
 	a.set("binary", map[string]any{"SecretBinary": []byte("bytes")})
@@ -111,7 +111,7 @@ func TestAWSRotates(t *testing.T) {
 }
 
 func TestAWSIsLostAndComesBack(t *testing.T) {
-	a, b := newAWS(t, Config{})
+	a, b := newAWS(t, options{})
 	ref := "aws-sm:prod/mail#f"
 	a.set("prod/mail", text(`{"f":"one"}`))
 	s := b.resolve(t, ref)
@@ -138,7 +138,7 @@ func TestAWSIsLostAndComesBack(t *testing.T) {
 }
 
 func TestAWSFailuresAreNamed(t *testing.T) {
-	a, b := newAWS(t, Config{})
+	a, b := newAWS(t, options{})
 	a.set("object", text(`{"f":"one","n":1,"null":null}`))
 	a.set("plain", text("hunter2"))
 	a.set("empty", text(""))
@@ -166,7 +166,7 @@ func TestAWSFailuresAreNamed(t *testing.T) {
 }
 
 func TestAWSRegionOfTheARN(t *testing.T) {
-	a, b := newAWS(t, Config{})
+	a, b := newAWS(t, options{})
 	arn := "arn:aws:secretsmanager:us-west-2:123456789012:secret:mail-AbCdEf"
 	a.set(arn, text(`{"f":"one"}`))
 	a.set("name", text("two"))
@@ -177,27 +177,27 @@ func TestAWSRegionOfTheARN(t *testing.T) {
 
 func TestAWSSettings(t *testing.T) {
 	t.Run("no region", func(t *testing.T) {
-		_, b := newAWS(t, Config{})
+		_, b := newAWS(t, options{})
 		t.Setenv("AWS_REGION", "")
 		t.Setenv("AWS_DEFAULT_REGION", "")
 		_, err := b.Resolve(t.Context(), "aws-sm:a")
 		require.EqualError(t, err, "aws-sm:a cannot be read: no AWS region is set (AWS_REGION)")
 	})
 	t.Run("no credentials", func(t *testing.T) {
-		_, b := newAWS(t, Config{})
+		_, b := newAWS(t, options{})
 		t.Setenv("AWS_ACCESS_KEY_ID", "")
 		t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 		_, err := b.Resolve(t.Context(), "aws-sm:a")
 		require.EqualError(t, err, "aws-sm:a cannot be read: no AWS credentials were found")
 	})
 	t.Run("profile that is not there", func(t *testing.T) {
-		_, b := newAWS(t, Config{})
+		_, b := newAWS(t, options{})
 		t.Setenv("AWS_PROFILE", "nobody")
 		_, err := b.Resolve(t.Context(), "aws-sm:a")
 		require.ErrorContains(t, err, "the settings of the AWS client")
 	})
 	t.Run("unreachable", func(t *testing.T) {
-		_, b := newAWS(t, Config{})
+		_, b := newAWS(t, options{})
 		server := httptest.NewServer(nil)
 		t.Setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", server.URL)
 		server.Close()
@@ -205,7 +205,7 @@ func TestAWSSettings(t *testing.T) {
 		require.ErrorContains(t, err, "aws-sm:a cannot be read: AWS Secrets Manager cannot be reached: dial tcp")
 	})
 	t.Run("hangs", func(t *testing.T) {
-		_, b := newAWS(t, Config{Timeout: 100 * time.Millisecond})
+		_, b := newAWS(t, options{Timeout: 100 * time.Millisecond})
 		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the caller is gone
 			<-r.Context().Done()
@@ -216,7 +216,7 @@ func TestAWSSettings(t *testing.T) {
 		require.EqualError(t, err, "aws-sm:a cannot be read: AWS Secrets Manager did not answer in time")
 	})
 	t.Run("no time left to look for credentials", func(t *testing.T) {
-		_, b := newAWS(t, Config{Timeout: time.Nanosecond})
+		_, b := newAWS(t, options{Timeout: time.Nanosecond})
 		_, err := b.Resolve(t.Context(), "aws-sm:a")
 		require.EqualError(t, err, "aws-sm:a cannot be read: AWS Secrets Manager did not answer in time")
 	})

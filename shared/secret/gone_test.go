@@ -22,7 +22,7 @@ type stand struct {
 
 func openStand(t *testing.T, ref string, env map[string]string) *stand {
 	t.Helper()
-	s := &stand{bundle: setup(t, Config{Getenv: func(name string) string { return env[name] }}), at: time.Unix(1_800_000_000, 0)}
+	s := &stand{bundle: setup(t, options{Getenv: func(name string) string { return env[name] }}), at: time.Unix(1_800_000_000, 0)}
 	s.now = func() time.Time { return s.at }
 	s.secret = s.resolve(t, ref)
 	s.verifier = s.Verifying(ref)
@@ -105,7 +105,7 @@ func TestReplacingAFileIsNoAlarm(t *testing.T) {
 // TestUnreachableStoreWithdrawsNothing: Vault says 404, which counts at once, and then
 // nothing for longer than the grace period.
 func TestUnreachableStoreWithdrawsNothing(t *testing.T) { //nolint:paralleltest // the client reads the environment
-	v, b := newVault(t, Config{})
+	v, b := newVault(t, options{})
 	s := &stand{bundle: b, at: time.Unix(1_800_000_000, 0)}
 	s.now = func() time.Time { return s.at }
 	s.SetGrace(time.Hour)
@@ -147,7 +147,7 @@ func TestUnreachableStoreWithdrawsNothing(t *testing.T) { //nolint:paralleltest 
 
 // TestDeletedInAWS, or scheduled for it.
 func TestDeletedInAWS(t *testing.T) { //nolint:paralleltest // the client reads the environment
-	a, b := newAWS(t, Config{})
+	a, b := newAWS(t, options{})
 	const ref = "aws-sm:prod/app"
 	s := &stand{bundle: b, at: time.Unix(1_800_000_000, 0)}
 	s.now = func() time.Time { return s.at }

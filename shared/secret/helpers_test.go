@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -57,18 +58,24 @@ type bundle struct {
 	logs *logs
 }
 
+// options are what a test sets of a store.
+type options struct {
+	Getenv                                      func(string) string
+	FilePoll, VaultRefresh, AWSRefresh, Timeout time.Duration
+}
+
 // setup opens a store. Unless a test sets intervals, nothing is read again
 // within the time of a test but files whose change was notified.
-func setup(t *testing.T, c Config) bundle {
+func setup(t *testing.T, c options) bundle {
 	t.Helper()
 	b := bundle{logs: &logs{}}
-	c.Logger = slog.New(slog.NewJSONHandler(b.logs, nil))
-	if c.FilePoll == 0 {
-		c.FilePoll = time.Hour
+	if c.Getenv == nil {
+		c.Getenv = os.Getenv
 	}
-	var err error
-	b.Store, err = Open(t.Context(), c)
-	require.NoError(t, err)
+	b.Store = open(c.Getenv, slog.New(slog.NewJSONHandler(b.logs, nil)), intervals{
+		file: cmp.Or(c.FilePoll, time.Hour), vault: cmp.Or(c.VaultRefresh, time.Minute),
+		aws: cmp.Or(c.AWSRefresh, 5*time.Minute), read: cmp.Or(c.Timeout, 10*time.Second),
+	})
 	return b
 }
 

@@ -1,13 +1,11 @@
 package secret
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,32 +16,19 @@ import (
 // maxText bounds a secret in bytes.
 const maxText = 64 << 10
 
-// Defaults of a Config.
-const (
-	defaultFilePoll     = 30 * time.Second
-	defaultVaultRefresh = time.Minute
-	defaultAWSRefresh   = 5 * time.Minute
-	defaultTimeout      = 10 * time.Second
-	defaultGrace        = 24 * time.Hour
-)
-
-// Config configures a Store. Every field is optional.
-type Config struct {
-	// Getenv answers env: references and VAULT_TOKEN_FILE; default os.Getenv. The
-	// clients of Vault and AWS read the rest of their settings from the process's
-	// environment themselves.
-	Getenv func(string) string
-	Logger *slog.Logger
-	// FilePoll is how often files are read again without a notification of a change;
-	// default 30 s. A notified change takes effect at once.
-	FilePoll time.Duration
-	// VaultRefresh and AWSRefresh are how often a value is read again; default one and
-	// five minutes.
-	VaultRefresh time.Duration
-	AWSRefresh   time.Duration
-	// Timeout bounds one reading; default 10 s.
-	Timeout time.Duration
+// intervals are the times of a Store.
+type intervals struct {
+	// file is how often files are read again without a notification of a change, which
+	// takes effect at once.
+	file time.Duration
+	// vault and aws are how often a value is read again.
+	vault time.Duration
+	aws   time.Duration
+	read  time.Duration // bounds one read
 }
+
+// defaultGrace is the grace period until SetGrace.
+const defaultGrace = 24 * time.Hour
 
 // Store resolves references and, while Watch runs, keeps the resolved secrets up to
 // date. It is safe for concurrent use.
@@ -85,33 +70,19 @@ type Status struct {
 }
 
 // Open makes a Store and connects to nothing: a client is made for the first reference
-// that needs it.
-func Open(_ context.Context, c Config) (*Store, error) {
-	for name, d := range map[string]time.Duration{
-		"FilePoll": c.FilePoll, "VaultRefresh": c.VaultRefresh, "AWSRefresh": c.AWSRefresh, "Timeout": c.Timeout,
-	} {
-		if d < 0 {
-			return nil, fmt.Errorf("secret store: %s must not be negative", name)
-		}
-	}
+// that needs it. getenv answers env: references and VAULT_TOKEN_FILE; the clients of Vault
+// and AWS read their other settings from the environment of the process.
+func Open(getenv func(string) string, logger *slog.Logger) *Store {
+	return open(getenv, logger, intervals{file: 30 * time.Second, vault: time.Minute, aws: 5 * time.Minute, read: 10 * time.Second})
+}
 
-	if c.Getenv == nil {
-		c.Getenv = os.Getenv
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-
+func open(getenv func(string) string, logger *slog.Logger, i intervals) *Store {
 	s := &Store{
-		getenv: c.Getenv,
-		logger: c.Logger,
-		every: map[string]time.Duration{
-			schemeFile:  cmp.Or(c.FilePoll, defaultFilePoll),
-			schemeVault: cmp.Or(c.VaultRefresh, defaultVaultRefresh),
-			schemeAWS:   cmp.Or(c.AWSRefresh, defaultAWSRefresh),
-		},
-		timeout:    cmp.Or(c.Timeout, defaultTimeout),
-		vault:      &vault{getenv: c.Getenv, logger: c.Logger},
+		getenv:     getenv,
+		logger:     logger,
+		every:      map[string]time.Duration{schemeFile: i.file, schemeVault: i.vault, schemeAWS: i.aws},
+		timeout:    i.read,
+		vault:      &vault{getenv: getenv, logger: logger},
 		aws:        &awsManager{},
 		added:      make(chan struct{}, 1),
 		filesAdded: make(chan struct{}, 1),
@@ -119,7 +90,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 		now:        time.Now,
 	}
 	s.grace.Store(int64(defaultGrace))
-	return s, nil
+	return s
 }
 
 // SetGrace sets how long a secret still verifies after its store has answered that it

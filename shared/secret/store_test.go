@@ -16,7 +16,7 @@ import (
 
 func TestReferencesThatAreNone(t *testing.T) {
 	t.Parallel()
-	b := setup(t, Config{Getenv: func(string) string { return "x" }})
+	b := setup(t, options{Getenv: func(string) string { return "x" }})
 	for _, ref := range []string{
 		"", "hunter2", "hunter2:x", "env:", "file:", "vault:", "vault:hunter2", "vault:hunter2/a", "vault:hunter2/a#",
 		"vault:hunter2#f", "vault:/hunter2#f", "vault:kv/../hunter2#f", "vault:kv//hunter2#f", "vault:kv/hunter2/#f",
@@ -51,7 +51,7 @@ func TestParse(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
-	b := setup(t, Config{Getenv: func(name string) string { return map[string]string{"A": "text\n"}[name] }})
+	b := setup(t, options{Getenv: func(name string) string { return map[string]string{"A": "text\n"}[name] }})
 	require.Equal(t, "text\n", b.resolve(t, "env:A").Reveal())
 	_, err := b.Resolve(t.Context(), "env:B")
 	require.EqualError(t, err, "env:B resolves to nothing: the variable is not set")
@@ -62,7 +62,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestFileTexts(t *testing.T) {
 	t.Parallel()
-	b := setup(t, Config{})
+	b := setup(t, options{})
 	dir := t.TempDir()
 	for name, tc := range map[string]struct{ text, want string }{
 		"plain":   {"s3cret", "s3cret"},
@@ -100,7 +100,7 @@ func TestSameReferenceIsOneSecret(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
 	write(t, path, "one")
-	b := setup(t, Config{})
+	b := setup(t, options{})
 	got := make([]Secret, 16)
 	var all sync.WaitGroup
 	for i := range got {
@@ -128,7 +128,7 @@ func TestFileFollowsChanges(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "token")
 			write(t, path, "one\n")
-			b := setup(t, Config{})
+			b := setup(t, options{})
 			s := b.resolve(t, "file:"+path)
 			b.watch(t)
 			for i := range 3 {
@@ -147,7 +147,7 @@ func TestFileFollowsKubernetes(t *testing.T) {
 	dir := t.TempDir()
 	swap := mount(t, dir, "token")
 	swap("..2026_11_24_01", "one")
-	b := setup(t, Config{})
+	b := setup(t, options{})
 	ref := "file:" + filepath.Join(dir, "token")
 	s := b.resolve(t, ref)
 	require.Equal(t, "one", s.Reveal())
@@ -163,7 +163,7 @@ func TestChangeBeforeWatchIsSeen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
 	write(t, path, "one")
-	b := setup(t, Config{})
+	b := setup(t, options{})
 	s := b.resolve(t, "file:"+path)
 	write(t, path, "two")
 	b.watch(t)
@@ -185,7 +185,7 @@ func TestPollFindsWhatWasNotNotified(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(elsewhere, "token"), "one")
 	require.NoError(t, os.Symlink(filepath.Join(elsewhere, "token"), filepath.Join(dir, "token")))
-	b := setup(t, Config{FilePoll: 20 * time.Millisecond})
+	b := setup(t, options{FilePoll: 20 * time.Millisecond})
 	s := b.resolve(t, "file:"+filepath.Join(dir, "token"))
 	b.watch(t)
 	replace(t, filepath.Join(elsewhere, "token"), "two")
@@ -198,7 +198,7 @@ func TestDirectoryThatIsMadeAgainIsWatchedAgain(t *testing.T) {
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	path := filepath.Join(dir, "token")
 	write(t, path, "one")
-	b := setup(t, Config{FilePoll: 20 * time.Millisecond})
+	b := setup(t, options{FilePoll: 20 * time.Millisecond})
 	s := b.resolve(t, "file:"+path)
 	b.watch(t)
 	require.NoError(t, os.RemoveAll(dir))
@@ -226,7 +226,7 @@ func TestLostFileKeepsItsLastValue(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "token")
 			write(t, path, "good")
 			ref := "file:" + path
-			b := setup(t, Config{FilePoll: 10 * time.Millisecond})
+			b := setup(t, options{FilePoll: 10 * time.Millisecond})
 			s := b.resolve(t, ref)
 			began := b.status(ref).Updated
 			b.watch(t)
@@ -259,7 +259,7 @@ func TestReadersWhileFilesChange(t *testing.T) {
 	swap := mount(t, dir, "token")
 	text := func(i int) string { return strings.Repeat(fmt.Sprint(i%10), 4096) }
 	swap("..0", text(0))
-	b := setup(t, Config{FilePoll: time.Millisecond})
+	b := setup(t, options{FilePoll: time.Millisecond})
 	ref := "file:" + filepath.Join(dir, "token")
 	s := b.resolve(t, ref)
 	b.watch(t)
@@ -295,7 +295,7 @@ func TestExpectedSecretAppears(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "previous")
 	ref := "file:" + path
-	b := setup(t, Config{})
+	b := setup(t, options{})
 	s, there, err := b.Expect(t.Context(), ref)
 	require.NoError(t, err)
 	require.False(t, there)
@@ -328,11 +328,9 @@ func TestExpectedSecretAppears(t *testing.T) {
 
 func TestWatchRunsOnce(t *testing.T) {
 	t.Parallel()
-	b := setup(t, Config{})
+	b := setup(t, options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.NoError(t, b.Watch(ctx))
 	require.ErrorContains(t, b.Watch(ctx), "already")
-	_, err := Open(t.Context(), Config{Timeout: -1})
-	require.ErrorContains(t, err, "Timeout")
 }

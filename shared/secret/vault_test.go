@@ -29,7 +29,7 @@ type fakeVault struct {
 	seen    []string // tokens and namespaces of readings
 }
 
-func newVault(t *testing.T, c Config) (*fakeVault, bundle) {
+func newVault(t *testing.T, c options) (*fakeVault, bundle) {
 	t.Helper()
 	v := &fakeVault{token: "root-token", data: map[string]map[string]any{}}
 	server := httptest.NewServer(v)
@@ -108,7 +108,7 @@ func (v *fakeVault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestVaultRotates(t *testing.T) {
-	v, b := newVault(t, Config{})
+	v, b := newVault(t, options{})
 	v.set("kv/data/apps/mail", map[string]any{"webhook": "one\n", "other": "x"})
 	s := b.resolve(t, "vault:kv/apps/mail#webhook")
 	require.Equal(t, "one", s.Reveal())
@@ -126,7 +126,7 @@ func TestVaultRotates(t *testing.T) {
 }
 
 func TestVaultIsLostAndComesBack(t *testing.T) {
-	v, b := newVault(t, Config{})
+	v, b := newVault(t, options{})
 	v.set("kv/data/a", map[string]any{"f": "one"})
 	ref := "vault:kv/a#f"
 	s := b.resolve(t, ref)
@@ -157,7 +157,7 @@ func TestVaultIsLostAndComesBack(t *testing.T) {
 }
 
 func TestVaultFailuresAreNamed(t *testing.T) {
-	v, b := newVault(t, Config{})
+	v, b := newVault(t, options{})
 	v.set("kv/data/a", map[string]any{"f": "one", "n": 7, "e": "\n"})
 	v.set("kv/data/gone", nil)
 	for ref, want := range map[string]string{
@@ -180,14 +180,14 @@ func TestVaultFailuresAreNamed(t *testing.T) {
 }
 
 func TestVaultLargeSecretIsRefused(t *testing.T) {
-	v, b := newVault(t, Config{})
+	v, b := newVault(t, options{})
 	v.set("kv/data/a", map[string]any{"f": strings.Repeat("x", maxText+1)})
 	_, err := b.Resolve(t.Context(), "vault:kv/a#f")
 	require.EqualError(t, err, "vault:kv/a#f is larger than 64KiB")
 }
 
 func TestVaultThatIsNotThere(t *testing.T) {
-	_, b := newVault(t, Config{})
+	_, b := newVault(t, options{})
 	server := httptest.NewServer(nil)
 	t.Setenv("VAULT_ADDR", server.URL)
 	server.Close()
@@ -196,7 +196,7 @@ func TestVaultThatIsNotThere(t *testing.T) {
 }
 
 func TestVaultThatHangs(t *testing.T) {
-	v, b := newVault(t, Config{Timeout: 50 * time.Millisecond})
+	v, b := newVault(t, options{Timeout: 50 * time.Millisecond})
 	v.set("kv/data/a", map[string]any{"f": "one"})
 	v.hang = make(chan struct{})
 	began := time.Now()
@@ -209,39 +209,39 @@ func TestVaultThatHangs(t *testing.T) {
 
 func TestVaultSettings(t *testing.T) {
 	t.Run("no address", func(t *testing.T) {
-		_, b := newVault(t, Config{})
+		_, b := newVault(t, options{})
 		t.Setenv("VAULT_ADDR", "")
 		_, err := b.Resolve(t.Context(), "vault:kv/a#f")
 		require.EqualError(t, err, "vault:kv/a#f cannot be read: VAULT_ADDR is not set")
 	})
 	t.Run("no token", func(t *testing.T) {
-		_, b := newVault(t, Config{})
+		_, b := newVault(t, options{})
 		t.Setenv("VAULT_TOKEN", "")
 		_, err := b.Resolve(t.Context(), "vault:kv/a#f")
 		require.ErrorContains(t, err, "vault answered 403, and neither VAULT_TOKEN nor VAULT_TOKEN_FILE is set")
 	})
 	t.Run("credential in the address", func(t *testing.T) {
-		_, b := newVault(t, Config{})
+		_, b := newVault(t, options{})
 		t.Setenv("VAULT_ADDR", "http://u:hunter2@h:port")
 		_, err := b.Resolve(t.Context(), "vault:kv/a#f")
 		require.ErrorContains(t, err, "settings of the Vault client")
 		require.NotContains(t, err.Error(), "hunter2")
 	})
 	t.Run("authority that is no file", func(t *testing.T) {
-		_, b := newVault(t, Config{})
+		_, b := newVault(t, options{})
 		t.Setenv("VAULT_CACERT", "/nonexistent/ca.pem")
 		_, err := b.Resolve(t.Context(), "vault:kv/a#f")
 		require.ErrorContains(t, err, "settings of the Vault client (VAULT_*)")
 	})
 	t.Run("namespace", func(t *testing.T) {
-		v, b := newVault(t, Config{})
+		v, b := newVault(t, options{})
 		t.Setenv("VAULT_NAMESPACE", "team/a")
 		v.set("kv/data/a", map[string]any{"f": "one"})
 		b.resolve(t, "vault:kv/a#f")
 		require.Equal(t, []string{"root-token team/a"}, v.seen)
 	})
 	t.Run("authority", func(t *testing.T) {
-		v, b := newVault(t, Config{})
+		v, b := newVault(t, options{})
 		server := httptest.NewTLSServer(v)
 		defer server.Close()
 		server.Config.ErrorLog = nil
@@ -253,13 +253,13 @@ func TestVaultSettings(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "ca.pem")
 		write(t, path, certificate(server))
 		t.Setenv("VAULT_CACERT", path)
-		trusting := setup(t, Config{})
+		trusting := setup(t, options{})
 		require.Equal(t, "one", trusting.resolve(t, "vault:kv/a#f").Reveal())
 	})
 }
 
 func TestVaultTokenFileFollows(t *testing.T) {
-	v, b := newVault(t, Config{})
+	v, b := newVault(t, options{})
 	path := filepath.Join(t.TempDir(), "token")
 	t.Setenv("VAULT_TOKEN", "")
 	t.Setenv("VAULT_TOKEN_FILE", path)
@@ -284,7 +284,7 @@ func TestVaultTokenFileFollows(t *testing.T) {
 
 // An expected secret that Vault does not have yet appears with a later reading.
 func TestVaultExpected(t *testing.T) {
-	v, b := newVault(t, Config{})
+	v, b := newVault(t, options{})
 	s, there, err := b.Expect(t.Context(), "vault:kv/previous#f")
 	require.NoError(t, err)
 	require.False(t, there)
@@ -298,7 +298,7 @@ func TestVaultExpected(t *testing.T) {
 
 // What is no answer of Vault at all is quoted nowhere.
 func TestVaultThatIsSomethingElse(t *testing.T) {
-	_, b := newVault(t, Config{})
+	_, b := newVault(t, options{})
 	for _, handler := range []http.HandlerFunc{
 		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>hunter2") },
 		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data":{"data":"hunter2"}}`) },
@@ -312,7 +312,7 @@ func TestVaultThatIsSomethingElse(t *testing.T) {
 	} {
 		server := httptest.NewServer(handler)
 		t.Setenv("VAULT_ADDR", server.URL)
-		other := setup(t, Config{})
+		other := setup(t, options{})
 		_, err := other.Resolve(t.Context(), "vault:kv/a#f")
 		require.ErrorContains(t, err, "vault:kv/a#f cannot be read: vault")
 		require.NotContains(t, err.Error(), "hunter2")

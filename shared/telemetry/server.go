@@ -22,27 +22,27 @@ const (
 	maxScrapes   = 4
 )
 
-// ServeMetrics answers GET /metrics on addr with what reg holds, and each path of
-// extra (such as /readyz; may be nil) with its handler. Everything else is 404;
+// ServeMetrics answers GET /metrics on addr with what reg holds, and GET /readyz with
+// ready. Everything else is 404;
 // profiles are not offered. It returns after the port is bound, so that a port in
 // use is an error at start-up; ctx bounds only the binding. The caller runs
 // stop last: it lets scrapes in flight finish until its context ends, and may be
 // called more than once.
 func ServeMetrics(ctx context.Context, addr string, reg *prometheus.Registry, logger *slog.Logger,
-	extra map[string]http.Handler,
+	ready http.Handler,
 ) (stop func(context.Context) error, err error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
-	return serve(ln, reg, logger, extra), nil
+	return serve(ln, reg, logger, ready), nil
 }
 
-func serve(ln net.Listener, reg *prometheus.Registry, logger *slog.Logger, extra map[string]http.Handler,
+func serve(ln net.Listener, reg *prometheus.Registry, logger *slog.Logger, ready http.Handler,
 ) func(context.Context) error {
 	srv := &http.Server{
-		Handler:           routes(reg, logger, extra),
+		Handler:           routes(reg, logger, ready),
 		ReadTimeout:       readTimeout,
 		ReadHeaderTimeout: readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -71,7 +71,7 @@ func serve(ln net.Listener, reg *prometheus.Registry, logger *slog.Logger, extra
 	}
 }
 
-func routes(reg *prometheus.Registry, logger *slog.Logger, extra map[string]http.Handler) http.Handler {
+func routes(reg *prometheus.Registry, logger *slog.Logger, ready http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		Registry:            reg,
@@ -80,8 +80,6 @@ func routes(reg *prometheus.Registry, logger *slog.Logger, extra map[string]http
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             writeTimeout / 2,
 	}))
-	for path, handler := range extra {
-		mux.Handle("GET "+path, handler)
-	}
+	mux.Handle("GET /readyz", ready)
 	return mux
 }

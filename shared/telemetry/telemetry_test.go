@@ -86,7 +86,7 @@ func TestLoggerShowsNoSecretAndNoMail(t *testing.T) {
 }
 
 // metrics starts a server on a free port and returns what GET path answers there.
-func metrics(t *testing.T, extra map[string]http.Handler) func(method, path string) (int, string) {
+func metrics(t *testing.T, ready http.Handler) func(method, path string) (int, string) {
 	t.Helper()
 	reg := NewRegistry()
 	handler, shutdown, err := TemporalMetrics(reg, slog.New(slog.DiscardHandler))
@@ -99,7 +99,7 @@ func metrics(t *testing.T, extra map[string]http.Handler) func(method, path stri
 	var lc net.ListenConfig
 	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	stop := serve(ln, reg, slog.New(slog.DiscardHandler), extra)
+	stop := serve(ln, reg, slog.New(slog.DiscardHandler), ready)
 	transport := &http.Transport{}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
@@ -121,9 +121,9 @@ func metrics(t *testing.T, extra map[string]http.Handler) func(method, path stri
 
 func TestMetricsServer(t *testing.T) {
 	t.Parallel()
-	ask := metrics(t, map[string]http.Handler{"/readyz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	ask := metrics(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
-	})})
+	}))
 
 	status, body := ask(http.MethodGet, "/metrics")
 	require.Equal(t, http.StatusOK, status)
@@ -191,11 +191,11 @@ func TestStopEndsWithItsContext(t *testing.T) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	stop := serve(ln, NewRegistry(), slog.New(slog.DiscardHandler), map[string]http.Handler{"/slow": slow})
+	stop := serve(ln, NewRegistry(), slog.New(slog.DiscardHandler), slow)
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		resp, err := http.Get("http://" + ln.Addr().String() + "/slow")
+		resp, err := http.Get("http://" + ln.Addr().String() + "/readyz")
 		if err == nil {
 			resp.Body.Close()
 		}

@@ -72,10 +72,7 @@ func (p *process) serve(ctx context.Context, servers ...server) (err error) {
 	p.tuneRuntime(servers)
 
 	logger := telemetry.NewLogger(p.stderr, env.LogLevel, roles.String())
-	secrets, err := secret.Open(ctx, secret.Config{Getenv: p.getenv, Logger: logger})
-	if err != nil {
-		return err
-	}
+	secrets := secret.Open(p.getenv, logger)
 	file, err := config.LoadWith(ctx, env.ConfigPath, roles, secrets)
 	if err != nil {
 		return err
