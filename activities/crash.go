@@ -27,7 +27,7 @@ type progressKey struct{}
 
 // Attempt runs one attempt of a regular activity of an email, and ends those that end
 // their process each time: a stack that overflows or a machine out of memory leaves no
-// error that could be counted. Heartbeats carry the count from attempt to attempt; an
+// error that could be counted. Heartbeats hand the count from attempt to attempt; an
 // attempt that fails in order begins it anew. An activity without a heartbeat timeout
 // is run as it is.
 //
@@ -67,10 +67,10 @@ func crashWait(before progress, timeout time.Duration) time.Duration {
 	if before.Unfinished < crashSuspected {
 		return 0
 	}
-	return upTo(timeout / 2)
+	return randomUpTo(timeout / 2)
 }
 
-// heartbeat tells Temporal that an attempt is alive, and what Attempt wants to be known.
+// heartbeat tells Temporal that an attempt is alive, with the count of Attempt.
 func heartbeat(ctx context.Context) {
 	if now, ok := ctx.Value(progressKey{}).(progress); ok {
 		activity.RecordHeartbeat(ctx, now)

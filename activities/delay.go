@@ -43,15 +43,15 @@ func delayed(ctx context.Context, err error) error {
 	delay := askedDelay(f)
 	switch first := firstAttempt(ctx); {
 	case delay > 0:
-		delay += upTo(min(delay/4, maxSpread))
+		delay += randomUpTo(min(delay/4, maxSpread))
 		if first {
 			delay = max(delay, firstDelay)
 		}
 	case first:
-		delay = firstDelay + upTo(firstDelay)
+		delay = firstDelay + randomUpTo(firstDelay)
 	default:
 		delay = policyWait(ctx)
-		delay -= upTo(delay / 2)
+		delay -= randomUpTo(delay / 2)
 	}
 	return &delayedError{error: err, delay: delay}
 }
@@ -75,7 +75,7 @@ func firstAttempt(ctx context.Context) bool {
 	return info.IsLocalActivity || info.RetryPolicy == nil || info.RetryPolicy.MaximumAttempts == 1
 }
 
-// policyWait is the retry policy's own wait after this attempt of a regular activity.
+// policyWait returns the retry policy's own wait after this attempt of a regular activity.
 func policyWait(ctx context.Context) time.Duration {
 	info := activity.GetInfo(ctx)
 	p := info.RetryPolicy
@@ -90,8 +90,8 @@ func policyWait(ctx context.Context) time.Duration {
 	return time.Duration(min(wait, float64(longest)))
 }
 
-// upTo returns a random part of d.
-func upTo(d time.Duration) time.Duration {
+// randomUpTo returns a random part of d.
+func randomUpTo(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}

@@ -19,7 +19,7 @@ import (
 // activity: what a call did must be written down.
 const saveWithin = 5 * time.Second
 
-const ambiguousSentence = "an earlier attempt broke off, and nobody knows whether the destination has acted on it"
+const ambiguousSentence = "an earlier attempt broke off, and it is not known whether the destination has acted on it"
 
 // DeliveryLedger is what Deliver reads and writes of the ledger. SaveDelivery
 // never moves a delivered one back.
@@ -30,7 +30,7 @@ type DeliveryLedger interface {
 	SaveDelivery(ctx context.Context, d ledger.Delivery) error
 }
 
-// Sender makes one attempt and gives the HTTP status of the answer, 0 where there
+// Sender makes one attempt and returns the HTTP status of the answer, 0 where there
 // was none. body is called at most once, and then only right before the call is
 // made. Every failure is a fault; an error of body comes back as it is.
 type Sender interface {
@@ -81,53 +81,56 @@ func NewDeliver(deps DeliverDeps) (*Deliver, error) {
 //
 // Where the destination does not honour the key, the ledger says attempting
 // before the call. An attempt whose end is unknown, found by a repeat or seen
-// here, is ambiguous_effect and stays so until a person asks for another go.
+// here, is ambiguous_effect and stays so until a person asks for another attempt.
 //
 // As a local activity it is a fast attempt: it answers NotFast, without a call, where
 // the destination may keep the workflow task for long.
 func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out contract.DeliverResult, err error) {
-	defer settle(ctx, in.Email, &err)
-	defer beat(ctx, in.Email.Size)()
+	defer translateError(ctx, in.Email, &err)
+	defer startHeartbeat(ctx, in.Email.Size)()
 
 	if isFast(ctx) && !s.deps.Gate.Quick(in.Destination) {
 		return out, errNotFast
 	}
 
-	reads, cancel := prepare(ctx)
+	reads, cancel := boundReads(ctx)
 	defer cancel()
 	all, err := s.deps.Ledger.ListDeliveries(reads, in.Email.ID, in.Destination)
 	if err != nil {
 		return out, fmt.Errorf("read deliveries: %w", err)
 	}
-	d, found := pick(all, in)
+
+	d, found := pickDelivery(all, in)
 	if found && d.State.Over() {
 		return contract.DeliverResult{Status: d.LastStatus, Attempts: d.Attempts, Skipped: d.State == ledger.Skipped}, nil
 	}
 	if found {
-		if err := s.mayCall(reads, &d, in.Again); err != nil {
+		if err := s.checkCall(reads, &d, in.Again); err != nil {
 			return out, err
 		}
-		if err := s.rest(in, &d); err != nil {
+		if err := s.checkRest(in, &d); err != nil {
 			return out, err
 		}
 	}
+
 	if in.Replay != 0 && !in.NewEffect {
-		skipped, err := s.skip(reads, in, &d, all)
+		skipped, err := s.skipRepeat(reads, in, &d, all)
 		if err != nil || skipped {
 			return contract.DeliverResult{Attempts: d.Attempts, Skipped: skipped}, err
 		}
 	}
+
 	status, called, sendErr := s.call(ctx, in, &d)
-	if err := s.note(ctx, in.Email, &d, status, called, sendErr); err != nil {
+	if err := s.saveOutcome(ctx, in.Email, &d, status, called, sendErr); err != nil {
 		return out, err
 	}
 	return contract.DeliverResult{Status: status, Attempts: d.Attempts}, nil
 }
 
-// mayCall gives the fault of a delivery that came to an end which a repeat does
-// not change. A delivery found attempting is ambiguous even when a person asked
-// for another go: that was asked before this attempt began.
-func (s *Deliver) mayCall(ctx context.Context, d *ledger.Delivery, again bool) error {
+// checkCall returns the fault of a delivery that came to an end which a repeat does not
+// change. A delivery found attempting is ambiguous even when a person asked for another
+// attempt: that was asked before this attempt began.
+func (s *Deliver) checkCall(ctx context.Context, d *ledger.Delivery, again bool) error {
 	switch {
 	case d.State == ledger.Rejected && !again:
 		return fault.New(fault.DownstreamRejected, d.LastError)
@@ -143,21 +146,23 @@ func (s *Deliver) mayCall(ctx context.Context, d *ledger.Delivery, again bool) e
 	return nil
 }
 
-// call makes the attempt. called tells whether the destination may have seen it;
-// d counts it then.
+// call makes the attempt. called reports whether the destination may have seen it; d
+// counts it then.
 func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery) (status int, called bool, err error) {
 	var began time.Time
 	done, free := func() {}, func() {}
 	defer func() { done(); free() }()
+
 	status, err = s.deps.Sender.Send(ctx, in.Email, *d, func(ctx context.Context) ([]byte, error) {
-		reads, cancel := prepare(ctx)
+		reads, cancel := boundReads(ctx)
 		defer cancel()
 		body, sum, release, err := s.body(reads, in, d.IdempotencyKey)
 		if err != nil {
 			return nil, err
 		}
 		free = release
-		leave, err := place(ctx, s.deps.Gate, in.Destination)
+
+		leave, err := reservePlace(ctx, s.deps.Gate, in.Destination)
 		if err != nil {
 			return nil, err
 		}
@@ -175,6 +180,7 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 		*d, called, began = attempt, true, s.deps.Now()
 		return body, nil
 	})
+
 	if called {
 		d.Call = &ledger.Call{At: began, Took: s.deps.Now().Sub(began), Status: status}
 		if f := fault.From(err); f != nil {
@@ -192,7 +198,7 @@ func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("read manifest: %w", err)
 	}
-	if err := released(in, manifest); err != nil {
+	if err := checkReleased(in, manifest); err != nil {
 		return nil, nil, nil, err
 	}
 
@@ -215,12 +221,12 @@ func (s *Deliver) body(ctx context.Context, in contract.DeliverInput, key string
 	return body, sum, release, nil
 }
 
-// note writes down how an attempt ended and returns its error, which carries the wait
-// that the ledger tells of. A call that was not made leaves its mark only as the time
-// of the next attempt.
-func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery, status int, called bool, sendErr error) error {
+// saveOutcome saves how an attempt ended and returns its error, with the wait that the
+// ledger shows. A call that was not made changes only the time of the next attempt.
+func (s *Deliver) saveOutcome(ctx context.Context, e contract.Email, d *ledger.Delivery, status int, called bool, sendErr error) error {
 	sendErr = delayed(ctx, sendErr)
 	f, next := fault.From(sendErr), s.deps.Now().Add(delayOf(sendErr))
+
 	if !called {
 		if !withheld(f) {
 			return fmt.Errorf("send to %s: %w", d.Destination, sendErr)
@@ -230,7 +236,7 @@ func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery
 			d.LastError = f.Public
 		}
 	} else {
-		s.settled(d, status, f, next)
+		s.fillOutcome(d, status, f, next)
 		logAttempt(ctx, e, d, f)
 	}
 
@@ -240,7 +246,7 @@ func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery
 	switch {
 	case sendErr != nil: // the failure of the call is the one that counts
 		if saveErr == nil { // the ledger knows how long the delivery rests
-			sendErr = s.interrupted(d, sendErr)
+			sendErr = s.shortenWait(d, sendErr)
 		}
 		return fmt.Errorf("send to %s: %w", d.Destination, errors.Join(sendErr, saveErr))
 	case saveErr != nil:
@@ -249,13 +255,14 @@ func (s *Deliver) note(ctx context.Context, e contract.Email, d *ledger.Delivery
 	return nil
 }
 
-// settled fills d with how a call ended; next is when the next attempt comes, if any.
-func (s *Deliver) settled(d *ledger.Delivery, status int, f *fault.Error, next time.Time) {
+// fillOutcome fills d with how a call ended; next is when the next attempt comes, if any.
+func (s *Deliver) fillOutcome(d *ledger.Delivery, status int, f *fault.Error, next time.Time) {
 	d.LastStatus, d.LastError, d.NextAttemptAt = status, "", time.Time{}
 	if f == nil {
 		d.State, d.DeliveredAt = ledger.Delivered, s.deps.Now()
 		return
 	}
+
 	d.LastError = f.Public
 	switch {
 	case f.Code == fault.AmbiguousEffect:

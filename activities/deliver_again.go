@@ -11,9 +11,9 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// pick gives the delivery that in is about, filled with what identifies it, and
+// pickDelivery returns the delivery that in is about, filled with what identifies it, and
 // whether it is in the ledger already.
-func pick(all []ledger.Delivery, in contract.DeliverInput) (ledger.Delivery, bool) {
+func pickDelivery(all []ledger.Delivery, in contract.DeliverInput) (ledger.Delivery, bool) {
 	d, found := ledger.Delivery{}, false
 	effect := ""
 	if in.Replay != 0 {
@@ -24,6 +24,7 @@ func pick(all []ledger.Delivery, in contract.DeliverInput) (ledger.Delivery, boo
 			d, found = one, true
 		}
 	}
+
 	d.EmailID, d.Destination, d.Effect = in.Email.ID, in.Destination, effect
 	d.IdempotencyKey = contract.IdempotencyKey(in.Email.WorkflowID, in.Destination)
 	if in.NewEffect {
@@ -37,29 +38,43 @@ const (
 	onceSentence = "nothing was sent: the destination has had the email, and honours no idempotency key"
 )
 
-// skip decides whether a replay has nothing to send here, and writes that down: the
-// content is what was delivered last, or the destination has had the email and a
-// second call would be a second effect. What an earlier delivery left unknown there
-// stays for a person to decide.
-func (s *Deliver) skip(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery, all []ledger.Delivery) (bool, error) {
-	var last *ledger.Delivery
-	unknown := false
+// earlier is what became of the other deliveries of an email to the same destination.
+type earlier struct {
+	delivered *ledger.Delivery // the last of them; nil: the destination has not had the email
+	unknown   bool             // it is not known whether one of them had an effect
+}
+
+func earlierOf(all []ledger.Delivery, effect string) earlier {
+	var e earlier
 	for i, one := range all {
 		switch {
-		case one.Effect == d.Effect:
-		case one.State == ledger.Delivered && (last == nil || !one.DeliveredAt.Before(last.DeliveredAt)):
-			last = &all[i]
+		case one.Effect == effect:
+		case one.State == ledger.Delivered && (e.delivered == nil || !one.DeliveredAt.Before(e.delivered.DeliveredAt)):
+			e.delivered = &all[i]
 		case one.State == ledger.Attempting || one.State == ledger.Ambiguous:
-			unknown = true
+			e.unknown = true
 		}
 	}
-	careful := !s.deps.Sender.HonoursKey(d.Destination)
-	switch {
-	case careful && last != nil:
-		return true, s.skipped(ctx, d, onceSentence)
-	case careful && unknown && !in.Again:
-		return false, fault.New(fault.AmbiguousEffect, ambiguousSentence)
-	case last == nil || last.ContentSHA256 == nil:
+	return e
+}
+
+// skipRepeat reports whether a replay has nothing to send here, and saves that. Where the
+// destination honours no idempotency key, a second call would be a second effect: it is
+// skipped if the destination has had the email, and left to a person if that is not known.
+// Elsewhere it is skipped if the content is what was delivered last.
+func (s *Deliver) skipRepeat(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery, all []ledger.Delivery) (bool, error) {
+	before := earlierOf(all, d.Effect)
+	if !s.deps.Sender.HonoursKey(d.Destination) {
+		switch {
+		case before.delivered != nil:
+			return true, s.saveSkipped(ctx, d, onceSentence)
+		case before.unknown && !in.Again:
+			return false, fault.New(fault.AmbiguousEffect, ambiguousSentence)
+		}
+		return false, nil
+	}
+
+	if before.delivered == nil || before.delivered.ContentSHA256 == nil {
 		return false, nil
 	}
 	_, sum, release, err := s.body(ctx, in, d.IdempotencyKey)
@@ -67,14 +82,14 @@ func (s *Deliver) skip(ctx context.Context, in contract.DeliverInput, d *ledger.
 		return false, err
 	}
 	release()
-	if !bytes.Equal(sum, last.ContentSHA256) {
+	if !bytes.Equal(sum, before.delivered.ContentSHA256) {
 		return false, nil
 	}
 	d.ContentSHA256 = sum
-	return true, s.skipped(ctx, d, sameSentence)
+	return true, s.saveSkipped(ctx, d, sameSentence)
 }
 
-func (s *Deliver) skipped(ctx context.Context, d *ledger.Delivery, why string) error {
+func (s *Deliver) saveSkipped(ctx context.Context, d *ledger.Delivery, why string) error {
 	d.State, d.LastError, d.NextAttemptAt = ledger.Skipped, why, time.Time{}
 	if err := s.deps.Ledger.SaveDelivery(ctx, *d); err != nil {
 		return fmt.Errorf("save skipped delivery: %w", err)

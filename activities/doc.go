@@ -18,7 +18,7 @@
 //     linking a database driver, an object store or a scanner.
 //   - Every activity is idempotent on a key of its input, which its doc comment
 //     names, and runs as a local activity as well as a regular one.
-//   - Nothing but settle turns an error into what Temporal sees: the code and the
+//   - Nothing but translateError turns an error into what Temporal sees: the code and the
 //     public sentence of its fault. Causes go to the log, mail content nowhere.
 //   - An unavailable dependency is an error that time cures; only what the mail itself is
 //     becomes a hold.

@@ -31,7 +31,7 @@ func NewEdits(keeper EditKeeper) (*Edits, error) {
 // SaveEdit saves an edit that came with a signal or an update straight to Temporal; our
 // programs save theirs themselves. It is idempotent on Email.ID and Key.
 func (e *Edits) SaveEdit(ctx context.Context, in contract.SaveEditInput) (out contract.SaveEditResult, err error) {
-	defer settle(ctx, in.Email, &err)
+	defer translateError(ctx, in.Email, &err)
 
 	if out, err = e.keeper.SaveEdit(ctx, in); err != nil {
 		return contract.SaveEditResult{}, fmt.Errorf("save edit: %w", err)
@@ -43,7 +43,7 @@ func (e *Edits) SaveEdit(ctx context.Context, in contract.SaveEditInput) (out co
 // taken. It is idempotent on EditID. Every step that begins after it has
 // answered reads the email through the edit.
 func (e *Edits) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) (err error) {
-	defer settle(ctx, in.Email, &err)
+	defer translateError(ctx, in.Email, &err)
 
 	if err := e.keeper.ApplyEdit(ctx, in); err != nil {
 		return fmt.Errorf("apply edit %d: %w", in.EditID, err)

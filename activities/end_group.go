@@ -8,8 +8,8 @@ import (
 	"mailroom/shared/fault"
 )
 
-// mostEnds bounds what one transaction writes: nobody else's decision is added to the
-// chain meanwhile.
+// mostEnds bounds what one transaction writes: no other decision is added to the chain
+// meanwhile.
 const mostEnds = 50
 
 // endGroup writes the ends of emails that come side by side together: those that come
@@ -62,7 +62,7 @@ func (g *endGroup) run(ctx context.Context) {
 			}
 			continue
 		}
-		for i, w := range list { // one that cannot be written is nobody else's trouble
+		for i, w := range list { // one that cannot be written does not concern the others
 			w.written <- g.save(ctx, list[i:i+1])
 		}
 	}
@@ -71,6 +71,7 @@ func (g *endGroup) run(ctx context.Context) {
 func (g *endGroup) save(ctx context.Context, list []*waitingEnd) error {
 	ctx, cancel := context.WithTimeout(ctx, saveWithin)
 	defer cancel()
+
 	in := make([]contract.RecordInput, len(list))
 	for i, w := range list {
 		in[i] = w.RecordInput

@@ -15,8 +15,8 @@ import (
 	"mailroom/shared/fault"
 )
 
-// maxRetryDelay bounds the wait that a fault may ask for, so that nobody outside
-// can park an email for longer.
+// maxRetryDelay bounds the wait that a fault may ask for, so that no destination can park
+// an email for longer.
 const maxRetryDelay = time.Hour
 
 // panicAttempts is how many attempts of an activity may panic before the failure
@@ -25,16 +25,16 @@ const panicAttempts = 5
 
 // row is how one code appears in Temporal.
 type row struct {
-	// category is benign where the failure is an everyday one of somebody else's
-	// system, which has a metric and a ledger row of its own.
+	// category is benign where the failure is an everyday one of another system, which
+	// has a metric and a ledger row of its own.
 	category temporal.ApplicationErrorCategory
 	// delay is the shortest wait before the next attempt; zero leaves it to the
 	// retry policy. A fault that asks for longer gets it, up to maxRetryDelay.
 	delay time.Duration
 }
 
-// rows gives every code its row. Whether an error is retried is the fault's own
-// word (Temporary), not the table's: the same code can be either.
+// rows returns the row of every code. Whether an error is retried is a property of the
+// fault (Temporary), not of the table: the same code can be either.
 func rows() map[fault.Code]row {
 	const (
 		loud  = temporal.ApplicationErrorCategoryUnspecified
@@ -78,7 +78,7 @@ func rows() map[fault.Code]row {
 		fault.DownstreamUnavailable: {category: quiet},
 		// An attempt against an open breaker is wasted: never at once.
 		fault.BreakerOpen: {category: quiet, delay: time.Second},
-		// A pause ends when a person says so: the destination asks for the wait.
+		// A pause ends when a person ends it: the destination asks for the wait.
 		fault.DestinationPaused: {category: quiet, delay: time.Second},
 		fault.Internal:          {category: loud},
 
@@ -108,11 +108,13 @@ func toTemporal(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return context.Canceled
 	}
+
 	f := fault.From(err)
 	message := f.Public
 	if message == "" {
 		message = string(f.Code)
 	}
+
 	options := temporal.ApplicationErrorOptions{NonRetryable: !f.Temporary, Category: rows()[f.Code].category}
 	switch delay := delayOf(err); {
 	case delay > 0:
@@ -123,16 +125,17 @@ func toTemporal(err error) error {
 	return temporal.NewApplicationErrorWithOptions(message, string(f.Code), options)
 }
 
-// settle ends an activity: deferred first, with the address of its named error,
+// translateError ends an activity: deferred first, with the address of its named error,
 // it turns a panic into an internal fault, writes the cause to the log, and
 // leaves in *err what Temporal may see. It is the one place that does either.
-func settle(ctx context.Context, email contract.Email, err *error) {
+func translateError(ctx context.Context, email contract.Email, err *error) {
 	if p := recover(); p != nil {
 		*err = panicked(ctx, p)
 	}
 	if *err == nil {
 		return
 	}
+
 	if errors.Is(*err, errNotFast) { // no failure: nothing was tried
 		*err = NotFast()
 		return
@@ -143,6 +146,7 @@ func settle(ctx context.Context, email contract.Email, err *error) {
 		f.Err = errors.New((*err).Error())
 		*err = &f
 	}
+
 	logCause(ctx, email, *err)
 	*err = toTemporal(delayed(ctx, *err))
 }
@@ -183,6 +187,7 @@ func logCause(ctx context.Context, email contract.Email, err error) {
 		"tenant", email.Tenant, "source", email.Source,
 		"code", string(f.Code), "temporary", f.Temporary, "error", err.Error(),
 	}
+
 	logger := activity.GetLogger(ctx)
 	if f.Temporary {
 		logger.Warn("step.failed", keyvals...)

@@ -157,7 +157,7 @@ func runSettledAs(t *testing.T, as *atAttempt, body func(ctx context.Context) er
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{as}})
 	email := contract.Email{EventID: "evt-1", CorrelationID: "cor-1", Tenant: "acme", Source: "mailparse"}
 	run := func(ctx context.Context) (err error) {
-		defer settle(ctx, email, &err)
+		defer translateError(ctx, email, &err)
 		return body(ctx)
 	}
 	env.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: "run"})
@@ -225,7 +225,7 @@ func TestSettleTellsCancellationsApart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	outer := func() (err error) {
-		defer settle(ctx, contract.Email{}, &err)
+		defer translateError(ctx, contract.Email{}, &err)
 		return fmt.Errorf("read: %w", ctx.Err())
 	}
 	require.Equal(t, context.Canceled, outer())

@@ -50,8 +50,8 @@ func isFast(ctx context.Context) bool {
 	return activity.IsActivity(ctx) && activity.GetInfo(ctx).IsLocalActivity
 }
 
-// place takes a place for the call of an attempt.
-func place(ctx context.Context, gate Gate, destination string) (done func(), err error) {
+// reservePlace takes a place for the call of an attempt.
+func reservePlace(ctx context.Context, gate Gate, destination string) (done func(), err error) {
 	if !isFast(ctx) {
 		return gate.Admit(destination)
 	}
@@ -62,8 +62,8 @@ func place(ctx context.Context, gate Gate, destination string) (done func(), err
 	return done, nil
 }
 
-// prepare bounds the reads of a fast attempt; to others it adds no bound.
-func prepare(ctx context.Context) (context.Context, context.CancelFunc) {
+// boundReads bounds the reads of a fast attempt; to others it adds no bound.
+func boundReads(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !isFast(ctx) {
 		return ctx, func() {}
 	}

@@ -62,7 +62,7 @@ func NewHolds(deps HoldsDeps) (*Holds, error) {
 // PlanHold returns when people are reminded of a hold, what becomes of it at its deadline
 // and how many have to approve. It reads the worker's configuration alone.
 func (s *Holds) PlanHold(ctx context.Context, in contract.HoldInput) (out contract.HoldPlan, err error) {
-	defer settle(ctx, in.Email, &err)
+	defer translateError(ctx, in.Email, &err)
 
 	out = s.deps.Plans.Plan(in)
 	out.Notify = s.notifies(in.Email)
@@ -72,7 +72,7 @@ func (s *Holds) PlanHold(ctx context.Context, in contract.HoldInput) (out contra
 // Remind makes a hold that has lasted stand out in the ledger. It is idempotent on
 // Email.ID, SinceUnixMilli and Number.
 func (s *Holds) Remind(ctx context.Context, in contract.RemindInput) (err error) {
-	defer settle(ctx, in.Email, &err)
+	defer translateError(ctx, in.Email, &err)
 
 	if err := s.deps.Ledger.Attend(ctx, in); err != nil {
 		return fmt.Errorf("record reminder %d: %w", in.Number, err)
@@ -83,7 +83,7 @@ func (s *Holds) Remind(ctx context.Context, in contract.RemindInput) (err error)
 // Notify posts a reminder to the configured destination, under an idempotency key
 // that is a function of Email.WorkflowID, SinceUnixMilli, the step and Number.
 func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error) {
-	defer settle(ctx, in.Email, &err)
+	defer translateError(ctx, in.Email, &err)
 
 	if !s.notifies(in.Email) { // the configuration has changed since the plan was made
 		return nil
@@ -97,7 +97,7 @@ func (s *Holds) Notify(ctx context.Context, in contract.RemindInput) (err error)
 	done := func() {}
 	defer func() { done() }()
 	_, err = s.deps.Sender.Send(ctx, in.Email, d, func(ctx context.Context) ([]byte, error) {
-		leave, err := place(ctx, s.deps.Gate, s.deps.To)
+		leave, err := reservePlace(ctx, s.deps.Gate, s.deps.To)
 		if err != nil {
 			return nil, err
 		}

@@ -18,12 +18,12 @@ import (
 	"mailroom/shared/mail"
 )
 
-// Bounds of one inspection. What lies beyond is held unlooked at.
+// Bounds of one inspection. What is beyond them is held without being inspected.
 const (
 	// maxInspected is the largest attachment in bytes that is read at all; the
-	// configured size limit lies below it and lets the scanner look all the same.
+	// configured size limit is below it, and such an attachment is scanned all the same.
 	maxInspected = 64 << 20
-	// maxAttachments is how many attachments of one mail are looked at.
+	// maxAttachments is how many attachments of one mail are inspected.
 	maxAttachments = 1000
 )
 
@@ -37,32 +37,32 @@ type VerdictLedger interface {
 	SaveVerdicts(ctx context.Context, emailID int64, attachments []mail.Attachment) error
 }
 
-// AttachmentReader gives the bytes of a stored attachment, checked against
+// AttachmentReader returns the bytes of a stored attachment, checked against
 // a.SHA256, at most max of them; what does not fit or does not match is an error.
 type AttachmentReader interface {
 	Attachment(ctx context.Context, a mail.Attachment, max int64) ([]byte, error)
 }
 
-// MessageReader gives the parsed mail of a manifest, wherever it lies.
+// MessageReader returns the parsed mail of a manifest, from the ledger or the object store.
 type MessageReader interface {
 	Message(ctx context.Context, m *ledger.Manifest) (*mail.Message, error)
 }
 
-// Examiner looks at attachments without a scanner: declared against found, the
-// allow-list, sizes, the limits of archives. Begin begins the look at one mail and
-// returns what looks at its attachments, one after another; a.Content holds the
-// bytes. The result is a with DetectedType filled, the contents of messages inside
-// it, given once for the same bytes, and what to hold the mail for, each Detail
-// being the end of a sentence that begins with "attachment 2 of 3 ". A Verdict in
-// it is final and spares the scanner; without one the scanner looks at a and at
-// those contents.
+// Examiner inspects attachments without a scanner: the declared type against the one that
+// is found, the allow-list, sizes, the limits of archives. Begin begins the inspection of
+// one mail and returns the function that inspects its attachments, one after another;
+// a.Content holds the bytes. The function returns a with DetectedType filled, the contents
+// of messages inside it, once for the same bytes, and what to hold the mail for, each
+// Detail being the end of a sentence that begins with "attachment 2 of 3 ". A Verdict in
+// its result is final and spares the scanner; without one the scanner scans a and those
+// contents.
 type Examiner interface {
 	Begin() func(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error)
 }
 
-// Scanner looks for malware in what r gives, to its end. The string names what
-// was found, or says why nothing could be told. An error means not scanned:
-// fault.ScannerUnavailable when the scanner is away, else r's own.
+// Scanner looks for malware in everything that r returns. The string names what was found,
+// or says why there is no verdict. An error means not scanned: fault.ScannerUnavailable
+// while the scanner is unavailable, else r's own.
 type Scanner interface {
 	Scan(ctx context.Context, r io.Reader) (mail.Verdict, string, error)
 	// Using names the scanner and its database, each empty where that is not known.
@@ -96,15 +96,15 @@ func NewInspect(deps InspectDeps) (*Inspect, error) {
 	return &Inspect{deps: deps}, nil
 }
 
-// Inspect gives every attachment a verdict, looks at the text of the mail and at the
-// raw mail as a whole, and says what a person must see: programs may take a mail
-// apart in different ways, so the worst of all views counts. It is idempotent on
-// Email.ID: a repeat looks again and overwrites. An unavailable scanner is an error,
-// never a verdict, and then no verdict of this mail is saved. An attachment that an
-// edit drops is not looked at any more: it keeps the verdict it has, and holds nothing.
+// Inspect decides on a verdict for every attachment, scans the text of the mail and the raw
+// mail as a whole, and returns what a person must see: programs may take a mail apart in
+// different ways, so the worst of all views counts. It is idempotent on Email.ID: a repeat
+// inspects again and overwrites. An unavailable scanner is an error, never a verdict, and
+// then no verdict of this mail is saved. An attachment that an edit drops is not inspected
+// any more: it keeps the verdict it has, and holds nothing.
 func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out contract.InspectResult, err error) {
-	defer settle(ctx, in.Email, &err)
-	defer beat(ctx, in.Email.Size)()
+	defer translateError(ctx, in.Email, &err)
+	defer startHeartbeat(ctx, in.Email.Size)()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -118,7 +118,7 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 	}
 	raw := look.scanRaw(ctx, manifest)
 
-	seen, err := look.attachments(ctx, manifest.Attachments)
+	seen, err := look.inspectAttachments(ctx, manifest.Attachments)
 	if err != nil {
 		return out, err
 	}
@@ -126,18 +126,20 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 	if err != nil {
 		return out, fmt.Errorf("read message: %w", err)
 	}
-	if err := look.text(ctx, message); err != nil {
+
+	if err := look.scanText(ctx, message); err != nil {
 		return out, fmt.Errorf("inspect text: %w", err)
 	}
-	if out.Inspected.RawView, err = look.raw(raw, manifest, message.Defects); err != nil {
+	if out.Inspected.RawView, err = look.judgeRaw(raw, manifest, message.Defects); err != nil {
 		return out, err
 	}
-	look.taint(seen)
+	look.taintAttachments(seen)
 
 	if err := s.deps.Ledger.SaveVerdicts(ctx, in.Email.ID, seen); err != nil {
 		return out, fmt.Errorf("save verdicts: %w", err)
 	}
-	out.Holds, out.Verdicts = look.holds.list(), look.count(seen)
+
+	out.Holds, out.Verdicts = look.holds.list(), look.countVerdicts(seen)
 	if look.used {
 		out.Inspected.Scanner, out.Inspected.Database = s.deps.Scanner.Using(ctx)
 	}
@@ -145,8 +147,9 @@ func (s *Inspect) Inspect(ctx context.Context, in contract.InspectInput) (out co
 	return out, nil
 }
 
-// unlooked gives a dropped attachment the verdict that keeps it in, where it has none.
-func unlooked(a mail.Attachment) mail.Attachment {
+// uninspected returns a dropped attachment, with the verdict that keeps it in where it has
+// none.
+func uninspected(a mail.Attachment) mail.Attachment {
 	if a.Verdict == "" {
 		a.Verdict, a.Signature = mail.Unscannable, "dropped before it was looked at"
 	}
@@ -159,7 +162,7 @@ type scan struct {
 	signature string
 }
 
-// inspection is the look at one mail.
+// inspection is the inspection of one mail.
 type inspection struct {
 	deps    InspectDeps
 	examine func(ctx context.Context, a mail.Attachment) (mail.Attachment, [][]byte, []contract.Hold, error)
@@ -167,19 +170,19 @@ type inspection struct {
 	edit    *contract.Edit  // nil: none
 	scanned map[string]scan // by SHA-256: the same bytes are scanned once a mail
 	holds   holds
-	used    bool  // the scanner has looked at something
+	used    bool  // the scanner has scanned something
 	tainted *scan // what was found in the raw mail that no part explains; nil: nothing
 }
 
-// attachments gives each attachment its type and verdict.
-func (l *inspection) attachments(ctx context.Context, list []mail.Attachment) ([]mail.Attachment, error) {
+// inspectAttachments returns the attachments with their types and verdicts.
+func (l *inspection) inspectAttachments(ctx context.Context, list []mail.Attachment) ([]mail.Attachment, error) {
 	seen := make([]mail.Attachment, 0, len(list))
 	for i, a := range list {
 		if l.dropped(a) {
-			seen = append(seen, unlooked(a))
+			seen = append(seen, uninspected(a))
 			continue
 		}
-		a, err := l.attachment(ctx, i, a)
+		a, err := l.inspectAttachment(ctx, i, a)
 		if err != nil {
 			return nil, fmt.Errorf("inspect attachment %d: %w", i+1, err)
 		}
@@ -193,8 +196,8 @@ func (l *inspection) dropped(a mail.Attachment) bool {
 	return l.edit != nil && edit.Dropped(a, *l.edit)
 }
 
-// count counts the verdicts on the attachments that were looked at.
-func (l *inspection) count(seen []mail.Attachment) map[mail.Verdict]int {
+// countVerdicts counts the verdicts on the attachments that were inspected.
+func (l *inspection) countVerdicts(seen []mail.Attachment) map[mail.Verdict]int {
 	verdicts := make(map[mail.Verdict]int)
 	for _, a := range seen {
 		if !l.dropped(a) {
@@ -204,10 +207,10 @@ func (l *inspection) count(seen []mail.Attachment) map[mail.Verdict]int {
 	return verdicts
 }
 
-// attachment gives a its type and verdict.
-func (l *inspection) attachment(ctx context.Context, index int, a mail.Attachment) (mail.Attachment, error) {
+// inspectAttachment returns a with its type and verdict.
+func (l *inspection) inspectAttachment(ctx context.Context, index int, a mail.Attachment) (mail.Attachment, error) {
 	a.DetectedType, a.Verdict, a.Signature = "", mail.Unscannable, ""
-	held := map[contract.Reason]bool{} // two looks may find the same
+	held := map[contract.Reason]bool{} // two checks may find the same
 	hold := func(reason contract.Reason, detail string) {
 		if held[reason] {
 			return
@@ -215,6 +218,7 @@ func (l *inspection) attachment(ctx context.Context, index int, a mail.Attachmen
 		held[reason] = true
 		l.holds.add(reason, fmt.Sprintf("attachment %d of %d %s", index+1, l.total, detail))
 	}
+
 	empty := a.Key == "" && a.SHA256 == emptySHA256
 	switch {
 	case a.Key == "" && !empty:
@@ -229,6 +233,7 @@ func (l *inspection) attachment(ctx context.Context, index int, a mail.Attachmen
 		hold(contract.TooLarge, fmt.Sprintf("has %d bytes, too many to inspect", a.Size))
 		return a, nil
 	}
+
 	if empty {
 		a.Content = []byte{}
 	} else {
@@ -241,14 +246,15 @@ func (l *inspection) attachment(ctx context.Context, index int, a mail.Attachmen
 		}
 		a.Content = content
 	}
-	return l.bytes(ctx, a, hold)
+	return l.inspectContent(ctx, a, hold)
 }
 
-// bytes examines and scans an attachment whose content is at hand, and drops the
+// inspectContent examines and scans an attachment whose content is at hand, and drops the
 // content.
-func (l *inspection) bytes(ctx context.Context, a mail.Attachment, hold func(contract.Reason, string)) (mail.Attachment, error) {
+func (l *inspection) inspectContent(ctx context.Context, a mail.Attachment, hold func(contract.Reason, string)) (mail.Attachment, error) {
 	content := a.Content
 	a.Verdict = ""
+
 	a, inner, found, err := l.examine(ctx, a)
 	if err != nil {
 		return a, fmt.Errorf("examine: %w", err)
@@ -260,7 +266,8 @@ func (l *inspection) bytes(ctx context.Context, a mail.Attachment, hold func(con
 	if a.Verdict != "" {
 		return a, nil
 	}
-	said, err := l.scan(ctx, a.SHA256, content, inner)
+
+	said, err := l.scanParts(ctx, a.SHA256, content, inner)
 	if err != nil {
 		return a, err
 	}
@@ -273,19 +280,20 @@ func (l *inspection) bytes(ctx context.Context, a mail.Attachment, hold func(con
 	return a, nil
 }
 
-// scan has content and what was found inside it scanned up to the first find, and
-// gives the last word that is not clean. The same bytes are scanned once.
-func (l *inspection) scan(ctx context.Context, hash string, content []byte, inner [][]byte) (scan, error) {
-	said, err := l.once(ctx, hash, content)
+// scanParts has content and what was found inside it scanned up to the first find, and
+// returns the last result that is not clean. The same bytes are scanned once.
+func (l *inspection) scanParts(ctx context.Context, hash string, content []byte, inner [][]byte) (scan, error) {
+	said, err := l.scanOnce(ctx, hash, content)
 	if err != nil {
 		return said, err
 	}
+
 	for _, part := range inner {
 		if reason, _ := judge(said); reason == contract.Infected {
 			break
 		}
 		sum := sha256.Sum256(part)
-		next, err := l.once(ctx, hex.EncodeToString(sum[:]), part)
+		next, err := l.scanOnce(ctx, hex.EncodeToString(sum[:]), part)
 		if err != nil {
 			return said, err
 		}
@@ -293,14 +301,15 @@ func (l *inspection) scan(ctx context.Context, hash string, content []byte, inne
 			said = next
 		}
 	}
+
 	if hash != "" {
 		l.scanned[hash] = said
 	}
 	return said, nil
 }
 
-// once scans content unless the scanner has spoken on its hash.
-func (l *inspection) once(ctx context.Context, hash string, content []byte) (scan, error) {
+// scanOnce scans content unless there is a result for its hash.
+func (l *inspection) scanOnce(ctx context.Context, hash string, content []byte) (scan, error) {
 	if said, ok := l.scanned[hash]; ok && hash != "" {
 		return said, nil
 	}
@@ -330,8 +339,8 @@ func verdictOf(found []contract.Hold) mail.Verdict {
 	return verdict
 }
 
-// text has the readable parts of the mail scanned, in one go.
-func (l *inspection) text(ctx context.Context, message *mail.Message) error {
+// scanText has the readable parts of the mail scanned, in one go.
+func (l *inspection) scanText(ctx context.Context, message *mail.Message) error {
 	if message.Text == "" && message.HTML == "" {
 		return nil
 	}
@@ -347,7 +356,7 @@ func (l *inspection) text(ctx context.Context, message *mail.Message) error {
 	return nil
 }
 
-// judge says what to hold for; an unknown word of the scanner counts as not scanned.
+// judge returns what to hold for; an unknown verdict of the scanner counts as not scanned.
 func judge(s scan) (contract.Reason, string) {
 	switch s.verdict {
 	case mail.Clean:

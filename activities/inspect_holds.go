@@ -35,10 +35,11 @@ func (h *holds) has(reason contract.Reason) bool {
 }
 
 func (h *holds) list() []contract.Hold {
-	out := make([]contract.Hold, 0, len(h.order))
 	slices.SortStableFunc(h.order, func(a, b contract.Reason) int {
 		return cmp.Compare(gravity(a), gravity(b))
 	})
+
+	out := make([]contract.Hold, 0, len(h.order))
 	for _, reason := range h.order {
 		detail := h.first[reason]
 		if n := h.more[reason]; n > 0 {

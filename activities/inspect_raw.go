@@ -23,8 +23,8 @@ import (
 const rawTimeout = 2 * time.Minute
 
 // rawPrefix is put before the raw mail. clamd takes for mail what begins with one of
-// the field names that it knows; behind any other first line it would look at text,
-// and decode nothing in it.
+// the field names that it knows; after any other first line it would scan plain text and
+// decode nothing in it.
 const rawPrefix = "Received: from mailroom\r\n"
 
 // MailOpener opens the raw mail under a key of the raw bucket, to be read once. The
@@ -33,7 +33,7 @@ type MailOpener interface {
 	OpenMail(ctx context.Context, key string) (io.ReadCloser, error)
 }
 
-// rawScan is the scan of the raw mail, which runs beside the look at the parts.
+// rawScan is the scan of the raw mail, which runs beside the inspection of the parts.
 type rawScan struct {
 	said chan scan
 	err  error
@@ -95,10 +95,9 @@ func (v *verified) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // io.EOF must stay io.EOF
 }
 
-// raw waits for the scan of the raw mail and judges it: what it finds counts for the
-// whole mail, unless a part of the mail explains it. It returns what the record
-// says of it.
-func (l *inspection) raw(r *rawScan, manifest *ledger.Manifest, defects []string) (contract.RawView, error) {
+// judgeRaw waits for the scan of the raw mail and judges it: what it finds counts for the
+// whole mail, unless a part of the mail explains it. It returns what the ledger records.
+func (l *inspection) judgeRaw(r *rawScan, manifest *ledger.Manifest, defects []string) (contract.RawView, error) {
 	if r == nil {
 		return contract.RawAbsent, nil
 	}
@@ -114,6 +113,7 @@ func (l *inspection) raw(r *rawScan, manifest *ledger.Manifest, defects []string
 		}
 		said.signature += ", and programs may read it differently"
 	}
+
 	reason, detail := judge(said)
 	if reason == "" {
 		return contract.RawView(mail.Clean), nil
@@ -122,13 +122,13 @@ func (l *inspection) raw(r *rawScan, manifest *ledger.Manifest, defects []string
 		l.holds.add(reason, "the raw mail as a whole "+detail)
 		l.tainted = &said
 	}
-	if reason == contract.Unscannable { // whatever the scanner's word for it
+	if reason == contract.Unscannable { // whatever the scanner calls it
 		said.verdict = mail.Unscannable
 	}
 	return contract.RawView(said.verdict), nil
 }
 
-// explained reports whether what was found in the raw mail is known to lie in one of
+// explained reports whether what was found in the raw mail is known to be in one of
 // its parts: in one that is held for the same reason, or in one that an edit drops,
 // where every program takes the mail apart alike.
 func (l *inspection) explained(reason contract.Reason, said scan, manifest *ledger.Manifest, defects []string) bool {
@@ -150,9 +150,9 @@ func (l *inspection) explained(reason contract.Reason, said scan, manifest *ledg
 	return false
 }
 
-// taint takes the verdict clean from attachments of a mail that as a whole is not:
+// taintAttachments takes the verdict clean from the attachments of a mail that as a whole is not:
 // nothing of it gets a link until a person releases it.
-func (l *inspection) taint(list []mail.Attachment) {
+func (l *inspection) taintAttachments(list []mail.Attachment) {
 	if l.tainted == nil {
 		return
 	}

@@ -86,8 +86,8 @@ func NewPurge(c PurgeConfig, deps PurgeDeps) (*Purge, error) {
 // done, so that a crash leaves nothing but work for the next purge. It is idempotent on what the
 // ledger says of each object.
 func (s *Purge) Purge(ctx context.Context, _ contract.MaintenanceInput) (out contract.MaintenanceResult, err error) {
-	defer settle(ctx, contract.Email{}, &err)
-	defer beat(ctx, 0)()
+	defer translateError(ctx, contract.Email{}, &err)
+	defer startHeartbeat(ctx, 0)()
 
 	if err := s.deps.Content.ForgetSamples(ctx, samplesKept); err != nil {
 		return out, fmt.Errorf("forget samples: %w", err)

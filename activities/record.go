@@ -30,7 +30,7 @@ func NewRecord(recorder StateRecorder) (*Record, error) {
 // RecordState writes one change of state, with the decision that led to it. It is idempotent
 // on Email.ID and Sequence. The result is nil unless a later change is there already.
 func (r *Record) RecordState(ctx context.Context, in contract.RecordInput) (out *contract.RecordResult, err error) {
-	defer settle(ctx, in.Email, &err)
+	defer translateError(ctx, in.Email, &err)
 
 	err = r.recorder.Record(ctx, in)
 	var by *ledger.Overruled

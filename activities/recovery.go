@@ -90,8 +90,8 @@ func NewRecovery(deps RecoveryDeps) (*Recovery, error) {
 // be watched, paused and stopped. It is idempotent on the recovery that the ledger keeps
 // for each cause: a repeat continues where the run before it was.
 func (s *Recovery) ReleaseRecovered(ctx context.Context, _ contract.MaintenanceInput) (out contract.MaintenanceResult, err error) {
-	defer settle(ctx, contract.Email{}, &err)
-	defer beat(ctx, 0)()
+	defer translateError(ctx, contract.Email{}, &err)
+	defer startHeartbeat(ctx, 0)()
 
 	causes, err := s.deps.Outages.HeldAway(ctx)
 	if err != nil {

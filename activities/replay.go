@@ -39,7 +39,7 @@ type ReplayDecisions interface {
 	ReplayIntent(ctx context.Context, id int64) (int64, error)
 	// TookIntent reports whether an email's decision of this intent is written down.
 	TookIntent(ctx context.Context, emailID, intent int64) (bool, error)
-	// DecideRefused carries an intent out about an email whose workflow cannot be
+	// DecideRefused carries out an intent about an email whose workflow cannot be
 	// started. It is decision_refused where the email does not wait for it (any more).
 	DecideRefused(ctx context.Context, emailID, intent int64) (contract.DecisionResult, error)
 }
@@ -118,7 +118,7 @@ func NewReplays(deps ReplaysDeps) (*Replays, error) {
 // ControlReplay moves a replay to another state, or sets its rate. It is idempotent on ID
 // and what is set; a replay that has come to its end is decision_refused.
 func (s *Replays) ControlReplay(ctx context.Context, in contract.ReplayControlInput) (out contract.ReplayProgress, err error) {
-	defer settle(ctx, contract.Email{}, &err)
+	defer translateError(ctx, contract.Email{}, &err)
 
 	r, err := s.deps.Rows.ControlReplay(ctx, in)
 	if r != nil {
@@ -135,8 +135,8 @@ func (s *Replays) ControlReplay(ctx context.Context, in contract.ReplayControlIn
 // claimed and has no result is looked into, and decisions, ends and starts are known by
 // the replay's number where they arrive. It is idempotent on ID.
 func (s *Replays) ReplayChunk(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
-	defer settle(ctx, contract.Email{}, &err)
-	defer beat(ctx, 0)()
+	defer translateError(ctx, contract.Email{}, &err)
+	defer startHeartbeat(ctx, 0)()
 
 	row, fence, err := s.deps.Rows.TakeReplay(ctx, in.ID)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// How a chunk keeps in touch with the ledger.
+// How often a chunk reads and writes the ledger.
 const (
-	obeyEvery  = 400 * time.Millisecond // a pause or a stop is seen within it
+	watchEvery = 400 * time.Millisecond // a pause or a stop is seen within it
 	flushEvery = 250 * time.Millisecond
 	flushAt    = 200 // results
 	saveTries  = 3
@@ -50,21 +50,23 @@ func (c *chunk) halt(why error) {
 	})
 }
 
-// run works until the time is over, somebody says stop, or there is nothing left,
-// which it reports. Every email that it has begun is over then and has its result
+// run works until the time is over, the replay is stopped, or there is nothing left, which
+// it reports. Every email that it has begun is over then and has its result
 // written down.
 func (c *chunk) run(ctx context.Context) (end bool, err error) {
 	watch, endWatch := context.WithCancel(ctx)
 	var watching, writing, working sync.WaitGroup
-	watching.Go(func() { c.obey(watch) })
-	writing.Go(func() { c.write(context.WithoutCancel(ctx)) })
+	watching.Go(func() { c.watchControls(watch) })
+	writing.Go(func() { c.writeResults(context.WithoutCancel(ctx)) })
+
 	end = c.dispatch(ctx, &working)
 	working.Wait()
 	close(c.results)
 	writing.Wait()
 	endWatch()
 	watching.Wait()
-	c.halt(nil) // nobody sets it any more
+
+	c.halt(nil) // from here on the failure does not change
 	if c.failure != nil {
 		return false, c.failure
 	}
@@ -81,6 +83,7 @@ func (c *chunk) dispatch(ctx context.Context, working *sync.WaitGroup) (end bool
 		c.halt(fmt.Errorf("read claims: %w", err))
 		return false
 	}
+
 	for {
 		for _, e := range list {
 			if !c.awaitTurn(ctx) {
@@ -96,6 +99,7 @@ func (c *chunk) dispatch(ctx context.Context, working *sync.WaitGroup) (end bool
 		if end || !c.open(ctx) {
 			return end
 		}
+
 		if list, end, err = c.s.deps.Claims.ClaimReplay(ctx, c.row, c.fence, c.pacer.batch(c.row.AtOnce)); err != nil {
 			c.halt(fmt.Errorf("claim emails: %w", err))
 			return false
@@ -123,6 +127,7 @@ func (c *chunk) awaitTurn(ctx context.Context) bool {
 	if !c.open(ctx) {
 		return false
 	}
+
 	now := c.s.deps.Now()
 	if wait := c.pacer.due(now).Sub(now); wait > 0 {
 		timer := time.NewTimer(wait)
@@ -135,6 +140,7 @@ func (c *chunk) awaitTurn(ctx context.Context) bool {
 			return false
 		}
 	}
+
 	select {
 	case c.places <- struct{}{}:
 		return true
@@ -145,11 +151,11 @@ func (c *chunk) awaitTurn(ctx context.Context) bool {
 	}
 }
 
-// obey ends the chunk when the replay is paused, stopped or somebody else's, and
-// hands a new rate on. A ledger that does not answer is no reason to stop: claims
+// watchControls ends the chunk when the replay is paused, stopped or taken over by another
+// worker, and hands a new rate on. A ledger that does not answer is no reason to stop: claims
 // and results need it as well, and say so.
-func (c *chunk) obey(ctx context.Context) {
-	ticker := time.NewTicker(obeyEvery)
+func (c *chunk) watchControls(ctx context.Context) {
+	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -157,6 +163,7 @@ func (c *chunk) obey(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+
 		state, rate, fence, err := c.s.deps.Controls.ReplayControl(ctx, c.row.ID)
 		if err != nil {
 			continue
@@ -169,8 +176,8 @@ func (c *chunk) obey(ctx context.Context) {
 	}
 }
 
-// write writes the results down, many at a time.
-func (c *chunk) write(ctx context.Context) {
+// writeResults saves the results, many at a time.
+func (c *chunk) writeResults(ctx context.Context) {
 	ticker := time.NewTicker(flushEvery)
 	defer ticker.Stop()
 	var list []ledger.ReplayResult
@@ -182,11 +189,12 @@ func (c *chunk) write(ctx context.Context) {
 			c.pace += weight * (float64(len(list))/took.Seconds() - c.pace)
 		}
 		last = now
-		if err := c.save(ctx, list); err != nil {
+		if err := c.saveResults(ctx, list); err != nil {
 			c.halt(err)
 		}
 		list = nil
 	}
+
 	for {
 		select {
 		case r, open := <-c.results:
@@ -200,14 +208,14 @@ func (c *chunk) write(ctx context.Context) {
 				flush()
 			}
 		case <-ticker.C:
-			flush() // an empty one tells that the replay is alive, and slow
+			flush() // an empty one shows that the replay is alive, and slow
 		}
 	}
 }
 
-// save writes results. Those that cannot be written stay claimed, and are looked
-// into by the next attempt.
-func (c *chunk) save(ctx context.Context, list []ledger.ReplayResult) (err error) {
+// saveResults saves results. Those that cannot be saved stay claimed, and the next attempt
+// finds out what became of them.
+func (c *chunk) saveResults(ctx context.Context, list []ledger.ReplayResult) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, saveWithin)
 	defer cancel()
 	for range saveTries {
@@ -221,8 +229,8 @@ func (c *chunk) save(ctx context.Context, list []ledger.ReplayResult) (err error
 // errNoAnswer ends a chunk because Temporal does not answer; the next attempt goes on.
 var errNoAnswer = errors.New("temporal does not answer")
 
-// process does what is asked for with one email. It gives false where nothing can be
-// said: the email stays claimed.
+// process does what is asked for with one email. It returns false where the result is not
+// known: the email stays claimed.
 func (c *chunk) process(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, bool) {
 	result, err := c.tryEmail(ctx, e)
 	switch {
@@ -234,7 +242,7 @@ func (c *chunk) process(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repl
 	case !c.s.deps.Executions.Healthy(ctx) || fault.Is(err, fault.StorageUnavailable):
 		c.halt(fault.Wrap(fault.TemporalUnavailable, "Temporal or the database does not answer", errors.Join(errNoAnswer, err)))
 		return result, false
-	case c.row.Action == contract.Discard: // its end may come, or be there and untold: somebody has to look again
+	case c.row.Action == contract.Discard: // its end may come, or not be in the ledger yet: the next attempt finds out
 		return result, false
 	default:
 		result = ledger.ReplayResult{State: ledger.ItemFailed, Code: ledger.ItemUnavailable, Detail: fault.From(err).Public}

@@ -11,8 +11,8 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// emailTries is how often one email is tried while nobody answers, with longer waits
-// in between.
+// emailTries is how often one email is tried while Temporal or the ledger does not
+// answer, with longer waits in between.
 const emailTries = 3
 
 func (c *chunk) tryEmail(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, err error) {
@@ -47,14 +47,14 @@ func (c *chunk) processEmail(ctx context.Context, e *ledger.ReplayEmail) (ledger
 			return result, err
 		}
 	}
-	code := would(c.row, e.State, e.ContentRemoved)
+	code := outcomeOf(c.row, e.State, e.ContentRemoved)
 	switch code {
 	case ledger.ItemDecided:
-		return c.decide(ctx, e)
+		return c.sendDecision(ctx, e)
 	case ledger.ItemStarted:
-		return c.start(ctx, e)
+		return c.startWorkflow(ctx, e)
 	case ledger.ItemBusy:
-		return c.orphan(ctx, e)
+		return c.processUnheld(ctx, e)
 	}
 	return skipped(code, sentences[code]), nil
 }
@@ -62,14 +62,14 @@ func (c *chunk) processEmail(ctx context.Context, e *ledger.ReplayEmail) (ledger
 const foreignSentence = "another workflow has its workflow ID: look at that in the Temporal Web UI"
 
 var sentences = map[ledger.ReplayCode]string{
-	ledger.ItemBusy:           "it is on its way by itself",
+	ledger.ItemBusy:           "it is being processed already",
 	ledger.ItemNotHeld:        "it is not held: there is nothing to decide",
-	ledger.ItemContentRemoved: "its content was removed by policy: there is nothing left to carry",
-	ledger.ItemDuplicate:      "another email carries the same event",
+	ledger.ItemContentRemoved: "its content was removed by policy: there is nothing left to process",
+	ledger.ItemDuplicate:      "another email has the same event",
 }
 
-// would says what becomes of an email in this state, as far as the ledger can tell.
-func would(r *ledger.ReplayRow, state contract.State, removed bool) ledger.ReplayCode {
+// outcomeOf returns what becomes of an email in this state, as far as the ledger knows.
+func outcomeOf(r *ledger.ReplayRow, state contract.State, removed bool) ledger.ReplayCode {
 	switch {
 	case state == contract.Duplicate:
 		return ledger.ItemDuplicate
@@ -85,7 +85,7 @@ func would(r *ledger.ReplayRow, state contract.State, removed bool) ledger.Repla
 	return ledger.ItemStarted
 }
 
-// know finds out whether an email that was claimed before was done.
+// earlierResult finds out whether an email that was claimed before was done.
 func (c *chunk) earlierResult(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, known bool, err error) {
 	took, err := c.s.deps.Decisions.TookIntent(ctx, e.ID, c.intent)
 	if took || err != nil {
@@ -101,10 +101,10 @@ func (c *chunk) earlierResult(ctx context.Context, e *ledger.ReplayEmail) (resul
 	return startedNow(), execution.Replay == c.row.ID, nil
 }
 
-// decide sends the decision to the email's workflow. Where it is the email's end the
-// ledger hears of it from here: an attempt that is killed in between leaves a claim,
-// and the next one is given the same answer.
-func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+// sendDecision sends the decision to the email's workflow. Where it is the email's end the
+// ledger learns it from here: an attempt that is killed in between leaves a claim, and the
+// next one gets the same answer.
+func (c *chunk) sendDecision(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	if e.StartRefused { // no workflow can be asked
 		_, err := c.s.deps.Decisions.DecideRefused(ctx, e.ID, c.intent)
 		return decidedNow(), err
@@ -114,28 +114,30 @@ func (c *chunk) decide(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 	})
 	switch {
 	case fault.Is(err, fault.NotFound):
-		return c.orphan(ctx, e)
+		return c.processUnheld(ctx, e)
 	case err == nil && out.Record != nil:
 		err = c.ends.record(ctx, *out.Record)
 	}
 	return decidedNow(), err
 }
 
-// start carries an email once more. It hands on what was asked for: the run itself asks
-// the ledger where its way begins (Holds.Standing), and the result says so. Where a
-// workflow runs under its ID the email has not quite come to its end, or another start
-// was faster.
-func (c *chunk) start(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+// startWorkflow starts an email once more, at the step that was asked for: the run itself
+// asks the ledger where its way begins (Standing.LoadStanding), and the result says so.
+// Where a workflow runs under its ID the email has not quite come to its end, or another
+// start was faster.
+func (c *chunk) startWorkflow(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	from := c.row.FromStep()
 	if !e.Stored || from == "" {
 		from = contract.StepStore
 	}
+
 	started := startedNow()
-	started.Detail = outlook(from, e)
+	started.Detail = describeStart(from, e)
 	err := c.s.deps.Starter.Start(ctx, e, contract.Replayed{ID: c.row.ID, From: from, NewEffect: c.row.NewEffect})
 	if !fault.Is(err, fault.DecisionRefused) {
 		return started, err
 	}
+
 	execution, err := c.s.deps.Executions.Execution(ctx, e.WorkflowID)
 	switch {
 	case err != nil:
@@ -150,10 +152,9 @@ func (c *chunk) start(ctx context.Context, e *ledger.ReplayEmail) (ledger.Replay
 	return skipped(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
 }
 
-// orphan looks after an email that the ledger takes for open: it is on its way, or
-// its workflow was ended by force and nobody carries it any more. That one a replay
-// takes up again.
-func (c *chunk) orphan(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+// processUnheld does an email that is being processed according to the ledger: it is, or
+// its workflow was ended by force. In that case a replay starts it again.
+func (c *chunk) processUnheld(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	execution, err := c.s.deps.Executions.Execution(ctx, e.WorkflowID)
 	switch {
 	case err != nil:
@@ -167,12 +168,12 @@ func (c *chunk) orphan(ctx context.Context, e *ledger.ReplayEmail) (ledger.Repla
 	case e.ContentRemoved:
 		return skipped(ledger.ItemContentRemoved, sentences[ledger.ItemContentRemoved]), nil
 	}
-	return c.start(ctx, e)
+	return c.startWorkflow(ctx, e)
 }
 
-// begins returns where an email begins that a replay takes up at the step asked: there,
+// beginsAt returns where an email begins that a replay takes up at the step asked: there,
 // or at the earliest step that is not known to be passed.
-func begins(asked, earliest contract.Step) contract.Step {
+func beginsAt(asked, earliest contract.Step) contract.Step {
 	switch {
 	case asked == "" || earliest == "":
 		return contract.StepStore
@@ -193,11 +194,11 @@ func heldAgain(list []contract.Finding) []contract.Reason {
 	return out
 }
 
-// outlook says where the way of an email begins if that is not where it was asked to,
+// describeStart says where the way of an email begins if that is not where it was asked to,
 // and what holds it again; empty where neither is so.
-func outlook(asked contract.Step, e *ledger.ReplayEmail) string {
+func describeStart(asked contract.Step, e *ledger.ReplayEmail) string {
 	var parts []string
-	if from := begins(asked, e.Earliest); from != asked {
+	if from := beginsAt(asked, e.Earliest); from != asked {
 		parts = append(parts, "begins earlier than asked, from "+places[from]+", which is not known to be passed")
 	}
 	if held := heldAgain(e.Open); len(held) > 0 {

@@ -58,8 +58,8 @@ func NewReplayPreview(deps ReplayPreviewDeps) (*ReplayPreview, error) {
 // emails, and for a sample what would change. It has no effect but that, and is
 // idempotent on ID.
 func (s *ReplayPreview) PreviewReplay(ctx context.Context, in contract.ReplayChunkInput) (out contract.ReplayChunkResult, err error) {
-	defer settle(ctx, contract.Email{}, &err)
-	defer beat(ctx, 0)()
+	defer translateError(ctx, contract.Email{}, &err)
+	defer startHeartbeat(ctx, 0)()
 
 	row, _, err := s.deps.Rows.TakeReplay(ctx, in.ID)
 	if err != nil {
@@ -68,6 +68,7 @@ func (s *ReplayPreview) PreviewReplay(ctx context.Context, in contract.ReplayChu
 	if row.State.Final() {
 		return contract.ReplayChunkResult{Progress: row.Progress()}, nil
 	}
+
 	limit := previewShown
 	if row.Action == ledger.ActionReplay && row.FromStep() != "" {
 		limit = previewRead
@@ -76,6 +77,7 @@ func (s *ReplayPreview) PreviewReplay(ctx context.Context, in contract.ReplayChu
 	if err != nil {
 		return out, fmt.Errorf("count: %w", err)
 	}
+
 	p := count(row, groups)
 	for i := range sample {
 		one, read := s.readToday(ctx, row, &sample[i])
@@ -90,10 +92,12 @@ func (s *ReplayPreview) PreviewReplay(ctx context.Context, in contract.ReplayChu
 		}
 		p.Sample = append(p.Sample, one)
 	}
+
 	slices.SortStableFunc(p.Sample, func(a, b ledger.ReplaySample) int {
 		return cmp.Compare(min(len(b.Changes), 1), min(len(a.Changes), 1))
 	})
 	p.Sample = p.Sample[:min(len(p.Sample), previewShown)]
+
 	if err := s.deps.Ledger.SaveReplayPreview(ctx, row.ID, p); err != nil {
 		return out, fmt.Errorf("save preview: %w", err)
 	}
@@ -108,18 +112,20 @@ func count(row *ledger.ReplayRow, groups []ledger.ReplayGroup) *ledger.ReplayPre
 		ByState: map[string]int64{}, ByReason: map[string]int64{}, Would: map[ledger.ReplayCode]int64{}, Sample: []ledger.ReplaySample{},
 		Begins: map[string]int64{}, HeldAgain: map[string]int64{},
 	}
+
 	for _, g := range groups {
 		p.Total += g.Count
 		p.ByState[string(g.State)] += g.Count
 		if g.Reason != "" {
 			p.ByReason[string(g.Reason)] += g.Count
 		}
-		code := would(row, g.State, g.ContentRemoved)
+		code := outcomeOf(row, g.State, g.ContentRemoved)
 		p.Would[code] += g.Count
 		if code != ledger.ItemStarted {
 			continue
 		}
-		p.Begins[ledger.ReplayFrom(begins(row.FromStep(), g.Earliest))] += g.Count
+
+		p.Begins[ledger.ReplayFrom(beginsAt(row.FromStep(), g.Earliest))] += g.Count
 		for _, r := range g.Open {
 			if r.Judged() {
 				p.HeldAgain[string(r)] += g.Count
@@ -134,11 +140,12 @@ func (s *ReplayPreview) readToday(ctx context.Context, row *ledger.ReplayRow, e 
 	one = ledger.ReplaySample{
 		Number:  e.ID,
 		EventID: e.EventID, Source: e.Source, State: e.State, Reason: e.Reason,
-		Would: would(row, e.State, e.ContentRemoved), Changes: []ledger.Change{},
+		Would: outcomeOf(row, e.State, e.ContentRemoved), Changes: []ledger.Change{},
 	}
 	if one.Would == ledger.ItemStarted {
-		one.Begins, one.HeldAgain = ledger.ReplayFrom(begins(row.FromStep(), e.Earliest)), heldAgain(e.Open)
+		one.Begins, one.HeldAgain = ledger.ReplayFrom(beginsAt(row.FromStep(), e.Earliest)), heldAgain(e.Open)
 	}
+
 	acts := one.Would == ledger.ItemDecided || one.Would == ledger.ItemStarted
 	if row.Action != ledger.ActionReplay || row.FromStep() == "" || !acts || e.ContentRemoved {
 		return one, false
@@ -167,6 +174,7 @@ func (s *ReplayPreview) beforeAndAfter(ctx context.Context, from contract.Step, 
 	if err != nil {
 		return before, after, fmt.Errorf("read message: %w", err)
 	}
+
 	before.Picture, before.routes = edit.Picture{Manifest: *old, Message: *message}, old.Routes
 	after = before
 	if from == contract.StepStore {
@@ -178,6 +186,7 @@ func (s *ReplayPreview) beforeAndAfter(ctx context.Context, from contract.Step, 
 		after.Manifest.Overlay = old.Overlay
 		after.holds = reasonsOf(holds)
 	}
+
 	result := s.deps.Rules.Route(contract.RouteInput{Email: e.Email()}, &after.Manifest, &after.Message)
 	if edit := old.Overlay; edit != nil {
 		before.Picture, after.Picture = before.Apply(*edit), after.Apply(*edit)
@@ -185,6 +194,7 @@ func (s *ReplayPreview) beforeAndAfter(ctx context.Context, from contract.Step, 
 	if before.Destinations, err = s.deps.Emails.Destinations(ctx, e.ID); err != nil {
 		return before, after, fmt.Errorf("read destinations: %w", err)
 	}
+
 	after.routes, after.Destinations = result.Routes, slices.Sorted(slices.Values(result.Destinations))
 	after.holds = append(after.holds, reasonsOf(result.Holds)...)
 	if e.State == contract.Quarantined && e.Reason != "" {
@@ -215,6 +225,7 @@ func changes(before, after picture) []ledger.Change {
 		}
 		out = append(out, c)
 	}
+
 	for _, list := range []struct {
 		field string
 		a, b  []string

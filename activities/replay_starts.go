@@ -62,8 +62,8 @@ func NewReplayStarts(deps ReplayStartsDeps) (*ReplayStarts, error) {
 // Then it records which emails have ended in replays that came to no proper end
 // themselves. It is idempotent on what the ledger says of each replay and claim.
 func (s *ReplayStarts) StartReplays(ctx context.Context, _ contract.MaintenanceInput) (out contract.MaintenanceResult, err error) {
-	defer settle(ctx, contract.Email{}, &err)
-	defer beat(ctx, 0)()
+	defer translateError(ctx, contract.Email{}, &err)
+	defer startHeartbeat(ctx, 0)()
 
 	rows, err := s.deps.Ledger.IdleReplays(ctx, idleReplay)
 	if err != nil {

@@ -28,8 +28,8 @@ const (
 // linkFor is how long a link to an attachment works.
 const linkFor = time.Hour
 
-// Linker makes links that give one attachment to whoever holds them, until
-// expiry has passed, under the attachment's file name.
+// Linker makes links to one attachment, under its file name. Anyone who has a link can
+// read the attachment until expiry has passed.
 type Linker interface {
 	Link(ctx context.Context, a mail.Attachment, expiry time.Duration) (string, error)
 }
@@ -63,7 +63,7 @@ type requestRecipient struct {
 	Tag     string `json:"tag"`
 }
 
-// requestEdited tells that the request is not the mail as it came.
+// requestEdited says that the request is not the mail as it came.
 type requestEdited struct {
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
@@ -125,6 +125,7 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 	if m.Reported != (mail.Reported{}) {
 		r.Reported = &m.Reported
 	}
+
 	expires := now.Add(linkFor).UTC().Truncate(time.Second)
 	for i, a := range m.Attachments {
 		out := requestAttachment{
@@ -140,6 +141,7 @@ func requestBody(ctx context.Context, in contract.DeliverInput, key string, m *l
 		}
 		r.Attachments = append(r.Attachments, out)
 	}
+
 	if m.Overlay != nil {
 		r.Edited = &requestEdited{By: m.Edited.By, At: m.Edited.At.UTC(), Fields: edit.Names(*m.Overlay)}
 	}
@@ -183,11 +185,13 @@ func newRequestMessage(m *mail.Message) requestMessage {
 		Text:      cut(m.Text, maxText),
 		HTML:      cut(m.HTML, maxText),
 	}
+
 	out.TextTruncated, out.HTMLTruncated = len(out.Text) < len(m.Text), len(out.HTML) < len(m.HTML)
 	if !m.Date.IsZero() {
 		date := m.Date.UTC()
 		out.Date = &date
 	}
+
 	size := 0
 	for i, h := range m.Headers {
 		if size += len(h.Name) + len(h.Value); size > maxHeaders {
@@ -209,7 +213,7 @@ func recipientParts(recipients []string) []requestRecipient {
 	return out
 }
 
-// list gives s, or an empty list in place of none, so that JSON shows no null.
+// list returns s, or an empty list in place of nil, so that JSON shows no null.
 func list[T any](s []T) []T {
 	if s == nil {
 		return []T{}

@@ -17,11 +17,12 @@ func (s *Store) reread(ctx context.Context, email contract.Email) (*ledger.Manif
 		return nil, nil, nil, fmt.Errorf("wait for memory: %w", err)
 	}
 	defer release()
+
 	body, err := s.deps.Ledger.Body(ctx, email.ID)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("read body: %w", err)
 	}
-	raw, err := s.raw(ctx, email, body)
+	raw, err := s.readRaw(ctx, email, body)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -29,10 +30,11 @@ func (s *Store) reread(ctx context.Context, email contract.Email) (*ledger.Manif
 	if err != nil {
 		return nil, nil, nil, err
 	}
+
 	m := ledger.Manifest{EmailID: email.ID, ReceivedAt: body.ReceivedAt, RawKey: body.Key}
 	var unwritten objects
 	m.Attachments = unwritten.attachments(event.Attachments)
-	if err := describe(&m, event, &unwritten); err != nil {
+	if err := describeMessage(&m, event, &unwritten); err != nil {
 		return nil, nil, nil, err
 	}
 	return &m, &event.Message, holds, nil

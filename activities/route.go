@@ -59,8 +59,8 @@ func NewRoute(deps RouteDeps) (*Route, error) {
 // the tenant's domains, which few mails have, are written down here. The rules see
 // the mail as its edits make it.
 func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract.RouteResult, err error) {
-	defer settle(ctx, in.Email, &err)
-	defer beat(ctx, in.Email.Size)()
+	defer translateError(ctx, in.Email, &err)
+	defer startHeartbeat(ctx, in.Email.Size)()
 
 	manifest, err := s.deps.Ledger.Manifest(ctx, in.Email.ID)
 	if err != nil {

@@ -44,7 +44,7 @@ func NewStanding(deps StandingDeps) (*Standing, error) {
 
 // LoadIntent reads what an intent says, for the workflow of its email.
 func (s *Standing) LoadIntent(ctx context.Context, in contract.IntentInput) (out contract.IntentResult, err error) {
-	defer settle(ctx, in.Email, &err)
+	defer translateError(ctx, in.Email, &err)
 
 	if out, err = s.deps.Intents.Intent(ctx, in); err != nil {
 		return contract.IntentResult{}, fmt.Errorf("read intent %d: %w", in.Intent, err)
@@ -55,7 +55,7 @@ func (s *Standing) LoadIntent(ctx context.Context, in contract.IntentInput) (out
 // LoadStanding returns what a run must respect that processes an email once more:
 // where its way begins at the latest, and what was found and not closed.
 func (s *Standing) LoadStanding(ctx context.Context, in contract.StandingInput) (out contract.StandingResult, err error) {
-	defer settle(ctx, in.Email, &err)
+	defer translateError(ctx, in.Email, &err)
 
 	standing, err := s.deps.Emails.Standing(ctx, in.Email.ID)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Standing) LoadStanding(ctx context.Context, in contract.StandingInput) 
 
 // released is the last check before an email leaves. It reads what the delivery has
 // read in any case, so that no way of running a workflow again leads past it.
-func released(in contract.DeliverInput, m *ledger.Manifest) error {
+func checkReleased(in contract.DeliverInput, m *ledger.Manifest) error {
 	switch {
 	case len(m.Open) > 0:
 		return fault.Newf(fault.NotReleased, "nothing was sent: the ledger says that it is held as %s, and not approved", m.Open[0].Reason)

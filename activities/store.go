@@ -23,7 +23,7 @@ import (
 
 // Bounds of the store step, in bytes unless they say otherwise.
 const (
-	// maxLedgerMessage is the longest parsed mail that lies in its ledger row.
+	// maxLedgerMessage is the longest parsed mail that is kept in its ledger row.
 	maxLedgerMessage = 256 << 10
 	// maxColumn bounds the texts that are kept for lists and rules, the longest
 	// line of RFC 5322 §2.1.1. The whole text is in the message.
@@ -49,13 +49,13 @@ const (
 // the inbox row in the same transaction; a repeat of it keeps verdicts.
 type StoreLedger interface {
 	Body(ctx context.Context, emailID int64) (ledger.Body, error)
-	// Fallback reports whether one of the events or rows is an email that the tenant of e
+	// Carried reports whether one of the events or rows is an email that the tenant of e
 	// had before e.
 	Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error)
 	SaveManifest(ctx context.Context, m ledger.Manifest) error
 }
 
-// BodyReader gives a raw body, checked against its SHA-256 and at most max bytes
+// BodyReader returns a raw body, checked against its SHA-256 and at most max bytes
 // long; what does not fit or does not match is an error.
 type BodyReader interface {
 	Body(ctx context.Context, key string, max int64, sha256hex string) ([]byte, error)
@@ -64,15 +64,15 @@ type BodyReader interface {
 // ObjectWriter writes objects whose names are made of their content, so that a
 // repeat writes the same again.
 type ObjectWriter interface {
-	// PutRaw writes to the bucket that nobody outside is given links to.
+	// PutRaw writes to the bucket that no link leads to.
 	PutRaw(ctx context.Context, key string, content []byte, contentType string) error
 	// PutAttachment writes to the bucket of attachments.
 	PutAttachment(ctx context.Context, key string, content []byte) error
 }
 
-// Decoder makes a mail of a raw body, the better of what came in it, and says
-// what a person must look at. It decodes whatever it can; the event may be empty
-// and is never nil. edit is nil where nobody has edited the email.
+// Decoder decodes a raw body to a mail, the better of what came in it, and returns what a
+// person must look at. It decodes whatever it can; the event may be empty and is never
+// nil. edit is nil where the email was not edited.
 type Decoder interface {
 	Decode(body []byte, edit *contract.Edit) (*mail.Event, []contract.Hold)
 }
@@ -84,7 +84,7 @@ type StoreConfig struct {
 	Memory int64
 	// Budgets are handed to the workflow with each result.
 	Budgets contract.Budgets
-	// Parser names the Decoder; each manifest carries it.
+	// Parser names the Decoder; it is in each manifest.
 	Parser string
 }
 
@@ -126,8 +126,8 @@ func NewStore(c StoreConfig, deps StoreDeps) (*Store, error) {
 // reads the raw body once more, from the object store, and the manifest is what
 // the edit makes of it; the raw body and the objects of before stay.
 func (s *Store) Store(ctx context.Context, in contract.StoreInput) (out contract.StoreResult, err error) {
-	defer settle(ctx, in.Email, &err)
-	defer beat(ctx, in.Email.Size)()
+	defer translateError(ctx, in.Email, &err)
+	defer startHeartbeat(ctx, in.Email.Size)()
 
 	release, err := s.reserve(ctx, in.Email.Size)
 	if err != nil {
@@ -139,7 +139,8 @@ func (s *Store) Store(ctx context.Context, in contract.StoreInput) (out contract
 	if err != nil {
 		return out, fmt.Errorf("read body: %w", err)
 	}
-	manifest, holds, err := s.take(ctx, in.Email, body)
+
+	manifest, holds, err := s.storeObjects(ctx, in.Email, body)
 	if err != nil {
 		return out, err
 	}
@@ -161,11 +162,11 @@ func (s *Store) reserve(ctx context.Context, size int64) (release func(), err er
 	return func() { s.memory.Release(cost) }, nil
 }
 
-// take decodes a body, writes its objects and gives its manifest. The body is
+// storeObjects decodes a body, writes its objects and returns its manifest. The body is
 // dropped as soon as nothing needs it any more.
-func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body) (ledger.Manifest, []contract.Hold, error) {
+func (s *Store) storeObjects(ctx context.Context, email contract.Email, body ledger.Body) (ledger.Manifest, []contract.Hold, error) {
 	m := ledger.Manifest{EmailID: email.ID, Parser: s.parser, RawKey: body.Key, Overlay: body.Overlay, Removals: body.Removals}
-	raw, err := s.raw(ctx, email, body)
+	raw, err := s.readRaw(ctx, email, body)
 	if err != nil {
 		return m, nil, err
 	}
@@ -180,13 +181,15 @@ func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body
 		puts.raw(m.RawKey, raw, "application/json")
 	}
 	raw = nil //nolint:ineffassign,wastedassign // frees a large body before the writes begin
+
 	if len(event.RawMIME) > 0 {
 		m.MIMEKey = contract.MIMEKey(sha256.Sum256(event.RawMIME))
 		puts.raw(m.MIMEKey, event.RawMIME, "message/rfc822")
 		event.RawMIME = nil
 	}
+
 	m.Attachments = puts.attachments(event.Attachments)
-	if err := describe(&m, event, &puts); err != nil {
+	if err := describeMessage(&m, event, &puts); err != nil {
 		return m, nil, err
 	}
 	if err := puts.write(ctx, s.deps.Objects); err != nil {
@@ -195,14 +198,15 @@ func (s *Store) take(ctx context.Context, email contract.Email, body ledger.Body
 	return m, holds, nil
 }
 
-// decode makes a mail of a raw body and says what a person must look at, which
+// decode decodes a raw body to a mail and returns what a person must look at, which
 // includes a mail that has come back.
 func (s *Store) decode(ctx context.Context, email contract.Email, raw []byte, edit *contract.Edit) (*mail.Event, []contract.Hold, error) {
 	event, holds := s.deps.Decoder.Decode(raw, edit)
 	if slices.ContainsFunc(holds, func(h contract.Hold) bool { return h.Reason == contract.LoopDetected }) {
 		return event, holds, nil
 	}
-	back, err := s.comesBack(ctx, email, event.Message.Headers)
+
+	back, err := s.isLoop(ctx, email, event.Message.Headers)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look up loop marks: %w", err)
 	}
@@ -214,11 +218,11 @@ func (s *Store) decode(ctx context.Context, email contract.Email, raw []byte, ed
 	return event, holds, nil
 }
 
-// comesBack reports whether a mail carries the mark of an earlier email of its tenant.
+// isLoop reports whether a mail has the mark of an earlier email of its tenant.
 // Marks are in header fields that any sender may write: one that names nothing of the
 // tenant's, such as that of another Mailroom, says nothing, and one that does holds the
-// mail that carries it and no other.
-func (s *Store) comesBack(ctx context.Context, email contract.Email, headers []mail.Header) (bool, error) {
+// mail that has it and no other.
+func (s *Store) isLoop(ctx context.Context, email contract.Email, headers []mail.Header) (bool, error) {
 	var (
 		events []string
 		rows   []int64
@@ -235,14 +239,15 @@ func (s *Store) comesBack(ctx context.Context, email contract.Email, headers []m
 			rows = append(rows, row)
 		}
 	}
+
 	if len(events)+len(rows) == 0 {
 		return false, nil
 	}
 	return s.deps.Ledger.Carried(ctx, email, events, rows)
 }
 
-// raw gives the body's bytes, which are those that the ingress hashed.
-func (s *Store) raw(ctx context.Context, email contract.Email, body ledger.Body) ([]byte, error) {
+// readRaw returns the bytes of the body, which are those that the ingress hashed.
+func (s *Store) readRaw(ctx context.Context, email contract.Email, body ledger.Body) ([]byte, error) {
 	if body.Key != "" {
 		raw, err := s.deps.Bodies.Body(ctx, body.Key, email.Size, hex.EncodeToString(body.SHA256[:]))
 		if err != nil {
@@ -256,8 +261,8 @@ func (s *Store) raw(ctx context.Context, email contract.Email, body ledger.Body)
 	return body.Inline, nil
 }
 
-// describe fills the manifest's picture of the message.
-func describe(m *ledger.Manifest, event *mail.Event, puts *objects) error {
+// describeMessage fills what the manifest says of the message.
+func describeMessage(m *ledger.Manifest, event *mail.Event, puts *objects) error {
 	message := event.Message
 	encoded, err := encode(message)
 	if err != nil {
@@ -269,6 +274,7 @@ func describe(m *ledger.Manifest, event *mail.Event, puts *objects) error {
 	} else {
 		m.Message = encoded
 	}
+
 	m.MessageID = cut(message.MessageID, maxColumn)
 	m.Subject = cut(message.Subject, maxColumn)
 	m.Sender = cut(event.Sender(), maxColumn)
@@ -306,8 +312,8 @@ func (o *objects) raw(key string, content []byte, contentType string) {
 	o.list = append(o.list, object{key: key, content: content, contentType: contentType})
 }
 
-// attachments names what each attachment's object is called and gives the
-// manifest's list. One whose bytes are not here has neither key nor hash.
+// attachments names the object of each attachment and returns the list of the manifest. An
+// attachment whose bytes are not here has neither key nor hash.
 func (o *objects) attachments(list []mail.Attachment) []mail.Attachment {
 	out := make([]mail.Attachment, len(list))
 	o.seen = make(map[string]bool, len(list))
@@ -348,7 +354,7 @@ func (o *objects) write(ctx context.Context, to ObjectWriter) error {
 	return group.Wait()
 }
 
-// encode gives v as JSON without the escapes that would make HTML mail a third longer.
+// encode returns v as JSON without the escapes that would make HTML mail a third longer.
 func encode(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)

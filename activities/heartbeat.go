@@ -13,11 +13,11 @@ import (
 // timeout does not ask for more.
 const beatEvery = 5 * time.Second
 
-// beat keeps an activity alive in Temporal's eyes until stop is called, and lets
-// a cancellation reach its context: it heartbeats for mail above
-// contract.LargeMail and wherever a heartbeat timeout is set. stop waits for the
-// heart to stand still. In a local activity and outside of any it does nothing.
-func beat(ctx context.Context, size int64) (stop func()) {
+// startHeartbeat heartbeats for an activity until stop is called, so that Temporal takes it
+// for alive and a cancellation reaches its context: for mail above contract.LargeMail and
+// wherever a heartbeat timeout is set. stop waits until the last heartbeat was sent. In a
+// local activity and outside of any it does nothing.
+func startHeartbeat(ctx context.Context, size int64) (stop func()) {
 	if !activity.IsActivity(ctx) {
 		return func() {}
 	}
@@ -25,10 +25,12 @@ func beat(ctx context.Context, size int64) (stop func()) {
 	if info.IsLocalActivity || (size <= contract.LargeMail && info.HeartbeatTimeout <= 0) {
 		return func() {}
 	}
+
 	every := beatEvery
 	if third := info.HeartbeatTimeout / 3; third > 0 && third < every {
 		every = third
 	}
+
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)

@@ -24,7 +24,7 @@ func beating(t *testing.T, size int64, timeout time.Duration, local bool, body f
 		&atAttempt{attempt: 1, heartbeat: timeout, beats: beats},
 	}})
 	run := func(ctx context.Context) error {
-		stop := beat(ctx, size)
+		stop := startHeartbeat(ctx, size)
 		body(beats)
 		stop()
 		return nil
@@ -55,5 +55,5 @@ func TestBeat(t *testing.T) {
 	beating(t, 1, 60*time.Millisecond, false, twice)
 	beating(t, contract.LargeMail, 0, false, never)
 	beating(t, contract.LargeMail+1, 60*time.Millisecond, true, never)
-	beat(t.Context(), contract.LargeMail+1)() // outside of any activity
+	startHeartbeat(t.Context(), contract.LargeMail+1)() // outside of any activity
 }
