@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/activities"
-	"mailroom/activities/downstream"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -120,13 +119,14 @@ func TestNotify(t *testing.T) {
 // schema, and the schema against the notices: every field that is sent is described.
 func TestNoticesFollowTheirSchema(t *testing.T) {
 	t.Parallel()
-	schema := compiled(t, downstream.HoldSchema())
+	text := schemaText(t, "mailroom.hold.v1.json")
+	schema := compiled(t, text)
 	var described struct {
 		Title      string
 		Required   []string
 		Properties map[string]any
 	}
-	require.NoError(t, json.Unmarshal([]byte(downstream.HoldSchema()), &described))
+	require.NoError(t, json.Unmarshal([]byte(text), &described))
 	require.Equal(t, activities.HoldSchema, described.Title)
 	all := contract.RemindInput{Step: "deliver to crm"}
 	for _, r := range contract.Reasons {

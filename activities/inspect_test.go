@@ -40,8 +40,7 @@ type inspected struct {
 
 func newInspected(t testing.TB) *inspected {
 	t.Helper()
-	scanner, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
-	require.NoError(t, err)
+	scanner := inspection.NewBuiltIn(inspection.Limits{})
 	examiner, err := inspection.New(inspection.Config{MaxSize: 1 << 20})
 	require.NoError(t, err)
 	return &inspected{

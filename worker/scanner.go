@@ -45,7 +45,7 @@ func newScanner(address string, c config.Scanner, logger *slog.Logger) (scanner,
 	default:
 		logger.Warn("scanner.development", "detail",
 			"scanner: builtin is configured: the built-in scanner knows the EICAR test file and little else, it is for development only")
-		return inspection.NewBuiltIn(inspection.Limits{}, nil)
+		return inspection.NewBuiltIn(inspection.Limits{}), nil
 	}
 }
 

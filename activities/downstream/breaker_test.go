@@ -160,10 +160,8 @@ func TestCallsInFlightAreBounded(t *testing.T) {
 		most.Store(max(most.Load(), now.Add(1)))
 		<-hold
 		now.Add(-1)
-	}, func(to *config.Destination, c *Config) {
-		to.MaxInFlight = 4
-		c.MaxWait = 20 * time.Millisecond
-	})
+	}, func(to *config.Destination, _ *Config) { to.MaxInFlight = 4 })
+	d.destinations["to"].maxWait = 20 * time.Millisecond
 	var all sync.WaitGroup
 	var delivered, busy atomic.Int32
 	for range 30 {
@@ -193,7 +191,8 @@ func TestGonePausesTheDestination(t *testing.T) {
 		if calls.Add(1) == 1 {
 			w.WriteHeader(http.StatusGone)
 		}
-	}, func(_ *config.Destination, c *Config) { c.Pause = 200 * time.Millisecond })
+	})
+	d.destinations["to"].pause410 = 200 * time.Millisecond
 	status, called, err := d.try(t.Context())
 	require.Equal(t, http.StatusGone, status)
 	require.True(t, called)

@@ -15,6 +15,7 @@ import (
 
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
 	"mailroom/shared/netguard"
 )
 
@@ -23,6 +24,9 @@ const (
 	defaultTimeout  = 10 * time.Second
 	defaultFailures = 5
 	defaultOpenFor  = 30 * time.Second
+
+	// maxWait is how long a call waits for a free place before it is postponed.
+	maxWait = 250 * time.Millisecond
 
 	maxAnswerHeader = 32 << 10
 	maxAnswerBody   = 64 << 10
@@ -44,8 +48,8 @@ type destination struct {
 	transport  *http.Transport
 	breaker    *gobreaker.CircuitBreaker[outcome]
 	places     chan struct{}
-	gone       atomic.Int64 // the end of the stop after a 410, in Unix nanoseconds
-	pause410   time.Duration
+	gone       atomic.Int64  // the end of the stop after a 410, in Unix nanoseconds
+	pause410   time.Duration // how long nothing is sent after a 410
 	control    control
 	tempo      tempo
 	seen       lastCalls
@@ -87,9 +91,9 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 		url:        u.String(),
 		tenants:    to.Tenants,
 		timeout:    orDefault(to.Timeout, defaultTimeout),
-		maxWait:    c.MaxWait,
+		maxWait:    maxWait,
 		openFor:    orDefault(to.Breaker.OpenFor, defaultOpenFor),
-		pause410:   c.Pause,
+		pause410:   ledger.LongestStop,
 		idempotent: to.HonoursKey(),
 		signer:     sign,
 	}
@@ -105,7 +109,7 @@ func newDestination(to config.Destination, c Config, deps Deps) (*destination, e
 // netguard would see only the address of the proxy.
 func newTransport(allowPrivate bool, inFlight int, d *destination) *http.Transport {
 	return &http.Transport{
-		DialContext:            netguard.Dialer(netguard.Config{AllowPrivate: allowPrivate}).DialContext,
+		DialContext:            netguard.Dialer(allowPrivate).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    5 * time.Second,
 		ForceAttemptHTTP2:      true,

@@ -21,12 +21,6 @@ const saveGoneWithin = 3 * time.Second
 type Config struct {
 	// Destinations as configured; names are unique, secrets resolved.
 	Destinations []config.Destination
-	// MaxWait is how long a call waits for a free place before it is postponed;
-	// default 250 ms.
-	MaxWait time.Duration
-	// Pause is how long nothing is sent to a destination after a 410; default and
-	// maximum 1 h.
-	Pause time.Duration
 	// FastCalls is the maximum of concurrent calls of fast attempts; default 24.
 	FastCalls int
 	// RegularCalls is the maximum of concurrent calls of regular attempts to all
@@ -67,12 +61,6 @@ type Sender struct {
 func New(c Config, d Deps) (*Sender, error) {
 	if d.Metrics == nil || d.Logger == nil || d.Gone == nil {
 		return nil, errors.New("downstream: a dependency is missing")
-	}
-	if c.MaxWait <= 0 {
-		c.MaxWait = 250 * time.Millisecond
-	}
-	if c.Pause <= 0 || c.Pause > ledger.LongestStop {
-		c.Pause = ledger.LongestStop
 	}
 	if c.FastCalls <= 0 {
 		c.FastCalls = defaultFastCalls

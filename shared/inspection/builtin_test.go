@@ -3,9 +3,6 @@ package inspection_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,46 +14,15 @@ import (
 
 func TestBuiltInConforms(t *testing.T) {
 	t.Parallel()
-	s, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
-	require.NoError(t, err)
+	s := inspection.NewBuiltIn(inspection.Limits{})
 	require.Equal(t, "built-in, development only", s.Note())
 	scantest.Run(t, s)
-}
-
-func TestBuiltInKnowsHashes(t *testing.T) {
-	t.Parallel()
-	bad := []byte("a known bad file")
-	sum := sha256.Sum256(bad)
-	s, err := inspection.NewBuiltIn(inspection.Limits{}, map[string]string{hex.EncodeToString(sum[:]): "Known.Bad"})
-	require.NoError(t, err)
-	for name, content := range map[string][]byte{
-		"raw":    bad,
-		"zipped": scantest.Zip(t, scantest.File{Name: "x", Content: bad}),
-		"tarred": scantest.Tar(t, scantest.File{Name: "x", Content: bad}),
-	} {
-		verdict, signature, err := s.Scan(t.Context(), bytes.NewReader(content))
-		require.NoError(t, err, name)
-		require.Equal(t, mail.Infected, verdict, name)
-		require.Equal(t, "Known.Bad", signature, name)
-	}
-	verdict, _, err := s.Scan(t.Context(), strings.NewReader("a known bad file "))
-	require.NoError(t, err)
-	require.Equal(t, mail.Clean, verdict)
-}
-
-func TestBuiltInRefusesBadHashes(t *testing.T) {
-	t.Parallel()
-	for _, hash := range []string{"", "abc", strings.Repeat("A", 64), strings.Repeat("g", 64)} {
-		_, err := inspection.NewBuiltIn(inspection.Limits{}, map[string]string{hash: "x"})
-		require.Error(t, err, hash)
-	}
 }
 
 // TestBuiltInFindsAcrossReads: the test file may span two reads of a stream.
 func TestBuiltInFindsAcrossReads(t *testing.T) {
 	t.Parallel()
-	s, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
-	require.NoError(t, err)
+	s := inspection.NewBuiltIn(inspection.Limits{})
 	for _, before := range []int{32<<10 - 1, 32 << 10, 32<<10 + 30, 64<<10 - 40, 64<<10 + 67} {
 		content := append(bytes.Repeat([]byte{'.'}, before), scantest.EICAR()...)
 		content = append(content, bytes.Repeat([]byte{'.'}, 100)...)
@@ -71,8 +37,7 @@ func TestBuiltInFindsAcrossReads(t *testing.T) {
 // TestBuiltInSaysWhatItCannotOpen: content that it cannot open is never clean.
 func TestBuiltInSaysWhatItCannotOpen(t *testing.T) {
 	t.Parallel()
-	s, err := inspection.NewBuiltIn(inspection.Limits{Depth: 2, Unpacked: 1 << 20}, nil)
-	require.NoError(t, err)
+	s := inspection.NewBuiltIn(inspection.Limits{Depth: 2, Unpacked: 1 << 20})
 	zipped := scantest.Zip(t, scantest.File{Name: "a", Content: []byte("a")})
 	for name, content := range map[string][]byte{
 		"rar":        []byte("Rar!\x1a\x07\x01\x00 and more"),
@@ -93,8 +58,7 @@ func TestBuiltInSaysWhatItCannotOpen(t *testing.T) {
 
 func TestBuiltInStopsWithItsContext(t *testing.T) {
 	t.Parallel()
-	s, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
-	require.NoError(t, err)
+	s := inspection.NewBuiltIn(inspection.Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	verdict, _, err := s.Scan(ctx, bytes.NewReader(scantest.Gzip(t, []byte("hello"))))

@@ -46,8 +46,7 @@ func TestZipBehindAPrefixIsWalked(t *testing.T) {
 		_, reasons := examine(t, inspection.Config{}, mail.Attachment{DeclaredSize: -1, Content: content})
 		require.Empty(t, reasons, name)
 	}
-	s, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
-	require.NoError(t, err)
+	s := inspection.NewBuiltIn(inspection.Limits{})
 	hidden := append([]byte("GIF89a"), zipOf(t, append(noise(99), scantest.EICAR()...))...)
 	verdict, _, err := s.Scan(t.Context(), bytes.NewReader(hidden))
 	require.NoError(t, err)
@@ -68,8 +67,7 @@ func TestZipBehindALargeFileInAnArchiveIsHeld(t *testing.T) {
 // never clean.
 func TestClosedArchivesAreHeldWithAnyScanner(t *testing.T) {
 	t.Parallel()
-	s, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
-	require.NoError(t, err)
+	s := inspection.NewBuiltIn(inspection.Limits{})
 	for name, magic := range map[string]string{
 		"zstd": "\x28\xb5\x2f\xfd", "zstd skippable": "\x51\x2a\x4d\x18", "lzip": "LZIP", "compress": "\x1f\x9d",
 		"rar": "Rar!\x1a\x07", "xar": "xar!", "lz4": "\x04\x22\x4d\x18", "ar": "!<arch>\n", "wim": "MSWIM\x00\x00\x00",

@@ -30,8 +30,7 @@ func inspectMail(t *testing.T, raw string) inspected {
 	require.NoError(t, err)
 	examiner, err := inspection.New(inspection.Config{})
 	require.NoError(t, err)
-	scanner, err := inspection.NewBuiltIn(inspection.Limits{}, nil)
-	require.NoError(t, err)
+	scanner := inspection.NewBuiltIn(inspection.Limits{})
 	out := inspected{held: parsed.Malformed != nil}
 	scan := func(content []byte) {
 		verdict, _, err := scanner.Scan(t.Context(), bytes.NewReader(content))

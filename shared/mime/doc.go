@@ -12,7 +12,7 @@
 // attachments of each reading, and the message has a defect (defect.go). A budget in
 // bytes limits further readings.
 //
-// Character sets are converted by golang.org/x/text and detected by saintfish/chardet.
+// Character sets are converted by golang.org/x/text and detected by gogs/chardet.
 //
 // To follow one mail, read parse.go (the order), tree.go (parts), header.go
 // (fields), boundary.go (delimiters), encoding.go (transfer encodings), collect.go

@@ -1,13 +1,3 @@
-// Package netguard protects internal addresses against requests that Mailroom sends to
-// configured or foreign URLs: loopback, private networks, link-local addresses and the
-// metadata services of clouds.
-//
-// Invariants: the check is on the address that is dialled, after each lookup, so a name
-// that resolves differently the second time (DNS rebinding) is checked too; an address
-// that is not known to be public unicast is refused; IPv4 inside IPv6 is checked as
-// IPv4.
-//
-// Read next: activities/downstream/destination.go dials with it.
 package netguard
 
 import (
@@ -22,24 +12,12 @@ import (
 // ErrRefused is in the chain of the error of every refused dial. No packet was sent.
 var ErrRefused = errors.New("address refused")
 
-// Config has the settings of a guarded dialer.
-type Config struct {
-	// AllowPrivate allows loopback, private (RFC 1918, RFC 4193) and shared (RFC 6598)
-	// addresses. Link-local, metadata, multicast and reserved addresses are always
-	// refused.
-	AllowPrivate bool
-	// Timeout bounds lookup and connect together; zero: 5 s.
-	Timeout time.Duration
-}
-
-const defaultTimeout = 5 * time.Second
+// dialTimeout bounds lookup and connect together.
+const dialTimeout = 5 * time.Second
 
 // Dialer returns a dialer that refuses what Check refuses.
-func Dialer(c Config) *net.Dialer {
-	if c.Timeout <= 0 {
-		c.Timeout = defaultTimeout
-	}
-	return &net.Dialer{Timeout: c.Timeout, KeepAlive: 30 * time.Second, Control: Control(c.AllowPrivate)}
+func Dialer(allowPrivate bool) *net.Dialer {
+	return &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: Control(allowPrivate)}
 }
 
 // Control is a net.Dialer.Control that refuses what Check refuses, and every
@@ -58,7 +36,9 @@ func Control(allowPrivate bool) func(network, address string, _ syscall.RawConn)
 }
 
 // Check returns an error with ErrRefused in its chain unless addr may be called. The
-// error names the kind of address.
+// error names the kind of address. allowPrivate allows loopback, private (RFC 1918, RFC
+// 4193) and shared (RFC 6598) addresses. Link-local, metadata, multicast and reserved
+// addresses are always refused.
 func Check(addr netip.Addr, allowPrivate bool) error {
 	k := kindOf(addr)
 	if k == public || (k == private && allowPrivate) || (k == loopback && allowPrivate) {

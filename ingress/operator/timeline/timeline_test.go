@@ -77,7 +77,7 @@ func TestTimeline(t *testing.T) {
 		EmailID: email.ID, RawKey: "body/aa/aabb", MIMEKey: "mime/cc/ccdd", Message: []byte(`{}`),
 		Attachments: []mail.Attachment{{Filename: "a.pdf", SHA256: "aa"}, {Filename: "b.zip", SHA256: "bb"}},
 	}
-	m.Parser = "mailroom/1 enmime v2.3.0"
+	m.Parser = "mailroom/3 text v0.43.0"
 	require.NoError(t, db.SaveManifest(ctx, m))
 	require.NoError(t, db.SaveVerdicts(ctx, email.ID, []mail.Attachment{
 		{SHA256: "aa", Verdict: mail.Clean}, {SHA256: "bb", Verdict: mail.Infected},
@@ -110,7 +110,7 @@ func TestTimeline(t *testing.T) {
 	require.Equal(t, []string{
 		"received | Received | 4 bytes, SHA-256 230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5",
 		"verified | Verified | timestamp-hmac with key 2 (env:WEBHOOK_SECRET)",
-		"stored | Stored | 2 attachments; mailroom/1 enmime v2.3.0",
+		"stored | Stored | 2 attachments; mailroom/3 text v0.43.0",
 		"inspected | Inspected | 1 clean, 1 infected; raw mail clean; ClamAV 1.0.7; 27500 of 2026-11-24",
 		"held | Held | infected: attachment 2 of 2 is infected",
 		"decision | Decided: approve (infected) | a test file by anna api",
