@@ -22,10 +22,10 @@ type Config struct {
 	TrustedProxies []string
 }
 
-// Deps is what an Authenticator needs.
+// Deps is what an Authenticator needs; all but Now is required.
 type Deps struct {
-	Tokens   Tokens           // nil: the tokens of the configuration alone
-	Sessions Sessions         // nil: no logins
+	Tokens   Tokens
+	Sessions Sessions
 	Now      func() time.Time // nil means time.Now
 }
 
@@ -48,6 +48,9 @@ type Authenticator struct {
 
 // New returns an Authenticator. Without operators and tokens it knows no caller.
 func New(cfg Config, deps Deps) (*Authenticator, error) {
+	if deps.Tokens == nil || deps.Sessions == nil {
+		return nil, errors.New("access: a dependency is missing")
+	}
 	list, err := newConfigured(cfg.Operators)
 	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)

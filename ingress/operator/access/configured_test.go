@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/shared/accesstest"
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
 )
@@ -34,7 +35,7 @@ func TestIdentify(t *testing.T) {
 	}, config.Operator{
 		Name: "soon", Role: "admin", Token: config.KeyRef{Key: config.NewSecret("token-soon"), Expires: now.Add(time.Second)},
 	})
-	known, err := New(Config{Operators: list}, Deps{Now: func() time.Time { return now }})
+	known, err := New(Config{Operators: list}, Deps{Tokens: accesstest.NewMemory(), Sessions: accesstest.NewMemory(), Now: func() time.Time { return now }})
 	require.NoError(t, err)
 	for header, want := range map[string]string{
 		"Bearer token-viewer":      "vera",
@@ -69,7 +70,7 @@ func TestIdentifyFollowsRenewedTokens(t *testing.T) {
 	known, err := New(Config{Operators: []config.Operator{
 		{Name: "vera", Role: "viewer", Token: config.KeyRef{Key: viewers}},
 		{Name: "adam", Role: "admin", Token: config.KeyRef{Key: admins}},
-	}}, Deps{Now: func() time.Time { return now }})
+	}}, Deps{Tokens: accesstest.NewMemory(), Sessions: accesstest.NewMemory(), Now: func() time.Time { return now }})
 	require.NoError(t, err)
 	is := func(token, name string) {
 		t.Helper()

@@ -10,6 +10,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+
+	"mailroom/shared/fault"
 )
 
 // Role is what a caller may do. Each role includes the ones before it.
@@ -65,6 +67,18 @@ func (i Identity) Best() Role {
 		best = max(best, r)
 	}
 	return best
+}
+
+// Require refuses a caller whose role in a tenant is below least. For a caller without any
+// role there, what is asked for does not exist: the fault is not_found, with missing.
+func (i Identity) Require(tenant string, least Role, missing string) error {
+	switch role := i.In(tenant); {
+	case role == NoRole:
+		return fault.New(fault.NotFound, missing)
+	case role < least:
+		return fault.New(fault.Forbidden, "your role does not allow this: it needs the "+least.String()+" role in the tenant")
+	}
+	return nil
 }
 
 // Tenants lists, sorted, the tenants for which the role is at least r; all is true

@@ -68,8 +68,8 @@ type Login struct {
 
 // NewLogin returns a Login. The provider is contacted at the first login.
 func NewLogin(deps LoginDeps) (*Login, error) {
-	if deps.Access == nil || deps.Access.sessions == nil || deps.Logins == nil || deps.Pages == nil || deps.Logger == nil || deps.Registry == nil {
-		return nil, errors.New("login: Access with Sessions, Logins, Pages, Logger and Registry are required")
+	if deps.Access == nil || deps.Logins == nil || deps.Pages == nil || deps.Logger == nil || deps.Registry == nil {
+		return nil, errors.New("login: a dependency is missing")
 	}
 
 	l := &Login{

@@ -121,7 +121,7 @@ func (t *content) attachment(c *gin.Context) error {
 	}
 
 	if !clean {
-		if err := permit(c, email.Tenant, access.Operator); err != nil {
+		if err := caller(c).Require(email.Tenant, access.Operator, noEmail); err != nil {
 			return err
 		}
 	}

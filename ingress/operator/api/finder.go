@@ -32,10 +32,7 @@ func (f finder) find(c *gin.Context, ambiguous fault.Code, allowed ...string) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := visible(c, email.Tenant, noEmail); err != nil {
-		return nil, nil, err
-	}
-	if err := permit(c, email.Tenant, leastOf(c)); err != nil {
+	if err := caller(c).Require(email.Tenant, leastOf(c), noEmail); err != nil {
 		return nil, nil, err
 	}
 	return email, q, nil

@@ -29,23 +29,6 @@ func tenantsOf(c *gin.Context) []string {
 // leastOf returns the least role of the route that is being answered.
 func leastOf(c *gin.Context) access.Role { return access.RouteOf(c).Least }
 
-// visible refuses what belongs to a tenant in which the caller has no role, as if
-// it did not exist.
-func visible(c *gin.Context, tenant, missing string) error {
-	if caller(c).In(tenant) == access.NoRole {
-		return fault.New(fault.NotFound, missing)
-	}
-	return nil
-}
-
-// permit refuses a caller whose role in tenant is below least.
-func permit(c *gin.Context, tenant string, least access.Role) error {
-	if caller(c).In(tenant) < least {
-		return fault.New(fault.Forbidden, "your role does not allow this")
-	}
-	return nil
-}
-
 // pathValue returns one decoded segment of the path.
 func pathValue(c *gin.Context, name string) (string, error) {
 	value, err := url.PathUnescape(c.Param(name))

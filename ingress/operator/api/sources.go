@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"mailroom/ingress/operator/access"
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -129,7 +130,7 @@ func (s *sources) list(c *gin.Context) error {
 
 	rows := make([]sourceRow, 0, len(s.configured))
 	for _, source := range s.configured {
-		if visible(c, source.Tenant, "") != nil {
+		if caller(c).In(source.Tenant) < access.Viewer {
 			continue
 		}
 		row := newSourceRow(source)
@@ -238,10 +239,7 @@ func (s *sources) listFailures(c *gin.Context) error {
 	if err != nil || at < 0 {
 		return fault.New(fault.NotFound, missing)
 	}
-	if err := visible(c, s.configured[at].Tenant, missing); err != nil {
-		return err
-	}
-	if err := permit(c, s.configured[at].Tenant, leastOf(c)); err != nil {
+	if err := caller(c).Require(s.configured[at].Tenant, leastOf(c), missing); err != nil {
 		return err
 	}
 

@@ -82,7 +82,7 @@ func (s *Service) Create(ctx context.Context, who access.Identity, via contract.
 		return nil, err
 	}
 	if tenant := asked.Filter.Tenant; tenant != "" {
-		if err := permit(who, tenant, access.Operator, "there is no such tenant"); err != nil {
+		if err := who.Require(tenant, access.Operator, "there is no such tenant"); err != nil {
 			return nil, err
 		}
 	} else {
@@ -194,24 +194,12 @@ func (s *Service) Find(ctx context.Context, who access.Identity, least access.Ro
 	}
 
 	for _, t := range tenants {
-		if err := permit(who, t, least, missing); err != nil {
+		if err := who.Require(t, least, missing); err != nil {
 			return nil, err
 		}
 	}
 
 	return row, nil
-}
-
-// permit refuses a caller with less than the role least in a tenant, and hides the tenant
-// from a caller without any.
-func permit(who access.Identity, tenant string, least access.Role, missing string) error {
-	switch role := who.In(tenant); {
-	case role == access.NoRole:
-		return fault.New(fault.NotFound, missing)
-	case role < least:
-		return fault.New(fault.Forbidden, "your role does not allow this")
-	}
-	return nil
 }
 
 // List returns a page of the replays of the tenants in which the caller has at least

@@ -94,7 +94,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	return &Console{
 		site:         s,
 		mail:         mails,
-		lists:        &listPages{site: s, emails: deps.Emails, operations: deps.Operations},
+		lists:        &listPages{site: s, emails: deps.Emails, overviews: deps.Operations},
 		emails:       emails,
 		edits:        &editPages{emailPages: emails, editor: deps.Editor},
 		destinations: &destinationPages{site: s, service: deps.Operations},

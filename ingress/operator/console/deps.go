@@ -49,10 +49,25 @@ type Editor interface {
 
 // Operations is what the overview, destinations and routes show; see operations.Service.
 type Operations interface {
+	Overviews
+	Destinations
+	Rules
+}
+
+// Overviews returns the numbers of tenants.
+type Overviews interface {
 	Overview(ctx context.Context, tenants []string) (*ledger.Overview, error)
+}
+
+// Destinations shows destinations, pauses and resumes them.
+type Destinations interface {
 	Destinations(ctx context.Context, tenants []string) ([]operations.Destination, error)
 	MayPause(who access.Identity, destination string) bool
 	SetPaused(ctx context.Context, who access.Identity, via contract.Via, destination string, paused bool, note string) error
+}
+
+// Rules lists the rules that route mail, and tries them.
+type Rules interface {
 	RouteRows(tenants []string) (version string, rows []operations.RouteRow)
 	Test(ctx context.Context, who access.Identity, in operations.Sample) (rules.Explanation, error)
 }

@@ -15,7 +15,7 @@ import (
 // destinationPages lists destinations, pauses and resumes them.
 type destinationPages struct {
 	*site
-	service Operations
+	service Destinations
 }
 
 // destinationsPage lists where mail goes.

@@ -25,8 +25,8 @@ func seeing(who access.Identity) []string {
 // listPages lists emails: the inbox of what is held, and the search.
 type listPages struct {
 	*site
-	emails     Emails
-	operations Operations
+	emails    Emails
+	overviews Overviews
 }
 
 // list returns one page of emails that the caller may see.
@@ -62,7 +62,7 @@ func (h *listPages) inbox(g *gin.Context) error {
 	}
 	f.State = contract.Quarantined
 	ctx := g.Request.Context()
-	o, err := h.operations.Overview(ctx, seeing(access.From(ctx)))
+	o, err := h.overviews.Overview(ctx, seeing(access.From(ctx)))
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // overviewPages shows the numbers.
 type overviewPages struct {
 	*site
-	service Operations
+	service Overviews
 }
 
 // overviewPage shows the numbers of the caller's tenants.

@@ -19,7 +19,7 @@ import (
 // routePages lists the rules and tries them.
 type routePages struct {
 	*site
-	service Operations
+	service Rules
 }
 
 // routesPage lists the rules and tries them on a sample.

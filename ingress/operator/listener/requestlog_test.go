@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/shared/accesstest"
 	"mailroom/shared/config"
 )
 
@@ -24,7 +25,7 @@ func TestStrangersShareALogLine(t *testing.T) {
 	now, logs := time.Unix(1_800_000_000, 0), &bytes.Buffer{}
 	callers, err := access.New(access.Config{Operators: []config.Operator{
 		{Name: "vera", Role: "viewer", Token: config.KeyRef{Key: config.NewSecret("token-viewer")}},
-	}}, access.Deps{})
+	}}, access.Deps{Tokens: accesstest.NewMemory(), Sessions: accesstest.NewMemory()})
 	require.NoError(t, err)
 	handler, err := New([]access.Route{{
 		Method: http.MethodGet, Path: "/api/v1/emails", Least: access.Viewer, Handle: func(*gin.Context) error { return nil },

@@ -22,6 +22,7 @@ import (
 	"mailroom/ingress/operator/batch"
 	"mailroom/ingress/operator/decision"
 	"mailroom/ingress/operator/operations"
+	"mailroom/shared/accesstest"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -150,7 +151,7 @@ type noTokens struct{ tokenStore }
 // routes are those of the API that the service answers.
 func (b *testBundle) routes(t *testing.T) []access.Route {
 	t.Helper()
-	callers, err := access.New(access.Config{}, access.Deps{})
+	callers, err := access.New(access.Config{}, access.Deps{Tokens: accesstest.NewMemory(), Sessions: accesstest.NewMemory()})
 	require.NoError(t, err)
 	resources, err := api.New(api.Config{}, api.Deps{
 		Access: callers, Operations: b.Service, Decisions: new(decision.Service), Batches: new(batch.Service), Logger: slog.New(slog.DiscardHandler),
