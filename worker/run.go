@@ -21,7 +21,7 @@ import (
 const (
 	// stopTimeout is how long activities may run after a stop was requested. A
 	// deployment's grace period must be longer.
-	stopTimeout = 20 * time.Second
+	stopTimeout = 15 * time.Second
 	// emailsAtOnce bounds the workflow tasks that run concurrently; each makes the fast
 	// attempts of one email. At most a quarter of them may wait for a destination.
 	emailsAtOnce = 96
@@ -124,7 +124,7 @@ func poll(ctx context.Context, tc client.Client, a *activitySet, logger *slog.Lo
 		MaxConcurrentActivityExecutionSize:     activitiesAtOnce,
 		MaxConcurrentWorkflowTaskPollers:       16,
 		MaxConcurrentActivityTaskPollers:       4,
-		WorkerStopTimeout:                      stopTimeout - 5*time.Second,
+		WorkerStopTimeout:                      stopTimeout,
 		Interceptors:                           []interceptor.WorkerInterceptor{&attemptInterceptor{tasks: a.tasks}},
 		OnFatalError: func(err error) {
 			select {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -142,8 +143,13 @@ func TestAStopEndsBothRoles(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	started := make(chan struct{}, 2)
 	wait := func(ctx context.Context) error { started <- struct{}{}; return untilDone(ctx) }
+	waitForDependency := func(ctx context.Context) error {
+		return fmt.Errorf("wait for postgres: %w", errors.Join(wait(ctx), ctx.Err()))
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- p.serve(ctx, runs(config.RoleIngress, wait), runs(config.RoleWorker, wait)) }()
+	go func() {
+		ended <- p.serve(ctx, runs(config.RoleIngress, wait), runs(config.RoleWorker, waitForDependency))
+	}()
 	<-started
 	<-started
 	stop()

@@ -98,7 +98,9 @@ func (p *process) serve(ctx context.Context, servers ...server) (err error) {
 		logger.Info(name+".starting", telemetry.ReadBuild().Attrs()...)
 
 		group.Go(func() error {
-			if err := s.run(ctx, program.Config{Env: env, File: file, Secrets: secrets, Logger: logger}); err != nil {
+			err := s.run(ctx, program.Config{Env: env, File: file, Secrets: secrets, Logger: logger})
+			// A stop that ends the wait for a dependency is no failure.
+			if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			logger.Info(name + ".stopped")
