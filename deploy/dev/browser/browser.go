@@ -59,7 +59,7 @@ func Open(t testing.TB, path string) *Page {
 	t.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	if shared.pages == 0 {
+	if shared.stop == nil {
 		start(t, path)
 	}
 	shared.pages++
@@ -82,6 +82,15 @@ func Open(t testing.TB, path string) *Page {
 	return p
 }
 
+// Hold keeps the Chromium, once it has been started, until release is called, so that it is
+// not started again for each test that comes after the last page of another.
+func Hold() (release func()) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.pages++
+	return closePage
+}
+
 // start starts the Chromium; shared is locked.
 func start(t testing.TB, path string) {
 	t.Helper()
@@ -90,6 +99,8 @@ func start(t testing.TB, path string) {
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		// A renderer in reserve for each window costs more than it saves in windows of one page.
+		chromedp.Flag("disable-features", "SpareRendererForSitePerProcess,site-per-process,Translate,BlinkGenPropertyTrees"),
 		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.WindowSize(1280, 900),
 		chromedp.WSURLReadTimeout(time.Minute), chromedp.Env("TMPDIR="+profile))
 
@@ -105,6 +116,7 @@ func start(t testing.TB, path string) {
 		end()
 		stop() // waits for the first process
 		remove(profile, first)
+		shared.stop = nil
 	}
 	if err := chromedp.Run(ctx); err != nil {
 		shared.stop()
@@ -129,11 +141,11 @@ func remove(profile string, first *exec.Cmd) {
 	log.Printf("ERROR: %s is still written to", profile)
 }
 
-// closePage ends the Chromium with its last page.
+// closePage ends the Chromium with its last page or hold.
 func closePage() {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	if shared.pages--; shared.pages == 0 {
+	if shared.pages--; shared.pages == 0 && shared.stop != nil {
 		shared.stop()
 	}
 }

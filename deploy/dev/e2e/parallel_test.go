@@ -4,10 +4,12 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"mailroom/deploy/dev/browser"
 )
 
-// TestMain lets more tests run at the same time than there are processors: most of the
-// time they wait for what their programs do.
+// TestMain lets more tests run at the same time than there are processors, since most of the
+// time they wait for what their programs do, and keeps one Chromium for all of them.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	parallel := flag.Lookup("test.parallel")
@@ -16,5 +18,9 @@ func TestMain(m *testing.M) {
 	if !set {
 		_ = parallel.Value.Set("4")
 	}
-	os.Exit(m.Run())
+
+	release := browser.Hold()
+	code := m.Run()
+	release()
+	os.Exit(code)
 }

@@ -57,7 +57,7 @@ func postgresService(s *Stack) process.Service {
 				"log_min_messages=warning", "log_checkpoints=off", "log_line_prefix=%m ",
 			}
 			if s.opt.Throwaway {
-				settings = append(settings, "fsync=off", "full_page_writes=off")
+				settings = append(settings, "fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0", "jit=off")
 			}
 			args := []string{"-D", c.data(), "-p", fmt.Sprint(port)}
 			for _, setting := range settings {

@@ -28,13 +28,17 @@ func temporalService(s *Stack) process.Service {
 		Prepare: func(context.Context) error { return os.MkdirAll(dir, 0o750) },
 
 		Command: func() (process.Command, error) {
+			synchronous := "normal"
+			if s.opt.Throwaway {
+				synchronous = "off"
+			}
 			args := []string{
 				"server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn",
 				// Its own Web UI cannot be told to send the session to the codec server.
 				"--port", fmt.Sprint(p.Temporal), "--headless",
 				// A file that survives restarts, and four times the speed of its defaults.
 				"--db-filename", filepath.Join(dir, "temporal.db"),
-				"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
+				"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=" + synchronous,
 			}
 			for _, attribute := range SearchAttributes() {
 				args = append(args, "--search-attribute", attribute.Name+"="+attribute.Type.String())
