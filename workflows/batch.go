@@ -46,12 +46,14 @@ func newBatch(ctx workflow.Context, in contract.ReplayInput) (*batch, error) {
 	if b.progress.State == "" {
 		b.progress = contract.ReplayProgress{State: contract.ReplayRunning, Total: -1}
 	}
+
 	err := workflow.SetQueryHandlerWithOptions(ctx, contract.QueryProgress,
 		func() (contract.ReplayProgress, error) { return b.progress, nil },
 		workflow.QueryHandlerOptions{Description: "How far the replay is, as of the last part that ended."})
 	if err != nil {
 		return b, err
 	}
+
 	for _, h := range []struct {
 		name, description string
 		state             contract.ReplayState
@@ -70,6 +72,7 @@ func newBatch(ctx workflow.Context, in contract.ReplayInput) (*batch, error) {
 		}
 		b.receiveSignals(ctx, h.name, h.description, h.state)
 	}
+
 	const rate = "sets how many emails are begun in a second: {\"rate\": 20}; 0 is as fast as it goes"
 	err = workflow.SetUpdateHandlerWithOptions(ctx, contract.ReplaySetRate,
 		func(ctx workflow.Context, in contract.ReplayRate) (contract.ReplayProgress, error) {
@@ -79,6 +82,7 @@ func newBatch(ctx workflow.Context, in contract.ReplayInput) (*batch, error) {
 	if err != nil {
 		return b, err
 	}
+
 	b.publishDetails(ctx)
 	return b, nil
 }

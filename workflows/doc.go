@@ -1,5 +1,5 @@
-// Package workflows holds the workflow that carries one email from its accepted
-// row to its end.
+// Package workflows holds the workflow that processes one email from its accepted row to
+// its end, and those about many emails.
 //
 // To follow one email read inbound_email.go from the top, then attempt.go (each step
 // is tried fast first and durably after), deliveries.go, quarantine.go and

@@ -28,7 +28,7 @@ type journal struct {
 	reason  contract.Reason
 	detail  string
 	step    string // the name of the step that works or waits
-	trouble string // why the last signal was not carried out
+	trouble string // why the last signal had no effect
 	waits   []*wait
 
 	routes    []string

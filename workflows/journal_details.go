@@ -11,6 +11,7 @@ import (
 // details: what happened, and exactly what to do next.
 func (j *journal) details() string {
 	var b strings.Builder
+
 	switch j.state {
 	case contract.Quarantined:
 		j.heldDetails(&b)
@@ -23,11 +24,12 @@ func (j *journal) details() string {
 	case contract.Discarded:
 		j.discardedDetails(&b)
 	case contract.Duplicate:
-		b.WriteString("**Duplicate.** The ledger knew this event: another workflow carries the email, or has carried it. " +
+		b.WriteString("**Duplicate.** The ledger knew this event: another workflow processes the email, or has processed it. " +
 			"Nothing was sent from here, and there is nothing to do.")
 	default:
 		b.WriteString("**In progress.** There is nothing to do.")
 	}
+
 	if j.trouble != "" {
 		b.WriteString("\n\n**" + j.trouble + "**")
 	}
@@ -39,9 +41,10 @@ func (j *journal) details() string {
 
 func (j *journal) discardedDetails(b *strings.Builder) {
 	where := "the ledger"
-	if j.in.Email.ID == 0 {
+	if !j.hasRow() {
 		where = "this workflow's history"
 	}
+
 	b.WriteString("**Discarded.** ")
 	if j.quarantine.decisions.last != nil {
 		b.WriteString("By decision: " + reason.Decided(*j.quarantine.decisions.last) + ". ")
@@ -58,12 +61,14 @@ func (j *journal) heldDetails(b *strings.Builder) {
 				"\n  - `approve` " + x.Approve + ".\n  - `retry` " + x.Retry + ".\n  - `discard` " + x.Discard + "." +
 				"\n  - More: `deploy/docs/runbook.md#" + x.Runbook + "`")
 		}
+
 		b.WriteString("\n- " + h.times())
 		if text := h.approvalsText(); text != "" {
 			b.WriteString("\n- **" + text + ".** An approval that is sent from here is recorded and does not count, " +
 				"because its sender is only claimed: approve in the console, through the API or with `mailctl`.")
 		}
 	}
+
 	b.WriteString("\n\n**What to do:** the console, `mailctl emails`, or here: *More Actions*, *Send a Signal*:\n")
 	for _, s := range signals {
 		b.WriteString("\n- `" + s.name + "`: " + s.description)
@@ -73,9 +78,10 @@ func (j *journal) heldDetails(b *strings.Builder) {
 		"It is recorded as what you claim. *Request Cancellation* changes nothing.")
 }
 
-// times says since when something is held, and what comes next.
+// times says since when a step is held, and what comes next.
 func (h *heldStep) times() string {
 	const layout = "2006-01-02 15:04 UTC"
+
 	text := "Held since " + h.since.UTC().Format(layout) + "."
 	if at := h.remindAt(); !at.IsZero() {
 		text += " The next reminder is due at " + at.UTC().Format(layout) + "."

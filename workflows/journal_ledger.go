@@ -24,10 +24,10 @@ type change struct {
 	commits bool // what follows waits until the ledger was asked once
 }
 
-// number gives a change of state its place after the one before it. The time is but a
-// good guess at a number that no earlier run has reached: where one has, because a clock
-// went wrong, the ledger says so and writeChange comes again under a higher number. So a
-// run that was reset in the Web UI overrules the one it replaces, whatever clocks say.
+// number returns a change of state with a number after that of the one before it. The
+// time is only a good guess at a number that no earlier run has reached: where one has,
+// because a clock was wrong, the ledger says so and writeChange tries a higher number. So
+// a run that was reset in the Web UI overrules the one it replaces, whatever clocks say.
 func (q *ledgerQueue) number(in contract.RecordInput) contract.RecordInput {
 	q.sequence = max(q.sequence+1, in.AtUnixMilli)
 	in.Sequence = q.sequence
@@ -192,7 +192,7 @@ func (j *journal) flush(ctx workflow.Context) {
 		return
 	}
 
-	w := j.showWait(ctx, contract.StorageUnavailable, "the ledger has not heard yet what was decided")
+	w := j.showWait(ctx, contract.StorageUnavailable, "the ledger does not know yet what was decided")
 	_ = workflow.Await(ctx, j.ledger.empty) // fails with the context alone
 	j.endWait(ctx, w)
 }

@@ -109,7 +109,7 @@ var (
 		ScheduleToCloseTimeout: 8 * time.Second,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, MaximumAttempts: 4},
 	}
-	// Maintenance gives up soon: the schedule comes again in a minute.
+	// Maintenance fails soon: the schedule starts it again in a minute.
 	maintenanceOptions = workflow.ActivityOptions{
 		StartToCloseTimeout: 5 * time.Minute,
 		HeartbeatTimeout:    heartbeatTimeout,

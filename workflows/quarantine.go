@@ -46,7 +46,7 @@ func (q *quarantine) resumedHold(s step) *heldStep {
 	return h
 }
 
-// hold waits for a person. It returns passed once somebody has decided: h says what.
+// hold waits for a person. It returns passed once a decision is taken: h has it.
 func (q *quarantine) hold(ctx workflow.Context, h *heldStep) outcome {
 	if h.since.IsZero() {
 		if out := q.beginHold(ctx, h); out != passed {
@@ -88,7 +88,7 @@ func (q *quarantine) beginHold(ctx workflow.Context, h *heldStep) outcome {
 	return passed
 }
 
-// awaitDecision waits until somebody decides, or the hold continues in a new run. It
+// awaitDecision waits for a decision, or until the hold continues in a new run. It
 // returns false when the next reminder or the deadline is due.
 func (q *quarantine) awaitDecision(ctx workflow.Context, h *heldStep) (outcome, bool) {
 	decided := func() bool { return h.action != "" || q.discarded }

@@ -28,12 +28,12 @@ func (q *quarantine) approve(r ruling) int {
 	return q.held.missing()
 }
 
-// approvedBy reports whether somebody's approval would change nothing.
+// approvedBy reports whether an approval by this sender would change nothing.
 func (s heldSteps) approvedBy(r ruling) bool {
 	return !slices.ContainsFunc(s, func(h *heldStep) bool { return !h.approvedBy(r) })
 }
 
-// approvedBy compares by the verified person. Everybody who is not verified counts as
+// approvedBy compares by the verified person. All senders that are not verified count as
 // one and the same person, whatever name they claim.
 func (h *heldStep) approvedBy(r ruling) bool {
 	by := contract.Approval{Actor: r.Actor, Person: r.person}
@@ -50,7 +50,7 @@ func (h *heldStep) counted() []contract.Approval {
 	})
 }
 
-// missing is how many more people have to approve, where one is not enough.
+// missing returns how many more people have to approve, where one is not enough.
 func (s heldSteps) missing() int {
 	most := 0
 	for _, h := range s {

@@ -23,6 +23,6 @@ type heldStep struct {
 	level     int  // of the last of them
 	due       bool // its deadline has passed
 
-	action contract.Action // empty until somebody decides
+	action contract.Action // empty until it is decided about
 	from   contract.Step   // the step that the decision sends the email back to, if not this one
 }

@@ -8,9 +8,9 @@ import (
 	"mailroom/shared/contract"
 )
 
-// fallback is the plan of a hold whose own could not be read, which takes a worker
-// that is broken.
-var fallback = contract.HoldPlan{
+// fallbackPlan is the plan of a hold whose own could not be read, which happens only in a
+// broken worker.
+var fallbackPlan = contract.HoldPlan{
 	RemindSeconds:   int64(4 * time.Hour / time.Second),
 	EscalateSeconds: int64(24 * time.Hour / time.Second),
 	RepeatSeconds:   int64(7 * 24 * time.Hour / time.Second),
@@ -20,23 +20,24 @@ var fallback = contract.HoldPlan{
 // maxApprovals is the largest number of people that the configuration may ask for.
 const maxApprovals = 5
 
-// planOf asks what the configuration wants of a hold.
+// planOf reads what the configuration wants of a hold.
 func (q *quarantine) planOf(ctx workflow.Context, h *heldStep) contract.HoldPlan {
 	in := contract.HoldInput{Email: q.in.Email}
 	for _, one := range h.holds {
 		in.Reasons = append(in.Reasons, one.Reason)
 	}
+
 	var out contract.HoldPlan
 	plan := attempts{name: "plan", options: planOptions}
 	if err := plan.run(ctx, callOf(activity.holds.PlanHold, in, &out)); err != nil {
 		workflow.GetLogger(ctx).Error("read the plan of a hold", "error", err)
-		out = fallback
+		out = fallbackPlan
 	}
 	out.Approvals = max(out.Approvals, 1)
 	return out
 }
 
-// next gives when something is to be done about a hold, the zero time for never.
+// next returns when a reminder or the deadline of a hold is due, the zero time for never.
 func (h *heldStep) next() time.Time {
 	remind, deadline := h.remindAt(), h.deadline()
 	if remind.IsZero() || !deadline.IsZero() && deadline.Before(remind) {
@@ -45,7 +46,7 @@ func (h *heldStep) next() time.Time {
 	return remind
 }
 
-// nextIs says what next is for.
+// nextIs names what is due at next.
 func (h *heldStep) nextIs() string {
 	if h.next().Equal(h.deadline()) {
 		return "deadline"
@@ -53,8 +54,8 @@ func (h *heldStep) nextIs() string {
 	return "reminder"
 }
 
-// remindAt gives when people are reminded the next time: once, then with more
-// emphasis, then again and again.
+// remindAt returns when people are reminded the next time: once, then with more emphasis,
+// then again and again.
 func (h *heldStep) remindAt() time.Time {
 	if h.plan.RemindSeconds <= 0 {
 		return time.Time{}
@@ -71,8 +72,8 @@ func (h *heldStep) remindAt() time.Time {
 	return h.after(max(h.plan.EscalateSeconds, h.plan.RemindSeconds) + int64(h.reminders-1)*h.plan.RepeatSeconds)
 }
 
-// deadline gives when the policy is carried out, the zero time where there is no
-// policy or it has been.
+// deadline returns when the policy is carried out, the zero time where there is no policy
+// or its deadline has passed.
 func (h *heldStep) deadline() time.Time {
 	if h.due || h.plan.DeadlineSeconds <= 0 {
 		return time.Time{}
@@ -84,8 +85,8 @@ func (h *heldStep) after(seconds int64) time.Time {
 	return h.since.Add(time.Duration(seconds) * time.Second)
 }
 
-// elapse does what is to be done at a time that has come. After a stop of all
-// workers several may have: people are then told once, of the last.
+// elapse sends the reminders that are due and carries out the policy at the deadline. After
+// a stop of all workers several reminders may be due: people are then reminded once.
 func (q *quarantine) elapse(ctx workflow.Context, h *heldStep) {
 	now := workflow.Now(ctx)
 	q.renewal.stale = true
@@ -97,11 +98,13 @@ func (q *quarantine) elapse(ctx workflow.Context, h *heldStep) {
 		h.level = contract.AttentionEscalated
 		q.remind(ctx, h, true)
 	}
+
 	reminded := false
 	for at := h.remindAt(); !at.IsZero() && !now.Before(at); at = h.remindAt() {
 		h.reminders++
 		reminded = true
 	}
+
 	if reminded {
 		h.level = max(h.level, min(h.reminders, contract.AttentionEscalated))
 		q.remind(ctx, h, false)
@@ -110,7 +113,7 @@ func (q *quarantine) elapse(ctx workflow.Context, h *heldStep) {
 }
 
 // carryOutPolicy does what the configuration says about a hold at its deadline,
-// once everything that holds the email is past it and says the same. It gives false
+// once everything that holds the email is past it and says the same. It returns false
 // where the email stays held.
 func (q *quarantine) carryOutPolicy(ctx workflow.Context, h *heldStep) bool {
 	action, ok := map[string]contract.Action{
@@ -120,11 +123,13 @@ func (q *quarantine) carryOutPolicy(ctx workflow.Context, h *heldStep) bool {
 	if !ok {
 		return false
 	}
+
 	for _, o := range q.held {
 		if !o.due || o.plan.AtDeadline != h.plan.AtDeadline {
 			return false
 		}
 	}
+
 	waited := time.Duration(h.plan.DeadlineSeconds) * time.Second
 	q.decisions.decide(ctx, ruling{verified: true, Decision: contract.Decision{
 		Action: action, Actor: contract.ActorPolicy, Via: contract.ViaPolicy,
@@ -133,8 +138,8 @@ func (q *quarantine) carryOutPolicy(ctx workflow.Context, h *heldStep) bool {
 	return true
 }
 
-// remind makes a long hold visible, beside the way of the email: neither the ledger
-// nor the destination of the notices may be in the way of a decision.
+// remind reminds people of a long hold, in the background: neither the ledger nor the
+// destination of the notices may delay a decision.
 func (q *quarantine) remind(ctx workflow.Context, h *heldStep, deadline bool) {
 	in := contract.RemindInput{
 		Email: q.in.Email, Holds: h.holds, Step: h.name, Level: h.level, Number: h.reminders, Deadline: deadline,
@@ -144,7 +149,8 @@ func (q *quarantine) remind(ctx workflow.Context, h *heldStep, deadline bool) {
 	if d := h.deadline(); !d.IsZero() {
 		in.DeadlineUnixMilli = d.UnixMilli()
 	}
-	if q.in.Email.ID != 0 {
+
+	if q.journal.hasRow() {
 		q.inBackground(ctx, func(ctx workflow.Context) {
 			q.notify(ctx, "remind", remindOptions, effectOf(activity.holds.Remind, in))
 		})
@@ -161,6 +167,6 @@ func (q *quarantine) remind(ctx workflow.Context, h *heldStep, deadline bool) {
 func (q *quarantine) notify(ctx workflow.Context, name string, o stepOptions, c call) {
 	a := attempts{name: name, options: o}
 	if err := a.run(ctx, c); err != nil && ctx.Err() == nil {
-		workflow.GetLogger(ctx).Error("tell of a long hold", "how", name, "error", err)
+		workflow.GetLogger(ctx).Error("remind of a long hold", "how", name, "error", err)
 	}
 }

@@ -7,15 +7,15 @@ import (
 
 // The actors under whose names the system itself acts.
 const (
-	ActorSystem  = "mailroom" // brings back what was away, removes content
+	ActorSystem  = "mailroom" // releases emails that an outage held, removes content
 	ActorPolicy  = "policy"   // decides at a deadline that the configuration sets
 	ActorUnnamed = "unnamed"  // sent a decision straight to Temporal, and claimed no name
 )
 
-// claimedSuffix marks the names that came past our authentication.
+// claimedSuffix marks the names that came without our authentication.
 const claimedSuffix = " (claimed)"
 
-// Claimed returns a name that came past our authentication as decisions record it.
+// Claimed returns a name that came without our authentication as decisions record it.
 func Claimed(name string) string {
 	if strings.TrimSpace(name) == "" {
 		name = ActorUnnamed
@@ -33,5 +33,5 @@ func ReservedActor(name string) bool {
 		strings.HasSuffix(name, strings.TrimSpace(claimedSuffix))
 }
 
-// PersonOf returns what a person is told apart by: the name without regard to case.
+// PersonOf returns what two people are told apart by: the name without regard to case.
 func PersonOf(name string) string { return strings.ToLower(strings.TrimSpace(name)) }

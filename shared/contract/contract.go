@@ -3,7 +3,7 @@
 // queue, inputs and results, states and reasons.
 //
 // Invariants: fields are added, never renamed or retyped, because histories
-// outlive releases; nothing here carries mail content, an address or a subject, but
+// outlive releases; nothing here contains mail content, an address or a subject, but
 // Sealed.
 package contract
 
@@ -17,7 +17,7 @@ import (
 // TaskQueue is where the workers poll for everything an email needs.
 const TaskQueue = "mailroom"
 
-// InboundEmailWorkflow is the registered name of the workflow that carries one email.
+// InboundEmailWorkflow is the registered name of the workflow that processes one email.
 const InboundEmailWorkflow = "InboundEmail"
 
 // Handlers of InboundEmail. The signals take a Decision without an action, whose
@@ -33,7 +33,7 @@ const (
 )
 
 // Search attributes of InboundEmail. All are keywords, MailDestinations is a
-// list of keywords. None carries an address or a subject.
+// list of keywords. None contains an address or a subject.
 const (
 	AttrState        = "MailState"
 	AttrReason       = "MailReason"
@@ -49,7 +49,7 @@ type State string
 // The states.
 const (
 	Processing  State = "processing"
-	Retrying    State = "retrying"    // waiting for something that is away
+	Retrying    State = "retrying"    // waiting for an unavailable dependency
 	Quarantined State = "quarantined" // waiting for a person
 	Delivered   State = "delivered"
 	Discarded   State = "discarded"
@@ -99,8 +99,8 @@ var Reasons = []Reason{
 	DownstreamUnavailable, StorageUnavailable,
 }
 
-// Email is the key under which every step finds its mail, and what each log line
-// about it carries. ID is the ledger row; no mail content is in here.
+// Email is the key under which every step finds its mail, and what each log line about it
+// contains. ID is the ledger row; no mail content is in here.
 type Email struct {
 	ID            int64  `json:"id"`
 	WorkflowID    string `json:"workflow_id"`
@@ -113,7 +113,8 @@ type Email struct {
 	Size int64 `json:"size"`
 }
 
-// LargeMail is the size in bytes above which an email takes the durable way at once.
+// LargeMail is the size in bytes above which the first attempt of a step is a regular
+// activity.
 const LargeMail = 1 << 20
 
 // InboundEmailInput starts the workflow of one email.
@@ -121,15 +122,15 @@ type InboundEmailInput struct {
 	Email Email `json:"email"`
 	// ReceivedAtUnixMilli is when the ingress had read the whole body.
 	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli"`
-	// Hold is set where the door already knows that a person must look first.
+	// Hold is set where the ingress already knows that a person must look first.
 	Hold *Hold `json:"hold,omitempty"`
-	// Fallback is set where the database was away when the email came: the event
+	// Fallback is set where the database was unavailable when the email came: the event
 	// itself in place of the key of its row. Email.ID is 0 then, and the row is
 	// written before anything else is done.
 	Fallback *FallbackEvent `json:"carried,omitempty"`
-	// Resumed is set in a run that goes on with a long hold.
+	// Resumed is set in a run that continues a long hold.
 	Resumed *Resumed `json:"resumed,omitempty"`
-	// Replay is set where the email has come to an end before and is carried once more.
+	// Replay is set where the email has come to an end before and is processed once more.
 	Replay *Replayed `json:"replay,omitempty"`
 }
 
@@ -138,14 +139,14 @@ type FallbackEvent struct {
 	BodySHA256 Digest  `json:"body_sha256"`
 	Body       *Sealed `json:"body,omitempty"`
 	BodyKey    string  `json:"body_key,omitempty"`
-	// Verified is what the door found.
+	// Verified is what the ingress found.
 	Verified Verified `json:"verified,omitzero"`
 }
 
 // Digest is a SHA-256; histories show it in hex.
 type Digest [32]byte
 
-// MarshalText gives lower-case hex.
+// MarshalText returns lower-case hex.
 func (d Digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
 
 // UnmarshalText reads hex of either case.
@@ -159,19 +160,19 @@ func (d *Digest) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Sealed is content that Temporal carries: compressed, then encrypted under the
-// key of that id. Without a KeyID it is compressed alone.
+// Sealed is content that goes through Temporal: compressed, then encrypted under the key
+// of that id. Without a KeyID it is only compressed.
 type Sealed struct {
 	KeyID string `json:"key_id,omitempty"`
 	Data  []byte `json:"data"`
 }
 
-// MaxFallbackBody is the longest body in bytes that a workflow's input may carry.
+// MaxFallbackBody is the longest body in bytes that the input of a workflow may contain.
 const MaxFallbackBody = 1 << 20
 
 // MemoBodySHA256 is the memo of InboundEmail that holds the hex SHA-256 of the
-// body: what tells a repeat from another event under the same id while the
-// database is away.
+// body: what tells a repeat from another event under the same id while the database is
+// unavailable.
 const MemoBodySHA256 = "body_sha256"
 
 // BackfillInput asks for the ledger row of an email that Temporal accepted. Backfill is
@@ -182,17 +183,17 @@ type BackfillInput struct {
 	Hold                *Hold         `json:"hold,omitempty"`
 	Fallback            FallbackEvent `json:"carried"`
 	// TakeEventID lets an email under ConflictWorkflowID have the event id, because the
-	// one that took it has not come to the ledger for long.
+	// one that took it has not come to the ledger for a long time.
 	TakeEventID bool `json:"first,omitempty"`
 	// Discarded is set once a person gave up an email whose content cannot be
 	// read: its row is written without a body, so that no copy comes again.
 	Discarded bool `json:"discarded,omitempty"`
 }
 
-// BackfillResult says which row the workflow carries from now on. With Elsewhere
-// another workflow carries the email, or has done so, and this one has nothing
-// left to do. With FirstMissing nothing is decided: the email that took the event id is
-// not in the ledger yet.
+// BackfillResult says which row the workflow processes from now on. With Duplicate another
+// workflow processes the email, or has done so, and this one has nothing left to do. With
+// FirstMissing nothing is decided: the email that took the event id is not in the ledger
+// yet.
 type BackfillResult struct {
 	Email               Email `json:"email"`
 	ReceivedAtUnixMilli int64 `json:"received_at_unix_milli,omitempty"`
@@ -236,11 +237,11 @@ type Status struct {
 	NextReminderUnixMilli int64 `json:"next_reminder_unix_milli,omitempty"`
 	// Last is the last decision.
 	Last *Decided `json:"last,omitempty"`
-	// Trouble says why the last signal was not carried out.
+	// Trouble says why the last signal had no effect.
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// Leg is one destination of an email inside its workflow.
+// Leg is one delivery of an email inside its workflow.
 type Leg struct {
 	Destination string `json:"destination"`
 	Done        bool   `json:"done"`
@@ -262,7 +263,7 @@ type StoreResult struct {
 	Budgets Budgets `json:"budgets,omitzero"`
 }
 
-// Budgets bound how long a step may wait for what is away before the email is
+// Budgets bound how long a step may wait for an unavailable dependency before the email is
 // held. Zero means the default of the workflow, 24 hours.
 type Budgets struct {
 	ScanSeconds    int64 `json:"scan_seconds,omitempty"`
@@ -290,7 +291,7 @@ type RouteInput struct {
 	AnyRecipient bool `json:"any_recipient,omitempty"`
 }
 
-// RouteResult names the rules that matched and the destinations they give, both
+// RouteResult names the rules that matched and their destinations, both
 // without repeats and in the order of the configuration.
 type RouteResult struct {
 	Routes       []string `json:"routes,omitempty"`
@@ -304,18 +305,18 @@ type RouteResult struct {
 }
 
 // DeliverInput asks for one delivery. Deliver is idempotent on Email, Destination
-// and Replay; every attempt carries IdempotencyKey(Email.WorkflowID, Destination),
+// and Replay; every attempt has IdempotencyKey(Email.WorkflowID, Destination),
 // or with NewEffect the EffectKey of the replay.
 type DeliverInput struct {
 	Email       Email  `json:"email"`
 	Destination string `json:"destination"`
-	// Again is set when a person asked for another go at a leg that was
-	// rejected or whose effect is unknown.
+	// Again is set when a person asked for another attempt at a delivery that was rejected
+	// or whose effect is unknown.
 	Again bool `json:"again,omitempty"`
 	// Released is set when a person let content go that inspection had held.
 	Released bool `json:"released,omitempty"`
-	// Replay is the replay that asks for it, 0 for none. A leg that was delivered
-	// before is sent again only where its content has changed, or with NewEffect.
+	// Replay is the replay that asks for it, 0 for none. A delivery that is done
+	// is sent again only where its content has changed, or with NewEffect.
 	Replay    int64 `json:"replay,omitempty"`
 	NewEffect bool  `json:"new_effect,omitempty"`
 	// Inspected is Inspected.Content of the inspection that the workflow knows of.
@@ -339,11 +340,11 @@ type DeliverResult struct {
 	Skipped  bool `json:"skipped,omitempty"`
 }
 
-// RecordResult answers a RecordInput. Nothing to say is no result at all.
+// RecordResult answers a RecordInput. There is none where the ledger took the change.
 type RecordResult struct {
 	// OverruledBy is the number of the change of state that the ledger keeps in place of
-	// this one, 0 where it took it. Only the run of a workflow that goes on reads this:
-	// it tells its change again under a later number.
+	// this one, 0 where it took it. Only the current run of a
+	// workflow reads this: it writes its change again under a later number.
 	OverruledBy int64 `json:"overruled_by,omitempty"`
 }
 
@@ -365,8 +366,8 @@ type RecordInput struct {
 	// Inspected and Routed are those of the last time, and stay as Routes do.
 	Inspected Inspected `json:"inspected,omitzero"`
 	Routed    Routed    `json:"routed,omitzero"`
-	// Decision is set when this change of state is a person's doing; it becomes
-	// a row of its own, idempotent on Email.ID and Sequence.
+	// Decision is set when a decision led to this change of state; it becomes a row of its
+	// own, idempotent on Email.ID and Sequence.
 	Decision *Decision `json:"decision,omitempty"`
 	Before   State     `json:"before,omitempty"`
 	// DecidedReason is why the email was held when the decision came.
@@ -374,7 +375,7 @@ type RecordInput struct {
 	// EditID is the edit that the decision laid over the email.
 	EditID int64 `json:"edit_id,omitempty"`
 	// Verified reports that the decision came through our own authentication, or
-	// from our own configuration, and not from whoever can reach Temporal.
+	// from our own configuration, and not from anyone who can reach Temporal.
 	Verified bool `json:"verified,omitempty"`
 	// Missing is how many more people have to approve before a held email goes on.
 	Missing int `json:"missing,omitempty"`

@@ -18,8 +18,8 @@ const (
 // Actions lists every action once.
 var Actions = []Action{Approve, Discard, Retry, Edited}
 
-// Via says which way a decision came. What came past our authentication is an
-// update or a signal, whatever its sender claims.
+// Via says which way a decision came. A decision that came without our authentication is
+// an update or a signal, whatever its sender claims.
 type Via string
 
 // The ways.
@@ -28,16 +28,16 @@ const (
 	ViaConsole Via = "console"
 	ViaMailctl Via = "mailctl"
 	ViaReplay  Via = "replay" // a replay or a decision about many emails
-	ViaSystem  Via = "system" // what was away is back
+	ViaSystem  Via = "system" // an unavailable dependency has recovered
 	ViaPolicy  Via = "policy" // the deadline that the configuration sets
-	ViaUpdate  Via = "update" // sent to Temporal, past our authentication
+	ViaUpdate  Via = "update" // sent to Temporal, without our authentication
 	ViaSignal  Via = "signal" // the same
 )
 
-// Step is where in its way an email is, and where it may be taken up again.
+// Step is where in its way an email is, and where it may be sent back to.
 type Step string
 
-// The steps that an email can be taken up at, in their order.
+// The steps that an email can be sent back to, in their order.
 const (
 	StepStore   Step = "store"
 	StepInspect Step = "inspect"
@@ -56,8 +56,8 @@ func (s Step) Before(t Step) bool {
 
 // Decision is the argument of the update decide and, without Action, of the
 // signals. Our own programs send an Intent and nothing else: the row behind it
-// says who decides what and why, so that neither a note nor an edit is in
-// Temporal, and nobody who can reach Temporal alone can act under another's name.
+// says who decides what and why, so that neither a note nor an edit is in Temporal, and
+// a sender that can only reach Temporal cannot act under another name.
 // Without an Intent the update requires a Note; Actor is then what the sender
 // claims. Actor and Note are at most MaxActor and MaxNote bytes.
 type Decision struct {
@@ -70,7 +70,7 @@ type Decision struct {
 	Note    string `json:"note,omitempty"`
 	Via     Via    `json:"via,omitempty"`
 	Edit    *Edit  `json:"edit,omitempty"`
-	// From takes the email up at an earlier step than the one that holds it.
+	// From sends the email back to an earlier step than the one that holds it.
 	From Step `json:"from,omitempty"`
 }
 
@@ -106,6 +106,6 @@ type DecisionResult struct {
 	// Note says why a decision that was recorded changed nothing, and what to do.
 	Note string `json:"note,omitempty"`
 	// Record is what the sender has to write to the ledger, where it said that it
-	// would: the email has come to its end, and nobody else writes that down.
+	// would: the email has come to its end, and its workflow does not write that down.
 	Record *RecordInput `json:"record,omitempty"`
 }

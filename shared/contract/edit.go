@@ -17,8 +17,8 @@ const (
 const RouteEdited = "edited"
 
 // SaveEditInput writes down an edit that is laid over an email once its decision
-// was taken. Key makes a repeat give the edit of the first; empty means that there
-// is none.
+// was taken. With a Key a repeat returns the edit of the first call; an empty Key means
+// that there is none.
 type SaveEditInput struct {
 	Email Email  `json:"email"`
 	Edit  Edit   `json:"edit"`

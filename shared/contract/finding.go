@@ -34,9 +34,9 @@ var FindingStates = []FindingState{FindingOpen, FindingRepeat, FindingPassed, Fi
 // Closed reports whether the email may go on as far as this finding is concerned.
 func (f Finding) Closed() bool { return f.State == FindingPassed || f.State == FindingApproved }
 
-// Restored reports whether a new run holds the email for it: somebody has to judge
-// it, and nobody has. A finding of what was away, or of a rule that was missing, is
-// none: there it is enough that the step passes.
+// Restored reports whether a new run holds the email for it: a person has to judge it, and
+// no person has. A finding of an outage, or of a missing rule, is not restored: there it is
+// enough that the step passes.
 func (f Finding) Restored() bool { return f.State == FindingOpen && f.Reason.Judged() }
 
 // Waivable reports whether an approval lets the email pass. To approve another reason
@@ -55,8 +55,8 @@ func (r Reason) Waivable() bool {
 // that passes closes it as well.
 func (r Reason) Judged() bool { return r.Waivable() && r != ScannerUnavailable }
 
-// StandingInput asks what the ledger knows of an email that is carried once more.
-// Standing is idempotent: it writes nothing.
+// StandingInput asks what the ledger knows of an email that is processed once more.
+// LoadStanding is idempotent: it writes nothing.
 type StandingInput struct {
 	Email Email `json:"email"`
 }

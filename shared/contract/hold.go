@@ -17,16 +17,16 @@ type IntentInput struct {
 type IntentResult struct {
 	Action Action `json:"action"`
 	Actor  string `json:"actor"`
-	// Person is who Actor acts for, as the owner of a token; empty: Actor.
+	// Person is the owner of the token that Actor is the name of; empty: Actor.
 	Person string `json:"person,omitempty"`
 	Via    Via    `json:"via"`
 	EditID int64  `json:"edit_id,omitempty"`
 	From   Step   `json:"from,omitempty"`
-	// Replay carries the email once more instead of merely retrying what holds it:
-	// what was delivered already is looked at again.
+	// Replay processes the email once more instead of merely retrying what holds it: what
+	// was delivered already is compared again.
 	Replay *Replayed `json:"replay,omitempty"`
-	// Only is the one reason that a decision about many emails approves; empty: whatever
-	// holds the email. People chose the emails by it, and have seen no other.
+	// Only is the one reason that a decision about many emails approves; empty: all that
+	// hold the email. People chose the emails by it, and have seen no other.
 	Only Reason `json:"only,omitempty"`
 	// Taken reports that the ledger has the decision already: a repeat is answered
 	// and not carried out again.
@@ -37,7 +37,7 @@ type IntentResult struct {
 const (
 	AtDeadlineKeep    = "keep" // stays held, and stands out
 	AtDeadlineDiscard = "discard"
-	AtDeadlineRelease = "release" // goes on as if approved
+	AtDeadlineRelease = "release" // continues as if approved
 )
 
 // HoldInput asks how long an email may be held for these reasons, and how many
@@ -64,15 +64,14 @@ type HoldPlan struct {
 	Notify bool `json:"notify,omitempty"`
 }
 
-// How much attention a held email asks for: the level of a reminder, and
+// How much attention a held email asks for, 0 for none: the level of a reminder, and
 // emails.attention in the ledger.
 const (
-	AttentionNone      = 0
 	AttentionReminded  = 1
 	AttentionEscalated = 2
 )
 
-// ReasonsOf gives each reason of holds once, in their order; never nil.
+// ReasonsOf returns each reason of holds once, in their order; never nil.
 func ReasonsOf(holds []Hold) []Reason {
 	out := make([]Reason, 0, len(holds))
 	for _, h := range holds {
@@ -83,7 +82,7 @@ func ReasonsOf(holds []Hold) []Reason {
 	return out
 }
 
-// RemindInput tells of a hold that has lasted. Remind and Notify are idempotent on
+// RemindInput reminds people of a hold that has lasted. Remind and Notify are idempotent on
 // Email.ID, SinceUnixMilli and Number.
 type RemindInput struct {
 	Email  Email  `json:"email"`
@@ -91,8 +90,8 @@ type RemindInput struct {
 	Step   string `json:"step"`
 	Level  int    `json:"level"`
 	Number int    `json:"number"` // of the reminders of this hold, from 1
-	// Deadline is set on the reminder that tells of a deadline that has passed and
-	// left the email where it is.
+	// Deadline is set on the reminder of a deadline that has passed and left the email
+	// where it is.
 	Deadline bool `json:"deadline,omitempty"`
 	// Sequence is that of the latest change of state: a reminder that comes late
 	// must not mark an email that has gone on.
@@ -104,7 +103,8 @@ type RemindInput struct {
 	AtDeadline        string `json:"at_deadline,omitempty"`
 }
 
-// Decided is the last decision of an email, for who comes second. A note is not in it.
+// Decided is the last decision about an email, for the sender of a second one. A note is
+// not in it.
 type Decided struct {
 	Action      Action `json:"action"`
 	Actor       string `json:"actor"`
@@ -113,7 +113,7 @@ type Decided struct {
 	Intent      int64  `json:"intent,omitempty"`
 }
 
-// Resumed is a hold that goes on in a new run with a short history: all that the
+// Resumed is a hold that continues in a new run with a short history: all that the
 // run before it knew. The new run begins inside the hold and runs no step for it.
 type Resumed struct {
 	Step      Step          `json:"step"`
@@ -130,9 +130,9 @@ type Resumed struct {
 	Last     *Decided `json:"last,omitempty"`
 	// Sequence is that of the last change of state in the ledger, which has them all.
 	Sequence int64 `json:"sequence"`
-	// Resend reports that what is done is looked at again once it was routed.
+	// Resend reports that what was delivered is compared again once the email was routed.
 	Resend bool `json:"resend,omitempty"`
-	// Trouble says why the last signal was not carried out, for people to read.
+	// Trouble says why the last signal had no effect, for people to read.
 	Trouble string `json:"trouble,omitempty"`
 	// Findings are those of the steps so far, and Pending those that an earlier run
 	// left open and whose step has not been run yet.
@@ -140,9 +140,9 @@ type Resumed struct {
 	Pending  []Finding `json:"pending,omitempty"`
 }
 
-// ResumedHold is one step, or one leg, that waits for a person.
+// ResumedHold is one step, or one delivery, that waits for a person.
 type ResumedHold struct {
-	Destination    string   `json:"destination,omitempty"` // of a leg
+	Destination    string   `json:"destination,omitempty"` // of a delivery
 	Holds          []Hold   `json:"holds"`
 	SinceUnixMilli int64    `json:"since_unix_milli"`
 	Plan           HoldPlan `json:"plan"`
@@ -159,16 +159,16 @@ type ResumedHold struct {
 type Approval struct {
 	Actor    string `json:"actor"`
 	Verified bool   `json:"verified"`
-	// Person is who owns the token under whose name the approval came; empty: Actor.
+	// Person is the owner of the token that the approval came with; empty: Actor.
 	Person string `json:"person,omitempty"`
 }
 
-// Who names the person behind a verified approval, by which two are told apart.
+// Who returns the person behind a verified approval, by which two are told apart.
 func (a Approval) Who() string {
 	return PersonOf(cmp.Or(a.Person, a.Actor))
 }
 
-// ResumedLeg is one destination of an email.
+// ResumedLeg is one delivery of an email.
 type ResumedLeg struct {
 	Destination string `json:"destination"`
 	Done        bool   `json:"done,omitempty"`

@@ -70,7 +70,7 @@ func eventWorkflowID(source, eventID string, limit int) string {
 // ReplayWorkflowID returns the workflow ID of a replay, which no event can have.
 func ReplayWorkflowID(id int64) string { return system + "replay/" + strconv.FormatInt(id, 10) }
 
-// MaintenanceSchedule is the ID of the schedule that starts Tend, and
+// MaintenanceSchedule is the ID of the schedule that starts Maintenance, and
 // MaintenanceWorkflowID what the workflow IDs of its runs begin with: Temporal appends
 // the time of each. No event can have either, nor the ID of Temporal's own workflow of
 // the schedule, which contains MaintenanceSchedule.
@@ -81,7 +81,7 @@ const (
 
 // IdempotencyKey is what a destination may use to recognise a repeat: a function
 // of the workflow ID and the destination alone, the same on each attempt,
-// replay and reset. It gives nothing away about the event id.
+// replay and reset. It discloses nothing about the event id.
 func IdempotencyKey(workflowID, destination string) string {
 	sum := sha256.Sum256([]byte(workflowID + "\x00" + destination))
 	return "mr_" + hex.EncodeToString(sum[:16])

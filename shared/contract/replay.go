@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// The workflows that work on many emails. Replay carries one replay or one
-// decision about many; Tend looks after what nobody asks for and is started by
-// the schedule MaintenanceSchedule.
+// The workflows about many emails. Replay carries out one replay or one decision about
+// many; Maintenance does what no request asks for, and is started by the schedule
+// MaintenanceSchedule.
 const (
 	ReplayWorkflow      = "Replay"
 	MaintenanceWorkflow = "Maintenance"
@@ -29,8 +29,8 @@ const (
 // first one succeeded.
 const MemoReplay = "replay"
 
-// ReplayEffect is what the deliveries of a replay are told apart by in the ledger and
-// in their idempotency keys. It is no workflow ID.
+// ReplayEffect returns what tells the deliveries of a replay apart in the ledger and in
+// their idempotency keys. It is no workflow ID.
 func ReplayEffect(id int64) string { return "replay-" + strconv.FormatInt(id, 10) }
 
 // EffectKey is the idempotency key of a delivery that must count as another one
@@ -43,9 +43,8 @@ func EffectKey(workflowID, destination, effect string) string {
 	return "mr_" + hex.EncodeToString(sum[:16])
 }
 
-// Replayed says that an email is carried once more, by which replay, and where
-// its way begins. NewEffect gives its deliveries other idempotency keys than all
-// before.
+// Replayed says that an email is processed once more, by which replay, and where its way
+// begins. With NewEffect its deliveries have other idempotency keys than all before.
 type Replayed struct {
 	ID        int64 `json:"id"`
 	From      Step  `json:"from,omitempty"` // empty: StepStore
@@ -131,14 +130,14 @@ type ReplayControlInput struct {
 	Rate  *float64    `json:"rate,omitempty"`
 }
 
-// MaintenanceInput is what the schedule starts Tend with.
+// MaintenanceInput is what the schedule starts Maintenance with.
 type MaintenanceInput struct{}
 
-// MaintenanceResult says in numbers what Tend did.
+// MaintenanceResult says in numbers what Maintenance did.
 type MaintenanceResult struct {
-	Causes   int   `json:"causes,omitempty"`   // that hold emails because something was away
-	Released int   `json:"released,omitempty"` // of them, found to be back
+	Causes   int   `json:"causes,omitempty"`   // outages that hold emails
+	Released int   `json:"released,omitempty"` // of them, whose emails were released
 	Started  int   `json:"started,omitempty"`  // replays whose workflow was missing
 	Removed  int64 `json:"removed,omitempty"`  // discarded emails whose content is gone
-	Objects  int64 `json:"objects,omitempty"`  // objects that nobody needs any more
+	Objects  int64 `json:"objects,omitempty"`  // objects that no email has any more
 }

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// CheckNote says what is wrong with a note that a person has written, in one sentence
+// CheckNote returns what is wrong with a note that a person has written, in one sentence
 // without its full stop; nil when nothing is.
 func CheckNote(note string) error {
 	if err := checkNote(note); err != nil {
@@ -32,7 +32,7 @@ func checkNote(note string) error {
 	return nil
 }
 
-// CheckDecision says what is wrong with a decision whatever the state of the email, as
+// CheckDecision returns what is wrong with a decision whatever the state of the email, as
 // CheckNote does. It never repeats what was sent.
 func CheckDecision(d Decision) error {
 	if !slices.Contains(Actions, d.Action) {

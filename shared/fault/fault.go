@@ -3,7 +3,7 @@
 //
 // Invariants: Public never holds mail content, an address, a secret or a claimed
 // id; an error that is no fault counts as internal and temporary, because mail
-// must not be lost to an error that nobody classified.
+// must not be lost to an unclassified error.
 package fault
 
 import (
@@ -15,7 +15,7 @@ import (
 // Code names what went wrong. It is part of the API: codes are added, never renamed.
 type Code string
 
-// Requests that are refused at the door. A resend of the same bytes cannot help.
+// Requests that the ingress refuses. A resend of the same bytes cannot help.
 const (
 	SignatureMissing   Code = "signature_missing"
 	SignatureInvalid   Code = "signature_invalid"
@@ -49,7 +49,7 @@ const (
 	Forbidden       Code = "forbidden"
 	RequestInvalid  Code = "request_invalid"
 	DecisionRefused Code = "decision_refused"
-	QueryTimeout    Code = "query_timeout" // an operator's question took the database too long
+	QueryTimeout    Code = "query_timeout" // an operator's query took the database too long
 )
 
 // What the steps of an email meet. The first group passes with time.
@@ -97,7 +97,7 @@ type Error struct {
 	Code      Code
 	Public    string
 	Temporary bool
-	// RetryAfter is how long to wait before another try makes sense; zero means
+	// RetryAfter is how long to wait before another attempt makes sense; zero means
 	// that the caller's own schedule holds.
 	RetryAfter time.Duration
 	Err        error
@@ -114,7 +114,7 @@ func Newf(code Code, format string, args ...any) *Error {
 	return New(code, fmt.Sprintf(format, args...))
 }
 
-// Wrap makes a fault of code around a cause. A nil cause gives a fault without one.
+// Wrap returns a fault of code around a cause. A nil cause makes a fault without one.
 func Wrap(code Code, public string, err error) *Error {
 	f := New(code, public)
 	f.Err = err
@@ -133,7 +133,7 @@ func (e *Error) Permanent() *Error {
 	return e
 }
 
-// Error gives code, sentence and cause; it is for logs.
+// Error returns code, sentence and cause; it is for logs.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return string(e.Code) + ": " + e.Public
@@ -141,11 +141,11 @@ func (e *Error) Error() string {
 	return string(e.Code) + ": " + e.Public + ": " + e.Err.Error()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // From finds the fault in err's chain. An error without one is internal and
-// temporary, with a sentence that gives nothing away. From(nil) is nil.
+// temporary, with a sentence that discloses nothing. From(nil) is nil.
 func From(err error) *Error {
 	if err == nil {
 		return nil
@@ -157,7 +157,7 @@ func From(err error) *Error {
 	return Wrap(Internal, "something went wrong inside Mailroom; it will be tried again", err)
 }
 
-// Is reports whether err carries a fault of code.
+// Is reports whether err contains a fault of code.
 func Is(err error, code Code) bool {
 	var f *Error
 	return errors.As(err, &f) && f.Code == code

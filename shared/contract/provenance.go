@@ -1,7 +1,7 @@
 package contract
 
-// Verified says who vouched for an event at the door. A source that lets anybody
-// post has the scheme none and Key 0; a zero Verified is not known.
+// Verified says what vouched for an event in the ingress. An event of a source without
+// authentication has the scheme none and Key 0; a zero Verified is not known.
 type Verified struct {
 	Scheme string `json:"scheme,omitempty"`
 	// Key is the number of the secret in its source's list, from 1, and Ref the
@@ -17,8 +17,8 @@ type Inspected struct {
 	AtUnixMilli int64  `json:"at_unix_milli,omitempty"`
 	// RawView is what came of the raw mail; empty: from before it was scanned.
 	RawView RawView `json:"raw_view,omitempty"`
-	// Content is the hex SHA-256 of what the inspection looked at (overlay.Judged). A
-	// delivery of anything else is refused. Empty: not known, of an older release.
+	// Content is the hex SHA-256 of what was inspected (edit.Judged). A delivery of
+	// anything else is refused. Empty: not known.
 	Content string `json:"content,omitempty"`
 }
 
