@@ -77,7 +77,7 @@ func newActivitySet(p *program.Program, db stores, o objects, scan scanner) (*ac
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	a.rules = router{
-		Rules: compiled, durable: withoutFastAttempts(file), version: rules.Version(file.Routes, file.Tenants, file.Destinations),
+		Rules: compiled, durable: withoutFastAttempts(file),
 	}
 
 	a.route, err = activities.NewRoute(activities.RouteDeps{Ledger: cache, Messages: o, Rules: a.rules})
@@ -149,7 +149,6 @@ func (a *activitySet) register(w sdkworker.Worker) {
 type router struct {
 	*rules.Rules
 	durable map[string]bool // by name of the destination
-	version string
 }
 
 func withoutFastAttempts(file *config.File) map[string]bool {
@@ -165,7 +164,7 @@ func withoutFastAttempts(file *config.File) map[string]bool {
 // Route implements activities.Router.
 func (r router) Route(in contract.RouteInput, m *ledger.Manifest, message *mail.Message) contract.RouteResult {
 	out := r.Rules.Route(in, m, message)
-	out.Routed.Rules = r.version
+	out.Routed.Rules = r.Version()
 	for _, d := range out.Destinations {
 		if r.durable[d] {
 			out.Durable = append(out.Durable, d)

@@ -71,7 +71,7 @@ type outcome struct {
 	breaker error // nil, errFailed or errExcluded
 }
 
-func newDestination(to config.Destination, c Config, deps Deps) (*destination, error) {
+func newDestination(to config.Destination, deps Deps) (*destination, error) {
 	u, err := url.Parse(to.URL)
 	switch {
 	case err != nil:

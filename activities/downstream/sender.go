@@ -78,7 +78,7 @@ func New(c Config, d Deps) (*Sender, error) {
 		if _, twice := s.destinations[to.Name]; twice {
 			return nil, fmt.Errorf("destination %q: the name is not unique", to.Name)
 		}
-		made, err := newDestination(to, c, d)
+		made, err := newDestination(to, d)
 		if err != nil {
 			return nil, fmt.Errorf("destination %q: %w", to.Name, err)
 		}

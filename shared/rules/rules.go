@@ -21,6 +21,7 @@ type Rules struct {
 	domains map[string]address.Domains // by tenant
 	ownCase map[string]bool            // tenants with case-sensitive local parts
 	headers bool
+	version string
 
 	destinations map[string]config.Destination // by name
 }
@@ -56,6 +57,7 @@ func New(routes []config.Route, tenants []config.Tenant, destinations []config.D
 		domains:      make(map[string]address.Domains, len(tenants)),
 		ownCase:      make(map[string]bool, len(tenants)),
 		destinations: make(map[string]config.Destination, len(destinations)),
+		version:      versionOf(routes, tenants, destinations),
 	}
 
 	for _, t := range tenants {

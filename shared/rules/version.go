@@ -12,11 +12,14 @@ import (
 // an installation.
 const versionLength = 16
 
-// Version identifies routes, tenants and destinations: the beginning of the SHA-256 of
-// their JSON, in order, with the names and tenants of destinations alone. The same rules
-// have the same version on every machine; every change that could route mail
-// differently changes it.
-func Version(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) string {
+// Version identifies the rules. The same routes, tenants and destinations have the same
+// version on every machine, and every change that could route mail differently changes
+// it.
+func (r *Rules) Version() string { return r.version }
+
+// versionOf returns the beginning of the SHA-256 of routes, tenants and destinations as
+// JSON, in order, with the names and tenants of destinations alone.
+func versionOf(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) string {
 	type when struct {
 		Recipient, Tag, Sender, Subject, Source, Tenant string
 		Header                                          map[string]string

@@ -22,16 +22,16 @@ func TestVersionFollowsEveryField(t *testing.T) {
 			}
 	}
 	routes, tenants := given()
-	want := rules.Version(routes, tenants, to)
+	want := version(t, routes, tenants, to)
 	require.Regexp(t, `^[0-9a-f]{16}$`, want)
 	for range 20 { // maps have no order
 		again, owners := given()
-		require.Equal(t, want, rules.Version(again, owners, to))
+		require.Equal(t, want, version(t, again, owners, to))
 	}
 	seen := map[string]string{want: "nothing"}
 	changed := func(name string, change func(r []config.Route, t []config.Tenant) ([]config.Route, []config.Tenant)) {
 		routes, tenants := change(given())
-		got := rules.Version(routes, tenants, to)
+		got := version(t, routes, tenants, to)
 		require.NotContains(t, seen, got, "%s, and %s", name, seen[got])
 		seen[got] = name
 	}
@@ -47,11 +47,11 @@ func TestVersionFollowsEveryField(t *testing.T) {
 	for name, other := range map[string][]config.Destination{
 		"no destination": nil, "tenant of one": {{Name: "a", Tenants: []string{"other"}}, to[1]}, "name of one": {to[0], {Name: "c"}},
 	} {
-		got := rules.Version(routes, tenants, other)
+		got := version(t, routes, tenants, other)
 		require.NotContains(t, seen, got, name)
 		seen[got] = name
 	}
-	require.Equal(t, want, rules.Version(routes, tenants, []config.Destination{to[0], {Name: "b", URL: "https://c.example"}}),
+	require.Equal(t, want, version(t, routes, tenants, []config.Destination{to[0], {Name: "b", URL: "https://c.example"}}),
 		"where a destination is does not change where mail goes")
 	changed("case", func(r routed, t owned) (routed, owned) { t[0].CaseSensitive = true; return r, t })
 	changed("owner", func(r routed, t owned) (routed, owned) { t[1].Name = "x"; return r, t })
@@ -75,4 +75,12 @@ func TestVersionFollowsEveryField(t *testing.T) {
 	require.Equal(t, 4, reflect.TypeFor[config.Route]().NumField())
 	require.Equal(t, 10, reflect.TypeFor[config.When]().NumField())
 	require.Equal(t, 3, reflect.TypeFor[config.Tenant]().NumField())
+}
+
+// version returns the version of rules.
+func version(t *testing.T, routes []config.Route, tenants []config.Tenant, destinations []config.Destination) string {
+	t.Helper()
+	r, err := rules.New(routes, tenants, destinations)
+	require.NoError(t, err)
+	return r.Version()
 }

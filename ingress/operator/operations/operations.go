@@ -64,10 +64,9 @@ type Deps struct {
 
 // Service is safe for concurrent use.
 type Service struct {
-	cfg     Config
-	deps    Deps
-	rules   *rules.Rules
-	version string
+	cfg   Config
+	deps  Deps
+	rules *rules.Rules
 
 	mu        sync.Mutex
 	overviews map[string]*measured // by the tenants
@@ -94,7 +93,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		cfg: cfg, deps: deps, rules: compiled, version: rules.Version(cfg.Routes, cfg.Tenants, cfg.Destinations),
+		cfg: cfg, deps: deps, rules: compiled,
 		overviews: map[string]*measured{},
 	}, nil
 }

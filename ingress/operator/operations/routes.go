@@ -47,7 +47,7 @@ func (s *Service) RouteRows(tenants []string) (version string, list []RouteRow) 
 		maps.Copy(row.Header, r.When.Header)
 		list = append(list, row)
 	}
-	return s.version, list
+	return s.rules.Version(), list
 }
 
 // shows reports whether the destination of a name serves one of tenants, nil meaning
