@@ -13,29 +13,31 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Config names the callers that the configuration knows.
+// Config configures an Authenticator.
 type Config struct {
-	// Operators are the tokens of the configuration.
+	// Operators are the operators of the configuration, with their tokens.
 	Operators []config.Operator
 	Access    config.Access
-	// TrustedProxies may name the address of the client in a header, as on the public listener.
+	// TrustedProxies are the networks whose X-Forwarded-For is trusted, as on the public
+	// listener.
 	TrustedProxies []string
 }
 
-// Deps is what an Authenticator needs; all but Now is required.
+// Deps are the dependencies of an Authenticator. All but Now are required.
 type Deps struct {
 	Tokens   Tokens
 	Sessions Sessions
 	Now      func() time.Time // nil means time.Now
 }
 
-// Authenticator identifies the caller of a request. It is safe for concurrent use.
+// Authenticator identifies the sender of a request by a bearer token or a session. It is
+// safe for concurrent use.
 type Authenticator struct {
 	access     config.Access
 	configured []configured
 	tokens     Tokens
 	sessions   Sessions
-	secure     bool // cookies are for TLS alone
+	secure     bool // cookies are sent over TLS only
 	now        func() time.Time
 
 	origin  *http.CrossOriginProtection
@@ -46,7 +48,8 @@ type Authenticator struct {
 	sessionCache *cache[ledger.Session]
 }
 
-// New returns an Authenticator. Without operators and tokens it knows no caller.
+// New returns an Authenticator. It returns an error for a missing dependency, and for
+// mistakes in the operators, the proxies or the public URL.
 func New(cfg Config, deps Deps) (*Authenticator, error) {
 	if deps.Tokens == nil || deps.Sessions == nil {
 		return nil, errors.New("access: a dependency is missing")
@@ -73,7 +76,7 @@ func New(cfg Config, deps Deps) (*Authenticator, error) {
 	}
 
 	if a.access.PublicURL != "" {
-		// Behind a proxy the Host that arrives here may be another.
+		// Behind a proxy, the Host header here may differ from the public one.
 		if err := a.origin.AddTrustedOrigin(strings.TrimSuffix(a.access.PublicURL, "/")); err != nil {
 			return nil, errors.New("access: public_url is not an origin such as https://mailroom.example.com")
 		}
@@ -88,7 +91,7 @@ type Caller struct {
 	Session *Session // nil: a bearer token, or an unknown caller
 }
 
-// Context returns a context with the caller, for From and SessionFrom.
+// Context returns ctx with the caller, for From and SessionFrom.
 func (c Caller) Context(ctx context.Context) context.Context {
 	ctx = With(ctx, c.Identity)
 	if c.Session != nil {
@@ -97,11 +100,15 @@ func (c Caller) Context(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Authenticate identifies the caller of r in one of the ways that auth accepts. It fails
-// with fault.Unauthorized for an unknown caller, fault.Forbidden for a request that our
-// pages did not send, fault.RateLimited after too many attempts, and
-// fault.StorageUnavailable when tokens cannot be looked up. A bad token is unauthorized
-// whatever else the request contains. Public never fails.
+// Authenticate returns the sender of r, by one of the ways that auth permits. It returns a
+// fault of code
+//
+//   - unauthorized if the sender is unknown; so is one with an invalid token and a session,
+//   - forbidden if a session's request was not sent by a page of Mailroom,
+//   - rate_limited if the address has sent too many invalid tokens,
+//   - storage_unavailable if the database cannot be asked.
+//
+// For Public it returns the zero Caller instead of a fault.
 func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error) {
 	if header := r.Header.Get("Authorization"); header != "" && (auth == API || auth == CORS) {
 		text, ok := bearer(header)
@@ -116,11 +123,12 @@ func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error)
 	if auth == Public {
 		return c, nil
 	}
+
 	if err != nil && auth != Page && errors.Is(err, errNoSession) {
 		err = errNoToken
 	}
 	if err == nil && auth != CORS {
-		err = a.proven(r, c.Session)
+		err = a.checkProof(r, c.Session)
 	}
 	if err != nil {
 		return Caller{}, err
@@ -129,7 +137,8 @@ func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error)
 	return c, nil
 }
 
-// rolesOf returns the roles that the configuration assigns to groups of the OpenID provider.
+// rolesOf returns the roles by tenant that the configuration assigns to groups of the
+// OpenID provider.
 func (a *Authenticator) rolesOf(groups []string) map[string]Role {
 	roles := map[string]Role{}
 	for _, g := range a.access.OIDC.Groups {

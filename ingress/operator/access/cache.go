@@ -5,19 +5,21 @@ import (
 	"time"
 )
 
-// cacheFor is how long the lookup of a token or a session stays valid, and so the longest
-// time for which one that another process revoked still works. cacheRows bounds the cache.
 const (
+	// cacheFor is how long the result of a lookup is used: a token or session that
+	// another process revokes stays valid for at most this long.
 	cacheFor  = 3 * time.Second
 	cacheRows = 4096
 )
 
-// cache keeps answers of the database for a moment. It is safe for concurrent use.
+// cache holds results of the database, found or not found, for cacheFor. It is safe for
+// concurrent use.
 type cache[T any] struct {
 	mu   sync.Mutex
 	rows map[[32]byte]cached[T]
 }
 
+// cached is one result.
 type cached[T any] struct {
 	row   T
 	err   error
@@ -26,7 +28,7 @@ type cached[T any] struct {
 
 func newCache[T any]() *cache[T] { return &cache[T]{rows: map[[32]byte]cached[T]{}} }
 
-// get returns the answer for sum; false where there is none, or it is too old.
+// get returns the result for sum, and false if there is none or it is too old.
 func (c *cache[T]) get(sum [32]byte, now time.Time) (cached[T], bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -34,8 +36,8 @@ func (c *cache[T]) get(sum [32]byte, now time.Time) (cached[T], bool) {
 	return found, ok && now.Before(found.until)
 }
 
-// put keeps row, or that there is none, until it is cacheFor old. A full cache
-// starts anew.
+// put stores row, or the error that there is none, for cacheFor. A full cache is emptied
+// first.
 func (c *cache[T]) put(sum [32]byte, row T, err error, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,8 +47,8 @@ func (c *cache[T]) put(sum [32]byte, row T, err error, now time.Time) {
 	c.rows[sum] = cached[T]{row: row, err: err, until: now.Add(cacheFor)}
 }
 
-// drop removes everything.
-func (c *cache[T]) drop() {
+// clear removes every result.
+func (c *cache[T]) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.rows)

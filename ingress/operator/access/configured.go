@@ -14,16 +14,16 @@ import (
 	"mailroom/shared/contract"
 )
 
-// configured is a token of the configuration. Its text may be renewed while the
-// program runs.
+// configured is an operator of the configuration and its token, whose text may be renewed
+// while the program runs.
 type configured struct {
 	identity Identity
 	secret   config.Secret
 	expires  time.Time // zero: never
 }
 
-// newConfigured checks the configured operators and their current tokens. It names every
-// mistake at once, and never the token itself.
+// newConfigured checks the configured operators and the current texts of their tokens. Its
+// error names every mistake and contains no token.
 func newConfigured(operators []config.Operator) ([]configured, error) {
 	var (
 		out      []configured
@@ -36,18 +36,20 @@ func newConfigured(operators []config.Operator) ([]configured, error) {
 		bad := func(format string, args ...any) {
 			mistakes = append(mistakes, fmt.Errorf("operators[%d]: "+format, append([]any{i}, args...)...))
 		}
+
 		text := o.Token.Key.Reveal()
 		sum := sha256.Sum256([]byte(text))
 		roles, ok := rolesOf(o)
+
 		switch {
 		case o.Name == "" || len(o.Name) > contract.MaxActor || !Plain(o.Name):
 			bad("name must be 1 to %d bytes of printable text", contract.MaxActor)
 		case contract.ReservedActor(o.Name) || contract.ReservedActor(o.Owner):
-			bad("name and owner of %s must be none that Mailroom itself acts under", o.Name)
+			bad("name and owner of %s are reserved for Mailroom itself; choose others", o.Name)
 		case len(o.Owner) > contract.MaxActor || !Plain(o.Owner):
 			bad("owner of %s must be at most %d bytes of printable text", o.Name, contract.MaxActor)
 		case names[o.Name]:
-			bad("name %s is there twice", o.Name)
+			bad("name %s is used twice", o.Name)
 		case !ok:
 			bad("role of %s must be viewer, operator or admin", o.Name)
 		case text == "":
@@ -63,7 +65,8 @@ func newConfigured(operators []config.Operator) ([]configured, error) {
 	return out, errors.Join(mistakes...)
 }
 
-// rolesOf returns the roles of an operator; false where a name is no role, or there is none.
+// rolesOf returns the roles of an operator by tenant, and false if a name is no role or
+// there is none.
 func rolesOf(o config.Operator) (map[string]Role, bool) {
 	roles := map[string]Role{}
 	if o.Role != "" {
@@ -80,15 +83,15 @@ func rolesOf(o config.Operator) (map[string]Role, bool) {
 	return roles, len(roles) > 0
 }
 
-// findConfigured returns the operator whose token has the hash sum. It compares with every
-// configured token as it is now, also after a match. A token that two operators share is
-// refused.
+// findConfigured returns the operator whose current token has the SHA-256 sum. It compares
+// with every token, in constant time. A token that has become that of two operators
+// identifies neither.
 func findConfigured(list []configured, sum [sha256.Size]byte, now time.Time) (Identity, bool) {
 	var found Identity
 	matches := 0
 	for _, t := range list {
 		text := t.secret.Reveal()
-		want := sha256.Sum256([]byte(text)) // one length, whatever that of the token
+		want := sha256.Sum256([]byte(text)) // hashes have one length, whatever that of the token
 		alive := t.expires.IsZero() || now.Before(t.expires)
 		if subtle.ConstantTimeCompare(sum[:], want[:]) == 1 && alive && text != "" {
 			found = t.identity
@@ -101,7 +104,7 @@ func findConfigured(list []configured, sum [sha256.Size]byte, now time.Time) (Id
 	return found, true
 }
 
-// bearer returns the token of an Authorization header (RFC 6750 §2.1).
+// bearer returns the token of an Authorization header (RFC 6750 section 2.1).
 func bearer(header string) (string, bool) {
 	scheme, credentials, ok := strings.Cut(header, " ")
 	if !ok || !strings.EqualFold(scheme, "bearer") {

@@ -82,7 +82,7 @@ func TestIdentifyFollowsRenewedTokens(t *testing.T) {
 	viewers.Set("viewer-2")
 	is("viewer-1", "")
 	is("viewer-2", "vera")
-	viewers.Set("admin-1") // whose is it now?
+	viewers.Set("admin-1") // now the token of two operators
 	is("admin-1", "")
 	is("viewer-2", "")
 	admins.Set("admin-2")
@@ -112,11 +112,11 @@ func TestTokensAreChecked(t *testing.T) {
 	})
 	for _, want := range []string{
 		"operators[0]: name must be", "operators[1]: name must be", "operators[2]: role of c must be",
-		"operators[3]: token of d is empty", "operators[5]: name e is there twice",
+		"operators[3]: token of d is empty", "operators[5]: name e is used twice",
 		"operators[6]: token of f is the same as that of e",
 		"operators[7]: role of g must be", "operators[8]: role of h must be",
-		"operators[10]: name and owner of Policy must be none that Mailroom itself acts under",
-		"operators[11]: name and owner of k must be none", "operators[12]: owner of l must be",
+		"operators[10]: name and owner of Policy are reserved for Mailroom itself",
+		"operators[11]: name and owner of k are reserved", "operators[12]: owner of l must be",
 	} {
 		require.ErrorContains(t, err, want)
 	}

@@ -1,9 +1,17 @@
-// Package access identifies the caller of a request to the operator listener and knows
-// what its roles allow.
+// Package access authenticates the callers of the operator listener and decides what they
+// may do: bearer tokens, sessions, logins by token or OpenID provider, and roles by tenant.
 //
-// Invariants: an identity comes from our own authentication (a bearer token, a
-// session) and never from what a request claims; the zero identity may do nothing;
-// a role is valid for its own tenants and for no other.
+// Invariants:
+//
+//   - An identity comes from a verified bearer token or session, never from what a request
+//     claims about itself.
+//   - The zero Identity may do nothing.
+//   - A role applies to the tenants for which it was assigned, and to no other.
+//   - A failing database never makes a known caller unknown: the answer is 503, not 401.
+//
+// Route is one row of the table of everything that the operator listener serves. To follow
+// a request, read ingress/operator/listener, then Authenticate in authenticator.go; for a
+// login, read login.go and oidc.go.
 package access
 
 import (
@@ -14,18 +22,18 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Role is what a caller may do. Each role includes the ones before it.
+// Role is what a caller may do. Each role includes the ones below it.
 type Role int
 
-// The roles. NoRole is the zero role.
+// The roles. NoRole is the zero value and permits nothing.
 const (
 	NoRole   Role = iota
-	Viewer        // reads emails, and attachments that are clean
-	Operator      // reads raw mail and what is quarantined, decides, replays, pauses
-	Admin         // changes routes and tokens
+	Viewer        // reads emails and clean attachments
+	Operator      // reads raw and quarantined mail, decides, replays, pauses destinations
+	Admin         // manages routes and tokens
 )
 
-// ParseRole returns the role of a name, and NoRole for any other text.
+// ParseRole returns the role with the given name, NoRole if there is none.
 func ParseRole(name string) Role {
 	for r := Viewer; r <= Admin; r++ {
 		if r.String() == name {
@@ -35,32 +43,32 @@ func ParseRole(name string) Role {
 	return NoRole
 }
 
-// String returns the name that configuration and API use.
+// String returns the name in the configuration and the API.
 func (r Role) String() string {
 	return [...]string{"none", "viewer", "operator", "admin"}[min(max(r, NoRole), Admin)]
 }
 
-// Everywhere is the key of Identity.Roles that stands for every tenant.
+// Everywhere is the key of Identity.Roles for a role in every tenant.
 const Everywhere = "*"
 
-// Identity is the caller of a request.
+// Identity is an authenticated caller.
 type Identity struct {
-	// Name is what decisions record: the name of a token, or the subject that the
-	// OpenID provider vouches for.
+	// Name is the actor in recorded decisions: the name of a token, or the name or
+	// subject that the OpenID provider has verified.
 	Name string
-	// Person is the person as which approvals count where more than one is needed: the
-	// owner of a token, or the person that logged in. Two names of one person count once.
+	// Person identifies the human for holds that need several approvals: the owner of a
+	// token, or the person that logged in. Two names with one Person are one approval.
 	Person string
-	// Display is what people see; it may be empty.
+	// Display is the name on pages; it may be empty.
 	Display string
-	// Roles has the role for each tenant; Everywhere stands for all of them.
+	// Roles maps tenants to roles; the role of Everywhere applies to every tenant.
 	Roles map[string]Role
 }
 
-// In returns the role for one tenant: the higher of its own and that for every tenant.
+// In returns the role in one tenant: the higher of its own and that of Everywhere.
 func (i Identity) In(tenant string) Role { return max(i.Roles[tenant], i.Roles[Everywhere]) }
 
-// Best returns the highest role for any tenant.
+// Best returns the highest role in any tenant.
 func (i Identity) Best() Role {
 	best := NoRole
 	for _, r := range i.Roles {
@@ -69,8 +77,9 @@ func (i Identity) Best() Role {
 	return best
 }
 
-// Require refuses a caller whose role in a tenant is below least. For a caller without any
-// role there, what is asked for does not exist: the fault is not_found, with missing.
+// Require returns nil if the role in a tenant is least or higher. Otherwise it returns a fault:
+// forbidden, or not_found with the text missing for a caller that has no role in the tenant,
+// so that it cannot learn what exists there.
 func (i Identity) Require(tenant string, least Role, missing string) error {
 	switch role := i.In(tenant); {
 	case role == NoRole:
@@ -81,9 +90,9 @@ func (i Identity) Require(tenant string, least Role, missing string) error {
 	return nil
 }
 
-// Tenants lists, sorted, the tenants for which the role is at least r; all is true
-// where it is so for every tenant, and the list nil then and only then, as
-// ledger.Filter.Tenants and ledger.Lookup.Tenants have it.
+// Tenants returns the tenants in which the role is at least r, sorted. If it is so in every
+// tenant, all is true and the list nil; otherwise the list is not nil. That is the form of
+// ledger.Filter.Tenants and ledger.Lookup.Tenants.
 func (i Identity) Tenants(r Role) (tenants []string, all bool) {
 	if i.Roles[Everywhere] >= r {
 		return nil, true
@@ -99,12 +108,12 @@ func (i Identity) Tenants(r Role) (tenants []string, all bool) {
 
 type contextKey struct{}
 
-// With returns a context with the caller.
+// With returns ctx with the caller's identity.
 func With(ctx context.Context, who Identity) context.Context {
 	return context.WithValue(ctx, contextKey{}, who)
 }
 
-// From returns the caller; the zero identity where it was not authenticated.
+// From returns the identity in ctx, or the zero Identity if there is none.
 func From(ctx context.Context) Identity {
 	who, _ := ctx.Value(contextKey{}).(Identity)
 	return who

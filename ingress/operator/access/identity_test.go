@@ -52,7 +52,7 @@ func TestPermits(t *testing.T) {
 		{Route{Least: Admin}, false, false, false},
 		{Route{Least: Operator, Scope: EveryTenant}, false, false, true},
 		{Route{Auth: Public}, true, true, true},
-		{Route{}, false, false, false}, // it was not filled in
+		{Route{}, false, false, false}, // the zero Route
 	} {
 		require.Equal(t, row.unknown, row.route.Permits(unknown), row)
 		require.Equal(t, row.somewhere, row.route.Permits(somewhere), row)

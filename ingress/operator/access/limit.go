@@ -10,10 +10,10 @@ import (
 	"mailroom/ingress/guard"
 )
 
-// How many login attempts are allowed: in all, and, once half of that is used up, from
-// one address (IPv6: one /64). The same limit applies to the logins of one name.
+// Bounds on login attempts: of all callers together, and, once half of that burst is used
+// up, of one address (IPv6: one /64). One name has the same bound as one address.
 const (
-	loginsPerAddress = 10 // per minute, and at once
+	loginsPerAddress = 10 // per minute, and the burst
 	loginsInAll      = 20 // per second
 	loginBurst       = 100
 	limitedAddresses = 8192
@@ -21,14 +21,13 @@ const (
 
 var ownLogins = guard.Limit{Burst: loginsPerAddress, Every: time.Minute / loginsPerAddress, Keys: limitedAddresses}
 
-// tried is what logins are counted by: an address, or the name that logged in.
+// tried is the key that logins are counted by: an address, or the name that logged in.
 type tried struct {
 	addr netip.Addr
 	name string
 }
 
-// limiter delays an address or a name that logs in too often. It is safe for
-// concurrent use.
+// limiter bounds how often an address or a name may log in. It is safe for concurrent use.
 type limiter struct {
 	mu  sync.Mutex
 	all *rate.Limiter
@@ -39,9 +38,10 @@ func newLimiter() *limiter {
 	return &limiter{all: rate.NewLimiter(loginsInAll, loginBurst), own: guard.Limits[tried]{}}
 }
 
-// wait returns how long addr must wait before the next try, 0 where it may try now.
-// An address that tries too often is delayed only while there are many logins as a whole,
-// so that it does not lock out others behind it; its attempts then cost others nothing.
+// wait counts an attempt and returns how long addr must wait for the next, 0 if this one is
+// permitted. The bound per address applies only while attempts as a whole are many, so that
+// one caller does not lock out others behind the same address; a refused attempt then does
+// not count against the others.
 func (l *limiter) wait(addr netip.Addr, now time.Time) time.Duration {
 	if addr.Is6() {
 		if network, err := addr.Prefix(64); err == nil {
@@ -61,7 +61,7 @@ func (l *limiter) wait(addr netip.Addr, now time.Time) time.Duration {
 	return 0
 }
 
-// waitName returns how long name must wait before it logs in again, 0 where it need not.
+// waitName counts a login of name and returns how long it must wait, 0 if it is permitted.
 func (l *limiter) waitName(name string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +71,7 @@ func (l *limiter) waitName(name string, now time.Time) time.Duration {
 	return 0
 }
 
-// secondsUntil returns how long it takes until r allows one more, at least a second.
+// secondsUntil returns the time until r permits one more, at least a second.
 func secondsUntil(r *rate.Limiter, now time.Time) time.Duration {
 	return max(guard.Wait(r, now), time.Second)
 }

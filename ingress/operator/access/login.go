@@ -20,53 +20,57 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// LoginPath is the login page; the parameter "next" is the path to go to afterwards.
+// LoginPath is the path of the login page. Its parameter "next" is the path to continue
+// with afterwards.
 const LoginPath = "/login"
 
 const (
-	maxLoginForm = 8 << 10
-	maxNext      = 2000
+	maxLoginForm = 8 << 10 // bytes
+	maxNext      = 2000    // bytes
 )
 
-// Result is how a login ended; it is a label of mailroom_logins_total.
+// Result is the outcome of a login, the label of mailroom_logins_total.
 type Result string
 
 // The results.
 const (
 	ResultOK      Result = "ok"
-	ResultRefused Result = "refused" // the token, or what came back from the provider, is not valid
-	ResultDenied  Result = "denied"  // the provider said no
+	ResultRefused Result = "refused" // the token, or the provider's answer, is not valid
+	ResultDenied  Result = "denied"  // the provider refused the login
 	ResultNoRole  Result = "no_role" // none of the person's groups has a role
-	ResultLimited Result = "limited" // tried too often
+	ResultLimited Result = "limited" // too many attempts
 	ResultFailed  Result = "failed"  // the provider or the database is unavailable
 )
 
+// results returns every result.
 func results() []Result {
 	return []Result{ResultOK, ResultRefused, ResultDenied, ResultNoRole, ResultLimited, ResultFailed}
 }
 
-// LoginDeps is what a Login needs; all but Client is required.
+// LoginDeps are the dependencies of a Login. All but Client are required, and Access must
+// have Sessions.
 type LoginDeps struct {
 	Access   *Authenticator
 	Logins   Logins
 	Logger   *slog.Logger
 	Registry prometheus.Registerer
 	Pages    Pages
-	Client   *http.Client // to the OpenID provider; nil: one with timeouts
+	Client   *http.Client // for the OpenID provider; nil: one with a timeout of 10 s
 }
 
-// Login logs people in and out.
+// Login serves the pages and requests by which people log in and out.
 type Login struct {
 	*Authenticator
 	logins   Logins
 	logger   *slog.Logger
 	pages    Pages
 	limiter  *limiter
-	provider *provider // nil: there is none
+	provider *provider // nil: none is configured
 	total    *prometheus.CounterVec
 }
 
-// NewLogin returns a Login. The provider is contacted at the first login.
+// NewLogin returns a Login. The OpenID provider is discovered at the first login, so that
+// Mailroom starts without it.
 func NewLogin(deps LoginDeps) (*Login, error) {
 	if deps.Access == nil || deps.Logins == nil || deps.Pages == nil || deps.Logger == nil || deps.Registry == nil {
 		return nil, errors.New("login: a dependency is missing")
@@ -75,7 +79,7 @@ func NewLogin(deps LoginDeps) (*Login, error) {
 	l := &Login{
 		Authenticator: deps.Access, logins: deps.Logins, logger: deps.Logger, pages: deps.Pages, limiter: newLimiter(),
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mailroom_logins_total", Help: "Logins of people by how they ended.",
+			Name: "mailroom_logins_total", Help: "Logins of people, by outcome.",
 		}, []string{"result"}),
 	}
 
@@ -93,7 +97,7 @@ func NewLogin(deps LoginDeps) (*Login, error) {
 	return l, nil
 }
 
-// Routes returns the rows of the login in the table of routes.
+// Routes returns the routes of login and logout.
 func (l *Login) Routes() []Route {
 	return []Route{
 		{Method: http.MethodGet, Path: LoginPath, Auth: Public, Handle: l.show},
@@ -104,7 +108,7 @@ func (l *Login) Routes() []Route {
 	}
 }
 
-// show answers GET /login. A caller that is logged in already is redirected.
+// show answers GET /login with the login page, or a redirect if the caller is logged in.
 func (l *Login) show(c *gin.Context) error {
 	next := localPath(c.Query("next"))
 	if _, ok := SessionFrom(c.Request.Context()); ok {
@@ -114,7 +118,7 @@ func (l *Login) show(c *gin.Context) error {
 	return l.render(c, http.StatusOK, next, "")
 }
 
-// render answers with the login page.
+// render answers with the login page and the text of a problem, which may be empty.
 func (l *Login) render(c *gin.Context, status int, next, problem string) error {
 	open := l.trusts(c.Request)
 	var page bytes.Buffer
@@ -128,7 +132,7 @@ func (l *Login) render(c *gin.Context, status int, next, problem string) error {
 	return nil
 }
 
-// withToken answers POST /login: it makes a session that lives with the token.
+// withToken answers POST /login: it starts a session that ends with the token.
 func (l *Login) withToken(c *gin.Context) error {
 	r := c.Request
 	if l.origin.Check(r) != nil {
@@ -143,19 +147,19 @@ func (l *Login) withToken(c *gin.Context) error {
 	who, err := l.byToken(r, text)
 	switch {
 	case fault.Is(err, fault.Unauthorized):
-		// Looked up first: wrong tokens of another client behind the address lock no valid one out.
-		if done, err := l.limited(c); done {
+		// Counted after the lookup: wrong tokens from the same address do not block a valid one.
+		if done, err := l.limit(c); done {
 			return err
 		}
 		l.recordResult(c, ResultRefused, "", "token")
-		return l.render(c, http.StatusUnauthorized, next, "This token is not valid.")
+		return l.render(c, http.StatusUnauthorized, next, "This token is not valid. Check that you copied all of it, or ask an administrator for a new one.")
 	case err != nil:
 		l.recordResult(c, ResultFailed, "", "token")
 		return err
 	}
 
 	if wait := l.limiter.waitName(who.Name, l.now()); wait > 0 {
-		return l.putOff(c, wait)
+		return l.renderLimited(c, wait)
 	}
 
 	sum := sha256.Sum256([]byte(text))
@@ -169,7 +173,7 @@ func (l *Login) withToken(c *gin.Context) error {
 	return nil
 }
 
-// logout answers POST /logout.
+// logout answers POST /logout: it ends the session.
 func (l *Login) logout(c *gin.Context) error {
 	s, _ := SessionFrom(c.Request.Context())
 	if err := l.endSession(c.Request.Context(), s.sum); err != nil {
@@ -181,24 +185,26 @@ func (l *Login) logout(c *gin.Context) error {
 	return nil
 }
 
-// limited answers a client that tries too often; done reports that it has.
-func (l *Login) limited(c *gin.Context) (done bool, err error) {
+// limit counts an attempt of the caller's address. If that is one too many it answers 429,
+// and done is true.
+func (l *Login) limit(c *gin.Context) (done bool, err error) {
 	wait := l.limiter.wait(l.proxies.Client(c.Request), l.now())
 	if wait <= 0 {
 		return false, nil
 	}
-	return true, l.putOff(c, wait)
+	return true, l.renderLimited(c, wait)
 }
 
-func (l *Login) putOff(c *gin.Context, wait time.Duration) error {
+// renderLimited answers 429 with Retry-After.
+func (l *Login) renderLimited(c *gin.Context, wait time.Duration) error {
 	l.recordResult(c, ResultLimited, "", "")
 	seconds := int(math.Ceil(wait.Seconds()))
 	c.Header("Retry-After", strconv.Itoa(seconds))
 	return l.render(c, http.StatusTooManyRequests, "/", fmt.Sprintf("Too many attempts. Try again in %d seconds.", seconds))
 }
 
-// recordResult counts a login and logs it, by name alone. Failures of unknown clients are
-// counted, and logged at a bounded rate.
+// recordResult counts a login and logs it with name and client address. Attempts beyond the
+// limits are logged at debug level only, so that a flood does not fill the log.
 func (l *Login) recordResult(c *gin.Context, result Result, name, by string) {
 	l.total.WithLabelValues(string(result)).Inc()
 	attrs := []any{slog.String("result", string(result)), slog.String("remote", l.proxies.Client(c.Request).String())}
@@ -219,8 +225,8 @@ func (l *Login) recordResult(c *gin.Context, result Result, name, by string) {
 	}
 }
 
-// localPath returns next if it is a path of ours, "/" for anything else, so that a link to
-// our login cannot lead to another site.
+// localPath returns next if it is a path on this server, else "/", so that a link to the
+// login page cannot redirect to another site.
 func localPath(next string) string {
 	u, err := url.Parse(next)
 	switch {
@@ -232,7 +238,8 @@ func localPath(next string) string {
 	return next
 }
 
-// LoginURL returns the login page that leads back to what r asks for.
+// LoginURL returns the URL of the login page that continues with r afterwards, if r is a
+// GET.
 func LoginURL(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return LoginPath

@@ -45,7 +45,7 @@ func TestLimiter(t *testing.T) {
 	t.Parallel()
 	l, now := newLimiter(), time.Unix(1_800_000_000, 0)
 	one, neighbour := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
-	// An address that tries too often is put off once half of what all may try is used up.
+	// An address is limited once half of the common burst is used up.
 	for range loginBurst/2 + 1 {
 		require.Zero(t, l.wait(one, now))
 	}
@@ -57,7 +57,7 @@ func TestLimiter(t *testing.T) {
 	}
 	require.Positive(t, l.waitName("ada", now))
 	require.Zero(t, l.waitName("adam", now))
-	// Many addresses at once: all together are bounded, and so is what is kept of them.
+	// Many addresses: their attempts are bounded in total, and so is the memory for them.
 	l, refused := newLimiter(), 0
 	addr := netip.MustParseAddr("10.0.0.0")
 	for range limitedAddresses + 10 {
@@ -70,7 +70,7 @@ func TestLimiter(t *testing.T) {
 	require.LessOrEqual(t, len(l.own), limitedAddresses)
 }
 
-// open returns an authenticator on memory with one token of the database.
+// open returns an Authenticator on a store in memory with one token.
 func open(t *testing.T, publicURL string) (*Authenticator, *accesstest.Memory, string, *time.Time) {
 	t.Helper()
 	store, now := accesstest.NewMemory(), time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
@@ -83,7 +83,7 @@ func open(t *testing.T, publicURL string) (*Authenticator, *accesstest.Memory, s
 	return a, store, text, &now
 }
 
-// TestRevocationIsSoon: what another process revoked ends within five seconds.
+// TestRevocationIsSoon checks that a token revoked by another process is refused within five seconds.
 func TestRevocationIsSoon(t *testing.T) {
 	t.Parallel()
 	a, store, text, now := open(t, "")
@@ -99,19 +99,19 @@ func TestRevocationIsSoon(t *testing.T) {
 	require.NotNil(t, list[0].LastUsedAt)
 }
 
-// TestStoreUnavailable: an unavailable database makes no caller unauthorized.
+// TestStoreUnavailable checks that a known caller is not answered 401 while the database is unavailable.
 func TestStoreUnavailable(t *testing.T) {
 	t.Parallel()
 	a, store, text, _ := open(t, "")
-	store.Fail(fault.New(fault.StorageUnavailable, "away"))
+	store.Fail(fault.New(fault.StorageUnavailable, "unavailable"))
 	_, err := identify(t, a, "Bearer "+text)
 	require.True(t, fault.Is(err, fault.StorageUnavailable))
 	_, err = identify(t, a, "Bearer mrt_short")
-	require.True(t, fault.Is(err, fault.Unauthorized), "what is no token costs no question")
+	require.True(t, fault.Is(err, fault.Unauthorized), "a text that is no token costs no query")
 }
 
-// TestGuessingIsPutOff: tokens that do not exist cost an address its lookups.
-func TestGuessingIsPutOff(t *testing.T) {
+// TestGuessingIsLimited sends unknown tokens from one address.
+func TestGuessingIsLimited(t *testing.T) {
 	t.Parallel()
 	a, _, _, _ := open(t, "")
 	var err error
@@ -123,8 +123,8 @@ func TestGuessingIsPutOff(t *testing.T) {
 	require.Positive(t, fault.From(err).RetryAfter)
 }
 
-// TestSessionsOverTLS: the cookie is bound to the host and to TLS, the proof works
-// behind a proxy that changes Host, and a session ends with its token.
+// TestSessionsOverTLS checks that the cookie is bound to the host and to TLS, that the proof
+// works behind a proxy that changes Host, and that a session ends with its token.
 func TestSessionsOverTLS(t *testing.T) {
 	t.Parallel()
 	a, store, text, _ := open(t, "https://mailroom.example.com")
@@ -158,7 +158,7 @@ func TestSessionsOverTLS(t *testing.T) {
 	require.True(t, fault.Is(err, fault.Unauthorized))
 }
 
-// TestSessionsWithoutAPublicURL are for this machine alone.
+// TestSessionsWithoutAPublicURL checks that they work only on this machine.
 func TestSessionsWithoutAPublicURL(t *testing.T) {
 	t.Parallel()
 	a, _, text, _ := open(t, "")

@@ -11,28 +11,27 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Bounds of the questions to the database about tokens and sessions. An address that
-// has sent badTokens that do not exist is delayed: its lookups wait in a queue of their
-// own, one at a time. A valid token behind the same address still works, because the
-// lookup comes first.
+// Bounds on database queries for tokens and sessions. The queries of an address that has
+// sent badTokens unknown ones wait in a queue of their own, one at a time. A valid token
+// from the same address still works, because the query precedes the refusal.
 const (
 	badTokens    = 60
 	badTokensPer = time.Minute
 
-	trustedPlaces = 2
-	lookupWait    = 2 * time.Second
+	trustedPlaces = 2               // concurrent queries for values found within seenFor
+	lookupWait    = 2 * time.Second // the longest wait for a place
 	seenFor       = 24 * time.Hour
 	seenRows      = 4096
 )
 
-// lookups bounds how many questions are asked at a time, and by which address. It
-// is safe for concurrent use.
+// lookups bounds how many queries run concurrently, and for which addresses. It is safe
+// for concurrent use.
 type lookups struct {
 	proxies  *guard.Proxies
 	throttle *guard.Throttle
-	// Places: of tokens and sessions that were valid within a day, of others, and of
-	// others from an address that is delayed.
-	trusted, open, putOff chan struct{}
+	// Places for queries: trusted for values found within seenFor, open for others,
+	// throttled for others from an address that has sent too many unknown ones.
+	trusted, open, throttled chan struct{}
 
 	mu   sync.Mutex
 	seen map[[32]byte]time.Time // when it was last found
@@ -41,23 +40,24 @@ type lookups struct {
 func newLookups(proxies *guard.Proxies) *lookups {
 	return &lookups{
 		proxies: proxies, throttle: guard.NewThrottle(config.Throttle{Failures: badTokens, Per: badTokensPer}, nil),
-		trusted: make(chan struct{}, trustedPlaces), open: make(chan struct{}, 1), putOff: make(chan struct{}, 1),
+		trusted: make(chan struct{}, trustedPlaces), open: make(chan struct{}, 1), throttled: make(chan struct{}, 1),
 		seen: map[[32]byte]time.Time{},
 	}
 }
 
-// ask calls find, which looks for what has the hash sum, once there is a place for
-// it. It returns what find returns; fault.RateLimited where find finds nothing and
-// r's address has tried too much; fault.Overloaded where no place becomes free.
-func (l *lookups) ask(r *http.Request, sum [32]byte, now time.Time, find func(context.Context) error) error {
+// query waits for a place and calls find, which looks up the token or session with the
+// SHA-256 sum. It returns the error of find; a fault of code rate_limited if find returns
+// not_found and r's address has sent too many unknown values; overloaded if no place
+// becomes free within 2 s.
+func (l *lookups) query(r *http.Request, sum [32]byte, now time.Time, find func(context.Context) error) error {
 	client := l.proxies.Client(r)
 	wait, refused := l.throttle.Refused(client, now)
 	places := l.open
 	switch {
-	case l.sawLately(sum, now):
+	case l.foundLately(sum, now):
 		places = l.trusted
 	case refused:
-		places = l.putOff
+		places = l.throttled
 	}
 
 	ctx, cancel := context.WithTimeout(r.Context(), lookupWait)
@@ -66,7 +66,7 @@ func (l *lookups) ask(r *http.Request, sum [32]byte, now time.Time, find func(co
 	case places <- struct{}{}:
 		defer func() { <-places }()
 	case <-ctx.Done():
-		return fault.New(fault.Overloaded, "too many tokens are being looked up at the moment").After(lookupWait)
+		return fault.New(fault.Overloaded, "too many tokens are being checked at the moment; try again").After(lookupWait)
 	}
 
 	err := find(r.Context())
@@ -76,21 +76,22 @@ func (l *lookups) ask(r *http.Request, sum [32]byte, now time.Time, find func(co
 	case fault.Is(err, fault.NotFound):
 		l.throttle.Failed(client, now)
 		if refused {
-			return tooMany(wait)
+			return tooManyAttempts(wait)
 		}
 	}
 	return err
 }
 
-func (l *lookups) sawLately(sum [32]byte, now time.Time) bool {
+// foundLately reports whether sum was found within seenFor.
+func (l *lookups) foundLately(sum [32]byte, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at, ok := l.seen[sum]
 	return ok && now.Sub(at) < seenFor
 }
 
-// recordFound remembers that sum was found. Only what exists is recorded, so that unknown
-// clients cannot displace it.
+// recordFound stores that sum was found at now. Only values that exist are stored, so no
+// stranger can displace an entry.
 func (l *lookups) recordFound(sum [32]byte, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

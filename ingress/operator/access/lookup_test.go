@@ -15,7 +15,7 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// from is a request from the address that the operators share with others.
+// from returns a request from the address that operators share with other callers.
 func from(t *testing.T) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/emails", http.NoBody)
@@ -30,9 +30,9 @@ func withToken(t *testing.T, token string) *http.Request {
 	return r
 }
 
-// TestNeighbourWithBadTokens: behind the operators' address another client tries tokens and
-// cookies that do not exist, one a second or as many as it can. Good tokens and
-// sessions are found all the same, whether they were found before or not.
+// TestNeighbourWithBadTokens sends unknown tokens and cookies from the operators' address, at
+// once and one a second. Valid tokens and sessions are still accepted, whether they were
+// found before or not.
 func TestNeighbourWithBadTokens(t *testing.T) {
 	t.Parallel()
 	a, store, text, now := open(t, "https://mailroom.example.com")
@@ -68,7 +68,7 @@ func TestNeighbourWithBadTokens(t *testing.T) {
 	}
 }
 
-// slowTokens is a database whose questions take until they are let go.
+// slowTokens is a store whose queries wait until released is closed.
 type slowTokens struct {
 	Tokens
 
@@ -97,9 +97,8 @@ func (s *slowTokens) FindToken(ctx context.Context, sum [32]byte) (ledger.Token,
 	return s.Tokens.FindToken(ctx, sum)
 }
 
-// TestFloodLeavesPlacesToKnownTokens: a flood of unknown tokens waits for two
-// questions at most, one of addresses that were put off; a token that was good lately
-// is asked for beside them.
+// TestFloodLeavesPlacesToKnownTokens checks that a flood of unknown tokens runs at most two
+// queries, and that a token that was valid lately is looked up concurrently.
 func TestFloodLeavesPlacesToKnownTokens(t *testing.T) {
 	t.Parallel()
 	a, store, text, now := open(t, "")
@@ -121,7 +120,7 @@ func TestFloodLeavesPlacesToKnownTokens(t *testing.T) {
 		_, err := a.Authenticate(withToken(t, text), API)
 		done <- err
 	}()
-	<-slow.entered // the known token, beside the flood
+	<-slow.entered // the known token, during the flood
 	require.Equal(t, 2, slow.most)
 	cancel()
 	flood.Wait()
@@ -129,7 +128,7 @@ func TestFloodLeavesPlacesToKnownTokens(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// TestLookupsAreNotKeptWaiting: a caller that finds no place is told to come again.
+// TestLookupsAreNotKeptWaiting checks that a caller without a place is told to try again.
 func TestLookupsAreNotKeptWaiting(t *testing.T) {
 	t.Parallel()
 	a, _, text, now := open(t, "")

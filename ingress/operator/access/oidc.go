@@ -16,23 +16,24 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// Logins keeps the logins that have begun at the provider.
+// Logins stores the logins that have begun at the provider.
 type Logins interface {
 	SaveLogin(ctx context.Context, l ledger.Login, now time.Time) error
-	// TakeLogin returns a login once, and fault.NotFound from then on.
+	// TakeLogin removes a login and returns it. A second call returns a fault of code
+	// not_found.
 	TakeLogin(ctx context.Context, state [32]byte) (ledger.Login, error)
 }
 
-// maxParameter bounds what comes back from the provider in bytes.
+// maxParameter bounds each parameter of the provider's answer, in bytes.
 const maxParameter = 4096
 
-// start answers GET /oidc/start: it sends the browser to the provider, bound to
-// this browser by a cookie.
+// start answers GET /oidc/start: it saves a login that is bound to this browser by a cookie
+// and redirects to the provider.
 func (l *Login) start(c *gin.Context) error {
 	if l.provider == nil || !l.trusts(c.Request) {
-		return fault.New(fault.NotFound, "there is no OpenID provider")
+		return fault.New(fault.NotFound, "no OpenID provider is configured here; log in with a token")
 	}
-	if done, err := l.limited(c); done {
+	if done, err := l.limit(c); done {
 		return err
 	}
 
@@ -44,10 +45,10 @@ func (l *Login) start(c *gin.Context) error {
 
 	address, err := l.provider.authorize(c.Request.Context(), state, login.Nonce, login.Verifier)
 	if err != nil {
-		return l.failed(c, err, login.Next)
+		return l.renderFailure(c, err, login.Next)
 	}
 	if err := l.logins.SaveLogin(c.Request.Context(), login, l.now()); err != nil {
-		return l.failed(c, err, login.Next)
+		return l.renderFailure(c, err, login.Next)
 	}
 
 	l.setCookie(c.Writer, loginCookie, browser, loginFor)
@@ -55,44 +56,44 @@ func (l *Login) start(c *gin.Context) error {
 	return nil
 }
 
-// callback answers GET /oidc/callback, where the provider sends the browser back
-// (RFC 6749 §4.1.2). Its parameters are valid once.
+// callback answers GET /oidc/callback, to which the provider redirects the browser (RFC
+// 6749 section 4.1.2). A login can be completed once.
 func (l *Login) callback(c *gin.Context) error {
 	if l.provider == nil {
-		return fault.New(fault.NotFound, "there is no OpenID provider")
+		return fault.New(fault.NotFound, "no OpenID provider is configured here; log in with a token")
 	}
-	if done, err := l.limited(c); done {
+	if done, err := l.limit(c); done {
 		return err
 	}
 
 	login, err := l.resume(c)
 	if err != nil {
-		return l.failed(c, err, "/")
+		return l.renderFailure(c, err, "/")
 	}
 
 	if problem := c.Query("error"); problem != "" {
 		l.recordResult(c, ResultDenied, "", "oidc")
-		return l.render(c, http.StatusForbidden, login.Next, "The login of your organisation did not let you in.")
+		return l.render(c, http.StatusForbidden, login.Next, "Your organisation's login refused you. Ask its administrator for access to Mailroom.")
 	}
 
 	who, err := l.provider.exchange(c.Request.Context(), c.Query("code"), login)
 	if err != nil {
-		return l.failed(c, err, login.Next)
+		return l.renderFailure(c, err, login.Next)
 	}
 	if who.name == "" {
-		return l.failed(c, errNotVouched, login.Next)
+		return l.renderFailure(c, errNotVouched, login.Next)
 	}
 
 	groups := slices.DeleteFunc(who.groups, func(g string) bool { return len(l.rolesOf([]string{g})) == 0 })
 	if len(groups) == 0 {
 		l.recordResult(c, ResultNoRole, who.name, "oidc")
 		return l.render(c, http.StatusForbidden, login.Next,
-			"Your organisation's login knows you, but none of your groups has a role here. Ask who runs Mailroom.")
+			"You are logged in at your organisation, but none of your groups has a role here. Ask the administrator of Mailroom for one.")
 	}
 
 	err = l.startSession(c.Writer, c.Request, ledger.Session{Name: who.name, Display: who.display, Groups: groups})
 	if err != nil {
-		return l.failed(c, err, login.Next)
+		return l.renderFailure(c, err, login.Next)
 	}
 
 	l.recordResult(c, ResultOK, who.name, "oidc")
@@ -100,15 +101,15 @@ func (l *Login) callback(c *gin.Context) error {
 	return nil
 }
 
-// resume returns the login that the provider answers: begun by this browser, recently,
-// and not answered before.
+// resume returns the login that the provider's answer completes. It returns errNotVouched
+// unless this browser began it within loginFor and it has not been completed yet.
 func (l *Login) resume(c *gin.Context) (ledger.Login, error) {
 	state, iss := c.Query("state"), c.Query("iss")
 	cookie, err := c.Request.Cookie(l.cookieName(loginCookie))
 	l.setCookie(c.Writer, loginCookie, "", 0)
 	switch {
 	case err != nil, state == "", len(state) > maxParameter, len(c.Query("code")) > maxParameter,
-		iss != "" && iss != l.access.OIDC.Issuer: // RFC 9207 §2.4
+		iss != "" && iss != l.access.OIDC.Issuer: // RFC 9207 section 2.4
 		return ledger.Login{}, errNotVouched
 	}
 
@@ -128,8 +129,8 @@ func (l *Login) resume(c *gin.Context) (ledger.Login, error) {
 	return login, nil
 }
 
-// failed answers a login that was not completed with the login page.
-func (l *Login) failed(c *gin.Context, err error, next string) error {
+// renderFailure answers a login that failed with the login page, and logs err.
+func (l *Login) renderFailure(c *gin.Context, err error, next string) error {
 	f := fault.From(err)
 	result, status, problem := ResultFailed, http.StatusServiceUnavailable, "Mailroom cannot log you in at the moment. Try again."
 	switch f.Code {

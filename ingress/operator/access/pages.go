@@ -4,30 +4,29 @@ import (
 	"io"
 )
 
-// Pages renders the login, and the refusal of a page.
+// Pages renders the login page and the page that refuses a request.
 type Pages interface {
 	Login(w io.Writer, p LoginPage) error
 	Refused(w io.Writer, p RefusedPage) error
 }
 
-// LoginPage offers the ways to log in.
+// LoginPage is the data of the login page.
 type LoginPage struct {
-	// Next is the path to go to afterwards; it goes along as the field, or the
-	// parameter, "next".
+	// Next is the path to continue with, sent as the form field or parameter "next".
 	Next string
-	// Token: a form posts a bearer token as the field "token" to /login.
+	// Token shows the form that posts a bearer token as the field "token" to /login.
 	Token bool
-	// Provider: a link to /oidc/start goes to the OpenID provider.
+	// Provider shows the link to /oidc/start.
 	Provider bool
-	// Problem is what went wrong with the try before; it may be empty.
+	// Problem says why the attempt before failed; it may be empty.
 	Problem string
 }
 
-// RefusedPage says why the caller does not see what it asked for.
+// RefusedPage is the data of the page that says why a request was refused.
 type RefusedPage struct {
 	Status  int
 	Title   string // such as "Not Found"
 	Message string
-	Who     Identity // the zero identity for a caller that is not logged in
-	CSRF    string   // of the session, for the form that posts to /logout
+	Who     Identity // zero if the caller is not logged in
+	CSRF    string   // the session's token, for the form that posts to /logout
 }

@@ -23,13 +23,13 @@ import (
 
 const (
 	providerTimeout = 10 * time.Second
-	// A provider that was unavailable is asked again after providerPause; its own
-	// description is used for providerFresh.
+	// An unavailable provider is asked again after providerPause; a discovered
+	// configuration is used for providerFresh.
 	providerPause = 2 * time.Second
 	providerFresh = time.Hour
 )
 
-// provider is the OpenID provider, found when it is first needed.
+// provider is the OpenID provider. Its configuration is discovered when it is first needed.
 type provider struct {
 	access config.Access
 	client *http.Client
@@ -41,6 +41,7 @@ type provider struct {
 	failed error
 }
 
+// newProvider returns a provider; a nil client is one with a timeout of 10 s.
 func newProvider(access config.Access, client *http.Client, now func() time.Time) *provider {
 	if client == nil {
 		client = &http.Client{Timeout: providerTimeout}
@@ -48,13 +49,15 @@ func newProvider(access config.Access, client *http.Client, now func() time.Time
 	return &provider{access: access, client: client, now: now}
 }
 
-// context makes the libraries use our client. Keys are fetched with it later on,
-// so that it must not end with a request.
+// context returns ctx with the HTTP client that the OpenID libraries use. The discovered
+// provider keeps its context to fetch keys later, so discover passes one without cancel.
 func (p *provider) context(ctx context.Context) context.Context {
 	return oidc.ClientContext(ctx, p.client)
 }
 
-// discover returns what the provider says of itself (OpenID Connect Discovery §4).
+// discover returns the discovered configuration of the provider (OpenID Connect Discovery
+// section 4). While the provider is unavailable it returns the last one, or a fault of code
+// downstream_unavailable if there is none.
 func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +76,7 @@ func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 	found, err := oidc.NewProvider(p.context(context.WithoutCancel(ctx)), p.access.OIDC.Issuer)
 	p.asked, p.failed = p.now(), nil
 	if err != nil {
-		p.failed = fault.Wrap(fault.DownstreamUnavailable, "The login of your organisation does not answer. Try again in a moment.", err)
+		p.failed = fault.Wrap(fault.DownstreamUnavailable, "Your organisation's login does not answer. Try again in a moment.", err)
 		if p.found != nil {
 			return p.found, nil
 		}
@@ -84,6 +87,7 @@ func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 	return found, nil
 }
 
+// oauth returns the configuration of the authorization code flow.
 func (p *provider) oauth(found *oidc.Provider) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: p.access.OIDC.ClientID, ClientSecret: p.access.OIDC.ClientSecret.Key.Reveal(), Endpoint: found.Endpoint(),
@@ -91,8 +95,8 @@ func (p *provider) oauth(found *oidc.Provider) *oauth2.Config {
 	}
 }
 
-// authorize returns the address of the provider's login (OpenID Connect Core §3.1.2.1,
-// RFC 7636).
+// authorize returns the URL of the provider's login (OpenID Connect Core section 3.1.2.1,
+// with PKCE, RFC 7636).
 func (p *provider) authorize(ctx context.Context, state, nonce, verifier string) (string, error) {
 	found, err := p.discover(ctx)
 	if err != nil {
@@ -101,16 +105,16 @@ func (p *provider) authorize(ctx context.Context, state, nonce, verifier string)
 	return p.oauth(found).AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)), nil
 }
 
-// person is the person that the provider vouches for.
+// person is a human whose identity the provider has verified.
 type person struct {
 	name, display string
 	groups        []string
 }
 
-// errNotVouched is for an answer of the provider that does not hold.
+// errNotVouched is returned for an answer of the provider that cannot be verified.
 var errNotVouched = fault.New(fault.Unauthorized, "The answer of your organisation's login is not valid. Log in again.")
 
-// exchange turns a code into a person (OpenID Connect Core §3.1.3).
+// exchange exchanges a code for the person that logged in (OpenID Connect Core section 3.1.3).
 func (p *provider) exchange(ctx context.Context, code string, login ledger.Login) (person, error) {
 	found, err := p.discover(ctx)
 	if err != nil {
@@ -124,7 +128,7 @@ func (p *provider) exchange(ctx context.Context, code string, login ledger.Login
 		if errors.As(err, &answered) && answered.Response.StatusCode < http.StatusInternalServerError {
 			return person{}, fmt.Errorf("exchange code: %s: %w", answered.ErrorCode, errNotVouched)
 		}
-		return person{}, fault.Wrap(fault.DownstreamUnavailable, "The login of your organisation does not answer. Try again in a moment.", err)
+		return person{}, fault.Wrap(fault.DownstreamUnavailable, "Your organisation's login does not answer. Try again in a moment.", err)
 	}
 
 	text, ok := tokens.Extra("id_token").(string)
@@ -135,7 +139,7 @@ func (p *provider) exchange(ctx context.Context, code string, login ledger.Login
 	verifier := found.Verifier(&oidc.Config{ClientID: p.access.OIDC.ClientID, Now: p.now})
 	token, err := verifier.Verify(ctx, text)
 	if err != nil {
-		// The library's text quotes claims, at most audience and times.
+		// The library's error quotes claims, at most audience and times.
 		return person{}, fmt.Errorf("id_token: %w: %w", err, errNotVouched)
 	}
 
@@ -146,8 +150,8 @@ func (p *provider) exchange(ctx context.Context, code string, login ledger.Login
 	return p.person(ctx, found, token, tokens)
 }
 
-// person reads the claims, from the userinfo endpoint too where the ID token has
-// no groups (OpenID Connect Core §5.3).
+// person reads the claims of the ID token, and those of the userinfo endpoint if the ID
+// token has no groups (OpenID Connect Core section 5.3).
 func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc.IDToken, tokens *oauth2.Token) (person, error) {
 	claims := map[string]any{}
 	if err := token.Claims(&claims); err != nil {
@@ -159,10 +163,11 @@ func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc
 		info, err := found.UserInfo(ctx, oauth2.StaticTokenSource(tokens))
 		switch {
 		case err != nil:
-			return person{}, fault.Wrap(fault.DownstreamUnavailable, "The login of your organisation does not answer. Try again in a moment.", err)
+			return person{}, fault.Wrap(fault.DownstreamUnavailable, "Your organisation's login does not answer. Try again in a moment.", err)
 		case info.Subject != token.Subject:
 			return person{}, fmt.Errorf("userinfo is about another subject: %w", errNotVouched)
 		}
+
 		more := map[string]any{}
 		if err := info.Claims(&more); err != nil {
 			return person{}, fmt.Errorf("userinfo: %w: %w", err, errNotVouched)
@@ -180,9 +185,10 @@ func (p *provider) person(ctx context.Context, found *oidc.Provider, token *oidc
 	return person{name: p.nameOf(claims, token.Subject), display: displayOf(claims), groups: groupsOf(claims[o.GroupsClaim])}, nil
 }
 
-// nameOf returns the name that decisions record. It always has an @, which no name of a
-// token has: no account at the provider can pass for a token. An address counts only where the
-// provider says that it has verified it (OpenID Connect Core §5.1).
+// nameOf returns the actor for recorded decisions, empty if there is none. It always
+// contains an @, which no name of a token does, so that a person cannot pass for a token.
+// An email address is used only if the provider has verified it (OpenID Connect Core section
+// 5.1).
 func (p *provider) nameOf(claims map[string]any, subject string) string {
 	name, _ := claims[p.access.OIDC.NameClaim].(string)
 	if p.access.OIDC.NameClaim == "email" && !emailVerified(claims) {
@@ -193,7 +199,7 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 	if u, err := url.Parse(host); err == nil {
 		host = u.Hostname()
 	}
-	if contract.ReservedActor(name) || contract.ReservedActor(subject) { // no account passes for the system
+	if contract.ReservedActor(name) || contract.ReservedActor(subject) { // a person cannot pass for the system
 		return ""
 	}
 
@@ -209,13 +215,13 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 	return ""
 }
 
-// emailVerified reports whether the provider vouches for the address: some write the
-// claim as text.
+// emailVerified reports whether the provider has verified the address. Some providers write
+// the claim as text.
 func emailVerified(claims map[string]any) bool {
 	return claims["email_verified"] == true || claims["email_verified"] == "true"
 }
 
-// displayOf returns what people see.
+// displayOf returns the name for pages, empty if there is none.
 func displayOf(claims map[string]any) string {
 	name, _ := claims["name"].(string)
 	if len(name) > contract.MaxActor || !Plain(name) {
@@ -224,7 +230,7 @@ func displayOf(claims map[string]any) string {
 	return name
 }
 
-// groupsOf reads a list of names, or one alone. Anything else is no group.
+// groupsOf returns the groups of a claim that is a list of names or one name, else nil.
 func groupsOf(claim any) []string {
 	var groups []string
 	switch v := claim.(type) {

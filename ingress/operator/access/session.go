@@ -16,32 +16,32 @@ import (
 
 // Names of the cookie of a session and of the proof of a request.
 const (
-	// CSRFHeader and CSRFField hold the token of the session, see API.
+	// CSRFHeader and CSRFField contain the session's token; see API.
 	CSRFHeader = "X-CSRF-Token"
 	CSRFField  = "csrf"
 
-	// hostPrefix makes browsers take a cookie from its own host over TLS alone
-	// (RFC 6265bis §4.1.3.2).
+	// hostPrefix makes browsers accept a cookie only from its own host over TLS
+	// (RFC 6265bis section 4.1.3.2).
 	hostPrefix    = "__Host-"
 	sessionCookie = "mailroom"
 	loginCookie   = "mailroom-login"
 )
 
-// maxForm bounds a form with the session's token in bytes.
+// maxForm bounds a form with the session's token, in bytes.
 const maxForm = 1 << 20
 
-// Sessions keeps the sessions of people. Rows are found by the hash of a cookie.
+// Sessions stores sessions, found by the SHA-256 of a cookie.
 type Sessions interface {
 	CreateSession(ctx context.Context, s ledger.Session) error
-	FindSession(ctx context.Context, sum [32]byte) (ledger.Session, error) // fault.NotFound where there is none
+	FindSession(ctx context.Context, sum [32]byte) (ledger.Session, error) // not_found if there is none
 	TouchSession(ctx context.Context, sum [32]byte, at time.Time) error
 	EndSession(ctx context.Context, sum [32]byte) error
 }
 
-// Session is the login by which a request came.
+// Session is the session of a request.
 type Session struct {
-	// CSRF is what pages put into the form field CSRFField and scripts into the
-	// header CSRFHeader of every request that changes something.
+	// CSRF is the token that pages send in the form field CSRFField, and scripts in the
+	// header CSRFHeader, with every request that changes something.
 	CSRF string
 	// Expires is when it ends at the latest.
 	Expires time.Time
@@ -50,8 +50,8 @@ type Session struct {
 
 type sessionKey struct{}
 
-// SessionFrom returns the session of the request of ctx; false where it came with a bearer
-// token, or from an unknown caller.
+// SessionFrom returns the session in ctx, and false for a request with a bearer token or
+// without authentication.
 func SessionFrom(ctx context.Context) (Session, bool) {
 	s, ok := ctx.Value(sessionKey{}).(Session)
 	return s, ok
@@ -59,7 +59,8 @@ func SessionFrom(ctx context.Context) (Session, bool) {
 
 var errNoSession = fault.New(fault.Unauthorized, "this page needs a login: sign in first")
 
-// bySession returns the caller whose session the cookie of r names.
+// bySession returns the caller whose session the cookie of r identifies, or errNoSession. It
+// records the use of a session at most once a minute.
 func (a *Authenticator) bySession(r *http.Request) (Caller, error) {
 	cookie, err := r.Cookie(a.cookieName(sessionCookie))
 	if err != nil || cookie.Value == "" || !a.trusts(r) {
@@ -90,8 +91,8 @@ func (a *Authenticator) bySession(r *http.Request) (Caller, error) {
 	return Caller{Identity: who, Session: &Session{CSRF: s.CSRF, Expires: s.ExpiresAt, sum: sum}}, nil
 }
 
-// holder returns the identity of a session as of now: that of its token, or the roles that
-// the configuration assigns to the groups of the login.
+// holder returns the identity of a session with its current roles: those of its token, or
+// those that the configuration assigns to the groups of the login.
 func (a *Authenticator) holder(ctx context.Context, s ledger.Session, now time.Time) (Identity, error) {
 	if s.Token != nil {
 		return a.bySum(ctx, *s.Token, now)
@@ -103,12 +104,12 @@ func (a *Authenticator) holder(ctx context.Context, s ledger.Session, now time.T
 	return Identity{Name: s.Name, Person: contract.PersonOf(s.Name), Display: s.Display, Roles: roles}, nil
 }
 
-// findSession finds a session in the cache or the database.
+// findSession returns the session with the SHA-256 sum from the cache or the database.
 func (a *Authenticator) findSession(r *http.Request, sum [32]byte, now time.Time) (s ledger.Session, err error) {
 	if found, ok := a.sessionCache.get(sum, now); ok {
 		return found.row, found.err
 	}
-	err = a.lookups.ask(r, sum, now, func(ctx context.Context) error {
+	err = a.lookups.query(r, sum, now, func(ctx context.Context) error {
 		var err error
 		s, err = a.sessions.FindSession(ctx, sum)
 		if err == nil || fault.Is(err, fault.NotFound) {
@@ -119,14 +120,15 @@ func (a *Authenticator) findSession(r *http.Request, sum [32]byte, now time.Time
 	return s, err
 }
 
-// startSession logs a person in: it creates the session and sets its cookie. A
-// session that the browser had before ends.
+// startSession creates the session s with a new secret and sets its cookie. It first ends
+// the session that the browser had before.
 func (a *Authenticator) startSession(w http.ResponseWriter, r *http.Request, s ledger.Session) error {
 	if old, err := r.Cookie(a.cookieName(sessionCookie)); err == nil {
 		if err := a.endSession(r.Context(), sha256.Sum256([]byte(old.Value))); err != nil {
 			return err
 		}
 	}
+
 	text, now := random(), a.now()
 	s.SHA256, s.CSRF = sha256.Sum256([]byte(text)), random()
 	s.CreatedAt, s.SeenAt, s.ExpiresAt = now, now, now.Add(a.access.Session.Absolute)
@@ -137,17 +139,18 @@ func (a *Authenticator) startSession(w http.ResponseWriter, r *http.Request, s l
 	return nil
 }
 
+// endSession ends a session, in this process at once.
 func (a *Authenticator) endSession(ctx context.Context, sum [32]byte) error {
 	err := a.sessions.EndSession(ctx, sum)
-	a.sessionCache.drop()
+	a.sessionCache.clear()
 	return err
 }
 
-// setCookie sets a cookie that scripts cannot read and other sites cannot have
-// sent along but by a plain link; an empty text removes it. Other ports of this
-// host are the same site, from which the Temporal Web UI calls the codec server.
+// setCookie sets a cookie that scripts cannot read and that browsers send from other sites
+// only when a link is followed (SameSite=Lax); an empty text removes it. Lax, because other
+// ports of this host are the same site: the Temporal Web UI calls the codec server from one.
 func (a *Authenticator) setCookie(w http.ResponseWriter, name, text string, lasts time.Duration) {
-	c := &http.Cookie{ //nolint:gosec // Secure wherever the public URL is https
+	c := &http.Cookie{ //nolint:gosec // Secure if the public URL is https
 		Name: a.cookieName(name), Value: text, Path: "/", HttpOnly: true, Secure: a.secure,
 		SameSite: http.SameSiteLaxMode, MaxAge: int(lasts.Seconds()),
 	}
@@ -157,6 +160,7 @@ func (a *Authenticator) setCookie(w http.ResponseWriter, name, text string, last
 	http.SetCookie(w, c)
 }
 
+// cookieName returns name, with the prefix __Host- if the public URL is https.
 func (a *Authenticator) cookieName(name string) string {
 	if a.secure {
 		return hostPrefix + name
@@ -164,13 +168,13 @@ func (a *Authenticator) cookieName(name string) string {
 	return name
 }
 
-// trusts reports whether a session may be used with r: at the public URL or, where none
-// is configured, on this machine.
+// trusts reports whether r may use a session: always if public_url is set, else only if its
+// Host is this machine.
 func (a *Authenticator) trusts(r *http.Request) bool {
 	return a.access.PublicURL != "" || loopbackHost(r.Host)
 }
 
-// loopbackHost reports whether the Host of a request means this machine.
+// loopbackHost reports whether a Host header names this machine.
 func loopbackHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -184,15 +188,16 @@ func loopbackHost(host string) bool {
 
 var errForged = fault.New(fault.Forbidden, "the request does not come from a page of Mailroom; reload the page and try again")
 
-// proven checks that a request with a session comes from our own pages: from our
-// origin, with the token that only our pages know.
-func (a *Authenticator) proven(r *http.Request, s *Session) error {
-	if safe(r.Method) {
+// checkProof returns errForged unless a request that may change something was sent by a page
+// of Mailroom: from the same origin, with the session's token.
+func (a *Authenticator) checkProof(r *http.Request, s *Session) error {
+	if isSafe(r.Method) {
 		return nil
 	}
 	if err := a.origin.Check(r); err != nil {
 		return errForged
 	}
+
 	token := r.Header.Get(CSRFHeader)
 	if token == "" && r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
 		r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
@@ -204,7 +209,7 @@ func (a *Authenticator) proven(r *http.Request, s *Session) error {
 	return nil
 }
 
-// safe methods change nothing (RFC 9110 §9.2.1).
-func safe(method string) bool {
+// isSafe reports whether a method changes nothing (RFC 9110 section 9.2.1).
+func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }

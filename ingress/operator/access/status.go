@@ -6,8 +6,8 @@ import (
 	"mailroom/shared/fault"
 )
 
-// Status returns the HTTP status of a failure, in the API and on a page. Codes that
-// operators never meet are the server's own failure, 500.
+// Status returns the HTTP status of a failure in the API and on pages. It is 500 for codes
+// that do not occur there, and for errors that are no fault.
 func Status(err error) int {
 	switch fault.From(err).Code {
 	case fault.Unauthorized:

@@ -15,33 +15,33 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// tokenPrefix begins every token that NewToken makes, so that scanners for leaked
-// secrets can find one.
+// tokenPrefix is the beginning of every token from NewToken, by which scanners for leaked
+// secrets recognise one.
 const tokenPrefix = "mrt_"
 
-// secretSize is the length of tokens and cookies in random bytes.
+// secretSize is the number of random bytes in a token or cookie.
 const secretSize = 32
 
-// touchEvery is the precision of the time at which a token or a session was last used.
+// touchEvery is the precision with which the last use of a token or session is stored.
 const touchEvery = time.Minute
 
-// Tokens finds the tokens that an admin made.
+// Tokens finds the tokens that admins have created.
 type Tokens interface {
-	// FindToken returns a token by the hash of its text, valid or not, and
-	// fault.NotFound where there is none.
+	// FindToken returns the token whose text has a SHA-256 sum, also if it is expired or
+	// revoked, and a fault of code not_found if there is none.
 	FindToken(ctx context.Context, sum [32]byte) (ledger.Token, error)
-	// TouchToken records that a token was used.
+	// TouchToken stores when a token was last used.
 	TouchToken(ctx context.Context, sum [32]byte, at time.Time) error
 }
 
-// NewToken returns the text of a new token, which is shown once, and the hash under
+// NewToken returns the text of a new token, which is shown once, and the SHA-256 sum under
 // which it is stored.
 func NewToken() (text string, sum [32]byte) {
 	text = tokenPrefix + random()
 	return text, sha256.Sum256([]byte(text))
 }
 
-// random returns 256 random bits that fit into a header, a cookie and a form.
+// random returns 256 random bits as text for headers, cookies and forms.
 func random() string {
 	b := make([]byte, secretSize)
 	_, _ = rand.Read(b) // never fails
@@ -49,7 +49,7 @@ func random() string {
 }
 
 // shaped reports whether NewToken may have made text, so that nothing else costs a query.
-func shaped(text string) bool {
+func hasTokenForm(text string) bool {
 	rest, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok || len(rest) != base64.RawURLEncoding.EncodedLen(secretSize) {
 		return false
@@ -58,27 +58,27 @@ func shaped(text string) bool {
 	return err == nil
 }
 
-var errNoToken = fault.New(fault.Unauthorized, "this needs a valid bearer token, or a login")
+var errNoToken = fault.New(fault.Unauthorized, "no valid bearer token or login came with the request; send one, or log in")
 
-// tooMany refuses an address after too many attempts.
-func tooMany(wait time.Duration) error {
+// tooManyAttempts returns the fault for an address that has sent too many unknown tokens.
+func tooManyAttempts(wait time.Duration) error {
 	return fault.New(fault.RateLimited, "too many invalid attempts came from this address: wait before the next one").After(wait)
 }
 
-// byToken returns the caller whose token text is. Tokens of the configuration are found
-// while the database is unavailable; others cannot be checked then.
+// byToken returns the identity of the token text, or errNoToken. Tokens of the configuration
+// are found without the database; for others, its faults are returned.
 func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) {
 	sum := sha256.Sum256([]byte(text))
 	now := a.now()
 	if who, ok := findConfigured(a.configured, sum, now); ok {
 		return who, nil
 	}
-	if !shaped(text) {
+	if !hasTokenForm(text) {
 		return Identity{}, errNoToken
 	}
 
 	if _, known := a.tokenCache.get(sum, now); !known {
-		err := a.lookups.ask(r, sum, now, func(ctx context.Context) error {
+		err := a.lookups.query(r, sum, now, func(ctx context.Context) error {
 			_, err := a.lookUp(ctx, sum, now)
 			return err
 		})
@@ -90,7 +90,8 @@ func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) 
 	return a.bySum(r.Context(), sum, now)
 }
 
-// bySum returns the caller whose token has the hash sum.
+// bySum returns the identity of the token with the SHA-256 sum, or errNoToken if it is
+// unknown, expired or revoked. It stores the use of a token at most once a minute.
 func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) (Identity, error) {
 	if who, ok := findConfigured(a.configured, sum, now); ok {
 		return who, nil
@@ -107,7 +108,7 @@ func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) 
 	}
 
 	if t.LastUsedAt == nil || now.Sub(*t.LastUsedAt) >= touchEvery {
-		// That it was used matters less than that it works.
+		// An error is ignored: the token is valid, whether its use is stored or not.
 		if a.tokens.TouchToken(ctx, sum, now) == nil {
 			t.LastUsedAt = &now
 			a.tokenCache.put(sum, t, nil, now)
@@ -122,7 +123,7 @@ func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) 
 	return who, nil
 }
 
-// lookUp finds a token in the cache or the database.
+// lookUp returns the token with the SHA-256 sum from the cache or the database.
 func (a *Authenticator) lookUp(ctx context.Context, sum [32]byte, now time.Time) (ledger.Token, error) {
 	if found, ok := a.tokenCache.get(sum, now); ok {
 		return found.row, found.err
@@ -134,15 +135,15 @@ func (a *Authenticator) lookUp(ctx context.Context, sum [32]byte, now time.Time)
 	return t, err
 }
 
-// Forget drops what is cached, so that a token revoked or a session ended through
-// this process ends at once. Other processes learn of it within five seconds.
+// Forget empties the caches, so that a token revoked or a session ended through this process
+// is refused at once. Other processes refuse it within five seconds.
 func (a *Authenticator) Forget() {
-	a.tokenCache.drop()
-	a.sessionCache.drop()
+	a.tokenCache.clear()
+	a.sessionCache.clear()
 }
 
-// Configured reports whether an operator of the configuration has this name. Its
-// decisions are kept under it, so that no token may have it.
+// Configured reports whether an operator of the configuration has this name. No token may
+// have it, because decisions are recorded under it.
 func (a *Authenticator) Configured(name string) bool {
 	for _, t := range a.configured {
 		if t.identity.Name == name {

@@ -6,11 +6,11 @@ import (
 	"mailroom/shared/contract"
 )
 
-// clientHeader names the calling program; see Via.
+// clientHeader is the header with the name of the calling program; see Via.
 const clientHeader = "X-Mailroom-Client"
 
-// Via says which client sent a request: a session is the console's, and mailctl names
-// itself. It proves nothing.
+// Via returns the program that sent a request: the console for a session, mailctl if it says
+// so, else the API. A caller can claim any of them.
 func Via(c *gin.Context) contract.Via {
 	if _, ok := SessionFrom(c.Request.Context()); ok {
 		return contract.ViaConsole

@@ -1,7 +1,6 @@
-// Package oidctest starts an OpenID provider for tests: the certified one of
-// zitadel/oidc over real HTTP, with two people and a password for each.
-//
-// Only tests import this package.
+// Package oidctest starts an OpenID provider for tests: the certified implementation of
+// zitadel/oidc, over HTTP, with two users. Only tests import it; for the code under test, read
+// provider.go and oidc.go in ingress/operator/access.
 package oidctest
 
 import (
@@ -27,7 +26,8 @@ const (
 	Password     = "swordfish"
 )
 
-// The people: Ada is in two groups, Bob in none that a configuration would name.
+// The users: Ada is in the groups mail-operators and staff, Bob only in staff, to which the
+// tests assign no role.
 const (
 	Ada = "ada"
 	Bob = "bob"
@@ -36,23 +36,24 @@ const (
 // Provider is a running provider.
 type Provider struct {
 	URL string // its issuer
-	// Unavailable makes it answer nothing but 503.
+	// Unavailable makes it answer every request with 503.
 	Unavailable atomic.Bool
-	// Stale makes it return ID tokens that have expired already.
+	// Stale makes it issue ID tokens that have already expired.
 	Stale atomic.Bool
 
 	storage *people
 	op      *op.Provider
 }
 
-// Start starts a provider that knows one client, which people are sent back to at
-// redirect. It stops with the test.
+// Start starts a provider with one client, whose redirect URI is redirect. It stops when the
+// test ends.
 func Start(t testing.TB, redirect string) *Provider {
 	t.Helper()
 	p := &Provider{}
 	server := httptest.NewServer(http.HandlerFunc(p.serve))
 	t.Cleanup(server.Close)
 	p.URL = server.URL
+
 	p.storage = &people{
 		provider: p,
 		Storage: storage.NewStorageWithClients(users{}, map[string]*storage.Client{
@@ -67,10 +68,11 @@ func Start(t testing.TB, redirect string) *Provider {
 	return p
 }
 
+// serve answers the login form itself and passes other requests to the provider.
 func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case p.Unavailable.Load():
-		http.Error(w, "away", http.StatusServiceUnavailable)
+		http.Error(w, "unavailable", http.StatusServiceUnavailable)
 	case r.URL.Path == "/login/username" && r.Method == http.MethodPost:
 		id := r.FormValue("id")
 		if err := p.storage.CheckUsernamePassword(r.FormValue("username"), r.FormValue("password"), id); err != nil {
@@ -83,8 +85,8 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Browse does what a person does at the provider: it follows an authorization
-// request, logs in, and returns where the provider redirects the browser to.
+// Browse does what a user does at the provider: it follows an authorization request and logs
+// in as name. It returns the URL to which the provider redirects the browser.
 func (p *Provider) Browse(t testing.TB, authorize, name string) *url.URL {
 	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -126,10 +128,10 @@ func (s *people) SetUserinfoFromToken(ctx context.Context, info *oidc.UserInfo, 
 		return fmt.Errorf("userinfo of %s: %w", subject, err)
 	}
 	if subject == Ada {
-		info.AppendClaims("groups", []string{"mail-operators", "everybody"})
+		info.AppendClaims("groups", []string{"mail-operators", "staff"})
 		return nil
 	}
-	info.AppendClaims("groups", []string{"everybody"})
+	info.AppendClaims("groups", []string{"staff"})
 	return nil
 }
 
@@ -145,13 +147,13 @@ func (s *people) GetClientByClientID(ctx context.Context, id string) (op.Client,
 	return c, nil
 }
 
-// stale issues ID tokens that have expired.
+// stale is a client whose ID tokens have already expired.
 type stale struct{ op.Client }
 
 // IDTokenLifetime implements op.Client.
 func (stale) IDTokenLifetime() time.Duration { return -time.Minute }
 
-// users are the people that the storage knows.
+// users are the two users.
 type users struct{}
 
 var _ storage.UserStore = users{}
