@@ -134,7 +134,7 @@ func (c *auditVerifyCommand) Run(s *session) error {
 		if c.Raw != "" {
 			return usagef("--raw goes with the file of an export")
 		}
-		found, err = s.verifyChain(heads)
+		found, err = c.verifyChain(s, heads)
 	}
 
 	var broken *auditchain.Broken
@@ -188,7 +188,7 @@ func (c *auditVerifyCommand) file(s *session, heads []auditchain.Head) (audited,
 }
 
 // verifyChain reads the whole chain from the API and trusts nothing but its bytes.
-func (s *session) verifyChain(heads []auditchain.Head) (audited, error) {
+func (c *auditVerifyCommand) verifyChain(s *session, heads []auditchain.Head) (audited, error) {
 	var found audited
 	var chain auditchain.Chain
 	kept := make(map[int64]auditchain.Head, len(heads))
@@ -206,7 +206,7 @@ func (s *session) verifyChain(heads []auditchain.Head) (audited, error) {
 			Head    auditchain.Head    `json:"head"`
 		}
 		query := url.Values{"after": {strconv.FormatInt(chain.Head().Seq, 10)}}
-		if err := s.fetch("/api/v1/audit", query, &page); err != nil {
+		if _, err := s.fetchJSON(http.MethodGet, "/api/v1/audit", query, nil, &page); err != nil {
 			return found, err
 		}
 		for i := range page.Entries {
@@ -233,15 +233,15 @@ func (s *session) verifyChain(heads []auditchain.Head) (audited, error) {
 		return found, &auditchain.Broken{Seq: seq, Why: "it was kept and is missing: the chain was cut"}
 	}
 
-	return found, s.compareDecisions(&found)
+	return found, c.compareDecisions(s, &found)
 }
 
-func (s *session) compareDecisions(found *audited) error {
+func (c *auditVerifyCommand) compareDecisions(s *session, found *audited) error {
 	var check struct {
 		Checked int64                    `json:"checked"`
 		Wrong   []ledger.AuditDifference `json:"wrong"`
 	}
-	if err := s.fetch("/api/v1/audit/decisions", nil, &check); err != nil {
+	if _, err := s.fetchJSON(http.MethodGet, "/api/v1/audit/decisions", nil, nil, &check); err != nil {
 		return err
 	}
 	found.Decisions, found.Wrong = &check.Checked, check.Wrong
@@ -250,11 +250,4 @@ func (s *session) compareDecisions(found *audited) error {
 	}
 	w := check.Wrong[0]
 	return fmt.Errorf("a decision is %s: number %d of email %d, entry %d", w.What, w.Sequence, w.EmailID, w.Seq)
-}
-
-// fetch is callJSON whose answer is not printed.
-func (s *session) fetch(path string, query url.Values, into any) error {
-	quiet := *s
-	quiet.Output = "text"
-	return quiet.callJSON(http.MethodGet, path, query, nil, into)
 }

@@ -60,7 +60,7 @@ func (c *sendCommand) templates(s *session) ([]template, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []template{s.eventTemplate(sample)}, nil
+		return []template{c.eventTemplate(s, sample)}, nil
 	}
 
 	out := make([]template, 0, len(c.Files))
@@ -80,7 +80,7 @@ func (c *sendCommand) templates(s *session) ([]template, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		out = append(out, s.eventTemplate(event))
+		out = append(out, c.eventTemplate(s, event))
 	}
 
 	return out, nil
@@ -99,7 +99,7 @@ func isEvent(name string, content []byte) bool {
 }
 
 // eventTemplate sets an id of its own and the current time for each email.
-func (s *session) eventTemplate(event eventA) template {
+func (c *sendCommand) eventTemplate(s *session, event eventA) template {
 	return func(id string, _ int) (string, []byte, error) {
 		if id == "" {
 			id = "evt_" + strings.ToLower(rand.Text())

@@ -146,7 +146,7 @@ func (c *getCommand) Run(s *session) error {
 	if s.json() {
 		return s.printJSON(json.RawMessage(text))
 	}
-	return s.printEmail(&e)
+	return c.printEmail(s, &e)
 }
 
 // refuseAmbiguous fails where more than one source uses the id, and lists their emails.
@@ -177,7 +177,7 @@ func (c *getCommand) refuseAmbiguous(s *session) error {
 	return fmt.Errorf("%d emails have the id %s: name one with --source or --number", len(page.Emails), c.EventID)
 }
 
-func (s *session) printEmail(e *ledger.EmailDetail) error {
+func (c *getCommand) printEmail(s *session, e *ledger.EmailDetail) error {
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := func(name string, cells ...string) {
 		for i := range cells {

@@ -93,7 +93,7 @@ func (c *sendCommand) Run(s *session) error {
 					failed++
 				}
 				doubt = doubt || result.Status == http.StatusUnauthorized
-				return s.printSent(result)
+				return c.printSent(s, result)
 			})
 		}
 	}
@@ -127,7 +127,7 @@ func (c *sendCommand) sendOne(s *session, secret string, make template, n int) s
 	ctx, cancel := context.WithTimeout(s.ctx, sendTimeout)
 	defer cancel()
 
-	result, err := s.post(ctx, secret, body)
+	result, err := c.post(ctx, s, secret, body)
 	if err != nil {
 		return sent{ID: id, Error: "no_answer", message: err.Error()}
 	}
@@ -139,7 +139,7 @@ func (c *sendCommand) sendOne(s *session, secret string, make template, n int) s
 }
 
 // post signs body and sends it.
-func (s *session) post(ctx context.Context, secret string, body []byte) (sent, error) {
+func (c *sendCommand) post(ctx context.Context, s *session, secret string, body []byte) (sent, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(body))
 	if err != nil {
 		return sent{}, fmt.Errorf("address of the webhook: %w", err)
@@ -178,7 +178,7 @@ func (s *session) post(ctx context.Context, secret string, body []byte) (sent, e
 	return result, nil
 }
 
-func (s *session) printSent(r sent) error {
+func (c *sendCommand) printSent(s *session, r sent) error {
 	if s.json() {
 		return s.printJSON(r)
 	}

@@ -71,11 +71,11 @@ func (c *sourcesListCommand) Run(s *session) error {
 		return fmt.Errorf("write: %w", err)
 	}
 
-	return s.printFailures(list.Sources)
+	return c.printFailures(s, list.Sources)
 }
 
 // printFailures prints a line for each source and cause of failures.
-func (s *session) printFailures(sources []sourceRow) error {
+func (c *sourcesListCommand) printFailures(s *session, sources []sourceRow) error {
 	gap := "\n"
 	for _, src := range sources {
 		for _, code := range slices.Sorted(maps.Keys(src.Failures24h)) {
