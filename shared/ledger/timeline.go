@@ -13,7 +13,7 @@ const (
 	TimeInspected TimelineKind = "inspected"
 	TimeRouted    TimelineKind = "routed"
 	TimeAttempt   TimelineKind = "attempt"
-	TimeLeg       TimelineKind = "leg" // the end of a delivery, good or bad
+	TimeDelivery  TimelineKind = "leg" // the end of a delivery, good or bad
 	TimeWaiting   TimelineKind = "waiting"
 	TimeHeld      TimelineKind = "held"
 	TimeReminder  TimelineKind = "reminder"
@@ -25,7 +25,7 @@ const (
 
 // TimelineKinds lists every kind once, in their order.
 var TimelineKinds = []TimelineKind{
-	TimeReceived, TimeVerified, TimeStored, TimeInspected, TimeRouted, TimeAttempt, TimeLeg, TimeWaiting, TimeHeld,
+	TimeReceived, TimeVerified, TimeStored, TimeInspected, TimeRouted, TimeAttempt, TimeDelivery, TimeWaiting, TimeHeld,
 	TimeReminder, TimeEdit, TimeDecision, TimeReplay, TimeClosed,
 }
 

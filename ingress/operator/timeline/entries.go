@@ -91,7 +91,7 @@ func attemptEntry(a ledger.AttemptRow) ledger.TimelineEntry {
 }
 
 func deliveryEntry(d ledger.DeliveryEnd) ledger.TimelineEntry {
-	e := ledger.TimelineEntry{At: d.At, Kind: ledger.TimeLeg, Detail: d.LastError, Destination: d.Destination}
+	e := ledger.TimelineEntry{At: d.At, Kind: ledger.TimeDelivery, Detail: d.LastError, Destination: d.Destination}
 	switch d.State {
 	case ledger.Delivered:
 		e.Title, e.Detail = "Delivered", "after "+amount(d.Attempts, "attempt")

@@ -34,7 +34,7 @@ func sortEntries(list []ledger.TimelineEntry) {
 // end and the next cause there is a decision or a replay.
 func isCause(k ledger.TimelineKind) bool {
 	return slices.Contains([]ledger.TimelineKind{
-		ledger.TimeStored, ledger.TimeInspected, ledger.TimeRouted, ledger.TimeAttempt, ledger.TimeLeg,
+		ledger.TimeStored, ledger.TimeInspected, ledger.TimeRouted, ledger.TimeAttempt, ledger.TimeDelivery,
 	}, k)
 }
 
