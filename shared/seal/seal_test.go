@@ -214,10 +214,10 @@ func TestLargestFitsIntoTemporal(t *testing.T) {
 		require.NoError(t, err)
 		email := contract.Email{WorkflowID: strings.Repeat("x", 300), EventID: strings.Repeat("\x01", contract.MaxEventID), Size: 1 << 20}
 		hold := &contract.Hold{Reason: contract.SchemaInvalid, Detail: strings.Repeat("d", 4096)}
-		carried := contract.FallbackEvent{Body: &s}
+		fallback := contract.FallbackEvent{Body: &s}
 		for _, in := range []any{
-			contract.InboundEmailInput{Email: email, Hold: hold, Fallback: &carried},
-			contract.BackfillInput{Email: email, Hold: hold, Fallback: carried},
+			contract.InboundEmailInput{Email: email, Hold: hold, Fallback: &fallback},
+			contract.BackfillInput{Email: email, Hold: hold, Fallback: fallback},
 		} {
 			payloads, err := converter.GetDefaultDataConverter().ToPayloads(in)
 			require.NoError(t, err)

@@ -141,7 +141,7 @@ func TestAlteredPayloadsAreRefused(t *testing.T) {
 		data[i] ^= 1
 		return data
 	}
-	carried, err := r.Seal([]byte("hello"))
+	fallback, err := r.Seal([]byte("hello"))
 	require.NoError(t, err)
 	sealed := func(content []byte) []byte {
 		_, data, err := r.Encrypt(seal.TemporalPayload, content)
@@ -157,7 +157,7 @@ func TestAlteredPayloadsAreRefused(t *testing.T) {
 		"another id":                with("k2", good.GetData()),
 		"cut":                       with("k", good.GetData()[:20]),
 		"nothing":                   with("k", nil),
-		"sealed for another use":    with("k", carried.Data),
+		"sealed for another use":    with("k", fallback.Data),
 		"empty content":             with("k", sealed(nil)),
 		"unknown form":              with("k", sealed([]byte{2, 0})),
 		"no payload":                with("k", sealed([]byte{0, 0xff, 0xff})),

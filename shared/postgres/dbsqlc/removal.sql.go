@@ -54,7 +54,7 @@ type EndRemovalParams struct {
 	Key    string
 }
 
-// EndRemoval gives the removal a number: see removal.go.
+// EndRemoval assigns a number to the removal: see removal.go.
 func (q *Queries) EndRemoval(ctx context.Context, arg EndRemovalParams) error {
 	_, err := q.db.Exec(ctx, EndRemoval, arg.Bucket, arg.Key)
 	return err

@@ -37,7 +37,7 @@ DELETE FROM unwanted_objects u USING (SELECT unnest(@buckets::text[]) AS bucket,
        OR EXISTS (SELECT FROM inbox i WHERE i.body_key = u.key)))
 RETURNING u.bucket, u.key;
 
--- EndRemoval gives the removal a number: see removal.go.
+-- EndRemoval assigns a number to the removal: see removal.go.
 -- name: EndRemoval :exec
 WITH next AS (UPDATE object_removals SET number = number + 1 RETURNING number)
 INSERT INTO unwanted_objects (bucket, key, removed_as, removed_at)
