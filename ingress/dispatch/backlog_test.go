@@ -21,19 +21,19 @@ import (
 
 // stage is a Temporal that notes when each start came to it.
 type stage struct {
-	mu    sync.Mutex
-	took  time.Duration // by each start
-	away  bool
-	began map[string]time.Time
-	order []string
-	now   int
-	most  int // in flight together
+	mu     sync.Mutex
+	took   time.Duration // by each start
+	outage bool
+	began  map[string]time.Time
+	order  []string
+	now    int
+	most   int // in flight together
 }
 
 func (g *stage) answer(ctx context.Context, id string) error {
 	g.mu.Lock()
-	took, away := g.took, g.away
-	if _, again := g.began[id]; !again && !away {
+	took, outage := g.took, g.outage
+	if _, again := g.began[id]; !again && !outage {
 		g.began[id] = time.Now()
 		g.order = append(g.order, id)
 	}
@@ -50,7 +50,7 @@ func (g *stage) answer(ctx context.Context, id string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if away {
+	if outage {
 		return serviceerror.NewUnavailable("away")
 	}
 	return nil
@@ -74,7 +74,7 @@ func (g *stage) peak() int {
 	return g.most
 }
 
-// openStage gives a starter that runs, on a ledger with so many rows.
+// openStage returns a starter that runs, on a ledger with so many rows.
 func openStage(t *testing.T, rows int, took time.Duration) (*Dispatcher, *ingresstest.Ledger, *stage, *ingresstest.Log) {
 	t.Helper()
 	ledger, g := &ingresstest.Ledger{}, &stage{took: took, began: map[string]time.Time{}}
@@ -175,14 +175,14 @@ func noStampede(t *testing.T, outage time.Duration) {
 	const took = 20 * time.Millisecond
 	s, ledger, g, _ := openStage(t, 5000, took)
 	s.Start()
-	ingresstest.Eventually(t, func() bool { _, limit := s.limiter.state(); return limit == mostStarts }, "starts are at their fastest")
-	g.set(func(g *stage) { g.away = true })
+	ingresstest.Eventually(t, func() bool { _, limit := s.pacer.state(); return limit == mostStarts }, "starts are at their fastest")
+	g.set(func(g *stage) { g.outage = true })
 	<-time.After(outage / 2)
 	g.set(func(g *stage) { g.most = 0 })
 	<-time.After(outage / 2)
-	require.LessOrEqual(t, g.peak(), 1, "while it is away one start at a time tries")
-	g.set(func(g *stage) { g.away, g.order = false, nil })
-	ingresstest.Eventually(t, func() bool { return g.count() > 0 }, "it is found to be back")
+	require.LessOrEqual(t, g.peak(), 1, "while it is unavailable one start at a time tries")
+	g.set(func(g *stage) { g.outage, g.order = false, nil })
+	ingresstest.Eventually(t, func() bool { return g.count() > 0 }, "its recovery is found")
 	// Additive increase: one more in each round.
 	sum := 1 // the one that tried
 	for round := range 10 {
@@ -202,13 +202,13 @@ func TestHungTemporal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, ledger, g, _ := openStage(t, 500, 5*time.Millisecond)
 		ledger.Set(func(l *ingresstest.Ledger) { l.Busy = true }) // nothing leaves the inbox
-		g.set(func(g *stage) { g.took, g.away = time.Hour, true })
+		g.set(func(g *stage) { g.took, g.outage = time.Hour, true })
 		s.Start()
 		<-time.After(time.Minute)
 		require.LessOrEqual(t, ledger.Tally().Claims, 60/3)
 		require.LessOrEqual(t, ledger.Tally().Claimed, 60+60/3)
 		ledger.Set(func(l *ingresstest.Ledger) { l.Busy = false })
-		g.set(func(g *stage) { g.took, g.away = 5*time.Millisecond, false })
+		g.set(func(g *stage) { g.took, g.outage = 5*time.Millisecond, false })
 		back := time.Now()
 		ingresstest.Eventually(t, func() bool { return ledger.Started() == 500 }, "all are started")
 		// The start that still hangs fails, and its row rests as long as any may.
@@ -230,7 +230,7 @@ func TestSlowTemporal(t *testing.T) {
 				s.Start()
 				require.Eventually(t, func() bool { return ledger.Started() == rows }, 10*time.Minute, took, "all are started")
 				s.Stop()
-				require.LessOrEqual(t, ledger.Tally().Claimed, rows+startQueue/2, "but for the first guess no row is claimed twice")
+				require.LessOrEqual(t, ledger.Tally().Claimed, rows+queueMost/2, "but for the first guess no row is claimed twice")
 				require.LessOrEqual(t, g.most, mostStarts)
 			})
 		})
@@ -251,7 +251,7 @@ func TestSlowWorkers(t *testing.T) {
 		<-time.After(time.Minute)
 		require.Equal(t, mostAhead, g.count())
 		require.LessOrEqual(t, ledger.Tally().Claims-before.Claims, 2)
-		require.LessOrEqual(t, ledger.Tally().Looks-before.Looks, int(time.Minute/lookSlowest)+2)
+		require.LessOrEqual(t, ledger.Tally().Looks-before.Looks, int(time.Minute/countSlowest)+2)
 		ledger.Set(func(l *ingresstest.Ledger) { l.Busy = false })
 		back := time.Now()
 		ingresstest.Eventually(t, func() bool { return ledger.Started() == 1000 }, "the rest follows")
@@ -268,7 +268,7 @@ func TestKilledIngress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rows = 200
 		s, ledger, g, _ := openStage(t, rows, 5*time.Millisecond)
-		_, err := ledger.ClaimWaiting(t.Context(), rows, Lease) // and no more is heard of that one
+		_, err := ledger.ClaimWaiting(t.Context(), rows, Lease) // by a process that ends then
 		require.NoError(t, err)
 		killed := time.Now()
 		s.Start()
@@ -278,18 +278,20 @@ func TestKilledIngress(t *testing.T) {
 	})
 }
 
-// TestDatabaseAway: sweeps fail quietly and starts in flight end.
-func TestDatabaseAway(t *testing.T) {
+// TestDatabaseUnavailable: sweeps fail quietly and starts in flight end.
+func TestDatabaseUnavailable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, ledger, g, log := openStage(t, 50, 100*time.Millisecond)
 		s.Start()
 		ingresstest.Eventually(t, func() bool { return g.count() > firstStarts }, "starts are under way")
-		ledger.Set(func(l *ingresstest.Ledger) { l.ClaimErr, l.MarkErr = ingresstest.ErrAway, ingresstest.ErrAway })
+		ledger.Set(func(l *ingresstest.Ledger) {
+			l.ClaimErr, l.MarkErr = ingresstest.ErrUnavailable, ingresstest.ErrUnavailable
+		})
 		<-time.After(time.Minute)
 		require.Equal(t, 1, strings.Count(log.String(), `"inbox.mark"`))
 		require.Equal(t, 1, strings.Count(log.String(), `"inbox.sweep"`))
-		in, _ := s.limiter.state()
+		in, _ := s.pacer.state()
 		require.Zero(t, in)
 		ledger.Set(func(l *ingresstest.Ledger) { l.ClaimErr, l.MarkErr = nil, nil })
 		ingresstest.Eventually(t, func() bool { return ledger.Started() == 50 }, "all are started")
@@ -330,7 +332,7 @@ func TestStartedRowsAreNotStartedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, ledger, g, _ := openStage(t, 30, 5*time.Millisecond)
-		ledger.Set(func(l *ingresstest.Ledger) { l.MarkErr = ingresstest.ErrAway })
+		ledger.Set(func(l *ingresstest.Ledger) { l.MarkErr = ingresstest.ErrUnavailable })
 		workflows := s.workflows.(*ingresstest.Workflows)
 		s.Start()
 		ingresstest.Eventually(t, func() bool { return g.count() == 30 }, "all are started")

@@ -17,7 +17,7 @@ import (
 	"mailroom/shared/postgres"
 )
 
-// fillInbox accepts rows that nobody claims.
+// fillInbox accepts rows that no process claims.
 func fillInbox(t testing.TB, db *pgtest.DB, rows int) {
 	t.Helper()
 	batch := make([]postgres.Acceptance, rows)
@@ -80,9 +80,9 @@ func TestStartersShareTheInbox(t *testing.T) {
 // dyingInbox is the inbox of a process from which nothing comes any more.
 type dyingInbox struct{ *pgtest.DB }
 
-func (dyingInbox) MarkStarted(context.Context, []int64) error { return ingresstest.ErrAway }
+func (dyingInbox) MarkStarted(context.Context, []int64) error { return ingresstest.ErrUnavailable }
 func (dyingInbox) ReleaseClaims(context.Context, []int64, time.Duration) error {
-	return ingresstest.ErrAway
+	return ingresstest.ErrUnavailable
 }
 
 // TestStarterDies: what it had claimed, and what it had started and not marked, is

@@ -61,7 +61,7 @@ func TestStartOptions(t *testing.T) {
 func TestSweepStartsWhatOthersLeft(t *testing.T) {
 	t.Parallel()
 	ledger, workflows := &ingresstest.Ledger{}, &ingresstest.Workflows{}
-	fill(ledger, 3*startQueue)
+	fill(ledger, 3*queueMost)
 	// Which of the starts in flight comes first is the scheduler's choice: none ends
 	// before the oldest row is among them.
 	oldest := make(chan struct{})
@@ -78,16 +78,16 @@ func TestSweepStartsWhatOthersLeft(t *testing.T) {
 	})
 	s, _ := newTestDispatcher(t, ledger, workflows)
 	s.Start()
-	ingresstest.Eventually(t, func() bool { return ledger.Started() == 3*startQueue }, "all are started")
-	ingresstest.Eventually(t, s.Reserve, "nobody is before a new row any more")
+	ingresstest.Eventually(t, func() bool { return ledger.Started() == 3*queueMost }, "all are started")
+	ingresstest.Eventually(t, s.Reserve, "no row is before a new one any more")
 	s.Cancel(1)
 	s.Stop()
-	require.Len(t, workflows.IDs(), 3*startQueue, "each once")
+	require.Len(t, workflows.IDs(), 3*queueMost, "each once")
 	require.Contains(t, workflows.IDs()[:firstStarts], "evt_0", "the oldest first")
 	require.LessOrEqual(t, workflows.Peak(), mostStarts)
-	require.Empty(t, s.places)
-	require.Zero(t, s.limiter.inFlight)
-	require.Equal(t, 3*startQueue, ingresstest.Counted(t, s.metrics.starts.WithLabelValues("started")))
+	require.Zero(t, s.reserved.Load())
+	require.Zero(t, s.pacer.inFlight)
+	require.Equal(t, 3*queueMost, ingresstest.Counted(t, s.metrics.starts.WithLabelValues("started")))
 }
 
 // TestStartsWaitForTheWorkers: what the workers have no time for stays in the
@@ -100,7 +100,7 @@ func TestStartsWaitForTheWorkers(t *testing.T) {
 	s.Start()
 	ingresstest.Eventually(t, func() bool { return ledger.Started() >= mostAhead }, "as many as may be ahead are started")
 	begun := s.metrics.starts.WithLabelValues("started")
-	require.Never(t, func() bool { return ingresstest.Counted(t, begun) > mostAhead }, 20*lookEvery, lookEvery, "and no more")
+	require.Never(t, func() bool { return ingresstest.Counted(t, begun) > mostAhead }, 20*countEvery, countEvery, "and no more")
 	ledger.SetBusy(false)
 	ingresstest.Eventually(t, func() bool { return ledger.Started() == 3*mostAhead }, "the rest follows")
 	s.Stop()
@@ -176,7 +176,7 @@ func TestStartsGiveWay(t *testing.T) {
 	began := time.Now()
 	s.Start()
 	ingresstest.Eventually(t, func() bool { return len(workflows.IDs()) >= 4 }, "it goes on, slowly")
-	require.GreaterOrEqual(t, time.Since(began), 3*startPace)
+	require.GreaterOrEqual(t, time.Since(began), 3*yieldPace)
 	require.Less(t, len(workflows.IDs()), 40)
 	require.Equal(t, 1, workflows.Peak())
 	s.Yield(time.Now())
@@ -210,20 +210,20 @@ func TestStopReleasesClaims(t *testing.T) {
 	<-stopped
 	require.Equal(t, firstStarts, ledger.Started())
 	require.Equal(t, 50-firstStarts, ledger.Count(func(r *ingresstest.Row) bool { return !r.Started && !time.Now().Before(r.Until) }),
-		"anybody may claim them now")
-	require.Empty(t, s.places)
+		"any process may claim them now")
+	require.Zero(t, s.reserved.Load())
 }
 
 func TestExpiredClaimIsNotStarted(t *testing.T) {
 	t.Parallel()
 	ledger, workflows := &ingresstest.Ledger{}, &ingresstest.Workflows{}
-	ledger.Add(ingresstest.RowOf("evt_0"), time.Hour) // claimed by nobody here
+	ledger.Add(ingresstest.RowOf("evt_0"), time.Hour) // claimed by another process
 	ledger.Rows[0].Until = time.Now().Add(time.Hour)
 	s, _ := newTestDispatcher(t, ledger, workflows)
 	require.True(t, s.Reserve())
 	s.Submit(ledger.Rows[0].Waiting, time.Now().Add(-time.Second))
 	s.Start()
-	ingresstest.Eventually(t, func() bool { return len(s.places) == 0 }, "it leaves the queue")
+	ingresstest.Eventually(t, func() bool { return s.reserved.Load() == 0 }, "it leaves the queue")
 	s.Stop()
 	require.Empty(t, workflows.IDs())
 }
@@ -233,20 +233,20 @@ func TestReservationsAreBounded(t *testing.T) {
 	s, _ := newTestDispatcher(t, &ingresstest.Ledger{}, &ingresstest.Workflows{})
 	require.True(t, s.Reserve())
 	s.Cancel(1)
-	s.tempo.took = time.Millisecond // Temporal is fast
-	for range startQueue {
+	s.pacer.took = time.Millisecond // Temporal is fast
+	for range queueMost {
 		require.True(t, s.Reserve())
 	}
 	require.False(t, s.Reserve())
-	s.Cancel(startQueue)
+	s.Cancel(queueMost)
 	s.SweepSoon()
-	s.tempo.took = 40 * time.Millisecond // a hundred a second, four at once
+	s.pacer.took = 40 * time.Millisecond // a hundred a second, four at once
 	for range 100 / freshShare {
 		require.True(t, s.Reserve(), "what can be started within a second")
 	}
 	require.False(t, s.Reserve(), "older rows wait as well")
 	s.Cancel(100 / freshShare)
-	s.tempo.took = time.Second
+	s.pacer.took = time.Second
 	require.True(t, s.Reserve())
 	require.False(t, s.Reserve(), "a slow Temporal is no reason to hold claims")
 	s.Cancel(1)
@@ -255,12 +255,12 @@ func TestReservationsAreBounded(t *testing.T) {
 // TestSweepSurvivesErrors: the inbox cannot be read for a while.
 func TestSweepSurvivesErrors(t *testing.T) {
 	t.Parallel()
-	ledger, workflows := &ingresstest.Ledger{ClaimErr: ingresstest.ErrAway}, &ingresstest.Workflows{}
+	ledger, workflows := &ingresstest.Ledger{ClaimErr: ingresstest.ErrUnavailable}, &ingresstest.Workflows{}
 	fill(ledger, 3)
 	s, log := newTestDispatcher(t, ledger, workflows)
 	s.Start()
 	ingresstest.Eventually(t, func() bool { return len(log.String()) > 0 }, "it is told")
-	require.Empty(t, s.places)
+	require.Zero(t, s.reserved.Load())
 	ledger.Set(func(l *ingresstest.Ledger) { l.ClaimErr = nil })
 	ingresstest.Eventually(t, func() bool { return ledger.Started() == 3 }, "all are started")
 	s.Stop()

@@ -13,19 +13,23 @@
 // that, at the pace of the moment, so that a row whose process died is started by another
 // one within Lease and one sweep, less than five seconds.
 //
-// Who starts a row, and when. The process that accepted it, right after the commit,
+// Which process starts a row, and when. The process that accepted it, right after the commit,
 // if Reserve had a place for it before: the row is committed with the claim already in
 // it. All other rows wait in the inbox until a sweep of any process claims them: rows
 // that were accepted while Temporal was unavailable, in a burst, or by a process that
 // died. Old rows go first, but every fourth start is one of new mail.
 //
-// How the pace is found. Four things bound it, and the tightest one wins:
-//   - starts in flight (limiter): one more after each round of good ones, fewer when
-//     they become slow, half when they fail (additive increase, multiplicative decrease);
-//   - the workers (ahead): no more emails are started than the workers will soon store,
-//     because a backlog in Temporal costs more than one in the inbox;
+// How the pace is found. Four things bound it, and the tightest one wins. The first three
+// are the pacer's:
+//   - Temporal's latency: one start more in flight after each round of good ones, fewer
+//     when they become slow, half when they fail (additive increase, multiplicative
+//     decrease);
+//   - the workers: no more emails are started than they will soon store, because a
+//     backlog in Temporal costs more than one in the inbox;
 //   - accepting (Yield): while requests come faster than commits, starts are one at a time;
 //   - the breaker: while Temporal is unavailable one start at a time tries.
+//
+// From the same numbers follow how many rows are worth a claim or a reservation.
 //
 // Invariants:
 //   - A row is in a lane under a claim, in flight, or in the inbox for any process.

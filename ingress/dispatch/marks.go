@@ -10,16 +10,15 @@ import (
 // Bounds of marking. A mark that is late or lost costs one more start that finds
 // its workflow running.
 const (
-	marksMost   = 4096 // beyond it the oldest are given up
+	marksMost   = 4096 // beyond it the oldest are dropped
 	markBatch   = 256
 	markLinger  = 50 * time.Millisecond
 	markTimeout = time.Second
 	markPause   = time.Second // after a write that failed
 )
 
-// markBuffer notes started rows in the inbox, many in one write: what comes while a
-// write is under way, or within markLinger, goes into the next one. Nobody waits
-// for it.
+// markBuffer marks rows as started in the inbox, many in one write: marks that come while
+// a write is under way, or within markLinger, go into the next one. No start waits for it.
 type markBuffer struct {
 	inbox   Inbox
 	logger  *slog.Logger
@@ -29,7 +28,7 @@ type markBuffer struct {
 
 	mu   sync.Mutex
 	ids  []int64
-	lost int // given up since the last write
+	lost int // dropped since the last write
 }
 
 func newMarkBuffer(inbox Inbox, logger *slog.Logger) *markBuffer {
@@ -41,7 +40,7 @@ func (m *markBuffer) add(id int64) {
 	m.mu.Lock()
 	m.ids = append(m.ids, id)
 	n := len(m.ids)
-	m.trim()
+	m.dropOldest()
 	m.mu.Unlock()
 	if n == 1 || n >= markBatch {
 		select {
@@ -51,8 +50,8 @@ func (m *markBuffer) add(id int64) {
 	}
 }
 
-// trim gives up what is too much. m.mu is held.
-func (m *markBuffer) trim() {
+// dropOldest drops the marks beyond marksMost. The caller holds m.mu.
+func (m *markBuffer) dropOldest() {
 	if over := len(m.ids) - marksMost; over > 0 {
 		m.ids = m.ids[over:]
 		m.lost += over
@@ -61,25 +60,26 @@ func (m *markBuffer) trim() {
 
 func (m *markBuffer) start() { m.running.Go(m.run) }
 
-// stop writes what was added, unless the first write fails; nothing may be added
-// any more.
+// stop writes the marks that were added, unless the first write fails. Nothing may be
+// added after it.
 func (m *markBuffer) stop() {
 	close(m.quit)
 	m.running.Wait()
 }
 
 func (m *markBuffer) run() {
-	away := false
+	failing := false
 	for stopping := false; !stopping; {
-		stopping = m.await()
+		stopping = m.awaitBatch()
 		for m.size() > 0 {
-			err := m.mark()
-			m.tell(err, away)
-			away = err != nil
+			err := m.writeBatch()
+			m.logChange(err, failing)
+			failing = err != nil
+
 			switch {
-			case away && stopping:
+			case failing && stopping:
 				return
-			case away:
+			case failing:
 				stopping = m.pause(markPause)
 			}
 			if m.size() < markBatch && !stopping {
@@ -89,19 +89,19 @@ func (m *markBuffer) run() {
 	}
 }
 
-// tell logs when marking begins to fail and when it works again.
-func (m *markBuffer) tell(err error, away bool) {
+// logChange logs when marking begins to fail and when it works again.
+func (m *markBuffer) logChange(err error, failing bool) {
 	switch {
-	case err != nil && !away:
+	case err != nil && !failing:
 		m.logger.Warn("inbox.mark", slog.Any("error", err))
-	case err == nil && away:
+	case err == nil && failing:
 		m.logger.Info("inbox.mark_again")
 	}
 }
 
-// await waits until there is something to mark and others had time to join. It
-// reports whether the markBuffer stops.
-func (m *markBuffer) await() bool {
+// awaitBatch waits until there is a mark and others had time to join. It reports whether
+// the buffer stops.
+func (m *markBuffer) awaitBatch() bool {
 	if m.size() == 0 {
 		select {
 		case <-m.wake:
@@ -109,6 +109,7 @@ func (m *markBuffer) await() bool {
 			return true
 		}
 	}
+
 	linger := time.NewTimer(markLinger)
 	defer linger.Stop()
 	for m.size() < markBatch {
@@ -138,24 +139,26 @@ func (m *markBuffer) size() int {
 	return len(m.ids)
 }
 
-// mark writes the oldest batch. Where that fails the batch waits on.
-func (m *markBuffer) mark() error {
+// writeBatch writes the oldest marks. If that fails they wait on.
+func (m *markBuffer) writeBatch() error {
 	m.mu.Lock()
 	batch := m.ids[:min(len(m.ids), markBatch)]
 	m.ids = m.ids[len(batch):]
 	lost := m.lost
 	m.lost = 0
 	m.mu.Unlock()
+
 	if lost > 0 {
 		m.logger.Warn("inbox.marks_given_up", slog.Int("rows", lost))
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), markTimeout)
 	defer cancel()
 	err := m.inbox.MarkStarted(ctx, batch)
 	if err != nil {
 		m.mu.Lock()
 		m.ids = append(append(make([]int64, 0, len(batch)+len(m.ids)), batch...), m.ids...)
-		m.trim()
+		m.dropOldest()
 		m.mu.Unlock()
 	}
 	return err

@@ -25,8 +25,8 @@ func TestMarksShareAWrite(t *testing.T) {
 	require.Equal(t, 700, ledger.Started())
 	require.LessOrEqual(t, ledger.Tally().Markings, 700/markBatch+1)
 
-	// A database that is away costs the marks, not the program.
-	ledger.MarkErr = ingresstest.ErrAway
+	// A database that is unavailable costs the marks, not the program.
+	ledger.MarkErr = ingresstest.ErrUnavailable
 	m = newMarkBuffer(ledger, log.Logger())
 	m.add(1)
 	m.start()
@@ -55,7 +55,7 @@ func TestMarksWaitForEachOther(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Equal(t, 2, ledger.Tally().Markings)
-		require.Zero(t, time.Since(began), "a full batch waits for nobody")
+		require.Zero(t, time.Since(began), "a full batch does not wait")
 		m.stop()
 	})
 }
@@ -65,7 +65,7 @@ func TestMarksWaitForEachOther(t *testing.T) {
 func TestMarksOutliveAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ledger, log := &ingresstest.Ledger{MarkErr: ingresstest.ErrAway}, &ingresstest.Log{}
+		ledger, log := &ingresstest.Ledger{MarkErr: ingresstest.ErrUnavailable}, &ingresstest.Log{}
 		fill(ledger, 300)
 		m := newMarkBuffer(ledger, log.Logger())
 		m.start()

@@ -13,7 +13,7 @@ type metrics struct {
 	inFlight     prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer, d *Dispatcher) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, p *pacer) (*metrics, error) {
 	m := &metrics{
 		starts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailroom_starts_total", Help: "Workflow starts by result.",
@@ -26,13 +26,14 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) (*metrics, error) {
 			Name: "mailroom_starts_in_flight", Help: "Workflow starts that Temporal has not answered yet.",
 		}),
 	}
+
 	rate := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mailroom_start_rate", Help: "Workflow starts per second over the last ten seconds, by this ingress.",
-	}, d.PerSecond)
+	}, p.rate)
 	limit := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mailroom_start_limit", Help: "Workflow starts that may be in flight at the moment.",
 	}, func() float64 {
-		_, limit := d.limiter.state()
+		_, limit := p.state()
 		return float64(limit)
 	})
 

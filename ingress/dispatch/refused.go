@@ -17,33 +17,33 @@ const (
 	// refusedPause is how long a row rests whose workflow cannot be started.
 	refusedPause = 30 * time.Second
 	// refusedFinal is how often Temporal must refuse a row for what it says, each time
-	// after it has taken another one, before the row alone is to blame. A server that
+	// after it has taken another one, before the row alone is at fault. A server that
 	// refuses all rows, because its search attributes are not registered yet, or knows
 	// of them on one of its hosts and not on another, is no reason to give a row up.
 	refusedFinal = 3
 	// refusedMost bounds how many rows are remembered for that. Beyond it others are
 	// forgotten and begin anew.
 	refusedMost = 4096
-	// refusedText bounds in bytes what the ledger is told of Temporal's reason.
+	// refusedText is how many bytes of Temporal's reason the ledger keeps.
 	refusedText = 300
 )
 
-// unstartable is why the workflow of a row cannot be started although Temporal answers.
-type unstartable struct {
-	sentence string // for the ledger
-	// final says that no repeat cures it.
-	final bool
-	err   error
+// startRefusal is why the workflow of a row cannot be started although Temporal answers.
+type startRefusal struct {
+	detail string // for the ledger
+	final  bool   // no repeat cures it
+	err    error
 }
 
-func (u *unstartable) Error() string { return fmt.Sprintf("%s: %v", u.sentence, u.err) }
-func (u *unstartable) Unwrap() error { return u.err }
+func (r *startRefusal) Error() string { return fmt.Sprintf("%s: %v", r.detail, r.err) }
+func (r *startRefusal) Unwrap() error { return r.err }
 
-// occupied finds out what has the workflow ID of a row. The row is started if that is
-// its own workflow, running or ended. One that runs for another body of the event came
-// through Temporal while the database was away, and takes this row up once it gets to
-// the ledger (postgres.Backfill). Whatever else has the ID keeps it from this email.
-func (d *Dispatcher) occupied(row postgres.Waiting) (startResult, error) {
+// identifyOccupant finds out which workflow has the workflow ID of a row. The row is
+// started if that is its own workflow, running or ended. One that runs for another body of
+// the event was started by the fallback while the database was unavailable, and takes this
+// row over once it gets to the ledger (postgres.Backfill). Any other one keeps this email
+// from being started.
+func (d *Dispatcher) identifyOccupant(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 
@@ -56,34 +56,34 @@ func (d *Dispatcher) occupied(row postgres.Waiting) (startResult, error) {
 	case o.CameWith(row.BodySHA256):
 		return startAlready, nil
 	case o.IsEmail() && o.Running():
-		return startOccupied, &unstartable{
-			sentence: "its workflow ID is taken by a running workflow that came with another body and has not taken this one up yet",
-			err:      errOccupied,
+		return startOccupied, &startRefusal{
+			detail: "its workflow ID is taken by a running workflow that came with another body and has not taken this one up yet",
+			err:    errOccupied,
 		}
 	case o.IsEmail():
-		return startOccupied, &unstartable{
-			sentence: "its workflow ID is taken by an ended workflow that came with another body, or does not tell with which",
-			final:    true, err: errOccupied,
+		return startOccupied, &startRefusal{
+			detail: "its workflow ID is taken by an ended workflow that came with another body, or does not tell with which",
+			final:  true, err: errOccupied,
 		}
 	}
-	return startOccupied, &unstartable{
-		sentence: fmt.Sprintf("its workflow ID is taken by another workflow, of type %.60q", o.Type), final: true, err: errOccupied,
+	return startOccupied, &startRefusal{
+		detail: fmt.Sprintf("its workflow ID is taken by another workflow, of type %.60q", o.Type), final: true, err: errOccupied,
 	}
 }
 
 var errOccupied = errors.New("the workflow ID is taken")
 
-// refused makes the reason of a row that Temporal refuses for what it says.
-func refused(err error) *unstartable {
+// invalidStart returns the refusal of a row that Temporal refuses for what it says.
+func invalidStart(err error) *startRefusal {
 	text := err.Error()
-	return &unstartable{sentence: "Temporal refuses to start its workflow: " + text[:min(len(text), refusedText)], err: err}
+	return &startRefusal{detail: "Temporal refuses to start its workflow: " + text[:min(len(text), refusedText)], err: err}
 }
 
-// refuse leaves a row to later, or to a person. What is final, or has become so, is
-// held as internal and started by nobody until a person retries it; from the second
-// time on other rows are shown as retrying.
-func (d *Dispatcher) refuse(row postgres.Waiting, result startResult, why *unstartable) {
-	again, final := d.refusedRows.add(row.Email.ID)
+// refuseRow leaves a row to a later sweep, or to a person. A row that is refused for good
+// is held as internal and not started before a person retries it; other rows are shown as
+// retrying from the second refusal on.
+func (d *Dispatcher) refuseRow(row postgres.Waiting, result startResult, why *startRefusal) {
+	again, final := d.refusals.add(row.Email.ID)
 	final = why.final || final && result == startRefused
 
 	d.logger.Error("workflow.refused", slog.String("event_id", row.Email.EventID),
@@ -91,13 +91,14 @@ func (d *Dispatcher) refuse(row postgres.Waiting, result startResult, why *unsta
 		slog.String("source", row.Email.Source), slog.Bool("final", final), slog.Any("error", why))
 
 	if !again && !final {
-		d.release([]int64{row.Email.ID}, refusedPause)
+		d.releaseClaims([]int64{row.Email.ID}, refusedPause)
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	err := d.inbox.RefuseStart(ctx, postgres.Refusal{
-		EmailID: row.Email.ID, Detail: why.sentence, Final: final, Rest: refusedPause,
+		EmailID: row.Email.ID, Detail: why.detail, Final: final, Rest: refusedPause,
 	})
 	if err != nil { // the claim ends by itself, and it is refused again
 		d.logger.Warn("inbox.refuse", slog.Any("error", err))
@@ -105,17 +106,17 @@ func (d *Dispatcher) refuse(row postgres.Waiting, result startResult, why *unsta
 		return
 	}
 	if final {
-		d.refusedRows.forget(row.Email.ID)
+		d.refusals.forget(row.Email.ID)
 	}
 }
 
-// cleared takes back what the ledger was told of a row that could be started after all.
-// Where that fails the next change of state overwrites it.
-func (d *Dispatcher) cleared(row postgres.Waiting) {
+// clearRefusal removes the refusal of a row that could be started after all. If that fails
+// the next change of state overwrites it.
+func (d *Dispatcher) clearRefusal(row postgres.Waiting) {
 	if !row.Refused {
 		return
 	}
-	d.refusedRows.forget(row.Email.ID)
+	d.refusals.forget(row.Email.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	if err := d.inbox.ClearRefusal(ctx, row.Email.ID); err != nil {
@@ -123,29 +124,29 @@ func (d *Dispatcher) cleared(row postgres.Waiting) {
 	}
 }
 
-// refusedRows tells rows that are at fault from a server that takes none.
-type refusedRows struct {
+// refusalCounts tells rows that are at fault from a server that takes none.
+type refusalCounts struct {
 	successes atomic.Int64
 
 	mu   sync.Mutex
 	rows map[int64]refusedRow
 }
 
-// refusedRow counts the refusals of a row that came after another row's success, which
-// it has seen so many of.
+// refusedRow counts the refusals of a row, one for each that came after another success of
+// the server.
 type refusedRow struct {
 	counted int
-	seen    int64
+	seen    int64 // successes at the last refusal
 }
 
-func newRefusedRows() *refusedRows { return &refusedRows{rows: map[int64]refusedRow{}} }
+func newRefusalCounts() *refusalCounts { return &refusalCounts{rows: map[int64]refusedRow{}} }
 
-// success notes that Temporal has taken a row.
-func (r *refusedRows) success() { r.successes.Add(1) }
+// recordSuccess records that Temporal has started a row.
+func (r *refusalCounts) recordSuccess() { r.successes.Add(1) }
 
-// add notes a refusal. again reports whether there was one before; final whether the row
+// add records a refusal. again reports whether there was one before; final whether the row
 // is at fault.
-func (r *refusedRows) add(id int64) (again, final bool) {
+func (r *refusalCounts) add(id int64) (again, final bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	row, again := r.rows[id]
@@ -165,7 +166,7 @@ func (r *refusedRows) add(id int64) (again, final bool) {
 	return again, row.counted >= refusedFinal
 }
 
-func (r *refusedRows) forget(id int64) {
+func (r *refusalCounts) forget(id int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.rows, id)

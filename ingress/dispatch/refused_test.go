@@ -18,15 +18,16 @@ import (
 // tryStart starts the row of the inbox with this number once, as the dispatcher does.
 func tryStart(t *testing.T, s *Dispatcher, ledger *ingresstest.Ledger, number int) {
 	t.Helper()
-	require.True(t, s.limiter.tryAcquire(s.limiter.most))
+	acquired, _ := s.pacer.acquire()
+	require.True(t, acquired)
 	row := ledger.Rows[number-1]
 	waiting := row.Waiting
 	waiting.Refused = row.Refusal != nil
-	s.begin(waiting, func(error) {})
+	s.startRow(waiting, func(error) {})
 }
 
 // TestStartOfAnEmailWhoseIDIsTaken: whatever had the workflow ID of an email was taken
-// for the email's own workflow, so that the row was marked started and nobody processed it.
+// for the email's own workflow, so that the row was marked started and was never processed.
 func TestStartOfAnEmailWhoseIDIsTaken(t *testing.T) {
 	t.Parallel()
 	const running, completed = enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED
@@ -78,9 +79,9 @@ func TestStartOfAnEmailWhoseIDIsTaken(t *testing.T) {
 	}
 }
 
-// TestStartIsTriedAgainWhileNobodyKnows: that Temporal cannot be asked what has an ID
+// TestStartIsTriedAgainWhileTheOccupantIsUnknown: that Temporal cannot be asked what has an ID
 // says nothing against the row.
-func TestStartIsTriedAgainWhileNobodyKnows(t *testing.T) {
+func TestStartIsTriedAgainWhileTheOccupantIsUnknown(t *testing.T) {
 	t.Parallel()
 	ledger := &ingresstest.Ledger{}
 	workflows := &ingresstest.Workflows{Lost: errors.New("deadline exceeded"), Answer: func(context.Context, string) error {
@@ -93,7 +94,7 @@ func TestStartIsTriedAgainWhileNobodyKnows(t *testing.T) {
 	}
 	require.Nil(t, ledger.Rows[0].Refusal)
 	require.Empty(t, s.marks.ids)
-	require.Len(t, s.takeBack(), 2*refusedFinal, "it goes back to the inbox")
+	require.Len(t, s.takeFailed(), 2*refusedFinal, "it goes back to the inbox")
 
 	workflows.Lost = nil
 	tryStart(t, s, ledger, 1)
@@ -133,7 +134,7 @@ func TestServerThatTakesNoRowIsNoRowsFault(t *testing.T) {
 		tryStart(t, s, ledger, other)
 	}
 	require.True(t, ledger.Rows[0].Refusal.Final, "the row alone is to blame")
-	require.Empty(t, s.refusedRows.rows)
+	require.Empty(t, s.refusals.rows)
 }
 
 // TestRefusedForGoodRests: a row that Temporal never takes was tried each 30 s for ever
@@ -157,7 +158,7 @@ func TestRefusedForGoodRests(t *testing.T) {
 // TestRefusedRowsAreBounded: what is remembered of refused rows has an end.
 func TestRefusedRowsAreBounded(t *testing.T) {
 	t.Parallel()
-	r := newRefusedRows()
+	r := newRefusalCounts()
 	for id := range int64(2 * refusedMost) {
 		r.add(id)
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // BenchmarkStarts compares bare starts of a server, mostStarts in flight, with
-// those of a starter that works off an inbox. Nobody takes what is started.
+// those of a starter that works off an inbox. No worker takes what is started.
 func BenchmarkStarts(b *testing.B) {
 	tc, err := client.Dial(client.Options{HostPort: testenv.Temporal(b)})
 	require.NoError(b, err)
@@ -62,7 +62,11 @@ func BenchmarkStarts(b *testing.B) {
 			s := openStarter(b, db, tc)
 			began := time.Now()
 			s.Start()
-			for counter := s.metrics.starts.WithLabelValues(string(startDone)); ingresstest.Counted(b, counter) < rows; {
+			started := func() int { // a start whose answer came too late is found to be there
+				return ingresstest.Counted(b, s.metrics.starts.WithLabelValues(string(startDone))) +
+					ingresstest.Counted(b, s.metrics.starts.WithLabelValues(string(startAlready)))
+			}
+			for started() < rows {
 				<-time.After(time.Millisecond)
 			}
 			b.ReportMetric(rows/time.Since(began).Seconds(), "starts/s")

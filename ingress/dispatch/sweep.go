@@ -12,14 +12,15 @@ import (
 	"mailroom/shared/postgres"
 )
 
-// sweep claims what waits in the inbox: when it is told that something does, when
-// there is room again, and from time to time for the rows of others.
-func (d *Dispatcher) sweep(ctx context.Context) {
+// runSweeps claims what waits in the inbox: when it is told that something does, when
+// there is room again, and from time to time for the rows of other processes.
+func (d *Dispatcher) runSweeps(ctx context.Context) {
 	for {
 		// They rest longer than the breaker pauses, and not all as long: a row that
 		// fails by itself must not be what is tried each time.
-		d.release(d.takeBack(), failedPause+rand.N(failedSpread)) //nolint:gosec // spreads the rows, hides nothing
-		d.claimSome(ctx)
+		d.releaseClaims(d.takeFailed(), failedPause+rand.N(failedSpread)) //nolint:gosec // spreads the rows, hides nothing
+		d.claimRows(ctx)
+
 		timer := time.NewTimer(sweepEvery/2 + rand.N(sweepEvery/2)) //nolint:gosec // spreads the ingresses, hides nothing
 		select {
 		case <-d.wake:
@@ -33,80 +34,84 @@ func (d *Dispatcher) sweep(ctx context.Context) {
 	}
 }
 
-// claimSome claims as many rows as there is room for.
-func (d *Dispatcher) claimSome(ctx context.Context) {
-	room := d.oldRoom()
+// claimRows claims as many rows as there is room for.
+func (d *Dispatcher) claimRows(ctx context.Context) {
+	room := d.claimRoom()
 	if room == 0 {
 		return
 	}
-	d.behind.Store(false) // before the look, so that a row committed during it counts
+
+	d.behind.Store(false) // before the claim, so that a row committed during it counts
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	until := d.now().Add(Lease)
 	rows, err := d.inbox.ClaimWaiting(ctx, room, Lease)
 	if err != nil {
 		d.behind.Store(true)
-		if !errors.Is(ctx.Err(), context.Canceled) && !d.blind {
-			d.blind = true
+		if !errors.Is(ctx.Err(), context.Canceled) && !d.sweepFailing {
+			d.sweepFailing = true
 			d.logger.Warn("inbox.sweep", slog.Any("error", err))
 		}
 		return
 	}
-	if d.blind {
-		d.blind = false
+	if d.sweepFailing {
+		d.sweepFailing = false
 		d.logger.Info("inbox.sweep_again")
 	}
+
 	if len(rows) == room {
 		d.behind.Store(true)
 	}
-	d.queueOld(rows, until)
+	d.queueRows(rows, until)
 }
 
-// queueOld queues claimed rows, but for those that this process has started or is
+// queueRows queues claimed rows, except those that this process has started or is
 // starting: their mark, or their start, took longer than their lease.
-func (d *Dispatcher) queueOld(rows []postgres.Waiting, until time.Time) {
+func (d *Dispatcher) queueRows(rows []postgres.Waiting, until time.Time) {
 	claims := make([]claim, 0, len(rows))
 	for _, row := range rows {
-		known, started := d.lately.has(row.Email.ID)
+		begun, started := d.recent.find(row.Email.ID)
 		switch {
 		case started:
 			d.marks.add(row.Email.ID)
-		case !known:
+		case !begun:
 			claims = append(claims, claim{row: row, until: until})
 		}
 	}
-	d.lanes.put(claims...)
+	d.queue.put(claims...)
 }
 
-// oldRoom is how many rows a claim may take: none while more than half of what can
-// be started in time is there already, one to try with when Temporal may be back,
-// none while it is away.
-func (d *Dispatcher) oldRoom() int {
-	waiting := d.lanes.waitingOld()
-	inFlight, limit := d.limiter.state()
+// claimRoom returns how many rows a sweep may claim: none while more than half of what
+// can be started in time is in the queue, one to try with when Temporal may have
+// recovered, none while it is unavailable.
+func (d *Dispatcher) claimRoom() int {
+	waiting := d.queue.oldLen()
 	switch d.breaker.State() {
 	case gobreaker.StateOpen:
 		return 0
 	case gobreaker.StateHalfOpen:
+		inFlight, _ := d.pacer.state()
 		return max(0, 1-waiting-inFlight)
 	}
-	room := min(startQueue, d.tempo.room(d.now(), limit))
+
+	room := min(queueMost, d.pacer.room())
 	if waiting > room/2 {
-		return 0 // dispatch nudges when half of it is started
+		return 0 // startRows wakes the sweeper when half of it is started
 	}
 	return room - waiting
 }
 
-// giveBack leaves a row to the next sweep, which gives it back to the inbox: many
-// that fail together are one write.
-func (d *Dispatcher) giveBack(id int64) {
+// releaseLater leaves a claim to the next sweep, which releases it: many that fail
+// together are one write.
+func (d *Dispatcher) releaseLater(id int64) {
 	d.mu.Lock()
 	d.failed = append(d.failed, id)
 	d.mu.Unlock()
 	d.SweepSoon()
 }
 
-func (d *Dispatcher) takeBack() []int64 {
+// takeFailed removes and returns the claims that are to be released.
+func (d *Dispatcher) takeFailed() []int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	ids := d.failed
@@ -114,8 +119,9 @@ func (d *Dispatcher) takeBack() []int64 {
 	return ids
 }
 
-// release gives claims back to the inbox. Where that fails they end by themselves.
-func (d *Dispatcher) release(ids []int64, after time.Duration) {
+// releaseClaims returns claims to the inbox, to be claimed again after a while. If that
+// fails they end by themselves.
+func (d *Dispatcher) releaseClaims(ids []int64, after time.Duration) {
 	if len(ids) == 0 {
 		return
 	}
