@@ -52,10 +52,10 @@ tenants: [{name: default}]
 	return l, d
 }
 
-// TestSlowSearchesKeepNobodyOut: questions of operators that take the database too
+// TestSlowSearchesKeepNoOperatorOut: questions of operators that take the database too
 // long hold every connection of theirs until they are stopped and answered with what
 // to do. Tokens are found beside them.
-func TestSlowSearchesKeepNobodyOut(t *testing.T) {
+func TestSlowSearchesKeepNoOperatorOut(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
 	p, d := openIngress(t, url)

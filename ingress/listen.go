@@ -57,14 +57,14 @@ func (l *listeners) listen(ctx context.Context, p *program.Program, group *errgr
 	return nil
 }
 
-// address is where the door is.
+// address is one that the public listener is on.
 type address struct {
 	address string
 	tls     bool
 }
 
-// addresses gives where the door listens. A source that anybody may post to is for
-// loopback alone.
+// addresses returns the addresses of the public listener. A source without signatures is
+// for loopback alone.
 func addresses(env config.Env, file *config.File) ([]address, error) {
 	c := file.Ingress.TLS
 	out := []address{{address: env.Listen, tls: c.Certificate != ""}}
@@ -74,7 +74,7 @@ func addresses(env config.Env, file *config.File) ([]address, error) {
 	for _, src := range file.Sources {
 		for _, at := range out {
 			if src.Insecure && !loopback(at.address) {
-				return nil, fmt.Errorf("source %s is insecure: anybody may post to it, which is for loopback addresses alone, not %s",
+				return nil, fmt.Errorf("source %s is insecure: any caller may post to it, which is for loopback addresses alone, not %s",
 					src.Name, at.address)
 			}
 		}
@@ -122,6 +122,7 @@ func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, s
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	server.RegisterOnShutdown(stop)
+
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ln) }()
 	select {
@@ -129,6 +130,7 @@ func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, s
 		return fmt.Errorf("serve operator api: %w", err)
 	case <-ctx.Done():
 	}
+
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), program.CloseTimeout)
 	defer cancel()
 	if err := server.Shutdown(limit); err != nil {

@@ -70,8 +70,8 @@ func unlessDone(ctx context.Context, err error) error {
 	return err
 }
 
-// readyOf answers /readyz of the metrics listener, which is not for the public: what
-// is away and what waits, once there is a server.
+// readyOf answers /readyz of the metrics listener, which is not for the public: which
+// dependencies are unavailable and how much waits, once there is a server.
 func readyOf(serving *atomic.Pointer[webhook.Server]) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s := serving.Load(); s != nil {

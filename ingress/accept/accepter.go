@@ -28,10 +28,10 @@ const (
 	// flushTimeout ends a write early enough for Temporal to be asked, and for its
 	// requests to be answered, within ackTimeout.
 	flushTimeout = 1800 * time.Millisecond
-	// After a write that found no database nobody waits for it any more but one
-	// write in awayPause: who queued behind the first must have time left for Temporal.
+	// After a write that found no database one write in outagePause tries again; no other
+	// request waits for it, since those in the queue need time left for Temporal.
 	databaseFailures = 1
-	awayPause        = time.Second
+	outagePause      = time.Second
 	// A batch of crowd rows shows that requests come faster than commits; for
 	// crowdFor after it starts give way to them.
 	crowd    = 4
@@ -55,13 +55,12 @@ type Fallback interface {
 	Start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error)
 }
 
-// Deps is what an accepter needs; all but Now are required.
+// Deps is what an accepter needs; all are required.
 type Deps struct {
 	Ledger   acceptance.Ledger
 	Fallback Fallback
 	Claims   Claims
 	Logger   *slog.Logger
-	Now      func() time.Time // nil: time.Now
 }
 
 // Accepter makes events durable. Requests that wait at the same moment share one
@@ -75,19 +74,19 @@ type Accepter struct {
 	breaker  *breaker.Breaker
 	now      func() time.Time
 
-	queue   chan *waiter
+	queue   chan *pendingRow
 	quit    chan struct{}
 	running sync.WaitGroup
 }
 
-// waiter is one request that waits for its row.
-type waiter struct {
+// pendingRow is the row of one request that waits for it.
+type pendingRow struct {
 	ctx    context.Context
 	row    postgres.Acceptance
-	answer chan answer // holds one, so that nobody waits for a request that left
+	result chan result // holds one, so that no write waits for a request that left
 }
 
-type answer struct {
+type result struct {
 	accepted postgres.Accepted
 	err      error
 }
@@ -97,77 +96,78 @@ func New(lease time.Duration, deps Deps) (*Accepter, error) {
 	if deps.Ledger == nil || deps.Fallback == nil || deps.Claims == nil || deps.Logger == nil {
 		return nil, errors.New("accept: a dependency is missing")
 	}
-	now := deps.Now
-	if now == nil {
-		now = time.Now
-	}
 
 	return &Accepter{
-		ledger: deps.Ledger, fallback: deps.Fallback, claims: deps.Claims, lease: lease, now: now,
-		breaker: breaker.New(breaker.Config{Name: "postgres", Failures: databaseFailures, Pause: awayPause}, deps.Logger),
-		queue:   make(chan *waiter, acceptQueue), quit: make(chan struct{}),
+		ledger: deps.Ledger, fallback: deps.Fallback, claims: deps.Claims, lease: lease, now: time.Now,
+		breaker: breaker.New(breaker.Config{Name: "postgres", Failures: databaseFailures, Pause: outagePause}, deps.Logger),
+		queue:   make(chan *pendingRow, acceptQueue), quit: make(chan struct{}),
 	}, nil
 }
 
-// Start begins to write; Stop ends it once everything that waits is answered.
+// Start begins to write rows.
 func (a *Accepter) Start() {
 	for range flushers {
-		a.running.Go(a.flushAll)
+		a.running.Go(a.writeQueue)
 	}
 }
 
-// Stop must be called once, when no request can come any more.
+// Stop returns once every row in the queue has its result. It must be called once, when
+// no request can come any more.
 func (a *Accepter) Stop() {
 	close(a.quit)
 	a.running.Wait()
 }
 
-// Accept waits until row is durable, or ctx is done. In the second case nothing is
-// known of the row; a repeat finds out.
+// Accept returns when row is durable, or ctx is done. In the second case the row may have
+// been stored all the same; a repeat finds out.
 func (a *Accepter) Accept(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
 	accepted, err := a.insert(ctx, row)
 	if !fault.Is(err, fault.StorageUnavailable) || ctx.Err() != nil {
 		return accepted, err
 	}
+
 	// The row may have been committed all the same. Then the workflow finds it.
-	carried, carryErr := a.fallback.Start(ctx, row)
-	if carryErr != nil {
+	accepted, fallbackErr := a.fallback.Start(ctx, row)
+	if fallbackErr != nil {
 		return postgres.Accepted{}, fault.Wrap(fault.StorageUnavailable,
-			"the event could not be stored", errors.Join(err, carryErr))
+			"the event could not be stored", errors.Join(err, fallbackErr))
 	}
-	return carried, nil
+	return accepted, nil
 }
 
-// insert waits until row is in the database.
+// insert returns when row is in the database.
 func (a *Accepter) insert(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
 	if a.breaker.State() == gobreaker.StateOpen {
 		return postgres.Accepted{}, ErrNoDatabase
 	}
-	w := &waiter{ctx: ctx, row: row, answer: make(chan answer, 1)}
+
+	p := &pendingRow{ctx: ctx, row: row, result: make(chan result, 1)}
 	select {
-	case a.queue <- w:
+	case a.queue <- p:
 	default:
 		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait to be stored at the moment")
 	}
+
 	select {
-	case got := <-w.answer:
-		return got.accepted, got.err
+	case r := <-p.result:
+		return r.accepted, r.err
 	case <-ctx.Done():
 		return postgres.Accepted{}, fault.Wrap(fault.StorageUnavailable, "the event could not be stored in time", ctx.Err())
 	}
 }
 
-func (a *Accepter) flushAll() {
+// writeQueue writes rows in batches until Stop, and then those that are left.
+func (a *Accepter) writeQueue() {
 	for {
 		select {
-		case w := <-a.queue:
-			a.flush(a.collect(w))
+		case p := <-a.queue:
+			a.writeBatch(a.collectBatch(p))
 
 		case <-a.quit:
 			for {
 				select {
-				case w := <-a.queue:
-					a.flush(a.collect(w))
+				case p := <-a.queue:
+					a.writeBatch(a.collectBatch(p))
 				default:
 					return
 				}
@@ -176,26 +176,28 @@ func (a *Accepter) flushAll() {
 	}
 }
 
-// collect takes first and whoever else waits right now. Requests that left
-// meanwhile are passed over: their senders try again.
-func (a *Accepter) collect(first *waiter) []*waiter {
-	batch := make([]*waiter, 0, 16)
+// collectBatch returns first and all rows that are in the queue right now, up to the
+// bounds of a batch. It leaves out rows of requests that left: their senders try again.
+func (a *Accepter) collectBatch(first *pendingRow) []*pendingRow {
+	batch := make([]*pendingRow, 0, 16)
 	size := 0
-	for w := first; ; {
-		if w.ctx.Err() == nil {
-			batch = append(batch, w)
-			size += len(w.row.Body)
+	for p := first; ; {
+		if p.ctx.Err() == nil {
+			batch = append(batch, p)
+			size += len(p.row.Body)
 		}
 		if len(batch) == maxBatchRows || size >= maxBatchSize {
 			break
 		}
+
 		select {
-		case w = <-a.queue:
+		case p = <-a.queue:
 			continue
 		default:
 		}
 		break
 	}
+
 	if len(batch) >= crowd {
 		a.claims.Yield(a.now().Add(crowdFor))
 	}
@@ -205,20 +207,19 @@ func (a *Accepter) collect(first *waiter) []*waiter {
 // ErrNoDatabase is returned in place of the database while it is known to be unavailable.
 var ErrNoDatabase = fault.New(fault.StorageUnavailable, "the event could not be stored")
 
-// flush writes one batch and answers everybody in it. When the batch is refused
-// for what it holds, each row is tried alone, so that one cannot harm the others.
-func (a *Accepter) flush(batch []*waiter) {
+// writeBatch writes one batch; every row of it gets its result. If the batch is refused
+// for what it holds, each row is written alone, so that one cannot harm the others.
+func (a *Accepter) writeBatch(batch []*pendingRow) {
 	if len(batch) == 0 {
 		return
 	}
 	done, err := a.breaker.Allow()
 	if err != nil {
-		for _, w := range batch {
-			w.answer <- answer{err: ErrNoDatabase}
-		}
+		failRows(batch, ErrNoDatabase)
 		return
 	}
-	err = a.write(batch)
+
+	err = a.writeRows(batch)
 	if fault.Is(err, fault.StorageUnavailable) {
 		done(err)
 	} else {
@@ -227,66 +228,75 @@ func (a *Accepter) flush(batch []*waiter) {
 	if err == nil {
 		return
 	}
+
 	f := fault.From(err)
 	if len(batch) > 1 && (!f.Temporary || f.Code == fault.Internal) {
-		a.takeApart(batch)
+		a.writeSingly(batch)
 		return
 	}
-	for _, w := range batch {
-		w.answer <- answer{err: err}
+	failRows(batch, err)
+}
+
+func failRows(batch []*pendingRow, err error) {
+	for _, p := range batch {
+		p.result <- result{err: err}
 	}
 }
 
-// takeApart tries each row alone, for as long as the database is there and
-// somebody waits for it.
-func (a *Accepter) takeApart(batch []*waiter) {
-	var gone error
-	for _, w := range batch {
-		if w.ctx.Err() != nil {
+// writeSingly writes each row alone, for as long as the database is there and the row's
+// request waits for it.
+func (a *Accepter) writeSingly(batch []*pendingRow) {
+	var outage error
+	for _, p := range batch {
+		if p.ctx.Err() != nil {
 			continue
 		}
-		err := gone
+
+		err := outage
 		if err == nil {
-			err = a.write([]*waiter{w})
+			err = a.writeRows([]*pendingRow{p})
 		}
 		if fault.Is(err, fault.StorageUnavailable) {
-			gone = err
+			outage = err
 		}
 		if err != nil {
-			w.answer <- answer{err: err}
+			p.result <- result{err: err}
 		}
 	}
 }
 
-// write stores a batch and, when that succeeds, answers everybody in it.
-func (a *Accepter) write(batch []*waiter) error {
+// writeRows inserts rows in one commit. If that succeeds every row has its result, and
+// the new ones are with the dispatcher.
+func (a *Accepter) writeRows(batch []*pendingRow) error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	rows := make([]postgres.Acceptance, len(batch))
 	reserved := 0
-	for i, w := range batch {
-		rows[i] = w.row
+	for i, p := range batch {
+		rows[i] = p.row
 		if rows[i].Claim = a.claims.Reserve(); rows[i].Claim {
 			reserved++
 		}
 	}
+
 	until := a.now().Add(a.lease)
 	accepted, err := acceptance.Insert(ctx, a.ledger, rows, a.lease)
 	if err != nil {
 		a.claims.Cancel(reserved)
 		return err
 	}
-	for i, w := range batch {
-		w.answer <- answer{accepted: accepted[i]}
+
+	for i, p := range batch {
+		p.result <- result{accepted: accepted[i]}
 	}
-	a.hand(rows, accepted, until)
+	a.submitRows(rows, accepted, until)
 	return nil
 }
 
-// hand gives the new rows to the starter. A row that turns out to be a duplicate
+// submitRows leaves the new rows to the dispatcher. A row that turns out to be a duplicate
 // has nothing to start.
-func (a *Accepter) hand(rows []postgres.Acceptance, accepted []postgres.Accepted, until time.Time) {
-	behind := false
+func (a *Accepter) submitRows(rows []postgres.Acceptance, accepted []postgres.Accepted, until time.Time) {
+	unclaimed := false
 	for i := range rows {
 		fresh := accepted[i].Outcome != postgres.Duplicate
 		switch {
@@ -295,10 +305,11 @@ func (a *Accepter) hand(rows []postgres.Acceptance, accepted []postgres.Accepted
 		case rows[i].Claim:
 			a.claims.Cancel(1)
 		case fresh:
-			behind = true
+			unclaimed = true
 		}
 	}
-	if behind {
+
+	if unclaimed {
 		a.claims.SweepSoon()
 	}
 }

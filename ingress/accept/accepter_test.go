@@ -49,7 +49,7 @@ func newAccepter(t *testing.T, ledger *ingresstest.Ledger, c Claims) *Accepter {
 	return a
 }
 
-// TestRequestsShareACommit holds the writers until everybody waits.
+// TestRequestsShareACommit holds the writers until all requests wait.
 func TestRequestsShareACommit(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
@@ -67,7 +67,7 @@ func TestRequestsShareACommit(t *testing.T) {
 		group.Go(func() {
 			got, err := a.Accept(t.Context(), ingresstest.RowOf("evt_"+strconv.Itoa(i)))
 			require.NoError(t, err)
-			require.Equal(t, "evt_"+strconv.Itoa(i), got.Row.Email.EventID, "everybody gets their own answer")
+			require.Equal(t, "evt_"+strconv.Itoa(i), got.Row.Email.EventID, "each gets its own answer")
 		})
 	}
 	for i := range flushers {
@@ -101,9 +101,9 @@ func TestBatchIsBoundedInBytes(t *testing.T) {
 	for range 200 {
 		row := ingresstest.RowOf("x")
 		row.Body = make([]byte, postgres.MaxInline)
-		a.queue <- &waiter{ctx: t.Context(), row: row}
+		a.queue <- &pendingRow{ctx: t.Context(), row: row}
 	}
-	require.Len(t, a.collect(<-a.queue), maxBatchSize/postgres.MaxInline)
+	require.Len(t, a.collectBatch(<-a.queue), maxBatchSize/postgres.MaxInline)
 	require.Greater(t, claims.yield.Load(), time.Now().Add(-ingresstest.Patience).UnixNano())
 }
 
@@ -125,14 +125,14 @@ func TestPoisonHarmsOnlyItself(t *testing.T) {
 				return nil
 			}}
 			a := newAccepter(t, ledger, &noClaims{})
-			var batch []*waiter
+			var batch []*pendingRow
 			for _, id := range []string{"a", "poison", "b"} {
-				batch = append(batch, &waiter{ctx: t.Context(), row: ingresstest.RowOf(id), answer: make(chan answer, 1)})
+				batch = append(batch, &pendingRow{ctx: t.Context(), row: ingresstest.RowOf(id), result: make(chan result, 1)})
 			}
-			a.flush(batch)
-			require.NoError(t, (<-batch[0].answer).err)
-			require.ErrorIs(t, (<-batch[1].answer).err, poison)
-			require.NoError(t, (<-batch[2].answer).err)
+			a.writeBatch(batch)
+			require.NoError(t, (<-batch[0].result).err)
+			require.ErrorIs(t, (<-batch[1].result).err, poison)
+			require.NoError(t, (<-batch[2].result).err)
 			require.Equal(t, 2, ledger.Size())
 		})
 	}
@@ -142,24 +142,24 @@ func TestPoisonHarmsOnlyItself(t *testing.T) {
 func TestOutageIsNotTriedRowByRow(t *testing.T) {
 	t.Parallel()
 	tries := 0
-	ledger := &ingresstest.Ledger{Refuse: func(context.Context, []postgres.Acceptance) error { tries++; return ingresstest.ErrAway }}
+	ledger := &ingresstest.Ledger{Refuse: func(context.Context, []postgres.Acceptance) error { tries++; return ingresstest.ErrUnavailable }}
 	a := newAccepter(t, ledger, &noClaims{})
-	batch := []*waiter{
-		{ctx: t.Context(), row: ingresstest.RowOf("a"), answer: make(chan answer, 1)},
-		{ctx: t.Context(), row: ingresstest.RowOf("b"), answer: make(chan answer, 1)},
+	batch := []*pendingRow{
+		{ctx: t.Context(), row: ingresstest.RowOf("a"), result: make(chan result, 1)},
+		{ctx: t.Context(), row: ingresstest.RowOf("b"), result: make(chan result, 1)},
 	}
-	a.flush(batch)
-	require.True(t, fault.Is((<-batch[0].answer).err, fault.StorageUnavailable))
-	require.True(t, fault.Is((<-batch[1].answer).err, fault.StorageUnavailable))
+	a.writeBatch(batch)
+	require.True(t, fault.Is((<-batch[0].result).err, fault.StorageUnavailable))
+	require.True(t, fault.Is((<-batch[1].result).err, fault.StorageUnavailable))
 	require.Equal(t, 1, tries)
 }
 
-// TestNobodyWaitsForADatabaseThatIsAway: after a few failures one write in a pause
-// asks whether it is back.
-func TestNobodyWaitsForADatabaseThatIsAway(t *testing.T) {
+// TestNoRequestWaitsForAnUnavailableDatabase: after a few failures one write in a pause
+// asks whether it has recovered.
+func TestNoRequestWaitsForAnUnavailableDatabase(t *testing.T) {
 	t.Parallel()
 	var tries atomic.Int64
-	ledger := &ingresstest.Ledger{Refuse: func(context.Context, []postgres.Acceptance) error { tries.Add(1); return ingresstest.ErrAway }}
+	ledger := &ingresstest.Ledger{Refuse: func(context.Context, []postgres.Acceptance) error { tries.Add(1); return ingresstest.ErrUnavailable }}
 	a := openAccepter(t, ledger, &noClaims{})
 	for range 50 {
 		_, err := a.Accept(t.Context(), ingresstest.RowOf("a"))
@@ -179,7 +179,7 @@ func TestRequestsThatLeftAreNotWritten(t *testing.T) {
 	a := newAccepter(t, ledger, &noClaims{})
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := a.Accept(gone, ingresstest.RowOf("a")) // nobody writes yet
+	_, err := a.Accept(gone, ingresstest.RowOf("a")) // it does not write yet
 	require.True(t, fault.Is(err, fault.StorageUnavailable))
 	a.Start()
 	_, err = a.Accept(t.Context(), ingresstest.RowOf("b"))
@@ -192,7 +192,7 @@ func TestFullQueueIsOverload(t *testing.T) {
 	t.Parallel()
 	a := newAccepter(t, &ingresstest.Ledger{}, &noClaims{})
 	for range acceptQueue {
-		a.queue <- &waiter{}
+		a.queue <- &pendingRow{}
 	}
 	_, err := a.Accept(t.Context(), ingresstest.RowOf("a"))
 	require.True(t, fault.Is(err, fault.Overloaded))
@@ -203,22 +203,22 @@ func TestStopWritesWhatWaits(t *testing.T) {
 	t.Parallel()
 	ledger := &ingresstest.Ledger{}
 	a := newAccepter(t, ledger, &noClaims{})
-	var batch []*waiter
+	var batch []*pendingRow
 	for i := range 600 {
-		w := &waiter{ctx: t.Context(), row: ingresstest.RowOf(strconv.Itoa(i)), answer: make(chan answer, 1)}
+		w := &pendingRow{ctx: t.Context(), row: ingresstest.RowOf(strconv.Itoa(i)), result: make(chan result, 1)}
 		batch = append(batch, w)
 		a.queue <- w
 	}
 	a.Start()
 	a.Stop()
 	for _, w := range batch {
-		require.NoError(t, (<-w.answer).err)
+		require.NoError(t, (<-w.result).err)
 	}
 	require.Equal(t, 600, ledger.Size())
 }
 
 // TestBatchTakenApartLetsGo: a batch that is taken apart does not keep its writer
-// once the database is away.
+// once the database is unavailable.
 func TestBatchTakenApartLetsGo(t *testing.T) {
 	t.Parallel()
 	var alone atomic.Int64
@@ -227,16 +227,16 @@ func TestBatchTakenApartLetsGo(t *testing.T) {
 			return errors.New("one of them cannot be stored")
 		}
 		alone.Add(1)
-		return ingresstest.ErrAway
+		return ingresstest.ErrUnavailable
 	}}
 	a := newAccepter(t, ledger, &noClaims{})
-	var batch []*waiter
+	var batch []*pendingRow
 	for i := range 12 {
-		batch = append(batch, &waiter{ctx: t.Context(), row: ingresstest.RowOf(strconv.Itoa(i)), answer: make(chan answer, 1)})
+		batch = append(batch, &pendingRow{ctx: t.Context(), row: ingresstest.RowOf(strconv.Itoa(i)), result: make(chan result, 1)})
 	}
-	a.flush(batch)
+	a.writeBatch(batch)
 	for _, w := range batch {
-		require.True(t, fault.Is((<-w.answer).err, fault.StorageUnavailable))
+		require.True(t, fault.Is((<-w.result).err, fault.StorageUnavailable))
 	}
 	require.Equal(t, int64(1), alone.Load())
 }

@@ -4,7 +4,7 @@
 //	                       │ the database is unavailable
 //	                       └──► FallbackStarter ──► the email's workflow, with its sealed body
 //
-// A row carries a body of up to 64 KiB; the Uploader puts larger ones into the object
+// A row has a body of up to 64 KiB; the Uploader puts larger ones into the object
 // store before, and they go into the row after all while that store is unavailable.
 //
 // Invariants:

@@ -22,8 +22,8 @@ import (
 	"mailroom/shared/temporal"
 )
 
-// Bounds of carrying. Each event is a workflow start of its own while somebody
-// waits for the answer.
+// Bounds of the fallback. Each event is a workflow start of its own, and its request waits
+// for the answer.
 const (
 	// answerTime is kept back of an event's time for its answer; a start has all the
 	// rest, and is not begun with less than leastFallback.
@@ -35,8 +35,8 @@ const (
 	fallbackInFlight = 32
 	fallbackFailures = 3
 	fallbackPause    = time.Second
-	// trialWait is how long an event waits to hear what became of another that tries
-	// whether Temporal is back. It is asked for each trialTick.
+	// trialWait is how long an event waits for the result of another one that tries
+	// whether Temporal has recovered. It asks for it each trialTick.
 	trialWait = time.Second
 	trialTick = 10 * time.Millisecond
 )
@@ -47,15 +47,15 @@ type Workflows interface {
 	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 }
 
-// FallbackStarter starts the workflow of an event with the event itself in its
-// input, while the database is away. Temporal's acknowledgement makes it durable;
-// the workflow writes the row before it does anything else.
+// FallbackStarter starts the workflow of an event with the event itself in its input,
+// while the database is unavailable. Temporal's acknowledgement makes it durable; the
+// workflow writes the row before it does anything else.
 //
-// Dedup is the workflow ID's. A workflow of an email that is there already for the same
-// body, as its memo tells, makes the event a repeat. For another body, another kind of
-// workflow, or where nobody can tell, the event gets the workflow of a conflicting one:
-// that finds out from the ledger whether it is one, and has nothing to do if it is not.
-// Where that ID is taken by anything but the workflow of this body, nothing is accepted.
+// The workflow ID deduplicates. If an email's workflow that came with the same body, by
+// its memo, has the ID, the event is a repeat. For another body, another kind of workflow,
+// or one that does not say, the event gets the workflow of a conflicting one: that finds
+// out from the ledger whether it is one, and has nothing to do if it is not. If that ID is
+// taken by anything but the workflow of this body, the event is not accepted.
 type FallbackStarter struct {
 	workflows Workflows
 	memos     converter.DataConverter
@@ -80,26 +80,27 @@ func NewFallbackStarter(deps FallbackDeps) (*FallbackStarter, error) {
 	if deps.Workflows == nil || deps.Memos == nil || deps.Sealer == nil || deps.Registry == nil || deps.Logger == nil {
 		return nil, errors.New("accept: a dependency of the fallback is missing")
 	}
-	carried := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "mailroom_events_carried_total", Help: "Events among them that Temporal took because the database was away.",
+	starts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mailroom_events_carried_total", Help: "Events that Temporal accepted because the database was unavailable.",
 	}, []string{"source", "outcome"})
-	if err := deps.Registry.Register(carried); err != nil {
+	if err := deps.Registry.Register(starts); err != nil {
 		return nil, fmt.Errorf("accept: register metrics: %w", err)
 	}
 
 	return &FallbackStarter{
-		workflows: deps.Workflows, memos: deps.Memos, sealer: deps.Sealer, metrics: carried, logger: deps.Logger,
+		workflows: deps.Workflows, memos: deps.Memos, sealer: deps.Sealer, metrics: starts, logger: deps.Logger,
 		breaker: breaker.New(breaker.Config{Name: "temporal_carry", Failures: fallbackFailures, Pause: fallbackPause}, deps.Logger),
 		places:  semaphore.NewWeighted(fallbackInFlight),
 	}, nil
 }
 
-// Start implements Fallback. On an error nothing is known of the event.
+// Start implements Fallback. After an error the event may have been started
+// all the same.
 func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
 	if err := acceptance.Check(row); err != nil {
 		return postgres.Accepted{}, err
 	}
-	done, err := c.allow(ctx)
+	done, err := c.awaitBreaker(ctx)
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
@@ -117,6 +118,7 @@ func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (p
 		done(breaker.ErrInconclusive)
 		return postgres.Accepted{}, fault.New(fault.Overloaded, "too many events wait for Temporal at the moment")
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	err = errors.New("it panicked")
@@ -126,8 +128,9 @@ func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (p
 		}
 		done(err)
 	}()
+
 	accepted, err := c.startEmail(ctx, row)
-	if named, sentence := blame(err); named != "" { // Temporal is well: the event alone cannot be carried
+	if named, sentence := eventAtFault(err); named != "" { // Temporal answers: this event alone cannot be started
 		c.logger.Error(named, slog.String("event_id", row.EventID), slog.String("correlation_id", row.CorrelationID),
 			slog.String("tenant", row.Tenant), slog.String("source", row.Source), slog.Any("error", err))
 		refused := fault.Wrap(fault.TemporalUnavailable, sentence, err)
@@ -141,9 +144,9 @@ func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (p
 	return accepted, nil
 }
 
-// blame names what keeps one event from being carried while Temporal is well, and says
-// it to the sender, who comes again; empty for other errors.
-func blame(err error) (name, sentence string) {
+// eventAtFault returns the log message and the sentence for the sender, which tries again,
+// if an event cannot be started although Temporal answers; both are empty for other errors.
+func eventAtFault(err error) (name, sentence string) {
 	var invalid *serviceerror.InvalidArgument
 	switch {
 	case errors.Is(err, errEnded):
@@ -156,12 +159,13 @@ func blame(err error) (name, sentence string) {
 	return "", ""
 }
 
-// allow asks the breaker. After an outage it lets one event try; the others hear of
-// that one's success, so that a Temporal that is long back takes all that come at once.
-func (c *FallbackStarter) allow(ctx context.Context) (func(error), error) {
+// awaitBreaker asks the breaker. After an outage it lets one event try; the others wait for
+// that one's result, so that a Temporal that has recovered takes all that come at once.
+func (c *FallbackStarter) awaitBreaker(ctx context.Context) (func(error), error) {
 	end := time.Now().Add(trialWait)
 	tick := time.NewTicker(trialTick)
 	defer tick.Stop()
+
 	for {
 		done, err := c.breaker.Allow()
 		switch {
@@ -170,6 +174,7 @@ func (c *FallbackStarter) allow(ctx context.Context) (func(error), error) {
 		case !errors.Is(err, gobreaker.ErrTooManyRequests), ctx.Err() != nil, time.Now().After(end):
 			return nil, fault.Wrap(fault.TemporalUnavailable, "Temporal does not answer", err)
 		}
+
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -184,7 +189,7 @@ func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptanc
 		return postgres.Accepted{}, err
 	}
 
-	taken, err := c.execute(ctx, input)
+	taken, err := c.startWorkflow(ctx, input)
 	if err != nil || !taken {
 		return acceptance.Answer(input, postgres.Inserted), err
 	}
@@ -194,7 +199,7 @@ func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptanc
 	}
 
 	input = acceptance.AsConflict(input)
-	taken, err = c.execute(ctx, input)
+	taken, err = c.startWorkflow(ctx, input)
 	if err != nil || !taken {
 		return acceptance.Answer(input, postgres.Conflict), err
 	}
@@ -205,8 +210,8 @@ func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptanc
 	return acceptance.Answer(input, postgres.Duplicate), err
 }
 
-// execute starts one workflow; taken says that its ID is or was in use.
-func (c *FallbackStarter) execute(ctx context.Context, input contract.InboundEmailInput) (taken bool, err error) {
+// startWorkflow starts one workflow; taken reports that its ID is, or was, in use.
+func (c *FallbackStarter) startWorkflow(ctx context.Context, input contract.InboundEmailInput) (taken bool, err error) {
 	options := temporal.EmailOptions(input.Email, input.Fallback.BodySHA256)
 	_, err = c.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, input)
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
@@ -219,13 +224,13 @@ func (c *FallbackStarter) execute(ctx context.Context, input contract.InboundEma
 // errOccupied is a workflow ID that something else than this event's workflow has.
 var errOccupied = errors.New("the workflow ID is taken")
 
-// errEnded is a workflow that was terminated, or ended in another way than its
-// own: nobody can say whether it did anything, and nothing may be answered for it.
+// errEnded is a workflow that was terminated, or ended in another way than its own: it is
+// not known whether it did anything, so it makes no answer.
 var errEnded = errors.New("the workflow of the event has not come to its own end")
 
-// sameBody reports whether a workflow ID is that of an email's workflow that came with
-// this body. One of an email that was ended by force is errEnded; one that Temporal does
-// not know any more is none.
+// sameBody reports whether the workflow with this ID is an email's that came with this
+// body. It fails with errEnded if an email's workflow was ended by force; an ID that
+// Temporal does not know any more is no email's.
 func (c *FallbackStarter) sameBody(ctx context.Context, workflowID string, bodySHA256 [32]byte) (bool, error) {
 	o, found, err := temporal.Describe(ctx, c.workflows, c.memos, workflowID)
 	switch {

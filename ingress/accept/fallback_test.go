@@ -28,10 +28,10 @@ func openFallback(t *testing.T) (*FallbackStarter, *ingresstest.Workflows) {
 	return f, workflows
 }
 
-// TestLateEventIsCarriedAllTheSame: an event that has waited long is still started,
+// TestLateEventIsStartedAllTheSame: an event that has waited long is still started,
 // with the time that is left to it. That Temporal did not answer in so little time
 // does not count against it.
-func TestLateEventIsCarriedAllTheSame(t *testing.T) {
+func TestLateEventIsStartedAllTheSame(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f, workflows := openFallback(t)
@@ -56,8 +56,8 @@ func TestLateEventIsCarriedAllTheSame(t *testing.T) {
 	})
 }
 
-// TestWhoLeavesSaysNothing: a sender that gives up soon is not held against Temporal.
-func TestWhoLeavesSaysNothing(t *testing.T) {
+// TestSenderThatLeavesSaysNothing: a sender that gives up soon is not held against Temporal.
+func TestSenderThatLeavesSaysNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f, workflows := openFallback(t)

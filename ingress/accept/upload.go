@@ -46,7 +46,7 @@ type Uploader struct {
 func NewUploader(bodies Bodies, logger *slog.Logger) *Uploader {
 	return &Uploader{
 		bodies: bodies, places: make(chan struct{}, maxUploads),
-		breaker: breaker.New(breaker.Config{Name: "blob", Failures: storeFailures, Pause: awayPause}, logger),
+		breaker: breaker.New(breaker.Config{Name: "blob", Failures: storeFailures, Pause: outagePause}, logger),
 	}
 }
 
@@ -94,7 +94,7 @@ type watched struct {
 	limit time.Duration
 }
 
-// watch gives r again, and a context that ends when nobody reads from it for
+// watch returns a reader of r, and a context that ends when the reader is not read from for
 // limit. stop must be called.
 func watch(ctx context.Context, r *io.SectionReader, limit time.Duration) (context.Context, *watched, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -27,6 +27,7 @@ func (b *Bodies) Put(ctx context.Context, bucket blob.Bucket, key string, r io.R
 		<-ctx.Done()
 		return ctx.Err()
 	}
+
 	content, err := io.ReadAll(r)
 	if err != nil {
 		return err
@@ -34,6 +35,7 @@ func (b *Bodies) Put(ctx context.Context, bucket blob.Bucket, key string, r io.R
 	if int64(len(content)) != size {
 		return fmt.Errorf("%d bytes of %d", len(content), size)
 	}
+
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.Err != nil {

@@ -19,8 +19,8 @@ import (
 // Patience is how long a test waits for what must happen.
 const Patience = 20 * time.Second
 
-// ErrAway is a database that does not answer.
-var ErrAway = fault.New(fault.StorageUnavailable, "the database does not answer")
+// ErrUnavailable is the fault of a database that does not answer.
+var ErrUnavailable = fault.New(fault.StorageUnavailable, "the database does not answer")
 
 // RowOf returns a row of one byte.
 func RowOf(id string) postgres.Acceptance {

@@ -77,9 +77,11 @@ func (l *Ledger) Add(a postgres.Acceptance, lease time.Duration) postgres.Accept
 		}
 		outcome = postgres.Conflict
 	}
+
 	if outcome == postgres.Conflict {
 		a.WorkflowID = contract.ConflictWorkflowID(a.Source, a.EventID, a.BodySHA256)
 	}
+
 	r := &Row{Acceptance: a, Waiting: postgres.Waiting{
 		Email: contract.Email{
 			ID: int64(len(l.Rows) + 1), WorkflowID: a.WorkflowID, Source: a.Source, EventID: a.EventID,

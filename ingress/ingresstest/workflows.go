@@ -37,7 +37,7 @@ type Workflows struct {
 	Lost      error
 }
 
-// Occupy lets a workflow have an ID that nobody here has started: of this type, for a
+// Occupy lets a workflow have an ID without having been started here: of this type, for a
 // body where it is not empty.
 func (w *Workflows) Occupy(t *testing.T, id, workflowType, body string, status enums.WorkflowExecutionStatus) {
 	t.Helper()
@@ -69,6 +69,7 @@ func (w *Workflows) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowO
 	answer, started := w.Answer, w.Started
 	_, occupied := w.occupants[o.ID]
 	w.mu.Unlock()
+
 	defer func() {
 		w.mu.Lock()
 		w.now--
@@ -95,7 +96,8 @@ var Memos = func() converter.DataConverter {
 	return temporal.Converter(keys)
 }()
 
-// DescribeWorkflowExecution tells the memo of the last start of an id.
+// DescribeWorkflowExecution implements temporal.Describer: it describes the first start of
+// an id, or what occupies it.
 func (w *Workflows) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,6 +111,7 @@ func (w *Workflows) DescribeWorkflowExecution(_ context.Context, id, _ string) (
 		if o.ID != id {
 			continue
 		}
+
 		fields := map[string]*commonpb.Payload{}
 		for name, value := range o.Memo {
 			payload, err := Memos.ToPayload(value)

@@ -22,11 +22,11 @@ import (
 )
 
 // BenchmarkAccept posts signed 4 KB events over sixteen connections against a
-// real database, while Temporal is away.
+// real database, while Temporal is unavailable.
 func BenchmarkAccept(b *testing.B) {
 	db := pgtest.New(b)
-	d := &door{bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
-	d.workflows.SetAnswer(func(context.Context, string) error { return ingresstest.ErrAway })
+	d := &testIngress{bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
+	d.workflows.SetAnswer(func(context.Context, string) error { return ingresstest.ErrUnavailable })
 	d.open(b, db, db, db)
 	requests := make([][]byte, b.N)
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)

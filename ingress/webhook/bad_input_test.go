@@ -121,7 +121,7 @@ func TestBadInput(t *testing.T) {
 	for name, in := range badInputs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := openDoor(t, func(c *config.Source) {
+			d := openIngress(t, func(c *config.Source) {
 				if in.code == fault.BodyTooLarge {
 					c.MaxBody = 4096
 				}

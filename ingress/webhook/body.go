@@ -36,7 +36,7 @@ const (
 // belongs to.
 type bodyReader struct {
 	dir    string
-	copies *semaphore.Weighted // bodies that are copied because the object store is away
+	copies *semaphore.Weighted // bodies that are copied because the object store is unavailable
 	large  sync.Pool           // *[]byte of memoryMax
 	chunks sync.Pool           // *[]byte of chunkSize
 }
@@ -67,7 +67,7 @@ func shares(spool, largest int64) map[guard.Pool]guard.Share {
 	}
 }
 
-// body is one request body, read to its end. Close gives back what it holds.
+// body is one request body, read to its end. Close releases what it holds.
 type body struct {
 	in     *bodyReader
 	visit  *guard.Visit
@@ -78,16 +78,17 @@ type body struct {
 	file   *os.File
 	onDisk int64 // bytes that file takes of the spool
 	copied bool  // takes one of the reader's copies
-	torn   bool  // somebody may still read buffer: it must not be used again
+	torn   bool  // an abandoned upload may still read buffer: it must not be used again
 }
 
 // read takes a body of at most limit bytes for visit and writes every byte to
 // verifier as it comes. declared is the Content-Length, -1 where there is none; it
-// takes no place, because a sender that declares has sent nothing yet.
+// takes no room, because a sender that declares has sent nothing yet.
 func (in *bodyReader) read(visit *guard.Visit, r io.Reader, declared, limit int64, verifier io.Writer) (_ *body, err error) {
 	if declared > limit {
 		return nil, tooLarge(limit)
 	}
+
 	b := &body{in: in, visit: visit}
 	defer func() {
 		if err != nil {
@@ -97,6 +98,7 @@ func (in *bodyReader) read(visit *guard.Visit, r io.Reader, declared, limit int6
 	chunk := in.chunks.Get().(*[]byte)
 	defer in.chunks.Put(chunk)
 	hash := sha256.New()
+
 	for {
 		n, readErr := r.Read(*chunk)
 		piece := (*chunk)[:n]
@@ -110,6 +112,7 @@ func (in *bodyReader) read(visit *guard.Visit, r io.Reader, declared, limit int6
 		if err := b.append(piece); err != nil {
 			return nil, err
 		}
+
 		if errors.Is(readErr, io.EOF) {
 			hash.Sum(b.sum[:0])
 			return b, nil
@@ -177,6 +180,7 @@ func (b *body) spool() error {
 		return spoolFault("create", err)
 	}
 	b.file = file
+
 	if err := os.Remove(file.Name()); err != nil {
 		return spoolFault("unlink", err)
 	}
@@ -184,6 +188,7 @@ func (b *body) spool() error {
 	if b.buffer != nil {
 		kept = (*b.buffer)[:b.size]
 	}
+
 	if err := b.write(kept); err != nil {
 		return err
 	}
@@ -204,7 +209,7 @@ func (b *body) write(piece []byte) error {
 	return nil
 }
 
-// bytes gives a copy of a body of at most contract.MaxFallbackBody bytes, for the row of
+// bytes returns a copy of a body of at most contract.MaxFallbackBody bytes, for the row of
 // an event that the object store cannot take.
 func (b *body) bytes() ([]byte, error) {
 	if b.small() {
@@ -226,8 +231,8 @@ func spoolFault(doing string, err error) error {
 		fmt.Errorf("%s spool file: %w", doing, err))
 }
 
-// open gives the body from its beginning; it may be called again and again, and
-// what it gives can be read until Close.
+// open returns a reader of the body from its beginning, which can be read until Close. It
+// may be called again and again.
 func (b *body) open() *io.SectionReader {
 	var at io.ReaderAt
 	switch {
@@ -244,7 +249,7 @@ func (b *body) open() *io.SectionReader {
 // small reports whether the body belongs into the row itself.
 func (b *body) small() bool { return b.buffer == nil && b.file == nil }
 
-// Close gives back buffer and file. inline stays valid.
+// Close releases buffer and file. inline stays valid.
 func (b *body) Close() {
 	b.releaseBuffer()
 	if b.file != nil {

@@ -38,8 +38,8 @@ func openIntake(t testing.TB, spool int64) testIntake {
 	return testIntake{newBodyReader(t.TempDir()), crowd, local}
 }
 
-// take reads a body as one of the local sender.
-func (in testIntake) take(r io.Reader, declared, limit int64, verifier io.Writer) (*body, error) {
+// readLocal reads a body as one of the local sender.
+func (in testIntake) readLocal(r io.Reader, declared, limit int64, verifier io.Writer) (*body, error) {
 	return in.read(in.local, r, declared, limit, verifier)
 }
 
@@ -77,7 +77,7 @@ func TestBodyIsWhatWasSent(t *testing.T) {
 				} else if declared >= 0 {
 					continue // it is read already
 				}
-				b, err := in.take(r, declared, 4<<20, &fed)
+				b, err := in.readLocal(r, declared, 4<<20, &fed)
 				require.NoError(t, err, "%d %s", size, name)
 				require.Equal(t, int64(size), b.size)
 				require.Equal(t, sha256.Sum256(want), b.sum)
@@ -103,20 +103,20 @@ func TestMemoryIsBounded(t *testing.T) {
 	want := bytes.Repeat([]byte("x"), inlineMax+1)
 	var held []*body
 	for range memoryBuffers {
-		b, err := in.take(bytes.NewReader(want), -1, memoryMax, io.Discard)
+		b, err := in.readLocal(bytes.NewReader(want), -1, memoryMax, io.Discard)
 		require.NoError(t, err)
 		require.Nil(t, b.file)
 		held = append(held, b)
 	}
 	for range spoolFiles {
-		b, err := in.take(bytes.NewReader(want), -1, memoryMax, io.Discard)
+		b, err := in.readLocal(bytes.NewReader(want), -1, memoryMax, io.Discard)
 		require.NoError(t, err)
 		require.NotNil(t, b.file)
 		held = append(held, b)
 	}
-	_, err := in.take(bytes.NewReader(want), -1, memoryMax, io.Discard)
+	_, err := in.readLocal(bytes.NewReader(want), -1, memoryMax, io.Discard)
 	require.True(t, fault.Is(err, fault.Overloaded))
-	small, err := in.take(strings.NewReader("small"), -1, memoryMax, io.Discard)
+	small, err := in.readLocal(strings.NewReader("small"), -1, memoryMax, io.Discard)
 	require.NoError(t, err, "small ones still pass")
 	require.Equal(t, "small", string(small.inline))
 	for _, b := range held {
@@ -128,13 +128,13 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 // TestSilenceTakesNoPlace: before bytes come, what is declared takes neither buffer
-// nor file, so that silent connections keep nobody out.
+// nor file, so that silent connections keep no sender out.
 func TestSilenceTakesNoPlace(t *testing.T) {
 	t.Parallel()
 	in := openIntake(t, math.MaxInt64)
 	for _, declared := range []int64{inlineMax + 1, memoryMax, memoryMax + 1, 4 << 20} {
 		looked := false
-		_, err := in.take(readerFunc(func([]byte) (int, error) {
+		_, err := in.readLocal(readerFunc(func([]byte) (int, error) {
 			looked = true
 			require.Zero(t, in.held(guard.Buffers))
 			require.Zero(t, in.held(guard.Files))
@@ -152,14 +152,14 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 func TestBodyLimits(t *testing.T) {
 	t.Parallel()
 	in := openIntake(t, math.MaxInt64)
-	b, err := in.take(strings.NewReader("12345"), -1, 5, io.Discard)
+	b, err := in.readLocal(strings.NewReader("12345"), -1, 5, io.Discard)
 	require.NoError(t, err)
 	b.Close()
-	_, err = in.take(strings.NewReader("123456"), -1, 5, io.Discard)
+	_, err = in.readLocal(strings.NewReader("123456"), -1, 5, io.Discard)
 	require.True(t, fault.Is(err, fault.BodyTooLarge))
-	_, err = in.take(iotest.ErrReader(errors.New("must not be read")), 6, 5, io.Discard)
+	_, err = in.readLocal(iotest.ErrReader(errors.New("must not be read")), 6, 5, io.Discard)
 	require.True(t, fault.Is(err, fault.BodyTooLarge))
-	_, err = in.take(io.MultiReader(strings.NewReader(strings.Repeat("x", 2<<20)), iotest.ErrReader(io.ErrUnexpectedEOF)), -1, 4<<20, io.Discard)
+	_, err = in.readLocal(io.MultiReader(strings.NewReader(strings.Repeat("x", 2<<20)), iotest.ErrReader(io.ErrUnexpectedEOF)), -1, 4<<20, io.Discard)
 	require.True(t, fault.Is(err, fault.BodyIncomplete))
 	require.Zero(t, in.held(guard.Buffers))
 	require.Zero(t, in.held(guard.Files))
@@ -168,7 +168,7 @@ func TestBodyLimits(t *testing.T) {
 func TestSpoolIsPrivate(t *testing.T) {
 	t.Parallel()
 	in := openIntake(t, math.MaxInt64)
-	b, err := in.take(bytes.NewReader(make([]byte, 2<<20)), -1, 4<<20, io.Discard)
+	b, err := in.readLocal(bytes.NewReader(make([]byte, 2<<20)), -1, 4<<20, io.Discard)
 	require.NoError(t, err)
 	info, err := b.file.Stat()
 	require.NoError(t, err)
@@ -177,7 +177,7 @@ func TestSpoolIsPrivate(t *testing.T) {
 	b.Close()
 
 	in.dir = filepath.Join(in.dir, "missing")
-	_, err = in.take(bytes.NewReader(make([]byte, 2<<20)), -1, 4<<20, io.Discard)
+	_, err = in.readLocal(bytes.NewReader(make([]byte, 2<<20)), -1, 4<<20, io.Discard)
 	require.True(t, fault.Is(err, fault.StorageUnavailable), "no room is our failure, not the sender's")
 	require.NotContains(t, fault.From(err).Public, "missing")
 	require.Zero(t, in.held(guard.Files))
@@ -187,7 +187,7 @@ func TestSpoolIsPrivate(t *testing.T) {
 func TestTornBufferIsNotReused(t *testing.T) {
 	t.Parallel()
 	in := openIntake(t, math.MaxInt64)
-	b, err := in.take(bytes.NewReader(make([]byte, inlineMax+1)), -1, 4<<20, io.Discard)
+	b, err := in.readLocal(bytes.NewReader(make([]byte, inlineMax+1)), -1, 4<<20, io.Discard)
 	require.NoError(t, err)
 	torn := b.buffer
 	b.torn = true
@@ -202,13 +202,13 @@ func TestSpoolIsBounded(t *testing.T) {
 	t.Parallel()
 	in := openIntake(t, 3<<20)
 	large := bytes.Repeat([]byte("x"), 2<<20)
-	first, err := in.take(bytes.NewReader(large), -1, 25<<20, io.Discard)
+	first, err := in.readLocal(bytes.NewReader(large), -1, 25<<20, io.Discard)
 	require.NoError(t, err)
-	_, err = in.take(bytes.NewReader(large), -1, 25<<20, io.Discard)
+	_, err = in.readLocal(bytes.NewReader(large), -1, 25<<20, io.Discard)
 	require.True(t, fault.Is(err, fault.StorageUnavailable), "%v", err)
 	require.Equal(t, int64(1), in.held(guard.Files), "the refused one holds no file")
 	first.Close()
-	second, err := in.take(bytes.NewReader(large), -1, 25<<20, io.Discard)
+	second, err := in.readLocal(bytes.NewReader(large), -1, 25<<20, io.Discard)
 	require.NoError(t, err)
 	second.Close()
 	require.Zero(t, in.held(guard.Spool))

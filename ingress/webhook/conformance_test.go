@@ -23,7 +23,7 @@ import (
 // Each test of this file has a defect that it is known to find: a diff in
 // deploy/dev/defects/testdata names it.
 
-// signedAt gives the headers of a request that was signed at a time.
+// signedAt returns the headers of a request that was signed at a time.
 func signedAt(at time.Time, secret, body string) http.Header {
 	h := sign([]byte(body))
 	stamp := strconv.FormatInt(at.UnixMilli(), 10)
@@ -32,7 +32,7 @@ func signedAt(at time.Time, secret, body string) http.Header {
 	return h
 }
 
-func (d *door) sendWith(t *testing.T, h http.Header, body string) reply {
+func (d *testIngress) sendWith(t *testing.T, h http.Header, body string) reply {
 	t.Helper()
 	return d.post(t, h, strings.NewReader(body), int64(len(body)))
 }
@@ -48,7 +48,7 @@ func rowsOf(t *testing.T, db *pgtest.DB) int {
 func TestConformsInSequence(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	d := openRealDoor(t, db)
+	d := openWithPostgres(t, db)
 	for i := range 4 {
 		got := d.send(t, mailOf("evt_1"))
 		require.Equal(t, http.StatusOK, got.status, got.body)
@@ -65,7 +65,7 @@ func TestConformsInSequence(t *testing.T) {
 func TestConformsAtABarrier(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	d := openRealDoor(t, db)
+	d := openWithPostgres(t, db)
 	var fresh, bad atomic.Int64
 	barrier := make(chan struct{})
 	var group sync.WaitGroup
@@ -93,7 +93,7 @@ func TestConformsAtABarrier(t *testing.T) {
 // no 2xx, and where nothing durable takes it there never is one.
 func TestConformsToCommitBeforeAnswer(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	writing, committing := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(committing) })
 	t.Cleanup(release)
@@ -117,21 +117,21 @@ func TestConformsToCommitBeforeAnswer(t *testing.T) {
 	release()
 	require.Equal(t, http.StatusOK, (<-answered).status)
 
-	away := openDoor(t)
-	away.ledger.Refuse = func(context.Context, []postgres.Acceptance) error { return ingresstest.ErrAway }
-	away.workflows.SetAnswer(func(context.Context, string) error { return serviceerror.NewUnavailable("away") })
+	unavailable := openIngress(t)
+	unavailable.ledger.Refuse = func(context.Context, []postgres.Acceptance) error { return ingresstest.ErrUnavailable }
+	unavailable.workflows.SetAnswer(func(context.Context, string) error { return serviceerror.NewUnavailable("away") })
 	for i := range 5 {
-		got := away.send(t, mailOf("evt_"+strconv.Itoa(i)))
+		got := unavailable.send(t, mailOf("evt_"+strconv.Itoa(i)))
 		require.Equal(t, http.StatusServiceUnavailable, got.status, got.body)
 		require.NotEmpty(t, got.header.Get("Retry-After"))
 	}
-	require.Zero(t, away.ledger.Size())
+	require.Zero(t, unavailable.ledger.Size())
 }
 
 // TestConformsToRawBytes: what is signed is the bytes, not what they mean.
 func TestConformsToRawBytes(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	odd := "{\n\t\"recipient\" : [ \"support\\u0040yourapp.example\" ],\r\n  \"event_id\":\"evt_1\", \"size\": 1.0e1, \"html\":\"<b>\\/\" }\n"
 	require.Equal(t, http.StatusOK, d.send(t, odd).status, "white space, order and escapes are the sender's")
 	require.Equal(t, odd, string(d.ledger.Rows[0].Body))
@@ -151,7 +151,7 @@ func TestConformsToRawBytes(t *testing.T) {
 // TestConformsToAge: a signature that is too old or not yet valid is none.
 func TestConformsToAge(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	for _, shift := range []time.Duration{-6 * time.Minute, 6 * time.Minute, -24 * time.Hour} {
 		body := mailOf("evt_refused")
 		got := d.sendWith(t, signedAt(time.Now().Add(shift), testSecret, body), body)
@@ -163,7 +163,7 @@ func TestConformsToAge(t *testing.T) {
 // TestConformsToSignature: without a secret of the source there is no way in.
 func TestConformsToSignature(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	body := mailOf("evt_refused")
 	for _, secret := range []string{"", "another", testSecret + " "} {
 		require.Equal(t, http.StatusUnauthorized, d.sendWith(t, signedAt(time.Now(), secret, body), body).status, "%q", secret)
@@ -178,7 +178,7 @@ func TestConformsToSignature(t *testing.T) {
 // refuse to start.
 func TestConformsToOneStart(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	for range 10 {
 		require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_1")).status)
 	}
@@ -190,7 +190,7 @@ func TestConformsToOneStart(t *testing.T) {
 // TestConformsInAnyOrder: what was signed first may come last.
 func TestConformsInAnyOrder(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	for i := range 5 {
 		body := mailOf("evt_" + strconv.Itoa(i))
 		got := d.sendWith(t, signedAt(time.Now().Add(-time.Duration(i)*time.Minute/2), testSecret, body), body)
@@ -204,7 +204,7 @@ func TestConformsInAnyOrder(t *testing.T) {
 // TestConformsToSilence: neither secrets nor mail turn up in logs, metrics or answers.
 func TestConformsToSilence(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	body := mailOf("evt_1")
 	good := sign([]byte(body))
 	forged := signedAt(time.Now(), "another secret", body)
@@ -233,7 +233,7 @@ func TestConformsToSilence(t *testing.T) {
 func TestConformsToStartBeforeMark(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	d := &door{bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
+	d := &testIngress{bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
 	var tries, starts atomic.Int64
 	d.workflows.SetAnswer(func(context.Context, string) error {
 		if tries.Add(1) == 1 {
@@ -252,7 +252,7 @@ func TestConformsToStartBeforeMark(t *testing.T) {
 // TestConformsToLostStart: a start whose answer is lost is repeated under the same id.
 func TestConformsToLostStart(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	var tries atomic.Int64
 	d.workflows.SetAnswer(func(context.Context, string) error {
 		if tries.Add(1) == 1 {

@@ -20,8 +20,8 @@ const (
 	codingDeflate = "deflate"
 )
 
-// contentCoding gives the one coding that a body has, "" for none. What is not in
-// allowed, and one coding over another, is refused.
+// contentCoding returns the one coding that a body has, "" for none. It refuses a coding
+// that is not in allowed, and one coding over another.
 func contentCoding(h http.Header, allowed []string) (string, error) {
 	found := ""
 	for _, line := range h.Values("Content-Encoding") {
@@ -44,7 +44,7 @@ func contentCoding(h http.Header, allowed []string) (string, error) {
 	return found, nil
 }
 
-// decoded gives what r holds in coding, gzip or deflate (RFC 9110 §8.4.1.2: the
+// decoded returns a reader of what r holds in coding, gzip or deflate (RFC 9110 §8.4.1.2: the
 // zlib format). It belongs behind the signature, and the caller bounds what it
 // reads: a small body can decode to any size. Whatever does not decode to its very
 // end, with the right checksum and nothing behind it, is fault.EncodingRefused;
@@ -67,7 +67,7 @@ func decoded(r io.Reader, coding string) (io.ReadCloser, error) {
 	return d, nil
 }
 
-// decoder reads one coding to the end of what carries it.
+// decoder reads one coding to the end of its input.
 type decoder struct {
 	encoded *tracked
 	in      *bufio.Reader // read byte by byte by the codings, and so no further than their end
@@ -75,7 +75,7 @@ type decoder struct {
 	err     error
 }
 
-// Read gives decoded bytes; io.EOF means that everything was in order.
+// Read returns decoded bytes; io.EOF means that everything was in order.
 func (d *decoder) Read(p []byte) (int, error) {
 	if d.err != nil {
 		return 0, d.err

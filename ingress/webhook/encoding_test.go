@@ -166,18 +166,18 @@ func TestDecodedRefuses(t *testing.T) {
 // TestDecodedPassesFailuresOn: a disk that fails is not the sender's fault.
 func TestDecodedPassesFailuresOn(t *testing.T) {
 	t.Parallel()
-	away := fault.New(fault.StorageUnavailable, "away")
+	outage := fault.New(fault.StorageUnavailable, "away")
 	for coding, body := range map[string][]byte{
 		codingGzip: gzipped(t, "mail"), codingDeflate: deflated(t, "mail", nil),
 	} {
 		for n := range len(body) + 1 {
-			_, err := decodeAll(io.MultiReader(bytes.NewReader(body[:n]), iotest.ErrReader(away)), coding)
-			require.ErrorIs(t, err, away, "%s after %d bytes", coding, n)
+			_, err := decodeAll(io.MultiReader(bytes.NewReader(body[:n]), iotest.ErrReader(outage)), coding)
+			require.ErrorIs(t, err, outage, "%s after %d bytes", coding, n)
 		}
 	}
 }
 
-// repeated gives block again and again, times times.
+// repeated returns block again and again, times times.
 type repeated struct {
 	block []byte
 	times int
@@ -222,7 +222,7 @@ func TestDecodedBomb(t *testing.T) { //nolint:paralleltest // see above
 		encoded := &counted64{r: bomb(t, header)}
 		d, err := decoded(encoded, coding)
 		require.NoError(t, err)
-		_, err = in.take(d, -1, limit, sha256.New())
+		_, err = in.readLocal(d, -1, limit, sha256.New())
 		runtime.ReadMemStats(&after)
 		require.True(t, fault.Is(err, fault.BodyTooLarge), "%s: %v", coding, err)
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20), "%s", coding)

@@ -36,8 +36,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testSecret = "webhook-secret"
 
-// door is a whole ingress on a real socket with fakes behind it.
-type door struct {
+// testIngress is a whole ingress on a real socket with fakes behind it.
+type testIngress struct {
 	url        string
 	addr       string
 	ledger     *ingresstest.Ledger
@@ -78,7 +78,7 @@ func (c *countedClaims) Submit(row postgres.Waiting, until time.Time) {
 }
 
 // gathered returns the sum of the series of a gauge or a counter whose labels are these.
-func (d *door) gathered(t testing.TB, name string, labels ...string) int {
+func (d *testIngress) gathered(t testing.TB, name string, labels ...string) int {
 	t.Helper()
 	families, err := d.registry.Gather()
 	require.NoError(t, err)
@@ -100,7 +100,7 @@ func (d *door) gathered(t testing.TB, name string, labels ...string) int {
 	return int(sum)
 }
 
-// failures are the failed verifications of a door.
+// failures are the failed verifications of a testIngress.
 type failures struct {
 	mu   sync.Mutex
 	list []authlog.Failure
@@ -137,23 +137,23 @@ type fakeChain struct {
 
 func (f *fakeChain) AuditHead(context.Context) (auditchain.Head, error) { return f.head, f.err }
 
-func openDoor(t testing.TB, change ...func(*config.Source)) *door {
+func openIngress(t testing.TB, change ...func(*config.Source)) *testIngress {
 	t.Helper()
-	d := &door{ledger: &ingresstest.Ledger{}, bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
+	d := &testIngress{ledger: &ingresstest.Ledger{}, bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
 	d.open(t, d.ledger, d.ledger, d.ledger, change...)
 	return d
 }
 
-// openPiped is openDoor for a synctest bubble.
-func openPiped(t testing.TB) *door {
+// openPiped is openIngress for a synctest bubble.
+func openPiped(t testing.TB) *testIngress {
 	t.Helper()
-	d := &door{ledger: &ingresstest.Ledger{}, bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
+	d := &testIngress{ledger: &ingresstest.Ledger{}, bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
 	p := newPipes()
 	d.serve(t, p, p.dial, d.ledger, d.ledger, d.ledger)
 	return d
 }
 
-func (d *door) open(t testing.TB, ledger acceptance.Ledger, inbox dispatch.Inbox, meter InboxMeter, change ...func(*config.Source)) {
+func (d *testIngress) open(t testing.TB, ledger acceptance.Ledger, inbox dispatch.Inbox, meter InboxMeter, change ...func(*config.Source)) {
 	t.Helper()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -161,8 +161,8 @@ func (d *door) open(t testing.TB, ledger acceptance.Ledger, inbox dispatch.Inbox
 	d.serve(t, ln, nil, ledger, inbox, meter, change...)
 }
 
-// serve opens the door at ln. A nil dial is that of the network.
-func (d *door) serve(t testing.TB, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error),
+// serve serves at ln. A nil dial is that of the network.
+func (d *testIngress) serve(t testing.TB, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error),
 	ledger acceptance.Ledger, inbox dispatch.Inbox, meter InboxMeter, change ...func(*config.Source)) {
 	t.Helper()
 	src, err := source.New(testSource(change...), config.Tenant{Name: "default", Domains: []string{"yourapp.example"}})
@@ -215,13 +215,13 @@ func (d *door) serve(t testing.TB, ln net.Listener, dial func(context.Context, s
 	})
 }
 
-// held is how much of a pool the door's requests hold.
-func (d *door) held(p guard.Pool) int64 {
+// held is how much of a pool its requests hold.
+func (d *testIngress) held(p guard.Pool) int64 {
 	all, _ := d.server.crowd.Held(p)
 	return all
 }
 
-// sign gives the headers of a good request.
+// sign returns the headers of a good request.
 func sign(body []byte) http.Header {
 	stamp := strconv.FormatInt(time.Now().UnixMilli(), 10)
 	return http.Header{
@@ -238,17 +238,17 @@ type reply struct {
 	body   string
 }
 
-func (d *door) post(t *testing.T, h http.Header, body io.Reader, length int64) reply {
+func (d *testIngress) post(t *testing.T, h http.Header, body io.Reader, length int64) reply {
 	t.Helper()
 	return d.do(t, http.MethodPost, "/webhooks/email", h, body, length)
 }
 
-func (d *door) send(t *testing.T, body string) reply {
+func (d *testIngress) send(t *testing.T, body string) reply {
 	t.Helper()
 	return d.post(t, sign([]byte(body)), strings.NewReader(body), int64(len(body)))
 }
 
-func (d *door) do(t *testing.T, method, path string, h http.Header, body io.Reader, length int64) reply {
+func (d *testIngress) do(t *testing.T, method, path string, h http.Header, body io.Reader, length int64) reply {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, d.url+path, body)
 	require.NoError(t, err)
@@ -268,7 +268,7 @@ func mailOf(id string) string {
 	return `{"event_id":"` + id + `","recipient":["support@yourapp.example"],"subject":"a secret subject"}`
 }
 
-// padded gives an event whose body has exactly size bytes.
+// padded returns an event whose body has exactly size bytes.
 func padded(id string, size int) []byte {
 	head, tail := `{"event_id":"`+id+`","recipient":["support@yourapp.example"],"text":"`, `"}`
 	return []byte(head + strings.Repeat("x", size-len(head)-len(tail)) + tail)

@@ -34,11 +34,11 @@ const (
 	maxUploads       = 4
 )
 
-// openWithoutDatabase returns a door whose database is away and whose Temporal is there.
-func openWithoutDatabase(t *testing.T) *door {
+// openWithoutDatabase returns an ingress whose database is unavailable and whose Temporal is there.
+func openWithoutDatabase(t *testing.T) *testIngress {
 	t.Helper()
-	d := openDoor(t)
-	d.ledger.Refuse = func(context.Context, []postgres.Acceptance) error { return ingresstest.ErrAway }
+	d := openIngress(t)
+	d.ledger.Refuse = func(context.Context, []postgres.Acceptance) error { return ingresstest.ErrUnavailable }
 	d.workflows.Once()
 	return d
 }
@@ -71,9 +71,9 @@ func TestTemporalTakesWhatTheDatabaseCannot(t *testing.T) {
 	require.Contains(t, d.send(t, other).body, `"duplicate":true`)
 }
 
-// TestCarriedSizes: up to 1 MiB an event needs neither database nor object store,
+// TestFallbackSizes: up to 1 MiB an event needs neither database nor object store,
 // above it needs one of them.
-func TestCarriedSizes(t *testing.T) {
+func TestFallbackSizes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		size   int
@@ -112,10 +112,10 @@ func TestCarriedSizes(t *testing.T) {
 	}
 }
 
-// TestObjectStoreAway: bodies up to 1 MiB wait in the row.
-func TestObjectStoreAway(t *testing.T) {
+// TestObjectStoreUnavailable: bodies up to 1 MiB wait in the row.
+func TestObjectStoreUnavailable(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	d.bodies.Err = errors.New("away")
 	for _, size := range []int{inlineMax + 1, memoryMax, memoryMax + 1} {
 		body := padded("evt_"+ingresstest.SumOf([]byte{byte(size)})[:8], size)
@@ -137,7 +137,7 @@ func TestObjectStoreAway(t *testing.T) {
 // TestHungObjectStore: a store that takes nothing is given up in time.
 func TestHungObjectStore(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	d.bodies.Hang = true
 	body := padded("evt_1", inlineMax+1)
 	require.Equal(t, http.StatusOK, d.post(t, sign(body), bytes.NewReader(body), -1).status)
@@ -168,13 +168,16 @@ func TestTerminatedWorkflowIsNoRepeat(t *testing.T) {
 	require.Contains(t, d.log.String(), "workflow.ended_early")
 }
 
-// TestHungDatabaseIsCarried: from the moment the database hangs Temporal takes each
-// event; nobody who came in between is turned away.
-func TestHungDatabaseIsCarried(t *testing.T) {
+// TestHungDatabaseLeavesEventsToTemporal: from the moment the database hangs Temporal takes each
+// event; none that came in between is refused.
+func TestHungDatabaseLeavesEventsToTemporal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := openPiped(t)
-		d.ledger.Refuse = func(ctx context.Context, _ []postgres.Acceptance) error { <-ctx.Done(); return ingresstest.ErrAway }
+		d.ledger.Refuse = func(ctx context.Context, _ []postgres.Acceptance) error {
+			<-ctx.Done()
+			return ingresstest.ErrUnavailable
+		}
 		d.workflows.Once()
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
@@ -190,13 +193,13 @@ func TestHungDatabaseIsCarried(t *testing.T) {
 }
 
 // TestTrialSpeaksForAll: after an outage of Temporal that is over, the first events that
-// come side by side while the database is away are all taken, not one of them.
+// come side by side while the database is unavailable are all taken, not one of them.
 func TestTrialSpeaksForAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := openPiped(t)
-		d.ledger.Refuse = func(context.Context, []postgres.Acceptance) error { return ingresstest.ErrAway }
-		d.workflows.SetAnswer(func(context.Context, string) error { return ingresstest.ErrAway })
+		d.ledger.Refuse = func(context.Context, []postgres.Acceptance) error { return ingresstest.ErrUnavailable }
+		d.workflows.SetAnswer(func(context.Context, string) error { return ingresstest.ErrUnavailable })
 		for i := range fallbackFailures {
 			require.Equal(t, http.StatusServiceUnavailable, d.send(t, mailOf("evt_away_"+strconv.Itoa(i))).status)
 		}
@@ -232,7 +235,10 @@ func TestEverythingHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := openPiped(t)
 		d.bodies.Hang = true
-		d.ledger.Refuse = func(ctx context.Context, _ []postgres.Acceptance) error { <-ctx.Done(); return ingresstest.ErrAway }
+		d.ledger.Refuse = func(ctx context.Context, _ []postgres.Acceptance) error {
+			<-ctx.Done()
+			return ingresstest.ErrUnavailable
+		}
 		d.workflows.SetAnswer(func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
 		var group sync.WaitGroup
 		post := func(id string, size int) {
@@ -250,9 +256,9 @@ func TestEverythingHangs(t *testing.T) {
 	})
 }
 
-// TestCarriedConflictWhoseIDIsTaken: an event whose two workflow IDs were taken by
-// something else was answered 200 and is in nobody's hands.
-func TestCarriedConflictWhoseIDIsTaken(t *testing.T) {
+// TestFallbackConflictWhoseIDIsTaken: an event whose two workflow IDs were taken by
+// something else was answered 200, and no workflow processes it.
+func TestFallbackConflictWhoseIDIsTaken(t *testing.T) {
 	t.Parallel()
 	body := mailOf("evt_1")
 	conflict := contract.ConflictWorkflowID("mailparse", "evt_1", sha256.Sum256([]byte(body)))
@@ -280,14 +286,14 @@ func TestCarriedConflictWhoseIDIsTaken(t *testing.T) {
 			if c.answer != http.StatusOK {
 				require.Regexp(t, "workflow.(occupied|ended_early)", d.log.String())
 			}
-			require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_2")).status, "others are carried")
+			require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_2")).status, "others are started")
 		})
 	}
 }
 
-// TestCarriedBehindAForeignWorkflow: an event whose ID another kind of workflow has is
-// carried as a conflict, which finds out from the ledger that it is none.
-func TestCarriedBehindAForeignWorkflow(t *testing.T) {
+// TestFallbackBehindAForeignWorkflow: an event whose ID another kind of workflow has is
+// started as a conflict, which finds out from the ledger that it is none.
+func TestFallbackBehindAForeignWorkflow(t *testing.T) {
 	t.Parallel()
 	d := openWithoutDatabase(t)
 	body := mailOf("evt_1")
@@ -296,8 +302,8 @@ func TestCarriedBehindAForeignWorkflow(t *testing.T) {
 	require.Contains(t, d.workflows.IDs()[len(d.workflows.IDs())-1], "evt_1~")
 }
 
-// TestCarriedEventThatTemporalRefusesHarmsNobodyElse: it does not open the breaker.
-func TestCarriedEventThatTemporalRefusesHarmsNobodyElse(t *testing.T) {
+// TestFallbackRefusedByTemporalHarmsNoOtherEvent: it does not open the breaker.
+func TestFallbackRefusedByTemporalHarmsNoOtherEvent(t *testing.T) {
 	t.Parallel()
 	d := openWithoutDatabase(t)
 	d.workflows.SetAnswer(func(_ context.Context, id string) error {

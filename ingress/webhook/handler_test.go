@@ -31,7 +31,7 @@ import (
 
 func TestAcceptedEvent(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	h := sign([]byte(mailOf("evt_<1>")))
 	h.Set("X-Correlation-Id", "call-7")
 	got := d.post(t, h, strings.NewReader(mailOf("evt_<1>")), -1)
@@ -77,15 +77,15 @@ func TestAcceptedEvent(t *testing.T) {
 
 func TestForeignRecipientIsHeld(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	require.Equal(t, http.StatusOK, d.send(t, `{"event_id":"evt_1","recipient":["x@other.example"]}`).status)
 	require.Equal(t, contract.RecipientForeign, d.ledger.Rows[0].Hold.Reason)
 	ingresstest.Eventually(t, func() bool { return d.ledger.Started() == 1 }, "it is started all the same")
 	require.Equal(t, contract.RecipientForeign, d.workflows.Inputs[0].Hold.Reason)
 }
 
-// requireNothing stops the door and sees that it kept nothing.
-func (d *door) requireNothing(t *testing.T) {
+// requireNothing stops the ingress and sees that it kept nothing.
+func (d *testIngress) requireNothing(t *testing.T) {
 	t.Helper()
 	require.NoError(t, d.stop())
 	require.Zero(t, d.ledger.Size())
@@ -97,7 +97,7 @@ func (d *door) requireNothing(t *testing.T) {
 	}
 }
 
-func (d *door) requireNoSpool(t testing.TB) {
+func (d *testIngress) requireNoSpool(t testing.TB) {
 	t.Helper()
 	left, err := os.ReadDir(d.spool)
 	require.NoError(t, err)
@@ -108,7 +108,7 @@ func (d *door) requireNoSpool(t testing.TB) {
 
 func TestGoodContentTypes(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	for i, kind := range []string{"application/json", "application/json; charset=utf-8", `APPLICATION/JSON;charset="UTF-8"`} {
 		body := mailOf("evt_" + strconv.Itoa(i))
 		h := sign([]byte(body))
@@ -122,7 +122,7 @@ func TestGoodContentTypes(t *testing.T) {
 // Content-Length, up to the cap of 25 MiB exactly.
 func TestBodySizes(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	for _, size := range []int{200, inlineMax, inlineMax + 1, memoryMax, memoryMax + 1, 25 << 20} {
 		for _, chunked := range []bool{false, true} {
 			id := fmt.Sprintf("evt_%d_%v", size, chunked)
@@ -150,7 +150,7 @@ func TestBodySizes(t *testing.T) {
 
 func TestOneByteTooLarge(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	body := padded("evt_refused", 25<<20+1)
 	for _, length := range []int64{int64(len(body)), -1} {
 		got := d.post(t, sign(body), bytes.NewReader(body), length)
@@ -164,7 +164,7 @@ func TestOneByteTooLarge(t *testing.T) {
 // wait for a body.
 func TestDeclaredTooLargeIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	conn := d.dial(t)
 	h := sign(nil)
 	_, err := fmt.Fprintf(conn, "POST /webhooks/email HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
@@ -179,7 +179,7 @@ func TestDeclaredTooLargeIsRefusedAtOnce(t *testing.T) {
 	d.requireNothing(t)
 }
 
-func (d *door) dial(t *testing.T) net.Conn {
+func (d *testIngress) dial(t *testing.T) net.Conn {
 	t.Helper()
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(t.Context(), "tcp", d.addr)
@@ -192,7 +192,7 @@ func (d *door) dial(t *testing.T) net.Conn {
 // TestAbortedUpload breaks off in the middle of a body that is already spooled.
 func TestAbortedUpload(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	body := padded("evt_refused", 4<<20)
 	for _, half := range []bool{true, false} {
 		conn := d.dial(t)
@@ -224,11 +224,11 @@ func TestAbortedUpload(t *testing.T) {
 	d.requireNothing(t)
 }
 
-// TestStorageAway sees that nothing but a commit makes a 2xx.
-func TestStorageAway(t *testing.T) {
+// TestStorageUnavailable sees that nothing but a commit makes a 2xx.
+func TestStorageUnavailable(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
-	d.ledger.Refuse = func(context.Context, []postgres.Acceptance) error { return ingresstest.ErrAway }
+	d := openIngress(t)
+	d.ledger.Refuse = func(context.Context, []postgres.Acceptance) error { return ingresstest.ErrUnavailable }
 	d.workflows.SetAnswer(func(context.Context, string) error { return errors.New("away") })
 	var group sync.WaitGroup
 	for i := range 20 {
@@ -253,7 +253,7 @@ func TestStorageAway(t *testing.T) {
 
 func TestOverloadIsTold(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	var visits []*guard.Visit
 	for range maxInFlight {
 		visit, ok := d.server.crowd.Enter(netip.MustParseAddr("127.0.0.1"), false)

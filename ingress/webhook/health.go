@@ -12,7 +12,7 @@ import (
 )
 
 // Bounds of the readiness check: its answer is kept for healthFor, and a
-// dependency that does not answer within healthTimeout is away.
+// dependency that does not answer within healthTimeout is unavailable.
 const (
 	healthFor     = time.Second
 	healthTimeout = time.Second
@@ -32,13 +32,13 @@ type ChainMeter interface {
 	AuditHead(ctx context.Context) (auditchain.Head, error)
 }
 
-// health answers /healthz and /readyz. Ready means: an event would be accepted,
-// because one of those that make it durable is there. Degraded is ready as well,
-// with something away that others do without for a while.
+// health answers /healthz and /readyz. Ready means that an event would be accepted,
+// because one of the dependencies that make it durable is available. Degraded is ready as
+// well, with a dependency unavailable that the ingress does without for a while.
 type health struct {
 	durable  map[string]Check // one of them is enough
 	optional map[string]Check
-	// backpressure is told what waits.
+	// backpressure is told how much waits.
 	backpressure *guard.Backpressure
 	starts       Starts
 	inbox        InboxMeter
@@ -54,7 +54,7 @@ type health struct {
 	depth atomic.Pointer[inboxDepth]
 }
 
-// readiness is what operators are told of the ingress.
+// readiness is what operators learn of the ingress.
 type readiness struct {
 	OK     bool              `json:"ok"`
 	Status string            `json:"status"`           // ready, degraded, unready or stopping
@@ -68,23 +68,24 @@ type inboxDepth struct {
 	StartsPerSecond float64 `json:"starts_per_second"` // of this ingress
 }
 
-func (h *health) live(w http.ResponseWriter, _ *http.Request) {
+// serveLive answers /healthz.
+func (h *health) serveLive(w http.ResponseWriter, _ *http.Request) {
 	respond(w, http.StatusOK, struct {
 		OK     bool   `json:"ok"`
 		Status string `json:"status"`
 	}{true, "alive"})
 }
 
-// ready answers /readyz of the public listener with nothing but a word.
-func (h *health) ready(w http.ResponseWriter, r *http.Request) {
-	status, state := h.state(r.Context())
+// serveReady answers /readyz of the public listener with nothing but the status.
+func (h *health) serveReady(w http.ResponseWriter, r *http.Request) {
+	status, state := h.currentState(r.Context())
 	respond(w, status, readiness{OK: state.OK, Status: state.Status})
 }
 
 // ServeReadyDetails answers operators, and what scrapes metrics, with which dependencies
 // are unavailable and how much waits.
 func (s *Server) ServeReadyDetails(w http.ResponseWriter, r *http.Request) {
-	status, state := s.health.state(r.Context())
+	status, state := s.health.currentState(r.Context())
 	respond(w, status, state)
 }
 
@@ -93,11 +94,12 @@ func ServeStarting(w http.ResponseWriter, _ *http.Request) {
 	respond(w, http.StatusServiceUnavailable, readiness{Status: "starting"})
 }
 
-func (h *health) state(ctx context.Context) (status int, state readiness) {
+// currentState returns the readiness and its HTTP status.
+func (h *health) currentState(ctx context.Context) (status int, state readiness) {
 	if h.stopping.Load() {
 		return http.StatusServiceUnavailable, readiness{Status: "stopping"}
 	}
-	state = h.look(context.WithoutCancel(ctx))
+	state = h.checkDependencies(context.WithoutCancel(ctx))
 	state.Inbox = h.depth.Load()
 	if !state.OK {
 		return http.StatusServiceUnavailable, state
@@ -105,13 +107,15 @@ func (h *health) state(ctx context.Context) (status int, state readiness) {
 	return http.StatusOK, state
 }
 
-// look checks everything side by side, at most once per healthFor however many ask.
-func (h *health) look(ctx context.Context) readiness {
+// checkDependencies checks all of them concurrently, at most once per healthFor however
+// many requests ask.
+func (h *health) checkDependencies(ctx context.Context) readiness {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.at.IsZero() && h.now().Sub(h.at) < healthFor {
 		return h.last
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	var (
@@ -119,6 +123,7 @@ func (h *health) look(ctx context.Context) readiness {
 		mu    sync.Mutex
 		state = readiness{Status: "ready", Checks: map[string]string{}}
 	)
+
 	run := func(name string, check Check, durable bool) {
 		wg.Go(func() {
 			err := check(ctx)
@@ -132,6 +137,7 @@ func (h *health) look(ctx context.Context) readiness {
 			state.OK = state.OK || durable
 		})
 	}
+
 	for name, check := range h.durable {
 		run(name, check, true)
 	}
@@ -139,6 +145,7 @@ func (h *health) look(ctx context.Context) readiness {
 		run(name, check, false)
 	}
 	wg.Wait()
+
 	if !state.OK {
 		state.Status = "unready"
 	}
@@ -146,13 +153,13 @@ func (h *health) look(ctx context.Context) readiness {
 	return state
 }
 
-// measure keeps the gauges of the inbox and of the chain fresh until ctx is done.
-// While the database is away they keep their last value.
-func (h *health) measure(ctx context.Context) {
+// runMeasurements keeps the gauges of the inbox and of the chain fresh until ctx is done.
+// While the database is unavailable they keep their last value.
+func (h *health) runMeasurements(ctx context.Context) {
 	tick := time.NewTicker(depthEvery)
 	defer tick.Stop()
 	for {
-		h.measureOnce(ctx)
+		h.measureInbox(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -161,19 +168,22 @@ func (h *health) measure(ctx context.Context) {
 	}
 }
 
-func (h *health) measureOnce(ctx context.Context) {
+// measureInbox reads the depth of the inbox and the head of the chain.
+func (h *health) measureInbox(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, depthEvery)
 	defer cancel()
 	waiting, oldest, err := h.inbox.InboxDepth(ctx)
 	if err != nil {
-		return // /readyz tells it
+		return // /readyz shows it
 	}
+
 	h.backpressure.RecordInbox(waiting, oldest, h.now())
 	h.metrics.inboxWaiting.Set(float64(waiting))
 	h.metrics.inboxOldest.Set(oldest.Seconds())
 	h.depth.Store(&inboxDepth{Waiting: waiting, OldestSeconds: oldest.Seconds(), StartsPerSecond: h.starts.PerSecond()})
-	// The last: how much is let in must not wait for it. Until it was read there is
-	// none: a restart must not look like a chain cut off.
+
+	// Last, so that backpressure does not wait for it. The gauge is not shown before the
+	// head was read: a restart must not look like a chain that was cut off.
 	if head, err := h.chain.AuditHead(ctx); err == nil {
 		h.metrics.auditSeq.WithLabelValues().Set(float64(head.Seq))
 	}

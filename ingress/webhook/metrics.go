@@ -9,19 +9,19 @@ import (
 	"mailroom/shared/fault"
 )
 
-// metrics are the counters of the door. Every label value comes from a fixed list
-// or from the configuration, never from a request.
+// metrics are the metrics of the public listener. Every label value comes from a fixed
+// list or from the configuration, never from a request.
 type metrics struct {
 	requests      *prometheus.CounterVec // route, status
 	ackSeconds    prometheus.Histogram   // from the header read to the answer, of 2xx
 	accepted      *prometheus.CounterVec // source, outcome
 	duplicates    *prometheus.CounterVec // source
 	kept          *prometheus.CounterVec // source, code
-	inlined       prometheus.Counter     // bodies in rows because the object store was away
+	inlined       prometheus.Counter     // bodies in rows because the object store was unavailable
 	refused       *prometheus.CounterVec // source, code
 	verifications *prometheus.CounterVec // source, scheme, key, result
 	unknownFields *prometheus.CounterVec // source
-	inboxWaiting  prometheus.Gauge       // rows nobody has started, of all ingresses
+	inboxWaiting  prometheus.Gauge       // rows that are not started, of all ingresses
 	inboxOldest   prometheus.Gauge       // seconds
 	auditSeq      *prometheus.GaugeVec   // without labels; shown once it was read
 	collectors    []prometheus.Collector
@@ -34,21 +34,24 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		.0005, .001, .0025, .005, .01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 	m.accepted = m.counters("events_accepted_total", "Verified events that were answered 2xx.", "source", "outcome")
 	m.duplicates = m.counters("duplicates_total", "Verified events that had been accepted before.", "source")
+
 	m.kept = m.counters("events_kept_unread_total",
 		"Authentic events that cannot be read, or not wholly, and were accepted to be held, by what is wrong.", "source", "code")
 	m.inlined = m.counters("bodies_inlined_total",
-		"Large bodies that went into their row because the object store was away.").WithLabelValues()
+		"Large bodies that went into their row because the object store was unavailable.").WithLabelValues()
 	m.refused = m.counters("refused_total", "Requests that were not accepted, by code.", "source", "code")
 	m.verifications = m.counters("verifications_total",
 		"Signature checks; key is the place of the secret in the configuration, none where no secret matched.",
 		"source", "scheme", "key", "result")
 	m.unknownFields = m.counters("unknown_fields_total", "Fields of accepted events that the shape does not name.", "source")
+
 	m.inboxWaiting = m.gauge("inbox_waiting", "Accepted events whose workflow has not been started.")
 	m.inboxOldest = m.gauge("inbox_oldest_seconds", "How long the oldest of them has been waiting.")
 	m.auditSeq = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "mailroom", Name: "audit_seq", Help: "Number of the last entry of the hash chain of decisions. It never goes back.",
 	}, nil)
 	m.collectors = append(m.collectors, m.auditSeq)
+
 	for _, c := range m.collectors {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -57,9 +60,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// introduce shows the series of a source before its first event, so that a rate
-// over them begins at zero.
-func (m *metrics) introduce(source string) {
+// initSource creates the series of a source before its first event, so that a rate over
+// them begins at zero.
+func (m *metrics) initSource(source string) {
 	for _, o := range []string{"inserted", "duplicate", "conflict"} {
 		m.accepted.WithLabelValues(source, o)
 	}
@@ -89,7 +92,7 @@ func (m *metrics) histogram(name, help string, buckets ...float64) prometheus.Hi
 	return h
 }
 
-// newUndeclaredMetrics shows how much comes through a proxy that is not declared.
+// newUndeclaredMetrics returns the counter of requests through a proxy that is not declared.
 func newUndeclaredMetrics(u *guard.Undeclared) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailroom_undeclared_proxy_requests_total",
@@ -97,8 +100,8 @@ func newUndeclaredMetrics(u *guard.Undeclared) prometheus.Collector {
 	}, func() float64 { return float64(u.Total()) })
 }
 
-// crowdMetrics shows what requests and connections hold, and how many had to give
-// their place to another stranger.
+// crowdMetrics collects what requests and connections hold, and how many were displaced by
+// another stranger.
 type crowdMetrics struct{ crowd *guard.Crowd }
 
 var (

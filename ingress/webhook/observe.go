@@ -7,7 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// observe counts every request, whatever becomes of it.
+// observe counts every request, whatever its answer.
 func (s *Server) observe(c *gin.Context) {
 	began := s.now()
 	s.undeclared.CheckRequest(c.Request)

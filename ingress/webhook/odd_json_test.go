@@ -53,20 +53,20 @@ func manyNames(n int) string {
 // oddAccepted are legal JSON: odd, kept as they are, and no reason to lose mail.
 func oddAccepted() map[string]oddJSON {
 	return map[string]oddJSON{
-		"NUL in a text":            {body: oddWith(`"subject":"a\u0000b"`), subject: "a\uFFFDb"},
-		"NUL in a foreign name":    {body: oddWith(`"\u0000":1`), unknown: 1},
-		"high surrogate alone":     {body: oddWith(`"subject":"\ud800"`), subject: "\uFFFD"},
-		"low surrogate alone":      {body: oddWith(`"subject":"\udc00x"`), subject: "\uFFFDx"},
-		"surrogates in disorder":   {body: oddWith(`"subject":"\udc00\ud800"`), subject: "\uFFFD\uFFFD"},
-		"surrogate in a name":      {body: oddWith(`"\ud800":1`), unknown: 1},
-		"as deep as may be":        {body: oddWith(`"x":` + nested("[", "", "]", payload.MaxDepth-1)), unknown: 1},
-		"10^400 where nobody asks": {body: oddWith(`"x":1` + strings.Repeat("0", 400)), unknown: 1},
-		"1e400 where nobody asks":  {body: oddWith(`"x":1e400,"y":-1e400,"z":1e-400`), unknown: 3},
-		"exponent of 20 digits":    {body: oddWith(`"x":1e99999999999999999999`), unknown: 1},
-		"number of a megabyte":     {body: oddWith(`"x":` + strings.Repeat("7", 1<<20)), unknown: 1},
-		"minus zero":               {body: oddWith(`"x":-0,"timestamp":-0,"attachments":[{"size":-0,"content_base64":""}]`), unknown: 1},
-		"largest size":             {body: oddWith(`"attachments":[{"size":9007199254740991,"content_base64":""}]`)},
-		"empty name":               {body: oddWith(`"":{"":[]}`), unknown: 1},
+		"NUL in a text":              {body: oddWith(`"subject":"a\u0000b"`), subject: "a\uFFFDb"},
+		"NUL in a foreign name":      {body: oddWith(`"\u0000":1`), unknown: 1},
+		"high surrogate alone":       {body: oddWith(`"subject":"\ud800"`), subject: "\uFFFD"},
+		"low surrogate alone":        {body: oddWith(`"subject":"\udc00x"`), subject: "\uFFFDx"},
+		"surrogates in disorder":     {body: oddWith(`"subject":"\udc00\ud800"`), subject: "\uFFFD\uFFFD"},
+		"surrogate in a name":        {body: oddWith(`"\ud800":1`), unknown: 1},
+		"as deep as may be":          {body: oddWith(`"x":` + nested("[", "", "]", payload.MaxDepth-1)), unknown: 1},
+		"10^400 in an unknown field": {body: oddWith(`"x":1` + strings.Repeat("0", 400)), unknown: 1},
+		"1e400 in unknown fields":    {body: oddWith(`"x":1e400,"y":-1e400,"z":1e-400`), unknown: 3},
+		"exponent of 20 digits":      {body: oddWith(`"x":1e99999999999999999999`), unknown: 1},
+		"number of a megabyte":       {body: oddWith(`"x":` + strings.Repeat("7", 1<<20)), unknown: 1},
+		"minus zero":                 {body: oddWith(`"x":-0,"timestamp":-0,"attachments":[{"size":-0,"content_base64":""}]`), unknown: 1},
+		"largest size":               {body: oddWith(`"attachments":[{"size":9007199254740991,"content_base64":""}]`)},
+		"empty name":                 {body: oddWith(`"":{"":[]}`), unknown: 1},
 		"names that differ in case": {body: oddWith(
 			`"Event_id":"other","EVENT_ID":7,"Recipient":[],"subject":"a","Subject":"b"`), unknown: 4, subject: "a"},
 		"null for absent":           {body: oddWith(`"subject":null,"headers":null,"attachments":null,"id":null`)},
@@ -156,7 +156,7 @@ func TestOddJSONThatIsAccepted(t *testing.T) {
 	for name, in := range oddAccepted() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := openDoor(t)
+			d := openIngress(t)
 			got := d.send(t, in.body)
 			require.Equal(t, http.StatusOK, got.status, got.body)
 			require.JSONEq(t, `{"ok":true,"status":"ok","id":"`+oddID+`","duplicate":false}`, got.body)
@@ -182,7 +182,7 @@ func TestOddJSONThatIsAccepted(t *testing.T) {
 // and nothing that remains. No body of any kind is our own failure.
 func TestOddJSONThatIsRefused(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	for name, in := range oddRefused() {
 		got := d.send(t, in.body)
 		require.Equal(t, http.StatusBadRequest, got.status, "%s: %s", name, got.body)
@@ -203,11 +203,11 @@ func TestOddJSONThatIsRefused(t *testing.T) {
 // rest of it and tells a person what it could not, which a strict source refuses.
 func TestOddJSONThatIsHeld(t *testing.T) {
 	t.Parallel()
-	strict := openDoor(t, func(c *config.Source) { c.Strict = true })
+	strict := openIngress(t, func(c *config.Source) { c.Strict = true })
 	for name, in := range oddHeld() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := openDoor(t)
+			d := openIngress(t)
 			got := d.send(t, in.body)
 			require.Equal(t, http.StatusOK, got.status, got.body)
 			require.JSONEq(t, `{"ok":true,"status":"ok","id":"`+oddID+`","duplicate":false}`, got.body)
@@ -248,7 +248,7 @@ func TestOddJSONIsHeldWhereItWouldBeLost(t *testing.T) {
 	for _, answers := range []string{"standard-webhooks", "sendgrid", "cloudmailin"} {
 		t.Run(answers, func(t *testing.T) {
 			t.Parallel()
-			d := openDoor(t, func(c *config.Source) { c.Answers = answers })
+			d := openIngress(t, func(c *config.Source) { c.Answers = answers })
 			rows := 0
 			for name, in := range oddRefused() {
 				if len(in.body) > inlineMax {
@@ -278,7 +278,7 @@ func TestOddJSONIsHeldWhereItWouldBeLost(t *testing.T) {
 // TestStrictNamesTheUnknownField: the path of the first one, and none of its content.
 func TestStrictNamesTheUnknownField(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, func(c *config.Source) { c.Strict = true })
+	d := openIngress(t, func(c *config.Source) { c.Strict = true })
 	for fields, path := range map[string]string{
 		`"surprise":"s3cret","more":1`:              "surprise",
 		`"Subject":"s3cret"`:                        "Subject",

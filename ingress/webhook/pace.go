@@ -9,8 +9,8 @@ import (
 	"mailroom/shared/fault"
 )
 
-// chunkTime is how long a sender may take for chunkSize bytes of its body. Who is
-// slower gives its place to others.
+// chunkTime is how long a sender may take for chunkSize bytes of its body. The place of a
+// slower one goes to others.
 const chunkTime = 10 * time.Second
 
 // pacedBody reads a body and sets the connection's deadline anew for each chunk, never
@@ -34,7 +34,7 @@ func (s *Server) paceBody(w http.ResponseWriter, content io.Reader) *pacedBody {
 	}
 }
 
-// endWhenDisplaced makes p end early when visit has to give its place to another sender.
+// endWhenDisplaced makes p end early when the place of visit goes to another sender.
 func (p *pacedBody) endWhenDisplaced(visit *guard.Visit) *pacedBody {
 	p.visit = visit
 	visit.OnDisplaced(func() { _ = p.deadline(time.Unix(1, 0)) })
@@ -55,13 +55,16 @@ func (p *pacedBody) Read(buf []byte) (int, error) {
 		}
 		_ = p.deadline(limit) // without it the server's ReadTimeout holds
 	}
+
 	// After the deadline was set: otherwise it would undo what displacing has set.
 	if p.visit.Displaced() {
 		return 0, errDisplaced()
 	}
+
 	n, err := p.r.Read(buf[:min(len(buf), p.left)])
 	p.left -= n
 	p.visit.AddReceived(n)
+
 	if err != nil && err != io.EOF && p.visit.Displaced() {
 		return n, errDisplaced()
 	}

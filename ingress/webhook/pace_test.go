@@ -51,7 +51,7 @@ func TestPaceIsSetForEachChunk(t *testing.T) {
 // away long before the server's ReadTimeout.
 func TestSlowUploadEndsEarly(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	d.server.chunkTime = 50 * time.Millisecond
 	body := padded("evt_slow", 2*chunkSize)
 	var dialer net.Dialer

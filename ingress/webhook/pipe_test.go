@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// pipes is a listener without a network, so that a door in a synctest bubble has a
+// pipes is a listener without a network, so that an ingress in a synctest bubble has a
 // clock on which nothing but waiting takes time.
 type pipes struct {
 	accept chan net.Conn
@@ -20,7 +20,7 @@ func newPipes() *pipes {
 	return p
 }
 
-// local is where everybody calls from and to.
+// local is the address of both ends.
 var local = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}
 
 // pipe is one end of a connection.

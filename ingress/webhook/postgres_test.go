@@ -20,9 +20,9 @@ import (
 	"mailroom/shared/postgres"
 )
 
-func openRealDoor(t *testing.T, db *pgtest.DB) *door {
+func openWithPostgres(t *testing.T, db *pgtest.DB) *testIngress {
 	t.Helper()
-	d := &door{bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
+	d := &testIngress{bodies: &ingresstest.Bodies{}, workflows: &ingresstest.Workflows{}}
 	d.open(t, db, db, db)
 	return d
 }
@@ -39,7 +39,7 @@ func depth(t *testing.T, db *pgtest.DB) int {
 func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	d := openRealDoor(t, db)
+	d := openWithPostgres(t, db)
 	const events, copies = 40, 5
 	var fresh, again atomic.Int64
 	var group sync.WaitGroup
@@ -60,7 +60,7 @@ func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
 	}
 	group.Wait()
 	// A commit that takes too long on a busy machine goes on while Temporal is asked
-	// too; two copies may then both be told that they are the first, or nobody of an
+	// too; two copies may then both be told that they are the first, or neither of an
 	// event whose first copy was told to come again.
 	byWay := d.gathered(t, "mailroom_events_carried_total", string(postgres.Inserted), "mailparse")
 	require.InDelta(t, events, fresh.Load(), float64(byWay)+float64(again.Load()))
@@ -84,7 +84,7 @@ func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
 func TestDatabaseNamesLargeBodies(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	d := openRealDoor(t, db)
+	d := openWithPostgres(t, db)
 	large := padded("evt_large", inlineMax+1)
 	require.Equal(t, http.StatusOK, d.post(t, sign(large), bytes.NewReader(large), -1).status)
 	mail, err := db.FindEmail(t.Context(), ledger.Lookup{Source: "mailparse", EventID: "evt_large"})
@@ -99,7 +99,7 @@ func TestDatabaseNamesLargeBodies(t *testing.T) {
 func TestRefusedLeavesNoRow(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	d := openRealDoor(t, db)
+	d := openWithPostgres(t, db)
 	for name, in := range badInputs() {
 		h := sign([]byte(in.body))
 		if in.change != nil {
@@ -131,7 +131,7 @@ func TestAnotherIngressStartsTheRest(t *testing.T) {
 	_, err := db.Accept(t.Context(), batch, 0)
 	require.NoError(t, err)
 	require.Equal(t, rest, depth(t, db))
-	one, two := openRealDoor(t, db), openRealDoor(t, db)
+	one, two := openWithPostgres(t, db), openWithPostgres(t, db)
 	ingresstest.Eventually(t, func() bool { return depth(t, db) == 0 }, "all are started")
 	require.NoError(t, one.stop())
 	require.NoError(t, two.stop())

@@ -9,13 +9,13 @@ import (
 	"mailroom/shared/fault"
 )
 
-// refusalEvery is how often one kind of refusal is told at level info.
+// refusalEvery is how often one kind of refusal is logged.
 const refusalEvery = 10 * time.Second
 
-// refusals tells of refused requests in summary: a sender with a wrong secret must
+// refusals logs refused requests in summary: a sender with a wrong secret must
 // be seen, and a flood must not fill the log. A line says source, code, how many,
 // and the address of the last one; never an id or anything else that the request
-// claims. Only a failure of our own is told with its cause.
+// claims. Only a failure of our own is logged with its cause.
 type refusals struct {
 	logger *slog.Logger
 	now    func() time.Time
@@ -30,14 +30,15 @@ type refusalKind struct {
 }
 
 type refusalCount struct {
-	count int
-	told  time.Time
+	count  int
+	logged time.Time
 }
 
 func newRefusals(logger *slog.Logger, now func() time.Time) *refusals {
 	return &refusals{logger: logger, now: now, kinds: map[refusalKind]*refusalCount{}}
 }
 
+// record counts a refusal and, if it is time to, logs how many there were.
 func (r *refusals) record(source string, code fault.Code, remote netip.Addr, cause error) {
 	r.mu.Lock()
 	kind := refusalKind{source, code}
@@ -46,16 +47,18 @@ func (r *refusals) record(source string, code fault.Code, remote netip.Addr, cau
 		c = &refusalCount{}
 		r.kinds[kind] = c
 	}
+
 	c.count++
 	count, now := c.count, r.now()
-	tell := now.Sub(c.told) >= refusalEvery
-	if tell {
-		c.count, c.told = 0, now
+	due := now.Sub(c.logged) >= refusalEvery
+	if due {
+		c.count, c.logged = 0, now
 	}
 	r.mu.Unlock()
-	if !tell {
+	if !due {
 		return
 	}
+
 	attrs := []any{
 		slog.String("source", source), slog.String("code", string(code)), slog.Int("count", count), slog.String("remote", remote.String()),
 	}

@@ -13,10 +13,10 @@ import (
 // retryAfter is what a sender is told to wait when the fault names no time.
 const retryAfter = 5 * time.Second
 
-// correlationHeader carries the correlation id in and out.
+// correlationHeader has the correlation id, in requests and in answers.
 const correlationHeader = "X-Correlation-Id"
 
-// answers gives the status of a code: a source's table, or the one of requests
+// answers returns the status of a code: a source's table, or the one of requests
 // that belong to no source.
 type answers interface {
 	Status(code fault.Code) int

@@ -28,8 +28,8 @@ type schemaList struct {
 	Schemas []schemaEntry `json:"schemas"`
 }
 
-// schemaIndex answers which schemas there are. They are no secret: they say what
-// anybody may read in the documentation.
+// schemaIndex answers which schemas there are. They are no secret: they say what the
+// documentation says.
 func schemaIndex(w http.ResponseWriter, _ *http.Request) {
 	list := schemaList{Schemas: []schemaEntry{}}
 	for _, file := range payload.SchemaFiles() {
@@ -39,8 +39,8 @@ func schemaIndex(w http.ResponseWriter, _ *http.Request) {
 	respond(w, http.StatusOK, list)
 }
 
-// schemaFile answers one schema, to who has it already only that it is the same.
-// Where there is none of that name it has written nothing and reports false.
+// schemaFile answers one schema, or that the copy of the client is the same. If there is
+// none of that name it writes nothing and reports false.
 func schemaFile(w http.ResponseWriter, r *http.Request, name string) bool {
 	for _, file := range payload.SchemaFiles() {
 		if file.Name != name {

@@ -52,7 +52,7 @@ type Starts interface {
 	PerSecond() float64
 }
 
-// Audit keeps failed verifications. Add never blocks.
+// Audit records failed verifications. Add never blocks.
 type Audit interface{ Add(f authlog.Failure) }
 
 // KeyUse remembers which key verified last.
@@ -60,7 +60,7 @@ type KeyUse interface {
 	RecordUse(source string, key int, at time.Time)
 }
 
-// Config says which sources there are and where large bodies are spooled.
+// Config has the sources, and where large bodies are spooled.
 type Config struct {
 	Sources  []*source.Source
 	SpoolDir string // empty: the system's temporary folder
@@ -79,8 +79,7 @@ type Listener struct {
 	TLS bool
 }
 
-// Deps is what the server needs; all but Now and Optional are required, and all stay the
-// caller's to close.
+// Deps is what the server needs; all but Optional are required, and the caller closes them.
 type Deps struct {
 	Accepter Accepter
 	Uploader Uploader
@@ -91,10 +90,9 @@ type Deps struct {
 	Keys     KeyUse
 	Registry prometheus.Registerer
 	Logger   *slog.Logger
-	// Durable are those of whom one is enough to accept an event; Optional is only told of.
+	// Durable are those of which one is enough to accept an event; Optional are only shown.
 	Durable  map[string]Check
 	Optional map[string]Check
-	Now      func() time.Time // nil: time.Now
 }
 
 func (d Deps) validate() error {
@@ -114,21 +112,21 @@ func (d Deps) validate() error {
 	return errors.Join(missing...)
 }
 
-// Server is the door. It is made once, serves once, and is done.
+// Server is the public listener. It is made once and serves once.
 type Server struct {
 	engine   *gin.Engine
-	handler  http.Handler // engine, behind what is decided about plain HTTP
+	handler  http.Handler // engine, behind what the configuration says about plain HTTP
 	tls      *tls.Config
 	logger   *slog.Logger
 	metrics  *metrics
 	refusals *refusals
 	health   *health
 	proxies  *guard.Proxies
-	// undeclared notices proxies that are none of these.
+	// undeclared finds proxies that are none of these.
 	undeclared *guard.Undeclared
 	throttle   *guard.Throttle
 	crowd      *guard.Crowd
-	// backpressure is told of the inbox by health.
+	// backpressure learns of the inbox from health.
 	backpressure *guard.Backpressure
 	audit        Audit
 	keys         KeyUse
@@ -152,49 +150,47 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
-	now := deps.Now
-	if now == nil {
-		now = time.Now
-	}
+
 	proxies, err := guard.NewProxies(cfg.Ingress.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("webhook: trusted_proxies: %w", err)
 	}
 	known := guard.NewKnown()
-	crowd, err := guard.NewCrowd(known, proxies, shares(spoolBound(cfg.Ingress), largestBody(cfg.Sources)), now)
+	crowd, err := guard.NewCrowd(known, proxies, shares(spoolBound(cfg.Ingress), largestBody(cfg.Sources)), time.Now)
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	if err := deps.Registry.Register(crowdMetrics{crowd}); err != nil {
 		return nil, fmt.Errorf("webhook: register metrics: %w", err)
 	}
-	undeclared := guard.NewUndeclared(proxies, deps.Logger, now)
+	undeclared := guard.NewUndeclared(proxies, deps.Logger, time.Now)
 	if err := deps.Registry.Register(newUndeclaredMetrics(undeclared)); err != nil {
 		return nil, fmt.Errorf("webhook: register metrics: %w", err)
 	}
+
+	backpressure := guard.NewBackpressure(cfg.Ingress.Backpressure)
 	s := &Server{
 		proxies: proxies, undeclared: undeclared, throttle: guard.NewThrottle(cfg.Ingress.Throttle, known), crowd: crowd,
-		backpressure: guard.NewBackpressure(cfg.Ingress.Backpressure), audit: deps.Audit, keys: deps.Keys,
-		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, now),
+		backpressure: backpressure, audit: deps.Audit, keys: deps.Keys,
+		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, time.Now),
 		health: &health{
 			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, chain: deps.Chain, starts: deps.Starts,
-			metrics: m, now: now,
+			backpressure: backpressure, metrics: m, now: time.Now,
 		},
 		bodies: newBodyReader(cfg.SpoolDir), uploader: deps.Uploader, accepter: deps.Accepter,
-		now: now, chunkTime: chunkTime,
+		now: time.Now, chunkTime: chunkTime,
 	}
-	s.health.backpressure = s.backpressure
-	if err := s.route(cfg.Sources); err != nil {
+	if err := s.buildEngine(cfg.Sources); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
-	if err := s.front(cfg); err != nil {
+	if err := s.buildHandler(cfg); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	return s, nil
 }
 
-// front puts before the engine what the configuration says about plain HTTP.
-func (s *Server) front(cfg Config) (err error) {
+// buildHandler puts before the engine what the configuration says about plain HTTP.
+func (s *Server) buildHandler(cfg Config) (err error) {
 	plain := guard.PlainConfig{
 		Mode: cmp.Or(cfg.Ingress.PlainHTTP, "accept"), HSTS: cfg.Ingress.HSTS, Proxies: s.proxies, TLSAddress: cfg.TLSAddress,
 		Refuse: func(w http.ResponseWriter, r *http.Request) {
@@ -225,50 +221,6 @@ func largestBody(sources []*source.Source) int64 {
 	return most
 }
 
-// route builds the engine. Handlers get request and writer and never the gin
-// context, which gin reuses.
-func (s *Server) route(sources []*source.Source) error {
-	gin.SetMode(gin.ReleaseMode)
-	s.engine = gin.New()
-	if err := s.engine.SetTrustedProxies(nil); err != nil {
-		return fmt.Errorf("trust no proxy: %w", err)
-	}
-	s.engine.HandleMethodNotAllowed = true
-	s.engine.RedirectTrailingSlash = false
-	s.engine.Use(s.observe, guard.Recover(s.logger, "ingress.panic", func(c *gin.Context, f *fault.Error) {
-		s.rejectRequest(c.Writer, c.Request, nil, f)
-	}))
-	s.engine.NoRoute(func(c *gin.Context) {
-		s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is nothing at this path"))
-	})
-	s.engine.NoMethod(func(c *gin.Context) {
-		s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
-	})
-	s.engine.GET("/healthz", func(c *gin.Context) { s.health.live(c.Writer, c.Request) })
-	s.engine.GET("/readyz", func(c *gin.Context) { s.health.ready(c.Writer, c.Request) })
-	s.engine.GET("/schemas", func(c *gin.Context) { schemaIndex(c.Writer, c.Request) })
-	s.engine.GET("/schemas/:name", func(c *gin.Context) {
-		if !schemaFile(c.Writer, c.Request, c.Param("name")) {
-			s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is no schema of this name"))
-		}
-	})
-	taken := map[string]bool{"/healthz": true, "/readyz": true, "/schemas": true}
-	for _, src := range sources {
-		if taken[src.Path] {
-			return fmt.Errorf("source %s: path %s is taken", src.Name, src.Path)
-		}
-		taken[src.Path] = true
-		s.metrics.introduce(src.Name)
-		gate, err := guard.NewGate(src.Config)
-		if err != nil {
-			return err
-		}
-		at := &endpoint{Source: src, gate: gate}
-		s.engine.POST(src.Path, func(c *gin.Context) { s.serveWebhook(c.Writer, c.Request, at) })
-	}
-	return nil
-}
-
 // Serve takes requests on the listeners until ctx is done, then stops: not ready
 // any more, and requests in flight finish. It closes the listeners and returns when
 // nothing of the server runs any more; the accepter may be stopped then.
@@ -287,9 +239,10 @@ func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 		// net/http writes here what it thinks of single requests.
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
+
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var meter sync.WaitGroup
-	meter.Go(func() { s.health.measure(background) })
+	meter.Go(func() { s.health.runMeasurements(background) })
 
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {
@@ -301,18 +254,21 @@ func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 			failed <- server.Serve(ln)
 		}()
 	}
+
 	var err error
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+
 	s.health.stopping.Store(true)
 	limit, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer done()
 	if stopErr := server.Shutdown(limit); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("finish requests in flight: %w", stopErr), server.Close())
 	}
+
 	cancel()
 	meter.Wait()
 	return err

@@ -31,7 +31,7 @@ import (
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	got := d.do(t, http.MethodGet, "/healthz", nil, nil, 0)
 	require.Equal(t, http.StatusOK, got.status)
 	require.JSONEq(t, `{"ok":true,"status":"alive"}`, got.body)
@@ -67,7 +67,7 @@ func TestReadinessIsCheckedOnceASecond(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			state := h.look(t.Context())
+			state := h.checkDependencies(t.Context())
 			require.False(t, state.OK)
 			require.Equal(t, "unready", state.Status)
 			require.Equal(t, map[string]string{"postgres": "unavailable"}, state.Checks)
@@ -76,14 +76,14 @@ func TestReadinessIsCheckedOnceASecond(t *testing.T) {
 	group.Wait()
 	require.Equal(t, int64(1), asked.Load())
 	clock.Store(int64(healthFor))
-	h.look(t.Context())
+	h.checkDependencies(t.Context())
 	require.Equal(t, int64(2), asked.Load())
 }
 
 // TestGracefulStop: a request in flight is finished, and /readyz says no at once.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	writing, release := make(chan struct{}), make(chan struct{})
 	d.ledger.Refuse = func(context.Context, []postgres.Acceptance) error {
 		close(writing)
@@ -109,7 +109,7 @@ func TestGracefulStop(t *testing.T) {
 	require.Equal(t, 1, d.ledger.Size())
 	var dialer net.Dialer
 	_, err := dialer.DialContext(t.Context(), "tcp", d.addr)
-	require.Error(t, err, "nobody listens any more")
+	require.Error(t, err, "it does not listen any more")
 	// Started or given back, never forgotten under a claim.
 	require.Equal(t, 1, d.ledger.Count(func(r *ingresstest.Row) bool { return r.Started || !time.Now().Before(r.Until) }))
 }
@@ -134,7 +134,7 @@ func TestHungStorageIsAnsweredInTime(t *testing.T) {
 
 func TestPanicIsAnswered(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	d.server.engine.GET("/panic", func(*gin.Context) { panic("evt_1 and a secret subject") })
 	got := d.do(t, http.MethodGet, "/panic", nil, nil, 0)
 	require.Equal(t, http.StatusInternalServerError, got.status)
@@ -169,10 +169,10 @@ type (
 )
 
 func (noAccepter) Accept(context.Context, postgres.Acceptance) (postgres.Accepted, error) {
-	return postgres.Accepted{}, ingresstest.ErrAway
+	return postgres.Accepted{}, ingresstest.ErrUnavailable
 }
 func (noUploader) Upload(context.Context, string, *io.SectionReader) error {
-	return ingresstest.ErrAway
+	return ingresstest.ErrUnavailable
 }
 func (noStarts) PerSecond() float64 { return 0 }
 
@@ -213,19 +213,19 @@ func TestAuditSeqIsShownOnceRead(t *testing.T) {
 		}
 		return nil
 	}
-	h.measureOnce(t.Context())
+	h.measureInbox(t.Context())
 	require.Nil(t, seq())
 	chain.err, chain.head.Seq = nil, 1042
-	h.measureOnce(t.Context())
+	h.measureInbox(t.Context())
 	require.Equal(t, []float64{1042}, seq())
 	chain.err = errors.New("away")
-	h.measureOnce(t.Context())
+	h.measureInbox(t.Context())
 	require.Equal(t, []float64{1042}, seq(), "what was known last")
 }
 
 func TestMetricNames(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	d.send(t, mailOf("evt_1"))
 	d.do(t, http.MethodGet, "/anything/"+strconv.Itoa(7), nil, nil, 0)
 	ingresstest.Eventually(t, func() bool { return d.server.health.depth.Load() != nil }, "the ledger is measured")

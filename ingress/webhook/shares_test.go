@@ -18,11 +18,11 @@ import (
 	"mailroom/shared/signing"
 )
 
-// openProxied is openDoor behind a proxy on this machine, whose clients are named by
+// openProxied is openIngress behind a proxy on this machine, whose clients are named by
 // X-Forwarded-For, with clock instead of the real time.
-func openProxied(t *testing.T, clock func() time.Time) *door {
+func openProxied(t *testing.T, clock func() time.Time) *testIngress {
 	t.Helper()
-	d := openDoor(t)
+	d := openIngress(t)
 	proxies, err := guard.NewProxies([]string{"127.0.0.0/8"})
 	require.NoError(t, err)
 	crowd, err := guard.NewCrowd(guard.NewKnown(), proxies, shares(2<<30, 25<<20), clock)
@@ -33,7 +33,7 @@ func openProxied(t *testing.T, clock func() time.Time) *door {
 
 // besiege begins count unsigned uploads of 25 MiB from address, of which it sends size
 // bytes and no more. What is answered comes over the channel.
-func (d *door) besiege(t *testing.T, address string, count, size int) <-chan string {
+func (d *testIngress) besiege(t *testing.T, address string, count, size int) <-chan string {
 	t.Helper()
 	answers := make(chan string, count)
 	for range count {
@@ -43,7 +43,7 @@ func (d *door) besiege(t *testing.T, address string, count, size int) <-chan str
 			signing.SignatureHeader, strings.Repeat("00", 32), 25<<20)
 		require.NoError(t, err)
 		go func() {
-			_, _ = conn.Write(make([]byte, size)) // fails where the door has closed
+			_, _ = conn.Write(make([]byte, size)) // fails where the ingress has closed
 			if answer, _ := io.ReadAll(conn); len(answer) > 0 {
 				answers <- string(answer)
 			}
@@ -53,7 +53,7 @@ func (d *door) besiege(t *testing.T, address string, count, size int) <-chan str
 }
 
 // sendFrom posts an authentic event of size bytes from address.
-func (d *door) sendFrom(t *testing.T, address, id string, size int) reply {
+func (d *testIngress) sendFrom(t *testing.T, address, id string, size int) reply {
 	t.Helper()
 	body := padded(id, size)
 	h := sign(body)
@@ -135,7 +135,7 @@ func TestRestartedIngressServesTheProvider(t *testing.T) {
 	select {
 	case answer := <-merged:
 		require.Contains(t, answer, "503 Service Unavailable")
-		require.Contains(t, answer, string(fault.Overloaded), "one of them gave its place")
+		require.Contains(t, answer, string(fault.Overloaded), "one of them lost its place")
 	case <-time.After(ingresstest.Patience):
 		t.Fatal("none was displaced")
 	}
@@ -201,7 +201,7 @@ func TestDisplacedOverHTTP2(t *testing.T) {
 // TestProxyThatIsNotDeclaredIsTold by whatever listener it stands before.
 func TestProxyThatIsNotDeclaredIsTold(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	require.Equal(t, http.StatusOK, d.sendFrom(t, "198.51.100.7", "evt_1", 200).status)
 	require.Contains(t, d.log.String(), "ingress.undeclared_proxy")
 	require.EqualValues(t, 1, d.server.undeclared.Total())

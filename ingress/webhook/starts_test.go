@@ -20,7 +20,7 @@ import (
 // same process, once, without a sweep.
 func TestAcceptedRowIsStartedAtOnce(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	for i := range 10 {
 		require.Equal(t, 200, d.send(t, mailOf("evt_"+strconv.Itoa(i))).status)
 	}
@@ -33,15 +33,15 @@ func TestAcceptedRowIsStartedAtOnce(t *testing.T) {
 	require.Equal(t, d.ledger.Rows[in.Email.ID-1].ReceivedAt.UnixMilli(), in.ReceivedAtUnixMilli)
 }
 
-// TestTemporalAway: rows wait in the inbox while Temporal is away, one start at a
-// time tries, and all are started when it is back. Nothing is accepted any slower.
-func TestTemporalAway(t *testing.T) {
+// TestTemporalUnavailable: rows wait in the inbox while Temporal is unavailable, one start at a
+// time tries, and all are started when it has recovered. Nothing is accepted any slower.
+func TestTemporalUnavailable(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
-	var away atomic.Bool
-	away.Store(true)
+	d := openIngress(t)
+	var outage atomic.Bool
+	outage.Store(true)
 	d.workflows.SetAnswer(func(context.Context, string) error {
-		if away.Load() {
+		if outage.Load() {
 			return serviceerror.NewUnavailable("connection refused")
 		}
 		return nil
@@ -59,22 +59,22 @@ func TestTemporalAway(t *testing.T) {
 	tried := len(d.workflows.IDs())
 	require.Less(t, tried, 300, "a pause is a pause")
 	require.Zero(t, d.ledger.Started())
-	away.Store(false)
-	ingresstest.Eventually(t, func() bool { return d.ledger.Started() == 300 }, "all are started when it is back")
+	outage.Store(false)
+	ingresstest.Eventually(t, func() bool { return d.ledger.Started() == 300 }, "all are started when it has recovered")
 	require.NoError(t, d.stop())
 	require.Contains(t, d.log.String(), `"msg":"dependency.breaker","dependency":"temporal"`)
 }
 
-// TestOneBadRowHoldsNobodyUp: Temporal is well but for one row, as when the shard of
-// its workflow is away.
-func TestOneBadRowHoldsNobodyUp(t *testing.T) {
+// TestOneBadRowHoldsNoOtherUp: Temporal is well but for one row, as when the shard of
+// its workflow is unavailable.
+func TestOneBadRowHoldsNoOtherUp(t *testing.T) {
 	t.Parallel()
-	d := openRealDoor(t, pgtest.New(t))
+	d := openWithPostgres(t, pgtest.New(t))
 	var tries, started atomic.Int64
 	d.workflows.SetAnswer(func(_ context.Context, id string) error {
 		if id == "evt_0" {
 			tries.Add(1)
-			return serviceerror.NewUnavailable("shard is away")
+			return serviceerror.NewUnavailable("shard is unavailable")
 		}
 		started.Add(1)
 		return nil
@@ -90,7 +90,7 @@ func TestOneBadRowHoldsNobodyUp(t *testing.T) {
 // TestFiftyAtOnce sends one event fifty times side by side.
 func TestFiftyAtOnce(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t)
+	d := openIngress(t)
 	var fresh, repeated atomic.Int64
 	var group sync.WaitGroup
 	for range 50 {

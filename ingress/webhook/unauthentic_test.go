@@ -23,7 +23,7 @@ func TestNothingUnauthenticIsAccepted(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, g.Close())
 	for _, column := range []string{"mailparse", "standard-webhooks", "mailgun", "postmark", "sendgrid", "ses", "cloudmailin"} {
-		d := openDoor(t, func(c *config.Source) {
+		d := openIngress(t, func(c *config.Source) {
 			c.Answers, c.Encodings, c.SignatureHeader = column, []string{"gzip", "deflate"}, "X-Signature"
 			c.Schemes = []string{"timestamp-hmac", "standard-webhooks", "bearer", "timestamp-hmac-header", "basic"}
 			c.Secrets = nil
