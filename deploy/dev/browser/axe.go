@@ -25,9 +25,9 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s (%s): %s at %v", f.Rule, f.Impact, f.Help, f.Where)
 }
 
-// Serious returns what axe-core (the script at path) finds on the page that is serious or
-// critical by WCAG 2.2 AA. The script runs in its own world, to which the policy of the
-// page does not apply.
+// Serious returns the violations of WCAG 2.2 AA on the page that axe-core, the script at path,
+// classifies as serious or critical. The script runs in an isolated world, to which the page's
+// Content-Security-Policy does not apply.
 func (p *Page) Serious(path string) []Finding {
 	p.t.Helper()
 	script, err := os.ReadFile(path) //nolint:gosec // the checker of the tests

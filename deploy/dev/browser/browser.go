@@ -1,8 +1,10 @@
 // Package browser drives Chromium as an operator would use it, for tests of pages.
 //
-// Invariants: each Page is its own browser session, without the cookies of another; it
+// Invariants: each Page is a browser session of its own, without the cookies of another; it
 // records every request, exception and dialog of its pages, so that a test can require that
-// there was none; every wait has an end.
+// there was none; every wait for a page ends after 30 s.
+//
+// It is used by the tests in deploy/dev/e2e; for an example, read console_test.go there.
 package browser
 
 import (
@@ -30,7 +32,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long a page may take to become what a test waits for.
+// patience is how long a page may take to reach the state that a test waits for.
 const patience = 30 * time.Second
 
 // Page is one window of a Chromium, with cookies of its own.
@@ -124,8 +126,8 @@ func start(t testing.TB, path string) {
 	}
 }
 
-// remove ends the processes that the first one has left behind, which still write,
-// and removes the folder that they write to.
+// remove ends the processes that the first one has left running, which still write to profile,
+// and removes that folder.
 func remove(profile string, first *exec.Cmd) {
 	if first != nil && first.Process != nil {
 		_ = syscall.Kill(-first.Process.Pid, syscall.SIGKILL)
@@ -150,15 +152,15 @@ func closePage() {
 	}
 }
 
-// report logs the errors of chromedp, but not that it does not know an event of a newer
-// Chromium, which it reports for each of them.
+// report logs the errors of chromedp, except those about events that it does not know because
+// Chromium is newer.
 func report(format string, args ...any) {
 	if !strings.HasPrefix(format, "unhandled node event") {
 		log.Printf("ERROR: "+format, args...)
 	}
 }
 
-// record records what a page does that a picture of it does not show.
+// record records what the page does: requests, exceptions, dialogs and errors.
 func (p *Page) record(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -213,7 +215,7 @@ func (p *Page) run(actions ...chromedp.Action) {
 	}
 }
 
-// fail ends the test with what the page shows.
+// fail ends the test, and prints the URL and text of the page and what it has recorded.
 func (p *Page) fail(format string, args ...any) {
 	p.t.Helper()
 	var where, text string
@@ -261,7 +263,8 @@ func (p *Page) Fill(selector, text string) {
 	p.run(chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
-// Press types keys where the focus is; kb of chromedp names those without a letter.
+// Press types keys into the focused element; chromedp's package kb names those without a
+// letter.
 func (p *Page) Press(keys string) {
 	p.t.Helper()
 	p.run(chromedp.KeyEvent(keys))
@@ -285,7 +288,7 @@ func (p *Page) Says(text string) {
 	p.Until(fmt.Sprintf("document.body.innerText.includes(%q)", text))
 }
 
-// Until waits until an expression is true; the page may change meanwhile.
+// Until waits until a JavaScript expression is true; the page may navigate meanwhile.
 func (p *Page) Until(expression string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -305,7 +308,7 @@ func (p *Page) Until(expression string) {
 	}
 }
 
-// Eval returns the value of an expression.
+// Eval returns the value of a JavaScript expression.
 func Eval[T any](p *Page, expression string) T {
 	p.t.Helper()
 	var out T
@@ -325,7 +328,7 @@ func (p *Page) Count(selector string) int {
 	return Eval[int](p, fmt.Sprintf("document.querySelectorAll(%q).length", selector))
 }
 
-// Where returns the address of the page.
+// Where returns the URL of the page.
 func (p *Page) Where() string {
 	p.t.Helper()
 	return Eval[string](p, "location.href")
@@ -347,8 +350,8 @@ func (p *Page) Scheme(name string) {
 	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
 }
 
-// NoScripts keeps pages from running any from now on; what a test evaluates runs
-// all the same.
+// NoScripts stops pages from running their scripts from now on. The expressions of a test still
+// run.
 func (p *Page) NoScripts() {
 	p.t.Helper()
 	p.run(emulation.SetScriptExecutionDisabled(true))

@@ -14,7 +14,7 @@ import (
 	"mailroom/shared/testenv"
 )
 
-// TestPage sees that the driver notices what the tests of pages rely on it to notice.
+// TestPage checks that the driver records what the tests of pages rely on.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	chromium, axe := testenv.Chromium(t), testenv.Axe(t)
@@ -55,8 +55,8 @@ func TestPage(t *testing.T) {
 	strict.Serious(axe) // the page's policy does not keep the checker out
 }
 
-// TestNothingIsLeftBehind holds that no folder of a Chromium outlives its last page:
-// its other processes used to write to it after it was removed.
+// TestNothingIsLeftBehind checks that the folder of a Chromium is removed with its last page. Its
+// other processes used to write to it after the removal.
 func TestNothingIsLeftBehind(t *testing.T) { //nolint:paralleltest // it sets the environment of the whole process
 	chromium := testenv.Chromium(t)
 	dir, err := os.MkdirTemp("", "left") // short: Chromium puts a socket there

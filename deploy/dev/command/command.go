@@ -1,8 +1,11 @@
-// Package command is the command line of the local stack. The Makefile's targets
-// are one call each of it.
+// Package command is the command line of `go run ./deploy/dev`: dev, up, down, status, test.
+// Each target of the Makefile is one call of it.
 //
-// Invariants: a command that fails prints why in one line on standard error and exits 1, 2
-// for a wrong call; an interrupted command stops what it has started before it returns.
+// Invariants: a command that fails prints the reason in one line on standard error and exits
+// with 1, or 2 for wrong usage; an interrupted command stops what it has started before it
+// returns.
+//
+// Run dispatches to a file per command; the processes themselves are in deploy/dev/stack.
 package command
 
 import (
@@ -42,10 +45,10 @@ const (
 	exitInterrupted = 130 // as shells say it: 128 and SIGINT
 )
 
-// errUsage is a wrong call, which is answered with the usage.
+// errUsage is returned for wrong usage; Run then prints the usage.
 var errUsage = errors.New("usage")
 
-// Run runs one command and returns its exit code.
+// Run runs one command with its arguments and returns the exit code.
 func Run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -103,7 +106,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	return exitUsage, errUsage
 }
 
-// place is the repository that a command is about, and the variables there.
+// place is the repository that a command works on, and its environment variables.
 type place struct {
 	root string
 	dir  string     // .dev

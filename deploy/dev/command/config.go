@@ -7,7 +7,7 @@ import (
 	"mailroom/shared/config"
 )
 
-// checkConfig reads a configuration and finds what is wrong with it before anything is
+// checkConfig reads a configuration and returns what is wrong with it, before anything is
 // started.
 func checkConfig(path string, getenv func(string) string) (*config.File, error) {
 	file, err := config.Load(path, config.RoleAll, getenv)

@@ -14,11 +14,11 @@ import (
 	"mailroom/shared/config"
 )
 
-// copiedConfig is the copy of a configuration, in .dev, that says more about the
-// scanner than the file itself.
+// copiedConfig is the name of the copy of a configuration, in .dev, that has further settings
+// for the scanner.
 const copiedConfig = "mailroom.yaml"
 
-// scanning is what this machine has to scan with.
+// scanning is what this machine has for scanning mail.
 type scanning struct {
 	clamd      bool // it is installed
 	signatures bool // it has signatures whose age can be known
@@ -28,12 +28,12 @@ func scanningHere() scanning {
 	return scanning{clamd: stack.FindClamd() != "", signatures: stack.HasSignatures()}
 }
 
-// setting is a key below scanner, and its value.
+// setting is a key below scanner in a configuration, and its value.
 type setting struct{ key, value string }
 
-// missing returns what a configuration has to say about the scanner of this machine
-// where it does not say it already, zero for nothing, and a warning for people. The
-// built-in scanner is chosen for the configuration of development alone.
+// missing returns the setting for this machine's scanner that a configuration lacks, zero if it
+// lacks none, and a warning for people, which may be empty. The built-in scanner is chosen only
+// for the development configuration.
 func (h scanning) missing(file *config.File, development bool, path string) (say setting, warning string, err error) {
 	switch {
 	case h.clamd && h.signatures:
@@ -51,8 +51,8 @@ func (h scanning) missing(file *config.File, development bool, path string) (say
 		"for development alone. For real scans: apt-get install clamav-daemon", nil
 }
 
-// madeConfig is the configuration that the programs get: a file as it is, or a copy of
-// it in .dev that is yet to be written.
+// madeConfig is the configuration that the programs use: a file as it is, or a copy of it in
+// .dev that has not been written yet.
 type madeConfig struct {
 	path string
 	text []byte // of the copy
@@ -68,8 +68,8 @@ func (m madeConfig) write() error {
 	return nil
 }
 
-// scannerConfig returns the file at path, or a copy in which more is said for this
-// machine's scanner. Neither a tracked file nor the caller's own is written to.
+// scannerConfig returns the file at path, or a copy with the missing setting of the scanner. It
+// writes neither to a tracked file nor to the caller's own.
 func (p place) scannerConfig(path string, file *config.File, here scanning, console *process.Console) (madeConfig, error) {
 	made := madeConfig{path: path}
 	say, warning, err := here.missing(file, path == filepath.Join(p.root, defaultConfig), p.show(path))
@@ -99,8 +99,8 @@ func (p place) scannerConfig(path string, file *config.File, here scanning, cons
 	return madeConfig{path: filepath.Join(p.dir, copiedConfig), text: append([]byte(head), changed...)}, nil
 }
 
-// withScanner returns a configuration in which scanner has one more key, nil where it has
-// that key already. All else stays as it is written, comments included.
+// withScanner returns a configuration with one more key below scanner, nil if it has that key
+// already. Everything else is unchanged, comments included.
 func withScanner(text []byte, say setting) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -132,7 +132,8 @@ func withScanner(text []byte, say setting) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// member returns the value under key, which is fallback where there was none.
+// member returns the value under key in a mapping. If there is none it adds fallback and returns
+// that.
 func member(mapping *yaml.Node, key string, fallback *yaml.Node) *yaml.Node {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == key {

@@ -21,11 +21,11 @@ import (
 	"mailroom/deploy/dev/stack"
 )
 
-// commandGrace is how long an interrupted test command may take to end.
+// commandGrace is how long an interrupted test command may take to end before it is killed.
 const commandGrace = 10 * time.Second
 
-// foreign are variables of the caller that would make tests use other servers than those
-// that are started for them.
+// foreign lists variables of the caller that would direct tests to servers other than those that
+// are started for them.
 var foreign = [...]string{"MAILROOM_", "TEMPORAL_", "S3_", "DATABASE_URL", "CLAMD_ADDRESS", "PG"}
 
 // testOptions are the flags of the command test.
@@ -34,9 +34,9 @@ type testOptions struct {
 	slowest      int  // how many tests to list; 0: the output of the command is no JSON, and left alone
 }
 
-// test runs a command with its own servers, on free ports and in its own folder, so
-// that it disturbs neither a running stack nor another test run. It returns the exit
-// code of the command and stops whatever the command leaves running.
+// test runs a command with its own servers, on free ports and in a folder of its own, so that it
+// affects neither a running stack nor another test run. It returns the exit code of the command
+// and stops every process that the command leaves running.
 func test(ctx context.Context, p place, options testOptions, args []string, stdout, stderr io.Writer) (code int, err error) {
 	ctx, cancel := whileParent(ctx)
 	defer cancel()
@@ -74,7 +74,7 @@ func test(ctx context.Context, p place, options testOptions, args []string, stdo
 	return runTests(ctx, split(args), environ, options.slowest, stdout, stderr)
 }
 
-// split returns the commands that a "--" separates.
+// split returns the commands in a list of arguments that "--" separates.
 func split(args []string) [][]string {
 	commands := [][]string{{}}
 	for _, arg := range args {
@@ -88,8 +88,8 @@ func split(args []string) [][]string {
 	return slices.DeleteFunc(commands, func(c []string) bool { return len(c) == 0 })
 }
 
-// runTests runs commands at the same time that print events of go test -json, prints
-// these as text, and returns the exit code of the first command that failed.
+// runTests runs commands concurrently that write events of go test -json, prints the events as
+// text, and returns the exit code of the first command that failed, else 0.
 func runTests(ctx context.Context, commands [][]string, environ []string, slowest int, stdout, stderr io.Writer) (int, error) {
 	printer := gotest.NewPrinter(stdout, slices.Contains(slices.Concat(commands...), "-v"))
 	codes, failed := make([]int, len(commands)), make([]error, len(commands))
@@ -124,8 +124,8 @@ func printEvents(ctx context.Context, printer *gotest.Printer, args, environ []s
 	return code, errors.Join(err, <-printed)
 }
 
-// findBrowser returns the variables by which tests find a browser and the accessibility
-// checker.
+// findBrowser returns the variables that name the browser and the accessibility checker to
+// tests.
 func findBrowser(ctx context.Context, p place, console *process.Console) (stack.Vars, error) {
 	chromium := stack.FindChromium()
 	if chromium == "" {
@@ -168,9 +168,8 @@ func startAll(ctx context.Context, p place, s *stack.Stack, servicesOnly bool, b
 	return group.Wait()
 }
 
-// linkPrograms compiles our programs where the next test run finds them, and links bin to
-// them. go build leaves a program alone that has not changed, and writes a changed one to a
-// new file.
+// linkPrograms compiles our programs into the folder that the next test run reuses, and links bin
+// to it. go build does not rewrite an unchanged program, and writes a changed one to a new file.
 func linkPrograms(ctx context.Context, p place, bin string, console *process.Console) error {
 	built := filepath.Join(p.dir, "programs")
 	unlock, err := process.Lock(ctx, built+".lock", "the compilation for another test run", console)
@@ -200,8 +199,8 @@ func (p place) testEnviron(s *stack.Stack, dir string, more stack.Vars) []string
 	return vars.List()
 }
 
-// runCommand runs a command in its own process group, which is ended as a whole, and
-// returns its exit code.
+// runCommand runs a command in a process group of its own and returns the exit code. It ends the
+// whole group when ctx ends, and what is left of the group when the command ends.
 func runCommand(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (int, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // what the caller wants run
 	cmd.Env, cmd.Stdout, cmd.Stderr = environ, stdout, stderr
@@ -226,7 +225,7 @@ func runCommand(ctx context.Context, args, environ []string, stdout, stderr io.W
 	return exitDone, nil
 }
 
-// sweepLeft stops and removes what earlier test runs have left that were killed.
+// sweepLeft stops the processes and removes the files that earlier, killed test runs have left.
 func sweepLeft(ctx context.Context, p place, console *process.Console) error {
 	dirs, err := filepath.Glob(filepath.Join(p.dir, "test-*"))
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 	"mailroom/shared/config"
 )
 
-// defaultConfig is the configuration of development, from the repository's root.
+// defaultConfig is the development configuration, relative to the repository's root.
 const defaultConfig = "deploy/dev/mailroom.yaml"
 
-// up starts what does not run yet and says where it is.
+// up starts the services that are not running and prints their addresses.
 func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stack, tour.Operator, error) {
 	var who tour.Operator
 	console := process.NewConsole(out)
@@ -63,7 +63,7 @@ func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stac
 	return s, who, nil
 }
 
-// lock keeps two commands from working on the same stack at once.
+// lock prevents two commands from changing the same stack concurrently.
 func lock(ctx context.Context, p place, console *process.Console) (unlock func(), err error) {
 	return process.Lock(ctx, filepath.Join(p.dir, "lock"), "another up or down of this stack", console)
 }
@@ -151,7 +151,7 @@ func stop(ctx context.Context, p place, clean bool, console *process.Console) er
 	return nil
 }
 
-// dev runs the stack in the foreground and shows what it does.
+// dev starts the stack, runs the tour and follows the logs until it is interrupted.
 func dev(ctx context.Context, p place, config string, out io.Writer) error {
 	ctx, cancel := whileParent(ctx)
 	defer cancel()
@@ -190,7 +190,7 @@ func status(ctx context.Context, p place, out io.Writer) (int, error) {
 	return code, nil
 }
 
-// show returns a path relative to the repository's root, if it is below it.
+// show returns a path relative to the repository's root if it is below it, else unchanged.
 func (p place) show(path string) string {
 	if relative, err := filepath.Rel(p.root, path); err == nil && filepath.IsLocal(relative) {
 		return relative

@@ -14,7 +14,7 @@ const (
 	dropAfter  = "after"  // the effect is there, the answer is not
 )
 
-// Script says how the next requests to a path fail. Scripts of a path apply in the order in
+// Script says how the next requests to a path fail. The scripts of a path apply in the order in
 // which they were added.
 type Script struct {
 	Path       string `json:"path"`                  // "/tickets"; empty: every path
@@ -29,13 +29,13 @@ type Script struct {
 	delay time.Duration
 }
 
-// scripts are those that still apply.
+// scripts holds the scripts that have requests left.
 type scripts struct {
 	mu   sync.Mutex
 	list []*Script
 }
 
-// next returns the script for a request, or the zero Script.
+// next consumes one request of the first script for the path and returns it, or the zero Script.
 func (s *scripts) next(path string) Script {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *Sink) addScript(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, ok{OK: true})
 }
 
-// pause waits as the script says. It returns false when the caller disconnects meanwhile.
+// pause waits as long as the script says. It returns false if the caller disconnects first.
 func pause(r *http.Request, s Script) bool {
 	if s.Hang {
 		<-r.Context().Done()

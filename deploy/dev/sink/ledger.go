@@ -14,8 +14,8 @@ const (
 	maxKeptBody = 64 << 10
 )
 
-// Arrival is one request, as the file has it. Status is 0 where the connection
-// was dropped or left hanging before an effect.
+// Arrival is one request, as a line of the file. Status is 0 if the connection was dropped or left
+// hanging before an effect.
 type Arrival struct {
 	Time          time.Time       `json:"time"`
 	Path          string          `json:"path"`
@@ -31,7 +31,7 @@ type Arrival struct {
 	Body          json.RawMessage `json:"body,omitempty"`
 }
 
-// Effect is the effect of a key: one, however many requests had it.
+// Effect is what the deliveries with one idempotency key did: one effect, however many requests.
 type Effect struct {
 	Time       time.Time       `json:"time"`
 	Path       string          `json:"path"`
@@ -43,7 +43,8 @@ type Effect struct {
 	Body       json.RawMessage `json:"body,omitempty"`
 }
 
-// Counts are totals since the start or the last DELETE, of forgotten effects too. Received = Effects + Repeats + Refused.
+// Counts are totals since the start or the last DELETE, including effects that are no longer in
+// memory. Received = Effects + Repeats + Refused.
 type Counts struct {
 	Received int `json:"received"`
 	Effects  int `json:"effects"`
@@ -51,14 +52,14 @@ type Counts struct {
 	Refused  int `json:"refused"`
 }
 
-// Report answers GET /effects; List has the newest last.
+// Report is the answer to GET /effects. List is ordered by time, the newest last.
 type Report struct {
 	Counts
 	Paths map[string]Counts `json:"paths"`
 	List  []Effect          `json:"list"`
 }
 
-// ledger records what the sink has received.
+// ledger holds what the sink has received. It is safe for concurrent use.
 type ledger struct {
 	config Config
 
@@ -146,7 +147,7 @@ func (l *ledger) addEffect(a Arrival, body []byte, valid bool) bool {
 	return true
 }
 
-// write appends one line to the file. An error changes no answer.
+// write appends one line to the file. An error does not change the answer to the request.
 func (l *ledger) write(a Arrival) {
 	line, err := json.Marshal(a)
 	if err != nil {
@@ -155,7 +156,7 @@ func (l *ledger) write(a Arrival) {
 	_, _ = l.config.File.Write(append(line, '\n'))
 }
 
-// report returns the newest limit effects that match the arguments that are not empty.
+// report returns the newest effects, at most limit, that match the arguments that are not empty.
 func (l *ledger) report(path, key, eventID string, limit int) Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()

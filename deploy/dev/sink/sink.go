@@ -97,7 +97,7 @@ func (s *Sink) receive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// act performs a delivery, unless its signature is wrong or its key is known.
+// act performs the effect of a delivery, unless its signature is wrong or its key is known.
 func (s *Sink) act(w http.ResponseWriter, r *http.Request, script Script, got Arrival, body []byte) {
 	got.Signature = s.verifier.verify(r.Header, body)
 	if got.Signature == signatureBad {
@@ -154,7 +154,7 @@ func (s *Sink) effects(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, s.ledger.report(q.Get("path"), q.Get("key"), q.Get("event_id"), limit))
 }
 
-// drop ends the connection with a reset and no answer.
+// drop resets the connection without an answer.
 func drop(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

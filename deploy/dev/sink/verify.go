@@ -22,8 +22,9 @@ type verifier struct {
 	standard *standardwebhooks.Webhook
 }
 
-// newVerifier takes the secret as the destination's configuration has it:
-// whsec_ and base64, or any text. A whsec_ secret that cannot be read verifies nothing.
+// newVerifier returns a verifier for a secret in the form of the destination's configuration:
+// whsec_ and base64, or any text. With a whsec_ secret that cannot be decoded no signature is
+// valid.
 func newVerifier(secret string) verifier {
 	v := verifier{secret: secret}
 	if strings.HasPrefix(secret, "whsec_") {

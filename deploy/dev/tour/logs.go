@@ -22,13 +22,13 @@ const (
 	maxChunk  = 1 << 20 // bytes of a log that are read at once
 )
 
-// follower prints what programs write to their logs after its creation.
+// follower prints the lines that programs append to their logs after its creation.
 type follower struct {
 	stack *stack.Stack
 	tails []*tail
 }
 
-// tail reads one growing file, which a restart of its program replaces.
+// tail reads one growing file. A restart of the program replaces the file.
 type tail struct {
 	name   string
 	path   string
@@ -79,7 +79,7 @@ func (f *follower) run(ctx context.Context, out io.Writer) {
 	}
 }
 
-// print writes what is new, in the order of time among the programs.
+// print writes the new lines of all programs in the order of their times.
 func (f *follower) print(out io.Writer) {
 	type entry struct{ clock, text string }
 	var fresh []entry
@@ -99,7 +99,7 @@ func (f *follower) print(out io.Writer) {
 	}
 }
 
-// lines returns the whole lines that were written since the last call.
+// lines returns the complete lines that were written since the last call.
 func (t *tail) lines() [][]byte {
 	if now, err := os.Stat(t.path); err == nil && t.file != nil {
 		if was, err := t.file.Stat(); err == nil && !os.SameFile(now, was) {
@@ -134,9 +134,8 @@ func (t *tail) close() {
 	t.file = nil
 }
 
-// compact returns a short form of a JSON log line: time of day, level unless it is
-// INFO, message, and the rest as name=value in the order of the line. Other lines
-// stay as they are.
+// compact returns a short form of a JSON log line: time of day, level unless it is INFO, message,
+// and the other attributes as name=value in their order. Any other line is returned unchanged.
 func compact(line []byte) string {
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	if opening, err := decoder.Token(); err != nil || opening != json.Delim('{') {
@@ -178,7 +177,7 @@ func compact(line []byte) string {
 	return strings.TrimSpace(clock+" "+level+message) + rest
 }
 
-// plain returns a JSON string without quotes where it is one word, else unchanged.
+// plain returns a JSON string without its quotes if it is one word, else unchanged.
 func plain(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil && text != "" && !strings.ContainsAny(text, " \t\r\n\"=\x1b") {

@@ -7,16 +7,16 @@ import (
 	"mailroom/shared/config"
 )
 
-// Operator is the operator that the tour acts and signs in as: the first one of the
-// configuration with a role for every tenant, else the first of all. The zero
-// Operator says that the configuration lists none.
+// Operator is the operator as which the tour acts: the first one of the configuration with a role
+// in every tenant, else the first of all. The zero Operator means that the configuration lists
+// none.
 type Operator struct {
 	ref    string // of the token, such as env:OPERATOR_TOKEN
 	token  string
 	issuer string // of the OpenID provider that people sign in with, if there is one
 }
 
-// OperatorOf returns the operator of a configuration whose references are resolved.
+// OperatorOf returns the operator of a configuration whose secret references are resolved.
 func OperatorOf(file *config.File) Operator {
 	found := Operator{issuer: file.Access.OIDC.Issuer}
 	for _, o := range file.Operators {
@@ -31,8 +31,8 @@ func OperatorOf(file *config.File) Operator {
 	return found
 }
 
-// shown returns the token where development publishes it, else where it is kept, else
-// why there is none.
+// shown returns the token if development publishes it, else where it is stored, else why there is
+// none.
 func (o Operator) shown() string {
 	switch {
 	case o.ref == "" && o.issuer != "":
@@ -50,7 +50,8 @@ func (o Operator) published() bool {
 	return o.token != "" && o.token == stack.DevDefaults().Get("OPERATOR_TOKEN")
 }
 
-// prefix returns what a shell needs in front of mailctl to find the token, if anything.
+// prefix returns the text that a shell needs in front of mailctl to find the token, which may be
+// empty.
 func (o Operator) prefix() string {
 	name, isVariable := strings.CutPrefix(o.ref, "env:")
 	path, isFile := strings.CutPrefix(o.ref, "file:")

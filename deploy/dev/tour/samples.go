@@ -25,7 +25,8 @@ type sample struct {
 	attach func() ([]byte, error)
 }
 
-// samples returns emails whose event ids end in the time, so that those of every tour are new.
+// samples returns the emails of one tour. Their event ids end in the time, so that no two tours
+// send the same.
 func samples(now time.Time) []sample {
 	stamp := now.UTC().Format("20060102t150405")
 	return []sample{
@@ -74,7 +75,7 @@ func (x sample) send(ctx context.Context, s *stack.Stack) error {
 	return nil
 }
 
-// picture draws a small PNG.
+// picture returns a small PNG.
 func picture() ([]byte, error) {
 	const width, height = 160, 90
 	drawn := image.NewRGBA(image.Rect(0, 0, width, height))
@@ -88,7 +89,7 @@ func picture() ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// infectedZip packs the EICAR test file.
+// infectedZip returns a ZIP archive with the EICAR test file.
 func infectedZip() ([]byte, error) {
 	var out bytes.Buffer
 	archive := zip.NewWriter(&out)

@@ -1,8 +1,10 @@
-// Package tour shows a running stack to a newcomer: it sends sample emails, prints what
-// becomes of them and where to look, and follows the logs.
+// Package tour shows a running stack to a newcomer: it sends sample emails, prints their states
+// and where to look, and follows the logs.
 //
-// Invariants: it changes nothing but by sending mail; no secret is printed unless
-// it is one of those that development publishes.
+// Invariants: it changes nothing but by sending mail; it prints no secret other than those that
+// development publishes.
+//
+// Run is in this file, the emails in samples.go; `make dev` calls it through deploy/dev/command.
 package tour
 
 import (
@@ -42,7 +44,7 @@ func Addresses(out io.Writer, s *stack.Stack, vars stack.Vars, who Operator) {
 	}
 }
 
-// secret returns a secret that development publishes, and where to look for any other.
+// secret returns a secret that development publishes; of any other it returns where it is stored.
 func secret(vars stack.Vars, name string) string {
 	if value := vars.Get(name); value == stack.DevDefaults().Get(name) {
 		return value
@@ -50,8 +52,8 @@ func secret(vars stack.Vars, name string) string {
 	return "your " + name
 }
 
-// Run sends the samples, prints their states and what to do next, and follows the logs
-// until the context ends. It prints errors itself.
+// Run sends the samples, prints their states and what to do next, and follows the logs until ctx
+// ends. It prints errors itself.
 func Run(ctx context.Context, s *stack.Stack, who Operator, out io.Writer) {
 	sent := samples(time.Now())
 	follower := follow(s)
@@ -96,7 +98,7 @@ Approve it there (Send a Signal: approve), or with either of:
 `, held.id, s.TemporalUI(), url.PathEscape(workflow), s.Infra().Temporal, workflow, who.prefix(), held.id)
 }
 
-// standing is what the operator API says of an email.
+// standing is the state of an email in the operator API.
 type standing struct {
 	State  contract.State  `json:"state"`
 	Reason contract.Reason `json:"reason"`
@@ -109,10 +111,10 @@ func (x standing) String() string {
 	return string(x.State)
 }
 
-// rests reports whether nothing more happens without an operator.
+// rests reports whether the email is final or waits for an operator.
 func (x standing) rests() bool { return x.State.Terminal() || x.State == contract.Quarantined }
 
-// watch prints a row for every change until all samples rest, or patience ends.
+// watch prints a row for every change of state until all samples rest, or patience is over.
 func watch(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out io.Writer) (map[string]standing, error) {
 	console := process.NewConsole(out)
 	defer console.Reassure(ctx)()
