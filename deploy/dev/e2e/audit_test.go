@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
@@ -159,10 +158,7 @@ func (w *world) eachWorkflow(f func(id string)) error {
 func (w *world) count(query string, args ...any) int {
 	w.t.Helper()
 	ctx := context.WithoutCancel(w.t.Context())
-	conn, err := pgx.Connect(ctx, w.infra.DatabaseURL)
-	require.NoError(w.t, err)
-	defer func() { _ = conn.Close(ctx) }()
 	var n int
-	require.NoError(w.t, conn.QueryRow(ctx, query, args...).Scan(&n))
+	require.NoError(w.t, w.db.QueryRow(ctx, query, args...).Scan(&n))
 	return n
 }

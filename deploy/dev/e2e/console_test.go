@@ -1,14 +1,12 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"mailroom/deploy/dev/browser"
@@ -335,10 +333,7 @@ func routesTriedOut(w *world) {
 // sql changes the ledger of the world from behind.
 func (w *world) sql(statement string) {
 	w.t.Helper()
-	conn, err := pgx.Connect(w.t.Context(), w.infra.DatabaseURL)
-	require.NoError(w.t, err)
-	defer func() { _ = conn.Close(context.Background()) }()
-	_, err = conn.Exec(w.t.Context(), statement)
+	_, err := w.db.Exec(w.t.Context(), statement)
 	require.NoError(w.t, err)
 }
 

@@ -41,7 +41,7 @@ func TestHeldThroughRestarts(t *testing.T) {
 				Attention int    `json:"attention"`
 			}
 			w.api(http.MethodGet, "/emails/"+url.PathEscape(id), nil, &e)
-			return e.State == "quarantined" && e.Attention == level
+			return e.State == "quarantined" && e.Attention >= level // a slow machine sees the second alone
 		}
 	}
 	testenv.Eventually(t, attention(contract.AttentionReminded), patience, tick)

@@ -231,10 +231,7 @@ type entry struct {
 func (w *world) entries() map[string][]entry {
 	w.t.Helper()
 	ctx := context.WithoutCancel(w.t.Context())
-	conn, err := pgx.Connect(ctx, w.infra.DatabaseURL)
-	require.NoError(w.t, err)
-	defer func() { _ = conn.Close(ctx) }()
-	rows, err := conn.Query(ctx, `SELECT event_id, encode(body_sha256, 'hex'), workflow_id, state, reason, conflict_of IS NOT NULL FROM emails`)
+	rows, err := w.db.Query(ctx, `SELECT event_id, encode(body_sha256, 'hex'), workflow_id, state, reason, conflict_of IS NOT NULL FROM emails`)
 	require.NoError(w.t, err)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[entry])
 	require.NoError(w.t, err)
@@ -279,7 +276,11 @@ func (r *randomRun) audit(t *testing.T) {
 	testenv.Eventually(t, func() bool {
 		return maps.Equal(held, w.workflows(t, `ExecutionStatus="Running"`))
 	}, patience, 4*tick, "only held emails have a workflow that is open")
-	require.Empty(t, w.workflows(t, `ExecutionStatus IN ("Failed", "Terminated", "TimedOut", "Canceled")`))
+	ended := w.workflows(t, `ExecutionStatus IN ("Failed", "Terminated", "TimedOut", "Canceled")`)
+	maps.DeleteFunc(ended, func(id string, _ bool) bool {
+		return strings.HasPrefix(id, "mailroom/maintenance/") // one that met the outage; the next minute has the next
+	})
+	require.Empty(t, ended)
 	w.nothingOf(forged)
 	for program, text := range r.logs {
 		clean(t, "logs of "+program, text)

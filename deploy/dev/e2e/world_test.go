@@ -20,6 +20,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
@@ -46,6 +47,7 @@ type world struct {
 	infra   stack.Infra // as the test reaches it, also where the programs cannot
 	bin     string
 	tc      client.Client
+	db      *pgxpool.Pool // of the ledger, as the test reaches it
 	http    *http.Client
 }
 
@@ -158,8 +160,11 @@ func newWorldOn(t *testing.T, edit func(*settings), reach func(*stack.Infra)) *w
 	tc, err := client.Dial(to)
 	require.NoError(t, err)
 	t.Cleanup(tc.Close)
+	db, err := pgxpool.New(context.Background(), direct.DatabaseURL)
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
 	return &world{
-		Stack: st, t: t, options: options, infra: direct, bin: bin, tc: tc, http: &http.Client{Timeout: 30 * time.Second},
+		Stack: st, db: db, t: t, options: options, infra: direct, bin: bin, tc: tc, http: &http.Client{Timeout: 30 * time.Second},
 	}
 }
 
