@@ -50,7 +50,7 @@ func (b *books) Body(context.Context, int64) (ledger.Body, error) {
 	return b.body, nil
 }
 
-func (b *books) Carried(_ context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
+func (b *books) EarlierExists(_ context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.away {

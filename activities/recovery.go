@@ -30,8 +30,8 @@ var canaryBackoff = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minut
 
 // OutageLedger finds emails that an outage holds.
 type OutageLedger interface {
-	// HeldAway returns the causes that hold emails and that no replay takes care of.
-	HeldAway(ctx context.Context) ([]ledger.Held, error)
+	// ListOutages returns the causes that hold emails and that no replay takes care of.
+	ListOutages(ctx context.Context) ([]ledger.Held, error)
 	// Canary returns the email of a cause after the first skip ones; false: there is none.
 	Canary(ctx context.Context, h ledger.Held, skip int64) (ledger.ReplayEmail, bool, error)
 }
@@ -93,7 +93,7 @@ func (s *Recovery) ReleaseRecovered(ctx context.Context, _ contract.MaintenanceI
 	defer translateError(ctx, contract.Email{}, &err)
 	defer startHeartbeat(ctx, 0)()
 
-	causes, err := s.deps.Outages.HeldAway(ctx)
+	causes, err := s.deps.Outages.ListOutages(ctx)
 	if err != nil {
 		return out, fmt.Errorf("list emails held by outages: %w", err)
 	}

@@ -19,7 +19,7 @@ type probed struct {
 	recovery ledger.Recovery
 }
 
-func (p *probed) HeldAway(context.Context) ([]ledger.Held, error) {
+func (p *probed) ListOutages(context.Context) ([]ledger.Held, error) {
 	return []ledger.Held{{Cause: p.recovery.Cause, Reason: contract.ScannerUnavailable, Count: 5}}, nil
 }
 

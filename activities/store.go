@@ -51,7 +51,7 @@ type StoreLedger interface {
 	Body(ctx context.Context, emailID int64) (ledger.Body, error)
 	// Carried reports whether one of the events or rows is an email that the tenant of e
 	// had before e.
-	Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error)
+	EarlierExists(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error)
 	SaveManifest(ctx context.Context, m ledger.Manifest) error
 }
 
@@ -243,7 +243,7 @@ func (s *Store) isLoop(ctx context.Context, email contract.Email, headers []mail
 	if len(events)+len(rows) == 0 {
 		return false, nil
 	}
-	return s.deps.Ledger.Carried(ctx, email, events, rows)
+	return s.deps.Ledger.EarlierExists(ctx, email, events, rows)
 }
 
 // readRaw returns the bytes of the body, which are those that the ingress hashed.

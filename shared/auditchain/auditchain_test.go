@@ -100,7 +100,7 @@ func TestExportVerifies(t *testing.T) {
 	require.False(t, got.Record.RawMatches([]byte("row")))
 }
 
-// mutations gives every document that differs from v in one value.
+// mutations returns every document that differs from v in one value.
 func mutations(v any, visit func(path string, changed any)) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -163,7 +163,7 @@ func TestEveryMutationIsFound(t *testing.T) {
 	require.NoError(t, err, "the mutations were taken back")
 }
 
-// Whoever forges a record has to forge the chain: then its end is another one.
+// To forge a record is to forge the chain: then its end is another one.
 func TestForgedExportHasAnotherHead(t *testing.T) {
 	t.Parallel()
 	kept := example(t).Proof.Head

@@ -17,7 +17,7 @@ import (
 // maxDepth bounds how deep JSON may be nested.
 const maxDepth = 32
 
-// canonical gives JSON in the one form of RFC 8785 that it has: members in the
+// canonical returns JSON in the one form of RFC 8785 that it has: members in the
 // order of their names, no blanks, no escape that is not needed. Names are ASCII
 // and numbers whole, as in everything this package writes; other JSON is an error,
 // and so is a name that stands twice: two readers could see two things in it.
@@ -42,9 +42,11 @@ func appendValue(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it is no JSON: %w", err)
 	}
+
 	if depth > maxDepth {
 		return nil, errors.New("it is nested too deep")
 	}
+
 	switch v := token.(type) {
 	case json.Delim:
 		if v == '{' {
@@ -83,6 +85,7 @@ func appendArray(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 func appendObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 	members := map[string][]byte{}
 	var names []string
+
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
@@ -102,14 +105,17 @@ func appendObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 		}
 		names = append(names, name)
 	}
+
 	slices.Sort(names)
 	out = append(out, '{')
+
 	for i, name := range names {
 		if i > 0 {
 			out = append(out, ',')
 		}
 		out = append(append(appendString(out, name), ':'), members[name]...)
 	}
+
 	return closed(out, dec, '}')
 }
 

@@ -60,12 +60,13 @@ func (e *Entry) Content() []byte {
 		out = append(out, f.value...)
 		out = append(out, '\n')
 	}
+
 	return out
 }
 
 // Link is the hash of the entry number seq that follows prev: the SHA-256 of the
 // format's name, the number and the two hashes in lower-case hex, each with a line
-// feed behind. An entry's text is not needed for it, only its hash: who shows one
+// feed behind. An entry's text is not needed for it, only its hash: a person who shows one
 // entry need not show the others.
 func Link(seq int64, prev, content contract.Digest) contract.Digest {
 	text := make([]byte, 0, 192)
@@ -93,7 +94,7 @@ type Head struct {
 	Hash contract.Digest `json:"hash"`
 }
 
-// String gives the form that ParseHead reads, <seq>:<hash>.
+// String returns the form that ParseHead reads, <seq>:<hash>.
 func (h Head) String() string {
 	return strconv.FormatInt(h.Seq, 10) + ":" + hex.EncodeToString(h.Hash[:])
 }

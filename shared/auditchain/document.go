@@ -63,7 +63,7 @@ type Hashed struct {
 	Size   int64  `json:"size"`
 }
 
-// Verified says who vouched for the event at the door.
+// Verified says which key vouched for the event when it was received.
 type Verified struct {
 	Scheme string `json:"scheme"`
 	Key    int    `json:"key"`
@@ -122,7 +122,7 @@ type Attempt struct {
 	Code   string    `json:"code"`
 }
 
-// Decision is what somebody decided, and the entry of the chain that says so.
+// Decision is what a person decided, and the entry of the chain that says so.
 type Decision struct {
 	At     time.Time `json:"at"`
 	Action string    `json:"action"`
@@ -164,7 +164,7 @@ type exportBody struct {
 	RecordSHA256 contract.Digest `json:"record_sha256"`
 }
 
-// ExportBody gives the body of the entry that a record's export appends.
+// ExportBody returns the body of the entry that a record's export appends.
 func ExportBody(r *Record) (json.RawMessage, error) {
 	sum, err := digest(r)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 //go:embed page.html
 var pageText string
 
-// Page gives a document as one HTML page for people: without scripts, without
+// Page returns a document as one HTML page for people: without scripts, without
 // anything from elsewhere, and with everything in it escaped. It proves nothing by
 // itself; it names the head that the JSON document leads to.
 func Page(d *Document) ([]byte, error) {
@@ -37,9 +37,11 @@ func Page(d *Document) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse page: %w", err)
 	}
+
 	var out bytes.Buffer
 	if err := t.Execute(&out, d); err != nil {
 		return nil, fmt.Errorf("write page: %w", err)
 	}
+
 	return out.Bytes(), nil
 }

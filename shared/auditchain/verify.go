@@ -38,30 +38,38 @@ func Read(text []byte, heads ...Head) (d *Document, known int, err error) {
 		Record json.RawMessage `json:"record"`
 		Proof  json.RawMessage `json:"proof"`
 	}
+
 	if _, err := canonical(text); err != nil {
 		return nil, 0, fmt.Errorf("the file cannot be read: %w", err)
 	}
+
 	if err := strict(text, &file); err != nil {
 		return nil, 0, err
 	}
+
 	if file.Format != Format {
 		return nil, 0, fmt.Errorf("the file is no %s", Format)
 	}
+
 	d = &Document{Format: file.Format}
 	if err := errors.Join(strict(file.Record, &d.Record), strict(file.Proof, &d.Proof)); err != nil {
 		return nil, 0, err
 	}
+
 	hashes, err := d.Proof.walk()
 	if err != nil {
 		return nil, 0, err
 	}
+
 	sum, err := digestText(file.Record)
 	if err != nil {
 		return nil, 0, fmt.Errorf("the record cannot be read: %w", err)
 	}
+
 	if err := d.bound(sum); err != nil {
 		return nil, 0, err
 	}
+
 	for _, h := range heads {
 		i := h.Seq - d.Proof.From + 1
 		if i < 0 || i >= int64(len(hashes)) {
@@ -72,10 +80,11 @@ func Read(text []byte, heads ...Head) (d *Document, known int, err error) {
 		}
 		known++
 	}
+
 	return d, known, nil
 }
 
-// strict decodes what has no member that is not known here: nobody would check it.
+// strict decodes JSON and refuses members that are not known here, because they would not be checked.
 func strict(text []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
@@ -88,14 +97,16 @@ func strict(text []byte, into any) error {
 	return nil
 }
 
-// walk goes from Prev along the links to the head, and gives the hashes on the way,
+// walk goes from Prev along the links to the head, and returns the hashes on the way,
 // Prev first.
 func (p *Proof) walk() ([]contract.Digest, error) {
 	if p.From < 1 || len(p.Links) == 0 {
 		return nil, errors.New("the proof has no part of the chain")
 	}
+
 	whole := make(map[int64]*Entry, len(p.Entries))
 	last := int64(0)
+
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		if e.Seq <= last || e.Seq < p.From || e.Seq-p.From >= int64(len(p.Links)) {
@@ -103,7 +114,9 @@ func (p *Proof) walk() ([]contract.Digest, error) {
 		}
 		whole[e.Seq], last = e, e.Seq
 	}
+
 	hashes := append(make([]contract.Digest, 0, len(p.Links)+1), p.Prev)
+
 	for i, content := range p.Links {
 		seq, prev := p.From+int64(i), hashes[i]
 		hash := Link(seq, prev, content)
@@ -117,9 +130,11 @@ func (p *Proof) walk() ([]contract.Digest, error) {
 		}
 		hashes = append(hashes, hash)
 	}
+
 	if end := (Head{Seq: p.From + int64(len(p.Links)) - 1, Hash: hashes[len(hashes)-1]}); end != p.Head {
 		return nil, &Broken{Seq: end.Seq, Why: "the chain does not lead to the head that the file names"}
 	}
+
 	return hashes, nil
 }
 
@@ -129,7 +144,9 @@ func (d *Document) bound(record contract.Digest) error {
 	if len(entries) == 0 {
 		return errors.New("the proof has no entry")
 	}
+
 	bySeq := make(map[int64]*Entry, len(entries))
+
 	for i := range entries {
 		e := &entries[i]
 		if e.EmailID != d.Record.EmailID || e.EventID != d.Record.EventID || e.Source != d.Record.Source || e.Tenant != d.Record.Tenant {
@@ -137,12 +154,14 @@ func (d *Document) bound(record contract.Digest) error {
 		}
 		bySeq[e.Seq] = e
 	}
+
 	last := &entries[len(entries)-1]
 	var export exportBody
 	if last.Kind != KindExport || last.Seq != d.Proof.Head.Seq || strict([]byte(last.Body), &export) != nil ||
 		export.Format != Format || export.RecordSHA256 != record {
 		return errors.New("the record is not the one that was exported: its hash is not that of the last entry")
 	}
+
 	for i := range d.Record.Decisions {
 		one := &d.Record.Decisions[i]
 		e := bySeq[one.Seq]
@@ -151,11 +170,13 @@ func (d *Document) bound(record contract.Digest) error {
 			return fmt.Errorf("decision %d of the record is not what entry %d says", i+1, one.Seq)
 		}
 	}
+
 	for seq, e := range bySeq {
 		if e.Kind == KindDecision {
 			return &Broken{Seq: seq, Why: "the record does not have this decision"}
 		}
 	}
+
 	return nil
 }
 
@@ -176,13 +197,16 @@ func (d *Decision) saidBy(e *Entry) bool {
 		After     string `json:"state_after"`
 		DecidedAt int64  `json:"decided_at_us"`
 	}
+
 	if e.Kind != KindDecision || json.Unmarshal([]byte(e.Body), &body) != nil {
 		return false
 	}
+
 	said := Decision{
 		At: time.UnixMicro(body.DecidedAt).UTC(), Action: body.Action, Actor: body.Actor, Via: body.Via, Note: body.Note,
 		Reason: body.Reason, Before: body.Before, After: body.After, Sequence: body.Sequence, Seq: e.Seq,
 	}
+
 	return body.EmailID == e.EmailID && e.Actor == body.Actor && e.Via == body.Via && d.At.Equal(said.At) && said == d.in(said.At)
 }
 

@@ -18,11 +18,11 @@ type Token struct {
 	LastUsedAt *time.Time `json:"last_used_at"` // to about a minute
 }
 
-// Session is somebody who is logged in with a browser.
+// Session is a person's login with a browser.
 type Session struct {
 	SHA256 [32]byte // of the cookie
 	// Token is the hash of the bearer token that the session was made from; nil for
-	// a person whom the OpenID provider vouched for.
+	// a person that the OpenID provider vouched for.
 	Token *[32]byte
 	Name  string
 	// Display is what people see; it may be empty.

@@ -34,7 +34,7 @@ type Filter struct {
 	// sender and recipients. One that is a whole event id or message id chooses the
 	// emails that have it and no others.
 	Query string `json:"q,omitempty"`
-	// Cursor is what the page before gave as next; its form is nobody's business.
+	// Cursor is what the page before returned as next; its form is not part of the API.
 	Cursor string `json:"-"`
 	// Limit is DefaultLimit when zero and never more than MaxLimit.
 	Limit int `json:"-"`

@@ -3,14 +3,14 @@ package ledger
 import "mailroom/shared/contract"
 
 // Intent is a decision that one of our own programs writes down before it asks
-// Temporal to carry it out. Actor is the authenticated name. Exactly one of
+// Temporal to do it. Actor is the authenticated name. Exactly one of
 // EmailID and ReplayID is set: an intent of a replay is for each of its emails.
 type Intent struct {
 	EmailID  int64
 	ReplayID int64
 	Action   contract.Action
 	Actor    string
-	Person   string // whom Actor acts for; empty: Actor
+	Person   string // the person that Actor acts for; empty: Actor
 	Via      contract.Via
 	Note     string
 	EditID   int64 // set where Action is edit, and only there

@@ -60,7 +60,7 @@ type Manifest struct {
 	// found them, edits laid over; it is read, and written by SaveForeign alone.
 	Foreign []string
 	// Overlay is the edits that were applied to the email, merged; nil: none.
-	// Everything above is as it came: who acts on it lays the overlay over it.
+	// Everything above is as it came: a step that uses it applies the overlay.
 	// It is read, never written, and so is Edited.
 	Overlay *contract.Edit
 	Edited  Edited

@@ -16,15 +16,15 @@ type Overview struct {
 	Inbox   Inbox         `json:"inbox"`
 	States  []StateCount  `json:"states"`
 	Held    []ReasonCount `json:"held"` // most first
-	// Retrying counts what waits for something that is away; most first.
+	// Retrying counts the emails that wait for an unavailable dependency; most first.
 	Retrying []ReasonCount `json:"retrying"`
-	// Attention is what has been held for so long that somebody was told.
+	// Attention counts the emails that were held for so long that operators were told.
 	Attention Attention `json:"attention"`
-	// Ack is about every tenant, and nil for whom it is not.
+	// Ack is about every tenant; it is nil for operators of some tenants alone.
 	Ack *Ack `json:"ack"`
 }
 
-// Attention counts the held emails that somebody was reminded of, and those that
+// Attention counts the held emails that operators were reminded of, and those that
 // were escalated, which are not among the former.
 type Attention struct {
 	Reminded  int64 `json:"reminded"`

@@ -92,7 +92,7 @@ type EmailDetail struct {
 	Decisions   []DecisionRow     `json:"decisions"`
 	Edits       []EditRow         `json:"edits"` // what people laid over it; the fields above are as it came
 	// Timeline is the email's way, oldest first; it is read by DB.Timeline and empty
-	// where nobody asked for it.
+	// where it was not asked for.
 	Timeline []TimelineEntry `json:"timeline,omitempty"`
 }
 
@@ -121,7 +121,7 @@ type DecisionRow struct {
 	After  contract.State  `json:"after"`
 	Reason contract.Reason `json:"reason"`
 	// Verified reports that Actor comes from our own authentication or
-	// configuration; else it is what somebody who can reach Temporal claimed.
+	// configuration; else it is what a client of Temporal claimed.
 	Verified bool `json:"verified"`
 	// Missing is how many more people had to approve after this one.
 	Missing int `json:"missing"`

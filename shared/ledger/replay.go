@@ -6,7 +6,7 @@ import (
 	"mailroom/shared/contract"
 )
 
-// ActionReplay is what a replay does that carries emails once more; the other
+// ActionReplay is what a replay does that processes emails once more; the other
 // actions of a replay are contract.Approve, Discard and Retry, about held emails.
 const ActionReplay contract.Action = "replay"
 
@@ -23,9 +23,10 @@ type NewReplay struct {
 	NewEffect bool
 	Note      string
 	Actor     string
-	Person    string // whom Actor acts for; empty: Actor
+	Person    string // the person that Actor acts for; empty: Actor
 	Via       contract.Via
-	// Cause names what was away, where nobody asked; one cause has one replay at a time.
+	// Cause names the dependency that has recovered, where Mailroom started the replay; one
+	// cause has one replay at a time.
 	Cause string
 	Rate  float64 // emails per second; 0: as fast as it goes
 	// AtOnce is how many emails are worked on side by side; 0 means contract.DefaultAtOnce.
@@ -66,7 +67,7 @@ type ReplayRow struct {
 	Skipped int64 `json:"skipped"`
 	Failed  int64 `json:"failed"`
 	// Pace is how many per second there were lately; Left how long the rest takes
-	// at that pace, in seconds, -1 where nobody can say.
+	// at that pace, in seconds, -1 where it is not known.
 	Pace float64 `json:"pace"`
 	Left float64 `json:"seconds_left"`
 	// Results counts the emails by the code of their result; never nil.
@@ -133,14 +134,14 @@ type ReplayCode string
 // The codes of what was done, then of what was not.
 const (
 	ItemDecided ReplayCode = "decided" // the held email took the decision
-	ItemStarted ReplayCode = "started" // the email was carried once more
+	ItemStarted ReplayCode = "started" // the email is processed once more
 
 	ItemBusy           ReplayCode = "in_progress"     // it is on its way by itself
 	ItemNotHeld        ReplayCode = "not_held"        // there is nothing to decide
-	ItemContentRemoved ReplayCode = "content_removed" // there is nothing left to carry
-	ItemDuplicate      ReplayCode = "duplicate"       // another email carries the same event
+	ItemContentRemoved ReplayCode = "content_removed" // there is nothing left to process
+	ItemDuplicate      ReplayCode = "duplicate"       // another email has the same event
 	ItemRefused        ReplayCode = "refused"         // the email's workflow did not take the decision
-	ItemUnavailable    ReplayCode = "unavailable"     // nobody answered, again and again
+	ItemUnavailable    ReplayCode = "unavailable"     // its workflow did not answer, again and again
 )
 
 // ReplayResult is the result for one email. Detail is a sentence without mail content.
@@ -164,7 +165,7 @@ type ReplayItem struct {
 	// EmailState and EmailReason are what the email is now.
 	EmailState  contract.State  `json:"email_state"`
 	EmailReason contract.Reason `json:"email_reason"`
-	// Sent and Same count the legs that this replay sent, and skipped because they
+	// Sent and Same count the deliveries that this replay sent, and skipped because they
 	// had nothing new.
 	Sent int64 `json:"sent"`
 	Same int64 `json:"same"`
@@ -191,7 +192,7 @@ type ReplayEmail struct {
 	// tell, and Open what is found and not closed.
 	Earliest contract.Step
 	Open     []contract.Finding
-	// Again reports that it was claimed before, and that nobody wrote down what
+	// Again reports that it was claimed before, and that the ledger does not have what
 	// became of it.
 	Again bool
 }
@@ -204,7 +205,7 @@ type ReplayPreview struct {
 	ByReason map[string]int64 `json:"by_reason"`
 	// Would counts by the code of the result.
 	Would map[ReplayCode]int64 `json:"would"`
-	// Begins counts the emails that would be carried once more by where they would
+	// Begins counts the emails that would be processed once more by where they would
 	// begin (raw, inspect or route), which may be earlier than was asked; HeldAgain
 	// those of them that would be held again, by reason.
 	Begins    map[string]int64 `json:"begins"`
@@ -244,7 +245,7 @@ type ReplaySample struct {
 
 // Held is how many emails are held for one cause, and the oldest of them.
 type Held struct {
-	// Cause is the reason, with ":" and the destination where one is what was away.
+	// Cause is the reason, with ":" and the destination where a destination was unavailable.
 	Cause       string
 	Reason      contract.Reason
 	Destination string
@@ -262,12 +263,12 @@ type Recovery struct {
 }
 
 // UntoldEnd is an email that a decision about many has claimed, and that may have come
-// to its end without the ledger having heard of it.
+// to its end without a row of that in the ledger.
 type UntoldEnd struct {
 	EmailID    int64
 	WorkflowID string
 	ReplayID   int64
 	Intent     int64 // what the email's workflow was sent
 	Over       bool  // the replay has ended
-	Told       bool  // the ledger has heard of it all the same
+	Told       bool  // the ledger has the decision all the same
 }

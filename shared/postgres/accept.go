@@ -20,7 +20,7 @@ const MaxInline = 64 << 10
 // acceptRounds bounds how often a row is tried whose rivals come and go.
 const acceptRounds = 5
 
-// Acceptance is one verified event at the door. Source and EventID are stored as
+// Acceptance is one verified event that was received. Source and EventID are stored as
 // they are: the caller has checked them.
 type Acceptance struct {
 	Source, EventID, WorkflowID, Tenant, CorrelationID string
@@ -32,7 +32,7 @@ type Acceptance struct {
 	// Body is the raw body, or nil with BodyKey naming it in the raw bucket.
 	Body    []byte
 	BodyKey string
-	// Hold is set where the door already knows that a person must look first.
+	// Hold is set where the ingress already knows that a person must look first.
 	Hold *contract.Hold
 	// Claim leaves the start to the caller until the lease ends; without it the
 	// row is free for any sweep at once.
@@ -85,8 +85,8 @@ type candidate struct {
 }
 
 // Accept writes the ledger row and the inbox row of each event and answers in
-// the order of batch once all of them are durable. A batch of events that nobody
-// sent before is one statement.
+// the order of batch once all of them are durable. A batch of new events is one
+// statement.
 //
 // The same id with the same body is a Duplicate; with another body it is kept as
 // a row of its own, under ConflictWorkflowID and held as id_conflict. Rows with
@@ -99,6 +99,7 @@ func (s *Inbox) Accept(ctx context.Context, batch []Acceptance, lease time.Durat
 	first := make(map[eventKey]int, len(batch)) // first of each id
 	fresh := make([]candidate, 0, len(batch))   // to be tried as first rows
 	var open []candidate                        // to be settled by looking
+
 	for i := range batch {
 		a := &batch[i]
 		key := keyOf(a)
@@ -113,15 +114,18 @@ func (s *Inbox) Accept(ctx context.Context, batch []Acceptance, lease time.Durat
 		first[key.eventKey] = i
 		fresh = append(fresh, candidate{Acceptance: a, index: i})
 	}
+
 	left, err := s.place(ctx, fresh, lease, out)
 	if err != nil {
 		return nil, classify("accept events", err)
 	}
+
 	if open = append(left, open...); len(open) > 0 {
-		if err := s.settle(ctx, open, lease, out); err != nil {
+		if err := s.acceptKnown(ctx, open, lease, out); err != nil {
 			return nil, classify("accept events", err)
 		}
 	}
+
 	if len(leader) < len(batch) {
 		for i := range batch {
 			if l := leader[keyOf(&batch[i])]; l != i {
@@ -130,6 +134,7 @@ func (s *Inbox) Accept(ctx context.Context, batch []Acceptance, lease time.Durat
 			}
 		}
 	}
+
 	return out, nil
 }
 
@@ -137,9 +142,9 @@ func keyOf(a *Acceptance) bodyKey {
 	return bodyKey{eventKey{a.Source, a.EventID}, a.BodySHA256}
 }
 
-// settle finds out what became of the candidates that were not placed as first
+// acceptKnown finds out what became of the candidates that were not placed as first
 // rows: the same body is there, or another one has the id.
-func (s *Inbox) settle(ctx context.Context, open []candidate, lease time.Duration, out []Accepted) error {
+func (s *Inbox) acceptKnown(ctx context.Context, open []candidate, lease time.Duration, out []Accepted) error {
 	for range acceptRounds {
 		known, err := s.lookUp(ctx, open)
 		if err != nil {
@@ -164,6 +169,7 @@ func (s *Inbox) settle(ctx context.Context, open []candidate, lease time.Duratio
 			return err
 		}
 	}
+
 	return ledger.EventContended()
 }
 
@@ -173,7 +179,7 @@ type owner struct {
 	hash [32]byte
 }
 
-// conflicting gives the candidate as the row of an id that o has.
+// conflicting returns the candidate as the row of an id that o has.
 func (c candidate) conflicting(o owner) candidate {
 	a := *c.Acceptance
 	a.WorkflowID = contract.ConflictWorkflowID(a.Source, a.EventID, a.BodySHA256)

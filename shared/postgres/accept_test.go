@@ -18,7 +18,7 @@ import (
 
 const lease = time.Minute
 
-// event gives an Acceptance of source mailparse with the given body.
+// event returns an Acceptance of source mailparse with the given body.
 func event(id, body string) postgres.Acceptance {
 	return postgres.Acceptance{
 		Source: contract.FirstSource, EventID: id, WorkflowID: contract.WorkflowID(contract.FirstSource, id),

@@ -41,6 +41,7 @@ func (s *Access) CreateToken(ctx context.Context, t ledger.Token, via string) er
 	if err != nil {
 		return fmt.Errorf("create token: %w", err)
 	}
+
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		added, err := s.queries.WithTx(tx).InsertToken(ctx, dbsqlc.InsertTokenParams{
 			Name: t.Name, SHA256: t.SHA256[:], Roles: roles, CreatedBy: clean(t.CreatedBy), Owner: clean(t.Owner),
@@ -106,7 +107,7 @@ func (s *Access) Tokens(ctx context.Context) ([]ledger.Token, error) {
 	return list, nil
 }
 
-// FindToken gives the token of a hash, whether it is still good or not, and
+// FindToken returns the token of a hash, whether it is still good or not, and
 // not_found where there is none.
 func (s *Access) FindToken(ctx context.Context, sum [32]byte) (ledger.Token, error) {
 	r, err := s.queries.FindToken(ctx, sum[:])

@@ -16,8 +16,8 @@ func TestAccessStore(t *testing.T) {
 	accesstest.Run(t, func(t *testing.T) accesstest.Store { t.Helper(); return pgtest.New(t) })
 }
 
-// TestTokensAreAudited: who made and who ended a token is in the chain, once each,
-// and nothing that would let anybody in.
+// TestTokensAreAudited: the creation and the end of a token are in the chain, once each,
+// and nothing that would authenticate a caller.
 func TestTokensAreAudited(t *testing.T) {
 	t.Parallel()
 	db, ctx, at := pgtest.New(t), t.Context(), time.Now()

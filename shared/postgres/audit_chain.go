@@ -49,7 +49,7 @@ func entryOf(r dbsqlc.ListAuditRow) auditchain.Entry {
 	}
 }
 
-// Audit gives up to limit entries of the audit chain that come after entry number
+// Audit returns up to limit entries of the audit chain that come after entry number
 // after, in their order and as they are: nothing is checked.
 func (s *AuditChain) Audit(ctx context.Context, after int64, limit int) ([]auditchain.Entry, error) {
 	rows, err := s.queries.ListAudit(ctx, dbsqlc.ListAuditParams{After: after, MaxRows: int64(limit)})
@@ -64,7 +64,7 @@ func (s *AuditChain) Audit(ctx context.Context, after int64, limit int) ([]audit
 	return list, nil
 }
 
-// AuditHead gives the end of the chain. Entry 0, with a hash of zeros, is that of
+// AuditHead returns the end of the chain. Entry 0, with a hash of zeros, is that of
 // an empty one.
 func (s *AuditChain) AuditHead(ctx context.Context) (auditchain.Head, error) {
 	r, err := s.queries.AuditHead(ctx)

@@ -46,7 +46,7 @@ func TestDecisionsAreChainedOnce(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
 	require.Empty(t, chain(t, db))
-	email := one(t, db)
+	email := acceptOne(t, db)
 	held := contract.RecordInput{Email: email, Sequence: 5, State: contract.Quarantined, Reason: contract.Infected}
 	require.NoError(t, db.Record(ctx, held))
 	require.Empty(t, chain(t, db), "no decision, no entry")
@@ -81,7 +81,7 @@ func TestAuditUnderManyWriters(t *testing.T) {
 	const writers, each = 50, 8
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 20)
-	email := one(t, db)
+	email := acceptOne(t, db)
 	var all sync.WaitGroup
 	errs := make(chan error, writers*each)
 	for w := range writers {
@@ -110,7 +110,7 @@ func TestAuditRefusesChange(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	email := one(t, db)
+	email := acceptOne(t, db)
 	require.NoError(t, db.Record(ctx, decided(email, 1, "n")))
 	conn, err := pgx.Connect(ctx, url)
 	require.NoError(t, err)

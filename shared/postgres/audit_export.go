@@ -13,14 +13,14 @@ import (
 	"mailroom/shared/postgres/dbsqlc"
 )
 
-// maxLinks bounds the part of the chain that one document carries.
+// maxLinks bounds the part of the chain that one document contains.
 const maxLinks = 400_000
 
 // checkLimit bounds how long CheckDecisions may take.
 const checkLimit = "'2min'"
 
-// ExportCustody gives an email's chain of custody, and appends to the chain that
-// actor had it, with the hash of the record. While the record is read no decision
+// ExportCustody returns an email's chain of custody, and appends to the audit chain that
+// actor exported it, with the hash of the record. While the record is read no decision
 // is recorded: it has all of them up to its own entry.
 func (s *AuditChain) ExportCustody(ctx context.Context, emailID int64, actor, via string) (*auditchain.Document, error) {
 	d := &auditchain.Document{Format: auditchain.Format}
@@ -43,9 +43,11 @@ func (s *AuditChain) ExportCustody(ctx context.Context, emailID int64, actor, vi
 	if err == nil {
 		err = s.readProof(ctx, emailID, &d.Proof)
 	}
+
 	if err != nil {
 		return nil, classify(fmt.Sprintf("export custody of email %d", emailID), err)
 	}
+
 	return d, nil
 }
 

@@ -63,7 +63,7 @@ func TestExportCustody(t *testing.T) {
 	require.Len(t, chain(t, db), 4, "what failed left nothing behind")
 }
 
-// TestTamperingIsFound changes what the triggers protect, as whoever owns the
+// TestTamperingIsFound changes what the triggers protect, as a person who owns the
 // database can.
 func TestTamperingIsFound(t *testing.T) {
 	t.Parallel()
@@ -95,7 +95,7 @@ func TestTamperingIsFound(t *testing.T) {
 			t.Parallel()
 			url, ctx := pgtest.URL(t), t.Context()
 			db := pgtest.Open(t, url, 2)
-			email := one(t, db)
+			email := acceptOne(t, db)
 			for i := range int64(3) {
 				require.NoError(t, db.Record(ctx, decided(email, i+1, "n")))
 			}

@@ -44,7 +44,7 @@ func (s *AuthFailures) SaveVerificationFailures(ctx context.Context, rows []ledg
 	return classify("save failed verifications", err)
 }
 
-// VerificationFailures gives what f chooses, the newest hour first and within it
+// VerificationFailures returns what f chooses, the newest hour first and within it
 // what happened last. The result is never nil without an error.
 func (s *AuthFailures) VerificationFailures(ctx context.Context, f ledger.FailureFilter) ([]ledger.VerificationFailure, error) {
 	limit := f.Limit
@@ -68,7 +68,7 @@ func (s *AuthFailures) VerificationFailures(ctx context.Context, f ledger.Failur
 	return list, nil
 }
 
-// CountVerificationFailures gives, by source and code, how many verifications
+// CountVerificationFailures returns, by source and code, how many verifications
 // failed. The hour in which since falls counts whole where it went on after since.
 func (s *AuthFailures) CountVerificationFailures(ctx context.Context, since time.Time) (map[string]map[string]int64, error) {
 	rows, err := s.queries.CountAuthFailures(ctx, since)
@@ -88,7 +88,7 @@ func (s *AuthFailures) CountVerificationFailures(ctx context.Context, since time
 
 // PruneVerificationFailures deletes the hours that ended before the given time,
 // oldest first, in statements of bounded size, and says how many rows went. Rows
-// that somebody else is writing or pruning stay for the next call.
+// that another process is writing or pruning stay for the next call.
 func (s *AuthFailures) PruneVerificationFailures(ctx context.Context, before time.Time) (int64, error) {
 	var gone int64
 	for {

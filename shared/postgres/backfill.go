@@ -20,11 +20,11 @@ func NewBackfill(db *DB) *Backfill {
 	return &Backfill{queries: dbsqlc.New(db.pool), inbox: NewInbox(db)}
 }
 
-// enrolLease keeps sweeps away from a row whose workflow runs already, until the
+// backfillLease keeps sweeps away from a row whose workflow runs already, until the
 // store step removes it. One that takes longer costs a start that Temporal refuses.
-const enrolLease = 5 * time.Second
+const backfillLease = 5 * time.Second
 
-// BackfillRow gives a workflow that Temporal accepted its row: the same row, by the same
+// BackfillRow inserts the row of a workflow that Temporal accepted: the same row, by the same
 // statement, as if the event had come while the database was there. body is the
 // raw body, or empty where in.Fallback.BodyKey names it.
 //
@@ -33,23 +33,23 @@ const enrolLease = 5 * time.Second
 // E~h for the conflict id of this body:
 //
 //	runs as   the event id belongs to       row under the own id      what happens
-//	E         nobody                        inserted, the owner's     carry it
-//	E         this body, as E               there already             carry it (1)
+//	E         no row                        inserted, the owner's     process it
+//	E         this body, as E               there already             process it (1)
 //	E         this body, as another         none                      elsewhere
 //	E         another body, as E            that of the other body    this body becomes a conflict that a
-//	                                                                  sweep starts; carry the other (1) (2)
+//	                                                                  sweep starts; process the other (1) (2)
 //	E         another body, as another      none                      the same, and elsewhere
-//	E~h       nobody                        none                      early; with in.TakeEventID inserted as owner
+//	E~h       no row                        none                      early; with in.TakeEventID inserted as owner
 //	E~h       this body, as E               none                      elsewhere: it was a plain repeat
-//	E~h       this body, as E~h             there already             carry it (1)
-//	E~h       another body                  inserted or there: the    carry it (1), held as id_conflict
+//	E~h       this body, as E~h             there already             process it (1)
+//	E~h       another body                  inserted or there: the    process it (1), held as id_conflict
 //	                                        conflict's
 //
 // (1) Unless the row is finished and came with another call than in: then it is a
 // late copy of what was done, and elsewhere. A row that came with this very call is
-// carried again, because whoever reset the workflow asked for that.
+// processed again, because the reset of the workflow asked for that.
 //
-// (2) Nobody else can: the starter finds the id in use and takes the row as started.
+// (2) No other workflow can: the dispatcher finds the id in use and takes the row as started.
 //
 // A repeat finds what the first call did, also once the inbox row is gone, and
 // inserts nothing. The hold is the inbox row's; once that is gone it is what the
@@ -60,41 +60,45 @@ func (s *Backfill) BackfillRow(ctx context.Context, in contract.BackfillInput, b
 		switch {
 		case err != nil:
 			return contract.BackfillResult{}, err
-		case known.mine != nil && known.mine.twin:
+		case known.mine != nil && known.mine.sameBody:
 			return known.result(in), nil
 		case known.first == nil && !in.TakeEventID:
 			return contract.BackfillResult{FirstMissing: true}, nil
 		}
 	}
-	got, err := s.inbox.Accept(ctx, []Acceptance{acceptance(in, body)}, enrolLease)
+
+	got, err := s.inbox.Accept(ctx, []Acceptance{acceptance(in, body)}, backfillLease)
 	if err != nil {
 		return contract.BackfillResult{}, err
 	}
+
 	if row := got[0].Row; got[0].Outcome != Duplicate && row.Email.WorkflowID == in.Email.WorkflowID {
 		return contract.BackfillResult{
 			Email: row.Email, ReceivedAtUnixMilli: in.ReceivedAtUnixMilli, Hold: row.Hold, State: contract.Processing,
 		}, nil
 	}
+
 	known, err := s.standing(ctx, in)
 	if err != nil {
 		return contract.BackfillResult{}, err
 	}
+
 	return known.result(in), nil
 }
 
-// BackfillLost is Backfill for an event whose content cannot be read. It carries what
+// BackfillLost is BackfillRow for an event whose content cannot be read. It returns what
 // came through the database under the same body, and says that nothing was found
 // where nothing did. With in.Discarded it writes the row without a body first, so
 // that the decision has a row and a copy finds the event known; a row of another
-// body is not touched by that, and to be carried (OtherBody).
+// body is not touched by that, and to be processed (OtherBody).
 func (s *Backfill) BackfillLost(ctx context.Context, in contract.BackfillInput) (out contract.BackfillResult, found bool, err error) {
 	if in.Discarded {
-		if err := s.bury(ctx, in); err != nil {
+		if err := s.insertTombstone(ctx, in); err != nil {
 			return out, false, err
 		}
 	}
 	known, err := s.standing(ctx, in)
-	if err != nil || !known.twin && !in.Discarded {
+	if err != nil || !known.known && !in.Discarded {
 		return out, false, err
 	}
 	return known.result(in), true, nil
@@ -117,17 +121,17 @@ func acceptance(in contract.BackfillInput, body []byte) Acceptance {
 // event id, whether it knows the workflow's own body, and the row under its id.
 type standing struct {
 	first []byte
-	twin  bool
-	mine  *enrolled
+	known bool
+	mine  *ownRow
 }
 
-// enrolled is the row under a workflow's id.
-type enrolled struct {
+// ownRow is the row under a workflow's id.
+type ownRow struct {
 	email      contract.Email
 	receivedAt time.Time
 	state      contract.State
 	conflict   bool
-	twin       bool // it has the workflow's own body
+	sameBody   bool // it has the workflow's own body
 	waiting    bool // its inbox row is there, and hold is what that says
 	hold       contract.Hold
 }
@@ -142,17 +146,17 @@ func (s *Backfill) standing(ctx context.Context, in contract.BackfillInput) (sta
 		return standing{}, classify(fmt.Sprintf("backfill row of email %s", in.Email.CorrelationID), err)
 	}
 
-	known := standing{first: r.FirstSHA256, twin: r.SameBodyKnown}
+	known := standing{first: r.FirstSHA256, known: r.SameBodyKnown}
 	if len(known.first) == 0 {
 		known.first = nil
 	}
 	if r.ID != 0 {
-		known.mine = &enrolled{
+		known.mine = &ownRow{
 			email: contract.Email{
 				ID: r.ID, WorkflowID: r.WorkflowID, Source: r.Source, EventID: r.EventID, Tenant: r.Tenant,
 				CorrelationID: r.CorrelationID, Size: r.Size,
 			},
-			receivedAt: r.ReceivedAt, state: contract.State(r.State), conflict: r.Conflict, twin: r.SameBody,
+			receivedAt: r.ReceivedAt, state: contract.State(r.State), conflict: r.Conflict, sameBody: r.SameBody,
 			waiting: r.Waiting, hold: contract.Hold{Reason: contract.Reason(r.HoldReason), Detail: r.HoldDetail},
 		}
 	}
@@ -166,7 +170,7 @@ func (s *standing) result(in contract.BackfillInput) contract.BackfillResult {
 		return contract.BackfillResult{Duplicate: true, State: contract.Duplicate}
 	}
 	out := contract.BackfillResult{
-		Email: m.email, ReceivedAtUnixMilli: m.receivedAt.UnixMilli(), State: m.state, OtherBody: !m.twin,
+		Email: m.email, ReceivedAtUnixMilli: m.receivedAt.UnixMilli(), State: m.state, OtherBody: !m.sameBody,
 	}
 	switch {
 	case m.waiting && m.hold.Reason != "":
@@ -174,20 +178,20 @@ func (s *standing) result(in contract.BackfillInput) contract.BackfillResult {
 	case m.waiting:
 	case m.conflict:
 		out.Hold = conflictHold(s.first, in.Fallback.BodySHA256[:])
-	case m.twin:
+	case m.sameBody:
 		out.Hold = in.Hold
 	}
 	return out
 }
 
 // cameWith reports whether the row was inserted for this very call of the provider.
-func (m *enrolled) cameWith(in contract.BackfillInput) bool {
-	return m.twin && m.receivedAt.UnixMilli() == in.ReceivedAtUnixMilli // a row that the door wrote has microseconds
+func (m *ownRow) cameWith(in contract.BackfillInput) bool {
+	return m.sameBody && m.receivedAt.UnixMilli() == in.ReceivedAtUnixMilli // a row that the ingress wrote has microseconds
 }
 
-// bury writes the row of an email without a body, where the event id is free or,
+// insertTombstone inserts the row of an email without a body, where the event id is free or,
 // for a conflict, taken by another body.
-func (s *Backfill) bury(ctx context.Context, in contract.BackfillInput) error {
+func (s *Backfill) insertTombstone(ctx context.Context, in contract.BackfillInput) error {
 	e, v := in.Email, in.Fallback.Verified
 	err := s.queries.InsertTombstone(ctx, dbsqlc.InsertTombstoneParams{
 		Source: e.Source, EventID: e.EventID, WorkflowID: e.WorkflowID, Tenant: e.Tenant,

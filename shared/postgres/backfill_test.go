@@ -16,13 +16,13 @@ import (
 	"mailroom/shared/postgres"
 )
 
-// callAt is when the carried events of these tests came, which is not when those
+// callAt is when the fallback events of these tests came, which is not when those
 // of event() did.
 const callAt = 1_791_000_000_456
 
-// carried gives what the workflow of a carried event asks for: under the plain id,
+// fallback returns what the workflow of a fallback event asks for: under the plain id,
 // or under that of a conflict.
-func carried(id, body string) contract.BackfillInput {
+func fallback(id, body string) contract.BackfillInput {
 	return contract.BackfillInput{
 		Email: contract.Email{
 			WorkflowID: contract.WorkflowID(contract.FirstSource, id), Source: contract.FirstSource, EventID: id,
@@ -34,7 +34,7 @@ func carried(id, body string) contract.BackfillInput {
 }
 
 func conflicting(id, body string) contract.BackfillInput {
-	in := carried(id, body)
+	in := fallback(id, body)
 	in.Email.WorkflowID = conflictID(id, body)
 	return in
 }
@@ -43,7 +43,7 @@ func conflictID(id, body string) string {
 	return contract.ConflictWorkflowID(contract.FirstSource, id, sha256.Sum256([]byte(body)))
 }
 
-func enrol(t *testing.T, db *pgtest.DB, in contract.BackfillInput, body string) contract.BackfillResult {
+func backfill(t *testing.T, db *pgtest.DB, in contract.BackfillInput, body string) contract.BackfillResult {
 	t.Helper()
 	out, err := db.BackfillRow(t.Context(), in, []byte(body))
 	require.NoError(t, err)
@@ -62,7 +62,7 @@ func store(t *testing.T, db *pgtest.DB, e contract.Email) {
 	require.NoError(t, db.SaveManifest(t.Context(), ledger.Manifest{EmailID: e.ID, RawKey: "body/aa/aa", Message: []byte("{}")}))
 }
 
-// sweepable gives the workflows that a sweep would start now, and starts them.
+// sweepable returns the workflows that a sweep would start now, and starts them.
 func sweepable(t *testing.T, db *pgtest.DB) []string {
 	t.Helper()
 	list, err := db.ClaimWaiting(t.Context(), 100, lease)
@@ -83,12 +83,12 @@ func bodyOf(t *testing.T, db *pgtest.DB, e contract.Email) string {
 
 var elsewhere = contract.BackfillResult{Duplicate: true, State: contract.Duplicate}
 
-func TestEnrolNobodyHasTheID(t *testing.T) {
+func TestBackfillFreeID(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	in := carried("e", "one")
+	in := fallback("e", "one")
 	in.Hold = &contract.Hold{Reason: contract.RecipientForeign, Detail: "no recipient is ours"}
-	out := enrol(t, db, in, "one")
+	out := backfill(t, db, in, "one")
 	want := in.Email
 	want.ID = out.Email.ID
 	require.Positive(t, want.ID)
@@ -98,12 +98,12 @@ func TestEnrolNobodyHasTheID(t *testing.T) {
 	require.Equal(t, "one", bodyOf(t, db, out.Email))
 	require.Empty(t, sweepable(t, db), "its workflow runs")
 
-	require.Equal(t, out, enrol(t, db, in, "one"), "a repeat after a lost answer")
+	require.Equal(t, out, backfill(t, db, in, "one"), "a repeat after a lost answer")
 	store(t, db, out.Email)
-	require.Equal(t, out, enrol(t, db, in, "one"), "a repeat after the store step")
+	require.Equal(t, out, backfill(t, db, in, "one"), "a repeat after the store step")
 	finish(t, db, out.Email)
-	again := enrol(t, db, in, "one")
-	require.Equal(t, out.Email, again.Email, "whoever resets the workflow gets it carried again")
+	again := backfill(t, db, in, "one")
+	require.Equal(t, out.Email, again.Email, "a reset of the workflow processes it again")
 	require.Equal(t, contract.Delivered, again.State)
 	waiting, _, err := db.InboxDepth(t.Context())
 	require.NoError(t, err)
@@ -111,13 +111,13 @@ func TestEnrolNobodyHasTheID(t *testing.T) {
 
 	copyLater := in
 	copyLater.ReceivedAtUnixMilli++
-	require.Equal(t, elsewhere, enrol(t, db, copyLater, "one"), "a copy after the retention of the workflow")
+	require.Equal(t, elsewhere, backfill(t, db, copyLater, "one"), "a copy after the retention of the workflow")
 }
 
-func TestEnrolBodyInTheObjectStore(t *testing.T) {
+func TestBackfillBodyInTheObjectStore(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	in := carried("e", "one")
+	in := fallback("e", "one")
 	in.Fallback.BodyKey = "body/ab/abcd"
 	out, err := db.BackfillRow(t.Context(), in, nil)
 	require.NoError(t, err)
@@ -127,9 +127,9 @@ func TestEnrolBodyInTheObjectStore(t *testing.T) {
 	require.Nil(t, b.Inline)
 }
 
-// TestEnrolSameBodyCameThroughTheDatabase: the starter found the id in use, so the
-// row is this workflow's to carry, with the row's own hold.
-func TestEnrolSameBodyCameThroughTheDatabase(t *testing.T) {
+// TestBackfillSameBodyCameThroughTheDatabase: the starter found the id in use, so the
+// row is this workflow's to process, with the row's own hold.
+func TestBackfillSameBodyCameThroughTheDatabase(t *testing.T) {
 	t.Parallel()
 	for name, hold := range map[string]*contract.Hold{
 		"held": {Reason: contract.RecipientForeign, Detail: "no recipient is ours"}, "free": nil,
@@ -138,28 +138,28 @@ func TestEnrolSameBodyCameThroughTheDatabase(t *testing.T) {
 		a := event("e", "one")
 		a.Hold = hold
 		row := accept(t, db, a)[0].Row
-		in := carried("e", "one")
+		in := fallback("e", "one")
 		in.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "what the other ingress said"}
-		out := enrol(t, db, in, "one")
+		out := backfill(t, db, in, "one")
 		require.Equal(t, contract.BackfillResult{
 			Email: row.Email, ReceivedAtUnixMilli: a.ReceivedAt.UnixMilli(), Hold: hold, State: contract.Processing,
 		}, out, name)
 		require.Empty(t, sweepable(t, db), name)
 		finish(t, db, row.Email)
-		require.Equal(t, elsewhere, enrol(t, db, in, "one"), name)
+		require.Equal(t, elsewhere, backfill(t, db, in, "one"), name)
 	}
 }
 
-// TestEnrolAnotherBodyTookTheID: what came through the database while this
-// workflow occupied its id has nobody else to carry it.
-func TestEnrolAnotherBodyTookTheID(t *testing.T) {
+// TestBackfillAnotherBodyTookTheID: what came through the database while this
+// workflow occupied its id has no other workflow.
+func TestBackfillAnotherBodyTookTheID(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	row := accept(t, db, event("e", "two"))[0].Row
-	in := carried("e", "one")
+	in := fallback("e", "one")
 	in.Hold = &contract.Hold{Reason: contract.SchemaInvalid, Detail: "this is about the other body"}
 	for range 2 {
-		out := enrol(t, db, in, "one")
+		out := backfill(t, db, in, "one")
 		require.Equal(t, row.Email, out.Email)
 		require.True(t, out.OtherBody)
 		require.Nil(t, out.Hold)
@@ -172,37 +172,37 @@ func TestEnrolAnotherBodyTookTheID(t *testing.T) {
 	require.EqualValues(t, 1, depth, "the conflict waits for a sweep")
 
 	// The sweep's workflow, or Temporal's under the same id, finds the conflict.
-	conflict := enrol(t, db, conflicting("e", "one"), "one")
+	conflict := backfill(t, db, conflicting("e", "one"), "one")
 	require.Equal(t, conflictID("e", "one"), conflict.Email.WorkflowID)
 	require.Equal(t, contract.IDConflict, conflict.Hold.Reason)
 	require.Equal(t, "one", bodyOf(t, db, conflict.Email))
 
 	finish(t, db, row.Email)
-	require.Equal(t, elsewhere, enrol(t, db, in, "one"), "the other body is done, this one is a conflict")
+	require.Equal(t, elsewhere, backfill(t, db, in, "one"), "the other body is done, this one is a conflict")
 }
 
-func TestEnrolFinishedBodyHasTheID(t *testing.T) {
+func TestBackfillFinishedBodyHasTheID(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	finish(t, db, accept(t, db, event("e", "two"))[0].Row.Email)
-	require.Equal(t, elsewhere, enrol(t, db, carried("e", "one"), "one"))
+	require.Equal(t, elsewhere, backfill(t, db, fallback("e", "one"), "one"))
 	depth, _, err := db.InboxDepth(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, depth, "this body is a conflict that waits for a sweep")
 }
 
-func TestEnrolAsConflict(t *testing.T) {
+func TestBackfillAsConflict(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	in := conflicting("e", "two")
-	require.Equal(t, contract.BackfillResult{FirstMissing: true}, enrol(t, db, in, "two"), "the first is not there yet")
+	require.Equal(t, contract.BackfillResult{FirstMissing: true}, backfill(t, db, in, "two"), "the first is not there yet")
 	depth, _, err := db.InboxDepth(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, depth, "the id is kept free for it")
 
-	enrol(t, db, carried("e", "one"), "one")
+	backfill(t, db, fallback("e", "one"), "one")
 	one, two := sha256.Sum256([]byte("one")), sha256.Sum256([]byte("two"))
-	out := enrol(t, db, in, "two")
+	out := backfill(t, db, in, "two")
 	require.Equal(t, in.Email.WorkflowID, out.Email.WorkflowID)
 	require.Equal(t, contract.IDConflict, out.Hold.Reason)
 	require.Contains(t, out.Hold.Detail, hex.EncodeToString(one[:]))
@@ -210,39 +210,39 @@ func TestEnrolAsConflict(t *testing.T) {
 	require.Equal(t, "two", bodyOf(t, db, out.Email))
 	require.Empty(t, sweepable(t, db))
 
-	require.Equal(t, out, enrol(t, db, in, "two"), "a repeat")
+	require.Equal(t, out, backfill(t, db, in, "two"), "a repeat")
 	store(t, db, out.Email)
-	require.Equal(t, out, enrol(t, db, in, "two"), "a repeat without the inbox row keeps the hold")
+	require.Equal(t, out, backfill(t, db, in, "two"), "a repeat without the inbox row keeps the hold")
 
 	late := in
 	late.ReceivedAtUnixMilli++
-	require.Equal(t, out.Email, enrol(t, db, late, "two").Email, "it is not finished")
+	require.Equal(t, out.Email, backfill(t, db, late, "two").Email, "it is not finished")
 	finish(t, db, out.Email)
-	require.Equal(t, elsewhere, enrol(t, db, late, "two"))
+	require.Equal(t, elsewhere, backfill(t, db, late, "two"))
 }
 
-func TestEnrolConflictThatIsNone(t *testing.T) {
+func TestBackfillConflictThatIsNone(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	row := accept(t, db, event("e", "one"))[0].Row
-	require.Equal(t, elsewhere, enrol(t, db, conflicting("e", "one"), "one"), "a plain repeat")
+	require.Equal(t, elsewhere, backfill(t, db, conflicting("e", "one"), "one"), "a plain repeat")
 	require.Equal(t, []string{row.Email.WorkflowID}, sweepable(t, db), "which leaves the row to its starter")
 }
 
-// TestEnrolFirstNeverCame: after long a conflict may have the id, and keeps it.
-func TestEnrolFirstNeverCame(t *testing.T) {
+// TestBackfillFirstNeverCame: after long a conflict may have the id, and keeps it.
+func TestBackfillFirstNeverCame(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	in := conflicting("e", "two")
 	in.TakeEventID = true
-	out := enrol(t, db, in, "two")
+	out := backfill(t, db, in, "two")
 	require.Equal(t, in.Email.WorkflowID, out.Email.WorkflowID)
 	require.Nil(t, out.Hold, "nothing else was done under this id")
-	require.Equal(t, out, enrol(t, db, in, "two"))
+	require.Equal(t, out, backfill(t, db, in, "two"))
 
-	require.Equal(t, elsewhere, enrol(t, db, carried("e", "two"), "two"), "the same body under the plain id")
-	require.Equal(t, elsewhere, enrol(t, db, carried("e", "one"), "one"), "another workflow carries the first row")
-	require.Equal(t, conflictID("e", "one"), enrol(t, db, conflicting("e", "one"), "one").Email.WorkflowID,
+	require.Equal(t, elsewhere, backfill(t, db, fallback("e", "two"), "two"), "the same body under the plain id")
+	require.Equal(t, elsewhere, backfill(t, db, fallback("e", "one"), "one"), "another workflow processes the first row")
+	require.Equal(t, conflictID("e", "one"), backfill(t, db, conflicting("e", "one"), "one").Email.WorkflowID,
 		"and that body is a conflict")
 }
 
@@ -254,7 +254,7 @@ func TestBackfillLost(t *testing.T) {
 		require.NoError(t, err)
 		return out, found
 	}
-	in := carried("e", "one")
+	in := fallback("e", "one")
 	_, found := lost(in)
 	require.False(t, found)
 	other := accept(t, db, event("e", "two"))[0].Row
@@ -268,14 +268,14 @@ func TestBackfillLost(t *testing.T) {
 	require.Equal(t, other.Email, out.Email)
 
 	row := accept(t, db, event("f", "one"))[0].Row
-	out, found = lost(carried("f", "one"))
+	out, found = lost(fallback("f", "one"))
 	require.True(t, found, "the provider sent it again")
 	require.Equal(t, row.Email, out.Email)
 	out, found = lost(conflicting("f", "one"))
 	require.True(t, found)
 	require.Equal(t, elsewhere, out)
 
-	in = carried("g", "one")
+	in = fallback("g", "one")
 	in.Discarded = true
 	out, found = lost(in)
 	require.True(t, found)
@@ -300,16 +300,16 @@ func TestBackfillLost(t *testing.T) {
 	require.Equal(t, elsewhere, out, "the id is kept free for the first")
 }
 
-// TestEnrolAtOnce: whatever comes at the same time on whichever way, each body has
-// one row, and each row that nobody carries is there for a sweep.
-func TestEnrolAtOnce(t *testing.T) {
+// TestBackfillAtOnce: whatever comes at the same time on whichever way, each body has
+// one row, and each row without a workflow is there for a sweep.
+func TestBackfillAtOnce(t *testing.T) {
 	t.Parallel()
 	const rounds, each = 20, 4
 	db := pgtest.New(t)
 	for round := range rounds {
 		id := "e" + string(rune('a'+round))
 		var mu sync.Mutex
-		carriedBy := map[string]int64{}
+		processedBy := map[string]int64{}
 		var wg sync.WaitGroup
 		start := make(chan struct{})
 		run := func(in contract.BackfillInput, body string) {
@@ -323,14 +323,14 @@ func TestEnrolAtOnce(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					if !out.Duplicate {
-						carriedBy[in.Email.WorkflowID] = out.Email.ID
+						processedBy[in.Email.WorkflowID] = out.Email.ID
 					}
 					return
 				}
 			})
 		}
 		for range each {
-			run(carried(id, "one"), "one")
+			run(fallback(id, "one"), "one")
 			run(conflicting(id, "two"), "two")
 			wg.Go(func() {
 				<-start
@@ -340,20 +340,20 @@ func TestEnrolAtOnce(t *testing.T) {
 		close(start)
 		wg.Wait()
 		plain := contract.WorkflowID(contract.FirstSource, id)
-		require.Contains(t, carriedBy, plain, "the first row is always carried")
+		require.Contains(t, processedBy, plain, "the first row is always processed")
 		seen := map[string]bool{}
 		for _, e := range sweepableRows(t, db) {
-			require.NotContains(t, carriedBy, e.WorkflowID, "what is carried is not started again")
+			require.NotContains(t, processedBy, e.WorkflowID, "a row with a workflow is not started again")
 			seen[bodyOf(t, db, e)] = true
 		}
-		for _, row := range carriedBy {
+		for _, row := range processedBy {
 			seen[bodyOf(t, db, contract.Email{ID: row})] = true
 		}
 		require.Len(t, seen, 2, "both bodies are on their way")
 	}
 }
 
-// sweepableRows gives what a sweep finds once every lease is over, and starts it.
+// sweepableRows returns what a sweep finds once every lease is over, and starts it.
 func sweepableRows(t *testing.T, db *pgtest.DB) []contract.Email {
 	t.Helper()
 	all := make([]int64, 2000) // more than these tests make
@@ -371,10 +371,10 @@ func sweepableRows(t *testing.T, db *pgtest.DB) []contract.Email {
 	return out
 }
 
-func TestEnrolWithoutADatabase(t *testing.T) {
+func TestBackfillWithoutADatabase(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Open(t, "postgres://nobody@127.0.0.1:1/none?connect_timeout=2", 1)
-	for _, in := range []contract.BackfillInput{carried("e", "one"), conflicting("e", "one")} {
+	for _, in := range []contract.BackfillInput{fallback("e", "one"), conflicting("e", "one")} {
 		_, err := db.BackfillRow(t.Context(), in, []byte("one"))
 		require.True(t, fault.Is(err, fault.StorageUnavailable), "%v", err)
 		_, _, err = db.BackfillLost(t.Context(), in)
@@ -382,22 +382,22 @@ func TestEnrolWithoutADatabase(t *testing.T) {
 	}
 }
 
-// TestEnrolFindsTheRowOfALostAnswer: the write of the ingress was committed although
-// its answer was lost, so that Temporal carries the same call. The row is that call's own.
-func TestEnrolFindsTheRowOfALostAnswer(t *testing.T) {
+// TestBackfillFindsTheRowOfALostAnswer: the write of the ingress was committed although
+// its answer was lost, so that Temporal accepted the same call. The row is that call's own.
+func TestBackfillFindsTheRowOfALostAnswer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	in := carried("e", "one")
-	at := time.UnixMilli(callAt).Add(123456 * time.Nanosecond) // as time.Now gives it
+	in := fallback("e", "one")
+	at := time.UnixMilli(callAt).Add(123456 * time.Nanosecond) // as time.Now returns it
 	_, err := db.Accept(t.Context(), []postgres.Acceptance{{
 		Source: in.Email.Source, EventID: in.Email.EventID, WorkflowID: in.Email.WorkflowID, Tenant: "default",
 		CorrelationID: in.Email.CorrelationID, BodySHA256: sha256.Sum256([]byte("one")), Size: 3, ReceivedAt: at, Body: []byte("one"),
 	}}, time.Second)
 	require.NoError(t, err)
-	out := enrol(t, db, in, "one")
+	out := backfill(t, db, in, "one")
 	require.False(t, out.Duplicate)
 	finish(t, db, out.Email)
-	again := enrol(t, db, in, "one")
-	require.Equal(t, out.Email, again.Email, "whoever resets the workflow gets it carried again")
+	again := backfill(t, db, in, "one")
+	require.Equal(t, out.Email, again.Email, "a reset of the workflow processes it again")
 	require.Equal(t, contract.Delivered, again.State)
 }

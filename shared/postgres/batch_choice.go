@@ -17,7 +17,7 @@ type choice struct {
 	args       pgx.NamedArgs
 }
 
-// chosen gives the choice of a replay with this action. For a decision the
+// chosen returns the choice of a replay with this action. For a decision the
 // destination is one that is still owed the email: that it went elsewhere already
 // says nothing about what holds it.
 func chosen(action contract.Action, f ledger.Filter) choice {
@@ -28,6 +28,7 @@ func chosen(action contract.Action, f ledger.Filter) choice {
 			c.args[name] = value
 		}
 	}
+
 	like := func(s string) string { return "%" + escapeLike(clean(s)) + "%" }
 	add(f.State != "", `e.state = @by_state`, "by_state", clean(string(f.State)))
 	add(f.Reason != "", `e.reason = @by_reason`, "by_reason", clean(string(f.Reason)))
@@ -41,17 +42,19 @@ func chosen(action contract.Action, f ledger.Filter) choice {
 	if f.Query != "" {
 		add(true, c.queried(f), "by_query", like(f.Query))
 	}
+
 	owed := ""
 	if action != ledger.ActionReplay {
 		owed = ` AND d.state NOT IN ('delivered', 'skipped')`
 	}
+
 	add(f.Destination != "",
 		`EXISTS (SELECT FROM deliveries d WHERE d.email_id = e.id AND d.destination = @by_destination`+owed+`)`,
 		"by_destination", clean(f.Destination))
 	return c
 }
 
-// queried gives the condition of a query. As in the list, one that is a whole event
+// queried returns the condition of a query. As in the list, one that is a whole event
 // id or message id means the emails that have it and no others, in whatever state
 // they are: that evt_1 was decided already must not make evt_10 the one that is meant.
 func (c *choice) queried(f ledger.Filter) string {
@@ -62,7 +65,7 @@ func (c *choice) queried(f ledger.Filter) string {
 		return anywhere
 	}
 	c.args["by_exact"] = clean(f.Query)
-	seen := "" // an id in a tenant that whoever asks has no part in tells nothing
+	seen := "" // an id in another tenant must change no answer
 	if f.Tenant != "" {
 		seen += ` AND o.tenant = @by_tenant`
 	}
@@ -85,12 +88,12 @@ func (c *choice) queried(f ledger.Filter) string {
        OR NOT EXISTS (` + exact + `) AND ` + anywhere + `)`
 }
 
-// where gives the conditions of the choice with others before them.
+// where returns the conditions of the choice with others before them.
 func (c *choice) where(others ...string) string {
 	return "\n WHERE " + strings.Join(append(others, c.conditions...), "\n   AND ")
 }
 
-// with gives the arguments of the choice and others.
+// with returns the arguments of the choice and others.
 func (c *choice) with(others pgx.NamedArgs) pgx.NamedArgs {
 	for name, value := range c.args {
 		others[name] = value

@@ -17,11 +17,12 @@ import (
 
 // BatchWork is the part of the batches that their workflows use: claims, results, previews.
 type BatchWork struct {
-	pool *pgxpool.Pool
+	pool    *pgxpool.Pool
+	queries *dbsqlc.Queries
 }
 
 // NewBatchWork returns the store on db's connections.
-func NewBatchWork(db *DB) *BatchWork { return &BatchWork{pool: db.pool} }
+func NewBatchWork(db *DB) *BatchWork { return &BatchWork{pool: db.pool, queries: dbsqlc.New(db.pool)} }
 
 // unchanged are the conditions on the emails e of the replay @id: those that were there
 // when it was asked for and whose state has not changed since.
@@ -32,25 +33,24 @@ var unchanged = []string{
           ELSE e.change <= (SELECT last_change FROM replays WHERE id = @id) END`,
 }
 
-// TakeReplay makes the caller the one who works on a replay and gives the fence
-// that its claims need from now on: whoever had it before can claim nothing more.
+// TakeReplay makes the caller the only worker of a replay and returns the fence that
+// its claims need from now on: the worker before can claim nothing more.
 // It counts the emails that were chosen, the first time.
 func (s *BatchWork) TakeReplay(ctx context.Context, id int64) (*ledger.ReplayRow, int64, error) {
-	const take = `
-UPDATE replays SET fence = fence + 1, started_at = coalesce(started_at, now()) WHERE id = @id RETURNING fence`
-
-	var fence int64
-	err := s.pool.QueryRow(ctx, take, pgx.NamedArgs{"id": id}).Scan(&fence)
+	fence, err := s.queries.TakeReplay(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, 0, ledger.NoSuchReplay()
 	}
+
 	if err != nil {
 		return nil, 0, classify(fmt.Sprintf("take replay %d", id), err)
 	}
-	r, err := readReplay(ctx, s.pool, id)
+
+	r, err := readReplay(ctx, s.queries, id)
 	if err != nil || r.Total >= 0 {
 		return r, fence, err
 	}
+
 	c := chosen(r.Action, r.Filter)
 	count := `
 UPDATE replays SET total = (SELECT count(*) FROM emails e` + c.where(unchanged...) + `)
@@ -58,41 +58,35 @@ UPDATE replays SET total = (SELECT count(*) FROM emails e` + c.where(unchanged..
 	if _, err := s.pool.Exec(ctx, count, c.with(pgx.NamedArgs{"id": id})); err != nil {
 		return nil, 0, classify(fmt.Sprintf("count emails of replay %d", id), err)
 	}
-	r, err = readReplay(ctx, s.pool, id)
+
+	r, err = readReplay(ctx, s.queries, id)
 	return r, fence, err
 }
 
 // ClaimReplay claims the next emails of a replay, at most limit and in the order of
-// their ids, and moves the replay's position behind them. Claims of who was
-// overtaken are a permanent fault; a replay that does not run gives none. end says
+// their ids, and moves the replay's position behind them. Claims of a worker that was
+// overtaken are a permanent fault; a replay that does not run has none. end says
 // that there are no more.
 func (s *BatchWork) ClaimReplay(ctx context.Context, r *ledger.ReplayRow, fence int64, limit int) (list []ledger.ReplayEmail, end bool, err error) {
-	const (
-		lock = `SELECT fence, state, position, last_id FROM replays WHERE id = @id FOR UPDATE`
-		note = `
-INSERT INTO replay_items (replay_id, email_id, state) SELECT @id, unnest(@ids::bigint[]), 'claimed'
-ON CONFLICT (replay_id, email_id) DO NOTHING`
-		move = `UPDATE replays SET position = @position WHERE id = @id`
-	)
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var now, position, lastID int64
-		var state string
-		if err := tx.QueryRow(ctx, lock, pgx.NamedArgs{"id": r.ID}).Scan(&now, &state, &position, &lastID); err != nil {
+		queries := s.queries.WithTx(tx)
+		locked, err := queries.LockReplay(ctx, r.ID)
+		if err != nil {
 			return err
 		}
-		if now != fence {
+		if locked.Fence != fence {
 			return ledger.Fenced()
 		}
-		if state != "running" {
+		if locked.State != contract.ReplayRunning {
 			return nil
 		}
+
 		c := chosen(r.Action, r.Filter)
 		query := selectReplayEmail + c.where(append([]string{`e.id > @position`}, unchanged...)...) +
 			"\n ORDER BY e.id LIMIT @limit"
 		rows, _ := tx.Query(ctx, query, c.with(pgx.NamedArgs{
-			"id": r.ID, "position": position, "limit": limit,
+			"id": r.ID, "position": locked.Position, "limit": limit,
 		}))
-		var err error
 		if list, err = pgx.CollectRows(rows, scanReplayEmail); err != nil {
 			return err
 		}
@@ -101,15 +95,15 @@ ON CONFLICT (replay_id, email_id) DO NOTHING`
 		for i := range list {
 			ids[i] = list[i].ID
 		}
-		position = lastID
+
+		position := locked.LastID
 		if !end {
 			position = ids[len(ids)-1]
 		}
-		if _, err := tx.Exec(ctx, note, pgx.NamedArgs{"id": r.ID, "ids": ids}); err != nil {
-			return err //nolint:wrapcheck // classified below
+		if err := queries.ClaimReplayItems(ctx, dbsqlc.ClaimReplayItemsParams{ReplayID: r.ID, IDs: ids}); err != nil {
+			return err
 		}
-		_, err = tx.Exec(ctx, move, pgx.NamedArgs{"id": r.ID, "position": position})
-		return err //nolint:wrapcheck // classified below
+		return queries.MoveReplay(ctx, dbsqlc.MoveReplayParams{ID: r.ID, Position: position})
 	})
 	return list, end, classify(fmt.Sprintf("claim emails of replay %d", r.ID), err)
 }
@@ -127,8 +121,7 @@ func scanReplayEmail(row pgx.CollectableRow) (e ledger.ReplayEmail, err error) {
 	return e, err
 }
 
-// ClaimedReplay gives the emails that were claimed and whose result nobody wrote
-// down, as they are now.
+// ClaimedReplay returns the emails that were claimed and have no result, as they are now.
 func (s *BatchWork) ClaimedReplay(ctx context.Context, id int64) ([]ledger.ReplayEmail, error) {
 	const which = ` JOIN replay_items i ON i.email_id = e.id WHERE i.replay_id = @id AND i.state = 'claimed' ORDER BY e.id`
 
@@ -143,45 +136,27 @@ func (s *BatchWork) ClaimedReplay(ctx context.Context, id int64) ([]ledger.Repla
 // SaveReplayResults writes the results of emails that are claimed and counts them;
 // those of others change nothing. pace is how many per second there were lately.
 func (s *BatchWork) SaveReplayResults(ctx context.Context, id int64, list []ledger.ReplayResult, pace float64) error {
-	const query = `
-WITH given AS (
-    SELECT * FROM unnest(@ids::bigint[], @states::text[], @codes::text[], @details::text[]) AS g (email_id, state, code, detail)
-), saved AS (
-    UPDATE replay_items i SET state = g.state, code = g.code, detail = g.detail, at = now()
-      FROM given g WHERE i.replay_id = @id AND i.email_id = g.email_id AND i.state = 'claimed'
-    RETURNING g.state, g.code
-), counted AS (
-    INSERT INTO replay_counts AS c (replay_id, code, count) SELECT @id, code, count(*) FROM saved GROUP BY code
-    ON CONFLICT (replay_id, code) DO UPDATE SET count = c.count + excluded.count
-)
-UPDATE replays SET pace = @pace, paced_at = now(),
-       done = done + (SELECT count(*) FROM saved WHERE state = 'done'),
-       skipped = skipped + (SELECT count(*) FROM saved WHERE state = 'skipped'),
-       failed = failed + (SELECT count(*) FROM saved WHERE state = 'failed')
- WHERE id = @id`
-
 	ids, states := make([]int64, len(list)), make([]string, len(list))
 	codes, details := make([]string, len(list)), make([]string, len(list))
 	for i, r := range list {
 		ids[i], states[i], codes[i], details[i] = r.EmailID, string(r.State), string(r.Code), clean(r.Detail)
 	}
-	_, err := s.pool.Exec(ctx, query, pgx.NamedArgs{
-		"id": id, "ids": ids, "states": states, "codes": codes, "details": details, "pace": pace,
+
+	err := s.queries.SaveReplayResults(ctx, dbsqlc.SaveReplayResultsParams{
+		ID: id, IDs: ids, States: states, Codes: codes, Details: details, Pace: pace,
 	})
 	return classify(fmt.Sprintf("save results of replay %d", id), err)
 }
 
-// ReplayControl reads what whoever works on a replay must obey: its state, its rate
-// and who works on it.
+// ReplayControl reads what the worker of a replay must obey: its state, its rate and the
+// fence of its worker.
 func (s *BatchWork) ReplayControl(ctx context.Context, id int64) (state contract.ReplayState, rate float64, fence int64, err error) {
-	const query = `SELECT state, rate, fence FROM replays WHERE id = @id`
-
-	err = s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": id}).Scan(&state, &rate, &fence)
-	return state, rate, fence, classify(fmt.Sprintf("read control of replay %d", id), err)
+	r, err := s.queries.ReplayControl(ctx, id)
+	return r.State, r.Rate, r.Fence, classify(fmt.Sprintf("read control of replay %d", id), err)
 }
 
 // PreviewReplay counts what a replay is about, by state, reason and stored content,
-// and gives up to limit of the emails, spread over all of them.
+// and returns up to limit of the emails, spread over all of them.
 func (s *BatchWork) PreviewReplay(ctx context.Context, r *ledger.ReplayRow, limit int) ([]ledger.ReplayGroup, []ledger.ReplayEmail, error) {
 	c := chosen(r.Action, r.Filter)
 	bound := c.where(unchanged...)
@@ -205,33 +180,34 @@ SELECT e.state, e.reason, e.content_removed_at IS NOT NULL,` + earliest + `,
 
 // SaveReplayPreview keeps what a dry run found and ends it.
 func (s *BatchWork) SaveReplayPreview(ctx context.Context, id int64, p *ledger.ReplayPreview) error {
-	const update = `
-UPDATE replays SET preview = @preview, total = @total, state = 'done', ended_at = now()
- WHERE id = @id AND state IN ('running', 'paused')`
-
 	text, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encode preview: %w", err)
 	}
-	_, err = s.pool.Exec(ctx, update, pgx.NamedArgs{"id": id, "preview": clean(string(text)), "total": p.Total})
+	err = s.queries.SaveReplayPreview(ctx, dbsqlc.SaveReplayPreviewParams{ID: id, Preview: []byte(clean(string(text))), Total: p.Total})
 	return classify(fmt.Sprintf("save preview of replay %d", id), err)
 }
 
-// IdleReplays gives the replays that should run and that nobody has begun, or has
-// worked on, for so long. Dry runs are among them.
+// IdleReplays returns the replays that should run and on which no worker has worked for
+// so long. Dry runs are among them.
 func (s *Maintenance) IdleReplays(ctx context.Context, idle time.Duration) ([]ledger.ReplayRow, error) {
-	const which = `
- WHERE r.state = 'running' AND greatest(r.created_at, r.started_at, r.paced_at) < now() - @idle::interval ORDER BY r.id LIMIT 100`
+	rows, err := s.queries.ListIdleReplays(ctx, idle)
+	if err != nil {
+		return nil, classify("list idle replays", err)
+	}
 
-	rows, _ := s.pool.Query(ctx, selectReplay+which, pgx.NamedArgs{"idle": idle})
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r ledger.ReplayRow, err error) {
-		err = scanReplay(row, &r)
-		return r, err
-	})
-	return list, classify("list idle replays", err)
+	list := make([]ledger.ReplayRow, len(rows))
+	for i, row := range rows {
+		r, err := replayOf(dbsqlc.FindReplayRow(row))
+		if err != nil {
+			return nil, classify("list idle replays", err)
+		}
+		list[i] = *r
+	}
+	return list, nil
 }
 
-// UntoldEnds gives the claims without a result of replays that discard and that are
+// UntoldEnds returns the claims without a result of replays that discard and that are
 // paused or over, where claim and end are older than age. Those that wait for nothing
 // but their turn come last, and the order is another one each time: no claim that
 // nothing can be said of keeps others from being looked at.
@@ -247,35 +223,30 @@ func (s *Deliveries) Destinations(ctx context.Context, emailID int64) ([]string,
 	return list, classify(fmt.Sprintf("read destinations of email %d", emailID), err)
 }
 
-// ReplayIntent gives the intent of a replay, which it writes down the first time:
+// ReplayIntent returns the intent of a replay, which it inserts the first time:
 // the one decision that all its held emails are sent.
 func (s *BatchWork) ReplayIntent(ctx context.Context, id int64) (int64, error) {
-	const (
-		lock   = `SELECT intent_id FROM replays WHERE id = @id FOR UPDATE`
-		insert = `
-INSERT INTO intents (replay_id, action, actor, person, via, note, from_step)
-SELECT id, CASE WHEN action = 'replay' THEN 'retry' ELSE action END, actor, person,
-       CASE WHEN via = 'system' THEN via ELSE 'replay' END, note, from_step FROM replays WHERE id = @id
-RETURNING id`
-		keep = `UPDATE replays SET intent_id = @intent WHERE id = @id`
-	)
-	var intent *int64
+	var intent int64
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		args := pgx.NamedArgs{"id": id}
-		if err := tx.QueryRow(ctx, lock, args).Scan(&intent); err != nil || intent != nil {
+		queries := s.queries.WithTx(tx)
+		known, err := queries.LockReplayIntent(ctx, id)
+		if err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, insert, args).Scan(&intent); err != nil {
+		if known != nil {
+			intent = *known
+			return nil
+		}
+
+		if intent, err = queries.InsertReplayIntent(ctx, id); err != nil {
 			return err
 		}
-		args["intent"] = *intent
-		_, err := tx.Exec(ctx, keep, args)
-		return err //nolint:wrapcheck // classified below
+		return queries.SetReplayIntent(ctx, dbsqlc.SetReplayIntentParams{ID: id, Intent: intent})
 	})
 	if err != nil {
 		return 0, classify(fmt.Sprintf("write intent of replay %d", id), err)
 	}
-	return *intent, nil
+	return intent, nil
 }
 
 // TookIntent reports whether the decision of an intent about an email is written down.

@@ -14,85 +14,72 @@ import (
 
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // Batches is the store of replays and of decisions about many emails, as operators see them.
 type Batches struct {
-	pool *pgxpool.Pool
+	pool    *pgxpool.Pool
+	queries *dbsqlc.Queries
 }
 
 // NewBatches returns the store on db's connections.
-func NewBatches(db *DB) *Batches { return &Batches{pool: db.pool} }
+func NewBatches(db *DB) *Batches { return &Batches{pool: db.pool, queries: dbsqlc.New(db.pool)} }
 
-const selectReplay = `
-SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r.actor, r.via, r.cause, r.rate, r.at_once,
-       r.started_from, (SELECT s.id FROM replays s WHERE s.started_from = r.id), r.request_key,
-       r.state, r.created_at, r.started_at, r.ended_at, r.total, r.done, r.skipped, r.failed,
-       CASE WHEN r.state = 'running' AND r.paced_at > now() - interval '15 seconds' THEN r.pace ELSE 0 END, r.preview,
-       coalesce((SELECT jsonb_object_agg(c.code, c.count) FROM replay_counts c WHERE c.replay_id = r.id), '{}')
-  FROM replays r`
-
-func scanReplay(row pgx.Row, r *ledger.ReplayRow) error {
-	var step contract.Step
-	var filter, preview, results []byte
-	err := row.Scan(&r.ID, &r.Action, &step, &filter, &r.DryRun, &r.NewEffect, &r.Note, &r.Actor, &r.Via, &r.Cause, &r.Rate,
-		&r.AtOnce, &r.StartedFrom, &r.StartedAs, &r.Key, &r.State, &r.CreatedAt, &r.StartedAt, &r.EndedAt, &r.Total, &r.Done, &r.Skipped, &r.Failed, &r.Pace,
-		&preview, &results)
-	if err != nil {
-		return err
+func replayOf(r dbsqlc.FindReplayRow) (*ledger.ReplayRow, error) {
+	out := &ledger.ReplayRow{
+		ID: r.ID, Action: r.Action, From: ledger.ReplayFrom(r.FromStep), DryRun: r.DryRun, NewEffect: r.NewEffect, Note: r.Note,
+		Actor: r.Actor, Via: r.Via, Cause: r.Cause, Rate: r.Rate, AtOnce: int(r.AtOnce), StartedFrom: r.StartedFrom,
+		Key: r.RequestKey, State: r.State, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+		Total: r.Total, Done: r.Done, Skipped: r.Skipped, Failed: r.Failed, Pace: r.Pace, Left: -1,
 	}
-	r.From, r.Left = ledger.ReplayFrom(step), -1
+	if r.StartedAs != 0 {
+		out.StartedAs = &r.StartedAs
+	}
 	if rest := r.Total - r.Done - r.Skipped - r.Failed; r.State.Final() || (rest <= 0 && r.Total >= 0) {
-		r.Left = 0
+		out.Left = 0
 	} else if r.Total >= 0 && r.Pace > 0 {
-		r.Left = float64(rest) / r.Pace
+		out.Left = float64(rest) / r.Pace
 	}
-	if err := json.Unmarshal(filter, &r.Filter); err != nil {
-		return fmt.Errorf("decode filter: %w", err)
+
+	if err := json.Unmarshal(r.Filter, &out.Filter); err != nil {
+		return nil, fmt.Errorf("decode filter: %w", err)
 	}
-	if err := json.Unmarshal(results, &r.Results); err != nil {
-		return fmt.Errorf("decode results: %w", err)
+	if err := json.Unmarshal(r.Results, &out.Results); err != nil {
+		return nil, fmt.Errorf("decode results: %w", err)
 	}
-	if preview != nil {
-		if err := json.Unmarshal(preview, &r.Preview); err != nil {
-			return fmt.Errorf("decode preview: %w", err)
+	if r.Preview != nil {
+		if err := json.Unmarshal(r.Preview, &out.Preview); err != nil {
+			return nil, fmt.Errorf("decode preview: %w", err)
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // uniqueViolation is the SQLSTATE of a row that is there already.
 const uniqueViolation = "23505"
 
-// CreateReplay writes a replay down, fixes which emails it is about, and gives its
+// CreateReplay inserts a replay, fixes which emails it is about, and returns its
 // id. A dry run leaves no entry in the audit chain. What was begun already by the
 // same dry run, or the same key of the same actor, is given instead and created is
 // false. Where its cause has a replay that is under way it is decision_refused.
 func (s *Batches) CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error) {
-	// Emails that were accepted in transactions still open get ids that are taken:
-	// they may be chosen or not, as if they had come a moment earlier or later. The same
-	// goes for changes of state. last_sequence is for older programs.
-	const insert = `
-INSERT INTO replays (action, from_step, filter, dry_run, new_effect, note, actor, person, via, cause, rate, at_once,
-       started_from, request_key, last_id, last_sequence, last_change)
-SELECT @action, @from, @filter, @dry_run, @new_effect, @note, @actor, @person, @via, @cause, @rate, @at_once,
-       nullif(@started_from::bigint, 0), @key, coalesce((SELECT max(id) FROM emails), 0), (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-       (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM email_changes)
-RETURNING id`
-
 	filter, err := json.Marshal(in.Filter)
 	if err != nil {
 		return 0, false, fmt.Errorf("encode filter: %w", err)
 	}
+
 	if in.AtOnce <= 0 {
 		in.AtOnce = contract.DefaultAtOnce
 	}
+
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, insert, pgx.NamedArgs{
-			"action": string(in.Action), "from": string(in.From), "filter": string(filter), "dry_run": in.DryRun,
-			"new_effect": in.NewEffect, "note": clean(in.Note), "actor": clean(in.Actor), "person": clean(in.Person), "via": string(in.Via),
-			"cause": in.Cause, "rate": in.Rate, "at_once": in.AtOnce, "started_from": in.StartedFrom, "key": in.Key,
-		}).Scan(&id)
+		var err error
+		id, err = s.queries.WithTx(tx).InsertReplay(ctx, dbsqlc.InsertReplayParams{
+			Action: string(in.Action), FromStep: string(in.From), Filter: filter, DryRun: in.DryRun, NewEffect: in.NewEffect,
+			Note: clean(in.Note), Actor: clean(in.Actor), Person: clean(in.Person), Via: string(in.Via), Cause: in.Cause,
+			Rate: in.Rate, AtOnce: int32(in.AtOnce), StartedFrom: in.StartedFrom, RequestKey: in.Key, //nolint:gosec // small
+		})
 		if err != nil || in.DryRun {
 			return err
 		}
@@ -106,19 +93,15 @@ RETURNING id`
 		id, err = s.begun(ctx, in)
 		return id, false, err
 	}
+
 	return id, err == nil, classify("create replay", err)
 }
 
 // begun finds the replay that the same dry run or key has begun.
 func (s *Batches) begun(ctx context.Context, in ledger.NewReplay) (id int64, err error) {
-	const query = `
-SELECT id FROM replays
- WHERE started_from = nullif(@started_from::bigint, 0) OR (request_key <> '' AND request_key = @key AND actor = @actor)
- ORDER BY id LIMIT 1`
-
-	err = s.pool.QueryRow(ctx, query, pgx.NamedArgs{
-		"started_from": in.StartedFrom, "key": in.Key, "actor": clean(in.Actor),
-	}).Scan(&id)
+	id, err = s.queries.FindStartedReplay(ctx, dbsqlc.FindStartedReplayParams{
+		StartedFrom: in.StartedFrom, RequestKey: in.Key, Actor: clean(in.Actor),
+	})
 	return id, classify("find replay", err)
 }
 
@@ -141,28 +124,25 @@ func auditReplay(ctx context.Context, tx pgx.Tx, id int64, in ledger.NewReplay) 
 
 // Replay reads one replay; one that is not there is not_found.
 func (s *Batches) Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error) {
-	return readReplay(ctx, s.pool, id)
+	return readReplay(ctx, s.queries, id)
 }
 
-func readReplay(ctx context.Context, pool *pgxpool.Pool, id int64) (*ledger.ReplayRow, error) {
-	r := &ledger.ReplayRow{}
-	err := scanReplay(pool.QueryRow(ctx, selectReplay+` WHERE r.id = @id`, pgx.NamedArgs{"id": id}), r)
+func readReplay(ctx context.Context, queries *dbsqlc.Queries, id int64) (*ledger.ReplayRow, error) {
+	r, err := queries.FindReplay(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, ledger.NoSuchReplay()
 	}
-	return r, classify(fmt.Sprintf("read replay %d", id), err)
+	if err != nil {
+		return nil, classify(fmt.Sprintf("read replay %d", id), err)
+	}
+	out, err := replayOf(r)
+	return out, classify(fmt.Sprintf("read replay %d", id), err)
 }
 
-// Replays lists replays, newest first, and gives the cursor of the next page, which
+// Replays lists replays, newest first, and returns the cursor of the next page, which
 // is empty on the last. tenants are those whose replays the asker may see; nil means
-// all, and whoever sees some sees those alone that were limited to them.
+// all, and callers that may see some see those alone that were limited to them.
 func (s *Batches) Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
-	const which = `
- WHERE (@before::bigint = 0 OR r.id < @before)
-   AND (@tenants::text[] IS NULL OR r.filter->>'tenant' = ANY(@tenants::text[])
-        OR (jsonb_typeof(r.filter->'tenants') = 'array' AND r.filter->'tenants' <@ to_jsonb(@tenants::text[])))
- ORDER BY r.id DESC LIMIT @limit`
-
 	before, err := parseCursor(cursor)
 	if err != nil {
 		return nil, "", err
@@ -171,70 +151,68 @@ func (s *Batches) Replays(ctx context.Context, tenants []string, cursor string, 
 		limit = ledger.DefaultLimit
 	}
 	limit = min(limit, ledger.MaxLimit)
-	rows, _ := s.pool.Query(ctx, selectReplay+which, pgx.NamedArgs{"before": before, "tenants": tenants, "limit": limit + 1})
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r ledger.ReplayRow, err error) {
-		err = scanReplay(row, &r)
-		return r, err
-	})
-	if err != nil || len(list) <= limit {
-		return list, "", classify("list replays", err)
+	rows, err := s.queries.ListReplays(ctx, dbsqlc.ListReplaysParams{Before: before, Tenants: tenants, MaxRows: int64(limit) + 1})
+	if err != nil {
+		return nil, "", classify("list replays", err)
+	}
+
+	list := make([]ledger.ReplayRow, len(rows))
+	for i, row := range rows {
+		r, err := replayOf(dbsqlc.FindReplayRow(row))
+		if err != nil {
+			return nil, "", classify("list replays", err)
+		}
+		list[i] = *r
+	}
+	if len(list) <= limit {
+		return list, "", nil
 	}
 	list = list[:limit]
 	return list, cursorAfter(list[limit-1].ID), nil
 }
 
-// ReplayItems lists the emails that a replay has come to, oldest first, and gives
+// ReplayItems lists the emails that a replay has come to, oldest first, and returns
 // the cursor of the next page.
 func (s *Batches) ReplayItems(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
-	const query = `
-SELECT i.email_id, e.event_id, e.workflow_id, e.source, i.state, i.code, i.detail, i.at, e.state, e.reason,
-       (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = @effect AND d.state = 'delivered'),
-       (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = @effect AND d.state = 'skipped')
-  FROM replay_items i JOIN emails e ON e.id = i.email_id
- WHERE i.replay_id = @id AND i.email_id > @after
-   AND (@state::text = '' OR i.state = @state) AND (@code::text = '' OR i.code = @code)
- ORDER BY i.email_id LIMIT @limit`
-
 	after, err := parseCursor(f.Cursor)
 	if err != nil {
 		return nil, "", err
 	}
+
 	if f.Limit <= 0 {
 		f.Limit = ledger.DefaultLimit
 	}
+
 	f.Limit = min(f.Limit, ledger.MaxLimit)
-	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{
-		"id": f.ReplayID, "effect": contract.ReplayEffect(f.ReplayID), "after": after, "state": string(f.State),
-		"code": string(f.Code), "limit": f.Limit + 1,
+	rows, err := s.queries.ListReplayItems(ctx, dbsqlc.ListReplayItemsParams{
+		ReplayID: f.ReplayID, Effect: contract.ReplayEffect(f.ReplayID), After: after, State: string(f.State),
+		Code: string(f.Code), MaxRows: int64(f.Limit) + 1,
 	})
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (i ledger.ReplayItem, err error) {
-		err = row.Scan(&i.Number, &i.EventID, &i.WorkflowID, &i.Source, &i.State, &i.Code, &i.Detail, &i.At, &i.EmailState,
-			&i.EmailReason, &i.Sent, &i.Same)
-		return i, err
-	})
+	list := make([]ledger.ReplayItem, len(rows))
+
+	for i, r := range rows {
+		list[i] = ledger.ReplayItem(r)
+	}
+
 	if err != nil || len(list) <= f.Limit {
 		return list, "", classify(fmt.Sprintf("list emails of replay %d", f.ReplayID), err)
 	}
+
 	return list[:f.Limit], base64.RawURLEncoding.EncodeToString(
 		binary.BigEndian.AppendUint64(nil, uint64(list[f.Limit-1].Number))), nil //nolint:gosec // ids are positive
 }
 
-// ControlReplay moves a replay that is not at its end to another state, or gives it
-// another rate, and reads it. What cannot be done any more is decision_refused.
+// ControlReplay moves a replay that has not ended to another state, or sets its rate,
+// and reads it. What cannot be done any more is decision_refused.
 func (s *Batches) ControlReplay(ctx context.Context, in contract.ReplayControlInput) (*ledger.ReplayRow, error) {
-	const update = `
-UPDATE replays SET state = coalesce(nullif(@state::text, ''), state), rate = coalesce(@rate::float8, rate),
-       ended_at = CASE WHEN @final THEN now() END
- WHERE id = @id AND (state IN ('running', 'paused') OR state = @state::text)`
-
-	tag, err := s.pool.Exec(ctx, update, pgx.NamedArgs{
-		"id": in.ID, "state": string(in.State), "rate": in.Rate, "final": in.State.Final(),
+	changed, err := s.queries.ControlReplay(ctx, dbsqlc.ControlReplayParams{
+		ID: in.ID, State: string(in.State), Rate: in.Rate, Final: in.State.Final(),
 	})
 	if err != nil {
 		return nil, classify(fmt.Sprintf("control replay %d", in.ID), err)
 	}
 	r, err := s.Replay(ctx, in.ID)
-	if err == nil && tag.RowsAffected() == 0 {
+	if err == nil && changed == 0 {
 		return r, ledger.ReplayEnded(r.State)
 	}
 	return r, err

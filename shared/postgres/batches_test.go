@@ -82,7 +82,7 @@ func TestReplayClaimsEachEmailOnce(t *testing.T) {
 	require.NoError(t, db.SaveReplayResults(ctx, id, results(first[:2], ledger.ItemDone, ledger.ItemDecided), 12.5))
 	require.NoError(t, db.SaveReplayResults(ctx, id, results(first[:2], ledger.ItemFailed, ledger.ItemRefused), 12.5), "a repeat")
 
-	// Who comes later takes it over, and finds what nobody knows the end of.
+	// A later worker takes it over, and finds the claims without a result.
 	r, later, err := db.TakeReplay(ctx, id)
 	require.NoError(t, err)
 	_, _, err = db.ClaimReplay(ctx, r, fence, 3)
@@ -227,9 +227,9 @@ func TestReplayOfAWholeID(t *testing.T) {
 	require.Empty(t, claim(ledger.Filter{Query: "evt-1", State: contract.Quarantined}), "it was decided: no other is meant")
 }
 
-// TestReplayIntentCarriesTheReplay: what takes a held email up at an earlier step says
+// TestReplayIntentNamesTheReplay: what takes a held email up at an earlier step says
 // which replay does; a decision about many is a decision and no more.
-func TestReplayIntentCarriesTheReplay(t *testing.T) {
+func TestReplayIntentNamesTheReplay(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
 	email := heldEmails(t, db, "a", 1, contract.Unroutable)[0]

@@ -16,7 +16,7 @@ import (
 	"mailroom/shared/postgres"
 )
 
-// randomBody gives n bytes that look like JSON to nobody but are text.
+// randomBody returns n bytes of text that is not JSON.
 func randomBody(n int) []byte {
 	const letters = `abcdefghijklmnopqrstuvwxyz {}":,0123456789`
 	b := make([]byte, n)

@@ -15,7 +15,7 @@ import (
 // RemoveContent takes the content from up to limit emails that were discarded
 // before: what is left of each is its record (ids, hashes, sizes, addresses, names and
 // verdicts of attachments). It notes in the same transaction, for BeginRemoval to begin with,
-// which objects are no longer wanted, and gives how many emails there were.
+// which objects are no longer wanted, and returns the number of emails.
 func (s *Removal) RemoveContent(ctx context.Context, before time.Time, limit int) (int64, error) {
 	var removed int64
 	for ; removed < int64(limit); removed++ {
@@ -39,6 +39,7 @@ func (s *Removal) RemoveContent(ctx context.Context, before time.Time, limit int
 			return removed, classify("remove content of discarded emails", err)
 		}
 	}
+
 	return removed, nil
 }
 

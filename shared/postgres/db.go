@@ -34,30 +34,35 @@ type DB struct {
 	pool *pgxpool.Pool
 }
 
-// Open prepares a pool for url and connects to nothing yet: a database that is
-// away shows at the first use. The caller closes the DB. The error never quotes
+// Open prepares a pool for url and connects to nothing yet: an unavailable database
+// shows at the first use. The caller closes the DB. The error never quotes
 // url, which holds a password.
 func Open(ctx context.Context, url string, cfg Config) (*DB, error) {
 	conf, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("open database: the URL is not a PostgreSQL connection string")
 	}
+
 	conf.MaxConns = cfg.MaxConns
 	if conf.MaxConns <= 0 {
 		conf.MaxConns = DefaultMaxConns
 	}
+
 	conf.MaxConnIdleTime = idleTime
 	if conf.ConnConfig.ConnectTimeout == 0 {
 		conf.ConnConfig.ConnectTimeout = connectTimeout
 	}
+
 	if _, named := conf.ConnConfig.RuntimeParams["application_name"]; !named {
 		conf.ConnConfig.RuntimeParams["application_name"] = "mailroom"
 	}
+
 	conf.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return prepare(ctx, conn, cfg.StatementTimeout) }
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
 		return nil, classify("open database", err)
 	}
+
 	return &DB{pool: pool}, nil
 }
 

@@ -23,12 +23,12 @@ type Decisions struct {
 // NewDecisions returns the store on db's connections.
 func NewDecisions(db *DB) *Decisions { return &Decisions{pool: db.pool, queries: dbsqlc.New(db.pool)} }
 
-// intentAge is how long an intent about one email may be carried out. Whoever can
+// intentAge is how long an intent about one email may be carried out. A client that can
 // reach Temporal alone could otherwise send one again that was never taken. Those
 // of a replay have no such end: a replay may be paced over days.
 const intentAge = time.Hour
 
-// CreateIntent writes an intent down and gives its id. A repeat is another intent.
+// CreateIntent inserts an intent and returns its id. A repeat is another intent.
 func (s *Decisions) CreateIntent(ctx context.Context, in ledger.Intent) (int64, error) {
 	id, err := s.queries.InsertIntent(ctx, dbsqlc.InsertIntentParams{
 		EmailID: in.EmailID, ReplayID: in.ReplayID, Action: in.Action, Actor: clean(in.Actor), Person: clean(in.Person), Via: in.Via,
@@ -39,7 +39,7 @@ func (s *Decisions) CreateIntent(ctx context.Context, in ledger.Intent) (int64, 
 
 // Intent reads what an intent says for an email; one of a replay is for those
 // emails that the replay has come to. It is decision_refused where
-// there is none for that email, or one that nobody waits for any more.
+// there is none for that email, or one that is too old.
 func (s *Decisions) Intent(ctx context.Context, in contract.IntentInput) (contract.IntentResult, error) {
 	r, err := s.queries.FindIntent(ctx, dbsqlc.FindIntentParams{Intent: in.Intent, EmailID: in.Email.ID, Age: intentAge})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -62,7 +62,7 @@ func (s *Decisions) Intent(ctx context.Context, in contract.IntentInput) (contra
 	return out, nil
 }
 
-// LastDecision gives the newest decision about an email; false means that there is none.
+// LastDecision returns the newest decision about an email; false means that there is none.
 func (s *Decisions) LastDecision(ctx context.Context, emailID int64) (ledger.DecisionRow, bool, error) {
 	r, err := s.queries.LastDecision(ctx, emailID)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -17,7 +17,7 @@ import (
 func TestIntents(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	other := accept(t, db, event("other", "body"))[0].Row.Email
 
 	id, err := db.CreateIntent(ctx, ledger.Intent{
@@ -33,7 +33,7 @@ func TestIntents(t *testing.T) {
 
 	for name, in := range map[string]contract.IntentInput{
 		"of another email": {Email: other, Intent: id},
-		"of nobody":        {Email: email, Intent: id + 1000},
+		"of no intent":     {Email: email, Intent: id + 1000},
 	} {
 		_, err := db.Intent(ctx, in)
 		require.True(t, fault.Is(err, fault.DecisionRefused), "%s: %v", name, err)
@@ -50,7 +50,7 @@ func TestIntents(t *testing.T) {
 	require.True(t, got.Taken)
 	again := record
 	again.Sequence = 3
-	require.NoError(t, db.Record(ctx, again), "an intent is taken once, whoever says so")
+	require.NoError(t, db.Record(ctx, again), "an intent is taken once, by any decision")
 
 	last, found, err := db.LastDecision(ctx, email.ID)
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func connect(t *testing.T) (*pgtest.DB, *pgx.Conn) {
 func TestIntentOfAReplay(t *testing.T) {
 	t.Parallel()
 	db, conn := connect(t)
-	ctx, a := t.Context(), one(t, db)
+	ctx, a := t.Context(), acceptOne(t, db)
 	b, c := accept(t, db, event("b", "body"))[0].Row.Email, accept(t, db, event("c", "body"))[0].Row.Email
 	id, err := db.CreateIntent(ctx, ledger.Intent{
 		ReplayID: replayOf(t, conn, a, b), Action: contract.Retry, Actor: "ann", Via: contract.ViaReplay, Note: "the rule is there",
@@ -122,7 +122,7 @@ func TestIntentOfAReplay(t *testing.T) {
 func TestApprovalOfManyNamesItsReason(t *testing.T) {
 	t.Parallel()
 	db, conn := connect(t)
-	ctx, a := t.Context(), one(t, db)
+	ctx, a := t.Context(), acceptOne(t, db)
 	for action, want := range map[contract.Action]contract.Reason{contract.Approve: contract.AttachmentMismatch, contract.Retry: ""} {
 		replay := replayOf(t, conn, a)
 		_, err := conn.Exec(ctx, `UPDATE replays SET action = $2, filter = '{"reason": "attachment_mismatch"}' WHERE id = $1`, replay, string(action))
@@ -139,7 +139,7 @@ func TestApprovalOfManyNamesItsReason(t *testing.T) {
 func TestIntentsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	good := ledger.Intent{EmailID: one(t, db).ID, Action: contract.Approve, Actor: "ann", Via: contract.ViaAPI, Note: "fine"}
+	good := ledger.Intent{EmailID: acceptOne(t, db).ID, Action: contract.Approve, Actor: "ann", Via: contract.ViaAPI, Note: "fine"}
 	_, err := db.CreateIntent(ctx, good)
 	require.NoError(t, err)
 	for name, spoil := range map[string]func(*ledger.Intent){
@@ -148,7 +148,7 @@ func TestIntentsThatMakeNoSense(t *testing.T) {
 		"unknown email":             func(i *ledger.Intent) { i.EmailID += 1000 },
 		"unknown action":            func(i *ledger.Intent) { i.Action = "release" },
 		"nobody":                    func(i *ledger.Intent) { i.Actor = "" },
-		"a way past our door":       func(i *ledger.Intent) { i.Via = contract.ViaSignal },
+		"a way past our API":        func(i *ledger.Intent) { i.Via = contract.ViaSignal },
 		"no note":                   func(i *ledger.Intent) { i.Note = "\x00" },
 		"an edit without its edit":  func(i *ledger.Intent) { i.Action = contract.Edited },
 		"an edit with another word": func(i *ledger.Intent) { i.EditID = 1 },
@@ -161,12 +161,12 @@ func TestIntentsThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// TestIntentsAge: an intent that was not taken for an hour is nobody's any more.
+// TestIntentsAge: an intent that was not taken for an hour is refused.
 func TestIntentsAge(t *testing.T) {
 	t.Parallel()
 	db, conn := connect(t)
 	ctx := t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	create := func(in ledger.Intent) int64 {
 		t.Helper()
 		in.Action, in.Actor, in.Note = contract.Approve, "ann", "fine"
@@ -188,7 +188,7 @@ func TestIntentsAge(t *testing.T) {
 func TestAttention(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	at := time.UnixMilli(1_790_000_000_000).UTC()
 	record := func(sequence int64, state contract.State, missing int) {
 		t.Helper()

@@ -61,10 +61,12 @@ func (s *Deliveries) SetControl(ctx context.Context, c ledger.Control, via contr
 	if c.Paused {
 		action = "pause"
 	}
+
 	body, err := json.Marshal(map[string]string{"action": action, "destination": c.Destination, "note": c.Note})
 	if err != nil {
 		return fmt.Errorf("control destination %s: %w", c.Destination, err)
 	}
+
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		err := s.queries.WithTx(tx).SetControl(ctx, dbsqlc.SetControlParams{
 			Destination: clean(c.Destination), Paused: c.Paused, Actor: clean(c.Actor), Note: clean(c.Note),
@@ -106,7 +108,7 @@ func (s *Deliveries) SaveDestinationStatus(ctx context.Context, worker string, l
 	return classify("save status of destinations", err)
 }
 
-// DestinationStatuses gives what the workers said of the destinations.
+// DestinationStatuses returns what the workers said of the destinations.
 func (s *Deliveries) DestinationStatuses(ctx context.Context) ([]ledger.DestinationStatus, error) {
 	rows, err := s.queries.ListDestinationStatus(ctx, statusFresh)
 	if err != nil {
@@ -141,7 +143,7 @@ func (s *Deliveries) Backlogs(ctx context.Context, tenants []string) (map[string
 	return out, nil
 }
 
-// orAll gives NULL, which stands for every tenant, for nil alone.
+// orAll returns NULL, which stands for every tenant, for nil alone.
 func orAll(tenants []string) []string {
 	if tenants == nil {
 		return nil

@@ -30,7 +30,7 @@
 //     under a higher number. The one exception counts: see SaveVerificationFailures.
 //   - Each method is one round trip to the server in the common case, and one
 //     transaction.
-//   - A driver error that time may cure carries the code storage_unavailable, decided
+//   - A driver error that time may cure has the code storage_unavailable, decided
 //     by SQLSTATE or type, never by text.
 //   - Text is stored as valid UTF-8 without NUL. Other text is repaired here, so that
 //     one field cannot keep an email out of the ledger.

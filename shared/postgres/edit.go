@@ -15,7 +15,7 @@ import (
 )
 
 // CreateEdit keeps an edit, which changes nothing until ApplyEdit. With a key, a
-// repeat gives the id of the first and writes nothing.
+// repeat returns the id of the first and writes nothing.
 func (s *Decisions) CreateEdit(ctx context.Context, e ledger.NewEdit) (id int64, err error) {
 	edit, err := json.Marshal(e.Edit)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Decisions) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) e
 	return classify(fmt.Sprintf("apply edit %d of email %d", in.EditID, in.Email.ID), err)
 }
 
-// Edits gives the edits of an email, applied or not, oldest first; never nil.
+// Edits returns the edits of an email, applied or not, oldest first; never nil.
 func (s *Decisions) Edits(ctx context.Context, emailID int64) ([]ledger.EditRow, error) {
 	rows, _ := s.pool.Query(ctx, dbsqlc.ListEdits, emailID) // its error comes with the rows
 	list, err := pgx.AppendRows([]ledger.EditRow{}, rows, pgx.RowToStructByName[ledger.EditRow])

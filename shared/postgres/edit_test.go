@@ -15,7 +15,7 @@ import (
 func TestEdits(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	require.NoError(t, db.SaveManifest(ctx, manifest(email.ID)))
 	subject := "Größe\t<1>"
 	first := ledger.NewEdit{
@@ -75,7 +75,7 @@ func TestEdits(t *testing.T) {
 func TestApplyEditIsInTheAuditChainOnce(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	id, err := db.CreateEdit(ctx, ledger.NewEdit{
 		EmailID: email.ID, Actor: "olga", Note: "why", Edit: contract.Edit{To: []string{"secret-sink"}, Charset: "utf-8"},
 	})
@@ -95,7 +95,7 @@ func TestApplyEditIsInTheAuditChainOnce(t *testing.T) {
 func TestApplyEditOfAnotherEmail(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	other := accept(t, db, event("other", "body"))[0].Row.Email
 	id, err := db.CreateEdit(ctx, ledger.NewEdit{EmailID: other.ID, Actor: "a", Note: "n", Edit: contract.Edit{Charset: "utf-8"}})
 	require.NoError(t, err)

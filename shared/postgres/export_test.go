@@ -1,19 +1,22 @@
 package postgres
 
 import (
+	"time"
+
 	"github.com/jackc/pgx/v5"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/postgres/dbsqlc"
 )
 
-// SearchSQL gives the statement that looks through all emails.
+// SearchSQL returns the statement that looks through all emails.
 func SearchSQL(f ledger.Filter) (string, pgx.NamedArgs) {
 	s := ask(f, 0, ledger.DefaultLimit)
 	return s.ids(false), s.args
 }
 
-// ExactSQL gives the statement that looks for a whole id.
+// ExactSQL returns the statement that looks for a whole id.
 func ExactSQL(query string) (string, pgx.NamedArgs) {
 	s := ask(ledger.Filter{Query: query}, 0, ledger.DefaultLimit)
 	return s.exact(query), s.args
@@ -27,10 +30,21 @@ const (
 	CountAheadSQL    = dbsqlc.CountAhead
 )
 
-// OverviewSQL are the statements of the overview.
-var OverviewSQL = map[string]string{
-	"accepted": countAccepted, "delivered": countDelivered, "held": countHeld, "latency": measureLatency,
-	"attention": countAttention, "states": countStates, "reasons": countReasons,
+// Statement is SQL with its arguments.
+type Statement struct {
+	SQL  string
+	Args []any
+}
+
+// OverviewSQL returns the statements of the overview of every tenant.
+func OverviewSQL(since time.Time) map[string]Statement {
+	var all []string
+	return map[string]Statement{
+		"accepted": {dbsqlc.CountAccepted, []any{since, all}}, "delivered": {dbsqlc.CountDelivered, []any{since, all}},
+		"held": {dbsqlc.CountHeld, []any{since, all}}, "latency": {dbsqlc.MeasureLatency, []any{60.0, since, all}},
+		"attention": {dbsqlc.CountAttention, []any{contract.AttentionReminded, contract.AttentionEscalated, all}},
+		"states":    {dbsqlc.CountStates, []any{all}}, "reasons": {dbsqlc.CountReasons, []any{all}},
+	}
 }
 
 // ObjectsLock is the number of the lock that SaveManifest shares.

@@ -38,13 +38,14 @@ func classify(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if away(err) {
+	if isUnavailable(err) {
 		err = ledger.DatabaseUnavailable(err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-func away(err error) bool {
+// isUnavailable reports whether time or an operator may cure err.
+func isUnavailable(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
 	}
@@ -65,7 +66,7 @@ func away(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// clean gives s as PostgreSQL can store it: NUL is dropped, what is not UTF-8
+// clean returns s as PostgreSQL can store it: NUL is dropped, what is not UTF-8
 // becomes U+FFFD. The common case copies nothing.
 func clean(s string) string {
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {

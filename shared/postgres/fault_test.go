@@ -17,8 +17,8 @@ import (
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		err  error
-		away bool
+		err         error
+		unavailable bool
 	}{
 		"connection failure":   {&pgconn.PgError{Code: "08006"}, true},
 		"too many connections": {&pgconn.PgError{Code: "53300"}, true},
@@ -45,7 +45,7 @@ func TestClassify(t *testing.T) {
 			err := classify("do it", tc.err)
 			require.ErrorIs(t, err, tc.err)
 			require.ErrorContains(t, err, "do it: ")
-			require.Equal(t, tc.away, fault.Is(err, fault.StorageUnavailable))
+			require.Equal(t, tc.unavailable, fault.Is(err, fault.StorageUnavailable))
 		})
 	}
 	require.NoError(t, classify("do it", nil))

@@ -155,7 +155,7 @@ func TestHoldsOfAnOlderReleaseAreKept(t *testing.T) {
 	}
 }
 
-// TestOwnersOfOlderTokens: a token that was made with a token belongs to who made the first.
+// TestOwnersOfOlderTokens: a token that was made with a token belongs to the maker of the first.
 func TestOwnersOfOlderTokens(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()

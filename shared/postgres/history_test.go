@@ -22,7 +22,7 @@ func TestTransitionsOfTheFastPath(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	require.NoError(t, db.Record(ctx, contract.RecordInput{Email: one(t, db), Sequence: 1, State: contract.Delivered, AtUnixMilli: at(1)}))
+	require.NoError(t, db.Record(ctx, contract.RecordInput{Email: acceptOne(t, db), Sequence: 1, State: contract.Delivered, AtUnixMilli: at(1)}))
 	require.Zero(t, count(t, url, `SELECT count(*) FROM transitions`))
 }
 
@@ -30,7 +30,7 @@ func TestStoredAgain(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	m := manifest(one(t, db).ID)
+	m := manifest(acceptOne(t, db).ID)
 	m.Parser = "one"
 	require.NoError(t, db.SaveManifest(ctx, m))
 	execute(t, url, `UPDATE emails SET stored_at = 'epoch'`)
@@ -46,7 +46,7 @@ func TestAttemptsThatOverlap(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	d := ledger.Delivery{EmailID: one(t, db).ID, Destination: "a", State: ledger.Retrying, Attempts: 3}
+	d := ledger.Delivery{EmailID: acceptOne(t, db).ID, Destination: "a", State: ledger.Retrying, Attempts: 3}
 	for i := range int64(2) {
 		d.Call = &ledger.Call{At: time.UnixMilli(at(i))}
 		require.NoError(t, db.SaveDelivery(ctx, d))
@@ -75,7 +75,7 @@ func count(t *testing.T, url, query string) (n int) {
 	return n
 }
 
-// Who vouched for an event is kept, whichever way it came.
+// The key that vouched for an event is recorded, whichever way the event came.
 func TestVerifiedIsKept(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -86,10 +86,10 @@ func TestVerifiedIsKept(t *testing.T) {
 	b.Verified = contract.Verified{Scheme: "none"}
 	accept(t, db, b, event("old", "one"), a)
 	accept(t, db, event("direct", "one")) // a repeat changes nothing
-	in := carried("carried", "one")
+	in := fallback("carried", "one")
 	in.Fallback.Verified = verified
-	enrol(t, db, in, "one")
-	lost := carried("lost", "one")
+	backfill(t, db, in, "one")
+	lost := fallback("lost", "one")
 	lost.Fallback.Verified, lost.Discarded = verified, true
 	_, _, err := db.BackfillLost(t.Context(), lost)
 	require.NoError(t, err)
@@ -109,7 +109,7 @@ func TestVerifiedIsKept(t *testing.T) {
 	}, got)
 }
 
-// sumOf gives a SHA-256 in hex.
+// sumOf returns a SHA-256 in hex.
 func sumOf(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])

@@ -16,8 +16,8 @@ type Inbox struct {
 // NewInbox returns the store on db's connections.
 func NewInbox(db *DB) *Inbox { return &Inbox{queries: dbsqlc.New(db.pool)} }
 
-// ClaimWaiting hands out up to limit rows that nobody has started and nobody
-// holds a claim on, oldest first, and claims them for lease. No row is handed to
+// ClaimWaiting returns up to limit rows that are neither started nor claimed, oldest
+// first, and claims them for lease. No row is handed to
 // two callers while its lease lasts.
 func (s *Inbox) ClaimWaiting(ctx context.Context, limit int, lease time.Duration) ([]Waiting, error) {
 	rows, err := s.queries.ClaimWaiting(ctx, dbsqlc.ClaimWaitingParams{MaxRows: int64(limit), Lease: lease})
@@ -47,7 +47,7 @@ func (s *Inbox) MarkStarted(ctx context.Context, ids []int64) error {
 	return classify("mark emails started", s.queries.MarkStarted(ctx, ids))
 }
 
-// ReleaseClaims gives rows back that could not be started: sweeps may take them
+// ReleaseClaims releases rows that could not be started: sweeps may take them
 // once after has passed. Rows that are started, gone or refused for good stay as they are.
 func (s *Inbox) ReleaseClaims(ctx context.Context, ids []int64, after time.Duration) error {
 	return classify("release claims", s.queries.ReleaseClaims(ctx, dbsqlc.ReleaseClaimsParams{IDs: ids, Rest: after}))

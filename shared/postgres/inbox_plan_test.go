@@ -14,7 +14,7 @@ import (
 
 const backlog = 100_000
 
-// fillBacklog gives a database with so many rows in the inbox, as statistics know it.
+// fillBacklog returns a database with so many rows in the inbox, as statistics know it.
 func fillBacklog(t testing.TB, rows int) (*pgtest.DB, *pgx.Conn) {
 	t.Helper()
 	url := pgtest.URL(t)

@@ -109,7 +109,7 @@ func TestLeases(t *testing.T) {
 
 	require.NoError(t, db.MarkStarted(t.Context(), []int64{own, 999}), "a row that is gone is fine")
 	require.NoError(t, db.ReleaseClaims(t.Context(), []int64{own}, expired))
-	require.Equal(t, []int64{late}, claim(t, db, 10, expired), "what is started stays away")
+	require.Equal(t, []int64{late}, claim(t, db, 10, expired), "a started row is not claimed")
 }
 
 func TestInboxDepth(t *testing.T) {
@@ -153,7 +153,7 @@ func TestCountAhead(t *testing.T) {
 	require.Equal(t, 2, count(10, ids[0]), "a stored email is not ahead any more")
 }
 
-// TestWaitingHasItsHash: every way to a row gives the hash of its body.
+// TestWaitingHasItsHash: every way to a row returns the hash of its body.
 func TestWaitingHasItsHash(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -24,10 +24,9 @@ func NewMaintenance(db *DB) *Maintenance {
 	return &Maintenance{pool: db.pool, queries: dbsqlc.New(db.pool)}
 }
 
-// HeldAway gives for each cause that holds emails because something was away how
-// many there are, and the oldest. A destination is a cause of its own. A cause whose
-// emails are being let go at the moment is not among them.
-func (s *Maintenance) HeldAway(ctx context.Context) ([]ledger.Held, error) {
+// ListOutages counts the emails that each unavailable dependency holds, by cause. A
+// destination is a cause of its own. A cause whose replay is running is left out.
+func (s *Maintenance) ListOutages(ctx context.Context) ([]ledger.Held, error) {
 	rows, err := s.queries.ListOutages(ctx)
 	if err != nil {
 		return nil, classify("list outages", err)
@@ -40,7 +39,7 @@ func (s *Maintenance) HeldAway(ctx context.Context) ([]ledger.Held, error) {
 	return list, nil
 }
 
-// Canary gives the oldest email that is held for a cause, but for the first skip of
+// Canary returns the oldest email that is held for a cause, but for the first skip of
 // them; false means that there is none.
 func (s *Maintenance) Canary(ctx context.Context, h ledger.Held, skip int64) (ledger.ReplayEmail, bool, error) {
 	query := selectReplayEmail + `
@@ -57,7 +56,7 @@ func (s *Maintenance) Canary(ctx context.Context, h ledger.Held, skip int64) (le
 	return e, err == nil, classify("choose a canary", err)
 }
 
-// EmailState gives the state of an email and why it is in it.
+// EmailState returns the state of an email and why it is in it.
 func (s *Maintenance) EmailState(ctx context.Context, id int64) (state contract.State, reason contract.Reason, err error) {
 	r, err := s.queries.EmailState(ctx, id)
 	return r.State, r.Reason, classify(fmt.Sprintf("read state of email %d", id), absent(err))

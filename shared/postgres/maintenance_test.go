@@ -12,20 +12,20 @@ import (
 	"mailroom/shared/pgtest"
 )
 
-func TestHeldAwayByCause(t *testing.T) {
+func TestListOutages(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
 	scanner := heldEmails(t, db, "s", 2, contract.ScannerUnavailable)
-	away := heldEmails(t, db, "d", 2, contract.DownstreamExhausted)
+	exhausted := heldEmails(t, db, "d", 2, contract.DownstreamExhausted)
 	heldEmails(t, db, "u", 1, contract.Unroutable)
 	for _, d := range []ledger.Delivery{
-		{EmailID: away[0].ID, Destination: "a", State: ledger.Retrying, IdempotencyKey: "k"},
-		{EmailID: away[1].ID, Destination: "a", State: ledger.Delivered, IdempotencyKey: "k"},
-		{EmailID: away[1].ID, Destination: "b", State: ledger.Retrying, IdempotencyKey: "k"},
+		{EmailID: exhausted[0].ID, Destination: "a", State: ledger.Retrying, IdempotencyKey: "k"},
+		{EmailID: exhausted[1].ID, Destination: "a", State: ledger.Delivered, IdempotencyKey: "k"},
+		{EmailID: exhausted[1].ID, Destination: "b", State: ledger.Retrying, IdempotencyKey: "k"},
 	} {
 		require.NoError(t, db.SaveDelivery(ctx, d))
 	}
-	list, err := db.HeldAway(ctx)
+	list, err := db.ListOutages(ctx)
 	require.NoError(t, err)
 	var causes []string
 	for _, h := range list {
@@ -36,7 +36,7 @@ func TestHeldAwayByCause(t *testing.T) {
 	e, found, err := db.Canary(ctx, list[1], 0)
 	require.NoError(t, err)
 	require.True(t, found)
-	require.Equal(t, away[1].ID, e.ID)
+	require.Equal(t, exhausted[1].ID, e.ID)
 	e, _, err = db.Canary(ctx, list[2], 1)
 	require.NoError(t, err)
 	require.Equal(t, scanner[1].ID, e.ID)
@@ -47,7 +47,7 @@ func TestHeldAwayByCause(t *testing.T) {
 	in := newReplay(ledger.Filter{Reason: contract.ScannerUnavailable})
 	in.Cause, in.Via = "scanner_unavailable", contract.ViaSystem
 	createReplay(t, db, in)
-	list, err = db.HeldAway(ctx)
+	list, err = db.ListOutages(ctx)
 	require.NoError(t, err)
 	require.Len(t, list, 2, "it is taken care of")
 
@@ -65,7 +65,7 @@ func TestHeldAwayByCause(t *testing.T) {
 func TestRemoveContent(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	old, other := one(t, db), accept(t, db, event("other", "another"))[0].Row.Email
+	old, other := acceptOne(t, db), accept(t, db, event("other", "another"))[0].Row.Email
 	m := manifest(old.ID)
 	require.NoError(t, db.SaveManifest(ctx, m))
 	theirs := manifest(other.ID)

@@ -14,7 +14,8 @@ import (
 )
 
 // Body says where the raw body of an email is. An email that the ledger does not
-// know is not_found; one whose body nobody holds is content_lost.
+// know is not_found; one whose body is neither in the inbox nor in the object store is
+// content_lost.
 func (s *Emails) Body(ctx context.Context, emailID int64) (ledger.Body, error) {
 	const query = `
 SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number FROM object_removals),
@@ -38,10 +39,10 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number 
 	return b, nil
 }
 
-// Carried reports whether one of the events or rows is an email that the tenant of e
+// EarlierExists reports whether one of the events or rows is an email that the tenant of e
 // had before e. It reads one row for each source and event, however many conflicting
 // bodies came under an id.
-func (s *Emails) Carried(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
+func (s *Emails) EarlierExists(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
 	const query = `
 SELECT EXISTS (SELECT FROM emails WHERE event_id = ANY (@events) AND conflict_of IS NULL AND tenant = @tenant AND id < @id)
     OR EXISTS (SELECT FROM emails WHERE id = ANY (@rows) AND tenant = @tenant AND id < @id)`

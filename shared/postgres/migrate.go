@@ -23,7 +23,7 @@ const lockTries = 300
 // undefinedTable is the SQLSTATE of a table that does not exist.
 const undefinedTable = "42P01"
 
-// Migrations gives the migration files, named NNNN_verb_noun.sql.
+// Migrations returns the migration files, named NNNN_verb_noun.sql.
 func Migrations() fs.FS {
 	sub, err := fs.Sub(embedded, "migrations")
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"mailroom/shared/contract"
 )
 
@@ -20,24 +18,23 @@ type OpenEmails struct {
 // CountOpen counts the emails that wait, for something or for a person. It reads
 // a partial index of just those.
 func (s *Views) CountOpen(ctx context.Context) ([]OpenEmails, error) {
-	const query = `
-SELECT state, reason, count(*) FROM emails
- WHERE state IN ('retrying', 'quarantined')
- GROUP BY state, reason`
-
-	rows, err := s.pool.Query(ctx, query)
+	rows, err := s.queries.CountOpen(ctx)
 	if err != nil {
 		return nil, classify("count open emails", err)
 	}
-	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[OpenEmails])
-	return out, classify("count open emails", err)
+
+	out := make([]OpenEmails, len(rows))
+	for i, r := range rows {
+		out[i] = OpenEmails(r)
+	}
+	return out, nil
 }
 
 // stuckAfter is how long a started email may take to be stored before it counts as stuck.
 const stuckAfter = 15 * time.Minute
 
 // CountStuck counts the inbox rows whose workflow was started long ago and has not
-// stored them yet: it waits for a person or for a store that is away, or it was
+// stored them yet: it waits for a person or for an unavailable store, or it was
 // terminated or lost together with Temporal's data.
 func (s *Views) CountStuck(ctx context.Context) (int64, error) {
 	n, err := s.queries.CountStuck(ctx, stuckAfter)

@@ -54,7 +54,7 @@ func cursorAfter(id int64) string {
 	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(id))) //nolint:gosec // ids are positive
 }
 
-// parseCursor gives the id below which the page begins, 0 for the first page.
+// parseCursor returns the id below which the page begins, 0 for the first page.
 func parseCursor(cursor string) (int64, error) {
 	if cursor == "" {
 		return 0, nil
@@ -101,14 +101,17 @@ func (s *Views) FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDe
 	if l.Number != 0 {
 		query = byNumber
 	}
+
 	d := &ledger.EmailDetail{}
 	err := scanRow(s.pool.QueryRow(ctx, query, lookupArgs(l)), &d.EmailRow)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, ledger.NoSuchEmail(nil)
 	}
+
 	if err != nil {
 		return nil, classify("find email", err)
 	}
+
 	var batch pgx.Batch
 	d.Attachments, d.Deliveries = []mail.Attachment{}, []ledger.DeliveryRow{}
 	d.Decisions, d.Edits = []ledger.DecisionRow{}, []ledger.EditRow{}
@@ -119,6 +122,7 @@ func (s *Views) FindEmail(ctx context.Context, l ledger.Lookup) (*ledger.EmailDe
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify("find email", err)
 	}
+
 	return d, nil
 }
 

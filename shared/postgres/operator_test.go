@@ -246,7 +246,7 @@ func TestListOfMailToThousandsIsShort(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprintf("%d.%s@elsewhere.example", i, strings.Repeat("ü", 300))
 	}
-	email := one(t, db)
+	email := acceptOne(t, db)
 	require.NoError(t, db.SaveManifest(ctx, ledger.Manifest{EmailID: email.ID, RawKey: "body/aa/aa", Message: []byte("{}"), Recipients: many}))
 	require.NoError(t, db.SaveForeign(ctx, email.ID, many))
 

@@ -8,94 +8,57 @@ import (
 
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
+	"mailroom/shared/postgres/dbsqlc"
 )
 
 // overviewMinutes is how far back the rates reach.
 const overviewMinutes = 60
-
-// The statements of the overview read indexes alone.
-const (
-	countAccepted = `
-SELECT date_trunc('minute', received_at), count(*) FROM emails
- WHERE received_at >= @since AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants)) GROUP BY 1`
-
-	countDelivered = `
-SELECT date_trunc('minute', closed_at), count(*) FROM emails
- WHERE closed_at >= @since AND state = 'delivered' AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants)) GROUP BY 1`
-
-	countHeld = `
-SELECT date_trunc('minute', received_at), count(*) FROM emails
- WHERE received_at >= @since AND state = 'quarantined' AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants)) GROUP BY 1`
-
-	measureLatency = `
-SELECT count(*), count(*) FILTER (WHERE took <= @objective),
-       coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY took), 0)::float8,
-       coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY took), 0)::float8,
-       coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY took), 0)::float8
-  FROM (SELECT greatest(extract(epoch FROM closed_at - received_at)::float8, 0) AS took FROM emails
-         WHERE closed_at >= @hour AND state = 'delivered' AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants))) ended`
-
-	countStates = `
-SELECT state, count(*) FROM emails WHERE @tenants::text[] IS NULL OR tenant = ANY(@tenants) GROUP BY state`
-
-	countReasons = `
-SELECT state, reason, count(*), min(received_at) FROM emails
- WHERE state IN ('quarantined', 'retrying') AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants))
- GROUP BY state, reason ORDER BY count(*) DESC, reason`
-
-	countAttention = `
-SELECT count(*) FILTER (WHERE attention = @reminded), count(*) FILTER (WHERE attention = @escalated), min(received_at)
-  FROM emails WHERE attention > 0 AND (@tenants::text[] IS NULL OR tenant = ANY(@tenants))`
-
-	measureInbox = `
-SELECT count(*), coalesce(extract(epoch FROM now() - min(i.accepted_at)), 0)::float8
-  FROM inbox i JOIN emails e ON e.id = i.email_id
- WHERE ` + waitingRow + ` AND (@tenants::text[] IS NULL OR e.tenant = ANY(@tenants))`
-)
 
 // Overview measures how things are for tenants, nil meaning all. Its cost grows
 // with the emails of the last hour and with what is held, and by a little with all
 // emails, which are counted by state.
 func (s *Views) Overview(ctx context.Context, now time.Time, tenants []string) (*ledger.Overview, error) {
 	o := newOverview(now)
-	args := pgx.NamedArgs{
-		"since": o.Rate[0].At, "hour": now.Add(-time.Hour), "tenants": orAll(tenants), "objective": o.Latency.ObjectiveSeconds,
-		"reminded": contract.AttentionReminded, "escalated": contract.AttentionEscalated,
-	}
+	seen, since := orAll(tenants), o.Rate[0].At
 	var batch pgx.Batch
 	for query, field := range map[string]func(*ledger.Minute) *int64{
-		countAccepted:  func(m *ledger.Minute) *int64 { return &m.Accepted },
-		countDelivered: func(m *ledger.Minute) *int64 { return &m.Delivered },
-		countHeld:      func(m *ledger.Minute) *int64 { return &m.Held },
+		dbsqlc.CountAccepted:  func(m *ledger.Minute) *int64 { return &m.Accepted },
+		dbsqlc.CountDelivered: func(m *ledger.Minute) *int64 { return &m.Delivered },
+		dbsqlc.CountHeld:      func(m *ledger.Minute) *int64 { return &m.Held },
 	} {
-		batch.Queue(query, args).Query(func(rows pgx.Rows) error { return fillMinutes(rows, o.Rate, field) })
+		batch.Queue(query, since, seen).Query(func(rows pgx.Rows) error { return fillMinutes(rows, o.Rate, field) })
 	}
-	batch.Queue(measureLatency, args).QueryRow(func(row pgx.Row) error {
+	batch.Queue(dbsqlc.MeasureLatency, o.Latency.ObjectiveSeconds, now.Add(-time.Hour), seen).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&o.Latency.Count, &o.Latency.Within, &o.Latency.P50, &o.Latency.P95, &o.Latency.P99)
 	})
-	batch.Queue(countStates, args).Query(func(rows pgx.Rows) error {
-		counts := map[contract.State]int64{}
-		var (
-			state contract.State
-			n     int64
-		)
-		_, err := pgx.ForEachRow(rows, []any{&state, &n}, func() error { counts[state] = n; return nil })
-		for _, s := range contract.States {
-			o.States = append(o.States, ledger.StateCount{State: s, Count: counts[s]})
-		}
-		return err
-	})
-	batch.Queue(countReasons, args).Query(func(rows pgx.Rows) error { return fillReasons(rows, o) })
-	batch.Queue(countAttention, args).QueryRow(func(row pgx.Row) error {
+	batch.Queue(dbsqlc.CountStates, seen).Query(func(rows pgx.Rows) error { return fillStates(rows, o) })
+	batch.Queue(dbsqlc.CountReasons, seen).Query(func(rows pgx.Rows) error { return fillReasons(rows, o) })
+	batch.Queue(dbsqlc.CountAttention, contract.AttentionReminded, contract.AttentionEscalated, seen).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&o.Attention.Reminded, &o.Attention.Escalated, &o.Attention.Oldest)
 	})
-	batch.Queue(measureInbox, args).QueryRow(func(row pgx.Row) error {
+	batch.Queue(dbsqlc.MeasureWaiting, seen).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&o.Inbox.Waiting, &o.Inbox.OldestSeconds)
 	})
+
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify("measure overview", err)
 	}
 	return o, nil
+}
+
+// fillStates adds every state, those without emails too.
+func fillStates(rows pgx.Rows, o *ledger.Overview) error {
+	counts := map[contract.State]int64{}
+	var (
+		state contract.State
+		n     int64
+	)
+	_, err := pgx.ForEachRow(rows, []any{&state, &n}, func() error { counts[state] = n; return nil })
+
+	for _, s := range contract.States {
+		o.States = append(o.States, ledger.StateCount{State: s, Count: counts[s]})
+	}
+	return err
 }
 
 // newOverview has every minute and nothing counted.

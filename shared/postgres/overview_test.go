@@ -92,11 +92,8 @@ func TestOverview(t *testing.T) {
 
 func overviewPlans(t *testing.T, db *pgtest.DB, conn *pgx.Conn) {
 	t.Helper()
-	for name, sql := range postgres.OverviewSQL {
-		plan := explain(t, conn, sql, pgx.NamedArgs{
-			"since": time.Now().Add(-time.Hour), "hour": time.Now().Add(-time.Hour), "tenants": nil, "objective": 60.0,
-			"reminded": contract.AttentionReminded, "escalated": contract.AttentionEscalated,
-		})
+	for name, s := range postgres.OverviewSQL(time.Now().Add(-time.Hour)) {
+		plan := explain(t, conn, s.SQL, s.Args...)
 		require.NotContains(t, plan, "Seq Scan on emails", name+"\n"+plan)
 	}
 	o, err := db.Overview(t.Context(), time.Now(), nil)

@@ -5,41 +5,34 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"mailroom/shared/postgres/dbsqlc"
 )
 
-// Pulse gives tokens that differ once something has changed: by topic (emails,
+// Pulse returns tokens that differ once something has changed: by topic (emails,
 // held, destinations, replays), and for each of the emails with these ids. It reads
 // one end of an index, the open emails, and the counters that PostgreSQL keeps
 // anyway; the latter run behind by up to ten seconds, the rest by nothing.
 func (s *Views) Pulse(ctx context.Context, emails []int64) (topics map[string]string, states map[int64]string, err error) {
-	const (
-		newest = `SELECT coalesce(max(id), 0) FROM emails`
-		open   = `
-SELECT count(*), coalesce(sum(id), 0)::text FROM emails WHERE state = 'quarantined'`
-		decided = `SELECT coalesce(max(id), 0) FROM decisions`
-		written = `
+	// What PostgreSQL counts by itself; sqlc does not know its views.
+	const written = `
 SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del) FILTER (WHERE relname IN ('emails', 'deliveries')), 0)::bigint,
        coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del) FILTER (WHERE relname LIKE 'destination%'), 0)::bigint,
        coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del) FILTER (WHERE relname LIKE 'replay%'), 0)::bigint
   FROM pg_stat_user_tables WHERE schemaname = current_schema()`
-		watched = `
-SELECT e.id, concat_ws('/', e.sequence, e.state, e.raw_key <> '', (SELECT count(*) FROM attachments a WHERE a.email_id = e.id AND a.verdict <> ''),
-       (SELECT concat(max(d.updated_at), sum(d.attempts)) FROM deliveries d WHERE d.email_id = e.id),
-       (SELECT max(c.id) FROM decisions c WHERE c.email_id = e.id))
-  FROM emails e WHERE e.id = ANY(@ids)`
-	)
+
 	var (
 		last, held, decision, mail, places, replays int64
 		which                                       string
 		batch                                       pgx.Batch
 	)
 	states = map[int64]string{}
-	batch.Queue(newest).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
-	batch.Queue(open).QueryRow(func(row pgx.Row) error { return row.Scan(&held, &which) })
-	batch.Queue(decided).QueryRow(func(row pgx.Row) error { return row.Scan(&decision) })
+	batch.Queue(dbsqlc.PulseEmails).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
+	batch.Queue(dbsqlc.PulseHeld).QueryRow(func(row pgx.Row) error { return row.Scan(&held, &which) })
+	batch.Queue(dbsqlc.PulseDecisions).QueryRow(func(row pgx.Row) error { return row.Scan(&decision) })
 	batch.Queue(written).QueryRow(func(row pgx.Row) error { return row.Scan(&mail, &places, &replays) })
 	if len(emails) > 0 {
-		batch.Queue(watched, pgx.NamedArgs{"ids": emails}).Query(func(rows pgx.Rows) error {
+		batch.Queue(dbsqlc.PulseWatched, emails).Query(func(rows pgx.Rows) error {
 			var (
 				id    int64
 				state string

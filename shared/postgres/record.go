@@ -87,7 +87,7 @@ func (s *Emails) RecordAll(ctx context.Context, list []contract.RecordInput) err
 		ids[i] = in.Email.ID
 	}
 	var batch pgx.Batch
-	// The rows first, and in the order of their ids: whoever adds to the chain of the
+	// The rows first, and in the order of their ids: a transaction that adds to the chain of the
 	// decisions keeps all others from it until the end of the transaction.
 	batch.Queue("SELECT FROM emails WHERE id = ANY(@ids) ORDER BY id FOR NO KEY UPDATE", pgx.NamedArgs{"ids": ids})
 	for _, in := range list {
@@ -144,7 +144,7 @@ ON CONFLICT DO NOTHING`
 	return query, args, nil
 }
 
-// milli gives NULL for 0, which stands for no time.
+// milli returns NULL for 0, which stands for no time.
 func milli(at int64) *time.Time {
 	if at == 0 {
 		return nil

@@ -60,9 +60,9 @@ func TestRecordAll(t *testing.T) {
 	require.Equal(t, []ledger.UntoldEnd{}, untold)
 }
 
-// TestRecordAllBesideOthers: the chain of the decisions is held for as long as the
-// transaction lasts, and rows of emails as well. Nobody waits for the other.
-func TestRecordAllBesideOthers(t *testing.T) {
+// TestRecordAllConcurrently: the chain of the decisions is held for as long as the
+// transaction lasts, and rows of emails as well. Neither waits for the other.
+func TestRecordAllConcurrently(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	list := endings(heldEmails(t, db, "beside", 30, contract.Unroutable))

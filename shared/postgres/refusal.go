@@ -13,7 +13,7 @@ import (
 	"mailroom/shared/postgres/dbsqlc"
 )
 
-// firstOfWorkflow is below every sequence that a workflow gives to a change of state:
+// firstOfWorkflow is below every sequence that a workflow counts changes of state by:
 // what the ledger notes of an email that has no workflow yet counts from 1 and is
 // overruled by whatever its workflow says.
 const firstOfWorkflow = 1 << 20
@@ -61,9 +61,9 @@ func (s *Inbox) ClearRefusal(ctx context.Context, id int64) error {
 	return classify(fmt.Sprintf("clear refusal of email %d", id), err)
 }
 
-// DecideRefused carries a decision out about an email whose workflow cannot be started,
-// and that is therefore in the hands of the ledger alone: retry gives it back to the
-// inbox, discard ends it. The intent is what a person asked for, of this email or of a
+// DecideRefused carries out a decision about an email whose workflow cannot be started,
+// and which the ledger alone can therefore change: retry returns it to the inbox,
+// discard ends it. The intent is what a person asked for, of this email or of a
 // replay; it is taken once. It fails with decision_refused for another action and where
 // the email does not wait for a decision like this (any more).
 func (s *Decisions) DecideRefused(ctx context.Context, emailID, intent int64) (contract.DecisionResult, error) {

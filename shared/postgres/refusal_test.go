@@ -15,7 +15,7 @@ import (
 
 const whyRefused = "Temporal refuses to start its workflow: WorkflowId length exceeds limit."
 
-// refused gives an email whose start was refused for good, the only one of its ledger.
+// refused returns an email whose start was refused for good, the only one of its ledger.
 func refused(t *testing.T, db *pgtest.DB) *ledger.EmailRow {
 	t.Helper()
 	fill(t, db, 1)
@@ -80,7 +80,7 @@ func TestEmailThatCannotBeStartedIsShown(t *testing.T) {
 	require.Equal(t, "body", string(body.Inline), "nothing of it is lost")
 }
 
-// TestRefusedEmailIsRetried gives it back to the inbox, once, and writes down who did.
+// TestRefusedEmailIsRetried returns it to the inbox, once, and records the operator.
 func TestRefusedEmailIsRetried(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -124,7 +124,7 @@ func TestRefusedEmailIsDiscarded(t *testing.T) {
 	require.Equal(t, contract.Discarded, now.State)
 	require.NotNil(t, now.ClosedAt)
 	require.False(t, now.StartRefused)
-	require.Empty(t, claim(t, db, 10, lease), "nobody starts it any more")
+	require.Empty(t, claim(t, db, 10, lease), "no program starts it any more")
 	_, err = db.DecideRefused(t.Context(), row.ID, intentOf(t, db, row.ID, contract.Retry))
 	require.True(t, fault.Is(err, fault.DecisionRefused), "the first decision wins: %v", err)
 	body, err := db.Body(t.Context(), row.ID)

@@ -27,7 +27,7 @@ func having(id int64, key string) ledger.Manifest {
 }
 
 // thrownAway makes an email that had the attachment and whose content was removed.
-func thrownAway(t *testing.T, db *pgtest.DB, name, key string) {
+func discarded(t *testing.T, db *pgtest.DB, name, key string) {
 	t.Helper()
 	email := accept(t, db, event(name, name))[0].Row.Email
 	body, err := db.Body(t.Context(), email.ID)
@@ -113,7 +113,7 @@ func TestPurgeRemovesNothingThatIsBeingStored(t *testing.T) {
 	refused := 0
 	for i, order := range all {
 		key := fmt.Sprintf("aa/%d", i)
-		thrownAway(t, db, fmt.Sprintf("old%d", i), key)
+		discarded(t, db, fmt.Sprintf("old%d", i), key)
 		s := &storing{db: db, email: accept(t, db, event(fmt.Sprintf("new%d", i), "new"))[0].Row.Email, key: key, objects: map[string]bool{key: true}}
 		attachment := ledger.UnwantedObject{Bucket: "attachments", Key: key}
 		var marked []ledger.UnwantedObject
@@ -162,7 +162,7 @@ func TestRemovalWaitsForManifestsUnderWay(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	thrownAway(t, db, "old", "aa/1")
+	discarded(t, db, "old", "aa/1")
 	email := accept(t, db, event("new", "new"))[0].Row.Email
 
 	conn, err := pgx.Connect(ctx, url)
@@ -198,7 +198,7 @@ func TestRemovalThatWasLeftBehind(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
-	thrownAway(t, db, "old", "aa/1")
+	discarded(t, db, "old", "aa/1")
 	body := ledger.UnwantedObject{Bucket: "raw", Key: "body/1"}
 	attachment := ledger.UnwantedObject{Bucket: "attachments", Key: "aa/1"}
 
@@ -230,13 +230,13 @@ func TestRemovalThatWasLeftBehind(t *testing.T) {
 	require.Empty(t, list)
 }
 
-// An object that came back after its removal goes again when nobody wants it any more.
+// An object that was stored again after its removal is removed again when no email has it.
 func TestRemovedObjectsMayComeAndGoAgain(t *testing.T) {
 	t.Parallel()
 	url, ctx := pgtest.URL(t), t.Context()
 	db := pgtest.Open(t, url, 2)
 	for round := range 3 {
-		thrownAway(t, db, fmt.Sprintf("e%d", round), "aa/1")
+		discarded(t, db, fmt.Sprintf("e%d", round), "aa/1")
 		list, err := db.BeginRemoval(ctx, 10)
 		require.NoError(t, err)
 		require.Contains(t, list, ledger.UnwantedObject{Bucket: "attachments", Key: "aa/1"}, round)

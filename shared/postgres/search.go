@@ -53,7 +53,7 @@ func fold(s string) string {
 	}, clean(s))
 }
 
-// bracketed gives a message id in the one form that no address has.
+// bracketed returns a message id in the one form that no address has.
 func bracketed(messageID string) string {
 	if messageID = strings.Trim(messageID, "<> "); messageID == "" {
 		return ""
@@ -68,30 +68,21 @@ func cut(s string, n int) string {
 	return s[:n] // clean takes away what is left of a character
 }
 
-// within gives the pattern of LIKE for a text that may stand anywhere.
+// within returns the pattern of LIKE for a text that may stand anywhere.
 func within(s string) string { return "%" + escapeLike(fold(s)) + "%" }
 
 // IndexSearch moves up to limit rows from where the store step writes them to
 // where they are indexed, and says how many it moved. Several may call it at once.
 // Nothing is ever unfound meanwhile: searches look in both places.
 func (s *Views) IndexSearch(ctx context.Context, limit int) (int64, error) {
-	const query = `
-WITH moved AS (
-    DELETE FROM email_search_new WHERE email_id = ANY(ARRAY(
-        SELECT email_id FROM email_search_new ORDER BY email_id LIMIT @limit FOR UPDATE SKIP LOCKED))
-    RETURNING email_id, text
-)
-INSERT INTO email_search (email_id, text) SELECT email_id, text FROM moved
-ON CONFLICT (email_id) DO UPDATE SET text = excluded.text`
-
 	var moved int64
 	for moved < int64(limit) {
-		tag, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"limit": min(indexBatch, limit-int(moved))})
+		n, err := s.queries.IndexSearch(ctx, min(indexBatch, int64(limit)-moved))
 		if err != nil {
 			return moved, classify("index emails for search", err)
 		}
-		moved += tag.RowsAffected()
-		if tag.RowsAffected() < indexBatch {
+		moved += n
+		if n < indexBatch {
 			break
 		}
 	}
@@ -119,6 +110,7 @@ func ask(f ledger.Filter, before int64, limit int) search {
 			s.args[name] = value
 		}
 	}
+
 	add(&s.email, f.State != "", `e.state = @state`, "state", clean(string(f.State)))
 	add(&s.email, f.Reason != "", `e.reason = @reason`, "reason", clean(string(f.Reason)))
 	add(&s.email, f.Source != "", `e.source = @source`, "source", clean(f.Source))
@@ -140,7 +132,7 @@ func ask(f ledger.Filter, before int64, limit int) search {
 // everything reports whether the filter leaves nothing out.
 func (s *search) everything() bool { return len(s.email) == 0 && len(s.text) == 0 }
 
-// bounds gives the conditions on an id that is called column.
+// bounds returns the conditions on an id that is called column.
 func (s *search) bounds(column string) []string {
 	var out []string
 	if s.before > 0 {
@@ -161,7 +153,7 @@ func where(lists ...[]string) string {
 	return ""
 }
 
-// newest ends a statement that gives ids. In order means along the primary key,
+// newest ends a statement that returns ids. In order means along the primary key,
 // which ends early where many emails fit and reads all where few do; else what
 // fits is found by whatever index serves and sorted then: the order by an
 // expression is what keeps the planner from the primary key.
@@ -172,12 +164,14 @@ func newest(column string, inOrder bool) string {
 	return ` ORDER BY ` + column + ` + 0 DESC LIMIT @limit`
 }
 
-// ids gives the statement of the ids that are asked for, newest first.
+// ids returns the statement of the ids that are asked for, newest first.
 func (s *search) ids(inOrder bool) string {
 	if len(s.text) == 0 {
 		return `SELECT e.id FROM emails e` + where(s.bounds("e.id"), s.email) + newest("e.id", inOrder)
 	}
+
 	arms := make([]string, 0, 3)
+
 	for _, table := range []string{"email_search", "email_search_new"} {
 		arm := `(SELECT t.email_id AS id FROM ` + table + ` t`
 		if len(s.email) > 0 {
@@ -187,16 +181,18 @@ func (s *search) ids(inOrder bool) string {
 		}
 		arms = append(arms, arm+newest("t.email_id", inOrder)+`)`)
 	}
+
 	if s.event { // what is not stored yet
 		arms = append(arms, `(SELECT e.id FROM (SELECT i.email_id FROM inbox i`+where(s.bounds("i.email_id"))+
 			` ORDER BY i.email_id DESC LIMIT @unstored) i JOIN emails e ON e.id = i.email_id`+
 			where([]string{`lower(e.event_id) LIKE @query`}, s.email)+newest("e.id", false)+`)`)
 		s.args["unstored"] = searchUnstored
 	}
+
 	return strings.Join(arms, "\nUNION\n") + "\n ORDER BY id DESC LIMIT @limit"
 }
 
-// exact gives the statement of the emails whose event id, workflow or message id
+// exact returns the statement of the emails whose event id, workflow or message id
 // the query is, to the letter but for the case of a message id and its angle
 // brackets.
 func (s *search) exact(query string) string {
@@ -241,32 +237,36 @@ func byTextAlone(f ledger.Filter) bool {
 		f.Since.IsZero() && f.Until.IsZero()
 }
 
-// ListEmails gives the emails that f chooses, newest first, and the cursor of
+// ListEmails returns the emails that f chooses, newest first, and the cursor of
 // the next page, which is empty on the last. A page may have fewer emails than its
 // limit, or none, and a next one all the same: where only reading every row would
 // answer a page goes so far and no further. A query that is, to the letter, the
-// event id or the message id of emails that f may see gives these and no others. A
+// event id or the message id of emails that f may see returns these and no others. A
 // cursor that this method did not make is request_invalid.
 func (s *Views) ListEmails(ctx context.Context, f ledger.Filter) ([]ledger.EmailRow, string, error) {
 	before, err := parseCursor(f.Cursor)
 	if err != nil {
 		return nil, "", err
 	}
+
 	limit := f.Limit
 	if limit <= 0 {
 		limit = ledger.DefaultLimit
 	}
+
 	limit = min(limit, ledger.MaxLimit)
 	list, rest, err := s.search(ctx, f, before, limit+1)
 	if err != nil {
 		return nil, "", classify("list emails", err)
 	}
+
 	if len(list) <= limit {
 		if rest > 0 {
 			return list, cursorAfter(rest), nil
 		}
 		return list, "", nil
 	}
+
 	list = list[:limit]
 	return list, cursorAfter(list[limit-1].ID), nil
 }
@@ -281,38 +281,43 @@ func (s *Views) search(ctx context.Context, f ledger.Filter, before int64, limit
 		list, err = s.rowsOf(ctx, q.ids(true), q.args)
 		return list, 0, err
 	}
+
 	if f.Query != "" && !strings.ContainsFunc(f.Query, unicode.IsSpace) {
 		list, err = s.rowsOf(ctx, q.exact(f.Query), q.args)
 		if err != nil || len(list) > 0 {
 			return list, 0, err
 		}
 	}
+
 	top := before
 	if top == 0 {
-		const last = `SELECT coalesce(max(id), 0) + 1 FROM emails`
-		if err := s.pool.QueryRow(ctx, last).Scan(&top); err != nil {
+		if top, err = s.queries.NextEmailID(ctx); err != nil {
 			return nil, 0, err
 		}
 	}
+
 	reach := int64(searchWindow)
 	bounded := byTextAlone(f) && !indexed(f)
 	if bounded {
 		reach = searchReach
 	}
+
 	q.after = max(top-reach, 0)
 	list, err = s.rowsOf(ctx, q.ids(true), q.args)
+
 	switch {
 	case err != nil || len(list) == limit || q.after == 0:
 		return list, 0, err
 	case bounded:
 		return list, q.after + 1, nil
 	}
+
 	q.after = 0
 	list, err = s.rowsOf(ctx, q.ids(false), q.args)
 	return list, 0, err
 }
 
-// rowsOf reads the rows of the ids that a statement gives, newest first.
+// rowsOf reads the rows of the ids that a statement returns, newest first.
 func (s *Views) rowsOf(ctx context.Context, ids string, args pgx.NamedArgs) ([]ledger.EmailRow, error) {
 	// Planned with the arguments each time: a plan for any argument would be a bad one.
 	rows, err := s.pool.Query(ctx, "WITH page AS MATERIALIZED (\n"+ids+"\n)"+selectListed+

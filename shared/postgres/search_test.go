@@ -23,7 +23,7 @@ const (
 	manyHeld   = 10_000
 )
 
-// fillLedger gives a ledger with so many emails.
+// fillLedger returns a ledger with so many emails.
 func fillLedger(t testing.TB, emails, held int) (*pgtest.DB, *pgx.Conn) {
 	t.Helper()
 	url := pgtest.URL(t)
@@ -66,7 +66,7 @@ func hard(now time.Time) map[string]ledger.Filter {
 		"no destination":           {Destination: "nowhere"},
 		"rare tenant":              {Tenant: ledgertest.RareTenant},
 		"rare source":              {Source: ledgertest.RareSource},
-		"nobody's tenants":         {Tenants: []string{}},
+		"no tenants":               {Tenants: []string{}},
 		"rare tenants":             {Tenants: []string{ledgertest.RareTenant, "none"}},
 		"rare tenant, held":        {Tenants: []string{ledgertest.RareTenant}, State: contract.Quarantined},
 		"until long ago":           {Until: now.Add(-half)},
@@ -319,7 +319,7 @@ func TestSearchWithoutTrigrams(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 
-	// Who may not create it gets a sentence and no failed migration.
+	// A role that may not create it gets a sentence and no failed migration.
 	_, err = conn.Exec(t.Context(), `
 DO $$ BEGIN CREATE ROLE stranger; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger; SET ROLE stranger`)

@@ -28,7 +28,7 @@ func (s *Access) CreateSession(ctx context.Context, session ledger.Session) erro
 	return classify("create session", err)
 }
 
-// FindSession gives the session of a cookie's hash, and not_found where there is
+// FindSession returns the session of a cookie's hash, and not_found where there is
 // none. Whether it has ended is the caller's to see.
 func (s *Access) FindSession(ctx context.Context, sum [32]byte) (ledger.Session, error) {
 	r, err := s.queries.FindSession(ctx, sum[:])
@@ -70,7 +70,7 @@ func (s *Access) SaveLogin(ctx context.Context, l ledger.Login, now time.Time) e
 	return classify("save login", err)
 }
 
-// TakeLogin gives a login by the hash of its state, once: the next time it is
+// TakeLogin returns a login by the hash of its state, once: the next time it is
 // not_found.
 func (s *Access) TakeLogin(ctx context.Context, state [32]byte) (ledger.Login, error) {
 	r, err := s.queries.TakeLogin(ctx, state[:])

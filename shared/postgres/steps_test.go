@@ -27,14 +27,14 @@ func manifest(id int64) ledger.Manifest {
 	}
 }
 
-func one(t *testing.T, db *pgtest.DB) contract.Email {
+func acceptOne(t *testing.T, db *pgtest.DB) contract.Email {
 	t.Helper()
 	return accept(t, db, event("e", "body"))[0].Row.Email
 }
 
-// TestCarriedKnowsTheTenantsOwn: a mark of another tenant's email, of a later one or of
+// TestEarlierExistsForTheTenant: a mark of another tenant's email, of a later one or of
 // the email itself says nothing.
-func TestCarriedKnowsTheTenantsOwn(t *testing.T) {
+func TestEarlierExistsForTheTenant(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
 	theirs := event("theirs", "x")
@@ -57,7 +57,7 @@ func TestCarriedKnowsTheTenantsOwn(t *testing.T) {
 		"nothing":           {},
 		"what no id can be": {events: []string{"\x00\xff", ""}, rows: []int64{-1, 1 << 62}},
 	} {
-		got, err := db.Carried(ctx, back, c.events, c.rows)
+		got, err := db.EarlierExists(ctx, back, c.events, c.rows)
 		require.NoError(t, err, name)
 		require.Equal(t, c.want, got, name)
 	}
@@ -66,7 +66,7 @@ func TestCarriedKnowsTheTenantsOwn(t *testing.T) {
 func TestSaveManifest(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	_, err := db.Manifest(ctx, email.ID)
 	require.True(t, fault.Is(err, fault.Internal), "an email that is not stored has no manifest: %v", err)
 
@@ -101,7 +101,7 @@ func TestSaveManifest(t *testing.T) {
 func TestReportedIsKept(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	m := manifest(email.ID)
 	m.Reported = mail.Reported{
 		Auth: mail.Auth{SPF: "fail\x00", DKIM: "\"none\"", DMARC: "pass"}, Type: "email.received \xff",
@@ -178,7 +178,7 @@ func TestEqualMessageIDsAreFlagged(t *testing.T) {
 func TestSaveManifestRepeatKeepsVerdicts(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	m := manifest(email.ID)
 	require.NoError(t, db.SaveManifest(ctx, m))
 	scanned := []mail.Attachment{
@@ -221,7 +221,7 @@ func TestUnknownEmail(t *testing.T) {
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	at := time.UnixMilli(1_790_000_001_000).UTC()
 	record := func(sequence int64, state contract.State, reason contract.Reason, d *contract.Decision) {
 		t.Helper()
@@ -272,7 +272,7 @@ func TestRecord(t *testing.T) {
 func TestSaveDelivery(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	list, err := db.ListDeliveries(ctx, email.ID, "ticketing")
 	require.NoError(t, err)
 	require.Empty(t, list)
@@ -327,7 +327,7 @@ func unstamped(t *testing.T, list []ledger.Delivery) []ledger.Delivery {
 func TestOvertakenAttemptMakesNoCall(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	d := ledger.Delivery{EmailID: one(t, db).ID, Destination: "legacy", State: ledger.Attempting, IdempotencyKey: "k"}
+	d := ledger.Delivery{EmailID: acceptOne(t, db).ID, Destination: "legacy", State: ledger.Attempting, IdempotencyKey: "k"}
 	require.NoError(t, db.SaveDelivery(ctx, d))
 	d.State = ledger.Delivered
 	require.NoError(t, db.SaveDelivery(ctx, d))
@@ -345,7 +345,7 @@ func TestOvertakenAttemptMakesNoCall(t *testing.T) {
 func TestVerdictsBelongToTheirBytes(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	m := manifest(email.ID)
 	require.NoError(t, db.SaveManifest(ctx, m))
 	seen := slices.Clone(m.Attachments)
@@ -361,7 +361,7 @@ func TestVerdictsBelongToTheirBytes(t *testing.T) {
 func TestForeignRecipientsAreKept(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
-	email := one(t, db)
+	email := acceptOne(t, db)
 	require.NoError(t, db.SaveManifest(ctx, manifest(email.ID)))
 	for _, list := range [][]string{{"a@elsewhere.example", "b@elsewhere.example"}, {"c@elsewhere.example"}, nil} {
 		for range 2 {

@@ -1,0 +1,34 @@
+-- The statements of a History, all about one email.
+
+-- name: HistoryOfEmail :one
+SELECT size, encode(body_sha256, 'hex') AS sha256, received_at, verified_scheme, verified_key, verified_ref, parser, stored_at,
+       scanner, scanner_database, raw_view, inspected_at, routes, rules_version, routed_at, state, closed_at
+  FROM emails WHERE id = @id;
+
+-- name: HistoryOfVerdicts :many
+SELECT verdict, count(*) FROM attachments WHERE email_id = @email_id GROUP BY verdict ORDER BY verdict;
+
+-- name: HistoryOfAttempts :many
+SELECT destination, effect, number, at, took_ms, status, code FROM attempts WHERE email_id = @email_id;
+
+-- name: HistoryOfDeliveries :many
+SELECT destination, state, attempts, last_error, coalesce(delivered_at, updated_at)::timestamptz AS at FROM deliveries
+ WHERE email_id = @email_id AND state IN ('delivered', 'rejected', 'ambiguous');
+
+-- name: HistoryOfStates :many
+SELECT at, state, reason, detail FROM transitions WHERE email_id = @email_id;
+
+-- name: HistoryOfDecisions :many
+SELECT decided_at AS at, action, actor, via, note, reason FROM decisions WHERE email_id = @email_id;
+
+-- name: HistoryOfReminders :many
+SELECT at, level, number, deadline, since, reasons FROM reminders WHERE email_id = @email_id;
+
+-- name: HistoryOfEdits :many
+SELECT created_at AS at, actor, (applied_at IS NOT NULL)::bool AS applied,
+       (SELECT coalesce(array_agg(c ->> 'field'), '{}') FROM jsonb_array_elements(changes) c)::text[] AS fields
+  FROM edits WHERE email_id = @email_id;
+
+-- name: HistoryOfReplays :many
+SELECT coalesce(i.claimed_at, i.at)::timestamptz AS at, r.id AS replay_id, r.actor, r.via, r.action, r.from_step, r.new_effect, i.state, i.code
+  FROM replay_items i JOIN replays r ON r.id = i.replay_id WHERE i.email_id = @email_id;
