@@ -258,19 +258,23 @@ func TestPruneEveryHour(t *testing.T) {
 			require.Len(t, b.store.prunes, 1)
 			require.Equal(t, time.Now().Add(-48*time.Hour), b.store.prunes[0])
 		})
+
 		after(pruneAgain + time.Second)
 		b.runLocked(func() {
 			require.Len(t, b.store.prunes, 2, "one that failed is repeated after a minute")
 		})
+
 		b.runLocked(func() { b.store.pruned = nil })
 		after(pruneAgain)
 		b.runLocked(func() {
 			require.Len(t, b.store.prunes, 3)
 		})
+
 		after(pruneEvery - time.Minute)
 		b.runLocked(func() {
 			require.Len(t, b.store.prunes, 3)
 		})
+
 		after(2 * time.Minute)
 		b.runLocked(func() {
 			require.Len(t, b.store.prunes, 4)

@@ -57,6 +57,7 @@ func (h *h2conn) read() {
 		if err != nil {
 			return
 		}
+
 		switch f := frame.(type) {
 		case *http2.SettingsFrame:
 			if f.IsAck() {

@@ -178,6 +178,7 @@ func TestSlowHeadersAndBodies(t *testing.T) {
 				require.NoError(t, err)
 				conns = append(conns, conn)
 			}
+
 			d.requireServed(t)
 			for _, conn := range conns {
 				closedByPeer(t, conn)

@@ -225,8 +225,9 @@ func TestEverySchemeSignsTheExactBody(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p party) {
 		if !p.covers {
-			t.Skip("the body has no part in this scheme")
+			t.Skip("this scheme does not sign the body")
 		}
+
 		s := p.scheme(t, Key{Number: 1, Secret: p.secret("a")})
 		h := p.sign(p.key("a"), body)
 		for name, other := range map[string][]byte{
@@ -240,6 +241,7 @@ func TestEverySchemeSignsTheExactBody(t *testing.T) {
 			_, err := check(s, h, other)
 			require.True(t, fault.Is(err, fault.SignatureInvalid), name)
 		}
+
 		empty := p.sign(p.key("a"), nil)
 		_, err := check(s, empty, nil)
 		require.NoError(t, err)
