@@ -47,19 +47,19 @@ type Secrets interface {
 	Status() []secret.Status
 }
 
-// State is the state of a secret of a source. A state further up wins.
-type State string
+// secretState is the state of a secret of a source. A state further up wins.
+type secretState string
 
 // The states of a secret.
 const (
-	Expired   State = "expired"   // its end has passed: it verifies nothing
-	Absent    State = "absent"    // its reference has no value yet: it verifies nothing
-	Withdrawn State = "withdrawn" // its store said for the grace period that it does not exist: it verifies nothing
-	Gone      State = "gone"      // its store says that it does not exist: it verifies until VerifiesUntil
-	Failing   State = "failing"   // it cannot be read any more; the last text is used
-	Expiring  State = "expiring"  // it ends within 14 days
-	Previous  State = "previous"  // it has an end, and one above it serves the same scheme
-	Current   State = "current"
+	secretExpired   secretState = "expired"   // its end has passed: it verifies nothing
+	secretAbsent    secretState = "absent"    // its reference has no value yet: it verifies nothing
+	secretWithdrawn secretState = "withdrawn" // its store said for the grace period that it does not exist: it verifies nothing
+	secretGone      secretState = "gone"      // its store says that it does not exist: it verifies until VerifiesUntil
+	secretFailing   secretState = "failing"   // it cannot be read any more; the last text is used
+	secretExpiring  secretState = "expiring"  // it ends within 14 days
+	secretPrevious  secretState = "previous"  // it has an end, and one above it serves the same scheme
+	secretCurrent   secretState = "current"
 )
 
 // sources shows the webhook sources and their failed verifications.
@@ -102,11 +102,11 @@ type limitRow struct {
 
 // secretRow shows a secret by its reference and never its text.
 type secretRow struct {
-	Key     int        `json:"key"` // its number in metrics
-	Ref     string     `json:"ref"`
-	Scheme  string     `json:"scheme"` // empty: every scheme of the source
-	Expires *time.Time `json:"expires"`
-	State   State      `json:"state"`
+	Key     int         `json:"key"` // its number in metrics
+	Ref     string      `json:"ref"`
+	Scheme  string      `json:"scheme"` // empty: every scheme of the source
+	Expires *time.Time  `json:"expires"`
+	State   secretState `json:"state"`
 	// VerifiesUntil is when a secret that is gone stops verifying.
 	VerifiesUntil *time.Time `json:"verifies_until,omitempty"`
 	// LastUsed is when it last verified a request of this ingress process; null
@@ -180,7 +180,7 @@ func (s *sources) newSecretRow(source config.Source, i int, health map[string]se
 }
 
 // stateOf returns the state of the secret at index i.
-func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, now time.Time) State {
+func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, now time.Time) secretState {
 	k := secrets[i]
 	ends := !k.Expires.IsZero()
 	status, known := health[k.Ref]
@@ -190,22 +190,22 @@ func stateOf(secrets []config.KeyRef, i int, health map[string]secret.Status, no
 
 	switch {
 	case ends && !now.Before(k.Expires):
-		return Expired
+		return secretExpired
 	case k.Key.Reveal() == "" || known && status.Updated.IsZero(): // its value is awaited
-		return Absent
+		return secretAbsent
 	case status.Withdrawn:
-		return Withdrawn
+		return secretWithdrawn
 	case status.Gone:
-		return Gone
+		return secretGone
 	case status.Failing:
-		return Failing
+		return secretFailing
 	case ends && k.Expires.Sub(now) <= endsSoon:
-		return Expiring
+		return secretExpiring
 	case ends && follows:
-		return Previous
+		return secretPrevious
 	}
 
-	return Current
+	return secretCurrent
 }
 
 // countFailures returns nil where the ledger does not answer.

@@ -170,23 +170,23 @@ func TestStateOfASecret(t *testing.T) {
 	for name, tc := range map[string]struct {
 		secrets []config.KeyRef // the last one is asked for
 		failing bool
-		want    State
+		want    secretState
 	}{
-		"only":                        {[]config.KeyRef{key(0, "")}, false, Current},
-		"only, with an end":           {[]config.KeyRef{key(far, "")}, false, Current},
-		"second":                      {[]config.KeyRef{key(0, ""), key(0, "")}, false, Current},
-		"second, with an end":         {[]config.KeyRef{key(0, ""), key(far, "")}, false, Previous},
-		"second, its end is near":     {[]config.KeyRef{key(0, ""), key(near, "")}, false, Expiring},
-		"only, its end is near":       {[]config.KeyRef{key(near, "")}, false, Expiring},
-		"its end is now":              {[]config.KeyRef{key(0, ""), key(time.Nanosecond, "")}, false, Expiring},
-		"its end is past":             {[]config.KeyRef{key(0, ""), key(-time.Nanosecond, "")}, false, Expired},
-		"first of its scheme":         {[]config.KeyRef{key(0, "basic"), key(far, "bearer")}, false, Current},
-		"second of its scheme":        {[]config.KeyRef{key(0, "basic"), key(far, "basic")}, false, Previous},
-		"scheme under one of all":     {[]config.KeyRef{key(0, ""), key(far, "basic")}, false, Previous},
-		"failing":                     {[]config.KeyRef{key(0, "")}, true, Failing},
-		"failing and its end is near": {[]config.KeyRef{key(near, "")}, true, Failing},
-		"failing and past":            {[]config.KeyRef{key(-1, "")}, true, Expired},
-		"not there yet":               {[]config.KeyRef{key(0, ""), absent}, true, Absent},
+		"only":                        {[]config.KeyRef{key(0, "")}, false, secretCurrent},
+		"only, with an end":           {[]config.KeyRef{key(far, "")}, false, secretCurrent},
+		"second":                      {[]config.KeyRef{key(0, ""), key(0, "")}, false, secretCurrent},
+		"second, with an end":         {[]config.KeyRef{key(0, ""), key(far, "")}, false, secretPrevious},
+		"second, its end is near":     {[]config.KeyRef{key(0, ""), key(near, "")}, false, secretExpiring},
+		"only, its end is near":       {[]config.KeyRef{key(near, "")}, false, secretExpiring},
+		"its end is now":              {[]config.KeyRef{key(0, ""), key(time.Nanosecond, "")}, false, secretExpiring},
+		"its end is past":             {[]config.KeyRef{key(0, ""), key(-time.Nanosecond, "")}, false, secretExpired},
+		"first of its scheme":         {[]config.KeyRef{key(0, "basic"), key(far, "bearer")}, false, secretCurrent},
+		"second of its scheme":        {[]config.KeyRef{key(0, "basic"), key(far, "basic")}, false, secretPrevious},
+		"scheme under one of all":     {[]config.KeyRef{key(0, ""), key(far, "basic")}, false, secretPrevious},
+		"failing":                     {[]config.KeyRef{key(0, "")}, true, secretFailing},
+		"failing and its end is near": {[]config.KeyRef{key(near, "")}, true, secretFailing},
+		"failing and past":            {[]config.KeyRef{key(-1, "")}, true, secretExpired},
+		"not there yet":               {[]config.KeyRef{key(0, ""), absent}, true, secretAbsent},
 	} {
 		last := tc.secrets[len(tc.secrets)-1]
 		status := secret.Status{Updated: now, Failing: tc.failing}

@@ -63,7 +63,7 @@ func FilterOf(f ledger.Filter) Filter {
 	}
 }
 
-// check makes of the request what is written down.
+// check returns the replay that the request asks for, as it is written down.
 func (in *Request) check() (ledger.NewReplay, error) {
 	out := ledger.NewReplay{Action: in.Action, DryRun: in.DryRun, NewEffect: in.NewEffect, Note: in.Note, AtOnce: in.AtOnce, Key: in.Key}
 	if out.Action == "" {
@@ -71,23 +71,16 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	}
 
 	bulk := out.Action != ledger.ActionReplay
-	switch in.From {
-	case "", ledger.FromHeld:
-	case ledger.FromRoute, "routing":
-		out.From = contract.StepRoute
-	case ledger.FromRaw, "store":
-		out.From = contract.StepStore
-	default:
-		return out, fault.Newf(fault.RequestInvalid, "from must be %s, %s or %s", ledger.FromHeld, ledger.FromRoute, ledger.FromRaw)
+	var err error
+	if out.From, err = stepOf(in.From); err != nil {
+		return out, err
 	}
-
 	if in.Rate != nil {
 		out.Rate = *in.Rate
 	} else if !bulk {
 		out.Rate = DefaultRate
 	}
 
-	var err error
 	if out.Filter, err = in.Filter.check(); err != nil {
 		return out, err
 	}
@@ -99,7 +92,7 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	case bulk && out.From != "" && out.Action != contract.Retry:
 		return out, fault.New(fault.RequestInvalid, "from goes with the actions replay and retry alone")
 	case in.NewEffect && (bulk || out.From == ""):
-		return out, fault.New(fault.RequestInvalid, "a new effect goes with a replay from routing or from the raw mail")
+		return out, fault.New(fault.RequestInvalid, "a new effect goes with a replay from the route step or from the raw mail")
 	case onlyHeld && out.Filter.State != "" && out.Filter.State != contract.Quarantined:
 		return out, fault.New(fault.RequestInvalid, "only held emails, in the state quarantined, can be decided about")
 	case out.Action == contract.Approve && out.Filter.Reason == "":
@@ -120,8 +113,22 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	return out, checkRate(out.Rate)
 }
 
-// asksFor tells whether a replay is what is asked for. How fast it goes is no
-// part of it.
+// stepOf returns the step that a request names; "" is the step that holds an email. The
+// API also accepts the names routing and store.
+func stepOf(from string) (contract.Step, error) {
+	switch from {
+	case "", ledger.FromHeld:
+		return "", nil
+	case ledger.FromRoute, "routing":
+		return contract.StepRoute, nil
+	case ledger.FromRaw, "store":
+		return contract.StepStore, nil
+	}
+	return "", fault.Newf(fault.RequestInvalid, "from must be %s, %s or %s", ledger.FromHeld, ledger.FromRoute, ledger.FromRaw)
+}
+
+// asksFor reports whether a stored replay is what a request asks for. The rate does not
+// count.
 func asksFor(row *ledger.ReplayRow, in ledger.NewReplay) bool {
 	a, b := row.Filter, in.Filter
 	times := a.Since.Equal(b.Since) && a.Until.Equal(b.Until)
