@@ -333,7 +333,7 @@ func TestStartedRowsAreNotStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, ledger, g, _ := openStage(t, 30, 5*time.Millisecond)
 		ledger.Set(func(l *ingresstest.Ledger) { l.MarkErr = ingresstest.ErrUnavailable })
-		workflows := s.workflows.(*ingresstest.Workflows)
+		workflows := s.starter.workflows.(*ingresstest.Workflows)
 		s.Start()
 		ingresstest.Eventually(t, func() bool { return g.count() == 30 }, "all are started")
 		<-time.After(20 * time.Second)

@@ -78,27 +78,20 @@ func (d Deps) validate() error {
 // Dispatcher starts the workflows of accepted rows: those of this process right after
 // their commit while there is room, all others from the inbox, oldest first.
 type Dispatcher struct {
-	inbox     Inbox
-	workflows Workflows
-	memos     converter.DataConverter
-	metrics   *metrics
-	logger    *slog.Logger
-	now       func() time.Time
+	inbox   Inbox
+	metrics *metrics
+	logger  *slog.Logger
+	now     func() time.Time
 
 	queue    *claimQueue
 	reserved atomic.Int64 // places of rows that are, or will be, in the fresh lane
+	sweeper  *sweeper
 	pacer    *pacer
 	recent   *recentStarts
 	breaker  *breaker.Breaker
+	starter  emailStarter
 	marks    *markBuffer
 	refusals *refusalCounts
-
-	behind       atomic.Bool   // the inbox has rows that no process has claimed
-	wake         chan struct{} // holds a token for the sweeper
-	sweepFailing bool          // used by the sweeper alone
-
-	mu     sync.Mutex
-	failed []int64 // to be released by the next sweep
 
 	cancelRun context.CancelFunc
 	loops     sync.WaitGroup
@@ -118,28 +111,31 @@ func New(bounds config.Starts, deps Deps) (*Dispatcher, error) {
 		bounds.Ahead = mostAhead
 	}
 
-	recent := newRecentStarts()
-	d := &Dispatcher{
-		inbox: deps.Inbox, workflows: deps.Workflows, memos: deps.Memos, logger: deps.Logger, now: time.Now,
-		queue: newClaimQueue(), recent: recent, wake: make(chan struct{}, 1),
-		pacer: newPacer(bounds.InFlight, bounds.Ahead, deps.Inbox, recent, time.Now),
-		marks: newMarkBuffer(deps.Inbox, deps.Logger), refusals: newRefusalCounts(),
+	recent, queue, marks := newRecentStarts(), newClaimQueue(), newMarkBuffer(deps.Inbox, deps.Logger)
+	pace := newPacer(bounds.InFlight, bounds.Ahead, deps.Inbox, recent, time.Now)
+	sweeps := &sweeper{
+		inbox: deps.Inbox, queue: queue, pacer: pace, recent: recent, marks: marks,
+		logger: deps.Logger, now: time.Now, wake: make(chan struct{}, 1),
 	}
-	d.breaker = breaker.New(breaker.Config{
+	sweeps.breaker = breaker.New(breaker.Config{
 		Name: "temporal", Failures: breakerFailures, Pause: breakerPause,
 		OnChange: func(to gobreaker.State) {
 			if to == gobreaker.StateOpen {
-				d.pacer.restart()
+				pace.restart()
 			}
-			d.wakeSweeper()
+			sweeps.wakeUp()
 		},
 	}, deps.Logger)
 
-	var err error
-	if d.metrics, err = newMetrics(deps.Registry, d.pacer); err != nil {
+	numbers, err := newMetrics(deps.Registry, pace)
+	if err != nil {
 		return nil, fmt.Errorf("dispatch: %w", err)
 	}
-	return d, nil
+	return &Dispatcher{
+		inbox: deps.Inbox, metrics: numbers, logger: deps.Logger, now: time.Now,
+		queue: queue, sweeper: sweeps, pacer: pace, recent: recent, breaker: sweeps.breaker,
+		starter: emailStarter{workflows: deps.Workflows, memos: deps.Memos}, marks: marks, refusals: newRefusalCounts(),
+	}, nil
 }
 
 // PerSecond returns how many starts per second there were lately.
@@ -160,7 +156,7 @@ func (d *Dispatcher) Reserve() bool {
 		return inFlight == 0 && d.reserve(1)
 	}
 
-	if d.behind.Load() {
+	if d.sweeper.behind.Load() {
 		return d.reserve(d.pacer.freshRoom())
 	}
 	return d.reserve(d.pacer.room())
@@ -184,24 +180,14 @@ func (d *Dispatcher) Submit(row postgres.Waiting, until time.Time) {
 }
 
 // SweepSoon reports that rows were committed which no process has claimed.
-func (d *Dispatcher) SweepSoon() {
-	d.behind.Store(true)
-	d.wakeSweeper()
-}
-
-func (d *Dispatcher) wakeSweeper() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
-}
+func (d *Dispatcher) SweepSoon() { d.sweeper.sweepSoon() }
 
 // Start begins to start rows; Stop ends it.
 func (d *Dispatcher) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancelRun = cancel
 	d.marks.start()
-	d.loops.Go(func() { d.runSweeps(ctx) })
+	d.loops.Go(func() { d.sweeper.run(ctx) })
 	d.loops.Go(func() { d.startRows(ctx) })
 }
 
@@ -212,7 +198,7 @@ func (d *Dispatcher) Stop() {
 	d.loops.Wait()
 	d.inFlight.Wait()
 	d.marks.stop()
-	d.releaseClaims(append(d.drainQueue(), d.takeFailed()...), 0)
+	d.sweeper.releaseClaims(append(d.drainQueue(), d.sweeper.takeFailed()...), 0)
 }
 
 // startRows starts the rows of the queue in their turn, at the pace of the pacer. Which
@@ -231,7 +217,7 @@ func (d *Dispatcher) startRows(ctx context.Context) {
 		done, err := d.breaker.Allow()
 		if err != nil {
 			d.pacer.cancel()
-			d.releaseClaims(append(d.drainQueue(), c.row.Email.ID), breakerPause)
+			d.sweeper.releaseClaims(append(d.drainQueue(), c.row.Email.ID), breakerPause)
 			continue
 		}
 
@@ -245,8 +231,8 @@ func (d *Dispatcher) startRows(ctx context.Context) {
 func (d *Dispatcher) nextClaim() (claim, bool) {
 	for {
 		c, ok := d.popClaim()
-		if d.behind.Load() && d.claimRoom() > 0 {
-			d.wakeSweeper()
+		if d.sweeper.behind.Load() && d.sweeper.room() > 0 {
+			d.sweeper.wakeUp()
 		}
 		if !ok || d.now().Before(c.until) {
 			return c, ok

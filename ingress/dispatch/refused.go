@@ -43,11 +43,11 @@ func (r *startRefusal) Unwrap() error { return r.err }
 // the event was started by the fallback while the database was unavailable, and takes this
 // row over once it gets to the ledger (postgres.Backfill). Any other one keeps this email
 // from being started.
-func (d *Dispatcher) identifyOccupant(row postgres.Waiting) (startResult, error) {
+func (s emailStarter) identifyOccupant(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 
-	o, found, err := temporal.Describe(ctx, d.workflows, d.memos, row.Email.WorkflowID)
+	o, found, err := temporal.Describe(ctx, s.workflows, s.memos, row.Email.WorkflowID)
 	switch {
 	case err != nil:
 		return startFailed, err
@@ -91,7 +91,7 @@ func (d *Dispatcher) refuseRow(row postgres.Waiting, result startResult, why *st
 		slog.String("source", row.Email.Source), slog.Bool("final", final), slog.Any("error", why))
 
 	if !again && !final {
-		d.releaseClaims([]int64{row.Email.ID}, refusedPause)
+		d.sweeper.releaseClaims([]int64{row.Email.ID}, refusedPause)
 		return
 	}
 
@@ -102,7 +102,7 @@ func (d *Dispatcher) refuseRow(row postgres.Waiting, result startResult, why *st
 	})
 	if err != nil { // the claim ends by itself, and it is refused again
 		d.logger.Warn("inbox.refuse", slog.Any("error", err))
-		d.behind.Store(true)
+		d.sweeper.behind.Store(true)
 		return
 	}
 	if final {

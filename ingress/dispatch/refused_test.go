@@ -94,7 +94,7 @@ func TestStartIsTriedAgainWhileTheOccupantIsUnknown(t *testing.T) {
 	}
 	require.Nil(t, ledger.Rows[0].Refusal)
 	require.Empty(t, s.marks.ids)
-	require.Len(t, s.takeFailed(), 2*refusedFinal, "it goes back to the inbox")
+	require.Len(t, s.sweeper.takeFailed(), 2*refusedFinal, "it goes back to the inbox")
 
 	workflows.Lost = nil
 	tryStart(t, s, ledger, 1)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/converter"
 
 	"mailroom/shared/acceptance"
 	"mailroom/shared/contract"
@@ -30,7 +31,7 @@ func (d *Dispatcher) startRow(row postgres.Waiting, done func(error)) {
 	d.metrics.inFlight.Inc()
 	defer d.metrics.inFlight.Dec()
 	began := d.now()
-	result, err := d.startWorkflow(row)
+	result, err := d.starter.start(row)
 	took := d.now().Sub(began)
 
 	d.metrics.starts.WithLabelValues(string(result)).Inc()
@@ -58,17 +59,23 @@ func (d *Dispatcher) startRow(row postgres.Waiting, done func(error)) {
 		d.refuseRow(row, result, refusal)
 	default:
 		d.logger.Debug("workflow.waits", slog.Any("error", err))
-		d.releaseLater(row.Email.ID)
+		d.sweeper.releaseLater(row.Email.ID)
 	}
 }
 
-// startWorkflow starts the workflow of row. That it runs already, or has run, is success
+// emailStarter starts the workflows of emails at Temporal.
+type emailStarter struct {
+	workflows Workflows
+	memos     converter.DataConverter
+}
+
+// start starts the workflow of row. That it runs already, or has run, is success
 // if it is this row's. The error of a row that cannot be started is a *startRefusal.
-func (d *Dispatcher) startWorkflow(row postgres.Waiting) (startResult, error) {
+func (s emailStarter) start(row postgres.Waiting) (startResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	options := temporal.EmailOptions(row.Email, row.BodySHA256)
-	_, err := d.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, acceptance.Input(row))
+	_, err := s.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, acceptance.Input(row))
 
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	var invalid *serviceerror.InvalidArgument
@@ -76,7 +83,7 @@ func (d *Dispatcher) startWorkflow(row postgres.Waiting) (startResult, error) {
 	case err == nil:
 		return startDone, nil
 	case errors.As(err, &already):
-		return d.identifyOccupant(row)
+		return s.identifyOccupant(row)
 	case errors.As(err, &invalid):
 		return startRefused, invalidStart(err)
 	}

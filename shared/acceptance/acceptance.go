@@ -106,7 +106,7 @@ func Insert(ctx context.Context, ledger Ledger, rows []postgres.Acceptance, leas
 
 	accepted, err := ledger.Accept(ctx, rows, lease)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the ledger's errors are faults that say what failed
+		return nil, err
 	}
 	if len(accepted) != len(rows) {
 		return nil, fault.Wrap(fault.Internal, "the event could not be stored",
