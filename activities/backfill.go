@@ -17,7 +17,7 @@ type BackfillLedger interface {
 	// that the workflow has to process.
 	BackfillRow(ctx context.Context, in contract.BackfillInput, body []byte) (contract.BackfillResult, error)
 	// BackfillLost does that for an event whose content cannot be read: found says
-	// whether the ledger knows it from elsewhere, or a person gave it up.
+	// whether the ledger knows it from elsewhere, or a person discarded it.
 	BackfillLost(ctx context.Context, in contract.BackfillInput) (out contract.BackfillResult, found bool, err error)
 }
 

@@ -13,7 +13,7 @@ import (
 	"mailroom/shared/fault"
 )
 
-// register is a ledger that knows nobody, or everybody.
+// register is a ledger that knows no event, or every event.
 type register struct {
 	err   error
 	known bool
@@ -53,14 +53,14 @@ func (c clearOpener) Open(s contract.Sealed, limit int64) ([]byte, error) {
 	return s.Data, nil
 }
 
-func newEnrol(t *testing.T, r *register, o activities.Opener) *activities.Backfill {
+func newBackfill(t *testing.T, r *register, o activities.Opener) *activities.Backfill {
 	t.Helper()
 	e, err := activities.NewBackfill(activities.BackfillDeps{Ledger: r, Opener: o})
 	require.NoError(t, err)
 	return e
 }
 
-func carriedInput(body string) contract.BackfillInput {
+func fallbackInput(body string) contract.BackfillInput {
 	in := contract.BackfillInput{Email: email(len(body)), Fallback: contract.FallbackEvent{
 		BodySHA256: sha256.Sum256([]byte(body)), Body: &contract.Sealed{Data: []byte(body)},
 	}}
@@ -68,30 +68,30 @@ func carriedInput(body string) contract.BackfillInput {
 	return in
 }
 
-func TestEnrol(t *testing.T) {
+func TestBackfill(t *testing.T) {
 	t.Parallel()
 	r := &register{}
-	out, err := newEnrol(t, r, clearOpener{}).Backfill(t.Context(), carriedInput(rawBody))
+	out, err := newBackfill(t, r, clearOpener{}).Backfill(t.Context(), fallbackInput(rawBody))
 	require.NoError(t, err)
 	require.EqualValues(t, 7, out.Email.ID)
 	require.Equal(t, [][]byte{[]byte(rawBody)}, r.bodies)
 
-	keyed := carriedInput(rawBody)
+	keyed := fallbackInput(rawBody)
 	keyed.Fallback.Body, keyed.Fallback.BodyKey = nil, "body/ab/abcd"
-	_, err = newEnrol(t, r, clearOpener{err: errors.New("not asked")}).Backfill(t.Context(), keyed)
+	_, err = newBackfill(t, r, clearOpener{err: errors.New("not asked")}).Backfill(t.Context(), keyed)
 	require.NoError(t, err)
 	require.Nil(t, r.bodies[1])
 
-	large := carriedInput(string(make([]byte, contract.MaxFallbackBody)))
-	_, err = newEnrol(t, r, clearOpener{}).Backfill(t.Context(), large)
+	large := fallbackInput(string(make([]byte, contract.MaxFallbackBody)))
+	_, err = newBackfill(t, r, clearOpener{}).Backfill(t.Context(), large)
 	require.NoError(t, err)
 	require.Len(t, r.bodies[2], contract.MaxFallbackBody)
 	require.Empty(t, r.lost)
 }
 
-func TestEnrolFailures(t *testing.T) {
+func TestBackfillFailures(t *testing.T) {
 	t.Parallel()
-	altered, without := carriedInput(rawBody), carriedInput(rawBody)
+	altered, without := fallbackInput(rawBody), fallbackInput(rawBody)
 	altered.Fallback.Body = &contract.Sealed{Data: []byte("another")}
 	without.Fallback.Body = nil
 	later := fault.New(fault.ConfigInvalid, "the key is not there yet")
@@ -106,17 +106,17 @@ func TestEnrolFailures(t *testing.T) {
 	}{
 		"altered":          {in: altered, code: fault.ContentLost, looked: true},
 		"no event":         {in: without, code: fault.ContentLost, looked: true},
-		"does not open":    {in: carriedInput(rawBody), opener: clearOpener{fault.New(fault.ContentLost, "no")}, code: fault.ContentLost, looked: true},
-		"a key to come":    {in: carriedInput(rawBody), opener: clearOpener{later}, code: fault.ConfigInvalid, again: true},
-		"an unknown error": {in: carriedInput(rawBody), opener: clearOpener{errors.New("what")}, code: fault.Internal, again: true},
-		"database away":    {in: carriedInput(rawBody), ledger: register{err: errAway}, code: fault.StorageUnavailable, again: true},
-		"both":             {in: altered, ledger: register{err: errAway}, code: fault.StorageUnavailable, again: true},
-		"a panic":          {in: carriedInput(rawBody), ledger: register{panic: true}, code: fault.Internal, again: true},
+		"does not open":    {in: fallbackInput(rawBody), opener: clearOpener{fault.New(fault.ContentLost, "no")}, code: fault.ContentLost, looked: true},
+		"a key to come":    {in: fallbackInput(rawBody), opener: clearOpener{later}, code: fault.ConfigInvalid, again: true},
+		"an unknown error": {in: fallbackInput(rawBody), opener: clearOpener{errors.New("what")}, code: fault.Internal, again: true},
+		"database is down": {in: fallbackInput(rawBody), ledger: register{err: errUnavailable}, code: fault.StorageUnavailable, again: true},
+		"both":             {in: altered, ledger: register{err: errUnavailable}, code: fault.StorageUnavailable, again: true},
+		"a panic":          {in: fallbackInput(rawBody), ledger: register{panic: true}, code: fault.Internal, again: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out, err := newEnrol(t, &test.ledger, test.opener).Backfill(t.Context(), test.in)
+			out, err := newBackfill(t, &test.ledger, test.opener).Backfill(t.Context(), test.in)
 			requireCode(t, err, test.code, test.again)
 			require.NotContains(t, err.Error(), rawBody)
 			require.Zero(t, out)
@@ -126,28 +126,28 @@ func TestEnrolFailures(t *testing.T) {
 	}
 }
 
-// TestEnrolFindsTheCopy: an event that cannot be read is not lost when it has come
+// TestBackfillFindsTheCopy: an event that cannot be read is not lost when it has come
 // again through the database.
-func TestEnrolFindsTheCopy(t *testing.T) {
+func TestBackfillFindsTheCopy(t *testing.T) {
 	t.Parallel()
-	in := carriedInput(rawBody)
+	in := fallbackInput(rawBody)
 	in.Fallback.Body.Data = []byte("altered")
-	out, err := newEnrol(t, &register{known: true}, clearOpener{}).Backfill(t.Context(), in)
+	out, err := newBackfill(t, &register{known: true}, clearOpener{}).Backfill(t.Context(), in)
 	require.NoError(t, err)
 	require.True(t, out.Duplicate)
 }
 
-func TestEnrolDiscarded(t *testing.T) {
+func TestBackfillDiscarded(t *testing.T) {
 	t.Parallel()
-	in := carriedInput(rawBody)
+	in := fallbackInput(rawBody)
 	in.Fallback.Body, in.Discarded = nil, true
 	r := &register{}
-	_, err := newEnrol(t, r, clearOpener{}).Backfill(t.Context(), in)
+	_, err := newBackfill(t, r, clearOpener{}).Backfill(t.Context(), in)
 	require.NoError(t, err)
 	require.Len(t, r.lost, 1)
 }
 
-func TestNewEnrol(t *testing.T) {
+func TestNewBackfill(t *testing.T) {
 	t.Parallel()
 	for _, deps := range []activities.BackfillDeps{{}, {Ledger: &register{}}, {Opener: clearOpener{}}} {
 		_, err := activities.NewBackfill(deps)

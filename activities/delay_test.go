@@ -22,15 +22,15 @@ func TestAttemptsThatFailTogetherDoNotComeAgainTogether(t *testing.T) {
 		f           func() *fault.Error
 		least, most time.Duration
 	}{
-		"the first":  {atAttempt{attempt: 1, policy: once}, deliverAway, time.Second, 2 * time.Second},
-		"the second": {atAttempt{attempt: 1, policy: many}, deliverAway, 500 * time.Millisecond, time.Second},
-		"the fifth":  {atAttempt{attempt: 5, policy: many}, scannerAway, 8 * time.Second, 16 * time.Second},
-		"the 40th":   {atAttempt{attempt: 40, policy: many}, storeAway, 30 * time.Second, time.Minute},
-		"asked": {atAttempt{attempt: 3, policy: many}, func() *fault.Error { return deliverAway().After(90 * time.Second) },
+		"the first":  {atAttempt{attempt: 1, policy: once}, deliverFails, time.Second, 2 * time.Second},
+		"the second": {atAttempt{attempt: 1, policy: many}, deliverFails, 500 * time.Millisecond, time.Second},
+		"the fifth":  {atAttempt{attempt: 5, policy: many}, scannerFails, 8 * time.Second, 16 * time.Second},
+		"the 40th":   {atAttempt{attempt: 40, policy: many}, storeFails, 30 * time.Second, time.Minute},
+		"asked": {atAttempt{attempt: 3, policy: many}, func() *fault.Error { return deliverFails().After(90 * time.Second) },
 			90 * time.Second, 113 * time.Second},
-		"asked for a day": {atAttempt{attempt: 3, policy: many}, func() *fault.Error { return deliverAway().After(24 * time.Hour) },
+		"asked for a day": {atAttempt{attempt: 3, policy: many}, func() *fault.Error { return deliverFails().After(24 * time.Hour) },
 			time.Hour, time.Hour + time.Minute},
-		"asked for little at first": {atAttempt{attempt: 1, policy: once}, func() *fault.Error { return deliverAway().After(time.Millisecond) },
+		"asked for little at first": {atAttempt{attempt: 1, policy: once}, func() *fault.Error { return deliverFails().After(time.Millisecond) },
 			time.Second, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,13 +50,13 @@ func TestAttemptsThatFailTogetherDoNotComeAgainTogether(t *testing.T) {
 	}
 }
 
-func deliverAway() *fault.Error { return fault.New(fault.DownstreamUnavailable, "x") }
-func scannerAway() *fault.Error { return fault.New(fault.ScannerUnavailable, "x") }
-func storeAway() *fault.Error   { return fault.New(fault.StorageUnavailable, "x") }
+func deliverFails() *fault.Error { return fault.New(fault.DownstreamUnavailable, "x") }
+func scannerFails() *fault.Error { return fault.New(fault.ScannerUnavailable, "x") }
+func storeFails() *fault.Error   { return fault.New(fault.StorageUnavailable, "x") }
 
 func TestDelayIsDecidedOnce(t *testing.T) {
 	t.Parallel()
-	err := delayed(t.Context(), deliverAway())
+	err := delayed(t.Context(), deliverFails())
 	require.Equal(t, delayOf(err), delayOf(delayed(t.Context(), err)))
 	require.Equal(t, delayOf(err), applicationError(t, toTemporal(err)).NextRetryDelay())
 	require.NoError(t, delayed(t.Context(), nil))

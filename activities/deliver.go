@@ -72,7 +72,7 @@ func NewDeliver(deps DeliverDeps) (*Deliver, error) {
 }
 
 // Deliver makes one attempt at one delivery. It is idempotent on Email, Destination
-// and Replay: a delivery that is done is not sent again, and every attempt carries
+// and Replay: a delivery that is done is not sent again, and every attempt has
 // the same key. A replay sends again what has changed since it was delivered, under
 // the key of the first delivery, and skips the rest; see NewEffect.
 //

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,4 +122,23 @@ func TestReplayOfAnUnknownEffectAsksAPerson(t *testing.T) {
 	_, err = b.run(t.Context(), replayOf(3), again)
 	require.NoError(t, err)
 	require.Equal(t, 1, b.wire.calls)
+}
+
+// The effect is there, its record is not: the next attempt has the same key.
+func TestDeliverRepeatsWhatItCouldNotNote(t *testing.T) {
+	t.Parallel()
+	b := setupDeliver(t, answers(200, nil), answers(200, nil))
+	b.books.saveFails = true
+	_, err := b.run(t.Context())
+	requireCode(t, err, fault.StorageUnavailable, true)
+	b.books.saveFails = false
+	_, err = b.run(t.Context())
+	require.NoError(t, err)
+	require.Len(t, slices.Compact(b.wire.keys), 1)
+
+	// Where the call failed as well, that failure is the one that counts.
+	b = setupDeliver(t, answers(400, fault.New(fault.DownstreamRejected, "a sentence")))
+	b.books.saveFails = true
+	_, err = b.run(t.Context())
+	requireCode(t, err, fault.DownstreamRejected, false)
 }

@@ -266,8 +266,8 @@ func TestDeliverReleasedLinksWhatIsNotClean(t *testing.T) {
 
 func TestDeliverSendsTheSameBytesEachTime(t *testing.T) {
 	t.Parallel()
-	away := fault.New(fault.DownstreamUnavailable, "the destination answered 503")
-	b := setupDeliver(t, answers(503, away), answers(503, away), answers(200, nil))
+	failed := fault.New(fault.DownstreamUnavailable, "the destination answered 503")
+	b := setupDeliver(t, answers(503, failed), answers(503, failed), answers(200, nil))
 	for range 3 {
 		_, _ = b.run(t.Context())
 	}
@@ -407,36 +407,17 @@ func TestDeliverFindsAnAttemptThatNeverEnded(t *testing.T) {
 func TestDeliverDoesNotCallUnnoted(t *testing.T) {
 	t.Parallel()
 	b := setupDeliver(t, answers(200, nil))
-	b.wire.careless, b.books.saveAway = true, true
+	b.wire.careless, b.books.saveFails = true, true
 	_, err := b.run(t.Context())
 	requireCode(t, err, fault.StorageUnavailable, true)
 	require.Zero(t, b.wire.calls)
 
 	b = setupDeliver(t, answers(200, nil))
-	b.books.away = true
+	b.books.down = true
 	_, err = b.run(t.Context())
 	requireCode(t, err, fault.StorageUnavailable, true)
 	require.Zero(t, b.wire.calls)
 	require.Empty(t, b.books.saved)
-}
-
-// The effect is there, its record is not: the next attempt carries the same key.
-func TestDeliverRepeatsWhatItCouldNotNote(t *testing.T) {
-	t.Parallel()
-	b := setupDeliver(t, answers(200, nil), answers(200, nil))
-	b.books.saveAway = true
-	_, err := b.run(t.Context())
-	requireCode(t, err, fault.StorageUnavailable, true)
-	b.books.saveAway = false
-	_, err = b.run(t.Context())
-	require.NoError(t, err)
-	require.Len(t, slices.Compact(b.wire.keys), 1)
-
-	// Where the call failed as well, that failure is the one that counts.
-	b = setupDeliver(t, answers(400, fault.New(fault.DownstreamRejected, "a sentence")))
-	b.books.saveAway = true
-	_, err = b.run(t.Context())
-	requireCode(t, err, fault.DownstreamRejected, false)
 }
 
 // What the destination did is written down even when the activity's time ends meanwhile.

@@ -205,13 +205,13 @@ func TestDeliverSendsTheEditedMail(t *testing.T) {
 func TestDestinationsReceiveTheTag(t *testing.T) {
 	t.Parallel()
 	b := setupDeliver(t, answers(200, nil))
-	b.books.manifest.Recipients = []string{"Support+VIP@y.example", `"the desk+a+b"@y.example`, "bob@y.example"}
+	b.books.manifest.Recipients = []string{"Support+VIP@y.example", `"the shop+a+b"@y.example`, "bob@y.example"}
 	_, err := b.run(t.Context())
 	require.NoError(t, err)
 	details := requireSchema(t, b.wire.bodies[0])["recipient_details"]
 	require.Equal(t, []any{
 		map[string]any{"address": "Support+VIP@y.example", "mailbox": "Support@y.example", "tag": "VIP"},
-		map[string]any{"address": `"the desk+a+b"@y.example`, "mailbox": `"the desk"@y.example`, "tag": "a+b"},
+		map[string]any{"address": `"the shop+a+b"@y.example`, "mailbox": `"the shop"@y.example`, "tag": "a+b"},
 		map[string]any{"address": "bob@y.example", "mailbox": "bob@y.example", "tag": ""},
 	}, details)
 }

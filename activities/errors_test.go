@@ -108,7 +108,7 @@ type atAttempt struct {
 	attempt   int32
 	policy    *temporal.RetryPolicy
 	heartbeat time.Duration
-	beats     chan struct{} // gets every heartbeat; nil: nobody asks
+	beats     chan struct{} // gets every heartbeat; nil: the test does not ask
 }
 
 func (a *atAttempt) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
@@ -142,7 +142,7 @@ func (o *outbound) RecordHeartbeat(ctx context.Context, details ...any) {
 	o.Next.RecordHeartbeat(ctx, details...)
 }
 
-// runSettled runs body inside an activity and gives its error and the log.
+// runSettled runs body inside an activity and returns its error and the log.
 func runSettled(t *testing.T, attempt int32, body func(ctx context.Context) error) ([]string, error) {
 	t.Helper()
 	return runSettledAs(t, &atAttempt{attempt: attempt}, body)
@@ -174,7 +174,7 @@ func runSettledAs(t *testing.T, as *atAttempt, body func(ctx context.Context) er
 func TestSettleLogsTheCauseOnce(t *testing.T) {
 	t.Parallel()
 	lines, err := runSettled(t, 1, func(context.Context) error {
-		return fmt.Errorf("put object: %w", fault.Wrap(fault.StorageUnavailable, "storage is away", errors.New("the cause")))
+		return fmt.Errorf("put object: %w", fault.Wrap(fault.StorageUnavailable, "storage is unavailable", errors.New("the cause")))
 	})
 	got := applicationError(t, err)
 	require.Equal(t, "storage_unavailable", got.Type())

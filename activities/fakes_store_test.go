@@ -29,23 +29,23 @@ type books struct {
 	manifests int                 // how often one was saved
 	earlier   map[string][]string // event ids, and rows as "%x7", by tenant
 	lost      int                 // how many saves succeed and answer with an error
-	away      bool
+	down      bool
 	reads     int // of the manifest and of deliveries
 
 	deliveries map[string]ledger.Delivery // by destination, and "#" and the effect of a replay's
 	saved      []ledger.DeliveryState     // in order
 	calls      []ledger.Call              // as they were saved
-	saveAway   bool
+	saveFails  bool
 	now        func() time.Time // when deliveries are written; nil: never
 }
 
-var errAway = fault.New(fault.StorageUnavailable, "the database is away")
+var errUnavailable = fault.New(fault.StorageUnavailable, "the database is unavailable")
 
 func (b *books) Body(context.Context, int64) (ledger.Body, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.away {
-		return ledger.Body{}, errAway
+	if b.down {
+		return ledger.Body{}, errUnavailable
 	}
 	return b.body, nil
 }
@@ -53,8 +53,8 @@ func (b *books) Body(context.Context, int64) (ledger.Body, error) {
 func (b *books) EarlierExists(_ context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.away {
-		return false, errAway
+	if b.down {
+		return false, errUnavailable
 	}
 	for _, row := range rows {
 		events = append(events, fmt.Sprintf("%%x%d", row))
@@ -70,7 +70,7 @@ func (b *books) SaveManifest(_ context.Context, m ledger.Manifest) error {
 	b.manifests++
 	if b.lost > 0 {
 		b.lost--
-		return errAway
+		return errUnavailable
 	}
 	return nil
 }
@@ -79,8 +79,8 @@ func (b *books) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reads++
-	if b.away {
-		return nil, errAway
+	if b.down {
+		return nil, errUnavailable
 	}
 	return b.manifest, nil
 }
@@ -111,8 +111,8 @@ func (b *books) SaveDelivery(ctx context.Context, d ledger.Delivery) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if b.saveAway {
-		return errAway
+	if b.saveFails {
+		return errUnavailable
 	}
 	if b.now != nil {
 		d.UpdatedAt = b.now()
@@ -137,7 +137,7 @@ type shelf struct {
 	raw         map[string][]byte
 	attachments map[string][]byte
 	puts        int
-	away        bool
+	down        bool
 }
 
 func (s *shelf) PutRaw(_ context.Context, key string, content []byte, contentType string) error {
@@ -154,8 +154,8 @@ func (s *shelf) PutAttachment(_ context.Context, key string, content []byte) err
 func (s *shelf) put(in *map[string][]byte, key string, content []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.away {
-		return fault.New(fault.StorageUnavailable, "the object store is away")
+	if s.down {
+		return fault.New(fault.StorageUnavailable, "the object store is unavailable")
 	}
 	if *in == nil {
 		*in = map[string][]byte{}
@@ -193,7 +193,7 @@ func (s *shelf) Link(_ context.Context, a mail.Attachment, expiry time.Duration)
 	return fmt.Sprintf("http://files.example/%s?expires=%d", a.Key, int(expiry.Seconds())), nil
 }
 
-// decoder gives what it was told to.
+// decoder returns what it was told to.
 type decoder func(body []byte) (*mail.Event, []contract.Hold)
 
 func (d decoder) Decode(body []byte, _ *contract.Edit) (*mail.Event, []contract.Hold) { return d(body) }

@@ -40,10 +40,10 @@ func TestSlowDestinationIsNotCalledByAFastAttempt(t *testing.T) {
 	t.Parallel()
 	b := setupDeliver(t, answers(200, nil))
 	b.wire.slow = true
-	b.books.away = true // it is not even read
+	b.books.down = true // it is not even read
 	_, err := b.deliverFast(t)
 	requireNotFast(t, err)
-	b.books.away = false
+	b.books.down = false
 	require.Zero(t, b.wire.calls)
 	require.Empty(t, b.books.saved)
 
@@ -89,7 +89,7 @@ func TestFastAttemptSaysWhyNothingIsSent(t *testing.T) {
 	_, err := b.deliverFast(t)
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, err, &app)
-	require.Equal(t, string(fault.BreakerOpen), app.Type(), "no regular activity is needed to hear that")
+	require.Equal(t, string(fault.BreakerOpen), app.Type(), "no regular activity is needed to learn that")
 }
 
 func TestNotFastIsRecordedAsNoFailure(t *testing.T) {

@@ -191,7 +191,7 @@ func TestHoldsAsk(t *testing.T) {
 	require.NoError(t, err)
 	plan, err := h.PlanHold(t.Context(), contract.HoldInput{Reasons: contract.Reasons[:2]})
 	require.NoError(t, err)
-	require.Equal(t, contract.HoldPlan{Approvals: 2}, plan, "without a destination nobody is notified")
+	require.Equal(t, contract.HoldPlan{Approvals: 2}, plan, "without a destination there are no notices")
 	require.NoError(t, h.Notify(t.Context(), reminder()))
 	require.Empty(t, w.sent)
 	require.NoError(t, h.Remind(t.Context(), reminder()))

@@ -143,7 +143,7 @@ func (b bounded) Scan(_ context.Context, r io.Reader) (mail.Verdict, string, err
 
 func (bounded) Using(context.Context) (string, string) { return "", "" }
 
-// Padding takes the raw view from a mail: where the parser noted a defect nobody
+// Padding takes the raw view from a mail: where the parser noted a defect no program
 // knows what another program makes of it, else its parts count and the record says so.
 func TestPaddingDoesNotRemoveAView(t *testing.T) {
 	t.Parallel()

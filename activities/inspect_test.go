@@ -111,7 +111,7 @@ func (m *inspected) inspect(t testing.TB) (contract.InspectResult, error) {
 
 func noon() time.Time { return time.UnixMilli(1_790_000_000_000) }
 
-// What a mail was inspected with is told; where there was nothing to scan, nobody
+// What a mail was inspected with is told; where there was nothing to scan, no scanner
 // claims that a scanner has looked.
 func TestInspectTellsWhatItUsed(t *testing.T) {
 	t.Parallel()
@@ -226,7 +226,7 @@ func TestInspectScansTheSameBytesOnce(t *testing.T) {
 	require.Equal(t, 1, got.Verdicts[mail.Clean])
 }
 
-// P6: the scanner being away is never a verdict.
+// P6: an unavailable scanner is never a verdict.
 func TestInspectWaitsForTheScanner(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(m *inspected){

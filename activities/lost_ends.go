@@ -45,7 +45,7 @@ func (s *ReplayStarts) recordLostEnds(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		failures = append(failures, fmt.Errorf("look after email %d of replay %d: %w", claim.EmailID, claim.ReplayID, err))
+		failures = append(failures, fmt.Errorf("record the end of email %d of replay %d: %w", claim.EmailID, claim.ReplayID, err))
 		if fault.Is(err, fault.StorageUnavailable) || !s.deps.Executions.Healthy(ctx) {
 			break
 		}

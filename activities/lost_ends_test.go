@@ -23,7 +23,7 @@ type ends struct {
 	write func(context.Context, []contract.RecordInput) error
 	mu    sync.Mutex
 	calls int
-	away  int // so many calls fail
+	down  int // so many calls fail
 	bad   string
 }
 
@@ -32,7 +32,7 @@ func (e *ends) RecordAll(ctx context.Context, list []contract.RecordInput) error
 	defer e.mu.Unlock()
 	e.calls++
 	switch {
-	case e.calls <= e.away:
+	case e.calls <= e.down:
 		return fault.New(fault.StorageUnavailable, "away")
 	case slices.ContainsFunc(list, func(in contract.RecordInput) bool { return in.Email.WorkflowID == e.bad }):
 		return errors.New("it does not fit")
@@ -69,13 +69,13 @@ func (b *replayBench) ended(t *testing.T, n int) {
 	}
 }
 
-// TestEndsAreToldTogether: the ledger hears of them in few transactions, and before they
-// count as done; that it is away for a moment ends nothing.
+// TestEndsAreToldTogether: the ledger learns of them in few transactions, and before they
+// count as done; that it is unavailable for a moment ends nothing.
 func TestEndsAreToldTogether(t *testing.T) {
 	t.Parallel()
 	b := setupReplay(t)
 	b.held(t, 300)
-	b.ends.away = 1
+	b.ends.down = 1
 	b.reach.lost = 3
 	p, err := b.chunk(t, b.create(t, ledger.NewReplay{Action: contract.Discard}))
 	require.NoError(t, err)
@@ -117,7 +117,7 @@ func (b *replayBench) starts(t *testing.T) *activities.ReplayStarts {
 }
 
 // leave does what a worker does that is killed: six emails are claimed, the workflows
-// of four have ended, and the ledger has heard of none.
+// of four have ended, and the ledger has recorded none.
 func (b *replayBench) leave(t *testing.T) int64 {
 	t.Helper()
 	id := b.create(t, ledger.NewReplay{Action: contract.Discard})
@@ -146,7 +146,7 @@ func TestEndsOfAKilledWorker(t *testing.T) {
 	b.ended(t, 10)
 }
 
-// TestEndsOfAStoppedReplay: there is no next attempt, or not before somebody resumes it,
+// TestEndsOfAStoppedReplay: there is no next attempt, or not before a person resumes it,
 // so the schedule tells the ledger, and ends no email that was not begun.
 func TestEndsOfAStoppedReplay(t *testing.T) {
 	t.Parallel()

@@ -79,7 +79,7 @@ func (p *purging) purge(ctx context.Context, t *testing.T) (contract.Maintenance
 // removal after that; an object of which it is not known whether it went keeps its mark.
 func TestPurgeInTwoPhases(t *testing.T) {
 	t.Parallel()
-	away := errors.New("away")
+	down := errors.New("down")
 	for name, c := range map[string]struct {
 		batches [][]ledger.UnwantedObject
 		fail    map[string]error
@@ -91,15 +91,15 @@ func TestPurgeInTwoPhases(t *testing.T) {
 			[][]ledger.UnwantedObject{objectsNamed("a", "b"), objectsNamed("c")}, nil,
 			[]string{"begin", "remove a", "end a", "remove b", "end b", "begin", "remove c", "end c", "begin"}, 3,
 		},
-		"the object store is away": {
-			[][]ledger.UnwantedObject{objectsNamed("a", "b", "c")}, map[string]error{"remove b": away},
+		"the object store is unavailable": {
+			[][]ledger.UnwantedObject{objectsNamed("a", "b", "c")}, map[string]error{"remove b": down},
 			[]string{"begin", "remove a", "end a", "remove b", "cancel c"}, 1,
 		},
-		"the ledger is away": {
-			[][]ledger.UnwantedObject{objectsNamed("a", "b")}, map[string]error{"end a": away},
+		"the ledger is unavailable": {
+			[][]ledger.UnwantedObject{objectsNamed("a", "b")}, map[string]error{"end a": down},
 			[]string{"begin", "remove a", "end a", "cancel b"}, 0,
 		},
-		"from the beginning": {nil, map[string]error{"begin": away}, []string{"begin"}, 0},
+		"from the beginning": {nil, map[string]error{"begin": down}, []string{"begin"}, 0},
 	} {
 		p := &purging{batches: c.batches, fail: c.fail}
 		out, err := p.purge(t.Context(), t)

@@ -156,7 +156,7 @@ func (s *Recovery) sendCanary(ctx context.Context, h ledger.Held, r *ledger.Reco
 		return false, err
 	}
 	intent, err := s.deps.Decisions.CreateIntent(ctx, ledger.Intent{
-		EmailID: e.ID, Action: contract.Retry, Actor: contract.ActorSystem, Via: contract.ViaSystem, Note: "to see whether it is back: " + h.Cause,
+		EmailID: e.ID, Action: contract.Retry, Actor: contract.ActorSystem, Via: contract.ViaSystem, Note: "to see whether it has recovered: " + h.Cause,
 	})
 	if err != nil {
 		return false, fmt.Errorf("write intent: %w", err)
@@ -229,7 +229,7 @@ func (s *Recovery) releaseRest(ctx context.Context, h ledger.Held, r *ledger.Rec
 	id, _, err := s.deps.Decisions.CreateReplay(ctx, ledger.NewReplay{
 		Action: contract.Retry, Cause: h.Cause, Rate: recoveryRate,
 		Filter: ledger.Filter{State: contract.Quarantined, Reason: h.Reason, Destination: h.Destination},
-		Note:   "it is back: " + h.Cause, Actor: contract.ActorSystem, Via: contract.ViaSystem,
+		Note:   "it has recovered: " + h.Cause, Actor: contract.ActorSystem, Via: contract.ViaSystem,
 	})
 	if err != nil && !fault.Is(err, fault.DecisionRefused) {
 		return fmt.Errorf("create replay: %w", err)

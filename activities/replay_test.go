@@ -29,7 +29,7 @@ type reach struct {
 	replays map[string]int64
 	gone    map[string]bool // no workflow runs
 	refuse  map[string]bool
-	away    bool
+	down    bool
 	foreign bool                               // other workflows have the IDs
 	lost    int                                // how many answers are lost after the deed
 	ends    map[string]contract.DecisionResult // of those who said that they tell the ledger
@@ -56,7 +56,7 @@ func (r *reach) Decide(_ context.Context, id string, d contract.Decision) (contr
 		defer r.hook()
 	}
 	switch {
-	case r.away:
+	case r.down:
 		return contract.DecisionResult{}, fault.New(fault.TemporalUnavailable, "away")
 	case r.gone[id]:
 		return contract.DecisionResult{}, fault.New(fault.NotFound, "gone")
@@ -80,7 +80,7 @@ func (r *reach) Taken(_ context.Context, id string, _ int64) (contract.DecisionR
 func (r *reach) Start(_ context.Context, e *ledger.ReplayEmail, again contract.Replayed) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.away {
+	if r.down {
 		return fault.New(fault.TemporalUnavailable, "away")
 	}
 	r.started[e.WorkflowID]++
@@ -97,16 +97,16 @@ func (r *reach) Execution(_ context.Context, id string) (activities.Execution, e
 	return activities.Execution{Ended: !r.gone[id], Forced: r.gone[id], Replay: r.replays[id]}, nil
 }
 
-func (r *reach) Healthy(context.Context) bool { return !r.away }
+func (r *reach) Healthy(context.Context) bool { return !r.down }
 
-// everybody routes all mail to the same destinations.
-type everybody []string
+// allMail routes all mail to the same destinations.
+type allMail []string
 
-func (everybody) NeedsHeaders() bool { return false }
+func (allMail) NeedsHeaders() bool { return false }
 
-func (everybody) Foreign(contract.Email, *ledger.Manifest) []string { return nil }
+func (allMail) Foreign(contract.Email, *ledger.Manifest) []string { return nil }
 
-func (e everybody) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Message) contract.RouteResult {
+func (e allMail) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Message) contract.RouteResult {
 	if m.Overlay != nil && len(m.Overlay.To) > 0 {
 		return contract.RouteResult{Routes: []string{contract.RouteEdited}, Destinations: m.Overlay.To}
 	}
@@ -137,7 +137,7 @@ func setupReplay(t *testing.T) *replayBench {
 	})
 	require.NoError(t, err)
 	b.ReplayPreview, err = activities.NewReplayPreview(activities.ReplayPreviewDeps{
-		Rows: b.db, Ledger: b.db, Emails: b.db, Store: store, Messages: &shelf{}, Rules: everybody{"crm"},
+		Rows: b.db, Ledger: b.db, Emails: b.db, Store: store, Messages: &shelf{}, Rules: allMail{"crm"},
 	})
 	require.NoError(t, err)
 	return b
@@ -249,22 +249,22 @@ func TestReplayObeysAPause(t *testing.T) {
 	require.Len(t, b.reach.decided, 60)
 }
 
-// TestReplayWaitsForTemporal: nothing is skipped because nobody answers.
+// TestReplayWaitsForTemporal: nothing is skipped while Temporal does not answer.
 func TestReplayWaitsForTemporal(t *testing.T) {
 	t.Parallel()
 	b := setupReplay(t)
 	b.emails(t, "held", 3, contract.Quarantined, contract.Unroutable)
 	id := b.create(t, ledger.NewReplay{Action: contract.Retry})
-	b.reach.away = true
+	b.reach.down = true
 	_, err := b.chunk(t, id)
 	requireCode(t, err, fault.TemporalUnavailable, true)
-	b.reach.away = false
+	b.reach.down = false
 	p, err := b.chunk(t, id)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, p.Done)
 }
 
-// TestReplayTakesUpWhatWasTerminated: nobody else would.
+// TestReplayTakesUpWhatWasTerminated: nothing else would.
 func TestReplayTakesUpWhatWasTerminated(t *testing.T) {
 	t.Parallel()
 	b := setupReplay(t)

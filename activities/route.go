@@ -55,7 +55,7 @@ func NewRoute(deps RouteDeps) (*Route, error) {
 
 // Route names the rules that the mail meets and where they send it. It is
 // idempotent: a repeat asks the rules again. The ledger learns the routes, and which
-// version of the rules gave them, with the next change of state; recipients outside
+// version of the rules they come from, with the next change of state; recipients outside
 // the tenant's domains, which few mails have, are written down here. The rules see
 // the mail as its edits make it.
 func (s *Route) Route(ctx context.Context, in contract.RouteInput) (out contract.RouteResult, err error) {

@@ -20,12 +20,12 @@ type routed struct {
 	manifest ledger.Manifest
 	message  *mail.Message
 	reads    int
-	away     error
+	down     error
 	foreign  [][]string // as they were saved
 }
 
 func (m *routed) Manifest(context.Context, int64) (*ledger.Manifest, error) {
-	return &m.manifest, m.away
+	return &m.manifest, m.down
 }
 
 func (m *routed) SaveForeign(_ context.Context, id int64, list []string) error {
@@ -84,7 +84,7 @@ func TestRoute(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, got.Holds)
 
-	m.away = fault.New(fault.StorageUnavailable, "away")
+	m.down = fault.New(fault.StorageUnavailable, "away")
 	_, err = m.route(t, config.When{}, contract.RouteInput{Email: email})
 	require.ErrorContains(t, err, string(fault.StorageUnavailable))
 }

@@ -49,7 +49,7 @@ const (
 // the inbox row in the same transaction; a repeat of it keeps verdicts.
 type StoreLedger interface {
 	Body(ctx context.Context, emailID int64) (ledger.Body, error)
-	// Carried reports whether one of the events or rows is an email that the tenant of e
+	// EarlierExists reports whether one of the events or rows is an email that the tenant of e
 	// had before e.
 	EarlierExists(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error)
 	SaveManifest(ctx context.Context, m ledger.Manifest) error
@@ -212,7 +212,7 @@ func (s *Store) decode(ctx context.Context, email contract.Email, raw []byte, ed
 	}
 	if back {
 		holds = append(holds, contract.Hold{
-			Reason: contract.LoopDetected, Detail: "the mail carries the mark of an email that was here before: it comes back",
+			Reason: contract.LoopDetected, Detail: "the mail has the mark of an email that was here before: it comes back",
 		})
 	}
 	return event, holds, nil

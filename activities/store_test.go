@@ -44,7 +44,7 @@ func (b storeBench) run(t *testing.T, body string) (contract.StoreResult, error)
 	return b.Store.Store(t.Context(), contract.StoreInput{Email: email(len(body))})
 }
 
-// decoded is one mail of every kind of part; each call gives it anew, because
+// decoded is one mail of every kind of part; each call returns it anew, because
 // Store takes it apart.
 func decoded([]byte) (*mail.Event, []contract.Hold) {
 	return &mail.Event{
@@ -166,11 +166,11 @@ func TestStoreRefusesAnotherInlineBody(t *testing.T) {
 func TestStoreKeepsTheInboxUntilTheObjectsAreThere(t *testing.T) {
 	t.Parallel()
 	b := setupStore(t, rawBody, decoded, activities.StoreConfig{})
-	b.shelf.away = true
+	b.shelf.down = true
 	_, err := b.run(t, rawBody)
 	requireCode(t, err, fault.StorageUnavailable, true)
 	require.Zero(t, b.books.manifests)
-	b.books.away = true
+	b.books.down = true
 	_, err = b.run(t, rawBody)
 	requireCode(t, err, fault.StorageUnavailable, true)
 }
@@ -215,7 +215,7 @@ func TestStoreHoldsMailThatComesBack(t *testing.T) {
 	t.Parallel()
 	sent := email(0)
 	back := contract.Hold{
-		Reason: contract.LoopDetected, Detail: "the mail carries the mark of an email that was here before: it comes back",
+		Reason: contract.LoopDetected, Detail: "the mail has the mark of an email that was here before: it comes back",
 	}
 	for name, c := range map[string]struct {
 		headers []mail.Header
@@ -239,7 +239,7 @@ func TestStoreHoldsMailThatComesBack(t *testing.T) {
 			headers: []mail.Header{{Name: contract.LoopHeader, Value: "%"}, {Name: contract.LoopHeader, Value: "x"}, {Name: contract.LoopHeader, Value: "y"}},
 			earlier: map[string][]string{sent.Tenant: {"y"}}, want: []contract.Hold{back},
 		},
-		"an email of nobody": {headers: []mail.Header{{Name: contract.LoopHeader, Value: "evt_guessed"}}},
+		"an email of no tenant": {headers: []mail.Header{{Name: contract.LoopHeader, Value: "evt_guessed"}}},
 		"an email of another tenant": {
 			headers: []mail.Header{{Name: contract.LoopHeader, Value: "theirs"}}, earlier: map[string][]string{"other": {"theirs"}},
 		},
@@ -277,7 +277,7 @@ func TestStoreSenderFallsBackToFrom(t *testing.T) {
 	require.Equal(t, []string{"box@x.example"}, b.books.manifest.Recipients)
 }
 
-// Large mails wait for one another, small ones for nobody.
+// Large mails wait for one another, small ones for none.
 func TestStoreBoundsMemory(t *testing.T) {
 	t.Parallel()
 	const large = 10 << 20

@@ -15,7 +15,7 @@ import (
 )
 
 // TestAttemptThatIsNotFastIsNoFailure: where the worker answers that a regular activity
-// has to make the attempt, that comes at once, and nobody is told of a wait.
+// has to make the attempt, that comes at once, and no wait is shown.
 func TestAttemptThatIsNotFastIsNoFailure(t *testing.T) {
 	t.Parallel()
 	s := newScript()

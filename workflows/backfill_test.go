@@ -159,7 +159,7 @@ func TestBackfillKeepsWhatTheLedgerSays(t *testing.T) {
 }
 
 // TestBackfillConflictGetsTheIDInTheEnd: when the first never comes, which is not
-// counted while the ledger is away.
+// counted while the ledger is unavailable.
 func TestBackfillConflictGetsTheIDInTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newScript()

@@ -11,13 +11,13 @@ import (
 // manyScript stands for the activities of Replay and Maintenance. It keeps the row of one
 // replay, of which each part does ten emails, as the ledger would.
 type manyScript struct {
-	mu     sync.Mutex
-	row    contract.ReplayProgress
-	chunks []contract.ReplayChunkInput // one for each part that ran
-	during func(part int)              // called in each part, before it does anything
-	fails  error                       // what every part ends with
-	tends  map[string]int
-	away   bool // bringing back fails
+	mu          sync.Mutex
+	row         contract.ReplayProgress
+	chunks      []contract.ReplayChunkInput // one for each part that ran
+	during      func(part int)              // called in each part, before it does anything
+	fails       error                       // what every part ends with
+	runs        map[string]int
+	unavailable bool // releasing fails
 
 	controlled chan struct{} // is sent to whenever the row was changed by a control
 }
@@ -26,8 +26,8 @@ const perChunk = 10
 
 func newManyScript(total int64) *manyScript {
 	return &manyScript{
-		row:   contract.ReplayProgress{State: contract.ReplayRunning, Total: total},
-		tends: map[string]int{}, controlled: make(chan struct{}, 16),
+		row:  contract.ReplayProgress{State: contract.ReplayRunning, Total: total},
+		runs: map[string]int{}, controlled: make(chan struct{}, 16),
 	}
 }
 
@@ -92,26 +92,26 @@ func (s *manyScript) ControlReplay(_ context.Context, in contract.ReplayControlI
 	return s.row, nil
 }
 
-func (s *manyScript) tended(what string) {
+func (s *manyScript) ran(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tends[what]++
+	s.runs[what]++
 }
 
 func (s *manyScript) StartReplays(context.Context, contract.MaintenanceInput) (contract.MaintenanceResult, error) {
-	s.tended("start")
+	s.ran("start")
 	return contract.MaintenanceResult{Started: 1}, nil
 }
 
 func (s *manyScript) ReleaseRecovered(context.Context, contract.MaintenanceInput) (contract.MaintenanceResult, error) {
-	s.tended("bring back")
-	if s.away {
-		return contract.MaintenanceResult{}, errors.New("the ledger is away")
+	s.ran("bring back")
+	if s.unavailable {
+		return contract.MaintenanceResult{}, errors.New("the ledger is unavailable")
 	}
 	return contract.MaintenanceResult{Causes: 2, Released: 1}, nil
 }
 
 func (s *manyScript) Purge(context.Context, contract.MaintenanceInput) (contract.MaintenanceResult, error) {
-	s.tended("purge")
+	s.ran("purge")
 	return contract.MaintenanceResult{Removed: 3, Objects: 4}, nil
 }

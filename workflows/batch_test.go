@@ -183,7 +183,7 @@ func TestReplayDryRun(t *testing.T) {
 	require.Equal(t, []contract.ReplayChunkInput{{ID: 7}}, s.chunks)
 }
 
-// TestMaintenance: one that fails keeps none of the others from being looked after.
+// TestMaintenance: one that fails keeps none of the others from being done.
 func TestMaintenance(t *testing.T) {
 	t.Parallel()
 	s := newManyScript(0)
@@ -195,15 +195,15 @@ func TestMaintenance(t *testing.T) {
 	require.Equal(t, contract.MaintenanceResult{Causes: 2, Released: 1, Started: 1, Removed: 3, Objects: 4}, out)
 
 	s = newManyScript(0)
-	s.away = true
+	s.unavailable = true
 	e = manyEnv(t, s)
 	e.ExecuteWorkflow(workflows.Maintenance, contract.MaintenanceInput{})
-	require.ErrorContains(t, e.GetWorkflowError(), "the ledger is away")
-	require.Equal(t, map[string]int{"start": 1, "bring back": 2, "purge": 1}, s.tends)
+	require.ErrorContains(t, e.GetWorkflowError(), "the ledger is unavailable")
+	require.Equal(t, map[string]int{"start": 1, "bring back": 2, "purge": 1}, s.runs)
 }
 
 // TestReplayTakesAHeldEmailUp: what was delivered of it is sent once more by the
-// replay, which says whether that is another effect; whoever merely retries does not.
+// replay, which says whether that is another effect; a mere retry is none.
 func TestReplayTakesAHeldEmailUp(t *testing.T) {
 	t.Parallel()
 	for name, replayed := range map[string]*contract.Replayed{

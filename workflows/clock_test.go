@@ -10,7 +10,7 @@ import (
 	"mailroom/workflows"
 )
 
-// aheadOf is a number that an earlier run gave while its clock was a day ahead.
+// aheadOf is a number that an earlier run used while its clock was a day ahead.
 func aheadOf(now time.Time) int64 { return now.Add(24 * time.Hour).UnixMilli() }
 
 // TestRunOverrulesWhatAFasterClockRecorded: an email that was reset, or replayed, stayed in
@@ -58,7 +58,7 @@ func TestDecisionUnderAFasterClock(t *testing.T) {
 	require.Equal(t, contract.Delivered, s.calls.records[len(s.calls.records)-1].State)
 }
 
-// requireOneDecision requires that a decision without an intent, whose repeat nobody
+// requireOneDecision requires that a decision without an intent, whose repeat no intent
 // could tell, was written once.
 func requireOneDecision(t *testing.T, s *script) {
 	t.Helper()

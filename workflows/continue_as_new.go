@@ -53,7 +53,7 @@ func (e *inboundEmail) continueAsNew(ctx workflow.Context) error {
 		Step: q.held[0].at, Routes: j.routes, Budgets: e.budgets, Decisions: q.decisions.count, Reviewed: q.decisions.about,
 		Last: q.decisions.last, Sequence: j.ledger.sequence, Trouble: j.trouble, Resend: e.deliveries.resend,
 		Inspected: j.inspected, Routed: j.routed, Findings: q.findings.all(), Pending: q.findings.pending,
-		Held: q.held.save(), Waived: q.waived.save(), Legs: e.deliveries.save(),
+		Held: q.held.save(), Waived: q.waived.save(), Deliveries: e.deliveries.save(),
 	}
 	return workflow.NewContinueAsNewError(ctx, contract.InboundEmailWorkflow, in)
 }
@@ -83,10 +83,10 @@ func (w waivers) save() []contract.Reason {
 	return out
 }
 
-func (s *deliveries) save() []contract.ResumedLeg {
-	var out []contract.ResumedLeg
+func (s *deliveries) save() []contract.ResumedDelivery {
+	var out []contract.ResumedDelivery
 	for _, d := range s.list {
-		out = append(out, contract.ResumedLeg{
+		out = append(out, contract.ResumedDelivery{
 			Destination: d.destination, Done: d.done, Attempts: d.attempts, Again: d.again, Durable: d.options.neverFast,
 		})
 	}
@@ -107,7 +107,7 @@ func (e *inboundEmail) resume(r *contract.Resumed) {
 
 	e.deliveries.resend = r.Resend
 	byName := map[string]*delivery{}
-	for _, l := range r.Legs {
+	for _, l := range r.Deliveries {
 		d := e.deliveries.add(l.Destination, l.Durable, e.budgets.DeliverSeconds)
 		d.done, d.attempts, d.again = l.Done, l.Attempts, l.Again
 		byName[l.Destination] = d

@@ -14,7 +14,7 @@ import (
 )
 
 // TestServerEndsInOneTask: a discard whose sender tells the ledger is taken and ends the
-// email in the same workflow task. The answer, with what the ledger has to hear, can
+// email in the same workflow task. The answer, with what the ledger has to record, can
 // be had again once the workflow has ended.
 func TestServerEndsInOneTask(t *testing.T) {
 	t.Parallel()

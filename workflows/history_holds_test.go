@@ -218,12 +218,12 @@ func TestServerHeldAgain(t *testing.T) {
 	require.Equal(t, 3, b.calls.steps["Inspect"])
 }
 
-// TestServerEditBackToRoute: one leg is done, one refused, one waits; an edit names
+// TestServerEditBackToRoute: one delivery is done, one refused, one waits; an edit names
 // the destinations anew.
 func TestServerEditBackToRoute(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	to := []string{"ticketing", "crm", "away"}
+	to := []string{"ticketing", "crm", "hung"}
 	s.route = func(n int, _ contract.RouteInput) (contract.RouteResult, error) {
 		if n > 0 {
 			return contract.RouteResult{Routes: []string{contract.RouteEdited}, Destinations: []string{"archive"}}, nil
@@ -234,7 +234,7 @@ func TestServerEditBackToRoute(t *testing.T) {
 		switch in.Destination {
 		case "crm":
 			return contract.DeliverResult{}, failure(fault.DownstreamRejected, 0)
-		case "away":
+		case "hung":
 			return contract.DeliverResult{}, failure(fault.DownstreamUnavailable, 0)
 		}
 		return contract.DeliverResult{Status: 200, Attempts: n + 1}, nil
@@ -250,7 +250,7 @@ func TestServerEditBackToRoute(t *testing.T) {
 	require.Equal(t, []int64{5}, s.calls.applied)
 }
 
-// TestServerKeepsAHoldFirst: before anybody can read of a hold in the ledger, Temporal
+// TestServerKeepsAHoldFirst: before an operator can read of a hold in the ledger, Temporal
 // has it. Else a worker that is killed in between takes a while to hold the email again,
 // and refuses what people decide about what they saw.
 func TestServerKeepsAHoldFirst(t *testing.T) {

@@ -114,7 +114,7 @@ func heldTimes(ctx context.Context, c client.Client, id string, sc scenario, s *
 	if err := v.Get(&st); err != nil || st.State != contract.Quarantined {
 		return 0
 	}
-	if sc.rowless { // the ledger hears nothing of the one time
+	if sc.rowless { // the ledger learns nothing of the one time
 		return 1
 	}
 	times := 0

@@ -201,7 +201,7 @@ func TestSecondClickReleasesNothing(t *testing.T) {
 	require.Empty(t, s.calls.effects)
 }
 
-// TestOneGoMeansOneAttempt: who lets an ambiguous delivery go again asks for one
+// TestOneGoMeansOneAttempt: a person that repeats an ambiguous delivery asks for one
 // more attempt; when that one is lost, the next is not made in their name.
 func TestOneGoMeansOneAttempt(t *testing.T) {
 	t.Parallel()
@@ -225,9 +225,9 @@ func TestOneGoMeansOneAttempt(t *testing.T) {
 	require.Equal(t, []bool{false, true, false}, again)
 }
 
-// TestNothingIsDeliveredToNobody: a route step that gives neither a destination
+// TestNothingIsDeliveredNowhere: a route step that names neither a destination
 // nor a reason holds the email.
-func TestNothingIsDeliveredToNobody(t *testing.T) {
+func TestNothingIsDeliveredNowhere(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	s.route = func(int, contract.RouteInput) (contract.RouteResult, error) { return contract.RouteResult{}, nil }
@@ -240,7 +240,7 @@ func TestNothingIsDeliveredToNobody(t *testing.T) {
 	require.NoError(t, e.GetWorkflowError())
 }
 
-// TestUnreadableSignalHarmsNothing: it is dropped, and others are heard after it.
+// TestUnreadableSignalHarmsNothing: it is dropped, and others are received after it.
 func TestUnreadableSignalHarmsNothing(t *testing.T) {
 	t.Parallel()
 	s := newScript()
@@ -279,7 +279,7 @@ func TestCancellationChangesNothing(t *testing.T) {
 	require.NotEmpty(t, last.Decision.Note)
 }
 
-func TestDiscardEndsTheLegsThatStillWait(t *testing.T) {
+func TestDiscardEndsTheDeliveriesThatStillWait(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	scenarioOf(t, "one_delivery_rejected_then_retried").script(s)
@@ -295,7 +295,7 @@ func TestDiscardEndsTheLegsThatStillWait(t *testing.T) {
 	e.ExecuteWorkflow(workflows.InboundEmail, input())
 	require.NoError(t, e.GetWorkflowError())
 	require.Empty(t, s.calls.effects)
-	require.Less(t, time.Until(e.Now()), 2*time.Hour, "the waiting leg is given up at once")
+	require.Less(t, time.Until(e.Now()), 2*time.Hour, "the waiting delivery is given up at once")
 }
 
 func scenarioOf(t *testing.T, name string) scenario {

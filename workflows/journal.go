@@ -153,7 +153,7 @@ func (j *journal) status() (contract.Status, error) {
 	}
 
 	for _, d := range j.deliveries.list {
-		s.Legs = append(s.Legs, contract.Leg{Destination: d.destination, Done: d.done, Attempts: d.attempts})
+		s.Deliveries = append(s.Deliveries, contract.DeliveryStatus{Destination: d.destination, Done: d.done, Attempts: d.attempts})
 	}
 	return s, nil
 }

@@ -38,7 +38,7 @@ func (s heldSteps) approvedBy(r ruling) bool {
 func (h *heldStep) approvedBy(r ruling) bool {
 	by := contract.Approval{Actor: r.Actor, Person: r.person}
 	return slices.ContainsFunc(h.approvals, func(a contract.Approval) bool {
-		return a.Verified == r.verified && (!a.Verified || a.Who() == by.Who())
+		return a.Verified == r.verified && (!a.Verified || a.PersonName() == by.PersonName())
 	})
 }
 
@@ -75,7 +75,7 @@ func (s heldSteps) approvedAlready(r ruling) string {
 	if r.verified {
 		name := r.Actor
 		if r.person != "" && r.person != r.Actor {
-			name = r.person + ", as whom " + r.Actor + " counts,"
+			name = r.person + ", the owner of " + r.Actor + ","
 		}
 		return name + " has approved it already; " + more
 	}

@@ -11,7 +11,7 @@ import (
 	"mailroom/shared/fault"
 )
 
-// ruling is a decision that is being carried out.
+// ruling is a decision that is being applied.
 type ruling struct {
 	contract.Decision
 	editID   int64
@@ -21,7 +21,7 @@ type ruling struct {
 	person   string                // the person that a verified Actor acts for; empty: Actor
 }
 
-// decisions takes the decisions about an email and carries them out. What was decided is
+// decisions receives the decisions about an email and applies them. What was decided is
 // kept through all runs, but for intents and saved.
 type decisions struct {
 	in         *contract.InboundEmailInput
@@ -31,7 +31,7 @@ type decisions struct {
 	count   int
 	last    *contract.Decided
 	about   []contract.Reason // what the last decision was about
-	intents map[int64]bool    // that were carried out in this run
+	intents map[int64]bool    // that were applied in this run
 	saved   int               // edits that were saved in this run
 }
 
@@ -81,7 +81,7 @@ func (d *decisions) receiveSignals(ctx workflow.Context) {
 	}
 }
 
-// decideSignal carries out the decision of a signal, if there is something to decide.
+// decideSignal applies the decision of a signal, if there is something to decide.
 func (d *decisions) decideSignal(ctx workflow.Context, s signal, in contract.Decision) {
 	if in.Note == "" {
 		in.Note = "none given (signal)"
@@ -139,8 +139,8 @@ func (d *decisions) decideUpdate(ctx workflow.Context, in contract.Decision) (co
 	return out, d.journal.awaitCommit(ctx)
 }
 
-// decideIntent carries out a decision that one of our own programs has written down. A
-// repeat of one that was carried out is answered and changes nothing. A record is what
+// decideIntent applies a decision that one of our own programs has written down. A
+// repeat of one that was applied is answered and changes nothing. A record is what
 // the sender writes to the ledger.
 func (d *decisions) decideIntent(ctx workflow.Context, intent int64, records bool) (missing int, record *contract.RecordInput, err error) {
 	var out contract.IntentResult
@@ -171,7 +171,7 @@ func (d *decisions) decideIntent(ctx workflow.Context, intent int64, records boo
 	return d.decide(ctx, r), r.record, nil
 }
 
-// decideEdit saves an edit that was sent straight to Temporal, then carries it out.
+// decideEdit saves an edit that was sent straight to Temporal, then applies it.
 func (d *decisions) decideEdit(ctx workflow.Context, decision contract.Decision) (missing int, err error) {
 	d.saved++
 	in := contract.SaveEditInput{
@@ -210,7 +210,7 @@ func publicOf(err error) string {
 	return unknownFailure
 }
 
-// decide carries a valid decision out, for everything that is held at that moment. A
+// decide applies a valid decision, to everything that is held at that moment. A
 // second decision finds nothing held any more. An approval that others must follow
 // changes nothing but the number of approvals, and returns how many more it takes.
 func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
@@ -220,7 +220,7 @@ func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
 		d.intents[r.Intent] = true
 	}
 	if r.record != nil { // the ledger is told when Temporal has it, as of the answer
-		d.carryOut(ctx, r)
+		d.applyRuling(ctx, r)
 		return 0
 	}
 
@@ -235,13 +235,13 @@ func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
 			d.journal.enterAgain(ctx, &r, d.journal.state)
 			return
 		}
-		d.carryOut(ctx, r)
+		d.applyRuling(ctx, r)
 	})
 	return missing
 }
 
-// carryOut does what was decided.
-func (d *decisions) carryOut(ctx workflow.Context, r ruling) {
+// applyRuling does what was decided.
+func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 	q := d.quarantine
 	d.last = &contract.Decided{
 		Action: r.Action, Actor: r.Actor, Via: r.Via, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Intent: r.Intent,

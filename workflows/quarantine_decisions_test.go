@@ -12,7 +12,7 @@ import (
 	"mailroom/shared/fault"
 )
 
-// intend writes an intent down and gives the decision that carries it.
+// intend writes an intent down and returns the decision that names it.
 func (s *script) intend(id int64, r contract.IntentResult) contract.Decision {
 	if s.intents == nil {
 		s.intents = map[int64]contract.IntentResult{}
@@ -32,7 +32,7 @@ func (a *answer) state(t *testing.T) contract.DecisionResult {
 }
 
 // TestASecondPerson: three people have to approve, whatever one of them does twice, and
-// whoever is only claimed is none of them.
+// a sender that is only claimed is none of them.
 func TestASecondPerson(t *testing.T) {
 	t.Parallel()
 	s := infectedScript()
@@ -90,7 +90,7 @@ func TestOneWhoIsTwo(t *testing.T) {
 			verified, claimed = claimed, verified
 		}
 		c.update(verified, s.intend(1, contract.IntentResult{Action: contract.Approve, Actor: "olga"}))
-		other := c.update(claimed, contract.Decision{Action: contract.Approve, Actor: "somebody else", Note: "n"})
+		other := c.update(claimed, contract.Decision{Action: contract.Approve, Actor: "another person", Note: "n"})
 		c.signal(2*day, contract.SignalApprove, contract.Decision{Actor: "and another"}) // the third run
 		c.at(3*day, func(e *testsuite.TestWorkflowEnvironment) {
 			require.Equal(t, contract.Quarantined, status(t, e).State)
@@ -109,7 +109,7 @@ func TestOneWhoIsTwo(t *testing.T) {
 				recorded = append(recorded, r.Decision.Actor)
 			}
 		}
-		require.Equal(t, []string{"somebody else (claimed)"}, recorded, "once: a flood of them is no flood of records")
+		require.Equal(t, []string{"another person (claimed)"}, recorded, "once: a flood of them is no flood of records")
 	}
 }
 
@@ -128,10 +128,10 @@ func TestTwoTokensOfOnePerson(t *testing.T) {
 	c.update(4*time.Hour, approve(4, "bob", ""))
 	require.Equal(t, contract.Delivered, c.run(input()).State)
 	require.ErrorContains(t, login.err, "ann@x.example has approved it already")
-	require.ErrorContains(t, token.err, "ann@x.example, as whom ann-script counts, has approved it already")
+	require.ErrorContains(t, token.err, "ann@x.example, the owner of ann-script, has approved it already")
 }
 
-// TestRetryTakesNoApprovalsAlong: who approved, approved what was found then.
+// TestRetryTakesNoApprovalsAlong: an approval is about what was found then.
 func TestRetryTakesNoApprovalsAlong(t *testing.T) {
 	t.Parallel()
 	s := infectedScript()
@@ -169,27 +169,27 @@ func TestSecondIsToldWhoWasFirst(t *testing.T) {
 }
 
 // TestWhoTellsTheLedger: the sender only where it said so, the decision is the email's
-// end, and the ledger has heard all that was before. Else it is the workflow.
+// end, and the ledger has recorded all that was before. Else it is the workflow.
 func TestWhoTellsTheLedger(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		action  contract.Action
 		records bool
-		away    bool
-		another bool // leg is under way
+		behind  bool
+		another bool // delivery is being made
 		sender  bool
 	}{
-		"the sender":                 {action: contract.Discard, records: true, sender: true},
-		"nobody has asked":           {action: contract.Discard},
-		"it is not the end":          {action: contract.Approve, records: true},
-		"the ledger has yet to hear": {action: contract.Discard, records: true, away: true},
-		"another leg is under way":   {action: contract.Discard, records: true, another: true},
+		"the sender":               {action: contract.Discard, records: true, sender: true},
+		"no sender has asked":      {action: contract.Discard},
+		"it is not the end":        {action: contract.Approve, records: true},
+		"the ledger is behind":     {action: contract.Discard, records: true, behind: true},
+		"another delivery is made": {action: contract.Discard, records: true, another: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := infectedScript()
 			s.record = func(n int) error {
-				if row.away && n < 12 {
+				if row.behind && n < 12 {
 					return failure(fault.StorageUnavailable, 0)
 				}
 				return nil
@@ -197,7 +197,7 @@ func TestWhoTellsTheLedger(t *testing.T) {
 			if row.another {
 				s = newScript()
 				s.route = func(int, contract.RouteInput) (contract.RouteResult, error) {
-					return contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"crm", "away"}}, nil
+					return contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"crm", "hung"}}, nil
 				}
 				s.deliver = func(_ context.Context, _ int, in contract.DeliverInput) (contract.DeliverResult, error) {
 					if in.Destination == "crm" {
@@ -232,13 +232,13 @@ func TestWhoTellsTheLedger(t *testing.T) {
 	}
 }
 
-// TestIntents that say nothing, or that nobody can read just now, decide nothing.
+// TestIntents that say nothing, or that cannot be read just now, decide nothing.
 func TestIntents(t *testing.T) {
 	t.Parallel()
 	s := infectedScript()
-	away := 5
+	failures := 5
 	s.intent = func(n int) error {
-		if n < away {
+		if n < failures {
 			return failure(fault.StorageUnavailable, 0)
 		}
 		return nil
@@ -258,8 +258,8 @@ func TestIntents(t *testing.T) {
 	require.Equal(t, contract.Processing, approved.state(t).State)
 }
 
-// TestWhatWasAwayGoesOnBySystem: nobody has to be asked.
-func TestWhatWasAwayGoesOnBySystem(t *testing.T) {
+// TestRecoveredMailGoesOnBySystem: no person has to be asked.
+func TestRecoveredMailGoesOnBySystem(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	scenarioOf(t, "held_downstream_exhausted").script(s)
@@ -278,7 +278,7 @@ func TestWhatWasAwayGoesOnBySystem(t *testing.T) {
 	require.Equal(t, contract.Processing, a.state(t).State)
 }
 
-// TestEditTakesTheEmailBack: held at one leg, it goes back to its routes; what was
+// TestEditTakesTheEmailBack: held at one delivery, it goes back to its routes; what was
 // delivered is not sent again, what people let pass before is asked again.
 func TestEditTakesTheEmailBack(t *testing.T) {
 	t.Parallel()
@@ -365,13 +365,13 @@ func TestEditThatCannotBe(t *testing.T) {
 	require.Empty(t, s.calls.applied)
 }
 
-// TestRetryFromAnEarlierStep while another leg still waits for its destination: it is
+// TestRetryFromAnEarlierStep while another delivery still waits for its destination: it is
 // taken back as well, and nothing is sent twice.
 func TestRetryFromAnEarlierStep(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	back := false
-	twoLegs(s, func(to string, _ int) error {
+	twoDeliveries(s, func(to string, _ int) error {
 		switch {
 		case back:
 			return nil

@@ -155,7 +155,7 @@ func TestApprovedStaysApproved(t *testing.T) {
 }
 
 // TestWhatAStepNoLongerFindsIsPassed: a rule that was missing and a scanner that was
-// away are no judgement: it is enough that their step passes.
+// unavailable are no judgement: it is enough that their step passes.
 func TestWhatAStepNoLongerFindsIsPassed(t *testing.T) {
 	t.Parallel()
 	for r, at := range map[contract.Reason]contract.Step{
@@ -174,8 +174,8 @@ func TestWhatAStepNoLongerFindsIsPassed(t *testing.T) {
 	}
 }
 
-// TestScannerAwayAndLetGo: who approves mail that the scanner could not look at lets it go as it is.
-func TestScannerAwayAndLetGo(t *testing.T) {
+// TestScannerUnavailableAndLetGo: an approval of mail that could not be scanned lets it go as it is.
+func TestScannerUnavailableAndLetGo(t *testing.T) {
 	t.Parallel()
 	b := newLedgerBook()
 	stored := b.store
@@ -239,7 +239,7 @@ func TestEditIsJudgedAnew(t *testing.T) {
 			contract.StepInspect: k.at != contract.StepStore || k.reason == contract.RecipientForeign,
 		} {
 			b, in := k.held()
-			foreign := k.reason == contract.RecipientForeign // found by routing as well, once nobody has let it pass
+			foreign := k.reason == contract.RecipientForeign // found by routing as well, while no person has let it pass
 			if foreign {
 				b.found[contract.StepRoute] = holding(contract.RecipientForeign)
 			}
@@ -283,9 +283,9 @@ func TestEditIsJudgedAnew(t *testing.T) {
 	}
 }
 
-// TestContentThatChangesBesideTheWorkflow: an edit that the ledger has and a run that
+// TestContentThatChangesMeanwhile: an edit that the ledger has and a run that
 // was reset does not know of.
-func TestContentThatChangesBesideTheWorkflow(t *testing.T) {
+func TestContentThatChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	b := newLedgerBook()
 	route := b.route

@@ -72,7 +72,7 @@ func (h *heldStep) remindAt() time.Time {
 	return h.after(max(h.plan.EscalateSeconds, h.plan.RemindSeconds) + int64(h.reminders-1)*h.plan.RepeatSeconds)
 }
 
-// deadline returns when the policy is carried out, the zero time where there is no policy
+// deadline returns when the policy is applied, the zero time where there is no policy
 // or its deadline has passed.
 func (h *heldStep) deadline() time.Time {
 	if h.due || h.plan.DeadlineSeconds <= 0 {
@@ -85,14 +85,14 @@ func (h *heldStep) after(seconds int64) time.Time {
 	return h.since.Add(time.Duration(seconds) * time.Second)
 }
 
-// elapse sends the reminders that are due and carries out the policy at the deadline. After
+// elapse sends the reminders that are due and applies the policy at the deadline. After
 // a stop of all workers several reminders may be due: people are then reminded once.
 func (q *quarantine) elapse(ctx workflow.Context, h *heldStep) {
 	now := workflow.Now(ctx)
 	q.renewal.stale = true
 	if d := h.deadline(); !d.IsZero() && !now.Before(d) {
 		h.due = true
-		if q.carryOutPolicy(ctx, h) {
+		if q.applyPolicy(ctx, h) {
 			return
 		}
 		h.level = contract.AttentionEscalated
@@ -112,10 +112,10 @@ func (q *quarantine) elapse(ctx workflow.Context, h *heldStep) {
 	q.journal.publishDetails(ctx)
 }
 
-// carryOutPolicy does what the configuration says about a hold at its deadline,
+// applyPolicy does what the configuration says about a hold at its deadline,
 // once everything that holds the email is past it and says the same. It returns false
 // where the email stays held.
-func (q *quarantine) carryOutPolicy(ctx workflow.Context, h *heldStep) bool {
+func (q *quarantine) applyPolicy(ctx workflow.Context, h *heldStep) bool {
 	action, ok := map[string]contract.Action{
 		contract.AtDeadlineDiscard: contract.Discard,
 		contract.AtDeadlineRelease: contract.Approve,
@@ -133,7 +133,7 @@ func (q *quarantine) carryOutPolicy(ctx workflow.Context, h *heldStep) bool {
 	waited := time.Duration(h.plan.DeadlineSeconds) * time.Second
 	q.decisions.decide(ctx, ruling{verified: true, Decision: contract.Decision{
 		Action: action, Actor: contract.ActorPolicy, Via: contract.ViaPolicy,
-		Note: "nobody decided within " + waited.String() + ", after which the configuration says " + h.plan.AtDeadline,
+		Note: "there was no decision within " + waited.String() + ", after which the configuration says " + h.plan.AtDeadline,
 	}})
 	return true
 }

@@ -21,7 +21,7 @@ func (d *decisions) admit(ctx workflow.Context, in contract.Decision) error {
 	if in.Intent != 0 {
 		switch {
 		case in != (contract.Decision{Intent: in.Intent, Records: in.Records}):
-			return errors.New("an intent stands alone: it says what is decided, by whom and why")
+			return errors.New("an intent stands alone: it says what is decided, who decided and why")
 		case len(d.quarantine.held) == 0 && !d.intents[in.Intent]:
 			return d.notHeld()
 		}

@@ -146,12 +146,12 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestPoliciesThatDisagree leave the email held: one leg may be given up, the other
+// TestPoliciesThatDisagree leave the email held: one delivery may be given up, the other
 // must not.
 func TestPoliciesThatDisagree(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	twoLegs(s, func(string, int) error { return failure(fault.DownstreamRejected, 0) })
+	twoDeliveries(s, func(string, int) error { return failure(fault.DownstreamRejected, 0) })
 	n := 0
 	s.plan = func(contract.HoldInput) contract.HoldPlan {
 		p := plan(1)
@@ -169,8 +169,8 @@ func TestPoliciesThatDisagree(t *testing.T) {
 	require.Equal(t, 1, c.inputs[1].Resumed.Held[0].Level/2, "it stands out")
 }
 
-// twoLegs routes to ticketing and crm; fails says how an attempt ends.
-func twoLegs(s *script, fails func(destination string, n int) error) {
+// twoDeliveries routes to ticketing and crm; fails says how an attempt ends.
+func twoDeliveries(s *script, fails func(destination string, n int) error) {
 	s.route = func(int, contract.RouteInput) (contract.RouteResult, error) {
 		return contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"ticketing", "crm"}, Durable: []string{"crm"}}, nil
 	}
@@ -187,7 +187,7 @@ func twoLegs(s *script, fails func(destination string, n int) error) {
 func TestNewRunKeepsEverything(t *testing.T) {
 	t.Parallel()
 	s := infectedScript()
-	twoLegs(s, func(to string, n int) error {
+	twoDeliveries(s, func(to string, n int) error {
 		if to == "crm" && n == 0 {
 			return failure(fault.DownstreamRejected, 0)
 		}
@@ -204,7 +204,7 @@ func TestNewRunKeepsEverything(t *testing.T) {
 	c.at(40*time.Hour, func(e *testsuite.TestWorkflowEnvironment) {
 		st := status(t, e)
 		require.Equal(t, "deliver to crm", st.Step)
-		require.Equal(t, []contract.Leg{{Destination: "ticketing", Done: true, Attempts: 1}, {Destination: "crm"}}, st.Legs)
+		require.Equal(t, []contract.DeliveryStatus{{Destination: "ticketing", Done: true, Attempts: 1}, {Destination: "crm"}}, st.Deliveries)
 		require.Equal(t, "ada (claimed)", st.Last.Actor)
 		e.SignalWorkflow(contract.SignalRetry, nil)
 	})
@@ -222,9 +222,9 @@ func TestNewRunKeepsEverything(t *testing.T) {
 	require.EqualValues(t, 77, r.Budgets.DeliverSeconds)
 	require.Equal(t, contract.Inspected{Scanner: "clamd", AtUnixMilli: 5}, r.Inspected)
 	require.Equal(t, r.Inspected, s.calls.records[len(s.calls.records)-1].Inspected)
-	require.Equal(t, []contract.ResumedLeg{
+	require.Equal(t, []contract.ResumedDelivery{
 		{Destination: "ticketing", Done: true, Attempts: 1}, {Destination: "crm", Again: true, Durable: true},
-	}, r.Legs)
+	}, r.Deliveries)
 	seen := map[string]bool{}
 	for _, in := range s.calls.records {
 		require.False(t, seen[string(in.State)+string(in.Reason)] && in.State == contract.Quarantined, "a new run records nothing anew")

@@ -32,7 +32,7 @@ func decide(a contract.Action) contract.Decision {
 	return contract.Decision{Action: a, Actor: "ada", Note: "looked at it"}
 }
 
-// once gives err on the first n calls and nothing after.
+// failing returns err on the first n calls and nothing after.
 func failing[O any](n int, err error, then O) func(int) (O, error) {
 	return func(call int) (O, error) {
 		if call < n {
@@ -176,7 +176,7 @@ func scenarios() []scenario {
 			decisions: []contract.Decision{decide(contract.Approve)}},
 	}
 	out = append(out, scenario{
-		// The door saw no recipient, so the route step is the first to find them all foreign.
+		// The ingress saw no recipient, so the route step is the first to find them all foreign.
 		name: "foreign_recipient_found_by_routing", end: contract.Delivered, effects: ticketing,
 		held: []contract.Reason{contract.RecipientForeign},
 		script: func(s *script) {

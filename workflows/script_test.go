@@ -83,7 +83,7 @@ func (c *calls) states() []contract.State {
 	return out
 }
 
-// Backfill gives the row 1, which is the one that all steps must name.
+// Backfill returns the row 1, which is the one that all steps must name.
 func (s *script) Backfill(_ context.Context, in contract.BackfillInput) (contract.BackfillResult, error) {
 	n := s.calls.next("Backfill")
 	s.calls.Lock()
@@ -95,7 +95,7 @@ func (s *script) Backfill(_ context.Context, in contract.BackfillInput) (contrac
 	return row(in), nil
 }
 
-// row is what the ledger gives for an email that it did not know.
+// row is what the ledger returns for an email that it did not know.
 func row(in contract.BackfillInput) contract.BackfillResult {
 	in.Email.ID = 1
 	return contract.BackfillResult{
@@ -256,7 +256,7 @@ func (s *script) ApplyEdit(_ context.Context, in contract.ApplyEditInput) error 
 	return nil
 }
 
-// failure is what an activity gives for a fault, as activities/errors.go makes it.
+// failure is what an activity returns for a fault, as activities/errors.go makes it.
 func failure(code fault.Code, retryAfter time.Duration) error {
 	f := fault.New(code, "a sentence")
 	return temporal.NewApplicationErrorWithOptions(f.Public, string(f.Code), temporal.ApplicationErrorOptions{

@@ -222,12 +222,12 @@ type Hold struct {
 
 // Status answers the query status: a snapshot that holds no mail content.
 type Status struct {
-	State  State  `json:"state"`
-	Step   string `json:"step"`
-	Holds  []Hold `json:"holds,omitempty"`
-	Reason Reason `json:"reason,omitempty"`
-	Detail string `json:"detail,omitempty"`
-	Legs   []Leg  `json:"legs,omitempty"`
+	State      State            `json:"state"`
+	Step       string           `json:"step"`
+	Holds      []Hold           `json:"holds,omitempty"`
+	Reason     Reason           `json:"reason,omitempty"`
+	Detail     string           `json:"detail,omitempty"`
+	Deliveries []DeliveryStatus `json:"legs,omitempty"`
 	// HeldSinceUnixMilli is when the oldest of Holds began.
 	HeldSinceUnixMilli int64 `json:"held_since_unix_milli,omitempty"`
 	// Approvals are those given so far, Missing how many more people it takes.
@@ -241,8 +241,8 @@ type Status struct {
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// Leg is one delivery of an email inside its workflow.
-type Leg struct {
+// DeliveryStatus is one delivery of an email inside its workflow.
+type DeliveryStatus struct {
 	Destination string `json:"destination"`
 	Done        bool   `json:"done"`
 	Attempts    int    `json:"attempts"`

@@ -116,15 +116,15 @@ type Decided struct {
 // Resumed is a hold that continues in a new run with a short history: all that the
 // run before it knew. The new run begins inside the hold and runs no step for it.
 type Resumed struct {
-	Step      Step          `json:"step"`
-	Held      []ResumedHold `json:"held"`
-	Waived    []Reason      `json:"waived,omitempty"`
-	Routes    []string      `json:"routes,omitempty"`
-	Inspected Inspected     `json:"inspected,omitzero"`
-	Routed    Routed        `json:"routed,omitzero"`
-	Legs      []ResumedLeg  `json:"legs,omitempty"`
-	Budgets   Budgets       `json:"budgets,omitzero"`
-	Decisions int           `json:"decisions,omitempty"`
+	Step       Step              `json:"step"`
+	Held       []ResumedHold     `json:"held"`
+	Waived     []Reason          `json:"waived,omitempty"`
+	Routes     []string          `json:"routes,omitempty"`
+	Inspected  Inspected         `json:"inspected,omitzero"`
+	Routed     Routed            `json:"routed,omitzero"`
+	Deliveries []ResumedDelivery `json:"legs,omitempty"`
+	Budgets    Budgets           `json:"budgets,omitzero"`
+	Decisions  int               `json:"decisions,omitempty"`
 	// Reviewed are the reasons that the last decision was about.
 	Reviewed []Reason `json:"reviewed,omitempty"`
 	Last     *Decided `json:"last,omitempty"`
@@ -163,13 +163,13 @@ type Approval struct {
 	Person string `json:"person,omitempty"`
 }
 
-// Who returns the person behind a verified approval, by which two are told apart.
-func (a Approval) Who() string {
+// PersonName returns the person behind a verified approval, by which two are told apart.
+func (a Approval) PersonName() string {
 	return PersonOf(cmp.Or(a.Person, a.Actor))
 }
 
-// ResumedLeg is one delivery of an email.
-type ResumedLeg struct {
+// ResumedDelivery is one delivery of an email.
+type ResumedDelivery struct {
 	Destination string `json:"destination"`
 	Done        bool   `json:"done,omitempty"`
 	Attempts    int    `json:"attempts,omitempty"`

@@ -133,7 +133,7 @@ func FuzzWorkflowIDs(f *testing.F) {
 	})
 }
 
-// TestWorkflowIDCannotBeForged: who may send as one source must not be able to
+// TestWorkflowIDCannotBeForged: a sender of one source must not be able to
 // occupy the workflow of another source's event, of a conflict, or of an id that
 // is hashed.
 func TestWorkflowIDCannotBeForged(t *testing.T) {
