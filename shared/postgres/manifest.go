@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -17,24 +18,24 @@ import (
 // know is not_found; one whose body is neither in the inbox nor in the object store is
 // content_lost.
 func (s *Emails) Body(ctx context.Context, emailID int64) (ledger.Body, error) {
-	const query = `
-SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number FROM object_removals),
-       CASE WHEN i.email_id IS NULL THEN e.raw_key ELSE coalesce(i.body_key, '') END,` + appliedEdits + `
-  FROM emails e LEFT JOIN inbox i ON i.email_id = e.id
- WHERE e.id = @id`
-
-	var b ledger.Body
-	var hash []byte
-	var edits []applied
-	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{"id": emailID}).
-		Scan(&hash, &b.ReceivedAt, &b.Stored, &b.Inline, &b.Removals, &b.Key, &edits)
+	r, err := s.queries.FindBody(ctx, emailID)
 	if err != nil {
 		return ledger.Body{}, classify(fmt.Sprintf("read body of email %d", emailID), absent(err))
+	}
+
+	b := ledger.Body{
+		SHA256: [32]byte(r.BodySHA256), ReceivedAt: r.ReceivedAt, Stored: r.Stored, Inline: r.Inline, Removals: r.Removals, Key: r.Key,
 	}
 	if b.Stored && b.Key == "" {
 		return ledger.Body{}, ledger.BodyLost(emailID)
 	}
-	b.SHA256 = [32]byte(hash)
+
+	var edits []applied
+	if r.Edits != nil {
+		if err := json.Unmarshal(r.Edits, &edits); err != nil {
+			return ledger.Body{}, fmt.Errorf("decode edits of email %d: %w", emailID, err)
+		}
+	}
 	b.Overlay, _ = merged(edits)
 	return b, nil
 }
@@ -43,14 +44,7 @@ SELECT e.body_sha256, e.received_at, i.email_id IS NULL, i.body, (SELECT number 
 // had before e. It reads one row for each source and event, however many conflicting
 // bodies came under an id.
 func (s *Emails) EarlierExists(ctx context.Context, e contract.Email, events []string, rows []int64) (bool, error) {
-	const query = `
-SELECT EXISTS (SELECT FROM emails WHERE event_id = ANY (@events) AND conflict_of IS NULL AND tenant = @tenant AND id < @id)
-    OR EXISTS (SELECT FROM emails WHERE id = ANY (@rows) AND tenant = @tenant AND id < @id)`
-
-	var found bool
-	err := s.pool.QueryRow(ctx, query, pgx.NamedArgs{
-		"events": cleanAll(events), "rows": rows, "tenant": e.Tenant, "id": e.ID,
-	}).Scan(&found)
+	found, err := s.queries.EarlierExists(ctx, dbsqlc.EarlierExistsParams{Events: cleanAll(events), IDs: rows, Tenant: e.Tenant, ID: e.ID})
 	return found, classify(fmt.Sprintf("look for earlier emails of email %d", e.ID), err)
 }
 
@@ -215,10 +209,8 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 // place of those that were recorded before; an empty list says that there are none. A
 // repeat changes nothing.
 func (s *Emails) SaveForeign(ctx context.Context, emailID int64, recipients []string) error {
-	const query = `UPDATE emails SET foreign_recipients = nullif(@list::text[], '{}') WHERE id = @id`
-
-	tag, err := s.pool.Exec(ctx, query, pgx.NamedArgs{"id": emailID, "list": cleanAll(recipients)})
-	if err == nil && tag.RowsAffected() == 0 {
+	saved, err := s.queries.SaveForeign(ctx, dbsqlc.SaveForeignParams{ID: emailID, Recipients: cleanAll(recipients)})
+	if err == nil && saved == 0 {
 		err = ledger.NoSuchEmail(nil)
 	}
 	return classify(fmt.Sprintf("save foreign recipients of email %d", emailID), err)
@@ -228,28 +220,23 @@ func (s *Emails) SaveForeign(ctx context.Context, emailID int64, recipients []st
 // of list[i] belong to attachment i and to its SHA-256. It is an error when the
 // manifest has other or fewer attachments than list: then nothing may pass as clean.
 func (s *Emails) SaveVerdicts(ctx context.Context, emailID int64, list []mail.Attachment) error {
-	const query = `
-UPDATE attachments a SET detected_type = n.detected_type, verdict = n.verdict, signature = n.signature
-  FROM unnest(@detected_type::text[], @verdict::text[], @signature::text[], @sha256::text[])
-  WITH ORDINALITY AS n (detected_type, verdict, signature, sha256, ordinal)
- WHERE a.email_id = @id AND a.ordinal = n.ordinal - 1 AND a.sha256 = n.sha256`
-
 	if len(list) == 0 {
 		return nil
 	}
-	detected, verdict, signature := make([]string, len(list)), make([]string, len(list)), make([]string, len(list))
-	sha256 := make([]string, len(list))
-	for i := range list {
-		sha256[i] = list[i].SHA256
-		detected[i], verdict[i] = clean(list[i].DetectedType), string(list[i].Verdict)
-		signature[i] = clean(list[i].Signature)
+
+	n := len(list)
+	p := dbsqlc.SaveVerdictsParams{
+		EmailID: emailID, Ordinal: make([]int32, n), DetectedType: make([]string, n), Verdict: make([]string, n),
+		Signature: make([]string, n), SHA256: make([]string, n),
 	}
-	tag, err := s.pool.Exec(ctx, query, pgx.NamedArgs{
-		"id": emailID, "detected_type": detected, "verdict": verdict, "signature": signature,
-		"sha256": sha256,
-	})
-	if err == nil && tag.RowsAffected() != int64(len(list)) {
-		err = fmt.Errorf("the manifest has %d of %d attachments", tag.RowsAffected(), len(list))
+	for i, a := range list {
+		p.Ordinal[i], p.SHA256[i] = int32(i), a.SHA256
+		p.DetectedType[i], p.Verdict[i], p.Signature[i] = clean(a.DetectedType), string(a.Verdict), clean(a.Signature)
+	}
+
+	saved, err := s.queries.SaveVerdicts(ctx, p)
+	if err == nil && saved != int64(n) {
+		err = fmt.Errorf("the manifest has %d of %d attachments", saved, n)
 	}
 	return classify(fmt.Sprintf("save verdicts of email %d", emailID), err)
 }

@@ -7,9 +7,72 @@ package dbsqlc
 
 import (
 	"context"
+	"time"
 
 	"mailroom/shared/mail"
 )
+
+const EarlierExists = `-- name: EarlierExists :one
+SELECT (EXISTS (SELECT FROM emails WHERE event_id = ANY ($1::text[]) AND conflict_of IS NULL AND tenant = $2::text AND id < $3::bigint)
+    OR EXISTS (SELECT FROM emails WHERE id = ANY ($4::bigint[]) AND tenant = $2::text AND id < $3::bigint))::bool
+`
+
+type EarlierExistsParams struct {
+	Events []string
+	Tenant string
+	ID     int64
+	IDs    []int64
+}
+
+// EarlierExists reads one row for each source and event, however many conflicting bodies
+// have the id.
+func (q *Queries) EarlierExists(ctx context.Context, arg EarlierExistsParams) (bool, error) {
+	row := q.db.QueryRow(ctx, EarlierExists,
+		arg.Events,
+		arg.Tenant,
+		arg.ID,
+		arg.IDs,
+	)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const FindBody = `-- name: FindBody :one
+SELECT e.body_sha256, e.received_at, (i.email_id IS NULL)::bool AS stored, i.body AS inline,
+       (SELECT r.number FROM object_removals r)::bigint AS removals,
+       (CASE WHEN i.email_id IS NULL THEN e.raw_key ELSE coalesce(i.body_key, '') END)::text AS key,
+       (SELECT jsonb_agg(jsonb_build_object('edit', d.edit, 'by', d.actor, 'at', d.applied_at) ORDER BY d.applied_at, d.id)
+          FROM edits d WHERE d.email_id = e.id AND d.applied_at IS NOT NULL) AS edits
+  FROM emails e LEFT JOIN inbox i ON i.email_id = e.id
+ WHERE e.id = $1
+`
+
+type FindBodyRow struct {
+	BodySHA256 []byte
+	ReceivedAt time.Time
+	Stored     bool
+	Inline     []byte
+	Removals   int64
+	Key        string
+	Edits      []byte
+}
+
+// FindBody says where the raw body of an email is.
+func (q *Queries) FindBody(ctx context.Context, id int64) (FindBodyRow, error) {
+	row := q.db.QueryRow(ctx, FindBody, id)
+	var i FindBodyRow
+	err := row.Scan(
+		&i.BodySHA256,
+		&i.ReceivedAt,
+		&i.Stored,
+		&i.Inline,
+		&i.Removals,
+		&i.Key,
+		&i.Edits,
+	)
+	return i, err
+}
 
 const ListAttachments = `-- name: ListAttachments :many
 SELECT filename, content_type, content_id, url, declared_size, declared_sha256, key, size, sha256, detected_type,
@@ -63,4 +126,52 @@ func (q *Queries) ListAttachments(ctx context.Context, emailID int64) ([]ListAtt
 		return nil, err
 	}
 	return items, nil
+}
+
+const SaveForeign = `-- name: SaveForeign :execrows
+UPDATE emails SET foreign_recipients = nullif($1::text[], '{}') WHERE id = $2
+`
+
+type SaveForeignParams struct {
+	Recipients []string
+	ID         int64
+}
+
+func (q *Queries) SaveForeign(ctx context.Context, arg SaveForeignParams) (int64, error) {
+	result, err := q.db.Exec(ctx, SaveForeign, arg.Recipients, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const SaveVerdicts = `-- name: SaveVerdicts :execrows
+UPDATE attachments a SET detected_type = n.detected_type, verdict = n.verdict, signature = n.signature
+  FROM (SELECT unnest($2::int[]) AS ordinal, unnest($3::text[]) AS detected_type, unnest($4::text[]) AS verdict,
+               unnest($5::text[]) AS signature, unnest($6::text[]) AS sha256) n
+ WHERE a.email_id = $1::bigint AND a.ordinal = n.ordinal AND a.sha256 = n.sha256
+`
+
+type SaveVerdictsParams struct {
+	EmailID      int64
+	Ordinal      []int32
+	DetectedType []string
+	Verdict      []string
+	Signature    []string
+	SHA256       []string
+}
+
+func (q *Queries) SaveVerdicts(ctx context.Context, arg SaveVerdictsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, SaveVerdicts,
+		arg.EmailID,
+		arg.Ordinal,
+		arg.DetectedType,
+		arg.Verdict,
+		arg.Signature,
+		arg.SHA256,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
