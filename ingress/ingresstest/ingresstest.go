@@ -17,7 +17,7 @@ import (
 )
 
 // Patience is how long a test waits for what must happen.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // ErrUnavailable is the fault of a database that does not answer.
 var ErrUnavailable = fault.New(fault.StorageUnavailable, "the database does not answer")
