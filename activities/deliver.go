@@ -53,7 +53,7 @@ type DeliverDeps struct {
 	Now      func() time.Time // nil: time.Now
 }
 
-// Deliver is the fifth step of an email, once for each destination.
+// Deliver is the step that sends an email, once for each destination.
 type Deliver struct {
 	deps   DeliverDeps
 	memory *semaphore.Weighted // of large requests

@@ -81,7 +81,7 @@ type InspectDeps struct {
 	Now      func() time.Time // nil: time.Now
 }
 
-// Inspect is the third step of an email.
+// Inspect is the step that examines and scans the attachments and the raw mail.
 type Inspect struct{ deps InspectDeps }
 
 // NewInspect checks that nothing is missing.

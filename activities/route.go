@@ -39,7 +39,7 @@ type RouteDeps struct {
 	Now      func() time.Time // nil: time.Now
 }
 
-// Route is the fourth step of an email.
+// Route is the step that finds the destinations of an email.
 type Route struct{ deps RouteDeps }
 
 // NewRoute checks that nothing is missing.

@@ -75,8 +75,8 @@ func (s *Standing) LoadStanding(ctx context.Context, in contract.StandingInput) 
 	return out, nil
 }
 
-// released is the last check before an email leaves. It reads what the delivery has
-// read in any case, so that no way of running a workflow again leads past it.
+// checkReleased is the last check before an email leaves. It uses what the delivery reads
+// in any case, so that a workflow that runs again cannot skip it.
 func checkReleased(in contract.DeliverInput, m *ledger.Manifest) error {
 	switch {
 	case len(m.Open) > 0:

@@ -96,7 +96,8 @@ type StoreDeps struct {
 	Decoder Decoder
 }
 
-// Store is the second step of an email.
+// Store is the step that writes the raw event, the raw mail and the attachments to the
+// object store, and the manifest to the ledger.
 type Store struct {
 	deps    StoreDeps
 	budgets contract.Budgets

@@ -11,7 +11,7 @@
 //	dispatch/dispatcher.go  row ─► workflow of the email (dispatch/doc.go has a diagram)
 //	workflows/inbound_email.go
 //
-// and to follow one decision of an operator, operator/api.
+// and to follow one decision of an operator, operator/doc.go.
 //
 // Invariants:
 //   - Accepting goes before starting: what Temporal cannot take at the moment waits

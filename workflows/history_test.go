@@ -23,9 +23,12 @@ import (
 	"mailroom/workflows"
 )
 
-// Histories are added with `go test ./workflows -run TestServer -update` under
-// `go run ./deploy/dev test --`, and once there is a release they are never edited. A
-// change of behaviour then goes through workflow.GetVersion.
+// update adds a history: add a scenario NAME, then run
+//
+//	go run ./deploy/dev test -- go test ./workflows -run 'TestServerHistories/^NAME$' -update
+//
+// Without NAME every scenario's history is written again. Once there is a release,
+// histories are never edited: a change of behaviour goes through workflow.GetVersion.
 var update = flag.Bool("update", false, "write testdata/history from the real server")
 
 const historyDir = "testdata/history"

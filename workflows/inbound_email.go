@@ -45,8 +45,8 @@ func InboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (contract
 	return e.run(ctx)
 }
 
-// inboundEmail is the way of one email. What others know of it is in the journal, what
-// holds it in the quarantine.
+// inboundEmail processes one email. Its visible state is in the journal, its holds are in
+// the quarantine.
 type inboundEmail struct {
 	in         *contract.InboundEmailInput // all parts of the email share it
 	journal    *journal
@@ -95,8 +95,8 @@ func connect(ctx workflow.Context, in *contract.InboundEmailInput) *inboundEmail
 	return &inboundEmail{in: in, journal: j, quarantine: q, deliveries: d, from: contract.StepStore}
 }
 
-// run is the way of one email, from step to step until it is delivered or discarded,
-// or the wait for a person continues in a new run.
+// run processes one email, step by step, until it is delivered or discarded, or the wait
+// for a person continues in a new run.
 func (e *inboundEmail) run(ctx workflow.Context) (contract.InboundEmailResult, error) {
 	if e.reopened {
 		e.from = e.quarantine.review(ctx, e.from)

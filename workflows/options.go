@@ -51,8 +51,8 @@ const (
 // email a second time.
 const destinationAttempt = 150 * time.Second
 
-// Every attempt that can take longer than heartbeatTimeout heartbeats, so that
-// work is taken from a killed worker within it.
+// heartbeatTimeout is how soon the work of a killed worker goes to another one: every
+// attempt that can take longer heartbeats.
 const heartbeatTimeout = 15 * time.Second
 
 var (

@@ -10,6 +10,6 @@
 //   - A call that was not made is distinct from one that failed: the body is requested
 //     only right before a call.
 //
-// Read next: sender.go (Send), then destination.go (pause, stop, breaker, limit) and
-// attempt.go (the HTTP call). activities/deliver.go decides what an outcome means.
+// Read next: sender.go (Send), then destination.go (pause, stop, breaker, limit),
+// attempt.go (the HTTP call) and headers.go (headers and signatures). activities/deliver.go decides what an outcome means.
 package downstream

@@ -26,7 +26,7 @@ const (
 	maxBatchSize = 4 << 20 // bytes of bodies; one more row may go over it
 	acceptQueue  = 2048
 	// flushTimeout ends a write early enough for Temporal to be asked, and for its
-	// requests to be answered, within ackTimeout.
+	// requests to be answered, within Timeout.
 	flushTimeout = 1800 * time.Millisecond
 	// After a write that found no database one write in outagePause tries again; no other
 	// request waits for it, since those in the queue need time left for Temporal.

@@ -96,19 +96,19 @@ func NewFallbackStarter(deps FallbackDeps) (*FallbackStarter, error) {
 
 // Start implements Fallback. After an error the event may have been started
 // all the same.
-func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+func (s *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
 	if err := acceptance.Check(row); err != nil {
 		return postgres.Accepted{}, err
 	}
-	done, err := c.awaitBreaker(ctx)
+	done, err := s.awaitBreaker(ctx)
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
-	if err := c.places.Acquire(ctx, 1); err != nil {
+	if err := s.places.Acquire(ctx, 1); err != nil {
 		done(breaker.ErrInconclusive)
 		return postgres.Accepted{}, fault.Wrap(fault.Overloaded, "too many events wait for Temporal at the moment", err)
 	}
-	defer c.places.Release(1)
+	defer s.places.Release(1)
 
 	began, left := time.Now(), Timeout-answerTime
 	if end, ok := ctx.Deadline(); ok {
@@ -129,9 +129,9 @@ func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (p
 		done(err)
 	}()
 
-	accepted, err := c.startEmail(ctx, row)
+	accepted, err := s.startEmail(ctx, row)
 	if named, sentence := eventAtFault(err); named != "" { // Temporal answers: this event alone cannot be started
-		c.logger.Error(named, slog.String("event_id", row.EventID), slog.String("correlation_id", row.CorrelationID),
+		s.logger.Error(named, slog.String("event_id", row.EventID), slog.String("correlation_id", row.CorrelationID),
 			slog.String("tenant", row.Tenant), slog.String("source", row.Source), slog.Any("error", err))
 		refused := fault.Wrap(fault.TemporalUnavailable, sentence, err)
 		err = nil
@@ -140,7 +140,7 @@ func (c *FallbackStarter) Start(ctx context.Context, row postgres.Acceptance) (p
 	if err != nil {
 		return postgres.Accepted{}, fault.Wrap(fault.TemporalUnavailable, "Temporal does not take the event", err)
 	}
-	c.metrics.WithLabelValues(row.Source, string(accepted.Outcome)).Inc()
+	s.metrics.WithLabelValues(row.Source, string(accepted.Outcome)).Inc()
 	return accepted, nil
 }
 
@@ -161,13 +161,13 @@ func eventAtFault(err error) (name, sentence string) {
 
 // awaitBreaker asks the breaker. After an outage it lets one event try; the others wait for
 // that one's result, so that a Temporal that has recovered takes all that come at once.
-func (c *FallbackStarter) awaitBreaker(ctx context.Context) (func(error), error) {
+func (s *FallbackStarter) awaitBreaker(ctx context.Context) (func(error), error) {
 	end := time.Now().Add(trialWait)
 	tick := time.NewTicker(trialTick)
 	defer tick.Stop()
 
 	for {
-		done, err := c.breaker.Allow()
+		done, err := s.breaker.Allow()
 		switch {
 		case err == nil:
 			return done, nil
@@ -183,27 +183,27 @@ func (c *FallbackStarter) awaitBreaker(ctx context.Context) (func(error), error)
 }
 
 // startEmail starts the workflow of the event, or that of a conflicting one.
-func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
-	input, err := acceptance.FallbackInput(row, c.sealer)
+func (s *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptance) (postgres.Accepted, error) {
+	input, err := acceptance.FallbackInput(row, s.sealer)
 	if err != nil {
 		return postgres.Accepted{}, err
 	}
 
-	taken, err := c.startWorkflow(ctx, input)
+	taken, err := s.startWorkflow(ctx, input)
 	if err != nil || !taken {
 		return acceptance.Answer(input, postgres.Inserted), err
 	}
-	same, err := c.sameBody(ctx, row.WorkflowID, row.BodySHA256)
+	same, err := s.sameBody(ctx, row.WorkflowID, row.BodySHA256)
 	if err != nil || same {
 		return acceptance.Answer(input, postgres.Duplicate), err
 	}
 
 	input = acceptance.AsConflict(input)
-	taken, err = c.startWorkflow(ctx, input)
+	taken, err = s.startWorkflow(ctx, input)
 	if err != nil || !taken {
 		return acceptance.Answer(input, postgres.Conflict), err
 	}
-	same, err = c.sameBody(ctx, input.Email.WorkflowID, row.BodySHA256)
+	same, err = s.sameBody(ctx, input.Email.WorkflowID, row.BodySHA256)
 	if err == nil && !same {
 		err = fmt.Errorf("workflow %s: %w", input.Email.WorkflowID, errOccupied)
 	}
@@ -211,9 +211,9 @@ func (c *FallbackStarter) startEmail(ctx context.Context, row postgres.Acceptanc
 }
 
 // startWorkflow starts one workflow; taken reports that its ID is, or was, in use.
-func (c *FallbackStarter) startWorkflow(ctx context.Context, input contract.InboundEmailInput) (taken bool, err error) {
+func (s *FallbackStarter) startWorkflow(ctx context.Context, input contract.InboundEmailInput) (taken bool, err error) {
 	options := temporal.EmailOptions(input.Email, input.Fallback.BodySHA256)
-	_, err = c.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, input)
+	_, err = s.workflows.ExecuteWorkflow(ctx, options, contract.InboundEmailWorkflow, input)
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &already) {
 		return true, nil
@@ -222,7 +222,7 @@ func (c *FallbackStarter) startWorkflow(ctx context.Context, input contract.Inbo
 }
 
 // errOccupied is a workflow ID that something else than this event's workflow has.
-var errOccupied = errors.New("the workflow ID is taken")
+var errOccupied = errors.New("another workflow has the event's workflow ID")
 
 // errEnded is a workflow that was terminated, or ended in another way than its own: it is
 // not known whether it did anything, so it makes no answer.
@@ -231,8 +231,8 @@ var errEnded = errors.New("the workflow of the event has not come to its own end
 // sameBody reports whether the workflow with this ID is an email's that came with this
 // body. It fails with errEnded if an email's workflow was ended by force; an ID that
 // Temporal does not know any more is no email's.
-func (c *FallbackStarter) sameBody(ctx context.Context, workflowID string, bodySHA256 [32]byte) (bool, error) {
-	o, found, err := temporal.Describe(ctx, c.workflows, c.memos, workflowID)
+func (s *FallbackStarter) sameBody(ctx context.Context, workflowID string, bodySHA256 [32]byte) (bool, error) {
+	o, found, err := temporal.Describe(ctx, s.workflows, s.memos, workflowID)
 	switch {
 	case err != nil || !found:
 		return false, err

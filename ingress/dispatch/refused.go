@@ -71,7 +71,7 @@ func (s emailStarter) identifyOccupant(row postgres.Waiting) (startResult, error
 	}
 }
 
-var errOccupied = errors.New("the workflow ID is taken")
+var errOccupied = errors.New("another workflow has the event's workflow ID")
 
 // invalidStart returns the refusal of a row that Temporal refuses for what it says.
 func invalidStart(err error) *startRefusal {

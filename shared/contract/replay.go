@@ -15,7 +15,8 @@ const (
 )
 
 // Handlers of Replay. Each update has a signal of the same name that does the
-// same; all answer with, or query, ReplayProgress. SetRate takes a ReplayRate.
+// same; all answer with, or query, ReplayProgress. ReplaySetRate takes a
+// ReplayRate.
 const (
 	ReplayPause   = "pause"
 	ReplayResume  = "resume"

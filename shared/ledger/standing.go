@@ -14,7 +14,7 @@ type Standing struct {
 }
 
 // From returns the earliest step that is not known to be passed: StepStore, StepInspect
-// or StepRoute. content is what is stored now, as overlay.Judged has it.
+// or StepRoute. content is what is stored now, as edit.Judged has it.
 func (s Standing) From(content string) contract.Step {
 	open := func(at contract.Step) bool {
 		for _, f := range s.Findings {

@@ -17,7 +17,8 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// How long Migrate waits for another one to finish: a try a second.
+// lockTries is how often Migrate tries to get the lock, once a second, while another one
+// runs.
 const lockTries = 300
 
 // undefinedTable is the SQLSTATE of a table that does not exist.

@@ -26,7 +26,7 @@ func having(id int64, key string) ledger.Manifest {
 	}
 }
 
-// thrownAway makes an email that had the attachment and whose content was removed.
+// discarded makes an email that had the attachment and whose content was removed.
 func discarded(t *testing.T, db *pgtest.DB, name, key string) {
 	t.Helper()
 	email := accept(t, db, event(name, name))[0].Row.Email

@@ -24,7 +24,7 @@ import (
 	"mailroom/shared/temporal"
 )
 
-// secrets and canaries must not turn up anywhere but where they belong.
+// canaries are texts that must not turn up anywhere but where they belong.
 var canaries = []string{webhookSecret, rotatedSecret, operatorToken, canarySubject, canaryText, canaryLocal, canaryFile, "mailroom-dev-secret"}
 
 // TestNothingLeaks sends mail full of canaries down every kind of path and greps

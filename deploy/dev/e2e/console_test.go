@@ -49,7 +49,7 @@ func (w *world) signIn(token string) *browser.Page {
 
 func (w *world) page(id string) string { return w.OperatorURL() + "/emails/" + url.PathEscape(id) }
 
-// hold sends an email and waits until it is held.
+// heldFor sends an email and waits until it is held.
 func (w *world) heldFor(f fields, reason string) string {
 	w.t.Helper()
 	id := f["event_id"].(string)

@@ -58,7 +58,7 @@ func workerReady(ctx context.Context, s *Stack) error {
 	})
 }
 
-// all is ingress and worker in one process.
+// allService is ingress and worker in one process.
 func allService(s *Stack) process.Service {
 	p := s.opt.Ports
 	vars := Vars{

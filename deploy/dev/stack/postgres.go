@@ -35,8 +35,8 @@ func postgresURL(port int, database string) string {
 	return u.String()
 }
 
-// postgres is a private cluster. PostgreSQL refuses to run as root, so there it
-// is run by an unprivileged user in a folder that this user can reach.
+// postgresService is a private cluster. PostgreSQL refuses to run as root: under root, an
+// unprivileged user runs it in a folder that this user can reach.
 func postgresService(s *Stack) process.Service {
 	var c cluster
 	port := s.opt.Ports.Postgres

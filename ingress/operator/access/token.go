@@ -48,7 +48,8 @@ func random() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// shaped reports whether NewToken may have made text, so that nothing else costs a query.
+// hasTokenForm reports whether NewToken may have made text, so that other texts cost no
+// query.
 func hasTokenForm(text string) bool {
 	rest, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok || len(rest) != base64.RawURLEncoding.EncodedLen(secretSize) {

@@ -200,7 +200,7 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 	}
 }
 
-// a visit is how a request comes by a session.
+// visit is how a request comes by a session.
 type visit struct {
 	as                 string
 	noToken, elsewhere bool

@@ -16,8 +16,8 @@ import (
 	"mailroom/shared/fault"
 )
 
-// static/htmx.min.js is dist/htmx.min.js of the npm package htmx.org 2.0.11, as it
-// was published; htmxSHA256 is its hash, which a test compares.
+// htmxSHA256 is the hash of static/htmx.min.js, which a test compares. The file is
+// dist/htmx.min.js of the npm package htmx.org 2.0.11, as it was published.
 const htmxSHA256 = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
 
 //go:embed static templates

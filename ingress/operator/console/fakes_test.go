@@ -294,7 +294,7 @@ func samples() *fakeEmails {
 	return f
 }
 
-// roles of those who ask in these tests.
+// who returns a caller with a role in one tenant.
 func who(name string, role access.Role, tenant string) access.Identity {
 	return access.Identity{Name: name, Display: name, Roles: map[string]access.Role{tenant: role}}
 }

@@ -7,5 +7,6 @@
 // forged there; a refused decision has changed nothing but the intent's row; a second
 // decision is refused with the name and time of the first.
 //
-// To follow a decision, read next: shared/temporal's Decider, then workflows/quarantine.go.
+// To follow a decision, read next: shared/temporal's Decider, then
+// workflows/quarantine_decisions.go.
 package decision
