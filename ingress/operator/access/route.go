@@ -5,8 +5,8 @@ import (
 )
 
 // Route is one row of the table of everything that the operator listener serves: API,
-// codec server, console and login. Each area has a function that returns its rows, and one
-// test requests all of them with every role.
+// codec server, console and login. Each area has a function that returns its rows. Tests
+// of packages api and console request all of them with every role.
 //
 // The least role is checked before Handle runs. If Scope is SomeTenant, it is enough in
 // any one tenant, and Handle must restrict itself to the tenants of the caller:
