@@ -11,6 +11,7 @@ import (
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/reason"
+	"mailroom/shared/telemetry"
 	"mailroom/shared/temporal"
 )
 
@@ -102,10 +103,9 @@ func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.
 		return result, fmt.Errorf("carry out intent %d: %w", id, err)
 	}
 
-	s.deps.Logger.Info("quarantine.decided", slog.String("event_id", email.EventID), slog.String("source", email.Source),
-		slog.String("tenant", email.Tenant), slog.String("action", string(r.Action)), slog.String("actor", who.Name),
-		slog.String("via", string(via)), slog.Int64("intent", id), slog.String("state", string(result.State)),
-		slog.Int("missing", result.Missing))
+	s.deps.Logger.Info("quarantine.decided", append(telemetry.Attrs(email.Email()), slog.String("action", string(r.Action)),
+		slog.String("actor", who.Name), slog.String("via", string(via)), slog.Int64("intent", id),
+		slog.String("state", string(result.State)), slog.Int("missing", result.Missing))...)
 
 	return result, nil
 }
