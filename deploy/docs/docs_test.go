@@ -86,7 +86,8 @@ func anchors(text string) map[string]bool {
 	return all
 }
 
-// TestNamedTestsExist looks for each test that a document names in the test files.
+// TestNamedTestsExist looks for each test that a document names in the test files. What
+// follows -run may be the beginning of a name.
 func TestNamedTestsExist(t *testing.T) {
 	t.Parallel()
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark|Example)\w*)\(`)
@@ -113,4 +114,20 @@ func TestNamedTestsExist(t *testing.T) {
 			}
 		}
 	}
+
+	run := regexp.MustCompile(`-run '?\^?(Test\w+)(\$?)`)
+	commands := 0
+	for _, document := range documents(t) {
+		for _, m := range run.FindAllStringSubmatch(read(t, document), -1) {
+			commands++
+			found := exists[m[1]]
+			for test := range exists {
+				found = found || m[2] == "" && strings.HasPrefix(test, m[1])
+			}
+			if !found {
+				t.Errorf("%s runs %s, which is no test", document, m[1])
+			}
+		}
+	}
+	require.Positive(t, commands)
 }
