@@ -8,7 +8,8 @@ GODIRS   := activities deploy ingress shared worker workflows
 PKG      ?= ./...
 # All tests run in two groups. Where no goroutines of ours meet, in pure logic and in tests
 # of other processes, the race detector would only make tests slow: those packages are
-# compiled as for the programs. The longest packages start first.
+# compiled as for the programs. The longest packages start first. The second group runs one
+# package at a time: its end-to-end tests need the other core.
 PLAIN    := ./deploy/dev/e2e ./deploy/dev/defects ./deploy/dev/browser ./deploy/dev/gotest ./deploy/dev/tour ./deploy/dev/words \
 	./deploy/docs ./ingress/signature ./shared/address ./shared/auditchain ./shared/contract ./shared/decode ./shared/edit/... \
 	./shared/excerpt ./shared/inspection ./shared/mail ./shared/mime/... ./shared/payload ./shared/reason ./shared/rules \
@@ -44,7 +45,7 @@ test: ## run every test with real services started for it, and list the slowest;
 ifneq ($(PKG),./...)
 	$(DEV) test -slowest 10 -- go test -race $(TESTED) $(PKG)
 else
-	$(DEV) test -slowest 10 -- go test -race $(TESTED) $(RACED) -- env CGO_ENABLED=0 go test $(TESTED) $(PLAIN)
+	$(DEV) test -slowest 10 -- go test -race $(TESTED) $(RACED) -- env CGO_ENABLED=0 go test -p 1 $(TESTED) $(PLAIN)
 	cd deploy/tools/compose && CGO_ENABLED=0 go test -trimpath -count=1 ./...
 	cd deploy/tools/probe && CGO_ENABLED=0 go test -trimpath -count=1 ./...
 endif

@@ -295,7 +295,7 @@ func (r *randomRun) audit(t *testing.T) {
 func (r *randomRun) settled(t *testing.T, known map[string]record) map[string][]entry {
 	t.Helper()
 	w := r.w.in(t)
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(2 * patience); ; {
 		ledger := w.entries()
 		open, inbox := unfinished(known, ledger), w.count(`SELECT count(*) FROM inbox`)
 		if open == "" && inbox == 0 {
