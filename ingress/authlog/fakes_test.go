@@ -1,7 +1,6 @@
 package authlog
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/ingresstest"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 	"mailroom/shared/postgres"
@@ -98,7 +98,7 @@ func (s *memoryStore) total() (total int64, named, rest int) {
 type bundle struct {
 	*Recorder
 	store *memoryStore
-	logs  *lockedBuffer
+	logs  *ingresstest.Log
 }
 
 // runLocked runs a check while Run waits for the locks.
@@ -110,28 +110,10 @@ func (b *bundle) runLocked(check func()) {
 	check()
 }
 
-// lockedBuffer is written by Run and read by the test.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // setup returns a Recorder whose clock is that of the test's bubble.
 func setup(t *testing.T, cfg Config) *bundle {
 	t.Helper()
-	b := &bundle{store: &memoryStore{}, logs: &lockedBuffer{}}
+	b := &bundle{store: &memoryStore{}, logs: &ingresstest.Log{}}
 	r, err := New(cfg, Deps{Store: b.store, Logger: slog.New(slog.NewTextHandler(b.logs, nil))})
 	require.NoError(t, err)
 	b.Recorder = r

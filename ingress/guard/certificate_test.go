@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/ingresstest"
 	"mailroom/shared/config"
 )
 
@@ -64,22 +65,9 @@ func filesIn(dir string) config.TLS {
 }
 
 // logText is a log that goroutines may write to concurrently.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+type logText struct{ ingresstest.Log }
 
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logText) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), what)
-}
+func (l *logText) count(what string) int { return strings.Count(l.String(), what) }
 
 func (l *logText) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/ingresstest"
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/batch"
 	"mailroom/ingress/operator/listener"
@@ -45,7 +46,7 @@ type testBundle struct {
 	blobs   *fakeBlobs
 	editor  *editor
 	decider *fakeDecider
-	logs    *lockedBuffer
+	logs    *ingresstest.Log
 
 	failures *fakeFailures
 	keyUse   fakeKeyUse
@@ -103,7 +104,7 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 		}},
 		decider: &fakeDecider{result: contract.DecisionResult{State: contract.Processing}},
 		editor:  &editor{},
-		logs:    &lockedBuffer{},
+		logs:    &ingresstest.Log{},
 
 		replays: &fakeReplays{}, runner: &fakeRunner{},
 		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{}, auditor: &fakeAuditor{},

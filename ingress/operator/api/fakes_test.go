@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -180,24 +179,6 @@ func (d *fakeDecider) seen() []taken {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return append([]taken(nil), d.calls...)
-}
-
-// lockedBuffer is written by the server and read by the test.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // plainPages are the login and refusals without the console's looks.
