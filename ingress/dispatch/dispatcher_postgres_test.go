@@ -47,13 +47,6 @@ func openDispatcher(t testing.TB, bounds config.Starts, inbox Inbox, workflows W
 	return d
 }
 
-func depth(t *testing.T, db *pgtest.DB) int {
-	t.Helper()
-	n, _, err := db.InboxDepth(t.Context())
-	require.NoError(t, err)
-	return int(n)
-}
-
 // TestStartersShareTheInbox: two processes start each row once.
 func TestStartersShareTheInbox(t *testing.T) {
 	t.Parallel()
@@ -63,7 +56,7 @@ func TestStartersShareTheInbox(t *testing.T) {
 	one, two := openStarter(t, db, workflows), openStarter(t, db, workflows)
 	one.Start()
 	two.Start()
-	ingresstest.Eventually(t, func() bool { return depth(t, db) == 0 }, "all are started")
+	ingresstest.Eventually(t, func() bool { return db.CountInbox(t) == 0 }, "all are started")
 	one.Stop()
 	two.Stop()
 	ids := map[string]bool{}
@@ -105,12 +98,12 @@ func TestStarterDies(t *testing.T) {
 	first.Start()
 	ingresstest.Eventually(t, func() bool { return tried.Load() > before }, "it is in the middle of it")
 	first.Stop()
-	require.Equal(t, rows, depth(t, db), "it has marked nothing")
+	require.Equal(t, rows, db.CountInbox(t), "it has marked nothing")
 
 	workflows.SetAnswer(real)
 	second := openStarter(t, db, workflows)
 	second.Start()
-	ingresstest.Eventually(t, func() bool { return depth(t, db) == 0 }, "all are started")
+	ingresstest.Eventually(t, func() bool { return db.CountInbox(t) == 0 }, "all are started")
 	second.Stop()
 	require.Equal(t, before, ingresstest.Counted(t, first.metrics.starts.WithLabelValues(string(startDone))))
 	require.Equal(t, rows-before, ingresstest.Counted(t, second.metrics.starts.WithLabelValues(string(startDone))))

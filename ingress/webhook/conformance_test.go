@@ -54,7 +54,7 @@ func TestConformsInSequence(t *testing.T) {
 		require.Equal(t, http.StatusOK, got.status, got.body)
 		require.JSONEq(t, `{"ok":true,"status":"ok","id":"evt_1","duplicate":`+strconv.FormatBool(i > 0)+`}`, got.body)
 	}
-	ingresstest.Eventually(t, func() bool { return depth(t, db) == 0 }, "it is started")
+	ingresstest.Eventually(t, func() bool { return db.CountInbox(t) == 0 }, "it is started")
 	require.NoError(t, d.stop())
 	require.Equal(t, 1, rowsOf(t, db))
 	require.Equal(t, []string{"evt_1"}, d.workflows.IDs())
@@ -246,7 +246,7 @@ func TestConformsToStartBeforeMark(t *testing.T) {
 	d.open(t, db, db, db)
 	require.Equal(t, http.StatusOK, d.send(t, mailOf("evt_1")).status)
 	require.Eventually(t, func() bool { return starts.Load() == 1 }, ingresstest.Patience/2, 5*time.Millisecond, "it is tried again")
-	ingresstest.Eventually(t, func() bool { return depth(t, db) == 0 }, "and marked")
+	ingresstest.Eventually(t, func() bool { return db.CountInbox(t) == 0 }, "and marked")
 }
 
 // TestConformsToLostStart: a start whose answer is lost is repeated under the same id.

@@ -27,13 +27,6 @@ func openWithPostgres(t *testing.T, db *pgtest.DB) *testIngress {
 	return d
 }
 
-func depth(t *testing.T, db *pgtest.DB) int {
-	t.Helper()
-	n, _, err := db.InboxDepth(t.Context())
-	require.NoError(t, err)
-	return int(n)
-}
-
 // TestDatabaseKeepsWhatWasAnswered: each event is there once, whole and started,
 // however often and however close together it came.
 func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
@@ -64,7 +57,7 @@ func TestDatabaseKeepsWhatWasAnswered(t *testing.T) {
 	// event whose first copy was told to come again.
 	byWay := d.gathered(t, "mailroom_events_carried_total", string(postgres.Inserted), "mailparse")
 	require.InDelta(t, events, fresh.Load(), float64(byWay)+float64(again.Load()))
-	ingresstest.Eventually(t, func() bool { return depth(t, db) == 0 }, "all are started")
+	ingresstest.Eventually(t, func() bool { return db.CountInbox(t) == 0 }, "all are started")
 	require.NoError(t, d.stop())
 	ids := map[string]int{}
 	for _, id := range d.workflows.IDs() {
@@ -130,9 +123,9 @@ func TestAnotherIngressStartsTheRest(t *testing.T) {
 	}
 	_, err := db.Accept(t.Context(), batch, 0)
 	require.NoError(t, err)
-	require.Equal(t, rest, depth(t, db))
+	require.Equal(t, rest, db.CountInbox(t))
 	one, two := openWithPostgres(t, db), openWithPostgres(t, db)
-	ingresstest.Eventually(t, func() bool { return depth(t, db) == 0 }, "all are started")
+	ingresstest.Eventually(t, func() bool { return db.CountInbox(t) == 0 }, "all are started")
 	require.NoError(t, one.stop())
 	require.NoError(t, two.stop())
 	require.Len(t, append(one.workflows.IDs(), two.workflows.IDs()...), rest, "each by one of them")

@@ -165,6 +165,14 @@ func templateName() (string, error) {
 	return "mailroom_" + hex.EncodeToString(sum.Sum(nil)[:8]), err
 }
 
+// CountInbox returns how many rows wait in the inbox.
+func (d *DB) CountInbox(t testing.TB) int {
+	t.Helper()
+	n, _, err := d.InboxDepth(t.Context())
+	require.NoError(t, err)
+	return int(n)
+}
+
 // databaseURL returns the URL of a database on the server.
 func databaseURL(t testing.TB, server, database string) string {
 	t.Helper()
