@@ -1,7 +1,6 @@
 package auditchain
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -11,12 +10,6 @@ import (
 
 // Format names the form of a Document.
 const Format = "mailroom.custody.v1"
-
-//go:embed mailroom.custody.v1.json
-var schema string
-
-// Schema is the JSON Schema of a Document.
-func Schema() string { return schema }
 
 // KindExport is the entry that is appended with each export. Its body has the hash
 // of the record: so the chain holds all that the record says, as of then, and not
