@@ -44,35 +44,6 @@ const (
 	steadySeconds  = 20
 )
 
-// report is what a run prints and writes.
-type report struct {
-	Nothing    float64 `json:"nothing_per_second"`
-	Five       float64 `json:"five_activities_per_second"`
-	Small      float64 `json:"mailroom_4kb_per_second"`
-	Attachment float64 `json:"mailroom_30kb_attachment_per_second"`
-
-	SmallOfNothing      float64 `json:"mailroom_4kb_of_nothing"`
-	AttachmentOfNothing float64 `json:"mailroom_30kb_attachment_of_nothing"`
-	SmallOfFive         float64 `json:"mailroom_4kb_of_five"`
-	AttachmentOfFive    float64 `json:"mailroom_30kb_attachment_of_five"`
-
-	Burst  acks `json:"burst"`
-	Steady acks `json:"steady"`
-
-	Memory    map[string]float64 `json:"peak_resident_mib"`
-	Ingress   *ingressFigures    `json:"ingress,omitempty"`
-	Operators *operatorFigures   `json:"operators,omitempty"`
-	Audit     audit              `json:"audit"`
-}
-
-// audit counts what became of the emails that were answered 200.
-type audit struct {
-	Accepted  int64 `json:"accepted"`
-	Delivered int64 `json:"delivered"`
-	Effects   int64 `json:"effects"`
-	Repeats   int64 `json:"repeats"`
-}
-
 // bench is one run.
 type bench struct {
 	options
