@@ -33,7 +33,7 @@ const (
 	databaseFailures = 1
 	outagePause      = time.Second
 	// A batch of crowd rows shows that requests come faster than commits; for
-	// crowdFor after it starts give way to them.
+	// crowdFor after it, accepting comes before starts.
 	crowd    = 4
 	crowdFor = 50 * time.Millisecond
 )
@@ -46,7 +46,7 @@ type Claims interface {
 	Submit(row postgres.Waiting, until time.Time)
 	// SweepSoon reports rows that were committed without a claim.
 	SweepSoon()
-	// Yield asks starts to give way to accepting until then.
+	// Yield holds starts back until then, in favor of accepting.
 	Yield(until time.Time)
 }
 
