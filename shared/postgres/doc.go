@@ -17,6 +17,11 @@
 //	AuditChain    the hash-linked log
 //	AuthFailures  counts of failed verifications
 //
+// A static statement is a query in queries, from which sqlc makes package dbsqlc. In Go are
+// statements that are composed, that share a part with one that is (the columns of a replay's
+// email, of findings, of a lookup), or that go with others in one round trip and have too many
+// parameters for positions (SaveManifest).
+//
 // Invariants:
 //
 //   - A pair of source and event id has one first row in emails, for ever. The
