@@ -126,6 +126,17 @@ func (in *bodyReader) read(visit *guard.Visit, r io.Reader, declared, limit int6
 	}
 }
 
+// decode returns an authentic body without its content encoding. The decoded bytes are
+// bounded like any body.
+func (in *bodyReader) decode(visit *guard.Visit, b *body, encoding string, limit int64) (*body, error) {
+	plain, err := decoded(b.open(), encoding)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = plain.Close() }()
+	return in.read(visit, plain, -1, limit, io.Discard)
+}
+
 func tooLarge(limit int64) error {
 	return fault.Newf(fault.BodyTooLarge, "the body is larger than the %d bytes that are accepted here", limit)
 }

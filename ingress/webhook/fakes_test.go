@@ -217,7 +217,7 @@ func (d *testIngress) serve(t testing.TB, ln net.Listener, dial func(context.Con
 
 // held is how much of a pool its requests hold.
 func (d *testIngress) held(p guard.Pool) int64 {
-	all, _ := d.server.crowd.Held(p)
+	all, _ := d.server.receiver.crowd.Held(p)
 	return all
 }
 

@@ -131,7 +131,7 @@ func TestObjectStoreUnavailable(t *testing.T) {
 		require.True(t, bytes.Equal(body, row.Body))
 	}
 	require.Equal(t, 2, ingresstest.Counted(t, d.server.metrics.inlined))
-	require.True(t, d.server.bodies.copies.TryAcquire(memoryCopies))
+	require.True(t, d.server.receiver.bodies.copies.TryAcquire(memoryCopies))
 }
 
 // TestHungObjectStore: a store that takes nothing is given up in time.

@@ -256,7 +256,7 @@ func TestOverloadIsTold(t *testing.T) {
 	d := openIngress(t)
 	var visits []*guard.Visit
 	for range maxInFlight {
-		visit, ok := d.server.crowd.Enter(netip.MustParseAddr("127.0.0.1"), false)
+		visit, ok := d.server.receiver.crowd.Enter(netip.MustParseAddr("127.0.0.1"), false)
 		require.True(t, ok)
 		visits = append(visits, visit)
 	}

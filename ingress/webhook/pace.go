@@ -24,11 +24,11 @@ type pacedBody struct {
 	visit    *guard.Visit
 }
 
-// paceBody reads content at no less than chunkSize bytes in s.chunkTime. A writer that
+// paceBody reads content at no less than chunkSize bytes in rc.chunkTime. A writer that
 // has no deadlines, as in tests, leaves the pace to the sender.
-func (s *Server) paceBody(w http.ResponseWriter, content io.Reader) *pacedBody {
+func (rc *receiver) paceBody(w http.ResponseWriter, content io.Reader) *pacedBody {
 	return &pacedBody{
-		r: content, deadline: http.NewResponseController(w).SetReadDeadline, chunk: s.chunkTime,
+		r: content, deadline: http.NewResponseController(w).SetReadDeadline, chunk: rc.chunkTime,
 		// The server's own deadline runs since the first byte of the headers.
 		end: time.Now().Add(readTimeout - readHeaderTimeout),
 	}

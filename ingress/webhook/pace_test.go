@@ -52,7 +52,7 @@ func TestPaceIsSetForEachChunk(t *testing.T) {
 func TestSlowUploadEndsEarly(t *testing.T) {
 	t.Parallel()
 	d := openIngress(t)
-	d.server.chunkTime = 50 * time.Millisecond
+	d.server.receiver.chunkTime = 50 * time.Millisecond
 	body := padded("evt_slow", 2*chunkSize)
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(t.Context(), "tcp", d.addr)

@@ -22,13 +22,13 @@ func (s *Server) buildEngine(sources []*source.Source) error {
 	s.engine.RedirectTrailingSlash = false
 
 	s.engine.Use(s.observe, guard.Recover(s.logger, "ingress.panic", func(c *gin.Context, f *fault.Error) {
-		s.rejectRequest(c.Writer, c.Request, nil, f)
+		s.receiver.rejectRequest(c.Writer, c.Request, nil, f)
 	}))
 	s.engine.NoRoute(func(c *gin.Context) {
-		s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is nothing at this path"))
+		s.receiver.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is nothing at this path"))
 	})
 	s.engine.NoMethod(func(c *gin.Context) {
-		s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
+		s.receiver.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.MethodNotAllowed, "this path does not take this method"))
 	})
 
 	s.engine.GET("/healthz", func(c *gin.Context) { s.health.serveLive(c.Writer, c.Request) })
@@ -36,7 +36,7 @@ func (s *Server) buildEngine(sources []*source.Source) error {
 	s.engine.GET("/schemas", func(c *gin.Context) { schemaIndex(c.Writer, c.Request) })
 	s.engine.GET("/schemas/:name", func(c *gin.Context) {
 		if !schemaFile(c.Writer, c.Request, c.Param("name")) {
-			s.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is no schema of this name"))
+			s.receiver.rejectRequest(c.Writer, c.Request, nil, fault.New(fault.NotFound, "there is no schema of this name"))
 		}
 	})
 
@@ -61,6 +61,6 @@ func (s *Server) addSource(src *source.Source) error {
 		return err
 	}
 	at := &endpoint{Source: src, gate: gate}
-	s.engine.POST(src.Path, func(c *gin.Context) { s.serveWebhook(c.Writer, c.Request, at) })
+	s.engine.POST(src.Path, func(c *gin.Context) { s.receiver.serveWebhook(c.Writer, c.Request, at) })
 	return nil
 }

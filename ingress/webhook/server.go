@@ -117,25 +117,13 @@ type Server struct {
 	engine   *gin.Engine
 	handler  http.Handler // engine, behind what the configuration says about plain HTTP
 	tls      *tls.Config
+	receiver *receiver
+	health   *health
 	logger   *slog.Logger
 	metrics  *metrics
-	refusals *refusals
-	health   *health
-	proxies  *guard.Proxies
-	// undeclared finds proxies that are none of these.
+	// undeclared finds proxies that the configuration does not name.
 	undeclared *guard.Undeclared
-	throttle   *guard.Throttle
-	crowd      *guard.Crowd
-	// backpressure learns of the inbox from health.
-	backpressure *guard.Backpressure
-	audit        Audit
-	keys         KeyUse
-	bodies       *bodyReader
-	uploader     Uploader
-	accepter     Accepter
-	now          func() time.Time
-	// chunkTime is how long a chunk of a body may take.
-	chunkTime time.Duration
+	now        func() time.Time
 }
 
 // New makes a server. Nothing runs before Serve.
@@ -170,15 +158,17 @@ func New(cfg Config, deps Deps) (*Server, error) {
 
 	backpressure := guard.NewBackpressure(cfg.Ingress.Backpressure)
 	s := &Server{
-		proxies: proxies, undeclared: undeclared, throttle: guard.NewThrottle(cfg.Ingress.Throttle, known), crowd: crowd,
-		backpressure: backpressure, audit: deps.Audit, keys: deps.Keys,
-		logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, time.Now),
+		receiver: &receiver{
+			logger: deps.Logger, metrics: m, refusals: newRefusals(deps.Logger, time.Now), proxies: proxies,
+			throttle: guard.NewThrottle(cfg.Ingress.Throttle, known), crowd: crowd, backpressure: backpressure,
+			audit: deps.Audit, keys: deps.Keys, bodies: newBodyReader(cfg.SpoolDir), uploader: deps.Uploader, accepter: deps.Accepter,
+			now: time.Now, chunkTime: chunkTime,
+		},
 		health: &health{
 			durable: deps.Durable, optional: deps.Optional, inbox: deps.Meter, chain: deps.Chain, starts: deps.Starts,
 			backpressure: backpressure, metrics: m, now: time.Now,
 		},
-		bodies: newBodyReader(cfg.SpoolDir), uploader: deps.Uploader, accepter: deps.Accepter,
-		now: time.Now, chunkTime: chunkTime,
+		logger: deps.Logger, metrics: m, undeclared: undeclared, now: time.Now,
 	}
 	if err := s.buildEngine(cfg.Sources); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
@@ -192,9 +182,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 // buildHandler puts before the engine what the configuration says about plain HTTP.
 func (s *Server) buildHandler(cfg Config) (err error) {
 	plain := guard.PlainConfig{
-		Mode: cmp.Or(cfg.Ingress.PlainHTTP, "accept"), HSTS: cfg.Ingress.HSTS, Proxies: s.proxies, TLSAddress: cfg.TLSAddress,
+		Mode: cmp.Or(cfg.Ingress.PlainHTTP, "accept"), HSTS: cfg.Ingress.HSTS, Proxies: s.receiver.proxies, TLSAddress: cfg.TLSAddress,
 		Refuse: func(w http.ResponseWriter, r *http.Request) {
-			s.rejectRequest(w, r, nil, fault.New(fault.TLSRequired, "this address is for HTTPS"))
+			s.receiver.rejectRequest(w, r, nil, fault.New(fault.TLSRequired, "this address is for HTTPS"))
 		},
 	}
 	if cfg.Certificate != nil {
@@ -276,7 +266,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 
 // LimitListener returns ln with the bounds of the server on connections.
 func (s *Server) LimitListener(ln net.Listener) *guard.LimitedListener {
-	return guard.LimitListener(ln, s.crowd)
+	return guard.LimitListener(ln, s.receiver.crowd)
 }
 
 // NoteProxy looks whether r came through a proxy that is not declared.

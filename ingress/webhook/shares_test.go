@@ -27,7 +27,7 @@ func openProxied(t *testing.T, clock func() time.Time) *testIngress {
 	require.NoError(t, err)
 	crowd, err := guard.NewCrowd(guard.NewKnown(), proxies, shares(2<<30, 25<<20), clock)
 	require.NoError(t, err)
-	d.server.proxies, d.server.crowd = proxies, crowd
+	d.server.receiver.proxies, d.server.receiver.crowd = proxies, crowd
 	return d
 }
 
@@ -96,7 +96,7 @@ func TestManyStrangersLeaveTheReservedHalf(t *testing.T) {
 		d.besiege(t, "203.0.113."+strconv.Itoa(i+1), 2, memoryMax+1)
 	}
 	strangers := func(p guard.Pool) int64 {
-		_, n := d.server.crowd.Held(p)
+		_, n := d.server.receiver.crowd.Held(p)
 		return n
 	}
 	ingresstest.Eventually(t, func() bool { return strangers(guard.Files) == spoolFiles/2 }, "strangers hold their half")
@@ -153,7 +153,7 @@ func TestDisplacedOverHTTP2(t *testing.T) {
 		if !ok || r.Method != http.MethodPost {
 			return
 		}
-		p := (&Server{chunkTime: time.Hour}).paceBody(w, r.Body).endWhenDisplaced(visit)
+		p := (&receiver{chunkTime: time.Hour}).paceBody(w, r.Body).endWhenDisplaced(visit)
 		entered <- struct{}{}
 		_, err := io.Copy(io.Discard, p)
 		ended <- err
