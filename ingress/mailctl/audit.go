@@ -113,7 +113,7 @@ type audited struct {
 // Run checks and prints the result; a broken chain is exit code 1.
 func (c *auditVerifyCommand) Run(s *session) error {
 	if c.File != "" {
-		if err := s.refuseGiven("does not go with a file, which is checked without a server", "api", "token-file"); err != nil {
+		if err := s.given.refuse("does not go with a file, which is checked without a server", "api", "token-file"); err != nil {
 			return err
 		}
 	}

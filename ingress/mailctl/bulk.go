@@ -78,7 +78,7 @@ func (b *bulk) run(s *session, request map[string]any) error {
 	}
 
 	if b.DryRun {
-		if err := s.refuseGiven("does not go with --dry-run: nothing is started", "detach", "key"); err != nil {
+		if err := s.given.refuse("does not go with --dry-run: nothing is started", "detach", "key"); err != nil {
 			return err
 		}
 	}
@@ -97,7 +97,7 @@ func (b *bulk) run(s *session, request map[string]any) error {
 		if err != nil || dry == nil {
 			return err
 		}
-		err = s.postReplay(fmt.Sprintf("/api/v1/replays/%d/start", dry.ID), map[string]any{"count": dry.Preview.Total}, &row)
+		err = postReplay(s, replayID{dry.ID}.path("/start"), map[string]any{"count": dry.Preview.Total}, &row)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (b *bulk) run(s *session, request map[string]any) error {
 		if request["dry_run"] = false; b.Key != "" {
 			request["key"] = b.Key
 		}
-		if err := s.postReplay("/api/v1/replays", request, &row); err != nil {
+		if err := postReplay(s, "/api/v1/replays", request, &row); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func (b *bulk) run(s *session, request map[string]any) error {
 		return s.printf("replay %d is running: follow it with mailctl replay watch %d\n", row.ID, row.ID)
 	}
 
-	return s.follow(row.ID)
+	return replayID{row.ID}.follow(s)
 }
 
 // rehearse makes the dry run and asks for a confirmation. It returns nil without an error
@@ -125,15 +125,16 @@ func (b *bulk) run(s *session, request map[string]any) error {
 func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, error) {
 	request["dry_run"] = true
 	var row ledger.ReplayRow
-	if err := s.postReplay("/api/v1/replays", request, &row); err != nil {
+	if err := postReplay(s, "/api/v1/replays", request, &row); err != nil {
 		return nil, err
 	}
 
+	dry := replayID{row.ID}
 	for !row.State.Final() {
-		if err := s.pause(replayPoll); err != nil {
+		if err := pause(s.ctx, replayPoll); err != nil {
 			return nil, err
 		}
-		if err := s.getReplay(row.ID, &row); err != nil {
+		if err := dry.load(s, &row); err != nil {
 			return nil, err
 		}
 	}
@@ -147,7 +148,7 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	if s.json() {
 		return nil, usagef("with -o json give --yes or --dry-run: there is no question in JSON")
 	}
-	if err := s.printPreview(row.Preview); err != nil {
+	if err := printPreview(s, row.Preview); err != nil {
 		return nil, err
 	}
 	if err := b.printMissing(s, &row); err != nil || b.DryRun {
@@ -206,7 +207,8 @@ func (b *bulk) printMissing(s *session, row *ledger.ReplayRow) error {
 	return s.printf("%d of the first %d stay held: another person has to approve them after you\n", missing, len(page.Emails))
 }
 
-func (s *session) printPreview(p *ledger.ReplayPreview) error {
+// printPreview prints what a dry run has counted.
+func printPreview(s *session, p *ledger.ReplayPreview) error {
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "emails\t%d\n", p.Total) // Flush reports what goes wrong
 	for _, state := range slices.Sorted(maps.Keys(p.ByState)) {

@@ -70,7 +70,7 @@ func (c *sendCommand) templates(s *session) ([]template, error) {
 			return nil, err
 		}
 		if isEvent(name, content) {
-			if err := s.refuseGiven("does not go with an event in JSON, which names its own addresses", "from", "to"); err != nil {
+			if err := s.given.refuse("does not go with an event in JSON, which names its own addresses", "from", "to"); err != nil {
 				return nil, err
 			}
 			out = append(out, c.jsonTemplate(content))

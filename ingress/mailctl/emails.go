@@ -58,7 +58,7 @@ func (c *listCommand) Run(s *session) error {
 	if err := s.callJSON(http.MethodGet, "/api/v1/emails", query, nil, &page); err != nil || s.json() {
 		return err
 	}
-	return s.printEmails(page)
+	return page.print(s)
 }
 
 // emailsPage is one page of emails, as the API returns it.
@@ -67,7 +67,7 @@ type emailsPage struct {
 	NextCursor string            `json:"next_cursor"`
 }
 
-func (s *session) printEmails(page emailsPage) error {
+func (page *emailsPage) print(s *session) error {
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tSTATE\tREASON\tAGE\tSOURCE\tNUMBER") // Flush reports what goes wrong
 	for _, e := range page.Emails {
@@ -169,7 +169,7 @@ func (c *getCommand) refuseAmbiguous(s *session) error {
 	if s.json() {
 		err = s.printJSON(page)
 	} else {
-		err = s.printEmails(page)
+		err = page.print(s)
 	}
 	if err != nil {
 		return err

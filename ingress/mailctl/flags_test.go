@@ -96,7 +96,7 @@ func TestEveryFlagIsHonouredOrRefused(t *testing.T) {
 			before := trace(t, call)
 			for _, group := range leaf.AllFlags(true) {
 				for _, flag := range group {
-					if flag.Name == "help" || given(call, flag.Name) {
+					if flag.Name == "help" || hasFlag(call, flag.Name) {
 						continue
 					}
 					seen++
@@ -130,7 +130,7 @@ func checkFlag(t *testing.T, call []string, before traced, flag *kong.Flag) {
 	require.NotEqual(t, before, after, "mailctl %s does the same as without the flag", strings.Join(words, " "))
 }
 
-func given(call []string, flag string) bool {
+func hasFlag(call []string, flag string) bool {
 	for _, word := range call {
 		if word == "--"+flag || (flag == "yes" && word == "-y") {
 			return true

@@ -17,8 +17,11 @@ var optionUsers = map[string][]string{
 	"secret-file": {"send", "sign", "verify"},
 }
 
-// givenFlags returns the sorted long names of the flags on the command line.
-func givenFlags(parsed *kong.Context) []string {
+// given lists the long names of the flags on the command line, sorted.
+type given []string
+
+// givenFlags returns the flags that a command line has.
+func givenFlags(parsed *kong.Context) given {
 	names := map[string]bool{}
 	for _, element := range parsed.Path {
 		if element.Flag != nil && !element.Resolved {
@@ -28,10 +31,10 @@ func givenFlags(parsed *kong.Context) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// checkOptions refuses options that the command does not use.
-func (s *session) checkOptions(command string) error {
+// check refuses options that the command does not use.
+func (g given) check(command string) error {
 	first, _, _ := strings.Cut(command, " ")
-	for _, name := range s.given {
+	for _, name := range g {
 		users, limited := optionUsers[name]
 		if limited && !slices.Contains(users, first) {
 			return usagef("--%s: mailctl %s does not use it", name, first)
@@ -40,11 +43,11 @@ func (s *session) checkOptions(command string) error {
 	return nil
 }
 
-// refuseGiven returns a usage error for the first given flag of names, with why it
+// refuse returns a usage error for the first given flag of names, with why it
 // does not fit.
-func (s *session) refuseGiven(why string, names ...string) error {
+func (g given) refuse(why string, names ...string) error {
 	for _, name := range names {
-		if slices.Contains(s.given, name) {
+		if slices.Contains(g, name) {
 			return usagef("--%s %s", name, why)
 		}
 	}

@@ -78,8 +78,40 @@ func (c *replayListCommand) Run(s *session) error {
 	return s.endPage(table, page.NextCursor)
 }
 
+// replayID names a replay.
 type replayID struct {
 	ID int64 `arg:"" help:"The replay's number."`
+}
+
+// path returns the path of the replay in the operator API.
+func (r replayID) path(rest string) string {
+	return "/api/v1/replays/" + strconv.FormatInt(r.ID, 10) + rest
+}
+
+// control posts to the replay what it shall do, and prints how far it is.
+func (r replayID) control(s *session, what string, body []byte) error {
+	var row ledger.ReplayRow
+	if err := s.callJSON(http.MethodPost, r.path("/"+what), nil, body, &row); err != nil || s.json() {
+		return err
+	}
+	return s.printf("%s\n", progressLine(&row))
+}
+
+// load reads the row of the replay.
+func (r replayID) load(s *session, row *ledger.ReplayRow) error {
+	*row = ledger.ReplayRow{}
+	_, err := s.fetchJSON(http.MethodGet, r.path(""), nil, nil, row)
+	return err
+}
+
+// postReplay posts a request that starts a replay, and reads the row of what it started.
+func postReplay(s *session, path string, request map[string]any, row *ledger.ReplayRow) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	_, err = s.fetchJSON(http.MethodPost, path, nil, body, row)
+	return err
 }
 
 type replayShowCommand struct {
@@ -94,12 +126,12 @@ func (c *replayShowCommand) Run(s *session) error {
 	if c.Items {
 		return c.items(s)
 	}
-	if err := s.refuseGiven("goes with --items", "code", "cursor"); err != nil {
+	if err := s.given.refuse("goes with --items", "code", "cursor"); err != nil {
 		return err
 	}
 
 	var r ledger.ReplayRow
-	if err := s.callJSON(http.MethodGet, "/api/v1/replays/"+strconv.FormatInt(c.ID, 10), nil, nil, &r); err != nil || s.json() {
+	if err := s.callJSON(http.MethodGet, c.path(""), nil, nil, &r); err != nil || s.json() {
 		return err
 	}
 	if err := s.printf("%s\n", progressLine(&r)); err != nil {
@@ -113,7 +145,7 @@ func (c *replayShowCommand) Run(s *session) error {
 	}
 
 	if r.Preview != nil {
-		return s.printPreview(r.Preview)
+		return printPreview(s, r.Preview)
 	}
 
 	return nil
@@ -132,7 +164,7 @@ func (c *replayShowCommand) items(s *session) error {
 		NextCursor string              `json:"next_cursor"`
 	}
 
-	err := s.callJSON(http.MethodGet, "/api/v1/replays/"+strconv.FormatInt(c.ID, 10)+"/items", query, nil, &page)
+	err := s.callJSON(http.MethodGet, c.path("/items"), query, nil, &page)
 	if err != nil || s.json() {
 		return err
 	}
@@ -159,18 +191,16 @@ type (
 )
 
 // Run follows the replay.
-func (c *replayWatch) Run(s *session) error { return s.follow(c.ID) }
+func (c *replayWatch) Run(s *session) error { return c.follow(s) }
 
 // Run pauses the replay.
-func (c *replayPause) Run(s *session) error { return s.controlReplay(c.ID, contract.ReplayPause, nil) }
+func (c *replayPause) Run(s *session) error { return c.control(s, contract.ReplayPause, nil) }
 
 // Run resumes the replay.
-func (c *replayResume) Run(s *session) error {
-	return s.controlReplay(c.ID, contract.ReplayResume, nil)
-}
+func (c *replayResume) Run(s *session) error { return c.control(s, contract.ReplayResume, nil) }
 
 // Run stops the replay.
-func (c *replayStop) Run(s *session) error { return s.controlReplay(c.ID, contract.ReplayStop, nil) }
+func (c *replayStop) Run(s *session) error { return c.control(s, contract.ReplayStop, nil) }
 
 // Run sets the rate of the replay.
 func (c *replayRate) Run(s *session) error {
@@ -178,29 +208,5 @@ func (c *replayRate) Run(s *session) error {
 	if err != nil {
 		return usagef("the rate is a number")
 	}
-	return s.controlReplay(c.ID, "rate", body)
-}
-
-func (s *session) controlReplay(id int64, what string, body []byte) error {
-	var r ledger.ReplayRow
-	err := s.callJSON(http.MethodPost, fmt.Sprintf("/api/v1/replays/%d/%s", id, what), nil, body, &r)
-	if err != nil || s.json() {
-		return err
-	}
-	return s.printf("%s\n", progressLine(&r))
-}
-
-func (s *session) postReplay(path string, request map[string]any, row *ledger.ReplayRow) error {
-	body, err := json.Marshal(request)
-	if err != nil {
-		return fmt.Errorf("replay: %w", err)
-	}
-	_, err = s.fetchJSON(http.MethodPost, path, nil, body, row)
-	return err
-}
-
-func (s *session) getReplay(id int64, row *ledger.ReplayRow) error {
-	*row = ledger.ReplayRow{}
-	_, err := s.fetchJSON(http.MethodGet, "/api/v1/replays/"+strconv.FormatInt(id, 10), nil, nil, row)
-	return err
+	return c.control(s, "rate", body)
 }

@@ -1,6 +1,7 @@
 package mailctl
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -20,24 +21,24 @@ const barWidth = 24
 // follow shows the progress of a replay until its end: a bar on a terminal, else a line
 // for each change; with -o json its row at the end alone. Interrupting it does not stop the
 // replay.
-func (s *session) follow(id int64) error {
+func (r replayID) follow(s *session) error {
 	bar, last := terminal(s.stdout) && s.getenv("TERM") != "dumb" && !s.json(), ""
 	for {
-		var r ledger.ReplayRow
-		err := s.getReplay(id, &r)
+		var row ledger.ReplayRow
+		err := r.load(s, &row)
 		if s.ctx.Err() != nil {
-			return s.left(id, bar)
+			return r.leave(s, bar)
 		}
 		if err != nil {
 			return err
 		}
 
 		if s.json() {
-			if r.State.Final() {
-				err = s.printJSON(r)
+			if row.State.Final() {
+				err = s.printJSON(row)
 			}
-		} else if line := progressLine(&r); bar {
-			err = s.printf("\r\x1b[K%s", progressBar(&r)+line)
+		} else if line := progressLine(&row); bar {
+			err = s.printf("\r\x1b[K%s", progressBar(&row)+line)
 		} else if line != last {
 			err, last = s.printf("%s\n", line), line
 		}
@@ -46,38 +47,38 @@ func (s *session) follow(id int64) error {
 			return err
 		}
 
-		if r.State.Final() {
+		if row.State.Final() {
 			if bar {
 				_ = s.printf("\n")
 			}
-			if r.State == contract.ReplayFailed || r.Failed > 0 {
-				return fmt.Errorf("replay %d: %d emails failed; list them with mailctl replay show %d --items --code unavailable", id, r.Failed, id)
+			if row.State == contract.ReplayFailed || row.Failed > 0 {
+				return fmt.Errorf("replay %d: %d emails failed; list them with mailctl replay show %d --items --code unavailable", r.ID, row.Failed, r.ID)
 			}
 			return nil
 		}
 
-		if s.pause(replayPoll) != nil {
-			return s.left(id, bar)
+		if pause(s.ctx, replayPoll) != nil {
+			return r.leave(s, bar)
 		}
 	}
 }
 
-// left says that the replay goes on.
-func (s *session) left(id int64, bar bool) error {
+// leave says that the replay goes on.
+func (r replayID) leave(s *session, bar bool) error {
 	if bar {
 		_ = s.printf("\n")
 	}
-	return s.printf("The replay goes on. mailctl replay stop %d stops it, mailctl replay watch %d follows it.\n", id, id)
+	return s.printf("The replay goes on. mailctl replay stop %d stops it, mailctl replay watch %d follows it.\n", r.ID, r.ID)
 }
 
-// pause waits, or ends with the session.
-func (s *session) pause(d time.Duration) error {
+// pause waits, or ends with ctx.
+func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-s.ctx.Done():
+	case <-ctx.Done():
 		return os.ErrDeadlineExceeded
 	}
 }

@@ -65,7 +65,7 @@ type commands struct {
 type session struct {
 	options
 
-	given  []string        // long names of the flags on the command line
+	given  given
 	ctx    context.Context //nolint:containedctx // the session is one call of Run
 	stdin  io.Reader
 	stdout io.Writer
@@ -129,7 +129,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		options: cmd.options, ctx: ctx, stdin: stdin, stdout: stdout, getenv: getenv, now: time.Now,
 		client: newClient(), given: givenFlags(parsed),
 	}
-	if err := s.checkOptions(parsed.Command()); err != nil {
+	if err := s.given.check(parsed.Command()); err != nil {
 		return report(stderr, err)
 	}
 
