@@ -90,8 +90,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 
 	switch {
 	case name == "up" && flags.NArg() == 0:
-		_, _, err := up(ctx, place, *config, stdout)
-		return exitDone, err
+		return exitDone, up(ctx, place, *config, stdout)
 	case name == "dev" && flags.NArg() == 0:
 		return exitDone, dev(ctx, place, *config, stdout)
 	case name == "down" && flags.NArg() == 0:

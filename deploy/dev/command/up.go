@@ -17,50 +17,73 @@ import (
 // defaultConfig is the development configuration, relative to the repository's root.
 const defaultConfig = "deploy/dev/mailroom.yaml"
 
-// up starts the services that are not running and prints their addresses.
-func up(ctx context.Context, p place, config string, out io.Writer) (*stack.Stack, tour.Operator, error) {
-	var who tour.Operator
-	console := process.NewConsole(out)
-	unlock, err := lock(ctx, p, console)
+// samplesFile is the name of the file, in .dev, with what the tour has sent and not seen rest.
+const samplesFile = "samples"
+
+// opened is a stack that is about to be started, locked until unlock.
+type opened struct {
+	*stack.Stack
+
+	who     tour.Operator
+	console *process.Console
+	unlock  func()
+}
+
+// open reads the configuration and returns the stack that runs with it.
+func open(ctx context.Context, p place, config string, out io.Writer) (o opened, err error) {
+	o.console = process.NewConsole(out)
+	o.unlock, err = lock(ctx, p, o.console)
 	if err != nil {
-		return nil, who, err
+		return opened{}, err
 	}
-	defer unlock()
+	defer func() {
+		if err != nil {
+			o.unlock()
+		}
+	}()
 
 	config, file, err := p.config(config)
 	if err != nil {
-		return nil, who, err
+		return opened{}, err
 	}
-	who = tour.OperatorOf(file)
+	o.who = tour.OperatorOf(file)
 	if p.composeEnv {
-		console.Say("NOTE: .env sets %s, so it is made for Compose: the local stack leaves it alone", stack.ComposeVariable)
+		o.console.Say("NOTE: .env sets %s, so it is made for Compose: the local stack leaves it alone", stack.ComposeVariable)
 	}
 
-	made, err := p.scannerConfig(config, file, scanningHere(), console)
+	made, err := p.scannerConfig(config, file, scanningHere(), o.console)
 	if err != nil {
-		return nil, who, err
+		return opened{}, err
 	}
-	options, err := p.options(ctx, made.path, console)
+	options, err := p.options(ctx, made.path, o.console)
 	if err != nil {
-		return nil, who, err
+		return opened{}, err
 	}
-	s, err := stack.New(options)
-	if err != nil {
-		return nil, who, err
+	if o.Stack, err = stack.New(options); err != nil {
+		return opened{}, err
 	}
-
-	if err := s.UseConfig(config); err != nil {
-		return nil, who, err
+	if err := o.UseConfig(config); err != nil {
+		return opened{}, err
 	}
 	if err := made.write(); err != nil {
-		return nil, who, err
+		return opened{}, err
 	}
-	console.Say("Mailroom's local stack (logs in %s):", p.show(filepath.Join(p.dir, "log")))
-	if err := s.Up(ctx); err != nil {
-		return nil, who, err
+	o.console.Say("Mailroom's local stack (logs in %s):", p.show(filepath.Join(p.dir, "log")))
+	return o, nil
+}
+
+// up starts the services that are not running and prints their addresses.
+func up(ctx context.Context, p place, config string, out io.Writer) error {
+	o, err := open(ctx, p, config, out)
+	if err != nil {
+		return err
 	}
-	tour.Addresses(out, s, p.vars, who)
-	return s, who, nil
+	defer o.unlock()
+	if err := o.Up(ctx); err != nil {
+		return err
+	}
+	tour.Addresses(out, o.Stack, p.vars, o.who)
+	return nil
 }
 
 // lock prevents two commands from changing the same stack concurrently.
@@ -151,15 +174,24 @@ func stop(ctx context.Context, p place, clean bool, console *process.Console) er
 	return nil
 }
 
-// dev starts the stack, runs the tour and follows the logs until it is interrupted.
+// dev starts the stack, sends the samples as soon as they are accepted, and follows the logs
+// until it is interrupted.
 func dev(ctx context.Context, p place, config string, out io.Writer) error {
 	ctx, cancel := whileParent(ctx)
 	defer cancel()
-	s, who, err := up(ctx, p, config, out)
+	o, err := open(ctx, p, config, out)
 	if err != nil {
 		return err
 	}
-	tour.Run(ctx, s, who, out)
+	t := tour.New(o.Stack, o.who, out, o.console, filepath.Join(p.dir, samplesFile))
+	err = o.Up(ctx, t.Begin(ctx))
+	o.unlock()
+	if err != nil {
+		return err
+	}
+
+	tour.Addresses(out, o.Stack, p.vars, o.who)
+	t.Run(ctx)
 	_, _ = fmt.Fprintln(out)
 	return down(context.WithoutCancel(ctx), p, false, out)
 }

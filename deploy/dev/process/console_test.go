@@ -19,14 +19,18 @@ func TestConsoleReassures(t *testing.T) {
 	var out bytes.Buffer
 	c := NewConsole(&out)
 	c.last = time.Now().Add(-time.Hour)
-	done := c.Await("temporal")
+	c.Promise("3 emails are accepted")
+	done := c.AwaitText(func() string { return "temporal: building, 60 %" })
+	second := c.Await("minio")
 	stop := c.Reassure(t.Context())
 	require.Eventually(t, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return strings.Contains(out.String(), "… temporal (")
+		return strings.Contains(out.String(), "  … 3 emails are accepted, waiting for temporal: building, 60 %, minio (")
 	}, soon, tick)
 	stop()
 	done()
+	second()
 	require.Empty(t, c.waiting)
+	require.Regexp(t, `^\d\d:\d\d:\d\d  … `, out.String())
 }

@@ -78,7 +78,7 @@ func (s *Supervisor) Ensure(ctx context.Context, svc Service) error {
 		if err := s.waitReady(ctx, svc); err != nil {
 			return fmt.Errorf("%w: it has been running before (pid %d); `make down` and `make up` start it afresh", err, pid)
 		}
-		s.console.Say("  %-11s runs already   %s", svc.Name, svc.Where)
+		s.console.Say("%-11s runs already   %s", svc.Name, svc.Where)
 		return nil
 	}
 
@@ -93,7 +93,7 @@ func (s *Supervisor) Ensure(ctx context.Context, svc Service) error {
 	if err := s.waitReady(ctx, svc); err != nil {
 		return err
 	}
-	s.console.Say("  %-11s ready %5.1f s  %s", svc.Name, time.Since(began).Seconds(), svc.Where)
+	s.console.Say("%-11s ready %5.1f s  %s", svc.Name, time.Since(began).Seconds(), svc.Where)
 	return nil
 }
 
@@ -238,7 +238,7 @@ func (s *Supervisor) halt(r Running, sig syscall.Signal) error {
 	for r.Alive() {
 		<-poll.C
 		if time.Now().After(deadline) {
-			s.console.Say("  %-11s did not end within %s: killed", r.Name, grace)
+			s.console.Say("%-11s did not end within %s: killed", r.Name, grace)
 			if err := r.Signal(syscall.SIGKILL); err != nil {
 				return fmt.Errorf("stop %s: %w", r.Name, err)
 			}

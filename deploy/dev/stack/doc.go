@@ -7,6 +7,6 @@
 // Invariants: everything listens on loopback only; a call that fails stops what that call
 // started. Package process starts and ends the services.
 //
-// To follow `make up`, read Stack.Up, then one of the functions in known, such as
+// To follow `make up`, read Stack.Up in up.go, then one of the functions in known, such as
 // temporalService in services.go.
 package stack

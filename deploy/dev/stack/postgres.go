@@ -95,7 +95,7 @@ func newCluster(s *Stack) (cluster, error) {
 		if !reaches(user, s.opt.Dir) {
 			c.dir = elsewhere(s.opt.Dir)
 			if !s.opt.Throwaway {
-				s.opt.Console.Say("  postgres   keeps its data in %s: its user cannot reach %s", c.dir, s.opt.Dir)
+				s.opt.Console.Say("postgres   keeps its data in %s: its user cannot reach %s", c.dir, s.opt.Dir)
 			}
 			err := s.Change(func(now *process.State) {
 				if !slices.Contains(now.Outside, c.dir) {

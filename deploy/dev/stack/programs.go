@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -10,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"mailroom/deploy/dev/process"
 )
@@ -30,28 +30,40 @@ func ProgramNames() []string {
 	return names
 }
 
-// BuildPrograms compiles Mailroom's programs from the repository at root into bin.
-// A program that runs keeps what it was started from.
+// BuildPrograms compiles Mailroom's programs from the repository at root into bin, with the
+// version that VERSION names and the commit of the repository. A program that runs keeps what
+// it was started from.
 func BuildPrograms(ctx context.Context, root, bin string, console *process.Console) error {
-	defer console.Await("compiling mailroom, mailctl and sink")()
-	began := time.Now()
 	if err := os.MkdirAll(bin, 0o755); err != nil { //nolint:gosec // programs for every user
 		return fmt.Errorf("make %s: %w", bin, err)
 	}
-	if err := goBuild(ctx, root, bin+string(filepath.Separator), ourPrograms[:]...); err != nil {
-		return err
+	b := goBuild{
+		what: "mailroom", dir: root, out: bin + string(filepath.Separator), packages: ourPrograms[:],
+		flags: []string{"-ldflags", "-X mailroom/shared/telemetry.version=" + cmp.Or(os.Getenv("VERSION"), "dev") +
+			" -X mailroom/shared/telemetry.commit=" + commit(ctx, root)},
 	}
-	console.Say("  %-11s built %5.1f s  %s", "programs", time.Since(began).Seconds(), bin)
-	return nil
+	return b.run(ctx, console)
+}
+
+// commit returns the commit of the repository at root, "" where it is none. It ends in -dirty
+// where files differ from it.
+func commit(ctx context.Context, root string) string {
+	git := exec.CommandContext(ctx, "git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*")
+	git.Dir = root
+	said, err := git.Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(said))
 }
 
 // linkTool makes Bin link to the server of that name where it is one that is taken from
-// PATH or built.
-func linkTool(ctx context.Context, o Options, name string) error {
+// PATH or built. A build begins when compiled is closed.
+func linkTool(ctx context.Context, o Options, name string, compiled <-chan struct{}) error {
 	if o.Root == "" || !slices.Contains([]string{Temporal, TemporalUI, MinIO}, name) {
 		return nil
 	}
-	found, err := Tools{Root: o.Root, Dir: o.Tools, Console: o.Console}.Find(ctx, name)
+	found, err := Tools{Root: o.Root, Dir: o.Tools, Console: o.Console, After: compiled}.Find(ctx, name)
 	if err != nil {
 		return err
 	}

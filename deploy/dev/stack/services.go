@@ -150,7 +150,7 @@ func signatures(s *Stack, dir string) (string, error) {
 		if HasSignatures() {
 			return systemSignatures, nil
 		}
-		s.opt.Console.Say("  clamd       has no signatures in %s and finds the EICAR test file alone: run freshclam for real ones", systemSignatures)
+		s.opt.Console.Say("clamd       has no signatures in %s and finds the EICAR test file alone: run freshclam for real ones", systemSignatures)
 	}
 	own := filepath.Join(dir, "db")
 	if err := os.MkdirAll(own, 0o750); err != nil {
@@ -216,22 +216,28 @@ func pingClamd(ctx context.Context, address string) error {
 
 // getOK requests url and returns an error with the text of the answer unless it is 200.
 func getOK(ctx context.Context, url string) error {
+	status, text, err := get(ctx, url)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s answers %d: %s", url, status, text)
+	}
+	return err
+}
+
+// get returns the status and the beginning of the answer to a request.
+func get(ctx context.Context, url string) (status int, text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, 512))
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %d: %s", url, answer.StatusCode, strings.TrimSpace(string(text)))
-	}
-	return nil
+	read, _ := io.ReadAll(io.LimitReader(answer.Body, 512))
+	return answer.StatusCode, strings.TrimSpace(string(read)), nil
 }
 
 // SearchAttributes returns those that the workflows set.

@@ -2,15 +2,11 @@ package stack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
-
-	"golang.org/x/sync/errgroup"
 
 	"mailroom/deploy/dev/process"
 )
@@ -125,76 +121,6 @@ func (s *Stack) Infra() Infra {
 		i.Clamd = process.Loopback(p.Clamd)
 	}
 	return i
-}
-
-// Up starts what does not run and returns when everything is usable. When it fails, what
-// it has started is stopped again and what ran before goes on.
-func (s *Stack) Up(ctx context.Context) (err error) {
-	var missing, servers, programs []process.Service
-	for _, svc := range s.services {
-		if !s.Alive(svc.Name) {
-			missing = append(missing, svc)
-		}
-		if svc.Name == All || slices.Contains(Programs(), svc.Name) {
-			programs = append(programs, svc)
-		} else {
-			servers = append(servers, svc)
-		}
-	}
-	if err := process.CheckPorts(missing); err != nil {
-		return err
-	}
-	defer s.opt.Console.Reassure(ctx)()
-	defer func() {
-		if err != nil {
-			_, failed := s.EndAll(names(missing), endOrder())
-			err = errors.Join(err, failed)
-		}
-	}()
-
-	build := s.opt.Root != "" && slices.ContainsFunc(programs, func(svc process.Service) bool { return !s.Alive(svc.Name) })
-	if err := ensureServers(ctx, s, servers, build); err != nil || len(programs) == 0 {
-		return err
-	}
-	done := s.opt.Console.Await("migrating the database")
-	said, err := runProgram(ctx, s, server, "migrate")
-	done()
-	if err != nil {
-		return fmt.Errorf("migrate the database: %s", strings.TrimPrefix(said, server+": "))
-	}
-
-	wave, ctx := errgroup.WithContext(ctx)
-	for _, svc := range programs {
-		wave.Go(func() error { return s.Ensure(ctx, svc) })
-	}
-	return wave.Wait()
-}
-
-// ensureServers makes servers usable, and with build compiles our programs meanwhile.
-func ensureServers(ctx context.Context, s *Stack, servers []process.Service, build bool) error {
-	wave, ctx := errgroup.WithContext(ctx)
-	if build {
-		wave.Go(func() error { return BuildPrograms(ctx, s.opt.Root, s.opt.Bin, s.opt.Console) })
-	}
-	for _, svc := range servers {
-		wave.Go(func() error {
-			if !s.Alive(svc.Name) {
-				if err := linkTool(ctx, s.opt, svc.Name); err != nil {
-					return err
-				}
-			}
-			return s.Ensure(ctx, svc)
-		})
-	}
-	return wave.Wait()
-}
-
-func names(services []process.Service) []string {
-	var all []string
-	for _, svc := range services {
-		all = append(all, svc.Name)
-	}
-	return all
 }
 
 // Start starts one service of the stack, with the programs and tools with which it was

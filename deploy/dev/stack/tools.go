@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,6 +22,7 @@ type Tools struct {
 	Root    string // of the repository
 	Dir     string // where built tools are kept
 	Console *process.Console
+	After   <-chan struct{} // builds begin when it is closed, so that another has the processors; nil: at once
 }
 
 // Find returns the path of a tool: the one on PATH where there is one, else the pinned one,
@@ -91,11 +91,17 @@ func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
 }
 
 func (t Tools) build(ctx context.Context, name, version, why, module, pkg, target string) error {
-	t.Console.Say("  building %s %s: %s, so it is compiled once from %s/%s (minutes); later starts take seconds",
+	t.Console.Say("building %s %s: %s, so it is compiled once from %s/%s (minutes); later starts take seconds",
 		name, version, why, toolsDir, name)
-	defer t.Console.Await("building " + name)()
+	if t.After != nil {
+		select {
+		case <-t.After:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	fresh := target + ".new"
-	if err := goBuild(ctx, module, fresh, pkg); err != nil {
+	if err := (goBuild{what: name, dir: module, out: fresh, packages: []string{pkg}}).run(ctx, t.Console); err != nil {
 		return fmt.Errorf("build %s: %w", name, err)
 	}
 	if err := os.Rename(fresh, target); err != nil {
@@ -112,24 +118,6 @@ func (t Tools) forgetOlder(name, keep string) {
 			_ = os.RemoveAll(dir)
 		}
 	}
-}
-
-// goBuild compiles packages of the module in dir, without a C compiler, to out.
-func goBuild(ctx context.Context, dir, out string, packages ...string) error {
-	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", out}, packages...)
-	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // fixed program, our own packages
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	said, err := cmd.CombinedOutput()
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, exec.ErrNotFound):
-		return errors.New("the go command is not on PATH: install Go from https://go.dev/dl")
-	case err != nil:
-		return fmt.Errorf("go build: %s", strings.TrimSpace(string(said)))
-	}
-	return nil
 }
 
 // toolLines returns the packages of the tool directives of a go.mod.

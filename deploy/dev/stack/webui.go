@@ -3,10 +3,8 @@ package stack
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -22,7 +20,7 @@ func temporalUIService(s *Stack) process.Service {
 	return process.Service{
 		Name: TemporalUI, Ports: []int{port}, Where: process.Loopback(port),
 		Patience: time.Minute, Stop: syscall.SIGTERM, Grace: 5 * time.Second,
-		Prepare: func(ctx context.Context) error {
+		Prepare: func(context.Context) error {
 			if err := os.MkdirAll(dir, 0o750); err != nil {
 				return err
 			}
@@ -30,10 +28,7 @@ func temporalUIService(s *Stack) process.Service {
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(filepath.Join(dir, "base.yaml"), config, 0o600); err != nil {
-				return err
-			}
-			return awaitTemporal(ctx, s)
+			return os.WriteFile(filepath.Join(dir, "base.yaml"), config, 0o600)
 		},
 
 		Command: func() (process.Command, error) {
@@ -42,22 +37,6 @@ func temporalUIService(s *Stack) process.Service {
 		},
 		Ready: func(ctx context.Context) error { return getOK(ctx, s.TemporalUI()+"/healthz") },
 	}
-}
-
-// awaitTemporal waits while the Temporal of this stack is being built and started.
-// The Web UI connects once and, where no server listens yet, tries again with
-// growing pauses of up to two minutes. The context ends when Temporal does not start.
-func awaitTemporal(ctx context.Context, s *Stack) error {
-	if !slices.Contains(s.opt.Services, Temporal) {
-		return nil
-	}
-	return eventually(ctx, time.Hour, func() error {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", process.Loopback(s.opt.Ports.Temporal))
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	})
 }
 
 // webUIConfig returns the configuration of the Web UI in JSON, which is valid YAML.

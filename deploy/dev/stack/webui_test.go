@@ -2,7 +2,6 @@ package stack
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,10 +24,6 @@ func TestTheWebUIIsForThisMachineAndSendsTheSession(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{ports.TemporalUI}, svc.Ports)
 
-	// It waits for Temporal, which listens here already.
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", process.Loopback(ports.Temporal))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
 	require.NoError(t, svc.Prepare(t.Context()))
 
 	c, err := svc.Command()

@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"mailroom/deploy/dev/stack"
@@ -25,10 +26,12 @@ type sample struct {
 	attach func() ([]byte, error)
 }
 
-// samples returns the emails of one tour. Their event ids end in the time, so that no two tours
-// send the same.
-func samples(now time.Time) []sample {
-	stamp := now.UTC().Format("20060102t150405")
+// newStamp returns the end of the event ids of a tour: the time, so that no two tours send the
+// same.
+func newStamp(now time.Time) string { return now.UTC().Format("20060102t150405") }
+
+// samples returns the emails of one tour.
+func samples(stamp string) []sample {
 	return []sample{
 		{
 			id: "sample-clean-" + stamp, what: "clean, with a picture", to: "support@yourapp.example",
@@ -103,3 +106,22 @@ func infectedZip() ([]byte, error) {
 	err = archive.Close()
 	return out.Bytes(), err
 }
+
+// record is the name of a file with the stamp of samples that have not come to rest.
+type record string
+
+// read returns the recorded stamp, if there is one.
+func (r record) read() (stamp string, found bool) {
+	text, err := os.ReadFile(string(r))
+	stamp = strings.TrimSpace(string(text))
+	return stamp, err == nil && stamp != ""
+}
+
+func (r record) write(stamp string) error {
+	if err := os.WriteFile(string(r), []byte(stamp+"\n"), 0o600); err != nil {
+		return fmt.Errorf("record the samples: %w", err)
+	}
+	return nil
+}
+
+func (r record) remove() { _ = os.Remove(string(r)) }

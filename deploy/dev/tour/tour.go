@@ -4,7 +4,8 @@
 // Invariants: it changes nothing but by sending mail; it prints no secret other than those that
 // development publishes.
 //
-// Run is in this file, the emails in samples.go; `make dev` calls it through deploy/dev/command.
+// Tour is in this file, the emails in samples.go; `make dev` runs one through deploy/dev/command:
+// the samples are sent while the stack still starts, as soon as the ingress accepts email.
 package tour
 
 import (
@@ -52,38 +53,94 @@ func secret(vars stack.Vars, name string) string {
 	return "your " + name
 }
 
-// Run sends the samples, prints their states and what to do next, and follows the logs until ctx
-// ends. It prints errors itself.
-func Run(ctx context.Context, s *stack.Stack, who Operator, out io.Writer) {
-	sent := samples(time.Now())
-	follower := follow(s)
-	if err := show(ctx, s, who, sent, out); err != nil && ctx.Err() == nil {
-		_, _ = fmt.Fprintln(out, "The samples did not go through: "+process.OneLine(err))
+// Tour sends the samples of one `make dev` and follows them.
+type Tour struct {
+	stack   *stack.Stack
+	who     Operator
+	console *process.Console
+	out     io.Writer
+	record  record
+
+	follower *follower
+	sent     []sample
+	accepted chan struct{}       // closed when the samples are accepted
+	rested   chan struct{}       // closed when they have come to rest
+	states   map[string]standing // when they rest
+}
+
+// New returns the tour of a stack that is about to start. The file of that name records which
+// samples have not come to rest, so that the next tour goes on with them.
+func New(s *stack.Stack, who Operator, out io.Writer, console *process.Console, file string) *Tour {
+	return &Tour{
+		stack: s, who: who, console: console, out: out, record: record(file),
+		accepted: make(chan struct{}), rested: make(chan struct{}), states: map[string]standing{},
+	}
+}
+
+// Begin returns the step of a start that sends the samples, once the ingress runs. From then on
+// each change of their states is printed, until ctx ends. Samples that cannot be sent do not
+// fail the start: the step says so and is done.
+func (t *Tour) Begin(ctx context.Context) stack.Step {
+	go t.watch(ctx)
+	return stack.Step{Name: "samples", Needs: []string{stack.Ingress}, Run: func(ctx context.Context) error {
+		if err := t.send(ctx); err != nil && ctx.Err() == nil {
+			t.console.Say("the samples were not sent: %s", process.OneLine(err))
+		}
+		return ctx.Err()
+	}}
+}
+
+// send sends the samples that the ledger does not have yet.
+func (t *Tour) send(ctx context.Context) error {
+	stamp, earlier := t.record.read()
+	if !earlier {
+		stamp = newStamp(time.Now())
+	}
+	if !earlier && t.who.token != "" { // without a token their states are never known
+		if err := t.record.write(stamp); err != nil {
+			return err
+		}
+	}
+
+	t.follower, t.sent = follow(t.stack), samples(stamp)
+	for _, x := range t.sent {
+		known := false
+		if earlier {
+			var err error
+			if known, err = isKnown(ctx, t.stack, t.who, x.id); err != nil {
+				return err
+			}
+		}
+		state := "was accepted by the last run and goes on"
+		if !known {
+			if err := x.send(ctx, t.stack); err != nil {
+				return err
+			}
+			state = "accepted"
+		}
+		t.console.Say("%-28s %-34s %s", x.what, x.id, state)
+	}
+	t.console.Promise(fmt.Sprintf("%d emails are accepted", len(t.sent)))
+	close(t.accepted)
+	return nil
+}
+
+// Run waits until the samples rest, prints what to do next, and follows the logs until ctx ends.
+// It prints errors itself.
+func (t *Tour) Run(ctx context.Context) {
+	if err := t.awaitRest(ctx); err != nil && ctx.Err() == nil {
+		t.console.Say("the samples did not go through: %s", process.OneLine(err))
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	_, _ = fmt.Fprintln(out, "\nLogs (Ctrl-C stops everything):")
-	follower.run(ctx, out)
-}
-
-func show(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out io.Writer) error {
-	_, _ = fmt.Fprintf(out, "\nThree sample emails:\n  %-10s %-28s %-34s %s\n", "time", "email", "event id", "state")
-	for _, x := range sent {
-		if err := x.send(ctx, s); err != nil {
-			return err
+	for _, x := range t.sent {
+		if t.states[x.id].Reason == contract.Infected {
+			whatNext(t.out, t.stack, t.who, x)
 		}
 	}
-	states, err := watch(ctx, s, who, sent, out)
-	if err != nil {
-		return err
-	}
-	for _, x := range sent {
-		if states[x.id].Reason == contract.Infected {
-			whatNext(out, s, who, x)
-		}
-	}
-	return nil
+	_, _ = fmt.Fprintln(t.out, "\nLogs (Ctrl-C stops everything):")
+	t.follower.run(ctx, t.out)
 }
 
 // whatNext prints how an operator decides about a held email.
@@ -114,27 +171,48 @@ func (x standing) String() string {
 // rests reports whether the email is final or waits for an operator.
 func (x standing) rests() bool { return x.State.Terminal() || x.State == contract.Quarantined }
 
-// watch prints a row for every change of state until all samples rest, or patience is over.
-func watch(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out io.Writer) (map[string]standing, error) {
-	console := process.NewConsole(out)
-	defer console.Reassure(ctx)()
-	defer console.Await("the samples")()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+// awaitRest waits until the samples rest. It ends the watching.
+func (t *Tour) awaitRest(ctx context.Context) error {
+	defer t.console.Reassure(ctx)()
+	defer t.console.Await("the samples")()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case <-t.accepted:
+	default:
+		t.follower = follow(t.stack)
+		return nil // they were not sent, which has been said
+	}
+
+	select {
+	case <-t.rested:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout.C:
+		return fmt.Errorf("they did not come to rest within %s: `mailctl emails list` shows where they are", patience)
+	}
+}
+
+// watch prints a row for every change of state until all samples rest or ctx ends.
+func (t *Tour) watch(ctx context.Context) {
+	select {
+	case <-t.accepted:
+	case <-ctx.Done():
+		return
+	}
+
 	tick := time.NewTicker(statePoll)
 	defer tick.Stop()
-
 	known := map[string]standing{}
-	var last error
 	for {
 		moving := 0
-		for _, x := range sent {
-			now, err := ask(ctx, s, who, x.id)
-			if err != nil {
-				last = err
-			} else if now != known[x.id] {
+		for _, x := range t.sent {
+			if now, err := ask(ctx, t.stack, t.who, x.id); err == nil && now != known[x.id] {
 				known[x.id] = now
-				console.Say("  %-10s %-28s %-34s %s", time.Now().Format(time.TimeOnly), x.what, x.id, now)
+				if now.State != contract.Processing { // as accepted, which has been said
+					t.console.Say("%-28s %-34s %s", x.what, x.id, now)
+				}
 			}
 			if !known[x.id].rests() {
 				moving++
@@ -142,15 +220,31 @@ func watch(ctx context.Context, s *stack.Stack, who Operator, sent []sample, out
 		}
 
 		if moving == 0 {
-			return known, nil
+			t.states = known
+			t.console.Promise("")
+			t.record.remove()
+			close(t.rested)
+			return
 		}
 		select {
 		case <-ctx.Done():
-			return known, errors.Join(fmt.Errorf("%d of them did not come to rest within %s", moving, patience), last)
+			return
 		case <-tick.C:
 		}
 	}
 }
+
+// isKnown reports whether the ledger has an email, so that it is not sent again.
+func isKnown(ctx context.Context, s *stack.Stack, who Operator, id string) (bool, error) {
+	_, err := ask(ctx, s, who, id)
+	if errors.Is(err, errUnknown) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// errUnknown means that there is no email with an id.
+var errUnknown = errors.New("there is no such email")
 
 func ask(ctx context.Context, s *stack.Stack, who Operator, id string) (standing, error) {
 	ctx, cancel := context.WithTimeout(ctx, asking)
@@ -166,6 +260,9 @@ func ask(ctx context.Context, s *stack.Stack, who Operator, id string) (standing
 		return standing{}, fmt.Errorf("ask for %s: %w", id, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode == http.StatusNotFound {
+		return standing{}, fmt.Errorf("ask for %s: %w", id, errUnknown)
+	}
 	if answer.StatusCode != http.StatusOK {
 		return standing{}, fmt.Errorf("ask for %s: the operator API answers %d", id, answer.StatusCode)
 	}

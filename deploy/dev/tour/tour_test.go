@@ -69,7 +69,7 @@ func TestSamplesAreWhatTheySay(t *testing.T) {
 	require.Len(t, content, 68)
 
 	ids := map[string]bool{}
-	for _, x := range append(samples(time.Unix(1, 0)), samples(time.Unix(2, 0))...) {
+	for _, x := range append(samples(newStamp(time.Unix(1, 0))), samples(newStamp(time.Unix(2, 0)))...) {
 		require.False(t, ids[x.id], x.id)
 		ids[x.id] = true
 	}
