@@ -1,15 +1,30 @@
 #!/bin/sh
-# Runs once, when the cluster is created: one role and database for Mailroom, one
-# role and two databases for Temporal. Neither role can read what the other owns.
+# Makes the roles and databases that are missing, and sets every password to that of the
+# environment. PostgreSQL's image runs it when it creates the cluster; it is safe to run
+# again, after an upgrade that adds roles or a change of a password in .env:
+#
+#   docker compose exec postgres /docker-entrypoint-initdb.d/10-mailroom.sh
+#
+# mailroom owns the ledger and migrates it; mailroom_ingress and mailroom_worker read and
+# write its rows (grants.sql) and change no schema; temporal owns Temporal's two databases.
+# No role can connect to what it does not need.
 set -eu
 
 # psql reads a quoted variable only from standard input, not from -c.
-psql -v ON_ERROR_STOP=1 -v mailroom="$MAILROOM_DB_PASSWORD" -v temporal="$TEMPORAL_DB_PASSWORD" \
-	--username "$POSTGRES_USER" --dbname postgres <<'SQL'
-CREATE ROLE mailroom LOGIN PASSWORD :'mailroom';
-CREATE ROLE temporal LOGIN PASSWORD :'temporal';
-CREATE DATABASE mailroom OWNER mailroom;
-CREATE DATABASE temporal OWNER temporal;
-CREATE DATABASE temporal_visibility OWNER temporal;
-REVOKE CONNECT ON DATABASE mailroom, temporal, temporal_visibility FROM PUBLIC;
+psql -v ON_ERROR_STOP=1 -v mailroom="$MAILROOM_DB_PASSWORD" -v ingress="$INGRESS_DB_PASSWORD" \
+	-v worker="$WORKER_DB_PASSWORD" -v temporal="$TEMPORAL_DB_PASSWORD" \
+	--quiet --username "$POSTGRES_USER" --dbname postgres <<'SQL'
+SELECT format('CREATE ROLE %I LOGIN', name)
+  FROM unnest(ARRAY['mailroom', 'mailroom_ingress', 'mailroom_worker', 'temporal']) AS name
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+ALTER ROLE mailroom PASSWORD :'mailroom';
+ALTER ROLE mailroom_ingress PASSWORD :'ingress';
+ALTER ROLE mailroom_worker PASSWORD :'worker';
+ALTER ROLE temporal PASSWORD :'temporal';
+
+SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
+  FROM (VALUES ('mailroom', 'mailroom'), ('temporal', 'temporal'), ('temporal_visibility', 'temporal')) AS d (name, owner)
+ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
+REVOKE CONNECT ON DATABASE postgres, mailroom, temporal, temporal_visibility FROM PUBLIC;
+GRANT CONNECT ON DATABASE mailroom TO mailroom_ingress, mailroom_worker;
 SQL

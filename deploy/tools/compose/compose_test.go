@@ -59,16 +59,24 @@ func filled(t *testing.T) types.Mapping {
 	return env
 }
 
-func load(env types.Mapping) (*types.Project, error) {
+func load(env types.Mapping, profiles ...string) (*types.Project, error) {
+	return loadFiles(env, []string{"docker-compose.yml"}, profiles...)
+}
+
+// loadFiles loads files of the repository, each over those before it, with the services of profiles.
+func loadFiles(env types.Mapping, names []string, profiles ...string) (*types.Project, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
+
+	var files []types.ConfigFile
+	for _, name := range names {
+		files = append(files, types.ConfigFile{Filename: filepath.Join(abs, name)})
+	}
 	return loader.LoadWithContext(context.Background(), types.ConfigDetails{
-		WorkingDir:  abs,
-		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(abs, "docker-compose.yml")}},
-		Environment: env,
-	})
+		WorkingDir: abs, ConfigFiles: files, Environment: env,
+	}, loader.WithProfiles(profiles))
 }
 
 func project(t *testing.T) *types.Project {
@@ -101,7 +109,7 @@ func getenv(s types.ServiceConfig) func(string) string {
 func TestTheStackIsWhole(t *testing.T) {
 	t.Parallel()
 	require.ElementsMatch(t, []string{
-		"ingress", "worker", "migrate", "postgres", "minio", "clamav",
+		"ingress", "worker", "migrate", "grants", "postgres", "store", "clamav", "destination",
 		"temporal", "temporal-schema", "temporal-setup", "temporal-ui",
 	}, project(t).ServiceNames())
 }
@@ -118,10 +126,13 @@ func TestEveryImageIsPinned(t *testing.T) {
 		require.Regexp(t, exact, s.Image, name)
 	}
 
+	for _, m := range regexp.MustCompile(`(?m)^ARG \w+_IMAGE=(\S+)$`).FindAllStringSubmatch(read(t, "deploy/images/Dockerfile"), -1) {
+		require.Regexp(t, exact, m[1], "Dockerfile")
+	}
 	stages := map[string]bool{"scratch": true}
 	for _, m := range regexp.MustCompile(`(?m)^FROM (?:--platform=\S+ )?(\S+) AS (\S+)$`).
 		FindAllStringSubmatch(read(t, "deploy/images/Dockerfile"), -1) {
-		if !stages[m[1]] {
+		if !stages[m[1]] && !strings.HasSuffix(m[1], "_IMAGE}") {
 			require.Regexp(t, exact, m[1], "Dockerfile")
 		}
 		stages[m[2]] = true
@@ -149,7 +160,7 @@ func TestStartOrderWaitsForHealth(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"ingress", "worker", "postgres", "minio", "clamav", "temporal"} {
+	for _, name := range []string{"ingress", "worker", "postgres", "store", "clamav", "temporal", "destination"} {
 		require.NotNil(t, p.Services[name].HealthCheck, name)
 	}
 }
@@ -158,7 +169,7 @@ func TestProgramsFindWhatTheyRead(t *testing.T) {
 	t.Parallel()
 	roles := map[string]config.Role{"ingress": config.RoleIngress, "worker": config.RoleWorker}
 	notRead := map[string][]string{
-		"ingress": {"PORT", "MAILROOM_WORKER_METRICS_LISTEN"},
+		"ingress": {"PORT", "MAILROOM_WORKER_METRICS_LISTEN", "CLAMD_ADDRESS"},
 		"worker":  {"PORT", "MAILROOM_WORKER_METRICS_LISTEN", "MAILROOM_LISTEN", "MAILROOM_OPERATOR_LISTEN"},
 	}
 	p := project(t)
@@ -256,14 +267,17 @@ func TestNoSecretHasADefault(t *testing.T) {
 	}
 }
 
-func TestTheHeaderSaysHowToFillDotEnv(t *testing.T) {
+// TestTheHeaderNamesEveryOption: what the file takes from .env is made by init.sh or named.
+func TestTheHeaderNamesEveryOption(t *testing.T) {
 	t.Parallel()
 	text := read(t, "docker-compose.yml")
+	header, script := text[:strings.Index(text, "\nname:")], read(t, "deploy/compose/init.sh")
 	for name, v := range variables(t) {
 		if v.Required {
-			require.Contains(t, text, "\n#   "+name+"=", "the header leaves %s out", name)
+			require.Regexp(t, `\b`+name+`\b`, script, "init.sh makes no %s", name)
+			continue
 		}
-		require.Contains(t, text[:strings.Index(text, "\nname:")], name+map[bool]string{true: "=", false: ""}[v.Required])
+		require.Regexp(t, `\b`+name+`\b`, header, "the header leaves %s out", name)
 	}
 }
 
@@ -285,7 +299,7 @@ func TestOurServicesAreHardened(t *testing.T) {
 		require.Equal(t, []string{"ALL"}, s.CapDrop, name)
 		require.Empty(t, s.CapAdd, name)
 	}
-	require.Len(t, ours(p), 4)
+	require.Len(t, ours(p), 5)
 	for _, name := range []string{"ingress", "worker"} {
 		require.Greater(t, time.Duration(*p.Services[name].StopGracePeriod), 30*time.Second, name)
 	}
@@ -309,7 +323,9 @@ func TestOnlyTheIngressCanBeOpened(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{"ingress 8080"}, open)
-	require.True(t, p.Networks["core"].Internal)
+	for name, network := range p.Networks {
+		require.Equal(t, name != "edge" && name != "updates", network.Internal, name)
+	}
 
 	for _, s := range project(t).Services {
 		for _, published := range s.Ports {

@@ -1,0 +1,71 @@
+package compose_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/stretchr/testify/require"
+)
+
+// members returns the services of each network, sorted.
+func members(p *types.Project) map[string][]string {
+	out := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(p.AllServices())) {
+		for network := range p.AllServices()[name].Networks {
+			out[network] = append(out[network], name)
+		}
+	}
+	return out
+}
+
+// TestNetworksConnectOnlyWhatTheyMust: each dependency has a network with those alone that use it.
+func TestNetworksConnectOnlyWhatTheyMust(t *testing.T) {
+	t.Parallel()
+	p, err := load(filled(t), "*")
+	require.NoError(t, err)
+	require.Equal(t, map[string][]string{
+		"edge":        {"ingress", "prometheus", "store", "temporal-ui", "worker"},
+		"database":    {"grants", "ingress", "migrate", "postgres", "temporal", "temporal-schema", "worker"},
+		"objects":     {"ingress", "store", "worker"},
+		"temporal":    {"ingress", "temporal", "temporal-setup", "temporal-ui", "worker"},
+		"scanner":     {"clamav", "worker"},
+		"destination": {"destination", "worker"},
+		"metrics":     {"ingress", "prometheus", "temporal", "worker"},
+		"updates":     {"clamav"},
+	}, members(p))
+	require.Empty(t, p.Services["temporal"].Ports, "who reaches Temporal decides about mail")
+}
+
+// TestEachProgramHasItsOwnSecrets: no service is given a secret that it does not use.
+func TestEachProgramHasItsOwnSecrets(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{
+		"ingress": {"INGRESS_DB_PASSWORD", "MAILROOM_ENCRYPTION_KEY", "OPERATOR_TOKEN", "S3_ACCESS_KEY", "S3_SECRET_KEY", "WEBHOOK_SECRET"},
+		"worker":  {"MAILROOM_ENCRYPTION_KEY", "S3_ACCESS_KEY", "S3_SECRET_KEY", "TICKETING_SECRET", "WORKER_DB_PASSWORD"},
+		"migrate": {"MAILROOM_DB_PASSWORD"}, "grants": {"MAILROOM_DB_PASSWORD"},
+		"postgres": {"INGRESS_DB_PASSWORD", "MAILROOM_DB_PASSWORD", "POSTGRES_PASSWORD", "TEMPORAL_DB_PASSWORD", "WORKER_DB_PASSWORD"},
+		"store":    {"S3_ACCESS_KEY", "S3_SECRET_KEY"},
+		"temporal": {"TEMPORAL_DB_PASSWORD"}, "temporal-schema": {"TEMPORAL_DB_PASSWORD"},
+		"destination": {"TICKETING_SECRET"},
+	}
+
+	env := filled(t)
+	p, err := load(maps.Clone(env), "*")
+	require.NoError(t, err)
+	for name, s := range p.Services {
+		var given []string
+		for variable, secret := range env {
+			for _, value := range s.Environment {
+				if value != nil && strings.Contains(*value, secret) && !slices.Contains(given, variable) {
+					given = append(given, variable)
+				}
+			}
+			require.NotContains(t, strings.Join(append(s.Command, s.Entrypoint...), " "), secret, "%s shows %s in its process list", name, variable)
+		}
+		slices.Sort(given)
+		require.Equal(t, want[name], given, name)
+	}
+}
