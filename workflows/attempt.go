@@ -73,7 +73,8 @@ func (a attempts) run(ctx workflow.Context, c call) error {
 	if a.journal == nil {
 		return a.failed(a.retry(ctx, c, err))
 	}
-	waiting := a.journal.showFailure(ctx, a.failed(err))
+	failure := a.failed(err)
+	waiting := a.journal.showWait(ctx, reasonOf(failure, waitReasons), sentenceOf(failure))
 	err = a.retry(ctx, c, err)
 	a.journal.endWait(ctx, waiting)
 	return a.failed(err)

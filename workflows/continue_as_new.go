@@ -29,7 +29,7 @@ func (q *quarantine) renewable(ctx workflow.Context) bool {
 	}
 	info := workflow.GetInfo(ctx)
 	return (q.renewal.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
-		q.journal.hasRow() && len(q.held) > 0 && q.allHeld() &&
+		q.journal.ledger.hasRow() && len(q.held) > 0 && q.allHeld() &&
 		len(q.journal.waits) == 0 && len(q.edits) == 0 && q.background == 0 && q.journal.ledger.empty() &&
 		workflow.AllHandlersFinished(ctx)
 }

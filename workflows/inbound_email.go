@@ -73,7 +73,7 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 	if err := e.quarantine.decisions.register(ctx); err != nil {
 		return nil, err
 	}
-	workflow.Go(ctx, e.journal.writeChanges)
+	workflow.Go(ctx, e.journal.ledger.writeChanges)
 
 	switch {
 	case e.quarantine.resumed != nil:
@@ -88,7 +88,7 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 
 // connect makes the parts of an email and has them know each other.
 func connect(ctx workflow.Context, in *contract.InboundEmailInput) *inboundEmail {
-	j := &journal{in: in, state: contract.Processing, step: "start"}
+	j := &journal{in: in, state: contract.Processing, step: "start", ledger: ledgerQueue{in: in}}
 	q := newQuarantine(ctx, in, j)
 	d := &deliveries{in: in, journal: j, quarantine: q}
 	j.quarantine, j.deliveries, q.deliveries = q, d, d
@@ -318,7 +318,7 @@ func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult,
 		e.journal.enter(ctx, contract.Delivered, "", "", nil)
 	}
 
-	if !e.journal.hasRow() { // nothing could be written to it
+	if !e.journal.ledger.hasRow() { // nothing could be written to it
 		e.journal.ledger.changes = nil
 	}
 	result := contract.InboundEmailResult{

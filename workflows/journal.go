@@ -35,22 +35,13 @@ type journal struct {
 	routed    contract.Routed
 	inspected contract.Inspected
 
-	ledger     ledgerQueue
-	committing int // decisions and holds that wait until Temporal has them
+	ledger ledgerQueue
 }
 
 // wait is one step that waits for a dependency which is unavailable.
 type wait struct {
 	reason contract.Reason
 	detail string
-}
-
-// hasRow reports whether the ledger has a row for the email.
-func (j *journal) hasRow() bool { return j.in.Email.ID != 0 }
-
-// showFailure shows that a step waits because its attempt failed with err.
-func (j *journal) showFailure(ctx workflow.Context, err error) *wait {
-	return j.showWait(ctx, reasonOf(err, waitReasons), sentenceOf(err))
 }
 
 // showWait shows that a step waits, until endWait.
@@ -107,6 +98,65 @@ func (j *journal) enter(ctx workflow.Context, s contract.State, r contract.Reaso
 func (j *journal) enterAgain(ctx workflow.Context, by *ruling, before contract.State) {
 	j.queueChange(ctx, by, before, j.reason)
 	j.publish(ctx)
+}
+
+// queueChange queues the state for the ledger. by is the decision that led to it, nil
+// for none; before and why are the state and the reason that it ended.
+func (j *journal) queueChange(ctx workflow.Context, by *ruling, before contract.State, why contract.Reason) {
+	if !j.ledger.hasRow() && by == nil {
+		return
+	}
+
+	in := contract.RecordInput{
+		Email:               j.in.Email,
+		State:               j.state,
+		Reason:              j.reason,
+		Detail:              j.detail,
+		AtUnixMilli:         workflow.Now(ctx).UnixMilli(),
+		ReceivedAtUnixMilli: j.in.ReceivedAtUnixMilli,
+		Before:              before,
+		DecidedReason:       why,
+		Routes:              j.routes,
+		Inspected:           j.inspected,
+		Routed:              j.routed,
+		Findings:            j.quarantine.findings.takeUnwritten(),
+	}
+	if j.state == contract.Quarantined {
+		in.Missing = j.quarantine.held.missing()
+	}
+
+	if by != nil {
+		in.Decision, in.EditID, in.Verified = &by.Decision, by.editID, by.verified
+		if by.record != nil {
+			*by.record = j.ledger.number(in)
+			return
+		}
+	}
+	j.ledger.push(in)
+}
+
+// flushBeforeDelivery waits until the ledger knows what became of the findings, because
+// a delivery asks it. Nearly all mail has none. An email that was let go without an
+// inspection is refused by its delivery first.
+func (j *journal) flushBeforeDelivery(ctx workflow.Context) {
+	if !j.ledger.hasRow() || j.inspected.Content == "" || j.ledger.empty() && !j.quarantine.findings.dirty() {
+		return
+	}
+	j.flush(ctx)
+}
+
+// flush writes everything that the ledger does not know yet, and waits for it.
+func (j *journal) flush(ctx workflow.Context) {
+	if j.quarantine.findings.dirty() {
+		j.queueChange(ctx, nil, j.state, j.reason)
+	}
+	if written, err := workflow.AwaitWithTimeout(ctx, firstWait, j.ledger.empty); written || err != nil {
+		return
+	}
+
+	w := j.showWait(ctx, contract.StorageUnavailable, "the ledger does not know yet what was decided")
+	_ = workflow.Await(ctx, j.ledger.empty) // fails with the context alone
+	j.endWait(ctx, w)
 }
 
 // publish shows the state in Temporal.

@@ -14,7 +14,7 @@ func (j *journal) details() string {
 
 	switch j.state {
 	case contract.Quarantined:
-		j.heldDetails(&b)
+		heldDetails(&b, j.step, j.quarantine.held)
 	case contract.Retrying:
 		b.WriteString("**Waiting** (`" + string(j.reason) + "`). " + reason.Text(j.reason).What + "\n\n" + j.detail + ".\n\n" +
 			"It is tried again by itself; Pending Activities shows the attempts, the last failure and the next attempt. " +
@@ -22,7 +22,7 @@ func (j *journal) details() string {
 	case contract.Delivered:
 		b.WriteString("**Delivered** to " + j.deliveries.text() + ".")
 	case contract.Discarded:
-		j.discardedDetails(&b)
+		discardedDetails(&b, j.quarantine.decisions.last, j.ledger.hasRow())
 	case contract.Duplicate:
 		b.WriteString("**Duplicate.** The ledger knew this event: another workflow processes the email, or has processed it. " +
 			"Nothing was sent from here, and there is nothing to do.")
@@ -39,22 +39,22 @@ func (j *journal) details() string {
 	return b.String()
 }
 
-func (j *journal) discardedDetails(b *strings.Builder) {
+func discardedDetails(b *strings.Builder, last *contract.Decided, hasRow bool) {
 	where := "the ledger"
-	if !j.hasRow() {
+	if !hasRow {
 		where = "this workflow's history"
 	}
 
 	b.WriteString("**Discarded.** ")
-	if j.quarantine.decisions.last != nil {
-		b.WriteString("By decision: " + reason.Decided(*j.quarantine.decisions.last) + ". ")
+	if last != nil {
+		b.WriteString("By decision: " + reason.Decided(*last) + ". ")
 	}
 	b.WriteString("The decision is in " + where + ".")
 }
 
-func (j *journal) heldDetails(b *strings.Builder) {
-	b.WriteString("**Held for a person** at the step *" + j.step + "*.\n")
-	for _, h := range j.quarantine.held {
+func heldDetails(b *strings.Builder, step string, held heldSteps) {
+	b.WriteString("**Held for a person** at the step *" + step + "*.\n")
+	for _, h := range held {
 		for _, one := range h.holds {
 			x := reason.Text(one.Reason)
 			b.WriteString("\n- `" + string(one.Reason) + "`: " + x.What + " Found: " + strings.TrimSuffix(one.Detail, ".") + ". " + x.Next +

@@ -84,7 +84,7 @@ func (q *quarantine) beginHold(ctx workflow.Context, h *heldStep) outcome {
 		h.delivery.held = h
 	}
 
-	q.journal.commit(ctx, func() { q.journal.updateState(ctx) })
+	q.journal.ledger.commit(ctx, func() { q.journal.updateState(ctx) })
 	return passed
 }
 
@@ -103,7 +103,7 @@ func (q *quarantine) awaitDecision(ctx workflow.Context, h *heldStep) (outcome, 
 	for {
 		err := workflow.Await(ctx, func() bool {
 			if decided() {
-				return q.journal.committing == 0
+				return q.journal.ledger.committing == 0
 			}
 			return due != nil && due.IsReady() || q.renewable(ctx)
 		})

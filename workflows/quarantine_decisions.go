@@ -136,7 +136,7 @@ func (d *decisions) decideUpdate(ctx workflow.Context, in contract.Decision) (co
 	if missing > 0 && in.Intent == 0 {
 		out.Note = d.journal.trouble
 	}
-	return out, d.journal.awaitCommit(ctx)
+	return out, d.journal.ledger.awaitCommit(ctx)
 }
 
 // decideIntent applies a decision that one of our own programs has written down. A
@@ -224,7 +224,7 @@ func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
 		return 0
 	}
 
-	d.journal.commit(ctx, func() {
+	d.journal.ledger.commit(ctx, func() {
 		if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
 			missing = d.quarantine.approve(r)
 		}
@@ -279,7 +279,7 @@ func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 // from it is in the workflow task that takes it, and a sender that writes to the ledger
 // itself saves a second one.
 func (d *decisions) endsWith(r ruling) bool {
-	return r.Action == contract.Discard && d.journal.hasRow() && d.journal.committing == 0 && d.journal.ledger.empty() &&
+	return r.Action == contract.Discard && d.journal.ledger.hasRow() && d.journal.ledger.committing == 0 && d.journal.ledger.empty() &&
 		d.quarantine.background == 0 && d.quarantine.allHeld()
 }
 

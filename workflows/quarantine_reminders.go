@@ -150,7 +150,7 @@ func (q *quarantine) remind(ctx workflow.Context, h *heldStep, deadline bool) {
 		in.DeadlineUnixMilli = d.UnixMilli()
 	}
 
-	if q.journal.hasRow() {
+	if q.journal.ledger.hasRow() {
 		q.inBackground(ctx, func(ctx workflow.Context) {
 			q.notify(ctx, "remind", remindOptions, effectOf(activity.holds.Remind, in))
 		})
