@@ -34,10 +34,10 @@ func (e *inboundEmail) backfilled(ctx workflow.Context) bool {
 
 // backfill waits for the row. It fails only for good.
 func (e *inboundEmail) backfill(ctx workflow.Context) ([]contract.Hold, error) {
-	in := e.backfillInput()
-	out, err := e.tryBackfill(ctx, in)
+	in := backfillInput(e.in)
+	out, err := tryBackfill(ctx, e.journal, in)
 	if err == nil && out.FirstMissing {
-		out, err = e.awaitFirst(ctx, in)
+		out, err = awaitFirst(ctx, e.journal, in)
 	}
 	if err != nil {
 		return nil, err
@@ -46,26 +46,27 @@ func (e *inboundEmail) backfill(ctx workflow.Context) ([]contract.Hold, error) {
 	return nil, nil
 }
 
-func (e *inboundEmail) backfillInput() contract.BackfillInput {
+// backfillInput returns what the ledger needs for a row.
+func backfillInput(in *contract.InboundEmailInput) contract.BackfillInput {
 	return contract.BackfillInput{
-		Email: e.in.Email, ReceivedAtUnixMilli: e.in.ReceivedAtUnixMilli, Hold: e.in.Hold, Fallback: *e.in.Fallback,
+		Email: in.Email, ReceivedAtUnixMilli: in.ReceivedAtUnixMilli, Hold: in.Hold, Fallback: *in.Fallback,
 	}
 }
 
 // tryBackfill waits for the ledger as long as it takes: no person can help an email
 // while the ledger is unavailable, and none could find it there.
-func (e *inboundEmail) tryBackfill(ctx workflow.Context, in contract.BackfillInput) (contract.BackfillResult, error) {
+func tryBackfill(ctx workflow.Context, j *journal, in contract.BackfillInput) (contract.BackfillResult, error) {
 	var out contract.BackfillResult
-	a := attempts{name: stepBackfill, options: backfillOptions, journal: e.journal, patient: true}
+	a := attempts{name: stepBackfill, options: backfillOptions, journal: j, patient: true}
 	err := a.run(ctx, callOf(activity.backfill.Backfill, in, &out))
 	return out, err
 }
 
 // awaitFirst tries again until the email that took the event id is in the ledger, or
 // firstPatience is over.
-func (e *inboundEmail) awaitFirst(ctx workflow.Context, in contract.BackfillInput) (contract.BackfillResult, error) {
-	w := e.journal.showWait(ctx, contract.IDConflict, stepBackfill+": the email that took the event id first is not in the ledger yet")
-	defer e.journal.endWait(ctx, w)
+func awaitFirst(ctx workflow.Context, j *journal, in contract.BackfillInput) (contract.BackfillResult, error) {
+	w := j.showWait(ctx, contract.IDConflict, stepBackfill+": the email that took the event id first is not in the ledger yet")
+	defer j.endWait(ctx, w)
 
 	pause, waited := firstWait, time.Duration(0)
 	for {
@@ -77,7 +78,7 @@ func (e *inboundEmail) awaitFirst(ctx workflow.Context, in contract.BackfillInpu
 		waited += pause
 		pause = min(2*pause, firstPause)
 		in.TakeEventID = waited >= firstPatience
-		out, err := e.tryBackfill(ctx, in)
+		out, err := tryBackfill(ctx, j, in)
 		if err != nil || !out.FirstMissing {
 			return out, err
 		}
@@ -111,10 +112,10 @@ func (e *inboundEmail) takeRow(ctx workflow.Context, out contract.BackfillResult
 // known. It returns true when the row under this workflow's id is that of another body,
 // about which nothing was decided and which no other workflow can process.
 func (e *inboundEmail) backfillTombstone(ctx workflow.Context) bool {
-	in := e.backfillInput()
+	in := backfillInput(e.in)
 	in.Discarded, in.Fallback.Body = true, nil
 	e.in.Fallback.Body = nil
-	out, err := e.tryBackfill(ctx, in)
+	out, err := tryBackfill(ctx, e.journal, in)
 	if err != nil { // a bug: the decision stays in the history alone
 		workflow.GetLogger(ctx).Error("write the row of a discarded email", "error", err)
 		return false

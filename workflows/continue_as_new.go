@@ -15,34 +15,35 @@ const maxEvents = 2000
 
 // renewal is whether and when the wait of an email continues in a new run.
 type renewal struct {
+	of      *quarantine
 	stale   bool             // the history has become long enough for a new run
 	decided bool             // the new run is decided on
 	drained workflow.Channel // is received from when every signal was handled
 }
 
-// renewable reports whether the wait for a person continues in a new run now: there is a
+// possible reports whether the wait for a person continues in a new run now: there is a
 // reason to, everything of the email waits for a person, the ledger knows all, and no
 // update or activity is under way that the new run would not see.
-func (q *quarantine) renewable(ctx workflow.Context) bool {
-	if q.renewal.decided { // another delivery has found so, and nothing has happened since
+func (r *renewal) possible(ctx workflow.Context) bool {
+	if r.decided { // another delivery has found so, and nothing has happened since
 		return true
 	}
-	info := workflow.GetInfo(ctx)
-	return (q.renewal.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
+	q, info := r.of, workflow.GetInfo(ctx)
+	return (r.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
 		q.journal.ledger.hasRow() && len(q.held) > 0 && q.allHeld() &&
-		len(q.journal.waits) == 0 && len(q.edits) == 0 && q.background == 0 && q.journal.ledger.empty() &&
+		len(q.journal.waits) == 0 && len(q.edits) == 0 && q.background.idle() && q.journal.ledger.empty() &&
 		workflow.AllHandlersFinished(ctx)
 }
 
-// decideRenewal reports whether the run may end: once every signal that has come is
+// decide reports whether the run may end: once every signal that has come is
 // handled, the reason for it must still hold. A signal that a receiver was given and has
 // not looked at is in no channel any more; it would be lost with the run.
-func (q *quarantine) decideRenewal(ctx workflow.Context) bool {
-	if !q.renewal.decided {
-		q.renewal.drained.Send(ctx, nil) // is received when there is no signal left
-		q.renewal.decided = q.renewable(ctx)
+func (r *renewal) decide(ctx workflow.Context) bool {
+	if !r.decided {
+		r.drained.Send(ctx, nil) // is received when there is no signal left
+		r.decided = r.possible(ctx)
 	}
-	return q.renewal.decided
+	return r.decided
 }
 
 // continueAsNew ends this run with all that the next one must know.
@@ -113,7 +114,7 @@ func (e *inboundEmail) resume(r *contract.Resumed) {
 		byName[l.Destination] = d
 	}
 	for _, one := range r.Held {
-		q.resumeHeld(r.Step, one, byName[one.Destination])
+		q.held = append(q.held, resumedHold(r.Step, one, byName[one.Destination]))
 	}
 	q.resumed = slices.Clone(q.held)
 
@@ -122,8 +123,8 @@ func (e *inboundEmail) resume(r *contract.Resumed) {
 	e.in.Resumed = nil
 }
 
-// resumeHeld adds a hold of the run before; d is its delivery, nil for none.
-func (q *quarantine) resumeHeld(at contract.Step, r contract.ResumedHold, d *delivery) {
+// resumedHold returns a hold of the run before; d is its delivery, nil for none.
+func resumedHold(at contract.Step, r contract.ResumedHold, d *delivery) *heldStep {
 	h := &heldStep{
 		at: at, name: step{at: at, delivery: d}.name(), delivery: d,
 		holds: r.Holds, since: time.UnixMilli(r.SinceUnixMilli).UTC(), plan: r.Plan,
@@ -132,5 +133,5 @@ func (q *quarantine) resumeHeld(at contract.Step, r contract.ResumedHold, d *del
 	if d != nil {
 		d.held = h
 	}
-	q.held = append(q.held, h)
+	return h
 }

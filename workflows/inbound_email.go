@@ -160,7 +160,7 @@ func (s step) name() string {
 // pass runs a step until it lets the email go on, holding the email for a person as
 // often as that takes.
 func (e *inboundEmail) pass(ctx workflow.Context, s step) outcome {
-	h := e.quarantine.resumedHold(s)
+	h := e.quarantine.takeResumed(s)
 	for {
 		e.journal.step = s.name()
 		if h == nil {
@@ -225,7 +225,7 @@ func (e *inboundEmail) store(ctx workflow.Context) ([]contract.Hold, error) {
 
 	e.budgets = out.Budgets
 	// What the ingress found holds it once its content can be looked at.
-	return append(e.quarantine.ingressHolds(), out.Holds...), nil
+	return append(e.quarantine.findings.ingressHolds(), out.Holds...), nil
 }
 
 // inspect gets a verdict on every attachment.

@@ -24,19 +24,20 @@ type quarantine struct {
 	edits     []int64 // decided and not yet laid over the email
 	refusals  int     // how often in a row the ledger said that the email must not leave
 
-	background int // coroutines that the way of the email does not wait for
+	background background
 	renewal    renewal
 }
 
 func newQuarantine(ctx workflow.Context, in *contract.InboundEmailInput, j *journal) *quarantine {
-	q := &quarantine{in: in, journal: j, waived: waivers{}, renewal: renewal{drained: workflow.NewNamedChannel(ctx, "hush")}}
+	q := &quarantine{in: in, journal: j, waived: waivers{}, findings: findings{in: in}}
+	q.renewal = renewal{of: q, drained: workflow.NewNamedChannel(ctx, "drained")}
 	q.decisions = &decisions{in: in, journal: j, quarantine: q, intents: map[int64]bool{}}
 	return q
 }
 
-// resumedHold returns the hold of a step that the run before this one was in, once; nil
+// takeResumed returns the hold of a step that the run before this one was in, once; nil
 // for none.
-func (q *quarantine) resumedHold(s step) *heldStep {
+func (q *quarantine) takeResumed(s step) *heldStep {
 	i := slices.IndexFunc(q.resumed, func(h *heldStep) bool { return h.at == s.at && h.delivery == s.delivery })
 	if i < 0 {
 		return nil
@@ -69,7 +70,7 @@ func (q *quarantine) hold(ctx workflow.Context, h *heldStep) outcome {
 
 // beginHold reads the plan of a hold and shows it to people.
 func (q *quarantine) beginHold(ctx workflow.Context, h *heldStep) outcome {
-	h.plan = q.planOf(ctx, h)
+	h.plan = planOf(ctx, q.in.Email, h)
 	switch {
 	case q.discarded:
 		return ended
@@ -79,7 +80,7 @@ func (q *quarantine) beginHold(ctx workflow.Context, h *heldStep) outcome {
 
 	h.since = workflow.Now(ctx)
 	q.held = append(q.held, h)
-	q.recordHold(h, contract.FindingOpen, nil)
+	q.findings.recordHold(h, contract.FindingOpen, nil)
 	if h.delivery != nil {
 		h.delivery.held = h
 	}
@@ -105,7 +106,7 @@ func (q *quarantine) awaitDecision(ctx workflow.Context, h *heldStep) (outcome, 
 			if decided() {
 				return q.journal.ledger.committing == 0
 			}
-			return due != nil && due.IsReady() || q.renewable(ctx)
+			return due != nil && due.IsReady() || q.renewal.possible(ctx)
 		})
 		switch {
 		case q.discarded:
@@ -120,7 +121,7 @@ func (q *quarantine) awaitDecision(ctx workflow.Context, h *heldStep) (outcome, 
 			return passed, false
 		}
 
-		if q.decideRenewal(ctx) {
+		if q.renewal.decide(ctx) {
 			return continues, true
 		}
 	}
@@ -136,19 +137,4 @@ func (q *quarantine) allHeld() bool {
 func (q *quarantine) remaining(at contract.Step, holds []contract.Hold) []contract.Hold {
 	holds = slices.DeleteFunc(holds, func(h contract.Hold) bool { return q.waived[h.Reason] })
 	return q.findings.restore(at, holds)
-}
-
-// ingressHolds are what the ingress found: every run of the store step holds the email
-// for them until people let them pass.
-func (q *quarantine) ingressHolds() []contract.Hold {
-	var out []contract.Hold
-	if q.in.Hold != nil {
-		out = append(out, *q.in.Hold)
-	}
-	for _, f := range q.findings.list {
-		if f.Ingress && f.Reason.Judged() && f.State != contract.FindingApproved && !heldFor(out, f.Reason) {
-			out = append(out, contract.Hold{Reason: f.Reason, Detail: f.Detail})
-		}
-	}
-	return out
 }

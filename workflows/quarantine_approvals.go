@@ -14,18 +14,18 @@ const notCounted = "recorded, and it does not count: more than one person has to
 
 // approve counts an approval for everything that is held, and returns how many more
 // people are missing.
-func (q *quarantine) approve(r ruling) int {
-	for _, h := range q.held {
+func (s heldSteps) approve(r ruling) int {
+	for _, h := range s {
 		if !h.approvedBy(r) {
 			h.approvals = append(h.approvals, contract.Approval{Actor: r.Actor, Person: r.person, Verified: r.verified})
 		}
 	}
+	return s.missing()
+}
 
-	several := slices.ContainsFunc(q.held, func(h *heldStep) bool { return h.plan.Approvals > 1 })
-	if several && !r.verified {
-		q.journal.trouble = "The approval of " + r.Actor + " is " + notCounted + "."
-	}
-	return q.held.missing()
+// needsSeveral reports whether more than one person has to approve.
+func (s heldSteps) needsSeveral() bool {
+	return slices.ContainsFunc(s, func(h *heldStep) bool { return h.plan.Approvals > 1 })
 }
 
 // approvedBy reports whether an approval by this sender would change nothing.

@@ -97,7 +97,7 @@ func (d *decisions) decideSignal(ctx workflow.Context, s signal, in contract.Dec
 		d.decide(ctx, ruling{Decision: in})
 		return
 	}
-	d.quarantine.inBackground(ctx, func(ctx workflow.Context) {
+	d.quarantine.background.run(ctx, func(ctx workflow.Context) {
 		if _, err := d.decideEdit(ctx, in); err != nil {
 			d.ignoreSignal(ctx, s, publicOf(err))
 		}
@@ -226,11 +226,14 @@ func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
 
 	d.journal.ledger.commit(ctx, func() {
 		if r.Action == contract.Approve && r.Via != contract.ViaPolicy {
-			missing = d.quarantine.approve(r)
+			missing = d.quarantine.held.approve(r)
+			if d.quarantine.held.needsSeveral() && !r.verified {
+				d.journal.trouble = "The approval of " + r.Actor + " is " + notCounted + "."
+			}
 		}
 		if missing > 0 {
 			for _, h := range d.quarantine.held {
-				d.quarantine.recordHold(h, contract.FindingOpen, h.approvals)
+				d.quarantine.findings.recordHold(h, contract.FindingOpen, h.approvals)
 			}
 			d.journal.enterAgain(ctx, &r, d.journal.state)
 			return
@@ -246,7 +249,7 @@ func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 	d.last = &contract.Decided{
 		Action: r.Action, Actor: r.Actor, Via: r.Via, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Intent: r.Intent,
 	}
-	q.recordRuling(r)
+	q.findings.recordRuling(q.held, r)
 	if r.editID != 0 {
 		q.edits = append(q.edits, r.editID)
 		q.waived.takeBack(r.From, d.in.Hold)
@@ -280,7 +283,7 @@ func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 // itself saves a second one.
 func (d *decisions) endsWith(r ruling) bool {
 	return r.Action == contract.Discard && d.journal.ledger.hasRow() && d.journal.ledger.committing == 0 && d.journal.ledger.empty() &&
-		d.quarantine.background == 0 && d.quarantine.allHeld()
+		d.quarantine.background.idle() && d.quarantine.allHeld()
 }
 
 // applyEdits lays over the email what was decided, before a step reads it again. A
@@ -297,11 +300,18 @@ func (q *quarantine) applyEdits(ctx workflow.Context, s step) error {
 	return nil
 }
 
-// inBackground runs what the email does not wait for, but for a new run.
-func (q *quarantine) inBackground(ctx workflow.Context, run func(workflow.Context)) {
-	q.background++
+// background counts the coroutines that the way of the email does not wait for, but for a
+// new run.
+type background int
+
+// run runs one of them.
+func (b *background) run(ctx workflow.Context, work func(workflow.Context)) {
+	*b++
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		defer func() { q.background-- }()
-		run(ctx)
+		defer func() { *b-- }()
+		work(ctx)
 	})
 }
+
+// idle reports whether none is left.
+func (b *background) idle() bool { return *b == 0 }

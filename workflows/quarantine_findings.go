@@ -12,6 +12,7 @@ import (
 // has to know it: nothing is delivered while the ledger takes one for open, and a
 // later run begins with them.
 type findings struct {
+	in      *contract.InboundEmailInput
 	list    []finding
 	pending []contract.Finding // open since an earlier run, their step has not been run yet
 }
@@ -122,7 +123,7 @@ func (f *findings) judgeAgain(from contract.Step) {
 func hasFindings(at contract.Step) bool { return at != contract.StepDeliver && at != stepBackfill }
 
 // recordHold records what an email is held for, with the approvals so far.
-func (q *quarantine) recordHold(h *heldStep, state contract.FindingState, by []contract.Approval) {
+func (f *findings) recordHold(h *heldStep, state contract.FindingState, by []contract.Approval) {
 	if !hasFindings(h.at) {
 		return
 	}
@@ -131,29 +132,44 @@ func (q *quarantine) recordHold(h *heldStep, state contract.FindingState, by []c
 		if state == contract.FindingApproved && !one.Reason.Waivable() {
 			s = contract.FindingRepeat
 		}
-		q.findings.set(contract.Finding{
+		f.set(contract.Finding{
 			Step: h.at, Reason: one.Reason, Detail: one.Detail, State: s, Needed: h.plan.Approvals, Approvals: by,
-			Ingress: h.at == contract.StepStore && q.in.Hold != nil && q.in.Hold.Reason == one.Reason,
+			Ingress: h.at == contract.StepStore && f.in.Hold != nil && f.in.Hold.Reason == one.Reason,
 		})
 	}
 }
 
 // recordRuling records what a decision makes of everything that is held.
-func (q *quarantine) recordRuling(r ruling) {
-	for _, h := range q.held {
+func (f *findings) recordRuling(held heldSteps, r ruling) {
+	for _, h := range held {
 		switch r.Action {
 		case contract.Discard: // what was open stays so
-			q.recordHold(h, contract.FindingOpen, h.approvals)
+			f.recordHold(h, contract.FindingOpen, h.approvals)
 		case contract.Approve:
 			by := h.approvals
 			if r.Via == contract.ViaPolicy {
 				by = append(slices.Clone(by), contract.Approval{Actor: r.Actor, Verified: r.verified})
 			}
-			q.recordHold(h, contract.FindingApproved, by)
+			f.recordHold(h, contract.FindingApproved, by)
 		default:
-			q.recordHold(h, contract.FindingRepeat, nil)
+			f.recordHold(h, contract.FindingRepeat, nil)
 		}
 	}
+}
+
+// ingressHolds are what the ingress found: every run of the store step holds the email
+// for them until people let them pass.
+func (f *findings) ingressHolds() []contract.Hold {
+	var out []contract.Hold
+	if f.in.Hold != nil {
+		out = append(out, *f.in.Hold)
+	}
+	for _, one := range f.list {
+		if one.Ingress && one.Reason.Judged() && one.State != contract.FindingApproved && !heldFor(out, one.Reason) {
+			out = append(out, contract.Hold{Reason: one.Reason, Detail: one.Detail})
+		}
+	}
+	return out
 }
 
 // review asks the ledger what is known to be passed, and returns where the way of the

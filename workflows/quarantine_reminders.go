@@ -21,8 +21,8 @@ var fallbackPlan = contract.HoldPlan{
 const maxApprovals = 5
 
 // planOf reads what the configuration wants of a hold.
-func (q *quarantine) planOf(ctx workflow.Context, h *heldStep) contract.HoldPlan {
-	in := contract.HoldInput{Email: q.in.Email}
+func planOf(ctx workflow.Context, email contract.Email, h *heldStep) contract.HoldPlan {
+	in := contract.HoldInput{Email: email}
 	for _, one := range h.holds {
 		in.Reasons = append(in.Reasons, one.Reason)
 	}
@@ -151,20 +151,20 @@ func (q *quarantine) remind(ctx workflow.Context, h *heldStep, deadline bool) {
 	}
 
 	if q.journal.ledger.hasRow() {
-		q.inBackground(ctx, func(ctx workflow.Context) {
-			q.notify(ctx, "remind", remindOptions, effectOf(activity.holds.Remind, in))
+		q.background.run(ctx, func(ctx workflow.Context) {
+			notify(ctx, "remind", remindOptions, effectOf(activity.holds.Remind, in))
 		})
 	}
 	if h.plan.Notify {
-		q.inBackground(ctx, func(ctx workflow.Context) {
-			q.notify(ctx, "notify", notifyOptions, effectOf(activity.holds.Notify, in))
+		q.background.run(ctx, func(ctx workflow.Context) {
+			notify(ctx, "notify", notifyOptions, effectOf(activity.holds.Notify, in))
 		})
 	}
 }
 
 // notify makes the attempts of a reminder until its budget is spent; the next reminder is
 // another chance.
-func (q *quarantine) notify(ctx workflow.Context, name string, o stepOptions, c call) {
+func notify(ctx workflow.Context, name string, o stepOptions, c call) {
 	a := attempts{name: name, options: o}
 	if err := a.run(ctx, c); err != nil && ctx.Err() == nil {
 		workflow.GetLogger(ctx).Error("remind of a long hold", "how", name, "error", err)

@@ -23,7 +23,7 @@ func (d *decisions) admit(ctx workflow.Context, in contract.Decision) error {
 		case in != (contract.Decision{Intent: in.Intent, Records: in.Records}):
 			return errors.New("an intent stands alone: it says what is decided, who decided and why")
 		case len(d.quarantine.held) == 0 && !d.intents[in.Intent]:
-			return d.notHeld()
+			return notHeld(d.journal.state, d.last)
 		}
 		return nil
 	}
@@ -44,7 +44,7 @@ func (d *decisions) checkRuling(ctx workflow.Context, r ruling) error {
 	held := d.quarantine.held
 	switch {
 	case len(held) == 0:
-		return d.notHeld()
+		return notHeld(d.journal.state, d.last)
 	case r.Action != contract.Discard && held.unseen(workflow.Now(ctx), d.about):
 		return errors.New("it was held a moment ago for another reason, " + string(d.journal.reason) + ": look at it, then decide again")
 	case r.Via == contract.ViaSystem && !held.curableAlone():
@@ -57,10 +57,10 @@ func (d *decisions) checkRuling(ctx workflow.Context, r ruling) error {
 
 // notHeld returns the refusal of a decision that comes second: it says what was decided
 // first.
-func (d *decisions) notHeld() error {
-	why := "this email is not held: its state is " + string(d.journal.state)
-	if d.last != nil {
-		why = reason.Decided(*d.last) + "; its state is " + string(d.journal.state)
+func notHeld(state contract.State, last *contract.Decided) error {
+	why := "this email is not held: its state is " + string(state)
+	if last != nil {
+		why = reason.Decided(*last) + "; its state is " + string(state)
 	}
 	return errors.New(why)
 }
