@@ -2,11 +2,17 @@
 package main
 
 import (
+	_ "embed"
 	"os"
 
 	"mailroom/deploy/dev/command"
 )
 
+// config is the configuration of development, for where there is no repository.
+//
+//go:embed mailroom.yaml
+var config []byte
+
 func main() {
-	os.Exit(command.Run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(command.Run(os.Args[1:], config, os.Stdout, os.Stderr))
 }

@@ -1,5 +1,6 @@
 // Package command is the command line of `go run ./deploy/dev`: dev, up, down, status, test.
-// Each target of the Makefile is one call of it.
+// Each target of the Makefile is one call of it. As mailroom-dev it runs the same stack outside
+// of the repository, with programs that are installed beside it.
 //
 // Invariants: a command that fails prints the reason in one line on standard error and exits
 // with 1, or 2 for wrong usage; an interrupted command stops what it has started before it
@@ -14,22 +15,27 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"mailroom/deploy/dev/process"
-	"mailroom/deploy/dev/stack"
 )
 
-const usage = `usage: go run ./deploy/dev COMMAND
+const usage = `usage: go run ./deploy/dev COMMAND, or outside of the repository: mailroom-dev COMMAND
 
   up [-config FILE]            start what does not run, return when it is usable
   dev [-config FILE]           up, send three sample emails, follow the logs, stop all on Ctrl-C
   status                       list what runs
   down [-clean]                stop everything that up has started; with -clean forget its data
+
+  -listen IP                   with up, dev: where webhook, console and Temporal Web UI listen (127.0.0.1)
+  -dir FOLDER                  keep data and logs there (.mailroom), and take mailroom, mailctl, sink and
+                               devstack from beside this program, as outside of the repository
+
+In the repository only:
   test [-services] [-slowest N] -- CMD ...
                                run CMD with services of its own; -services: do not build our programs;
                                -slowest: print the go test -json that CMD writes as text, and the N slowest
@@ -48,12 +54,13 @@ const (
 // errUsage is returned for wrong usage; Run then prints the usage.
 var errUsage = errors.New("usage")
 
-// Run runs one command with its arguments and returns the exit code.
-func Run(args []string, stdout, stderr io.Writer) int {
+// Run runs one command with its arguments and returns the exit code. Outside of the repository,
+// config is the configuration of development.
+func Run(args []string, config []byte, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
-	code, err := run(ctx, args, stdout, stderr)
+	code, err := run(ctx, args, config, stdout, stderr)
 	switch {
 	case errors.Is(err, errUsage):
 		_, _ = io.WriteString(stderr, usage)
@@ -68,7 +75,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+func run(ctx context.Context, args []string, builtIn []byte, stdout, stderr io.Writer) (int, error) {
 	if len(args) == 0 {
 		return exitUsage, errUsage
 	}
@@ -77,15 +84,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	flags.SetOutput(io.Discard)
 	config := flags.String("config", "", "")
 	clean := flags.Bool("clean", false, "")
+	listen := flags.String("listen", "127.0.0.1", "")
+	dir := flags.String("dir", "", "")
 	var testing testOptions
 	flags.BoolVar(&testing.servicesOnly, "services", false, "")
 	flags.IntVar(&testing.slowest, "slowest", 0, "")
 	if err := flags.Parse(args); err != nil {
 		return exitUsage, errUsage
 	}
-	place, err := here(os.Environ())
+	place, err := here(os.Environ(), *dir, builtIn)
 	if err != nil {
 		return exitFailed, err
+	}
+	if place.listen, err = netip.ParseAddr(*listen); err != nil {
+		return exitFailed, fmt.Errorf("-listen %s is no IP address: 127.0.0.1 serves this machine alone, 0.0.0.0 every network", *listen)
 	}
 
 	switch {
@@ -97,57 +109,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 		return exitDone, down(ctx, place, *clean, stdout)
 	case name == "status" && flags.NArg() == 0:
 		return status(ctx, place, stdout)
+	case place.root == "":
+		return exitUsage, errUsage
 	case name == "test" && flags.NArg() > 0:
 		return test(ctx, place, testing, flags.Args(), stdout, stderr)
 	case name == "tool" && flags.NArg() == 1:
 		return exitDone, tool(ctx, place, flags.Arg(0), stdout, stderr)
 	}
 	return exitUsage, errUsage
-}
-
-// place is the repository that a command works on, and its environment variables.
-type place struct {
-	root string
-	dir  string     // .dev
-	vars stack.Vars // the calling environment, then .env, then the defaults of development
-	own  stack.Vars // the calling environment alone
-
-	composeEnv bool // .env is made for Compose and left alone
-}
-
-func here(environ []string) (place, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return place{}, fmt.Errorf("find the repository: %w", err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "deploy", "tools")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			return place{}, errors.New("this is not inside Mailroom's repository: change to it first")
-		}
-	}
-	return placeAt(dir, environ)
-}
-
-// placeAt returns the place of the repository whose root is dir.
-func placeAt(dir string, environ []string) (place, error) {
-	var err error
-	p := place{root: dir, dir: filepath.Join(dir, ".dev")}
-	if p.own, err = stack.Resolve(environ, "", nil); err != nil {
-		return place{}, err
-	}
-
-	dotenv := filepath.Join(dir, ".env")
-	if p.composeEnv, err = stack.ForCompose(dotenv); err != nil {
-		return place{}, err
-	}
-	if p.composeEnv {
-		dotenv = ""
-	}
-	p.vars, err = stack.Resolve(environ, dotenv, stack.DevDefaults())
-	return p, err
 }
 
 func tool(ctx context.Context, p place, name string, stdout, stderr io.Writer) error {
@@ -161,10 +130,6 @@ func tool(ctx context.Context, p place, name string, stdout, stderr io.Writer) e
 		_, _ = fmt.Fprintln(stdout, path)
 	}
 	return nil
-}
-
-func (p place) tools(console *process.Console) stack.Tools {
-	return stack.Tools{Root: p.root, Dir: filepath.Join(p.dir, "tools"), Console: console}
 }
 
 // whileParent returns a context that also ends when the parent process ends, because `go

@@ -16,7 +16,7 @@ func TestAWrongCallShowsHowItIsUsed(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"fly"}, {"up", "-nonsense"}, {"down", "now"}, {"test"}, {"tool"}} {
 		var out, failure bytes.Buffer
-		require.Equal(t, exitUsage, Run(args, &out, &failure), args)
+		require.Equal(t, exitUsage, Run(args, nil, &out, &failure), args)
 		require.Contains(t, failure.String(), "usage: go run ./deploy/dev", args)
 		require.Empty(t, out.String())
 	}
@@ -25,7 +25,7 @@ func TestAWrongCallShowsHowItIsUsed(t *testing.T) {
 func TestAToolThatIsNotPinnedIsNamedInOneLine(t *testing.T) {
 	t.Parallel()
 	var out, failure bytes.Buffer
-	require.Equal(t, exitFailed, Run([]string{"tool", "no-such-tool"}, &out, &failure))
+	require.Equal(t, exitFailed, Run([]string{"tool", "no-such-tool"}, nil, &out, &failure))
 	require.Contains(t, failure.String(), "mailroom: deploy/tools/no-such-tool/go.mod, which pins no-such-tool, cannot be read: ")
 	require.Equal(t, 1, strings.Count(failure.String(), "\n"))
 }

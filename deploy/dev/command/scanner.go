@@ -72,7 +72,7 @@ func (m madeConfig) write() error {
 // writes neither to a tracked file nor to the caller's own.
 func (p place) scannerConfig(path string, file *config.File, here scanning, console *process.Console) (madeConfig, error) {
 	made := madeConfig{path: path}
-	say, warning, err := here.missing(file, path == filepath.Join(p.root, defaultConfig), p.show(path))
+	say, warning, err := here.missing(file, path == filepath.Join(p.root, defaultConfig) || path == filepath.Join(p.dir, builtInConfig), p.show(path))
 	if err != nil {
 		return made, err
 	}
@@ -95,7 +95,7 @@ func (p place) scannerConfig(path string, file *config.File, here scanning, cons
 		return made, nil
 	}
 
-	head := fmt.Sprintf("# Made from %s by `make dev` or `make up`, which write it anew.\n", p.show(path))
+	head := fmt.Sprintf("# Made from %s at each start of the local stack.\n", p.show(path))
 	return madeConfig{path: filepath.Join(p.dir, copiedConfig), text: append([]byte(head), changed...)}, nil
 }
 

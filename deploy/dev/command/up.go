@@ -14,9 +14,6 @@ import (
 	"mailroom/shared/config"
 )
 
-// defaultConfig is the development configuration, relative to the repository's root.
-const defaultConfig = "deploy/dev/mailroom.yaml"
-
 // samplesFile is the name of the file, in .dev, with what the tour has sent and not seen rest.
 const samplesFile = "samples"
 
@@ -49,6 +46,10 @@ func open(ctx context.Context, p place, config string, out io.Writer) (o opened,
 	o.who = tour.OperatorOf(file)
 	if p.composeEnv {
 		o.console.Say("NOTE: .env sets %s, so it is made for Compose: the local stack leaves it alone", stack.ComposeVariable)
+	}
+
+	if defaults := stack.DevDefaults(); !p.listen.IsLoopback() && p.vars.Get("OPERATOR_TOKEN") == defaults.Get("OPERATOR_TOKEN") {
+		o.console.Say("WARNING: -listen %s serves other machines, and the secrets of development are published: set OPERATOR_TOKEN and WEBHOOK_SECRET to your own", p.listen)
 	}
 
 	made, err := p.scannerConfig(config, file, scanningHere(), o.console)
@@ -99,7 +100,11 @@ func (p place) config(path string) (string, *config.File, error) {
 	case p.vars.Get("MAILROOM_CONFIG") != "":
 		path = p.vars.Get("MAILROOM_CONFIG")
 	default:
-		path = filepath.Join(p.root, defaultConfig)
+		development, err := p.developmentConfig()
+		if err != nil {
+			return "", nil, err
+		}
+		path = development
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -114,8 +119,8 @@ func (p place) config(path string) (string, *config.File, error) {
 
 func (p place) options(ctx context.Context, config string, console *process.Console) (stack.Options, error) {
 	options := stack.Options{
-		Dir: p.dir, Bin: filepath.Join(p.dir, "bin"), Tools: filepath.Join(p.dir, "tools"), Root: p.root,
-		Services: stack.Everything(), Ports: stack.DevPorts(),
+		Dir: p.dir, Bin: p.bin, Tools: filepath.Join(p.dir, "tools"), Root: p.root,
+		Services: stack.Everything(), Ports: stack.DevPorts(), Listen: p.listen.String(),
 		Config: config, Vars: p.vars, Console: console,
 	}
 	if url := p.vars.Get("DATABASE_URL"); url != "" {
@@ -183,7 +188,7 @@ func dev(ctx context.Context, p place, config string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t := tour.New(o.Stack, o.who, out, o.console, filepath.Join(p.dir, samplesFile))
+	t := tour.New(o.Stack, o.who, out, o.console, p.show(p.bin), filepath.Join(p.dir, samplesFile))
 	err = o.Up(ctx, t.Begin(ctx))
 	o.unlock()
 	if err != nil {
@@ -220,12 +225,4 @@ func status(ctx context.Context, p place, out io.Writer) (int, error) {
 		}
 	}
 	return code, nil
-}
-
-// show returns a path relative to the repository's root if it is below it, else unchanged.
-func (p place) show(path string) string {
-	if relative, err := filepath.Rel(p.root, path); err == nil && filepath.IsLocal(relative) {
-		return relative
-	}
-	return path
 }

@@ -76,7 +76,7 @@ func (s *Supervisor) Ensure(ctx context.Context, svc Service) error {
 	began := time.Now()
 	if pid := s.PID(svc.Name); pid != 0 {
 		if err := s.waitReady(ctx, svc); err != nil {
-			return fmt.Errorf("%w: it has been running before (pid %d); `make down` and `make up` start it afresh", err, pid)
+			return fmt.Errorf("%w: it has been running before (pid %d); stop (down) and start (up) the stack to start it afresh", err, pid)
 		}
 		s.console.Say("%-11s runs already   %s", svc.Name, svc.Where)
 		return nil

@@ -64,7 +64,7 @@ func (t Tools) Package(ctx context.Context, name string) (string, error) {
 		}
 	}
 
-	defer t.Console.Await("fetching " + name)()
+	defer t.Console.Await("fetching " + name + " with npm")()
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	cmd.Dir = dir
 	said, err := cmd.CombinedOutput()

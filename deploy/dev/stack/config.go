@@ -24,9 +24,9 @@ func (s *Stack) UseConfig(path string) error {
 	case !s.Alive(Ingress) && !s.Alive(Worker) && !s.Alive(All):
 		return s.Change(func(now *process.State) { now.Config, now.ConfigSum = path, sum })
 	case now.Config != path:
-		return fmt.Errorf("the stack runs with the configuration %s: `make down` first, then start it with the other one", now.Config)
+		return fmt.Errorf("the stack runs with the configuration %s: stop it (down), then start it with the other one", now.Config)
 	case now.ConfigSum != sum:
-		s.opt.Console.Say("NOTE: the configuration has changed since the start: `make down` and `make up` apply it")
+		s.opt.Console.Say("NOTE: the configuration has changed since the start: stop (down) and start (up) the stack to apply it")
 	}
 	return nil
 }

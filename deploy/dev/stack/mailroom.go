@@ -2,7 +2,9 @@ package stack
 
 import (
 	"context"
+	"net"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -16,8 +18,8 @@ const programGrace = 40 * time.Second
 func programVars(s *Stack) Vars {
 	return s.opt.Vars.Except("TEMPORAL_").With(s.Infra().vars()).With(Vars{
 		"MAILROOM_CONFIG":          s.opt.Config,
-		"MAILROOM_LISTEN":          process.Loopback(s.opt.Ports.Ingress),
-		"MAILROOM_OPERATOR_LISTEN": process.Loopback(s.opt.Ports.Operator),
+		"MAILROOM_LISTEN":          net.JoinHostPort(s.opt.Listen, strconv.Itoa(s.opt.Ports.Ingress)),
+		"MAILROOM_OPERATOR_LISTEN": net.JoinHostPort(s.opt.Listen, strconv.Itoa(s.opt.Ports.Operator)),
 	})
 }
 

@@ -44,7 +44,7 @@ func postgresService(s *Stack) process.Service {
 		Name: Postgres, Ports: []int{port}, Where: process.Loopback(port),
 		Patience: time.Minute, Stop: syscall.SIGINT, Grace: 20 * time.Second, // SIGINT: fast shutdown, see postgres(1)
 		Prepare: func(ctx context.Context) (err error) {
-			c, err = newCluster(s)
+			c, err = newCluster(ctx, s)
 			if err != nil {
 				return err
 			}
@@ -63,7 +63,7 @@ func postgresService(s *Stack) process.Service {
 			for _, setting := range settings {
 				args = append(args, "-c", setting)
 			}
-			return process.Command{Path: filepath.Join(c.bin, "postgres"), Args: args, Env: c.vars().List(), Dir: c.dir, As: c.as}, nil
+			return process.Command{Path: filepath.Join(c.bin, "postgres"), Args: args, Env: pgVars(c.bin).List(), Dir: c.dir, As: c.as}, nil
 		},
 		Ready: func(ctx context.Context) error { return ensureDatabase(ctx, postgresURL(port, "postgres"), pgDatabase) },
 	}
@@ -78,13 +78,7 @@ type cluster struct {
 
 func (c cluster) data() string { return filepath.Join(c.dir, "data") }
 
-// vars returns the environment without the PG* variables of the caller, which are about
-// other servers.
-func (c cluster) vars() Vars {
-	return Vars{"PATH": c.bin + ":/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-}
-
-func newCluster(s *Stack) (cluster, error) {
+func newCluster(ctx context.Context, s *Stack) (cluster, error) {
 	c := cluster{dir: filepath.Join(s.opt.Dir, "postgres")}
 	if os.Geteuid() == 0 {
 		user, err := unprivileged("postgres", "nobody")
@@ -115,7 +109,15 @@ func newCluster(s *Stack) (cluster, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return cluster{}, fmt.Errorf("read PG_VERSION: %w", err)
 	}
-	c.bin, err = findPostgres(strings.TrimSpace(string(made)))
+	tools := Tools{Root: s.opt.Root, Dir: s.opt.Tools, Console: s.opt.Console}
+	c.bin, err = findPostgres(ctx, strings.TrimSpace(string(made)), s.opt.Vars.Get("MAILROOM_POSTGRES_BIN"), tools)
+	if err != nil || c.as == nil || reaches(c.as, c.bin) {
+		return c, err
+	}
+	if !embedded(c.bin) {
+		return cluster{}, fmt.Errorf("its user cannot reach the programs in %s: give every user the right to enter it (chmod o+x)", c.bin)
+	}
+	c.bin, err = copyPrograms(c.bin, c.dir)
 	return c, err
 }
 
@@ -144,9 +146,15 @@ func (c cluster) init(ctx context.Context) error {
 	//nolint:gosec // a program found in the usual places
 	initdb := exec.CommandContext(ctx, filepath.Join(c.bin, "initdb"), "-D", fresh, "--username="+pgUser,
 		"--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	initdb.Env, initdb.Dir = c.vars().List(), c.dir
+	initdb.Env, initdb.Dir = pgVars(c.bin).List(), c.dir
 	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: c.as}
-	if said, err := initdb.CombinedOutput(); err != nil {
+	said, err := initdb.CombinedOutput()
+	switch {
+	case errors.Is(err, syscall.EPERM):
+		return errors.New("root may not run it as another user here (the container lacks CAP_SETUID and CAP_SETGID): start as an ordinary user")
+	case err != nil && strings.Contains(string(said), "could not look up effective user ID"):
+		return fmt.Errorf("user %d has no name, and PostgreSQL wants one: add a line for it to /etc/passwd", os.Geteuid())
+	case err != nil:
 		return fmt.Errorf("initdb: %w: %s", err, process.Reason(said))
 	}
 	if err := os.Rename(fresh, c.data()); err != nil {

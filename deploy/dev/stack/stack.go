@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -35,6 +36,9 @@ func Servers() []string { return []string{Postgres, Temporal, MinIO, Clamd} }
 // they are stopped backwards.
 func Programs() []string { return []string{Sink, Worker, Ingress} }
 
+// Devstack is the program in Bin that serves Temporal and the object store.
+const Devstack = "devstack"
+
 // Options is one stack.
 type Options struct {
 	Dir      string   // data, logs and state; made when it is missing
@@ -42,6 +46,7 @@ type Options struct {
 	Services []string // which ones to run
 	Infra    Infra    // where those servers are that Services leaves out
 	Ports    Ports
+	Listen   string // IP on which webhook, console and Web UI listen; empty: loopback. All else is on loopback
 	Config   string // the configuration file of the programs
 	// Vars is the whole environment of the programs, to which the addresses of the
 	// services are added. It must hold S3_ACCESS_KEY and S3_SECRET_KEY when MinIO
@@ -79,6 +84,7 @@ func New(opt Options) (*Stack, error) {
 	if opt.Console == nil {
 		opt.Console = &process.Console{}
 	}
+	opt.Listen = cmp.Or(opt.Listen, "127.0.0.1")
 	supervisor, err := process.Open(opt.Dir, opt.Console)
 	if err != nil {
 		return nil, err

@@ -59,6 +59,7 @@ type Tour struct {
 	who     Operator
 	console *process.Console
 	out     io.Writer
+	bin     string // where the programs are, for people
 	record  record
 
 	follower *follower
@@ -68,11 +69,11 @@ type Tour struct {
 	states   map[string]standing // when they rest
 }
 
-// New returns the tour of a stack that is about to start. The file of that name records which
-// samples have not come to rest, so that the next tour goes on with them.
-func New(s *stack.Stack, who Operator, out io.Writer, console *process.Console, file string) *Tour {
+// New returns the tour of a stack that is about to start, with its programs in bin. The file of
+// that name records which samples have not come to rest, so that the next tour goes on with them.
+func New(s *stack.Stack, who Operator, out io.Writer, console *process.Console, bin, file string) *Tour {
 	return &Tour{
-		stack: s, who: who, console: console, out: out, record: record(file),
+		stack: s, who: who, console: console, out: out, bin: bin, record: record(file),
 		accepted: make(chan struct{}), rested: make(chan struct{}), states: map[string]standing{},
 	}
 }
@@ -136,7 +137,7 @@ func (t *Tour) Run(ctx context.Context) {
 	}
 	for _, x := range t.sent {
 		if t.states[x.id].Reason == contract.Infected {
-			whatNext(t.out, t.stack, t.who, x)
+			t.whatNext(x)
 		}
 	}
 	_, _ = fmt.Fprintln(t.out, "\nLogs (Ctrl-C stops everything):")
@@ -144,15 +145,15 @@ func (t *Tour) Run(ctx context.Context) {
 }
 
 // whatNext prints how an operator decides about a held email.
-func whatNext(out io.Writer, s *stack.Stack, who Operator, held sample) {
+func (t *Tour) whatNext(held sample) {
 	workflow := contract.WorkflowID(contract.FirstSource, held.id)
-	_, _ = fmt.Fprintf(out, `
+	_, _ = fmt.Fprintf(t.out, `
 %s is held. See why in the Temporal Web UI:
   %s/namespaces/default/workflows/%s
 Approve it there (Send a Signal: approve), or with either of:
-  .dev/bin/temporal workflow signal --address %s --workflow-id %s --name approve --input '{"actor":"you","note":"checked"}'
-  %s.dev/bin/mailctl emails approve %s --note "checked"
-`, held.id, s.TemporalUI(), url.PathEscape(workflow), s.Infra().Temporal, workflow, who.prefix(), held.id)
+  %s/temporal workflow signal --address %s --workflow-id %s --name approve --input '{"actor":"you","note":"checked"}'
+  %s%s/mailctl emails approve %s --note "checked"
+`, held.id, t.stack.TemporalUI(), url.PathEscape(workflow), t.bin, t.stack.Infra().Temporal, workflow, t.who.prefix(), t.bin, held.id)
 }
 
 // standing is the state of an email in the operator API.

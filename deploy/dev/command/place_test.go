@@ -1,0 +1,65 @@
+package command
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/deploy/dev/process"
+	"mailroom/deploy/dev/stack"
+	"mailroom/shared/config"
+)
+
+func TestAnInstalledProgramNeedsWhatIsBesideIt(t *testing.T) {
+	t.Parallel()
+	bin, dir := t.TempDir(), filepath.Join(t.TempDir(), "data")
+	_, err := installedAt(bin, dir, nil, nil)
+	require.ErrorContains(t, err, bin+" has no mailroom, mailctl, sink, devstack: ")
+	for _, name := range append(stack.ProgramNames(), stack.Devstack) {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), nil, 0o700))
+	}
+
+	text, err := os.ReadFile("../mailroom.yaml")
+	require.NoError(t, err)
+	p, err := installedAt(bin, dir, []string{"OPERATOR_TOKEN=mine"}, text)
+	require.NoError(t, err)
+	require.Equal(t, "mine", p.vars.Get("OPERATOR_TOKEN"))
+	require.Equal(t, stack.DevDefaults().Get("WEBHOOK_SECRET"), p.vars.Get("WEBHOOK_SECRET"))
+
+	path, file, err := p.config("")
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, builtInConfig), path)
+	require.Len(t, file.Routes, 2)
+	// Without clamd it is copied, as the file of the repository is.
+	var out bytes.Buffer
+	made, err := p.scannerConfig(path, file, scanning{}, process.NewConsole(&out))
+	require.NoError(t, err)
+	require.NoError(t, made.write())
+	got, err := config.Load(made.path, config.RoleAll, p.vars.Get)
+	require.NoError(t, err)
+	require.True(t, got.Scanner.BuiltIn)
+
+	options, err := p.options(t.Context(), path, &process.Console{})
+	require.NoError(t, err)
+	require.Equal(t, bin, options.Bin)
+	require.Empty(t, options.Root, "nothing is built")
+}
+
+func TestTheRepositoryIsFoundFromWithin(t *testing.T) {
+	t.Parallel()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	root := repository(here)
+	require.Equal(t, filepath.Dir(filepath.Dir(filepath.Dir(here))), root)
+	require.Empty(t, repository(t.TempDir()))
+}
+
+func TestAWrongAddressToListenOnIsNamed(t *testing.T) {
+	t.Parallel()
+	var out, failure bytes.Buffer
+	require.Equal(t, exitFailed, Run([]string{"up", "-listen", "everywhere"}, nil, &out, &failure))
+	require.Equal(t, "mailroom: -listen everywhere is no IP address: 127.0.0.1 serves this machine alone, 0.0.0.0 every network\n", failure.String())
+}

