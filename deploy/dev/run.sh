@@ -3,24 +3,58 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-if ! command -v go >/dev/null; then
-	echo "mailroom: the go command is not on PATH: install Go 1.26 or later from https://go.dev/dl" >&2
-	exit 1
-fi
+say() { echo "$(date +%H:%M:%S)  $*" >&2; }
+fail() { echo "mailroom: $*" >&2; exit 1; }
 
-# A first compilation takes a minute or two; say so while it lasts.
-(
+command -v go >/dev/null || fail "the go command is not on PATH: install Go 1.26 or later from https://go.dev/dl"
+mkdir -p .dev/bin 2>/dev/null || fail "$(pwd) cannot be written to: change its owner, or clone to a folder of your own"
+log=.dev/build.log
+: 2>/dev/null >"$log" || fail "$(pwd)/.dev cannot be written to: it belongs to another user (make down CLEAN=1 as that user, then remove it), or the disk is full"
+
+# explain says in one line why the go command failed, and what to do.
+explain() {
+	again="then run it again: it goes on from here"
+	while read -r pattern remedy; do
+		cause=$(grep -m 1 -iE "$(echo "$pattern" | tr '_' ' ')" "$log") || continue
+		fail "$cause: $remedy"
+	done <<-END
+		no_space_left the disk is full: free some space, $again
+		checksum_mismatch|security_error a module is not the one that go.sum pins: run \`go clean -modcache\`, check GOPROXY, $again
+		unexpected_eof|not_a_valid_zip|zip: a download broke off: $again
+		dial_tcp|no_such_host|network_is_unreachable|i/o_timeout|handshake|connection_re|proxyconnect modules cannot be downloaded: check the network and GOPROXY, $again
+		requires_go|go_version Go is too old: install it from https://go.dev/dl, $again
+		permission_denied|read-only the go command cannot write there: see \`go env GOCACHE GOMODCACHE\`, $again
+	END
+	fail "the local stack program cannot be compiled: $(grep -v '^[^ :]*$' "$log" | tr '\n' ';')"
+}
+
+# ticker says how far the compilation is, which takes a minute the first time.
+ticker() {
 	seconds=0
 	while sleep 5 >/dev/null 2>&1; do
 		seconds=$((seconds + 5))
-		echo "  … compiling the local stack program, the first time with all it needs ($seconds s)" >&2
+		modules=$(grep -c '^go: downloading' "$log") || true
+		packages=$(grep -vc ' ' "$log") || true
+		say "… compiling the local stack program: $modules modules downloaded, $packages packages compiled ($seconds s)"
 	done
-) &
+}
+ticker &
 ticker=$!
 trap 'kill "$ticker" 2>/dev/null || true' EXIT
-mkdir -p .dev/bin
-CGO_ENABLED=0 go build -trimpath -buildvcs=false -o .dev/bin/dev ./deploy/dev
-kill "$ticker" 2>/dev/null || true
-trap - EXIT
+trap 'echo "mailroom: interrupted: what is compiled is kept" >&2; exit 130' INT TERM
 
+# Of what is here, go list downloads nothing. All of our programs are asked for together.
+began=$(date +%s)
+if [ ! -x .dev/bin/dev ]; then
+	go list -deps ./deploy/dev ./ingress/cmd/... 2>"$log" >/dev/null || explain
+	modules=$(grep -c '^go: downloading' "$log") || true
+	say "modules     here  $(printf '%5d' $(($(date +%s) - began))) s  ($modules downloaded)"
+	began=$(date +%s)
+fi
+CGO_ENABLED=0 go build -v -trimpath -buildvcs=false -o .dev/bin/dev ./deploy/dev 2>"$log" || explain
+packages=$(grep -vc ' ' "$log") || true
+[ "$packages" -lt 50 ] || say "local stack built $(printf '%5d' $(($(date +%s) - began))) s  ($packages packages compiled)"
+
+kill "$ticker" 2>/dev/null || true
+trap - EXIT INT TERM
 exec .dev/bin/dev "$@"

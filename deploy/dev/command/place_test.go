@@ -13,7 +13,7 @@ import (
 	"mailroom/shared/config"
 )
 
-func TestAnInstalledProgramNeedsWhatIsBesideIt(t *testing.T) {
+func TestAnInstalledProgramNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	bin, dir := t.TempDir(), filepath.Join(t.TempDir(), "data")
 	_, err := installedAt(bin, dir, nil, nil)

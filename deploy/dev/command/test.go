@@ -24,6 +24,9 @@ import (
 // commandGrace is how long an interrupted test command may take to end before it is killed.
 const commandGrace = 10 * time.Second
 
+// postgresBin chooses the PostgreSQL that is run, also for tests.
+const postgresBin = "MAILROOM_POSTGRES_BIN"
+
 // foreign lists variables of the caller that would direct tests to servers other than those that
 // are started for them.
 var foreign = [...]string{"MAILROOM_", "TEMPORAL_", "S3_", "DATABASE_URL", "CLAMD_ADDRESS", "PG"}
@@ -150,7 +153,7 @@ func testStack(p place, dir string, console *process.Console) (*stack.Stack, err
 	options := stack.Options{
 		Dir: dir, Bin: filepath.Join(dir, "bin"), Tools: filepath.Join(p.dir, "tools"), Root: p.root,
 		Services: stack.Servers(), Ports: ports, Throwaway: true, Console: console,
-		Vars: p.own.Except(foreign[:]...).With(stack.DevDefaults()),
+		Vars: p.own.Except(foreign[:]...).With(stack.DevDefaults()).With(stack.Vars{postgresBin: p.own.Get(postgresBin)}),
 	}
 	if url := p.own.Get("MAILROOM_TEST_DATABASE_URL"); url != "" {
 		options.Infra.DatabaseURL = url

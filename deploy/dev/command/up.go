@@ -106,6 +106,7 @@ func (p place) config(path string) (string, *config.File, error) {
 		}
 		path = development
 	}
+
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", nil, fmt.Errorf("find the configuration: %w", err)

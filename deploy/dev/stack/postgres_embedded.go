@@ -52,8 +52,8 @@ func makeLinks(bin string) error {
 	if !embedded(bin) {
 		return nil
 	}
-	root := filepath.Dir(filepath.Dir(bin)) // of the package, to which the names are relative
-	text, err := os.ReadFile(filepath.Join(root, filepath.Base(filepath.Dir(bin)), linkList))
+	root := filepath.Dir(filepath.Dir(bin))                                                   // of the package, to which the names are relative
+	text, err := os.ReadFile(filepath.Join(root, filepath.Base(filepath.Dir(bin)), linkList)) //nolint:gosec // in the package whose programs are run
 	if err != nil {
 		return fmt.Errorf("link libraries of postgres: %w", err)
 	}
