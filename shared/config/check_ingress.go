@@ -78,7 +78,9 @@ func (c *checker) checkSource(s Source, i int) {
 		c.add(fmt.Sprintf("must be at most %s", short(maxTolerance)), "sources", i, "tolerance")
 	}
 	for j, text := range s.AllowFrom {
-		c.checkNetwork(text, "sources", i, "allow_from", j)
+		if problem := checkNetwork(text); problem != "" {
+			c.add(problem, "sources", i, "allow_from", j)
+		}
 	}
 }
 
@@ -86,7 +88,9 @@ func (c *checker) checkSource(s Source, i int) {
 func (c *checker) checkIngress(f *File) {
 	in := f.Ingress
 	for j, text := range in.TrustedProxies {
-		c.checkNetwork(text, "ingress", "trusted_proxies", j)
+		if problem := checkNetwork(text); problem != "" {
+			c.add(problem, "ingress", "trusted_proxies", j)
+		}
 		if strings.HasSuffix(text, "/0") {
 			c.add("would trust X-Forwarded-For from every address", "ingress", "trusted_proxies", j)
 		}
@@ -127,11 +131,8 @@ func (c *checker) checkIngress(f *File) {
 	}
 }
 
-// checkNetwork checks that a network is written in its canonical form.
-func (c *checker) checkNetwork(text string, at ...any) {
-	if c.wrong(at...) {
-		return
-	}
+// checkNetwork returns what is wrong with a network, which is written in its canonical form.
+func checkNetwork(text string) string {
 	address, single := netip.ParseAddr(text)
 	prefix, err := netip.ParsePrefix(text)
 	if single == nil {
@@ -139,12 +140,13 @@ func (c *checker) checkNetwork(text string, at ...any) {
 	}
 	switch {
 	case err != nil:
-		c.add("must be an IP address or a network such as 10.0.0.0/8 or 2001:db8::/32", at...)
+		return "must be an IP address or a network such as 10.0.0.0/8 or 2001:db8::/32"
 	case prefix.Addr().Is4In6():
-		c.add("is an IPv4 address in IPv6 notation; write it as IPv4", at...)
+		return "is an IPv4 address in IPv6 notation; write it as IPv4"
 	case prefix != prefix.Masked():
-		c.add(fmt.Sprintf("has bits set beyond its mask; the network is %s", prefix.Masked()), at...)
+		return fmt.Sprintf("has bits set beyond its mask; the network is %s", prefix.Masked())
 	}
+	return ""
 }
 
 // short renders whole hours without minutes and seconds.

@@ -105,7 +105,9 @@ func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.
 // checkHolds checks reasons, destinations, links and times of holds and approvals.
 func (c *checker) checkHolds(f *File) {
 	for r := range f.Approvals {
-		c.checkReason(r, "approvals", string(r))
+		if problem := checkReason(r); problem != "" {
+			c.add(problem, "approvals", string(r))
+		}
 	}
 
 	h := f.Holds
@@ -125,7 +127,10 @@ func (c *checker) checkHolds(f *File) {
 	}
 
 	for r, one := range f.Holds.Reasons {
-		c.checkReason(r, "holds", "reasons", string(r))
+		if problem := checkReason(r); problem != "" {
+			c.add(problem, "holds", "reasons", string(r))
+		}
+
 		at := func(field string) []any { return []any{"holds", "reasons", string(r), field} }
 		first := one.Remind
 		orDefault(&first, remind)
@@ -141,13 +146,15 @@ func (c *checker) checkHolds(f *File) {
 	}
 }
 
-func (c *checker) checkReason(r contract.Reason, at ...any) {
+// checkReason returns what is wrong with the name of a reason.
+func checkReason(r contract.Reason) string {
 	if slices.Contains(contract.Reasons, r) {
-		return
+		return ""
 	}
+
 	names := make([]string, len(contract.Reasons))
 	for i, known := range contract.Reasons {
 		names[i] = string(known)
 	}
-	c.add("is not a reason that Mailroom knows; known: "+strings.Join(names, ", "), at...)
+	return "is not a reason that Mailroom knows; known: " + strings.Join(names, ", ")
 }

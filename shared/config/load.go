@@ -111,7 +111,7 @@ func load(ctx context.Context, path string, text []byte, role Role, from Resolve
 	c.checkHolds(file)
 	c.checkTenants(file)
 
-	c.resolve(ctx, file, role, from, now)
+	resolve(ctx, c, file, role, from, now)
 	if len(c.mistakes) > 0 {
 		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
 		return nil, &Invalid{File: path, Mistakes: c.mistakes}
@@ -147,9 +147,6 @@ type checker struct {
 	root     *yaml.Node
 	mistakes []Mistake
 	seen     map[string]bool // paths that have a mistake already
-	answers  map[wanted]answer
-	// verifying is Resolver.Verifying.
-	verifying func(ref string) Secret
 }
 
 // add records a mistake at the place of these keys and indices, unless the place has one.

@@ -56,59 +56,69 @@ type answer struct {
 	err    error
 }
 
+// resolution is what the references of a file resolve to, and what is wrong with it.
+type resolution struct {
+	mistakes *checker
+	answers  map[wanted]answer
+	// verifying is Resolver.Verifying.
+	verifying func(ref string) Secret
+}
+
 // resolve fills in the secrets that role uses. The first secret of a source must exist. The
 // others serve rotation: one that does not exist is waited for, or dropped if it cannot
 // appear or has expired. Expired secrets stay, so that the scheme refuses them by name,
 // but at least one must be valid.
-func (c *checker) resolve(ctx context.Context, f *File, role Role, from Resolver, now time.Time) {
-	c.answers, c.verifying = ask(ctx, from, c.references(f, role)), from.Verifying
+func resolve(ctx context.Context, c *checker, f *File, role Role, from Resolver, now time.Time) {
+	r := &resolution{mistakes: c, answers: ask(ctx, from, references(c, f, role)), verifying: from.Verifying}
 
 	if role.has(RoleIngress) {
 		for i := range f.Sources {
-			c.resolveSource(&f.Sources[i], i, now)
+			r.source(&f.Sources[i], i, now)
 		}
-		c.resolveOperators(f)
+		r.operators(f)
 		if oidc := &f.Access.OIDC; oidc.ClientSecret.Ref != "" {
-			c.resolveOne(&oidc.ClientSecret.Key, oidc.ClientSecret.Ref, "access", "oidc", "client_secret", "ref")
+			r.resolveOne(&oidc.ClientSecret.Key, oidc.ClientSecret.Ref, "access", "oidc", "client_secret", "ref")
 		}
 	}
 
 	if role.has(RoleWorker) {
 		for i := range f.Destinations {
 			d := &f.Destinations[i]
-			c.resolveOne(&d.Secret.Key, d.Secret.Ref, "destinations", i, "secret", "ref")
+			r.resolveOne(&d.Secret.Key, d.Secret.Ref, "destinations", i, "secret", "ref")
 		}
 	}
 
-	c.resolveKeys(f)
+	r.encryptionKeys(f)
 }
 
-func (c *checker) resolveOperators(f *File) {
+// operators fills in the tokens of operators, no two of which may be the same.
+func (r *resolution) operators(f *File) {
 	tokens := map[string]int{}
 	for i := range f.Operators {
 		token := &f.Operators[i].Token
 		at := []any{"operators", i, "token", "ref"}
-		if !c.resolveOne(&token.Key, token.Ref, at...) {
+		if !r.resolveOne(&token.Key, token.Ref, at...) {
 			continue
 		}
 		if first, taken := tokens[token.Key.Reveal()]; taken {
-			c.add(fmt.Sprintf("resolves to the same token as operators[%d]", first), at...)
+			r.mistakes.add(fmt.Sprintf("resolves to the same token as operators[%d]", first), at...)
 			continue
 		}
 		tokens[token.Key.Reveal()] = i
-		token.Key = c.verifying(token.Ref)
+		token.Key = r.verifying(token.Ref)
 	}
 }
 
-func (c *checker) resolveKeys(f *File) {
+// encryptionKeys fills in the keys of encryption.
+func (r *resolution) encryptionKeys(f *File) {
 	for i := range f.Encryption.Keys {
 		key := &f.Encryption.Keys[i]
 		at := []any{"encryption", "keys", i, "ref"}
-		if !c.resolveOne(&key.Key, key.Ref, at...) {
+		if !r.resolveOne(&key.Key, key.Ref, at...) {
 			continue
 		}
 		if !isKey(key.Key.Reveal()) {
-			c.add(fmt.Sprintf("does not resolve to %d bytes in hex or base64", keySize), at...)
+			r.mistakes.add(fmt.Sprintf("does not resolve to %d bytes in hex or base64", keySize), at...)
 		}
 		// What is sealed under an id must open under it: the key never changes.
 		key.Key = NewSecret(key.Key.Reveal())
@@ -117,7 +127,7 @@ func (c *checker) resolveKeys(f *File) {
 
 // references lists what role has to resolve, without what has a mistake already. It
 // checks the form of the others.
-func (c *checker) references(f *File, role Role) []wanted {
+func references(c *checker, f *File, role Role) []wanted {
 	var out []wanted
 	listed := map[wanted]bool{}
 	add := func(of Role, ref string, may bool, at ...any) {
@@ -180,17 +190,18 @@ func ask(ctx context.Context, from Resolver, refs []wanted) map[wanted]answer {
 	return out
 }
 
-func (c *checker) resolveSource(s *Source, i int, now time.Time) {
+// source fills in the secrets of a source and drops those that cannot appear any more.
+func (r *resolution) source(s *Source, i int, now time.Time) {
 	kept := make([]KeyRef, 0, len(s.Secrets))
 	valid, sound := false, true
 
 	for j, key := range s.Secrets {
 		at := []any{"sources", i, "secrets", j, "ref"}
-		if c.wrong(at...) || key.Ref == "" {
+		if r.mistakes.wrong(at...) || key.Ref == "" {
 			sound = false
 			continue
 		}
-		a := c.answers[wanted{key.Ref, j > 0}]
+		a := r.answers[wanted{key.Ref, j > 0}]
 		alive := key.Expires.IsZero() || key.Expires.After(now)
 		absent := errors.Is(a.err, secret.ErrNothing) || a.err == nil && !a.there
 		switch {
@@ -198,27 +209,29 @@ func (c *checker) resolveSource(s *Source, i int, now time.Time) {
 			continue
 		case a.err != nil:
 			sound = false
-			c.add(a.err.Error(), at...)
+			r.mistakes.add(a.err.Error(), at...)
 			continue
 		}
 		if a.there {
-			c.checkServes(s, key, a.secret.Reveal(), at)
+			if problem := checkServes(s, key, a.secret.Reveal()); problem != "" {
+				r.mistakes.add(problem, at...)
+			}
 			valid = valid || alive
 		}
-		key.Key = c.verifying(key.Ref)
+		key.Key = r.verifying(key.Ref)
 		key.Place = j + 1
 		kept = append(kept, key)
 	}
 
 	if sound && !valid && len(s.Secrets) > 0 {
-		c.add("holds no secret that is still valid: each has expired or is not set", "sources", i, "secrets")
+		r.mistakes.add("holds no secret that is still valid: each has expired or is not set", "sources", i, "secrets")
 	}
 	s.Secrets = kept
 }
 
-// checkServes checks that a scheme of the source can use a secret: secrets of Standard
-// Webhooks have an encoding of their own.
-func (c *checker) checkServes(s *Source, key KeyRef, text string, at []any) {
+// checkServes returns what is wrong if no scheme of the source can use a secret: secrets of
+// Standard Webhooks have an encoding of their own.
+func checkServes(s *Source, key KeyRef, text string) string {
 	prefix := ""
 	for _, p := range []string{"whsec_", "whpk_"} {
 		if strings.HasPrefix(text, p) {
@@ -228,21 +241,22 @@ func (c *checker) checkServes(s *Source, key KeyRef, text string, at []any) {
 	switch {
 	case prefix == "":
 	case key.Scheme != "" && key.Scheme != schemeStandard:
-		c.add(fmt.Sprintf("resolves to text that begins with %s, which only standard-webhooks can use, not %s", prefix, key.Scheme), at...)
+		return fmt.Sprintf("resolves to text that begins with %s, which only standard-webhooks can use, not %s", prefix, key.Scheme)
 	case !slices.Contains(s.Schemes, schemeStandard):
-		c.add(fmt.Sprintf("resolves to text that begins with %s, which only standard-webhooks can use; "+
-			"the source does not list it", prefix), at...)
+		return fmt.Sprintf("resolves to text that begins with %s, which only standard-webhooks can use; "+
+			"the source does not list it", prefix)
 	}
+	return ""
 }
 
 // resolveOne fills in a secret that must exist and reports whether it does.
-func (c *checker) resolveOne(key *Secret, ref string, at ...any) bool {
-	if c.wrong(at...) || ref == "" {
+func (r *resolution) resolveOne(key *Secret, ref string, at ...any) bool {
+	if r.mistakes.wrong(at...) || ref == "" {
 		return false
 	}
-	a := c.answers[wanted{ref: ref}]
+	a := r.answers[wanted{ref: ref}]
 	if a.err != nil {
-		c.add(a.err.Error(), at...)
+		r.mistakes.add(a.err.Error(), at...)
 		return false
 	}
 	*key = a.secret

@@ -66,13 +66,13 @@ func (c *checker) checkSchema() error {
 	if !errors.As(err, &invalid) {
 		return fmt.Errorf("validate configuration: %w", err)
 	}
-	c.addDeviations(invalid, sentences)
+	addDeviations(c, invalid, sentences)
 	return nil
 }
 
 // addDeviations adds the leaves of a validation error to the mistakes. No text shows the
 // value, which could be a secret in the wrong place, unless it is from a closed list.
-func (c *checker) addDeviations(e *jsonschema.ValidationError, sentences map[string]string) {
+func addDeviations(c *checker, e *jsonschema.ValidationError, sentences map[string]string) {
 	at := make([]any, len(e.InstanceLocation))
 	for i, token := range e.InstanceLocation {
 		at[i] = token
@@ -96,7 +96,7 @@ func (c *checker) addDeviations(e *jsonschema.ValidationError, sentences map[str
 
 	if len(e.Causes) > 0 {
 		for _, cause := range e.Causes {
-			c.addDeviations(cause, sentences)
+			addDeviations(c, cause, sentences)
 		}
 		return
 	}
