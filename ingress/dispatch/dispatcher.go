@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,20 +77,18 @@ func (d Deps) validate() error {
 // Dispatcher starts the workflows of accepted rows: those of this process right after
 // their commit while there is room, all others from the inbox, oldest first.
 type Dispatcher struct {
-	inbox   Inbox
 	metrics *metrics
 	logger  *slog.Logger
 	now     func() time.Time
 
 	queue    *claimQueue
-	reserved atomic.Int64 // places of rows that are, or will be, in the fresh lane
 	sweeper  *sweeper
 	pacer    *pacer
 	recent   *recentStarts
 	breaker  *breaker.Breaker
 	starter  emailStarter
 	marks    *markBuffer
-	refusals *refusalCounts
+	refusals *refusals
 
 	cancelRun context.CancelFunc
 	loops     sync.WaitGroup
@@ -132,9 +129,10 @@ func New(bounds config.Starts, deps Deps) (*Dispatcher, error) {
 		return nil, fmt.Errorf("dispatch: %w", err)
 	}
 	return &Dispatcher{
-		inbox: deps.Inbox, metrics: numbers, logger: deps.Logger, now: time.Now,
+		metrics: numbers, logger: deps.Logger, now: time.Now,
 		queue: queue, sweeper: sweeps, pacer: pace, recent: recent, breaker: sweeps.breaker,
-		starter: emailStarter{workflows: deps.Workflows, memos: deps.Memos}, marks: marks, refusals: newRefusalCounts(),
+		starter: emailStarter{workflows: deps.Workflows, memos: deps.Memos}, marks: marks,
+		refusals: &refusals{inbox: deps.Inbox, sweeper: sweeps, logger: deps.Logger, counts: newRefusalCounts()},
 	}, nil
 }
 
@@ -153,26 +151,17 @@ func (d *Dispatcher) Reserve() bool {
 		return false
 	case gobreaker.StateHalfOpen: // new mail may be what tries
 		inFlight, _ := d.pacer.state()
-		return inFlight == 0 && d.reserve(1)
+		return inFlight == 0 && d.queue.reserve(1)
 	}
 
 	if d.sweeper.behind.Load() {
-		return d.reserve(d.pacer.freshRoom())
+		return d.queue.reserve(d.pacer.freshRoom())
 	}
-	return d.reserve(d.pacer.room())
-}
-
-// reserve takes one of at most the given number of places.
-func (d *Dispatcher) reserve(most int) bool {
-	if d.reserved.Add(1) > int64(min(most, queueMost)) {
-		d.reserved.Add(-1)
-		return false
-	}
-	return true
+	return d.queue.reserve(d.pacer.room())
 }
 
 // Cancel returns n reserved places.
-func (d *Dispatcher) Cancel(n int) { d.reserved.Add(int64(-n)) }
+func (d *Dispatcher) Cancel(n int) { d.queue.cancel(n) }
 
 // Submit uses a reserved place: row is claimed until then.
 func (d *Dispatcher) Submit(row postgres.Waiting, until time.Time) {
@@ -198,7 +187,7 @@ func (d *Dispatcher) Stop() {
 	d.loops.Wait()
 	d.inFlight.Wait()
 	d.marks.stop()
-	d.sweeper.releaseClaims(append(d.drainQueue(), d.sweeper.takeFailed()...), 0)
+	d.sweeper.releaseClaims(append(d.queue.drain(), d.sweeper.takeFailed()...), 0)
 }
 
 // startRows starts the rows of the queue in their turn, at the pace of the pacer. Which
@@ -217,7 +206,7 @@ func (d *Dispatcher) startRows(ctx context.Context) {
 		done, err := d.breaker.Allow()
 		if err != nil {
 			d.pacer.cancel()
-			d.sweeper.releaseClaims(append(d.drainQueue(), c.row.Email.ID), breakerPause)
+			d.sweeper.releaseClaims(append(d.queue.drain(), c.row.Email.ID), breakerPause)
 			continue
 		}
 
@@ -230,7 +219,7 @@ func (d *Dispatcher) startRows(ctx context.Context) {
 // when the inbox has rows and there is room for them.
 func (d *Dispatcher) nextClaim() (claim, bool) {
 	for {
-		c, ok := d.popClaim()
+		c, ok := d.queue.pop()
 		if d.sweeper.behind.Load() && d.sweeper.room() > 0 {
 			d.sweeper.wakeUp()
 		}
@@ -238,26 +227,5 @@ func (d *Dispatcher) nextClaim() (claim, bool) {
 			return c, ok
 		}
 		d.SweepSoon() // another process may have it by now
-	}
-}
-
-// popClaim removes the next claim from the queue and returns its place.
-func (d *Dispatcher) popClaim() (claim, bool) {
-	c, ok := d.queue.pop()
-	if ok && c.fresh {
-		d.Cancel(1)
-	}
-	return c, ok
-}
-
-// drainQueue empties the queue and returns the ids of the rows that were in it.
-func (d *Dispatcher) drainQueue() []int64 {
-	var ids []int64
-	for {
-		c, ok := d.popClaim()
-		if !ok {
-			return ids
-		}
-		ids = append(ids, c.row.Email.ID)
 	}
 }

@@ -85,7 +85,7 @@ func TestSweepStartsWhatOthersLeft(t *testing.T) {
 	require.Len(t, workflows.IDs(), 3*queueMost, "each once")
 	require.Contains(t, workflows.IDs()[:firstStarts], "evt_0", "the oldest first")
 	require.LessOrEqual(t, workflows.Peak(), mostStarts)
-	require.Zero(t, s.reserved.Load())
+	require.Zero(t, s.queue.reserved.Load())
 	require.Zero(t, s.pacer.inFlight)
 	require.Equal(t, 3*queueMost, ingresstest.Counted(t, s.metrics.starts.WithLabelValues("started")))
 }
@@ -211,7 +211,7 @@ func TestStopReleasesClaims(t *testing.T) {
 	require.Equal(t, firstStarts, ledger.Started())
 	require.Equal(t, 50-firstStarts, ledger.Count(func(r *ingresstest.Row) bool { return !r.Started && !time.Now().Before(r.Until) }),
 		"any process may claim them now")
-	require.Zero(t, s.reserved.Load())
+	require.Zero(t, s.queue.reserved.Load())
 }
 
 func TestExpiredClaimIsNotStarted(t *testing.T) {
@@ -223,7 +223,7 @@ func TestExpiredClaimIsNotStarted(t *testing.T) {
 	require.True(t, s.Reserve())
 	s.Submit(ledger.Rows[0].Waiting, time.Now().Add(-time.Second))
 	s.Start()
-	ingresstest.Eventually(t, func() bool { return s.reserved.Load() == 0 }, "it leaves the queue")
+	ingresstest.Eventually(t, func() bool { return s.queue.reserved.Load() == 0 }, "it leaves the queue")
 	s.Stop()
 	require.Empty(t, workflows.IDs())
 }
@@ -260,7 +260,7 @@ func TestSweepSurvivesErrors(t *testing.T) {
 	s, log := newTestDispatcher(t, ledger, workflows)
 	s.Start()
 	ingresstest.Eventually(t, func() bool { return len(log.String()) > 0 }, "it is told")
-	require.Zero(t, s.reserved.Load())
+	require.Zero(t, s.queue.reserved.Load())
 	ledger.Set(func(l *ingresstest.Ledger) { l.ClaimErr = nil })
 	ingresstest.Eventually(t, func() bool { return ledger.Started() == 3 }, "all are started")
 	s.Stop()

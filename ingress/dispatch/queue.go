@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mailroom/shared/postgres"
@@ -23,7 +24,8 @@ type claim struct {
 // except that every freshShare-th start is one of the fresh lane, so that new mail
 // does not wait for the end of a backlog.
 type claimQueue struct {
-	filled chan struct{} // holds a token after a put
+	filled   chan struct{} // holds a token after a put
+	reserved atomic.Int64  // places of rows that are, or will be, in the fresh lane
 
 	mu         sync.Mutex
 	old, fresh []claim
@@ -31,6 +33,18 @@ type claimQueue struct {
 }
 
 func newClaimQueue() *claimQueue { return &claimQueue{filled: make(chan struct{}, 1)} }
+
+// reserve takes one of at most the given number of places in the fresh lane.
+func (q *claimQueue) reserve(most int) bool {
+	if q.reserved.Add(1) > int64(min(most, queueMost)) {
+		q.reserved.Add(-1)
+		return false
+	}
+	return true
+}
+
+// cancel returns n reserved places.
+func (q *claimQueue) cancel(n int) { q.reserved.Add(int64(-n)) }
 
 // put appends claims, which are all fresh or all not.
 func (q *claimQueue) put(claims ...claim) {
@@ -73,7 +87,7 @@ func (q *claimQueue) wait(ctx context.Context) bool {
 	}
 }
 
-// pop removes and returns the claim whose turn it is.
+// pop removes and returns the claim whose turn it is, and returns its place.
 func (q *claimQueue) pop() (claim, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -97,8 +111,21 @@ func (q *claimQueue) pop() (claim, bool) {
 	q.sinceFresh++
 	if c.fresh {
 		q.sinceFresh = 0
+		q.cancel(1)
 	}
 	return c, true
+}
+
+// drain empties the queue and returns the ids of the rows that were in it.
+func (q *claimQueue) drain() []int64 {
+	var ids []int64
+	for {
+		c, ok := q.pop()
+		if !ok {
+			return ids
+		}
+		ids = append(ids, c.row.Email.ID)
+	}
 }
 
 // oldLen returns how many claims of the inbox are left.

@@ -79,48 +79,56 @@ func invalidStart(err error) *startRefusal {
 	return &startRefusal{detail: "Temporal refuses to start its workflow: " + text[:min(len(text), refusedText)], err: err}
 }
 
-// refuseRow leaves a row to a later sweep, or to a person. A row that is refused for good
+// refusals leaves rows that Temporal refuses to later sweeps or to people.
+type refusals struct {
+	inbox   Inbox
+	sweeper *sweeper
+	logger  *slog.Logger
+	counts  *refusalCounts
+}
+
+// refuse leaves a row to a later sweep, or to a person. A row that is refused for good
 // is held as internal and not started before a person retries it; other rows are shown as
 // retrying from the second refusal on.
-func (d *Dispatcher) refuseRow(row postgres.Waiting, result startResult, why *startRefusal) {
-	again, final := d.refusals.add(row.Email.ID)
+func (r *refusals) refuse(row postgres.Waiting, result startResult, why *startRefusal) {
+	again, final := r.counts.add(row.Email.ID)
 	final = why.final || final && result == startRefused
 
-	d.logger.Error("workflow.refused", slog.String("event_id", row.Email.EventID),
+	r.logger.Error("workflow.refused", slog.String("event_id", row.Email.EventID),
 		slog.String("correlation_id", row.Email.CorrelationID), slog.String("tenant", row.Email.Tenant),
 		slog.String("source", row.Email.Source), slog.Bool("final", final), slog.Any("error", why))
 
 	if !again && !final {
-		d.sweeper.releaseClaims([]int64{row.Email.ID}, refusedPause)
+		r.sweeper.releaseClaims([]int64{row.Email.ID}, refusedPause)
 		return
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
-	err := d.inbox.RefuseStart(ctx, postgres.Refusal{
+	err := r.inbox.RefuseStart(ctx, postgres.Refusal{
 		EmailID: row.Email.ID, Detail: why.detail, Final: final, Rest: refusedPause,
 	})
 	if err != nil { // the claim ends by itself, and it is refused again
-		d.logger.Warn("inbox.refuse", slog.Any("error", err))
-		d.sweeper.behind.Store(true)
+		r.logger.Warn("inbox.refuse", slog.Any("error", err))
+		r.sweeper.behind.Store(true)
 		return
 	}
 	if final {
-		d.refusals.forget(row.Email.ID)
+		r.counts.forget(row.Email.ID)
 	}
 }
 
-// clearRefusal removes the refusal of a row that could be started after all. If that fails
+// clear removes the refusal of a row that could be started after all. If that fails
 // the next change of state overwrites it.
-func (d *Dispatcher) clearRefusal(row postgres.Waiting) {
+func (r *refusals) clear(row postgres.Waiting) {
 	if !row.Refused {
 		return
 	}
-	d.refusals.forget(row.Email.ID)
+	r.counts.forget(row.Email.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
-	if err := d.inbox.ClearRefusal(ctx, row.Email.ID); err != nil {
-		d.logger.Warn("inbox.clear_refusal", slog.Any("error", err))
+	if err := r.inbox.ClearRefusal(ctx, row.Email.ID); err != nil {
+		r.logger.Warn("inbox.clear_refusal", slog.Any("error", err))
 	}
 }
 

@@ -134,7 +134,7 @@ func TestServerThatTakesNoRowIsNoRowsFault(t *testing.T) {
 		tryStart(t, s, ledger, other)
 	}
 	require.True(t, ledger.Rows[0].Refusal.Final, "the row alone is to blame")
-	require.Empty(t, s.refusals.rows)
+	require.Empty(t, s.refusals.counts.rows)
 }
 
 // TestRefusedForGoodRests: a row that Temporal never takes was tried each 30 s for ever

@@ -52,11 +52,11 @@ func (d *Dispatcher) startRow(row postgres.Waiting, done func(error)) {
 	switch {
 	case err == nil:
 		if result == startDone {
-			d.refusals.recordSuccess()
+			d.refusals.counts.recordSuccess()
 		}
-		d.clearRefusal(row)
+		d.refusals.clear(row)
 	case refusal != nil:
-		d.refuseRow(row, result, refusal)
+		d.refusals.refuse(row, result, refusal)
 	default:
 		d.logger.Debug("workflow.waits", slog.Any("error", err))
 		d.sweeper.releaseLater(row.Email.ID)
