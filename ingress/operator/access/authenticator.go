@@ -33,18 +33,15 @@ type Deps struct {
 // Authenticator identifies the sender of a request by a bearer token or a session. It is
 // safe for concurrent use.
 type Authenticator struct {
-	access     config.Access
-	configured []configured
-	tokens     Tokens
-	sessions   Sessions
-	secure     bool // cookies are sent over TLS only
-	now        func() time.Time
-
+	access  config.Access
+	now     func() time.Time
 	origin  *http.CrossOriginProtection
 	proxies *guard.Proxies
 	lookups *lookups
+	tokens  *tokenTable
+	cookies cookies
 
-	tokenCache   *cache[ledger.Token]
+	sessions     Sessions
 	sessionCache *cache[ledger.Session]
 }
 
@@ -64,15 +61,18 @@ func New(cfg Config, deps Deps) (*Authenticator, error) {
 		return nil, fmt.Errorf("access: %w", err)
 	}
 
-	cfg.Access.ApplyDefaults()
-	a := &Authenticator{
-		access: cfg.Access, configured: list, tokens: deps.Tokens, sessions: deps.Sessions, now: deps.Now,
-		secure: strings.HasPrefix(cfg.Access.PublicURL, "https://"), origin: http.NewCrossOriginProtection(), proxies: proxies,
-		lookups:    newLookups(proxies),
-		tokenCache: newCache[ledger.Token](), sessionCache: newCache[ledger.Session](),
+	if deps.Now == nil {
+		deps.Now = time.Now
 	}
-	if a.now == nil {
-		a.now = time.Now
+	cfg.Access.ApplyDefaults()
+	queries := newLookups(proxies)
+	a := &Authenticator{
+		access: cfg.Access, now: deps.Now, origin: http.NewCrossOriginProtection(), proxies: proxies, lookups: queries,
+		tokens: &tokenTable{
+			configured: list, store: deps.Tokens, lookups: queries, cache: newCache[ledger.Token](), now: deps.Now,
+		},
+		cookies:  cookies{secure: strings.HasPrefix(cfg.Access.PublicURL, "https://")},
+		sessions: deps.Sessions, sessionCache: newCache[ledger.Session](),
 	}
 
 	if a.access.PublicURL != "" {
@@ -115,7 +115,7 @@ func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error)
 		if !ok {
 			return Caller{}, errNoToken
 		}
-		who, err := a.byToken(r, text)
+		who, err := a.tokens.byText(r, text)
 		return Caller{Identity: who}, err
 	}
 
@@ -137,11 +137,11 @@ func (a *Authenticator) Authenticate(r *http.Request, auth Auth) (Caller, error)
 	return c, nil
 }
 
-// rolesOf returns the roles by tenant that the configuration assigns to groups of the
+// groupRoles returns the roles by tenant that the configuration assigns to groups of the
 // OpenID provider.
-func (a *Authenticator) rolesOf(groups []string) map[string]Role {
+func groupRoles(assigned []config.OIDCGroup, groups []string) map[string]Role {
 	roles := map[string]Role{}
-	for _, g := range a.access.OIDC.Groups {
+	for _, g := range assigned {
 		for _, group := range groups {
 			if g.Group != group {
 				continue

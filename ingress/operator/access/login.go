@@ -144,7 +144,7 @@ func (l *Login) withToken(c *gin.Context) error {
 
 	r.Body = http.MaxBytesReader(c.Writer, r.Body, maxLoginForm)
 	text, next := strings.TrimSpace(r.PostFormValue("token")), localPath(r.PostFormValue("next"))
-	who, err := l.byToken(r, text)
+	who, err := l.tokens.byText(r, text)
 	switch {
 	case fault.Is(err, fault.Unauthorized):
 		// Counted after the lookup: wrong tokens from the same address do not block a valid one.
@@ -179,7 +179,7 @@ func (l *Login) logout(c *gin.Context) error {
 	if err := l.endSession(c.Request.Context(), s.sum); err != nil {
 		return err
 	}
-	l.setCookie(c.Writer, sessionCookie, "", 0)
+	l.cookies.set(c.Writer, sessionCookie, "", 0)
 	l.logger.Info("logout", slog.String("actor", From(c.Request.Context()).Name))
 	c.Redirect(http.StatusSeeOther, LoginPath)
 	return nil

@@ -106,7 +106,7 @@ func TestFloodLeavesPlacesToKnownTokens(t *testing.T) {
 	require.NoError(t, err)
 	*now = now.Add(cacheFor)
 	slow := &slowTokens{Tokens: store, entered: make(chan struct{}, 100), released: make(chan struct{})}
-	a.tokens = slow
+	a.tokens.store = slow
 	ctx, cancel := context.WithCancel(t.Context())
 	var flood sync.WaitGroup
 	for range 20 {

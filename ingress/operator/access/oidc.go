@@ -51,7 +51,7 @@ func (l *Login) start(c *gin.Context) error {
 		return l.renderFailure(c, err, login.Next)
 	}
 
-	l.setCookie(c.Writer, loginCookie, browser, loginFor)
+	l.cookies.set(c.Writer, loginCookie, browser, loginFor)
 	c.Redirect(http.StatusSeeOther, address)
 	return nil
 }
@@ -84,7 +84,7 @@ func (l *Login) callback(c *gin.Context) error {
 		return l.renderFailure(c, errNotVouched, login.Next)
 	}
 
-	groups := slices.DeleteFunc(who.groups, func(g string) bool { return len(l.rolesOf([]string{g})) == 0 })
+	groups := slices.DeleteFunc(who.groups, func(g string) bool { return len(groupRoles(l.access.OIDC.Groups, []string{g})) == 0 })
 	if len(groups) == 0 {
 		l.recordResult(c, ResultNoRole, who.name, "oidc")
 		return l.render(c, http.StatusForbidden, login.Next,
@@ -105,8 +105,8 @@ func (l *Login) callback(c *gin.Context) error {
 // unless this browser began it within loginFor and it has not been completed yet.
 func (l *Login) resume(c *gin.Context) (ledger.Login, error) {
 	state, iss := c.Query("state"), c.Query("iss")
-	cookie, err := c.Request.Cookie(l.cookieName(loginCookie))
-	l.setCookie(c.Writer, loginCookie, "", 0)
+	cookie, err := c.Request.Cookie(l.cookies.name(loginCookie))
+	l.cookies.set(c.Writer, loginCookie, "", 0)
 	switch {
 	case err != nil, state == "", len(state) > maxParameter, len(c.Query("code")) > maxParameter,
 		iss != "" && iss != l.access.OIDC.Issuer: // RFC 9207 section 2.4

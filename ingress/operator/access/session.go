@@ -62,7 +62,7 @@ var errNoSession = fault.New(fault.Unauthorized, "this page needs a login: sign 
 // bySession returns the caller whose session the cookie of r identifies, or errNoSession. It
 // records the use of a session at most once a minute.
 func (a *Authenticator) bySession(r *http.Request) (Caller, error) {
-	cookie, err := r.Cookie(a.cookieName(sessionCookie))
+	cookie, err := r.Cookie(a.cookies.name(sessionCookie))
 	if err != nil || cookie.Value == "" || !a.trusts(r) {
 		return Caller{}, errNoSession
 	}
@@ -95,9 +95,9 @@ func (a *Authenticator) bySession(r *http.Request) (Caller, error) {
 // those that the configuration assigns to the groups of the login.
 func (a *Authenticator) holder(ctx context.Context, s ledger.Session, now time.Time) (Identity, error) {
 	if s.Token != nil {
-		return a.bySum(ctx, *s.Token, now)
+		return a.tokens.bySum(ctx, *s.Token, now)
 	}
-	roles := a.rolesOf(s.Groups)
+	roles := groupRoles(a.access.OIDC.Groups, s.Groups)
 	if len(roles) == 0 {
 		return Identity{}, errNoSession
 	}
@@ -123,7 +123,7 @@ func (a *Authenticator) findSession(r *http.Request, sum [32]byte, now time.Time
 // startSession creates the session s with a new secret and sets its cookie. It first ends
 // the session that the browser had before.
 func (a *Authenticator) startSession(w http.ResponseWriter, r *http.Request, s ledger.Session) error {
-	if old, err := r.Cookie(a.cookieName(sessionCookie)); err == nil {
+	if old, err := r.Cookie(a.cookies.name(sessionCookie)); err == nil {
 		if err := a.endSession(r.Context(), sha256.Sum256([]byte(old.Value))); err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (a *Authenticator) startSession(w http.ResponseWriter, r *http.Request, s l
 	if err := a.sessions.CreateSession(r.Context(), s); err != nil {
 		return err
 	}
-	a.setCookie(w, sessionCookie, text, a.access.Session.Absolute)
+	a.cookies.set(w, sessionCookie, text, a.access.Session.Absolute)
 	return nil
 }
 
@@ -146,23 +146,28 @@ func (a *Authenticator) endSession(ctx context.Context, sum [32]byte) error {
 	return err
 }
 
-// setCookie sets a cookie that scripts cannot read and that browsers send from other sites
+// cookies are set and named as the public URL permits.
+type cookies struct {
+	secure bool // they are sent over TLS only
+}
+
+// set sets a cookie that scripts cannot read and that browsers send from other sites
 // only when a link is followed (SameSite=Lax); an empty text removes it. Lax, because other
 // ports of this host are the same site: the Temporal Web UI calls the codec server from one.
-func (a *Authenticator) setCookie(w http.ResponseWriter, name, text string, lasts time.Duration) {
-	c := &http.Cookie{ //nolint:gosec // Secure if the public URL is https
-		Name: a.cookieName(name), Value: text, Path: "/", HttpOnly: true, Secure: a.secure,
+func (c cookies) set(w http.ResponseWriter, name, text string, lasts time.Duration) {
+	one := &http.Cookie{ //nolint:gosec // Secure if the public URL is https
+		Name: c.name(name), Value: text, Path: "/", HttpOnly: true, Secure: c.secure,
 		SameSite: http.SameSiteLaxMode, MaxAge: int(lasts.Seconds()),
 	}
 	if text == "" {
-		c.MaxAge = -1
+		one.MaxAge = -1
 	}
-	http.SetCookie(w, c)
+	http.SetCookie(w, one)
 }
 
-// cookieName returns name, with the prefix __Host- if the public URL is https.
-func (a *Authenticator) cookieName(name string) string {
-	if a.secure {
+// name returns the name of a cookie, with the prefix __Host- if the public URL is https.
+func (c cookies) name(name string) string {
+	if c.secure {
 		return hostPrefix + name
 	}
 	return name

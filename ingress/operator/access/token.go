@@ -66,21 +66,31 @@ func tooManyAttempts(wait time.Duration) error {
 	return fault.New(fault.RateLimited, "too many invalid attempts came from this address: wait before the next one").After(wait)
 }
 
-// byToken returns the identity of the token text, or errNoToken. Tokens of the configuration
+// tokenTable finds the identities of tokens, of the configuration and of the database. It
+// is safe for concurrent use.
+type tokenTable struct {
+	configured []configured
+	store      Tokens
+	lookups    *lookups
+	cache      *cache[ledger.Token]
+	now        func() time.Time
+}
+
+// byText returns the identity of the token text, or errNoToken. Tokens of the configuration
 // are found without the database; for others, its faults are returned.
-func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) {
+func (t *tokenTable) byText(r *http.Request, text string) (Identity, error) {
 	sum := sha256.Sum256([]byte(text))
-	now := a.now()
-	if who, ok := findConfigured(a.configured, sum, now); ok {
+	now := t.now()
+	if who, ok := findConfigured(t.configured, sum, now); ok {
 		return who, nil
 	}
 	if !hasTokenForm(text) {
 		return Identity{}, errNoToken
 	}
 
-	if _, known := a.tokenCache.get(sum, now); !known {
-		err := a.lookups.query(r, sum, now, func(ctx context.Context) error {
-			_, err := a.lookUp(ctx, sum, now)
+	if _, known := t.cache.get(sum, now); !known {
+		err := t.lookups.query(r, sum, now, func(ctx context.Context) error {
+			_, err := t.lookUp(ctx, sum, now)
 			return err
 		})
 		if err != nil && !fault.Is(err, fault.NotFound) {
@@ -88,36 +98,36 @@ func (a *Authenticator) byToken(r *http.Request, text string) (Identity, error) 
 		}
 	}
 
-	return a.bySum(r.Context(), sum, now)
+	return t.bySum(r.Context(), sum, now)
 }
 
 // bySum returns the identity of the token with the SHA-256 sum, or errNoToken if it is
 // unknown, expired or revoked. It stores the use of a token at most once a minute.
-func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) (Identity, error) {
-	if who, ok := findConfigured(a.configured, sum, now); ok {
+func (t *tokenTable) bySum(ctx context.Context, sum [32]byte, now time.Time) (Identity, error) {
+	if who, ok := findConfigured(t.configured, sum, now); ok {
 		return who, nil
 	}
 
-	t, err := a.lookUp(ctx, sum, now)
+	row, err := t.lookUp(ctx, sum, now)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		return Identity{}, errNoToken
 	case err != nil:
 		return Identity{}, err
-	case t.RevokedAt != nil, t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
+	case row.RevokedAt != nil, row.ExpiresAt != nil && !now.Before(*row.ExpiresAt):
 		return Identity{}, errNoToken
 	}
 
-	if t.LastUsedAt == nil || now.Sub(*t.LastUsedAt) >= touchEvery {
+	if row.LastUsedAt == nil || now.Sub(*row.LastUsedAt) >= touchEvery {
 		// An error is ignored: the token is valid, whether its use is stored or not.
-		if a.tokens.TouchToken(ctx, sum, now) == nil {
-			t.LastUsedAt = &now
-			a.tokenCache.put(sum, t, nil, now)
+		if t.store.TouchToken(ctx, sum, now) == nil {
+			row.LastUsedAt = &now
+			t.cache.put(sum, row, nil, now)
 		}
 	}
 
-	who := Identity{Name: t.Name, Person: contract.PersonOf(cmp.Or(t.Owner, t.CreatedBy, t.Name)), Roles: map[string]Role{}}
-	for tenant, name := range t.Roles {
+	who := Identity{Name: row.Name, Person: contract.PersonOf(cmp.Or(row.Owner, row.CreatedBy, row.Name)), Roles: map[string]Role{}}
+	for tenant, name := range row.Roles {
 		who.Roles[tenant] = ParseRole(name)
 	}
 
@@ -125,28 +135,28 @@ func (a *Authenticator) bySum(ctx context.Context, sum [32]byte, now time.Time) 
 }
 
 // lookUp returns the token with the SHA-256 sum from the cache or the database.
-func (a *Authenticator) lookUp(ctx context.Context, sum [32]byte, now time.Time) (ledger.Token, error) {
-	if found, ok := a.tokenCache.get(sum, now); ok {
+func (t *tokenTable) lookUp(ctx context.Context, sum [32]byte, now time.Time) (ledger.Token, error) {
+	if found, ok := t.cache.get(sum, now); ok {
 		return found.row, found.err
 	}
-	t, err := a.tokens.FindToken(ctx, sum)
+	row, err := t.store.FindToken(ctx, sum)
 	if err == nil || fault.Is(err, fault.NotFound) {
-		a.tokenCache.put(sum, t, err, now)
+		t.cache.put(sum, row, err, now)
 	}
-	return t, err
+	return row, err
 }
 
 // Forget empties the caches, so that a token revoked or a session ended through this process
 // is refused at once. Other processes refuse it within five seconds.
 func (a *Authenticator) Forget() {
-	a.tokenCache.clear()
+	a.tokens.cache.clear()
 	a.sessionCache.clear()
 }
 
 // Configured reports whether an operator of the configuration has this name. No token may
 // have it, because decisions are recorded under it.
 func (a *Authenticator) Configured(name string) bool {
-	for _, t := range a.configured {
+	for _, t := range a.tokens.configured {
 		if t.identity.Name == name {
 			return true
 		}
