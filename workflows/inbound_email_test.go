@@ -29,11 +29,24 @@ type answer struct {
 	rejected error
 	result   any
 	err      error
+	accept   func() // is called when it was accepted; may be nil
+	complete func() // is called at the end; may be nil
 }
 
-func (a *answer) Reject(err error)        { a.rejected = err }
-func (a *answer) Accept()                 {}
-func (a *answer) Complete(v any, e error) { a.result, a.err = v, e }
+func (a *answer) Reject(err error) { a.rejected = err }
+
+func (a *answer) Accept() {
+	if a.accept != nil {
+		a.accept()
+	}
+}
+
+func (a *answer) Complete(v any, e error) {
+	a.result, a.err = v, e
+	if a.complete != nil {
+		a.complete()
+	}
+}
 
 func status(t *testing.T, e *testsuite.TestWorkflowEnvironment) contract.Status {
 	t.Helper()

@@ -211,14 +211,21 @@ func TestWhoTellsTheLedger(t *testing.T) {
 			d.Records = row.records
 			got := c.update(time.Minute, d)
 			second := c.update(time.Minute, s.intend(2, contract.IntentResult{Action: contract.Discard, Actor: "pia"}))
+			// Both are accepted, then the first is decided: reading an intent takes any time.
+			accepted, decided := make(chan struct{}), make(chan struct{})
+			second.accept = func() { close(accepted) }
+			got.complete = func() { close(decided) }
+			s.reading = func(intent int64) { <-map[int64]chan struct{}{1: accepted, 2: decided}[intent] }
+
 			out := c.run(input())
 			require.Equal(t, 1, out.Decisions)
 			require.Equal(t, row.sender, got.state(t).Record != nil)
+			require.NoError(t, second.rejected)
+			require.ErrorContains(t, second.err, map[contract.Action]string{
+				contract.Discard: "olga discarded it", contract.Approve: "olga approved it",
+			}[row.action])
 			if row.action == contract.Discard {
 				require.Equal(t, contract.Discarded, out.State)
-				if second.rejected != nil {
-					require.ErrorContains(t, second.rejected, "olga discarded it")
-				}
 			}
 			decisions := 0
 			for _, r := range s.calls.records {

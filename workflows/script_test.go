@@ -28,9 +28,11 @@ type script struct {
 	planErr  error
 	intents  map[int64]contract.IntentResult
 	intent   func(n int) error
-	edit     func(in contract.SaveEditInput) (contract.SaveEditResult, error)
-	apply    func(n int) error
-	notify   func(n int) error
+	// reading is called before an intent is read; may be nil.
+	reading func(intent int64)
+	edit    func(in contract.SaveEditInput) (contract.SaveEditResult, error)
+	apply   func(n int) error
+	notify  func(n int) error
 
 	standing func() (contract.StandingResult, error)
 
@@ -183,6 +185,9 @@ func plan(approvals int) contract.HoldPlan {
 
 func (s *script) LoadIntent(_ context.Context, in contract.IntentInput) (contract.IntentResult, error) {
 	n := s.calls.next("LoadIntent")
+	if s.reading != nil {
+		s.reading(in.Intent)
+	}
 	if s.intent != nil {
 		if err := s.intent(n); err != nil {
 			return contract.IntentResult{}, err
