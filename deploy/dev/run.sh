@@ -13,18 +13,11 @@ log=.dev/build.log
 
 # explain says in one line why the go command failed, and what to do.
 explain() {
-	again="then run it again: it goes on from here"
-	while read -r pattern remedy; do
-		cause=$(grep -m 1 -iE "$(echo "$pattern" | tr '_' ' ')" "$log") || continue
+	tab=$(printf '\t')
+	while IFS=$tab read -r pattern remedy; do
+		cause=$(grep -m 1 -iE "$pattern" "$log") || continue
 		fail "$cause: $remedy"
-	done <<-END
-		no_space_left the disk is full: free some space, $again
-		checksum_mismatch|security_error a module is not the one that go.sum pins: run \`go clean -modcache\`, check GOPROXY, $again
-		unexpected_eof|not_a_valid_zip|zip: a download broke off: $again
-		dial_tcp|no_such_host|network_is_unreachable|i/o_timeout|handshake|connection_re|proxyconnect modules cannot be downloaded: check the network and GOPROXY, $again
-		requires_go|go_version Go is too old: install it from https://go.dev/dl, $again
-		permission_denied|read-only the go command cannot write there: see \`go env GOCACHE GOMODCACHE\`, $again
-	END
+	done <deploy/dev/command/remedies.txt
 	fail "the local stack program cannot be compiled: $(grep -v '^[^ :]*$' "$log" | tr '\n' ';')"
 }
 

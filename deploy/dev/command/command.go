@@ -66,10 +66,10 @@ func Run(args []string, config []byte, stdout, stderr io.Writer) int {
 		_, _ = io.WriteString(stderr, usage)
 		return exitUsage
 	case err != nil && (ctx.Err() != nil || errors.Is(err, context.Canceled)):
-		_, _ = fmt.Fprintln(stderr, "mailroom: interrupted")
+		_, _ = fmt.Fprintln(stderr, "mailroom: interrupted: what is compiled and accepted is kept")
 		return exitInterrupted
 	case err != nil:
-		_, _ = fmt.Fprintln(stderr, "mailroom: "+process.OneLine(err))
+		_, _ = fmt.Fprintln(stderr, "mailroom: "+explain(err))
 		return exitFailed
 	}
 	return code
