@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -73,4 +74,36 @@ func TestAFailedBuildSaysWhatTheCompilerSays(t *testing.T) {
 	err := goBuild{dir: dir, out: filepath.Join(dir, "other.a"), packages: []string{"./other"}}.run(t.Context(), &process.Console{})
 	require.ErrorContains(t, err, "undefined: undefined")
 	require.False(t, strings.Contains(err.Error(), "exit status"), err)
+}
+
+// TestAnInterruptedBuildGoesOn: what was compiled before is not compiled again, and no
+// half-written program is left.
+func TestAnInterruptedBuildGoesOn(t *testing.T) {
+	t.Parallel()
+	dir := module(t)
+	tool := filepath.Join(dir, "tool")
+	// It lets b be compiled, and waits at a, which imports b.
+	text := `#!/bin/sh
+case "$TOOLEXEC_IMPORTPATH" in example.com/built/a)
+	touch "` + dir + `/begun"; while ! test -e "` + dir + `/stop"; do sleep 0.02; done
+	exit 1 ;;
+esac
+exec "$@"
+`
+	require.NoError(t, os.WriteFile(tool, []byte(text), 0o700))
+	b := goBuild{what: "built", dir: dir, out: filepath.Join(dir, "program"), flags: []string{"-toolexec", tool}, packages: []string{"."}}
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() { failed <- b.run(ctx, &process.Console{}) }()
+	require.Eventually(t, func() bool { return fileExists(filepath.Join(dir, "begun")) }, 3*soon, tick)
+	cancel()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "stop"), nil, 0o600))
+	require.ErrorIs(t, <-failed, context.Canceled)
+	require.NoFileExists(t, b.out)
+
+	require.NoError(t, os.WriteFile(tool, []byte("#!/bin/sh\nexec \"$@\"\n"), 0o700))
+	var out bytes.Buffer
+	require.NoError(t, b.run(t.Context(), process.NewConsole(&out)))
+	require.Contains(t, out.String(), "(2 packages compiled)", "a and the program, not b")
+	require.True(t, executable(b.out))
 }
