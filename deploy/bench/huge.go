@@ -23,9 +23,9 @@ import (
 
 // huge posts fifty emails of 25 MiB each at once to a fresh ingress. One that is answered
 // 503 is posted again.
-func (b *bench) huge(ctx context.Context, d *ingressFigures) error {
-	b.say("%d emails of %d MiB at once", hugeAtOnce, hugeMail>>20)
-	if err := b.mail.Restart(ctx, stack.Ingress); err != nil {
+func (p *ingressPart) huge(ctx context.Context, d *ingressFigures) error {
+	p.say("%d emails of %d MiB at once", hugeAtOnce, hugeMail>>20)
+	if err := p.mail.Restart(ctx, stack.Ingress); err != nil {
 		return err
 	}
 
@@ -35,7 +35,7 @@ func (b *bench) huge(ctx context.Context, d *ingressFigures) error {
 	for i := range hugeAtOnce {
 		wg.Go(func() {
 			for {
-				status, err := b.sender.huge(ctx, i)
+				status, err := p.sender.huge(ctx, i)
 				if status == http.StatusServiceUnavailable && err == nil {
 					refused.Add(1)
 					continue
@@ -53,13 +53,13 @@ func (b *bench) huge(ctx context.Context, d *ingressFigures) error {
 		return err
 	}
 
-	peak, err := peakMiB(b.mail.PID(stack.Ingress))
+	peak, err := peakMiB(p.mail.PID(stack.Ingress))
 	if err != nil {
 		return err
 	}
 	d.HugePeak, d.HugeRefused = peak, int(refused.Load())
-	b.say("  peak %.0f MiB, %d answered 503", peak, refused.Load())
-	return b.drained(ctx, hugeAtOnce)
+	p.say("  peak %.0f MiB, %d answered 503", peak, refused.Load())
+	return p.drained(ctx, hugeAtOnce)
 }
 
 // huge posts one email of hugeMail bytes, made while it is sent.

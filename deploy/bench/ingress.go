@@ -38,113 +38,119 @@ type ingressFigures struct {
 	HugeRefused  int     `json:"ingress_50x25MB_refused"`
 }
 
-// measureIngress measures how webhooks are received and started.
-func (b *bench) measureIngress(ctx context.Context) (*ingressFigures, error) {
+// ingressPart measures the ingress by itself.
+type ingressPart struct {
+	*bench
+	posted int // by wire, and not yet drained
+}
+
+// run measures how webhooks are received and started.
+func (p *ingressPart) run(ctx context.Context) (*ingressFigures, error) {
 	d := &ingressFigures{Healthy: map[string]acks{}, Stopped: map[string]acks{}}
-	if _, err := b.endToEnd(ctx, 100, 0); err != nil { // the first ones are slower and not measured
+	if _, err := p.endToEnd(ctx, 100, 0); err != nil { // the first ones are slower and not measured
 		return nil, err
 	}
 
-	b.say("the ingress while Temporal is healthy")
-	if err := b.closedLoops(ctx, d.Healthy); err != nil {
+	p.say("the ingress while Temporal is healthy")
+	if err := p.closedLoops(ctx, d.Healthy); err != nil {
 		return nil, err
 	}
-	if err := b.drained(ctx, b.posted); err != nil {
+	if err := p.drained(ctx, p.posted); err != nil {
 		return nil, err
 	}
-	b.posted = 0
+	p.posted = 0
 
-	b.say("the ingress while Temporal is stopped")
-	b.temporal.stop()
-	if err := b.closedLoops(ctx, d.Stopped); err != nil {
+	p.say("the ingress while Temporal is stopped")
+	p.temporal.stop()
+	if err := p.closedLoops(ctx, d.Stopped); err != nil {
 		return nil, err
 	}
-	if err := b.costs(ctx, d); err != nil {
+	if err := p.costs(ctx, d); err != nil {
 		return nil, err
 	}
 
-	if err := b.temporal.start(ctx); err != nil {
+	if err := p.temporal.start(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.drained(ctx, b.posted); err != nil {
+	if err := p.drained(ctx, p.posted); err != nil {
 		return nil, err
 	}
-	b.posted = 0
+	p.posted = 0
 
-	if err := b.startRates(ctx, d); err != nil {
+	if err := p.startRates(ctx, d); err != nil {
 		return nil, err
 	}
-	return d, b.huge(ctx, d)
+	return d, p.huge(ctx, d)
 }
 
 // closedLoops measures the closed loops and the burst.
-func (b *bench) closedLoops(ctx context.Context, into map[string]acks) error {
+func (p *ingressPart) closedLoops(ctx context.Context, into map[string]acks) error {
 	for _, l := range loops {
 		name := fmt.Sprintf("closed_%d", l.callers)
-		if err := b.loop(ctx, into, name, l.callers, b.ingressEmails/l.share); err != nil {
+		if err := p.loop(ctx, into, name, l.callers, p.ingressEmails/l.share); err != nil {
 			return err
 		}
 	}
-	return b.loop(ctx, into, "burst", inFlight, b.ingressEmails)
+	return p.loop(ctx, into, "burst", inFlight, p.ingressEmails)
 }
 
-func (b *bench) loop(ctx context.Context, into map[string]acks, name string, callers, n int) error {
-	requests, err := b.sender.requests(b.sender.bodies(n, smallMail, 0), false)
+func (p *ingressPart) loop(ctx context.Context, into map[string]acks, name string, callers, n int) error {
+	requests, err := p.sender.requests(p.sender.bodies(n, smallMail, 0), false)
 	if err != nil {
 		return err
 	}
-	got, err := b.sender.wire(ctx, callers, requests, http.StatusOK)
+	got, err := p.sender.wire(ctx, callers, requests, http.StatusOK)
 	if err != nil {
 		return err
 	}
-	b.posted += n
+	p.posted += n
 	into[name] = got
-	b.say("  %s: %.0f/s, ack p50 %.2f, p99 %.2f, p99.9 %.2f ms", name, got.Rate, got.P50, got.P99, got.P999)
+	p.say("  %s: %.0f/s, ack p50 %.2f, p99 %.2f, p99.9 %.2f ms", name, got.Rate, got.P50, got.P99, got.P999)
 	return nil
 }
 
 // costs compares the processor time of a request with a bad signature with that of a good
 // one, in the ingress and the database: measured in turn, medians.
-func (b *bench) costs(ctx context.Context, d *ingressFigures) error {
+func (p *ingressPart) costs(ctx context.Context, d *ingressFigures) error {
 	var good, bad []float64
-	n := b.ingressEmails / costOf
-	for range b.rounds {
+	n := p.ingressEmails / costOf
+	for range p.rounds {
 		for _, m := range []struct {
 			into   *[]float64
 			bad    bool
 			status int
 		}{{&good, false, http.StatusOK}, {&bad, true, http.StatusUnauthorized}} {
-			requests, err := b.sender.requests(b.sender.bodies(n, smallMail, 0), m.bad)
+			requests, err := p.sender.requests(p.sender.bodies(n, smallMail, 0), m.bad)
 			if err != nil {
 				return err
 			}
-			before, err := b.serving()
+			before, err := p.serving()
 			if err != nil {
 				return err
 			}
-			if _, err := b.sender.wire(ctx, inFlight, requests, m.status); err != nil {
+			if _, err := p.sender.wire(ctx, inFlight, requests, m.status); err != nil {
 				return err
 			}
-			after, err := b.serving()
+			after, err := p.serving()
 			if err != nil {
 				return err
 			}
 
 			*m.into = append(*m.into, float64((after-before).Microseconds())/float64(n))
 			if !m.bad {
-				b.posted += n
+				p.posted += n
 			}
 		}
 	}
 
 	d.GoodCost, d.BadCost = median(good), median(bad)
 	d.BadOfGood = d.BadCost / d.GoodCost
-	b.say("  processor time: good %.0f µs, bad signature %.0f µs, %.2f of it", d.GoodCost, d.BadCost, d.BadOfGood)
+	p.say("  processor time: good %.0f µs, bad signature %.0f µs, %.2f of it", d.GoodCost, d.BadCost, d.BadOfGood)
 	return nil
 }
 
 // serving returns the processor time that the ingress and all of PostgreSQL have used.
-func (b *bench) serving() (time.Duration, error) {
-	ingress := b.mail.PID(stack.Ingress)
+func (p *ingressPart) serving() (time.Duration, error) {
+	ingress := p.mail.PID(stack.Ingress)
 	return processorTime(func(pid int, name string) bool { return pid == ingress || name == "postgres" })
 }

@@ -47,96 +47,99 @@ type operatorFigures struct {
 	Asks map[string]acks `json:"asks"`
 }
 
-// measureOperators measures the operators' tools. The ledger is filled with made-up emails
+// operatorPart measures what operators wait for.
+type operatorPart struct{ *bench }
+
+// run measures the operators' tools. The ledger is filled with made-up emails
 // last, so that these slow down no other measurement.
-func (b *bench) measureOperators(ctx context.Context) (*operatorFigures, error) {
+func (p *operatorPart) run(ctx context.Context) (*operatorFigures, error) {
 	d := &operatorFigures{Asks: map[string]acks{}}
-	if err := b.measureReplay(ctx, d); err != nil {
+	if err := p.measureReplay(ctx, d); err != nil {
 		return nil, err
 	}
-	if err := b.measureBatch(ctx, d); err != nil {
+	if err := p.measureBatch(ctx, d); err != nil {
 		return nil, err
 	}
 
-	b.say("a ledger of %d more emails, %d of them held", b.ledger, b.ledger/heldShare)
-	all, held, err := b.fill(ctx)
+	p.say("a ledger of %d more emails, %d of them held", p.ledger, p.ledger/heldShare)
+	all, held, err := p.fill(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// Once: a client that signs in for each question soon reaches the limit of sign-ins.
-	client, err := b.signedIn(ctx)
+	client, err := p.signedIn(ctx)
 	if err != nil {
 		return nil, err
 	}
 
-	for _, q := range questions(all, held, time.Now(), time.Duration(b.ledger)*ledgertest.Every) {
-		got, err := b.ask(ctx, client, q)
+	for _, q := range questions(all, held, time.Now(), time.Duration(p.ledger)*ledgertest.Every) {
+		got, err := p.ask(ctx, client, q)
 		if err != nil {
 			return nil, err
 		}
 		d.Asks[q.name] = got
-		b.say("  %s: p50 %.1f, p95 %.1f, p99 %.1f ms", q.name, got.P50, got.P95, got.P99)
+		p.say("  %s: p50 %.1f, p95 %.1f, p99 %.1f ms", q.name, got.P50, got.P95, got.P99)
 	}
 	return d, nil
 }
 
 // measureBatch holds emails and decides about all of them at once.
-func (b *bench) measureBatch(ctx context.Context, d *operatorFigures) error {
-	d.Held = b.held
-	b.say("a decision about %d held emails", d.Held)
-	bodies := b.sender.bodies(d.Held, smallMail, 0)
+func (p *operatorPart) measureBatch(ctx context.Context, d *operatorFigures) error {
+	d.Held = p.held
+	p.say("a decision about %d held emails", d.Held)
+	bodies := p.sender.bodies(d.Held, smallMail, 0)
 	for i := range bodies {
 		bodies[i] = bytes.ReplaceAll(bodies[i], []byte("support@"), []byte("careful@"))
 	}
-	if _, err := b.sender.closed(ctx, inFlight, bodies); err != nil {
+	if _, err := p.sender.closed(ctx, inFlight, bodies); err != nil {
 		return err
 	}
 
 	err := poll(ctx, operatorPatience, func() (bool, error) {
 		var held int
-		err := b.db.QueryRow(ctx, "SELECT count(*) FROM emails WHERE state = 'quarantined'").Scan(&held)
+		err := p.db.QueryRow(ctx, "SELECT count(*) FROM emails WHERE state = 'quarantined'").Scan(&held)
 		return held == d.Held, err
 	})
 	if err != nil {
 		return fmt.Errorf("wait for %d held emails: %w", d.Held, err)
 	}
 
-	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // the first ones are slower and not measured
+	if _, err := p.base.rate(ctx, "Nothing", 100); err != nil { // the first ones are slower and not measured
 		return err
 	}
-	if d.NothingBefore, err = b.base.rate(ctx, "Nothing", min(d.Held, idle)); err != nil {
+	if d.NothingBefore, err = p.base.rate(ctx, "Nothing", min(d.Held, idle)); err != nil {
 		return err
 	}
 
 	began := time.Now()
-	took, err := b.runBatch(ctx, map[string]any{
+	took, err := p.runBatch(ctx, map[string]any{
 		"action": "discard", "filter": map[string]any{"state": "quarantined", "reason": "manual_hold"}, "rate": 0, "note": "bench",
 	}, d.Held)
 	if err != nil {
 		return err
 	}
 	d.Bulk = float64(d.Held) / took.Seconds()
-	if err := b.allClosed(ctx); err != nil {
+	if err := p.allClosed(ctx); err != nil {
 		return err
 	}
 	d.Ended = float64(d.Held) / time.Since(began).Seconds()
-	if d.NothingAfter, err = b.base.rate(ctx, "Nothing", min(d.Held, idle)); err != nil {
+	if d.NothingAfter, err = p.base.rate(ctx, "Nothing", min(d.Held, idle)); err != nil {
 		return err
 	}
-	b.say("  decided %.0f/s, ended %.0f/s; nothing %.0f/s before, %.0f/s after", d.Bulk, d.Ended, d.NothingBefore, d.NothingAfter)
+	p.say("  decided %.0f/s, ended %.0f/s; nothing %.0f/s before, %.0f/s after", d.Bulk, d.Ended, d.NothingBefore, d.NothingAfter)
 	return nil
 }
 
 // measureReplay replays delivered emails at a set rate. Nothing is sent: each delivery is
 // the same as before.
-func (b *bench) measureReplay(ctx context.Context, d *operatorFigures) error {
-	n := b.emails
-	b.say("a replay of %d emails at %d/s", n, replayRate)
-	if _, err := b.endToEnd(ctx, n, 0); err != nil {
+func (p *operatorPart) measureReplay(ctx context.Context, d *operatorFigures) error {
+	n := p.emails
+	p.say("a replay of %d emails at %d/s", n, replayRate)
+	if _, err := p.endToEnd(ctx, n, 0); err != nil {
 		return err
 	}
 
-	took, err := b.runBatch(ctx, map[string]any{
+	took, err := p.runBatch(ctx, map[string]any{
 		"action": "replay", "from": "routing", "filter": map[string]any{"state": "delivered"}, "rate": replayRate, "note": "bench",
 	}, n)
 	if err != nil {
@@ -144,26 +147,26 @@ func (b *bench) measureReplay(ctx context.Context, d *operatorFigures) error {
 	}
 	// n emails have n-1 gaps between them.
 	d.ReplaySet, d.ReplayMeasured = replayRate, float64(n-1)/took.Seconds()
-	b.say("  set %d/s, measured %.2f/s", replayRate, d.ReplayMeasured)
-	return b.allClosed(ctx)
+	p.say("  set %d/s, measured %.2f/s", replayRate, d.ReplayMeasured)
+	return p.allClosed(ctx)
 }
 
 // allClosed waits until every email is closed in the ledger.
-func (b *bench) allClosed(ctx context.Context) error {
+func (p *operatorPart) allClosed(ctx context.Context) error {
 	return poll(ctx, operatorPatience, func() (bool, error) {
 		var open bool
-		err := b.db.QueryRow(ctx, "SELECT exists (SELECT FROM emails WHERE closed_at IS NULL)").Scan(&open)
+		err := p.db.QueryRow(ctx, "SELECT exists (SELECT FROM emails WHERE closed_at IS NULL)").Scan(&open)
 		return !open, err
 	})
 }
 
 // runBatch starts a batch, waits for its end, and returns the time between its first and
 // its last email.
-func (b *bench) runBatch(ctx context.Context, body map[string]any, n int) (time.Duration, error) {
+func (p *operatorPart) runBatch(ctx context.Context, body map[string]any, n int) (time.Duration, error) {
 	var started struct {
 		ID int64 `json:"id"`
 	}
-	if err := b.api(ctx, http.MethodPost, "/api/v1/replays", body, &started); err != nil {
+	if err := p.api(ctx, http.MethodPost, "/api/v1/replays", body, &started); err != nil {
 		return 0, err
 	}
 
@@ -171,7 +174,7 @@ func (b *bench) runBatch(ctx context.Context, body map[string]any, n int) (time.
 	var took float64
 	err := poll(ctx, operatorPatience, func() (bool, error) {
 		var state string
-		err := b.db.QueryRow(ctx, "SELECT state, done + skipped + failed, skipped, failed FROM replays WHERE id = $1", started.ID).
+		err := p.db.QueryRow(ctx, "SELECT state, done + skipped + failed, skipped, failed FROM replays WHERE id = $1", started.ID).
 			Scan(&state, &handled, &skipped, &failed)
 		if err == nil && (state == "failed" || state == "stopped") {
 			err = fmt.Errorf("the batch has ended as %s", state)
@@ -185,7 +188,7 @@ func (b *bench) runBatch(ctx context.Context, body map[string]any, n int) (time.
 	if handled != n || failed != 0 || skipped != 0 {
 		return 0, fmt.Errorf("batch %d handled %d of %d emails, skipped %d, failed at %d", started.ID, handled, n, skipped, failed)
 	}
-	err = b.db.QueryRow(ctx, "SELECT extract(epoch FROM max(at) - min(at)) FROM replay_items WHERE replay_id = $1", started.ID).Scan(&took)
+	err = p.db.QueryRow(ctx, "SELECT extract(epoch FROM max(at) - min(at)) FROM replay_items WHERE replay_id = $1", started.ID).Scan(&took)
 	return time.Duration(took * float64(time.Second)), err
 }
 
@@ -194,11 +197,11 @@ type named struct{ eventID, messageID, sender string }
 
 // fill adds made-up emails to the ledger and returns a sample of all of them and a
 // sample of the held ones.
-func (b *bench) fill(ctx context.Context) (all, held []named, err error) {
-	if b.ledger < leastLedger {
-		return nil, nil, fmt.Errorf("a ledger of %d emails is too small for the questions: use at least %d", b.ledger, leastLedger)
+func (p *operatorPart) fill(ctx context.Context) (all, held []named, err error) {
+	if p.ledger < leastLedger {
+		return nil, nil, fmt.Errorf("a ledger of %d emails is too small for the questions: use at least %d", p.ledger, leastLedger)
 	}
-	first, last, err := ledgertest.Fill(ctx, b.db, b.ledger, b.ledger/heldShare)
+	first, last, err := ledgertest.Fill(ctx, p.db, p.ledger, p.ledger/heldShare)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -207,7 +210,7 @@ func (b *bench) fill(ctx context.Context) (all, held []named, err error) {
 		into *[]named
 		of   string
 	}{{&all, "true"}, {&held, "state = 'quarantined'"}} {
-		rows, _ := b.db.Query(ctx, "SELECT event_id, message_id, sender FROM emails WHERE id BETWEEN $1 AND $2 AND "+some.of+
+		rows, _ := p.db.Query(ctx, "SELECT event_id, message_id, sender FROM emails WHERE id BETWEEN $1 AND $2 AND "+some.of+
 			" ORDER BY random() LIMIT $3", first, last, sampled)
 		*some.into, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (n named, err error) {
 			return n, row.Scan(&n.eventID, &n.messageID, &n.sender)
@@ -268,13 +271,13 @@ func questions(all, held []named, now time.Time, span time.Duration) []question 
 
 // ask sends one kind of request repeatedly, one after the other. It measures until the
 // whole answer has arrived; client and servers share the machine.
-func (b *bench) ask(ctx context.Context, client *http.Client, q question) (acks, error) {
+func (p *operatorPart) ask(ctx context.Context, client *http.Client, q question) (acks, error) {
 	took := make([]time.Duration, 0, asks)
 	began := time.Now()
 	for i := range asks + asks/10 {
 		start := time.Now()
 		path := q.path()
-		status, answer, err := get(ctx, client, b.mail.OperatorURL()+path)
+		status, answer, err := get(ctx, client, p.mail.OperatorURL()+path)
 		if err != nil {
 			return acks{}, err
 		}
@@ -293,7 +296,7 @@ func (b *bench) ask(ctx context.Context, client *http.Client, q question) (acks,
 }
 
 // signedIn returns a client with a session, as a browser has it.
-func (b *bench) signedIn(ctx context.Context) (*http.Client, error) {
+func (p *operatorPart) signedIn(ctx context.Context) (*http.Client, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
@@ -304,13 +307,13 @@ func (b *bench) signedIn(ctx context.Context) (*http.Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 
-	form := url.Values{"token": {b.operatorToken}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.mail.OperatorURL()+"/login", strings.NewReader(form.Encode()))
+	form := url.Values{"token": {p.operatorToken}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.mail.OperatorURL()+"/login", strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Origin", b.mail.OperatorURL())
+	req.Header.Set("Origin", p.mail.OperatorURL())
 
 	res, err := client.Do(req)
 	if err != nil {
@@ -341,16 +344,16 @@ func get(ctx context.Context, client *http.Client, address string) (status int, 
 }
 
 // api calls the operator API.
-func (b *bench) api(ctx context.Context, method, path string, body, out any) error {
+func (p *operatorPart) api(ctx context.Context, method, path string, body, out any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, b.mail.OperatorURL()+path, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, method, p.mail.OperatorURL()+path, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+b.operatorToken)
+	req.Header.Set("Authorization", "Bearer "+p.operatorToken)
 	req.Header.Set("Content-Type", "application/json")
 
 	res, err := http.DefaultClient.Do(req)

@@ -54,7 +54,6 @@ type bench struct {
 	db      *pgx.Conn
 	sender  *sender
 	sent    int64
-	posted  int // by wire, and not yet drained
 	config  string
 
 	operatorToken string
@@ -222,17 +221,17 @@ func (b *bench) measure(ctx context.Context) (*report, error) {
 	var err error
 
 	if b.does(partIngress) {
-		if r.Ingress, err = b.measureIngress(ctx); err != nil {
+		if r.Ingress, err = (&ingressPart{bench: b}).run(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if b.does(partEmails) {
-		if err := b.measureEmails(ctx, r); err != nil {
+		if err := (&emailPart{b}).run(ctx, r); err != nil {
 			return nil, err
 		}
 	}
 	if b.does(partOperators) {
-		if r.Operators, err = b.measureOperators(ctx); err != nil {
+		if r.Operators, err = (&operatorPart{b}).run(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -247,54 +246,57 @@ func (b *bench) does(part string) bool {
 	return b.part == part || b.part == "all" && part != partOperators
 }
 
-// measureEmails measures emails end to end.
-func (b *bench) measureEmails(ctx context.Context, r *report) error {
-	if err := b.rates(ctx, r); err != nil {
+// emailPart measures emails end to end.
+type emailPart struct{ *bench }
+
+// run measures emails end to end.
+func (p *emailPart) run(ctx context.Context, r *report) error {
+	if err := p.rates(ctx, r); err != nil {
 		return err
 	}
 
-	b.say("a steady stream of %d/s for %d s", steadyRate, steadySeconds)
+	p.say("a steady stream of %d/s for %d s", steadyRate, steadySeconds)
 	var err error
-	r.Steady, err = b.sender.open(ctx, steadyRate, b.sender.bodies(steadyRate*steadySeconds, smallMail, 0))
+	r.Steady, err = p.sender.open(ctx, steadyRate, p.sender.bodies(steadyRate*steadySeconds, smallMail, 0))
 	if err != nil {
 		return err
 	}
-	if err := b.drained(ctx, steadyRate*steadySeconds); err != nil {
+	if err := p.drained(ctx, steadyRate*steadySeconds); err != nil {
 		return err
 	}
 
-	b.say("a burst of %d", b.burst)
-	if r.Burst, err = b.sender.closed(ctx, inFlight, b.sender.bodies(b.burst, smallMail, 0)); err != nil {
+	p.say("a burst of %d", p.burst)
+	if r.Burst, err = p.sender.closed(ctx, inFlight, p.sender.bodies(p.burst, smallMail, 0)); err != nil {
 		return err
 	}
-	if err := b.drained(ctx, b.burst); err != nil {
+	if err := p.drained(ctx, p.burst); err != nil {
 		return err
 	}
 
-	b.memory(r, "")
-	return b.large(ctx, r)
+	p.memory(r, "")
+	return p.large(ctx, r)
 }
 
 // rates measures in turn what is compared.
-func (b *bench) rates(ctx context.Context, r *report) error {
-	if _, err := b.base.rate(ctx, "Nothing", 100); err != nil { // the first ones are slower and not measured
+func (p *emailPart) rates(ctx context.Context, r *report) error {
+	if _, err := p.base.rate(ctx, "Nothing", 100); err != nil { // the first ones are slower and not measured
 		return err
 	}
-	if _, err := b.endToEnd(ctx, 100, 0); err != nil {
+	if _, err := p.endToEnd(ctx, 100, 0); err != nil {
 		return err
 	}
 
 	var nothing, five, small, attachment []float64
-	for round := range b.rounds {
-		b.say("round %d of %d", round+1, b.rounds)
+	for round := range p.rounds {
+		p.say("round %d of %d", round+1, p.rounds)
 		for _, m := range []struct {
 			into *[]float64
 			rate func() (float64, error)
 		}{
-			{&nothing, func() (float64, error) { return b.base.rate(ctx, "Nothing", b.emails) }},
-			{&small, func() (float64, error) { return b.endToEnd(ctx, b.emails, 0) }},
-			{&five, func() (float64, error) { return b.base.rate(ctx, "Five", b.emails/3) }},
-			{&attachment, func() (float64, error) { return b.endToEnd(ctx, b.emails, attachmentSize) }},
+			{&nothing, func() (float64, error) { return p.base.rate(ctx, "Nothing", p.emails) }},
+			{&small, func() (float64, error) { return p.endToEnd(ctx, p.emails, 0) }},
+			{&five, func() (float64, error) { return p.base.rate(ctx, "Five", p.emails/3) }},
+			{&attachment, func() (float64, error) { return p.endToEnd(ctx, p.emails, attachmentSize) }},
 		} {
 			rate, err := m.rate()
 			if err != nil {
@@ -302,7 +304,7 @@ func (b *bench) rates(ctx context.Context, r *report) error {
 			}
 			*m.into = append(*m.into, rate)
 		}
-		b.say("  nothing %.0f/s, five activities %.0f/s, 4 KB %.0f/s, 30 KB attachment %.0f/s",
+		p.say("  nothing %.0f/s, five activities %.0f/s, 4 KB %.0f/s, 30 KB attachment %.0f/s",
 			nothing[round], five[round], small[round], attachment[round])
 	}
 
@@ -336,21 +338,21 @@ func (b *bench) drained(ctx context.Context, n int) error {
 }
 
 // large processes sixteen emails of 10 MB each at once, in fresh processes.
-func (b *bench) large(ctx context.Context, r *report) error {
-	b.say("%d emails of %d MiB at once", largeAtOnce, largeMail>>20)
+func (p *emailPart) large(ctx context.Context, r *report) error {
+	p.say("%d emails of %d MiB at once", largeAtOnce, largeMail>>20)
 	for _, program := range []string{stack.Worker, stack.Ingress} {
-		if err := b.mail.Restart(ctx, program); err != nil {
+		if err := p.mail.Restart(ctx, program); err != nil {
 			return err
 		}
 	}
 
-	if _, err := b.sender.closed(ctx, largeAtOnce, b.sender.bodies(largeAtOnce, smallMail, largeMail)); err != nil {
+	if _, err := p.sender.closed(ctx, largeAtOnce, p.sender.bodies(largeAtOnce, smallMail, largeMail)); err != nil {
 		return err
 	}
-	if err := b.drained(ctx, largeAtOnce); err != nil {
+	if err := p.drained(ctx, largeAtOnce); err != nil {
 		return err
 	}
-	b.memory(r, "_16x10MB")
+	p.memory(r, "_16x10MB")
 	return nil
 }
 

@@ -17,66 +17,66 @@ import (
 
 // startRates compares the dispatcher, which leases and marks rows, with bare starts on the
 // same server. No worker runs meanwhile.
-func (b *bench) startRates(ctx context.Context, d *ingressFigures) error {
-	n := b.ingressEmails / startsOf
-	if err := b.mail.Stop(stack.Worker); err != nil {
+func (p *ingressPart) startRates(ctx context.Context, d *ingressFigures) error {
+	n := p.ingressEmails / startsOf
+	if err := p.mail.Stop(stack.Worker); err != nil {
 		return err
 	}
-	if err := b.configure(ctx, "ingress: {starts: {ahead: -1}}\n"); err != nil {
+	if err := p.configure(ctx, "ingress: {starts: {ahead: -1}}\n"); err != nil {
 		return err
 	}
 
 	var bare, ours []float64
-	for range b.rounds {
-		rate, err := b.base.starts(ctx, n)
+	for range p.rounds {
+		rate, err := p.base.starts(ctx, n)
 		if err != nil {
 			return err
 		}
 		bare = append(bare, rate)
-		if rate, err = b.drainRate(ctx, n); err != nil {
+		if rate, err = p.drainRate(ctx, n); err != nil {
 			return err
 		}
 		ours = append(ours, rate)
-		b.say("  bare starts %.0f/s, dispatcher %.0f/s", bare[len(bare)-1], rate)
+		p.say("  bare starts %.0f/s, dispatcher %.0f/s", bare[len(bare)-1], rate)
 	}
 
 	d.BareStarts, d.Starts = median(bare), median(ours)
 	d.StartsOfBare = d.Starts / d.BareStarts
 
-	if err := b.configure(ctx, ""); err != nil {
+	if err := p.configure(ctx, ""); err != nil {
 		return err
 	}
-	if err := b.mail.Start(ctx, stack.Worker); err != nil {
+	if err := p.mail.Start(ctx, stack.Worker); err != nil {
 		return err
 	}
-	return b.drained(ctx, n*b.rounds)
+	return p.drained(ctx, n*p.rounds)
 }
 
 // configure restarts the ingress with more configuration.
-func (b *bench) configure(ctx context.Context, more string) error {
-	text, err := os.ReadFile(b.config)
+func (p *ingressPart) configure(ctx context.Context, more string) error {
+	text, err := os.ReadFile(p.config)
 	if err != nil {
 		return err
 	}
 	kept, _, _ := strings.Cut(string(text), "ingress:")
-	if err := os.WriteFile(b.config, []byte(kept+more), 0o600); err != nil {
+	if err := os.WriteFile(p.config, []byte(kept+more), 0o600); err != nil {
 		return err
 	}
-	return b.mail.Restart(ctx, stack.Ingress)
+	return p.mail.Restart(ctx, stack.Ingress)
 }
 
 // drainRate fills the inbox while Temporal is stopped and returns how many rows are started
 // per second once it runs again, the first and the last tenth left out.
-func (b *bench) drainRate(ctx context.Context, n int) (float64, error) {
-	b.temporal.stop()
-	requests, err := b.sender.requests(b.sender.bodies(n, smallMail, 0), false)
+func (p *ingressPart) drainRate(ctx context.Context, n int) (float64, error) {
+	p.temporal.stop()
+	requests, err := p.sender.requests(p.sender.bodies(n, smallMail, 0), false)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := b.sender.wire(ctx, inFlight, requests, http.StatusOK); err != nil {
+	if _, err := p.sender.wire(ctx, inFlight, requests, http.StatusOK); err != nil {
 		return 0, err
 	}
-	if err := b.temporal.start(ctx); err != nil {
+	if err := p.temporal.start(ctx); err != nil {
 		return 0, err
 	}
 
@@ -84,7 +84,7 @@ func (b *bench) drainRate(ctx context.Context, n int) (float64, error) {
 	var atFirst, atLast int
 	err = poll(ctx, startWait, func() (bool, error) {
 		var waiting int
-		if err := b.db.QueryRow(ctx, "SELECT count(*) FROM inbox WHERE started_at IS NULL").Scan(&waiting); err != nil {
+		if err := p.db.QueryRow(ctx, "SELECT count(*) FROM inbox WHERE started_at IS NULL").Scan(&waiting); err != nil {
 			return false, err
 		}
 		switch {
