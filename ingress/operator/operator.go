@@ -154,9 +154,10 @@ func newServices(file *config.File, deps Deps, ledger stores) (s services, err e
 		operations.Config{Destinations: file.Destinations, Routes: file.Routes, Tenants: file.Tenants},
 		operations.Deps{
 			Ledger: ledger, Messages: excerpt.NewReader(deps.Blobs, excerpt.Usual), Acks: acks{deps.AckSeconds},
+			Rules: compiled,
 		})
 	if err != nil {
-		return s, fmt.Errorf("configuration: %w", err)
+		return s, err
 	}
 
 	s.batches, err = batch.New(batch.Deps{

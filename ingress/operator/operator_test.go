@@ -32,12 +32,15 @@ func TestListenerServesEveryArea(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
 
-	listener, err := New(&config.File{}, Deps{
+	deps := Deps{
 		Ledger: db, Logins: db, Blobs: blobs, Temporal: temporal, KeyUse: authlog.NewKeyUse(nil),
 		Secrets:    secret.Open(func(string) string { return "" }, slog.New(slog.DiscardHandler)),
 		AckSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x"}), Ready: http.NotFound,
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	_, err = New(&config.File{Routes: []config.Route{{Name: "x"}}}, deps)
+	require.EqualError(t, err, `configuration: routes: route "x" goes nowhere`)
+	listener, err := New(&config.File{}, deps)
 	require.NoError(t, err)
 	t.Cleanup(listener.Close)
 	_, err = New(&config.File{}, Deps{})

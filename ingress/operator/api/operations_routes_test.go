@@ -14,6 +14,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/mail"
+	"mailroom/shared/rules"
 )
 
 // operationsLedger has no numbers and one email, that of the reader.
@@ -55,10 +56,13 @@ func (noAcks) Acks() (*ledger.Ack, error) { return &ledger.Ack{}, nil }
 // operationsService knows one destination.
 func operationsService(t *testing.T, l *operationsLedger) *operations.Service {
 	t.Helper()
-	d, err := operations.New(operations.Config{
+	cfg := operations.Config{
 		Destinations: []config.Destination{{Name: "crm", Tenants: []string{"default"}}},
 		Tenants:      []config.Tenant{{Name: "default"}, {Name: "acme"}},
-	}, operations.Deps{Ledger: l, Messages: noMessages{}, Acks: noAcks{}})
+	}
+	compiled, err := rules.New(cfg.Routes, cfg.Tenants, cfg.Destinations)
+	require.NoError(t, err)
+	d, err := operations.New(cfg, operations.Deps{Ledger: l, Messages: noMessages{}, Acks: noAcks{}, Rules: compiled})
 	require.NoError(t, err)
 	return d
 }

@@ -59,14 +59,14 @@ type Deps struct {
 	Ledger   Ledger
 	Messages Messages
 	Acks     Acks
+	Rules    *rules.Rules     // compiled from Config
 	Now      func() time.Time // nil means time.Now
 }
 
 // Service is safe for concurrent use.
 type Service struct {
-	cfg   Config
-	deps  Deps
-	rules *rules.Rules
+	cfg  Config
+	deps Deps
 
 	mu        sync.Mutex
 	overviews map[string]*measured // by the tenants
@@ -80,22 +80,15 @@ type measured struct {
 	err  error
 }
 
-// New compiles the routes.
+// New makes a service.
 func New(cfg Config, deps Deps) (*Service, error) {
-	if deps.Ledger == nil || deps.Messages == nil || deps.Acks == nil {
+	if deps.Ledger == nil || deps.Messages == nil || deps.Acks == nil || deps.Rules == nil {
 		return nil, errors.New("operations service: a dependency is missing")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	compiled, err := rules.New(cfg.Routes, cfg.Tenants, cfg.Destinations)
-	if err != nil {
-		return nil, err
-	}
-	return &Service{
-		cfg: cfg, deps: deps, rules: compiled,
-		overviews: map[string]*measured{},
-	}, nil
+	return &Service{cfg: cfg, deps: deps, overviews: map[string]*measured{}}, nil
 }
 
 // tenantsOf returns the tenants whose mail a caller may see; nil means all.

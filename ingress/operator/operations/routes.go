@@ -47,7 +47,7 @@ func (s *Service) RouteRows(tenants []string) (version string, list []RouteRow) 
 		maps.Copy(row.Header, r.When.Header)
 		list = append(list, row)
 	}
-	return s.rules.Version(), list
+	return s.deps.Rules.Version(), list
 }
 
 // shows reports whether the destination of a name serves one of tenants, nil meaning
@@ -133,7 +133,7 @@ func (s *Service) Test(ctx context.Context, who access.Identity, in Sample) (rul
 		return rules.Explanation{}, err
 	}
 
-	out := s.rules.Explain(facts)
+	out := s.deps.Rules.Explain(facts)
 	_, shown := s.RouteRows(tenantsOf(who))
 	out.Rules = slices.DeleteFunc(out.Rules, func(v rules.RuleVerdict) bool {
 		return !slices.ContainsFunc(shown, func(r RouteRow) bool { return r.Name == v.Name })
@@ -194,7 +194,7 @@ func (s *Service) stored(ctx context.Context, who access.Identity, in Sample) (r
 	}
 
 	var message *mail.Message
-	if s.rules.NeedsHeaders() {
+	if s.deps.Rules.NeedsHeaders() {
 		if message, err = s.deps.Messages.Message(ctx, m); err != nil {
 			return rules.Facts{}, err
 		}
