@@ -39,7 +39,11 @@ const patience = 30 * time.Second
 type Page struct {
 	t   testing.TB
 	ctx context.Context //nolint:containedctx // chromedp keeps the tab in its context
+	records
+}
 
+// records is what a tab has done so far. It is safe for concurrent use.
+type records struct {
 	mu       sync.Mutex
 	requests []string
 	troubles []string
@@ -79,7 +83,7 @@ func Open(t testing.TB, path string) *Page {
 	t.Cleanup(end)
 	p := &Page{t: t, ctx: ctx}
 	require.NoError(t, chromedp.Run(ctx), "open a window")
-	chromedp.ListenTarget(ctx, p.record)
+	chromedp.ListenTarget(ctx, p.handle)
 	p.run(network.Enable(), cdplog.Enable(), runtime.Enable(), page.Enable())
 	return p
 }
@@ -160,50 +164,57 @@ func report(format string, args ...any) {
 	}
 }
 
-// record records what the page does: requests, exceptions, dialogs and errors.
-func (p *Page) record(event any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// handle records what the page does and dismisses dialogs, which stop it.
+func (p *Page) handle(event any) {
+	p.record(event)
+	if _, dialog := event.(*page.EventJavascriptDialogOpening); dialog {
+		go func() { _ = chromedp.Run(p.ctx, page.HandleJavaScriptDialog(false)) }()
+	}
+}
+
+// record records requests, exceptions, dialogs and errors.
+func (r *records) record(event any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		p.requests = append(p.requests, e.Request.URL)
+		r.requests = append(r.requests, e.Request.URL)
 	case *runtime.EventExceptionThrown:
-		p.troubles = append(p.troubles, "exception: "+e.ExceptionDetails.Error())
+		r.troubles = append(r.troubles, "exception: "+e.ExceptionDetails.Error())
 	case *page.EventJavascriptDialogOpening:
-		p.troubles = append(p.troubles, "dialog: "+e.Message)
-		go func() { _ = chromedp.Run(p.ctx, page.HandleJavaScriptDialog(false)) }()
+		r.troubles = append(r.troubles, "dialog: "+e.Message)
 	case *cdplog.EventEntryAdded:
 		if e.Entry.Level != cdplog.LevelError {
 			return
 		}
 		if strings.Contains(e.Entry.Text, "Content Security Policy") {
-			p.blocked = append(p.blocked, e.Entry.Text)
+			r.blocked = append(r.blocked, e.Entry.Text)
 			return
 		}
-		p.troubles = append(p.troubles, "log: "+e.Entry.Text+" "+e.Entry.URL)
+		r.troubles = append(r.troubles, "log: "+e.Entry.Text+" "+e.Entry.URL)
 	}
 }
 
 // Requests returns the URLs that the tab has requested so far.
-func (p *Page) Requests() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.requests)
+func (r *records) Requests() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.requests)
 }
 
 // Troubles returns exceptions, dialogs and errors in the browser's log so far.
-func (p *Page) Troubles() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.troubles)
+func (r *records) Troubles() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.troubles)
 }
 
 // Blocked returns what the page's own Content-Security-Policy has refused so far.
-func (p *Page) Blocked() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.blocked)
+func (r *records) Blocked() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.blocked)
 }
 
 func (p *Page) run(actions ...chromedp.Action) {
