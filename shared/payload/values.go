@@ -29,14 +29,22 @@ type values struct {
 	keep bool // false: values are checked and dropped, except ids and addresses
 }
 
-// string reads a text of any length. Here and in the methods below, a value of another
-// type is a breach and is skipped.
-func (v *values) string(to *string) error {
+// is reports whether the next value is of a kind. Null is read and no breach; a value of
+// another type is a breach and is skipped. name is the kind for people.
+func (v *values) is(kind jx.Type, name string) (bool, error) {
 	if null, err := v.null(); null || err != nil {
-		return err
+		return false, err
 	}
-	if v.d.Next() != jx.String {
-		return v.mismatch("a string")
+	if v.d.Next() != kind {
+		return false, v.mismatch(name)
+	}
+	return true, nil
+}
+
+// string reads a text of any length.
+func (v *values) string(to *string) error {
+	if ok, err := v.is(jx.String, "a string"); !ok || err != nil {
+		return err
 	}
 	if !v.keep {
 		return v.skip()
@@ -51,22 +59,16 @@ func (v *values) string(to *string) error {
 
 // record reads an object or null.
 func (v *values) record(member func(name string) error) error {
-	if null, err := v.null(); null || err != nil {
+	if ok, err := v.is(jx.Object, "an object"); !ok || err != nil {
 		return err
-	}
-	if v.d.Next() != jx.Object {
-		return v.mismatch("an object")
 	}
 	return v.object(member)
 }
 
 // list reads an array of at most limit elements or null.
 func (v *values) list(limit int, element func() error) error {
-	if null, err := v.null(); null || err != nil {
+	if ok, err := v.is(jx.Array, "an array"); !ok || err != nil {
 		return err
-	}
-	if v.d.Next() != jx.Array {
-		return v.mismatch("an array")
 	}
 	return v.array(limit, element)
 }
@@ -134,11 +136,8 @@ func unixTime(num string) (time.Time, bool) {
 
 // size reads a whole number from 0 to MaxSize, in any notation.
 func (v *values) size(to *int64) error {
-	if null, err := v.null(); null || err != nil {
+	if ok, err := v.is(jx.Number, "a number"); !ok || err != nil {
 		return err
-	}
-	if v.d.Next() != jx.Number {
-		return v.mismatch("a number")
 	}
 	num, ok, err := v.number()
 	if err != nil || !ok {
@@ -195,11 +194,8 @@ func decimal(num string) (digits string, point int) {
 // base64 reads and decodes content. Invalid content is a problem. Content that was
 // decoded is never nil.
 func (v *values) base64(to *[]byte) error {
-	if null, err := v.null(); null || err != nil {
+	if ok, err := v.is(jx.String, "a string"); !ok || err != nil {
 		return err
-	}
-	if v.d.Next() != jx.String {
-		return v.mismatch("a string")
 	}
 	if !v.keep {
 		return v.skip()
