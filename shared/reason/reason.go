@@ -6,22 +6,22 @@ import "mailroom/shared/contract"
 // What and Next are sentences; Approve, Retry and Discard continue the name of the
 // action ("Approving …"), without a full stop.
 type Explanation struct {
-	What    string `json:"what"`
-	Approve string `json:"approve"`
-	Retry   string `json:"retry"`
-	Discard string `json:"discard"`
-	Next    string `json:"next"`
+	What    string
+	Approve string
+	Retry   string
+	Discard string
+	Next    string
 	// Runbook is the anchor of the reason's section in deploy/docs/runbook.md.
-	Runbook string `json:"runbook"`
+	Runbook string
 	// Unavailable marks an unavailable dependency: such mail continues by itself once it
 	// has recovered.
-	Unavailable bool `json:"away"`
+	Unavailable bool
 	// Fixable marks a cause in a rule or the configuration: after the fix such mail can be
 	// retried in bulk.
-	Fixable bool `json:"fixable"`
+	Fixable bool
 	// Waived reports whether an approval waives the hold; if it does not, approving runs
 	// the step again, as retry does.
-	Waived bool `json:"waived"`
+	Waived bool
 }
 
 // Text returns the explanation of a reason. For an unknown reason, of a newer release,
