@@ -1,7 +1,7 @@
 # Mailroom. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build dev up down status test mutants lint generate fuzz bench
+.PHONY: help build dev up down status test mutants lint generate fuzz bench snapshot packages-test
 
 DEV      := @deploy/dev/run.sh
 GODIRS   := activities deploy ingress shared worker workflows
@@ -11,7 +11,7 @@ PKG      ?= ./...
 # compiled as for the programs. The longest packages start first. The second group runs one
 # package at a time: its end-to-end tests need the other core.
 PLAIN    := ./deploy/dev/e2e ./deploy/dev/defects ./deploy/dev/browser ./deploy/dev/gotest ./deploy/dev/tour ./deploy/dev/words \
-	./deploy/docs ./ingress/signature ./shared/address ./shared/auditchain ./shared/contract ./shared/decode ./shared/edit/... \
+	./deploy/docs ./deploy/packages ./ingress/signature ./shared/address ./shared/auditchain ./shared/contract ./shared/decode ./shared/edit/... \
 	./shared/excerpt ./shared/inspection ./shared/mail ./shared/mime/... ./shared/payload ./shared/reason ./shared/rules \
 	./shared/seal ./shared/signing
 LONG     := ./ingress/webhook ./ingress/dispatch ./ingress/mailctl ./shared/postgres ./worker ./workflows
@@ -20,10 +20,10 @@ TESTED    = -json -trimpath -vet=off -shuffle=on -count=1 -timeout=20m $(TESTFLA
 FUZZTIME ?= 10s
 # What `mailroom version`, logs and metrics say of the build.
 VERSION  ?= dev
-LINKED    = -X mailroom/shared/telemetry.version=$(VERSION) -X mailroom/shared/telemetry.commit=$(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)
+LINKED    = -X mailroom/shared/telemetry.version=$(VERSION) -X mailroom/shared/telemetry.commit=$(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null) -X mailroom/shared/telemetry.date=$(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: ## start the whole stack, send three sample emails, follow the logs; Ctrl-C stops it
 	$(DEV) dev $(if $(CONFIG),-config "$(CONFIG)")
@@ -75,3 +75,9 @@ fuzz: ## run every fuzz target for a while [FUZZTIME=10s]
 
 bench: ## measure rates, latencies and memory; prints a table and JSON
 	CGO_ENABLED=0 go run -trimpath ./deploy/bench $(BENCHFLAGS)
+
+snapshot: ## build packages for this platform into .dev/dist, or for all platforms [ALL=1]
+	@deploy/packages/snapshot.sh $(if $(ALL),all)
+
+packages-test: ## install the .deb of .dev/dist as users do, with real services; root, on Debian
+	$(DEV) test -services -- deploy/packages/test.sh

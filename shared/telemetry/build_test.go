@@ -12,6 +12,7 @@ func TestABuildIsAlwaysNamed(t *testing.T) {
 	b := ReadBuild()
 	require.NotEmpty(t, b.Version)
 	require.NotEmpty(t, b.Commit)
+	require.NotEmpty(t, b.Date)
 	require.Equal(t, runtime.Version(), b.Go)
 	require.Equal(t, []any{"version", b.Version, "commit", b.Commit, "go_version", b.Go}, b.Attrs())
 

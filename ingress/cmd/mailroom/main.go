@@ -34,7 +34,7 @@ type commands struct {
 	Worker  workerCommand  `cmd:"" help:"Process accepted emails: store, inspect, route, deliver."`
 	All     allCommand     `cmd:"" help:"Run ingress and worker in one process."`
 	Migrate migrateCommand `cmd:"" help:"Apply the pending migrations to the database."`
-	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
+	Version versionCommand `cmd:"" help:"Print version, commit with its date, and Go version."`
 }
 
 // process is what a command may use of the process that it runs in.

@@ -38,7 +38,7 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	got := execute(t, nil, "version")
 	require.Equal(t, exitDone, got.code)
-	require.Regexp(t, `^mailroom \S+\ncommit   \S+\n`+runtime.Version()+`\n$`, got.stdout)
+	require.Regexp(t, `^mailroom \S+\ncommit   \S+\ndate     \S+\n`+runtime.Version()+`\n$`, got.stdout)
 	require.Empty(t, got.stderr)
 }
 

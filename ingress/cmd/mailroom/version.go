@@ -11,6 +11,6 @@ type versionCommand struct{}
 // Run prints which build this is.
 func (versionCommand) Run(p *process) error {
 	b := telemetry.ReadBuild()
-	fmt.Fprintf(p.stdout, "mailroom %s\ncommit   %s\n%s\n", b.Version, b.Commit, b.Go)
+	fmt.Fprintf(p.stdout, "mailroom %s\ncommit   %s\ndate     %s\n%s\n", b.Version, b.Commit, b.Date, b.Go)
 	return nil
 }
