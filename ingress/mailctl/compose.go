@@ -125,6 +125,7 @@ func (c *sendCommand) jsonTemplate(content []byte) template {
 		if _, ok := fields[field]; !ok && fields["id"] != nil {
 			field = "id"
 		}
+
 		var own string
 		if err == nil && fields[field] != nil {
 			_ = json.Unmarshal(fields[field], &own) // an id that is no string stays empty
@@ -132,12 +133,14 @@ func (c *sendCommand) jsonTemplate(content []byte) template {
 		if id == "" && c.Count == 1 {
 			return own, content, nil
 		}
+
 		if err != nil {
 			return id, nil, fmt.Errorf("the event cannot be given an id: %w", err)
 		}
 		if id == "" {
 			id = own + "-" + strconv.Itoa(n)
 		}
+
 		fields[field], err = json.Marshal(id)
 		if err != nil {
 			return id, nil, fmt.Errorf("event id: %w", err)

@@ -45,7 +45,7 @@ func appendUnquoted(out, line []byte) []byte {
 		}
 		out = append(out, line[:i]...)
 		line = line[i:]
-		var b [1]byte
+
 		if len(line) > 1 && line[1] == '\r' {
 			line = line[2:]
 			continue
@@ -53,6 +53,8 @@ func appendUnquoted(out, line []byte) []byte {
 		if len(line) < 3 {
 			return append(out, line...)
 		}
+
+		var b [1]byte
 		if _, err := hex.Decode(b[:], line[1:3]); err != nil {
 			out = append(out, '=')
 			line = line[1:]

@@ -116,6 +116,7 @@ func (s *Server) CORS(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+
 		h, origin := w.Header(), r.Header.Get("Origin")
 		h.Add("Vary", "Origin")
 		switch {
@@ -126,6 +127,7 @@ func (s *Server) CORS(next http.Handler) http.Handler {
 			http.Error(w, "this origin may not ask the codec server: see operator.ui_origins", http.StatusForbidden)
 			return
 		}
+
 		if s.origins[origin] && r.Method == http.MethodOptions {
 			h.Set("Access-Control-Allow-Methods", http.MethodPost)
 			h.Set("Access-Control-Allow-Headers", allowedHeaders)
