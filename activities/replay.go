@@ -151,9 +151,10 @@ func (s *Replays) ReplayChunk(ctx context.Context, in contract.ReplayChunkInput)
 		s: s, row: row, fence: fence, until: s.deps.Now().Add(time.Duration(in.Seconds) * time.Second),
 		pacer:   newPacer(row.Rate, in.DueUnixMicro, s.deps.Now()),
 		results: make(chan ledger.ReplayResult, row.AtOnce), places: make(chan struct{}, row.AtOnce),
-		stop: make(chan struct{}), pace: row.Pace, ends: endGroup{write: s.deps.Ends.RecordAll},
+		stop: make(chan struct{}), pace: row.Pace,
+		work: &emailWork{deps: s.deps, row: row, ends: endGroup{write: s.deps.Ends.RecordAll}},
 	}
-	if c.intent, err = s.deps.Decisions.ReplayIntent(ctx, row.ID); err != nil {
+	if c.work.intent, err = s.deps.Decisions.ReplayIntent(ctx, row.ID); err != nil {
 		return out, fmt.Errorf("write intent: %w", err)
 	}
 

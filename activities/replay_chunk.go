@@ -25,15 +25,14 @@ const (
 // chunk is one part of a replay at work: one dispatcher, up to row.AtOnce emails
 // side by side, one writer of results, and one that watches what the ledger says.
 type chunk struct {
-	s      *Replays
-	row    *ledger.ReplayRow
-	fence  int64
-	intent int64
-	until  time.Time
-	pacer  *pacer
+	s     *Replays
+	row   *ledger.ReplayRow
+	fence int64
+	until time.Time
+	pacer *pacer
 
+	work    *emailWork
 	results chan ledger.ReplayResult
-	ends    endGroup
 	places  chan struct{}
 	pace    float64
 
@@ -232,7 +231,7 @@ var errNoAnswer = errors.New("temporal does not answer")
 // process does what is asked for with one email. It returns false where the result is not
 // known: the email stays claimed.
 func (c *chunk) process(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, bool) {
-	result, err := c.tryEmail(ctx, e)
+	result, err := c.work.try(ctx, e)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:

@@ -15,9 +15,18 @@ import (
 // answer, with longer waits in between.
 const emailTries = 3
 
-func (c *chunk) tryEmail(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, err error) {
+// emailWork does with one email after another what a batch asks for.
+type emailWork struct {
+	deps   ReplaysDeps
+	row    *ledger.ReplayRow
+	intent int64
+	ends   endGroup
+}
+
+// try does an email, several times while Temporal or the ledger does not answer.
+func (w *emailWork) try(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, err error) {
 	for try := range emailTries {
-		if result, err = c.processEmail(ctx, e); err == nil || !fault.From(err).Temporary || try == emailTries-1 {
+		if result, err = w.tryOnce(ctx, e); err == nil || !fault.From(err).Temporary || try == emailTries-1 {
 			return result, err
 		}
 		e.Again = true // it may have been taken
@@ -40,21 +49,21 @@ func skipped(code ledger.ReplayCode, detail string) ledger.ReplayResult {
 	return ledger.ReplayResult{State: ledger.ItemSkipped, Code: code, Detail: detail}
 }
 
-// processEmail does one email, once.
-func (c *chunk) processEmail(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+// tryOnce does one email, once.
+func (w *emailWork) tryOnce(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	if e.Again {
-		if result, known, err := c.earlierResult(ctx, e); known || err != nil {
+		if result, known, err := w.earlierResult(ctx, e); known || err != nil {
 			return result, err
 		}
 	}
-	code := outcomeOf(c.row, e.State, e.ContentRemoved)
+	code := outcomeOf(w.row, e.State, e.ContentRemoved)
 	switch code {
 	case ledger.ItemDecided:
-		return c.sendDecision(ctx, e)
+		return w.sendDecision(ctx, e)
 	case ledger.ItemStarted:
-		return c.startWorkflow(ctx, e)
+		return w.startWorkflow(ctx, e)
 	case ledger.ItemBusy:
-		return c.processUnheld(ctx, e)
+		return w.processUnheld(ctx, e)
 	}
 	return skipped(code, sentences[code]), nil
 }
@@ -86,37 +95,37 @@ func outcomeOf(r *ledger.ReplayRow, state contract.State, removed bool) ledger.R
 }
 
 // earlierResult finds out whether an email that was claimed before was done.
-func (c *chunk) earlierResult(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, known bool, err error) {
-	took, err := c.s.deps.Decisions.TookIntent(ctx, e.ID, c.intent)
+func (w *emailWork) earlierResult(ctx context.Context, e *ledger.ReplayEmail) (result ledger.ReplayResult, known bool, err error) {
+	took, err := w.deps.Decisions.TookIntent(ctx, e.ID, w.intent)
 	if took || err != nil {
 		return decidedNow(), took, err
 	}
-	if c.row.Action != ledger.ActionReplay || c.row.FromStep() == "" {
+	if w.row.Action != ledger.ActionReplay || w.row.FromStep() == "" {
 		return result, false, nil
 	}
-	execution, err := c.s.deps.Executions.Execution(ctx, e.WorkflowID)
+	execution, err := w.deps.Executions.Execution(ctx, e.WorkflowID)
 	if err != nil {
 		return result, false, err
 	}
-	return startedNow(), execution.Replay == c.row.ID, nil
+	return startedNow(), execution.Replay == w.row.ID, nil
 }
 
 // sendDecision sends the decision to the email's workflow. Where it is the email's end the
 // ledger learns it from here: an attempt that is killed in between leaves a claim, and the
 // next one gets the same answer.
-func (c *chunk) sendDecision(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+func (w *emailWork) sendDecision(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	if e.StartRefused { // no workflow can be asked
-		_, err := c.s.deps.Decisions.DecideRefused(ctx, e.ID, c.intent)
+		_, err := w.deps.Decisions.DecideRefused(ctx, e.ID, w.intent)
 		return decidedNow(), err
 	}
-	out, err := c.s.deps.Decider.Decide(ctx, e.WorkflowID, contract.Decision{
-		Intent: c.intent, Records: c.row.Action == contract.Discard,
+	out, err := w.deps.Decider.Decide(ctx, e.WorkflowID, contract.Decision{
+		Intent: w.intent, Records: w.row.Action == contract.Discard,
 	})
 	switch {
 	case fault.Is(err, fault.NotFound):
-		return c.processUnheld(ctx, e)
+		return w.processUnheld(ctx, e)
 	case err == nil && out.Record != nil:
-		err = c.ends.record(ctx, *out.Record)
+		err = w.ends.record(ctx, *out.Record)
 	}
 	return decidedNow(), err
 }
@@ -125,24 +134,24 @@ func (c *chunk) sendDecision(ctx context.Context, e *ledger.ReplayEmail) (ledger
 // asks the ledger where its way begins (Standing.LoadStanding), and the result says so.
 // Where a workflow runs under its ID the email has not quite come to its end, or another
 // start was faster.
-func (c *chunk) startWorkflow(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
-	from := c.row.FromStep()
+func (w *emailWork) startWorkflow(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+	from := w.row.FromStep()
 	if !e.Stored || from == "" {
 		from = contract.StepStore
 	}
 
 	started := startedNow()
 	started.Detail = describeStart(from, e)
-	err := c.s.deps.Starter.Start(ctx, e, contract.Replayed{ID: c.row.ID, From: from, NewEffect: c.row.NewEffect})
+	err := w.deps.Starter.Start(ctx, e, contract.Replayed{ID: w.row.ID, From: from, NewEffect: w.row.NewEffect})
 	if !fault.Is(err, fault.DecisionRefused) {
 		return started, err
 	}
 
-	execution, err := c.s.deps.Executions.Execution(ctx, e.WorkflowID)
+	execution, err := w.deps.Executions.Execution(ctx, e.WorkflowID)
 	switch {
 	case err != nil:
 		return ledger.ReplayResult{}, err
-	case execution.Replay == c.row.ID:
+	case execution.Replay == w.row.ID:
 		return started, nil
 	case execution.Foreign:
 		return skipped(ledger.ItemRefused, foreignSentence), nil
@@ -154,8 +163,8 @@ func (c *chunk) startWorkflow(ctx context.Context, e *ledger.ReplayEmail) (ledge
 
 // processUnheld does an email that is being processed according to the ledger: it is, or
 // its workflow was ended by force. In that case a replay starts it again.
-func (c *chunk) processUnheld(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
-	execution, err := c.s.deps.Executions.Execution(ctx, e.WorkflowID)
+func (w *emailWork) processUnheld(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
+	execution, err := w.deps.Executions.Execution(ctx, e.WorkflowID)
 	switch {
 	case err != nil:
 		return ledger.ReplayResult{}, err
@@ -163,12 +172,12 @@ func (c *chunk) processUnheld(ctx context.Context, e *ledger.ReplayEmail) (ledge
 		return skipped(ledger.ItemRefused, foreignSentence), nil
 	case execution.Running, !execution.Forced && (execution.Ended || !e.Stored):
 		return skipped(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
-	case c.row.Action != ledger.ActionReplay:
+	case w.row.Action != ledger.ActionReplay:
 		return skipped(ledger.ItemRefused, "its workflow is gone: replay it from routing or from the raw mail"), nil
 	case e.ContentRemoved:
 		return skipped(ledger.ItemContentRemoved, sentences[ledger.ItemContentRemoved]), nil
 	}
-	return c.startWorkflow(ctx, e)
+	return w.startWorkflow(ctx, e)
 }
 
 // beginsAt returns where an email begins that a replay takes up at the step asked: there,
