@@ -1,9 +1,10 @@
 # Mailroom. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build dev up down status test mutants lint generate fuzz bench snapshot packages-test
+.PHONY: help build temporal dev up down status test mutants lint generate fuzz bench snapshot packages-test
 
 DEV      := @deploy/dev/run.sh
+CHOSEN    = $(if $(CONFIG),-config "$(CONFIG)") $(if $(STORE),-store "$(STORE)")
 GODIRS   := activities deploy ingress shared worker workflows
 PKG      ?= ./...
 # All tests run in two groups. Where no goroutines of ours meet, in pure logic and in tests
@@ -25,11 +26,11 @@ LINKED    = -X mailroom/shared/telemetry.version=$(VERSION) -X mailroom/shared/t
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-dev: ## start the whole stack, send three sample emails, follow the logs; Ctrl-C stops it
-	$(DEV) dev $(if $(CONFIG),-config "$(CONFIG)")
+dev: ## start the whole stack, send three sample emails, follow the logs; Ctrl-C stops it [STORE=minio]
+	$(DEV) dev $(CHOSEN)
 
-up: ## start the whole stack in the background [CONFIG=file]
-	$(DEV) up $(if $(CONFIG),-config "$(CONFIG)")
+up: ## start the whole stack in the background [CONFIG=file] [STORE=minio]
+	$(DEV) up $(CHOSEN)
 
 down: ## stop what up has started [CLEAN=1: forget its data too]
 	$(DEV) down $(if $(CLEAN),-clean)
@@ -37,17 +38,21 @@ down: ## stop what up has started [CLEAN=1: forget its data too]
 status: ## say what of the stack runs
 	$(DEV) status
 
+temporal: ## print where Temporal's command line is: that of PATH, else one that is built once
+	$(DEV) temporal
+
 build: ## compile mailroom, mailctl and the sample destination into .dev/bin
 	@mkdir -p .dev/bin
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(LINKED)" -o .dev/bin/ ./ingress/cmd/mailroom ./ingress/cmd/mailctl ./deploy/dev/sink
 
 test: ## run every test with real services started for it, and list the slowest; or those of some packages [PKG=./shared/...] [TESTFLAGS=-v]
 ifneq ($(PKG),./...)
-	$(DEV) test -slowest 10 -- go test -race $(TESTED) $(PKG)
+	$(DEV) test $(if $(STORE),-store "$(STORE)") -slowest 10 -- go test -race $(TESTED) $(PKG)
 else
-	$(DEV) test -slowest 10 -- go test -race $(TESTED) $(RACED) -- env CGO_ENABLED=0 go test -p 1 $(TESTED) $(PLAIN)
+	$(DEV) test $(if $(STORE),-store "$(STORE)") -slowest 10 -- go test -race $(TESTED) $(RACED) -- env CGO_ENABLED=0 go test -p 1 $(TESTED) $(PLAIN)
 	cd deploy/tools/compose && CGO_ENABLED=0 go test -trimpath -count=1 ./...
 	cd deploy/tools/probe && CGO_ENABLED=0 go test -trimpath -count=1 ./...
+	cd deploy/tools/devstack && CGO_ENABLED=0 go test -trimpath -count=1 -tags disable_grpc_modules,release -ldflags "-s -w" ./...
 endif
 
 mutants: ## put known defects into the code, one at a time, and see that its tests notice

@@ -21,10 +21,19 @@ import (
 	"mailroom/shared/testenv"
 )
 
-// newConfig names buckets that no other test uses.
-func newConfig(t testing.TB) blob.Config {
+// onEachStore runs a test on every kind of object store, in buckets that no other test uses.
+func onEachStore(t *testing.T, test func(t *testing.T, cfg blob.Config)) {
+	t.Parallel()
+	for name, s3 := range testenv.Stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newConfig(t, s3))
+		})
+	}
+}
+
+func newConfig(t testing.TB, s3 testenv.Store) blob.Config {
 	t.Helper()
-	s3 := testenv.S3(t)
 	b := make([]byte, 8)
 	_, err := rand.Read(b)
 	require.NoError(t, err)
@@ -44,21 +53,25 @@ func open(t testing.TB, cfg blob.Config) *blob.Store {
 
 func newStore(t testing.TB) *blob.Store {
 	t.Helper()
-	s := open(t, newConfig(t))
+	s := open(t, newConfig(t, testenv.S3(t)))
 	require.NoError(t, s.EnsureBuckets(t.Context()))
 	return s
 }
 
 func TestStore(t *testing.T) {
-	t.Parallel()
-	cfg := newConfig(t)
+	onEachStore(t, testStore)
+}
+
+func testStore(t *testing.T, cfg blob.Config) {
 	require.NoError(t, open(t, cfg).EnsureBuckets(t.Context()))
 	blobtest.Run(t, func(t *testing.T) blobtest.Store { return open(t, cfg) })
 }
 
 func TestBuckets(t *testing.T) {
-	t.Parallel()
-	cfg := newConfig(t)
+	onEachStore(t, testBuckets)
+}
+
+func testBuckets(t *testing.T, cfg blob.Config) {
 	s := open(t, cfg)
 	require.True(t, fault.Is(s.Ready(t.Context()), fault.StorageUnavailable))
 	err := s.PutBytes(t.Context(), blob.Raw, "k", []byte("x"), "")
@@ -74,8 +87,10 @@ func TestBuckets(t *testing.T) {
 }
 
 func TestPresign(t *testing.T) {
-	t.Parallel()
-	cfg := newConfig(t)
+	onEachStore(t, testPresign)
+}
+
+func testPresign(t *testing.T, cfg blob.Config) {
 	s := open(t, cfg)
 	require.NoError(t, s.EnsureBuckets(t.Context()))
 	require.NoError(t, s.PutBytes(t.Context(), blob.Attachments, "aa/aabb", []byte("<h1>hi</h1>"), "text/html; charset=utf-8"))
@@ -112,8 +127,10 @@ func fetch(t *testing.T, link string) (int, http.Header, string) {
 
 // TestAlteredContent changes an object behind Mailroom's back: the ledger's hash shows it.
 func TestAlteredContent(t *testing.T) {
-	t.Parallel()
-	cfg := newConfig(t)
+	onEachStore(t, testAlteredContent)
+}
+
+func testAlteredContent(t *testing.T, cfg blob.Config) {
 	writer, reader := open(t, cfg), open(t, cfg)
 	require.NoError(t, writer.EnsureBuckets(t.Context()))
 	require.NoError(t, writer.PutBytes(t.Context(), blob.Raw, "k", []byte("altered"), ""))

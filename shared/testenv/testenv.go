@@ -30,11 +30,12 @@ const (
 	VarS3Endpoint  = "MAILROOM_TEST_S3_ENDPOINT"  // an http URL
 	VarS3AccessKey = "MAILROOM_TEST_S3_ACCESS_KEY"
 	VarS3SecretKey = "MAILROOM_TEST_S3_SECRET_KEY"
-	VarClamd       = "MAILROOM_TEST_CLAMD"    // host:port
-	VarTemporal    = "MAILROOM_TEST_TEMPORAL" // host:port
-	VarBin         = "MAILROOM_TEST_BIN"      // folder of Mailroom's programs
-	VarChromium    = "MAILROOM_TEST_CHROMIUM" // path of the browser
-	VarAxe         = "MAILROOM_TEST_AXE"      // path of axe-core, which checks pages for accessibility
+	VarVersity     = "MAILROOM_TEST_VERSITYGW" // a second object store, with the same credentials
+	VarClamd       = "MAILROOM_TEST_CLAMD"     // host:port
+	VarTemporal    = "MAILROOM_TEST_TEMPORAL"  // host:port
+	VarBin         = "MAILROOM_TEST_BIN"       // folder of Mailroom's programs
+	VarChromium    = "MAILROOM_TEST_CHROMIUM"  // path of the browser
+	VarAxe         = "MAILROOM_TEST_AXE"       // path of axe-core, which checks pages for accessibility
 )
 
 // Store is an object store and the credentials of its owner. Tests share it; each creates
@@ -74,6 +75,15 @@ func S3(t testing.TB) Store {
 		AccessKey: variable(t, VarS3AccessKey),
 		SecretKey: variable(t, VarS3SecretKey),
 	}
+}
+
+// Stores returns every kind of object store that Mailroom works with, by name.
+func Stores(t testing.TB) map[string]Store {
+	t.Helper()
+	first := S3(t)
+	second := first
+	second.Endpoint = variable(t, VarVersity)
+	return map[string]Store{"MinIO": first, "versitygw": second}
 }
 
 // Clamd returns host:port of a clamd that detects at least the EICAR test file.

@@ -31,6 +31,8 @@ const usage = `usage: go run ./deploy/dev COMMAND, or outside of the repository:
   status                       list what runs
   down [-clean]                stop everything that up has started; with -clean forget its data
 
+  -store minio|versitygw       with up, dev: the object store of a new stack, else MinIO if it is on PATH;
+                               with test: the object store of all tests (MinIO)
   -listen IP                   with up, dev: where webhook, console and Temporal Web UI listen (127.0.0.1)
   -dir FOLDER                  keep data and logs there (.mailroom), and take mailroom, mailctl, sink and
                                devstack from beside this program, as outside of the repository
@@ -41,6 +43,7 @@ In the repository only:
                                -slowest: print the go test -json that CMD writes as text, and the N slowest
                                tests; further commands, each after --, run at the same time
   tool NAME                    build deploy/tools/NAME at its pinned version, print where it is
+  temporal                     link Temporal's command line, from PATH or built, into .dev/bin; print where it is
 `
 
 // Exit codes.
@@ -86,6 +89,7 @@ func run(ctx context.Context, args []string, builtIn []byte, stdout, stderr io.W
 	clean := flags.Bool("clean", false, "")
 	listen := flags.String("listen", "127.0.0.1", "")
 	dir := flags.String("dir", "", "")
+	store := flags.String("store", "", "")
 	var testing testOptions
 	flags.BoolVar(&testing.servicesOnly, "services", false, "")
 	flags.IntVar(&testing.slowest, "slowest", 0, "")
@@ -99,6 +103,7 @@ func run(ctx context.Context, args []string, builtIn []byte, stdout, stderr io.W
 	if place.listen, err = netip.ParseAddr(*listen); err != nil {
 		return exitFailed, fmt.Errorf("-listen %s is no IP address: 127.0.0.1 serves this machine alone, 0.0.0.0 every network", *listen)
 	}
+	place.store = *store
 
 	switch {
 	case name == "up" && flags.NArg() == 0:
@@ -115,6 +120,8 @@ func run(ctx context.Context, args []string, builtIn []byte, stdout, stderr io.W
 		return test(ctx, place, testing, flags.Args(), stdout, stderr)
 	case name == "tool" && flags.NArg() == 1:
 		return exitDone, tool(ctx, place, flags.Arg(0), stdout, stderr)
+	case name == "temporal" && flags.NArg() == 0:
+		return exitDone, temporal(ctx, place, stdout, stderr)
 	}
 	return exitUsage, errUsage
 }
@@ -130,6 +137,16 @@ func tool(ctx context.Context, p place, name string, stdout, stderr io.Writer) e
 		_, _ = fmt.Fprintln(stdout, path)
 	}
 	return nil
+}
+
+func temporal(ctx context.Context, p place, stdout, stderr io.Writer) error {
+	console := process.NewConsole(stderr)
+	defer console.Reassure(ctx)()
+	path, err := p.tools(console).Link(ctx, p.bin, "temporal")
+	if err == nil {
+		_, err = fmt.Fprintln(stdout, p.show(path))
+	}
+	return err
 }
 
 // whileParent returns a context that also ends when the parent process ends, because `go

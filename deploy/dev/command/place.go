@@ -28,6 +28,7 @@ type place struct {
 	dir    string // .dev, or the data folder of an installed program
 	bin    string // where the programs are
 	listen netip.Addr
+	store  string     // the object store that the caller wants; empty: none in particular
 	vars   stack.Vars // the calling environment, then .env, then the defaults of development
 	own    stack.Vars // the calling environment alone
 

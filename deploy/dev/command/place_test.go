@@ -63,3 +63,16 @@ func TestAWrongAddressToListenOnIsNamed(t *testing.T) {
 	require.Equal(t, exitFailed, Run([]string{"up", "-listen", "everywhere"}, nil, &out, &failure))
 	require.Equal(t, "mailroom: -listen everywhere is no IP address: 127.0.0.1 serves this machine alone, 0.0.0.0 every network\n", failure.String())
 }
+
+// TestARefusedStartIsNotLocked: a second one is refused for the same reason, and does not wait.
+func TestARefusedStartIsNotLocked(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../mailroom.yaml")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	p := place{dir: dir, bin: dir, builtIn: text, vars: stack.DevDefaults(), store: "s3"}
+	for range 2 {
+		_, err := open(t.Context(), p, "", &bytes.Buffer{})
+		require.ErrorContains(t, err, "there is no object store s3: STORE is minio or versitygw")
+	}
+}

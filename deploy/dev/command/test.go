@@ -150,9 +150,13 @@ func testStack(p place, dir string, console *process.Console) (*stack.Stack, err
 	if err != nil {
 		return nil, err
 	}
+	services := append(stack.Servers(), stack.Versity)
+	if p.store == stack.Versity { // all tests with it, not only those of object stores
+		services = without(services, stack.MinIO)
+	}
 	options := stack.Options{
 		Dir: dir, Bin: filepath.Join(dir, "bin"), Tools: filepath.Join(p.dir, "tools"), Root: p.root,
-		Services: stack.Servers(), Ports: ports, Throwaway: true, Console: console,
+		Services: services, Ports: ports, Throwaway: true, Console: console,
 		Vars: p.own.Except(foreign[:]...).With(stack.DevDefaults()).With(stack.Vars{postgresBin: p.own.Get(postgresBin)}),
 	}
 	if url := p.own.Get("MAILROOM_TEST_DATABASE_URL"); url != "" {
@@ -165,6 +169,10 @@ func testStack(p place, dir string, console *process.Console) (*stack.Stack, err
 func startAll(ctx context.Context, p place, s *stack.Stack, servicesOnly bool, bin string, console *process.Console) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.Up(ctx) })
+	group.Go(func() error {
+		_, err := p.tools(console).Link(ctx, bin, "temporal")
+		return err
+	})
 	if !servicesOnly {
 		group.Go(func() error { return linkPrograms(ctx, p, bin, console) })
 	}
@@ -198,6 +206,7 @@ func linkPrograms(ctx context.Context, p place, bin string, console *process.Con
 func (p place) testEnviron(s *stack.Stack, dir string, more stack.Vars) []string {
 	vars := p.own.Except(foreign[:]...)
 	maps.Copy(vars, s.Infra().TestVars(dir, filepath.Join(dir, "bin")))
+	vars["MAILROOM_TEST_VERSITYGW"] = s.VersityURL()
 	maps.Copy(vars, more)
 	return vars.List()
 }

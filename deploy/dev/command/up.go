@@ -29,13 +29,14 @@ type opened struct {
 // open reads the configuration and returns the stack that runs with it.
 func open(ctx context.Context, p place, config string, out io.Writer) (o opened, err error) {
 	o.console = process.NewConsole(out)
-	o.unlock, err = lock(ctx, p, o.console)
+	unlock, err := lock(ctx, p, o.console)
 	if err != nil {
 		return opened{}, err
 	}
+	o.unlock = unlock
 	defer func() {
 		if err != nil {
-			o.unlock()
+			unlock()
 		}
 	}()
 
@@ -119,9 +120,17 @@ func (p place) config(path string) (string, *config.File, error) {
 }
 
 func (p place) options(ctx context.Context, config string, console *process.Console) (stack.Options, error) {
+	store, err := stack.ChooseStore(p.dir, p.store)
+	if err != nil {
+		return stack.Options{}, err
+	}
+	if store == stack.Versity && p.store == "" {
+		console.Say("object store: versitygw, which is part of devstack; with MinIO on PATH, or `make dev STORE=minio`, a new stack uses that")
+	}
+
 	options := stack.Options{
 		Dir: p.dir, Bin: p.bin, Tools: filepath.Join(p.dir, "tools"), Root: p.root,
-		Services: stack.Everything(), Ports: stack.DevPorts(), Listen: p.listen.String(),
+		Services: stack.Everything(store), Ports: stack.DevPorts(), WebUI: true, Listen: p.listen.String(),
 		Config: config, Vars: p.vars, Console: console,
 	}
 	if url := p.vars.Get("DATABASE_URL"); url != "" {
@@ -203,8 +212,12 @@ func dev(ctx context.Context, p place, config string, out io.Writer) error {
 }
 
 func status(ctx context.Context, p place, out io.Writer) (int, error) {
+	store, err := stack.ChooseStore(p.dir, "")
+	if err != nil {
+		return exitFailed, err
+	}
 	options := stack.Options{
-		Dir: p.dir, Services: stack.Everything(), Ports: stack.DevPorts(), Vars: p.vars,
+		Dir: p.dir, Services: stack.Everything(store), Ports: stack.DevPorts(), WebUI: true, Vars: p.vars,
 	}
 	if url := p.vars.Get("DATABASE_URL"); url != "" {
 		options.Infra.DatabaseURL = url

@@ -17,6 +17,9 @@ func (a addresses) OperatorURL() string { return "http://" + process.Loopback(a.
 // TemporalUI returns where Temporal's Web UI is, without a path.
 func (a addresses) TemporalUI() string { return "http://" + process.Loopback(a.ports.TemporalUI) }
 
+// VersityURL returns where the object store of devstack is.
+func (a addresses) VersityURL() string { return "http://" + process.Loopback(a.ports.Versity) }
+
 // S3Console returns where MinIO's console is.
 func (a addresses) S3Console() string { return "http://" + process.Loopback(a.ports.S3Console) }
 

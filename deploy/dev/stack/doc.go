@@ -1,5 +1,5 @@
-// Package stack runs what Mailroom needs on one machine: PostgreSQL, the Temporal
-// development server and its Web UI, MinIO, clamd, ingress and worker, and the sample
+// Package stack runs what Mailroom needs on one machine: PostgreSQL, Temporal
+// with its Web UI, an object store, clamd, ingress and worker, and the sample
 // destination. The local stack (`make up`), the services of `make test` and the
 // environments of the end-to-end tests are all a Stack, with different ports, folders and
 // lists of services.

@@ -6,7 +6,8 @@ import "mailroom/deploy/dev/process"
 type Ports struct {
 	Ingress, Operator, IngressMetrics, WorkerMetrics int
 	Temporal, TemporalUI                             int
-	S3, S3Console                                    int
+	S3, S3Console                                    int // of MinIO
+	Versity                                          int // in development the same as S3: one of both runs
 	Postgres, Clamd, Sink                            int
 }
 
@@ -15,7 +16,7 @@ func DevPorts() Ports {
 	return Ports{
 		Ingress: 8080, Operator: 8081, IngressMetrics: 9464, WorkerMetrics: 9465,
 		Temporal: 7233, TemporalUI: 8233,
-		S3: 9000, S3Console: 9001,
+		S3: 9000, S3Console: 9001, Versity: 9000,
 		Postgres: 5433, Clamd: 3310, Sink: 8090,
 	}
 }
@@ -23,7 +24,7 @@ func DevPorts() Ports {
 func (p *Ports) each() []*int {
 	return []*int{
 		&p.Ingress, &p.Operator, &p.IngressMetrics, &p.WorkerMetrics, &p.Temporal, &p.TemporalUI,
-		&p.S3, &p.S3Console, &p.Postgres, &p.Clamd, &p.Sink,
+		&p.S3, &p.S3Console, &p.Versity, &p.Postgres, &p.Clamd, &p.Sink,
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"mailroom/deploy/dev/process"
@@ -55,31 +54,6 @@ func commit(ctx context.Context, root string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(said))
-}
-
-// linkTool makes Bin link to the server of that name where it is one that is taken from
-// PATH or built. A build begins when compiled is closed.
-func linkTool(ctx context.Context, o Options, name string, compiled <-chan struct{}) error {
-	if o.Root == "" || !slices.Contains([]string{Temporal, TemporalUI, MinIO}, name) {
-		return nil
-	}
-	found, err := Tools{Root: o.Root, Dir: o.Tools, Console: o.Console, After: compiled}.Find(ctx, name)
-	if err != nil {
-		return err
-	}
-	link := filepath.Join(o.Bin, name)
-	if now, err := os.Readlink(link); err == nil && now == found {
-		return nil
-	}
-
-	if err := os.MkdirAll(o.Bin, 0o755); err != nil { //nolint:gosec // programs for every user
-		return fmt.Errorf("link %s: %w", name, err)
-	}
-	_ = os.Remove(link)
-	if err := os.Symlink(found, link); err != nil {
-		return fmt.Errorf("link %s: %w", name, err)
-	}
-	return nil
 }
 
 // Mailctl runs mailctl against this stack and returns what it prints. Where it fails, that

@@ -19,71 +19,41 @@ import (
 	"mailroom/shared/contract"
 )
 
+// temporalService is Temporal, in the same process as its Web UI where the stack has one.
 func temporalService(s *Stack) process.Service {
 	p := s.opt.Ports
 	dir := filepath.Join(s.opt.Dir, "temporal")
+	args := []string{
+		"temporal", "--db", filepath.Join(dir, "temporal.db"), "--ip", "127.0.0.1", "--port", fmt.Sprint(p.Temporal), "--log-level", "warn",
+	}
+	if s.opt.Throwaway {
+		args = append(args, "--synchronous", "off")
+	}
+	for _, attribute := range SearchAttributes() {
+		args = append(args, "--search-attribute", attribute.Name+"="+attribute.Type.String())
+	}
+	ports := []int{p.Temporal}
+	if s.opt.WebUI {
+		ports = append(ports, p.TemporalUI)
+		args = append(args, "--ui-ip", s.opt.Listen, "--ui-port", fmt.Sprint(p.TemporalUI), "--codec-endpoint", s.OperatorURL()+"/codec")
+	}
+
 	return process.Service{
-		Name: Temporal, Ports: []int{p.Temporal}, Where: process.Loopback(p.Temporal),
+		Name: Temporal, Ports: ports, Where: process.Loopback(p.Temporal),
 		Patience: time.Minute, Stop: syscall.SIGTERM, Grace: 15 * time.Second,
 		Prepare: func(context.Context) error { return os.MkdirAll(dir, 0o750) },
-
 		Command: func() (process.Command, error) {
-			synchronous := "normal"
-			if s.opt.Throwaway {
-				synchronous = "off"
-			}
-			args := []string{
-				"server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn",
-				// Its own Web UI cannot be told to send the session to the codec server.
-				"--port", fmt.Sprint(p.Temporal), "--headless",
-				// A file that survives restarts, and four times the speed of its defaults.
-				"--db-filename", filepath.Join(dir, "temporal.db"),
-				"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=" + synchronous,
-			}
-			for _, attribute := range SearchAttributes() {
-				args = append(args, "--search-attribute", attribute.Name+"="+attribute.Type.String())
-			}
-			return process.Command{Path: filepath.Join(s.opt.Bin, "temporal"), Args: args, Env: s.opt.Vars.Except("TEMPORAL_").List(), Dir: dir}, nil
+			return process.Command{Path: filepath.Join(s.opt.Bin, Devstack), Args: args, Env: s.opt.Vars.Except("TEMPORAL_").List(), Dir: dir}, nil
 		},
 		Ready: func(ctx context.Context) error {
+			if s.opt.WebUI {
+				if err := getOK(ctx, s.TemporalUI()+"/healthz"); err != nil {
+					return err
+				}
+			}
 			return withTemporal(process.Loopback(p.Temporal), func(c temporalClient) error {
 				return c.searchable(ctx, defaultNamespace)
 			})
-		},
-	}
-}
-
-func minioService(s *Stack) process.Service {
-	p := s.opt.Ports
-	dir := filepath.Join(s.opt.Dir, "minio")
-	return process.Service{
-		Name: MinIO, Ports: []int{p.S3, p.S3Console}, Where: process.Loopback(p.S3),
-		Patience: time.Minute, Stop: syscall.SIGTERM, Grace: 15 * time.Second,
-		Prepare: func(context.Context) error {
-			access, secret := s.opt.Vars.Get("S3_ACCESS_KEY"), s.opt.Vars.Get("S3_SECRET_KEY")
-			if len(access) < 3 || len(secret) < 8 {
-				return errors.New("MinIO wants an S3_ACCESS_KEY of 3 or more characters and an S3_SECRET_KEY of 8 or more: set both in .env, or neither")
-			}
-			return os.MkdirAll(filepath.Join(dir, "certs"), 0o750)
-		},
-
-		Command: func() (process.Command, error) {
-			vars := s.opt.Vars.Except("MINIO_").With(Vars{
-				"MINIO_ROOT_USER":     s.opt.Vars.Get("S3_ACCESS_KEY"),
-				"MINIO_ROOT_PASSWORD": s.opt.Vars.Get("S3_SECRET_KEY"),
-				"MINIO_UPDATE":        "off",
-			})
-			args := []string{
-				"server", filepath.Join(dir, "data"), "--quiet", "--certs-dir", filepath.Join(dir, "certs"),
-				"--address", process.Loopback(p.S3), "--console-address", process.Loopback(p.S3Console),
-			}
-			return process.Command{Path: filepath.Join(s.opt.Bin, "minio"), Args: args, Env: vars.List(), Dir: dir}, nil
-		},
-		Ready: func(ctx context.Context) error {
-			if err := getOK(ctx, "http://"+process.Loopback(p.S3)+"/minio/health/ready"); err != nil {
-				return err
-			}
-			return ensureBuckets(ctx, s.Infra())
 		},
 	}
 }

@@ -14,20 +14,21 @@ import (
 
 // The services that a stack can run.
 const (
-	Postgres   = "postgres"
-	Temporal   = "temporal"
-	TemporalUI = "temporal-ui"
-	MinIO      = "minio"
-	Clamd      = "clamd"
-	Sink       = "sink"
-	Worker     = "worker"
-	Ingress    = "ingress"
-	All        = "all" // ingress and worker in one process
+	Postgres = "postgres"
+	Temporal = "temporal"
+	MinIO    = "minio"
+	Versity  = "versitygw" // an object store too
+	Clamd    = "clamd"
+	Sink     = "sink"
+	Worker   = "worker"
+	Ingress  = "ingress"
+	All      = "all" // ingress and worker in one process
 )
 
-// Everything is what development runs: what tests and measurements need and what
-// only people look at.
-func Everything() []string { return slices.Concat(Servers(), []string{TemporalUI}, Programs()) }
+// Everything is what development runs, with store as its object store.
+func Everything(store string) []string {
+	return slices.Concat([]string{Postgres, Temporal, store, Clamd}, Programs())
+}
 
 // Servers are the services that others have written and that our programs need.
 func Servers() []string { return []string{Postgres, Temporal, MinIO, Clamd} }
@@ -42,15 +43,16 @@ const Devstack = "devstack"
 // Options is one stack.
 type Options struct {
 	Dir      string   // data, logs and state; made when it is missing
-	Bin      string   // the programs: mailroom, mailctl, sink, and links to temporal, temporal-ui and minio
+	Bin      string   // the programs: mailroom, mailctl, sink, and links to devstack and minio
 	Services []string // which ones to run
 	Infra    Infra    // where those servers are that Services leaves out
 	Ports    Ports
+	WebUI    bool   // Temporal serves its Web UI too
 	Listen   string // IP on which webhook, console and Web UI listen; empty: loopback. All else is on loopback
 	Config   string // the configuration file of the programs
 	// Vars is the whole environment of the programs, to which the addresses of the
-	// services are added. It must hold S3_ACCESS_KEY and S3_SECRET_KEY when MinIO
-	// is run.
+	// services are added. It must hold S3_ACCESS_KEY and S3_SECRET_KEY when an object
+	// store is run.
 	Vars Vars
 	// Throwaway data may be lost with the power, clamd knows EICAR alone, and the stack may
 	// be swept once the calling process has ended.
@@ -74,7 +76,7 @@ type Stack struct {
 
 // known are all services by name.
 var known = map[string]func(*Stack) process.Service{
-	Postgres: postgresService, Temporal: temporalService, TemporalUI: temporalUIService, MinIO: minioService,
+	Postgres: postgresService, Temporal: temporalService, MinIO: minioService, Versity: versityService,
 	Clamd: clamdService, Sink: sinkService, Worker: workerService, Ingress: ingressService, All: allService,
 }
 
@@ -118,10 +120,12 @@ func (s *Stack) Infra() Infra {
 	if runs(Temporal) {
 		i.Temporal, i.TemporalNamespace = process.Loopback(p.Temporal), defaultNamespace
 	}
-	if runs(MinIO) {
-		i.S3Endpoint = "http://" + process.Loopback(p.S3)
-		i.S3AccessKey, i.S3SecretKey = s.opt.Vars.Get("S3_ACCESS_KEY"), s.opt.Vars.Get("S3_SECRET_KEY")
-		i.RawBucket, i.AttachmentsBucket = rawBucket, attachmentsBucket
+	for name, port := range map[string]int{MinIO: p.S3, Versity: p.Versity} {
+		if runs(name) && (name == MinIO || !runs(MinIO)) {
+			o := s.objects(port)
+			i.S3Endpoint, i.S3AccessKey, i.S3SecretKey = o.S3Endpoint, o.S3AccessKey, o.S3SecretKey
+			i.RawBucket, i.AttachmentsBucket = o.RawBucket, o.AttachmentsBucket
+		}
 	}
 	if runs(Clamd) {
 		i.Clamd = process.Loopback(p.Clamd)

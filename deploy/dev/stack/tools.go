@@ -17,6 +17,10 @@ import (
 // toolsDir holds one folder for each pinned tool, with a go.mod of its own.
 const toolsDir = "deploy/tools"
 
+// toolFlags drop what no tool of ours uses: the gRPC variant of Google's storage client, the
+// Kubernetes client in Temporal's worker, and the symbols for debuggers.
+var toolFlags = [...]string{"-tags", "disable_grpc_modules,release", "-ldflags", "-s -w"}
+
 // Tools finds or builds the programs of others that are pinned under deploy/tools.
 type Tools struct {
 	Root    string // of the repository
@@ -56,17 +60,16 @@ func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s/go.mod, which pins %s, cannot be read: %w", toolsDir, name, name, err)
 	}
-	sum, err := os.ReadFile(filepath.Join(module, "go.sum")) //nolint:gosec // below the repository
+	pins, err := fingerprint(module)
 	if err != nil {
 		return nil, fmt.Errorf("read pins of %s: %w", name, err)
 	}
 	packages := toolLines(string(mod))
 	if len(packages) == 0 {
-		return nil, fmt.Errorf("%s/%s/go.mod has no tool line", toolsDir, name)
+		packages = []string{"."} // the module is the tool
 	}
 
-	pins := sha256.Sum256(append(mod, sum...))
-	dir := filepath.Join(t.Dir, name+"-"+hex.EncodeToString(pins[:6]))
+	dir := filepath.Join(t.Dir, name+"-"+pins)
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for every user
 		return nil, err
 	}
@@ -78,7 +81,7 @@ func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
 
 	var paths []string
 	for _, pkg := range packages {
-		target := filepath.Join(dir, path.Base(pkg))
+		target := filepath.Join(dir, path.Base(path.Join("/", name, pkg)))
 		if !fileExists(target) {
 			if err := t.build(ctx, name, version(string(mod), pkg), why, module, pkg, target); err != nil {
 				return nil, err
@@ -91,8 +94,8 @@ func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
 }
 
 func (t Tools) build(ctx context.Context, name, version, why, module, pkg, target string) error {
-	t.Console.Say("building %s %s: %s, so it is compiled once from %s/%s (minutes); later starts take seconds",
-		name, version, why, toolsDir, name)
+	t.Console.Say("building %s: %s, so it is compiled once from %s/%s (minutes); later starts take seconds",
+		strings.TrimSpace(name+" "+version), why, toolsDir, name)
 	if t.After != nil {
 		select {
 		case <-t.After:
@@ -101,7 +104,8 @@ func (t Tools) build(ctx context.Context, name, version, why, module, pkg, targe
 		}
 	}
 	fresh := target + ".new"
-	if err := (goBuild{what: name, dir: module, out: fresh, packages: []string{pkg}}).run(ctx, t.Console); err != nil {
+	b := goBuild{what: name, dir: module, out: fresh, flags: toolFlags[:], packages: []string{pkg}}
+	if err := b.run(ctx, t.Console); err != nil {
 		return fmt.Errorf("build %s: %w", name, err)
 	}
 	if err := os.Rename(fresh, target); err != nil {
@@ -118,6 +122,56 @@ func (t Tools) forgetOlder(name, keep string) {
 			_ = os.RemoveAll(dir)
 		}
 	}
+}
+
+// fingerprint returns a hash of all that the tools of a module are built from.
+func fingerprint(module string) (string, error) {
+	files, err := os.ReadDir(module)
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	_, _ = fmt.Fprintln(hash, toolFlags)
+	for _, file := range files {
+		if !file.Type().IsRegular() || strings.HasSuffix(file.Name(), "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(module, file.Name())) //nolint:gosec // below the repository
+		if err != nil {
+			return "", err
+		}
+		_, _ = fmt.Fprintln(hash, file.Name(), len(text))
+		_, _ = hash.Write(text)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:6]), nil
+}
+
+// Link makes bin hold a link to a tool, as Find finds it, and returns the link.
+func (t Tools) Link(ctx context.Context, bin, name string) (string, error) {
+	find := t.Find
+	if name == Devstack { // flags and data of another version may differ
+		find = func(ctx context.Context, name string) (string, error) {
+			built, err := t.Build(ctx, name)
+			return strings.Join(built, ""), err
+		}
+	}
+	found, err := find(ctx, name)
+	if err != nil {
+		return "", err
+	}
+
+	link := filepath.Join(bin, name)
+	if now, err := os.Readlink(link); err == nil && now == found {
+		return link, nil
+	}
+	if err := os.MkdirAll(bin, 0o755); err != nil { //nolint:gosec // programs for every user
+		return "", fmt.Errorf("link %s: %w", name, err)
+	}
+	_ = os.Remove(link)
+	if err := os.Symlink(found, link); err != nil {
+		return "", fmt.Errorf("link %s: %w", name, err)
+	}
+	return link, nil
 }
 
 // toolLines returns the packages of the tool directives of a go.mod.

@@ -53,3 +53,21 @@ func TestToolsFindNoLinkOfTheirOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, tool, found)
 }
+
+// TestToolsAreBuiltAnewWhenTheirSourceChanges, and not for a change of their tests.
+func TestToolsAreBuiltAnewWhenTheirSourceChanges(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	seen := map[string]bool{}
+	for _, file := range []string{"go.mod", "go.sum", "main.go"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte("text"), 0o600))
+		sum, err := fingerprint(dir)
+		require.NoError(t, err)
+		require.False(t, seen[sum], file)
+		seen[sum] = true
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main_test.go"), []byte("text"), 0o600))
+	sum, err := fingerprint(dir)
+	require.NoError(t, err)
+	require.True(t, seen[sum])
+}

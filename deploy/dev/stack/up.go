@@ -79,7 +79,7 @@ func (s *Stack) steps(missing []string) []Step {
 	for _, svc := range s.services {
 		all = append(all, Step{svc.Name, needs(svc.Name), func(ctx context.Context) error {
 			if slices.Contains(missing, svc.Name) {
-				if err := linkTool(ctx, s.opt, svc.Name, compiled); err != nil {
+				if err := s.link(ctx, svc.Name, compiled); err != nil {
 					return err
 				}
 			}
@@ -92,16 +92,27 @@ func (s *Stack) steps(missing []string) []Step {
 	return all
 }
 
+// link makes Bin hold the tool that a service runs, if it is one of others that is taken from
+// PATH or built. A build begins when compiled is closed.
+func (s *Stack) link(ctx context.Context, service string, compiled <-chan struct{}) error {
+	tool := map[string]string{Temporal: Devstack, Versity: Devstack, MinIO: MinIO}[service]
+	if s.opt.Root == "" || tool == "" {
+		return nil
+	}
+	_, err := Tools{Root: s.opt.Root, Dir: s.opt.Tools, Console: s.opt.Console, After: compiled}.Link(ctx, s.opt.Bin, tool)
+	return err
+}
+
 // needs returns the steps that have to be done before a service starts.
 func needs(service string) []string {
 	switch service {
 	case Ingress: // it accepts email without the others
 		return []string{migrate}
 	case Worker, All:
-		return append(Servers(), migrate, Sink)
+		return append(Servers(), Versity, migrate, Sink)
 	case Sink:
 		return []string{build}
-	case TemporalUI:
+	case Versity: // the same program, which is built once
 		return []string{Temporal}
 	}
 	return nil

@@ -16,6 +16,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"mailroom/deploy/dev/process"
@@ -36,8 +39,12 @@ func Addresses(out io.Writer, s *stack.Stack, vars stack.Vars, who Operator) {
 		{"console", s.OperatorURL() + "   token to sign in with: " + who.shown()},
 		{"operator API", s.OperatorURL() + "/api/v1/emails   bearer token: " + who.shown()},
 		{"Temporal Web UI", s.TemporalUI()},
-		{"MinIO console", s.S3Console() + "   user: " + vars.Get("S3_ACCESS_KEY") + "   password: " + secret(vars, "S3_SECRET_KEY")},
 		{"metrics", s.MetricsURL(stack.Ingress) + "   " + s.MetricsURL(stack.Worker)},
+	}
+	if slices.Contains(s.Services(), stack.MinIO) {
+		lines = append(lines, [2]string{
+			"MinIO console", s.S3Console() + "   user: " + vars.Get("S3_ACCESS_KEY") + "   password: " + secret(vars, "S3_SECRET_KEY"),
+		})
 	}
 	_, _ = fmt.Fprintln(out, "Mailroom is up:")
 	for _, line := range lines {
@@ -147,13 +154,17 @@ func (t *Tour) Run(ctx context.Context) {
 // whatNext prints how an operator decides about a held email.
 func (t *Tour) whatNext(held sample) {
 	workflow := contract.WorkflowID(contract.FirstSource, held.id)
+	temporal := "temporal"
+	if _, err := exec.LookPath(temporal); err != nil && !filepath.IsAbs(t.bin) {
+		temporal = "$(make temporal)" // it builds the command line once, and prints where it is
+	}
 	_, _ = fmt.Fprintf(t.out, `
 %s is held. See why in the Temporal Web UI:
   %s/namespaces/default/workflows/%s
 Approve it there (Send a Signal: approve), or with either of:
-  %s/temporal workflow signal --address %s --workflow-id %s --name approve --input '{"actor":"you","note":"checked"}'
+  %s workflow signal --address %s --workflow-id %s --name approve --input '{"actor":"you","note":"checked"}'
   %s%s/mailctl emails approve %s --note "checked"
-`, held.id, t.stack.TemporalUI(), url.PathEscape(workflow), t.bin, t.stack.Infra().Temporal, workflow, t.who.prefix(), t.bin, held.id)
+`, held.id, t.stack.TemporalUI(), url.PathEscape(workflow), temporal, t.stack.Infra().Temporal, workflow, t.who.prefix(), t.bin, held.id)
 }
 
 // standing is the state of an email in the operator API.

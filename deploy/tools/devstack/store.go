@@ -55,10 +55,10 @@ func runStore(ctx context.Context, args []string, getenv func(string) string, st
 }
 
 // openStore returns the store in dir: objects are files in dir/objects. What S3 knows of a file
-// beside its content is kept in extended attributes, or in files in dir/attributes where the file
+// apart from its content is kept in extended attributes, or in files in dir/attributes where the file
 // system has none, and always in the same place.
 func openStore(dir string) (*posix.Posix, error) {
-	objects, beside := filepath.Join(dir, "objects"), filepath.Join(dir, "attributes")
+	objects, separate := filepath.Join(dir, "objects"), filepath.Join(dir, "attributes")
 	if err := os.MkdirAll(objects, 0o700); err != nil {
 		return nil, err
 	}
@@ -66,17 +66,17 @@ func openStore(dir string) (*posix.Posix, error) {
 	opts.SetNewDirPerm(0o700)
 	opts.SetNewFilePerm(0o600)
 
-	attributes, err := findAttributes(objects, beside)
+	attributes, err := findAttributes(objects, separate)
 	if err != nil {
 		return nil, err
 	}
 	return posix.New(objects, attributes, opts)
 }
 
-func findAttributes(objects, beside string) (meta.MetadataStorer, error) {
-	_, err := os.Stat(beside)
+func findAttributes(objects, separate string) (meta.MetadataStorer, error) {
+	_, err := os.Stat(separate)
 	if err == nil {
-		return meta.NewSideCar(beside)
+		return meta.NewSideCar(separate)
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -92,8 +92,8 @@ func findAttributes(objects, beside string) (meta.MetadataStorer, error) {
 	case len(buckets) > 0:
 		return nil, fmt.Errorf("%s was written where files have extended attributes; this file system has none: move it back, or use another folder", objects)
 	}
-	if err := os.Mkdir(beside, 0o700); err != nil {
+	if err := os.Mkdir(separate, 0o700); err != nil {
 		return nil, err
 	}
-	return meta.NewSideCar(beside)
+	return meta.NewSideCar(separate)
 }

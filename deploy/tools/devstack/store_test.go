@@ -23,12 +23,12 @@ const (
 	secretKey = "mailroom-dev-secret"
 )
 
-// TestTheStoreComesBackWithItsData after kill -9, with attributes in the file system and beside.
+// TestTheStoreComesBackWithItsData after kill -9, with attributes in the file system and in files.
 func TestTheStoreComesBackWithItsData(t *testing.T) {
-	for name, beside := range map[string]bool{"extended attributes": false, "attributes beside": true} {
+	for name, separate := range map[string]bool{"extended attributes": false, "attributes in files": true} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if beside {
+			if separate {
 				require.NoError(t, os.Mkdir(filepath.Join(dir, "attributes"), 0o700))
 			}
 			port := freePort(t)
@@ -82,8 +82,8 @@ func awaitHealth(t *testing.T, port int) {
 // read without them.
 func TestAttributesAreNotLookedForElsewhere(t *testing.T) {
 	dir := t.TempDir()
-	beside := filepath.Join(dir, "attributes")
-	_, err := findAttributes(filepath.Join(dir, "missing"), beside)
+	separate := filepath.Join(dir, "attributes")
+	_, err := findAttributes(filepath.Join(dir, "missing"), separate)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	require.NoDirExists(t, beside)
+	require.NoDirExists(t, separate)
 }
