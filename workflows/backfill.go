@@ -26,47 +26,60 @@ func (e *inboundEmail) backfilled(ctx workflow.Context) bool {
 	if e.in.Fallback == nil {
 		return true
 	}
-	if e.pass(ctx, step{at: stepBackfill, run: e.backfill}) == passed {
-		return !e.duplicate
+	if e.pass(ctx, step{at: stepBackfill, run: e.row.backfill}) == passed {
+		return !e.row.duplicate
 	}
-	return e.backfillTombstone(ctx)
+	if !e.row.tombstone(ctx) {
+		return false
+	}
+
+	e.quarantine.discarded = false
+	e.journal.enter(ctx, contract.Processing, "", "", nil)
+	return true
+}
+
+// missingRow is the row that an email does not have yet which Temporal accepted while the
+// database was unavailable.
+type missingRow struct {
+	in        *contract.InboundEmailInput
+	journal   *journal
+	duplicate bool // another workflow processes the email
 }
 
 // backfill waits for the row. It fails only for good.
-func (e *inboundEmail) backfill(ctx workflow.Context) ([]contract.Hold, error) {
-	in := backfillInput(e.in)
-	out, err := tryBackfill(ctx, e.journal, in)
+func (r *missingRow) backfill(ctx workflow.Context) ([]contract.Hold, error) {
+	in := r.input()
+	out, err := r.write(ctx, in)
 	if err == nil && out.FirstMissing {
-		out, err = awaitFirst(ctx, e.journal, in)
+		out, err = r.awaitFirst(ctx, in)
 	}
 	if err != nil {
 		return nil, err
 	}
-	e.takeRow(ctx, out)
+	r.accept(ctx, out)
 	return nil, nil
 }
 
-// backfillInput returns what the ledger needs for a row.
-func backfillInput(in *contract.InboundEmailInput) contract.BackfillInput {
+func (r *missingRow) input() contract.BackfillInput {
 	return contract.BackfillInput{
-		Email: in.Email, ReceivedAtUnixMilli: in.ReceivedAtUnixMilli, Hold: in.Hold, Fallback: *in.Fallback,
+		Email: r.in.Email, ReceivedAtUnixMilli: r.in.ReceivedAtUnixMilli, Hold: r.in.Hold, Fallback: *r.in.Fallback,
 	}
 }
 
-// tryBackfill waits for the ledger as long as it takes: no person can help an email
+// write waits for the ledger as long as it takes: no person can help an email
 // while the ledger is unavailable, and none could find it there.
-func tryBackfill(ctx workflow.Context, j *journal, in contract.BackfillInput) (contract.BackfillResult, error) {
+func (r *missingRow) write(ctx workflow.Context, in contract.BackfillInput) (contract.BackfillResult, error) {
 	var out contract.BackfillResult
-	a := attempts{name: stepBackfill, options: backfillOptions, journal: j, patient: true}
+	a := attempts{name: stepBackfill, options: backfillOptions, journal: r.journal, patient: true}
 	err := a.run(ctx, callOf(activity.backfill.Backfill, in, &out))
 	return out, err
 }
 
 // awaitFirst tries again until the email that took the event id is in the ledger, or
 // firstPatience is over.
-func awaitFirst(ctx workflow.Context, j *journal, in contract.BackfillInput) (contract.BackfillResult, error) {
-	w := j.showWait(ctx, contract.IDConflict, stepBackfill+": the email that took the event id first is not in the ledger yet")
-	defer j.endWait(ctx, w)
+func (r *missingRow) awaitFirst(ctx workflow.Context, in contract.BackfillInput) (contract.BackfillResult, error) {
+	w := r.journal.showWait(ctx, contract.IDConflict, stepBackfill+": the email that took the event id first is not in the ledger yet")
+	defer r.journal.endWait(ctx, w)
 
 	pause, waited := firstWait, time.Duration(0)
 	for {
@@ -78,55 +91,52 @@ func awaitFirst(ctx workflow.Context, j *journal, in contract.BackfillInput) (co
 		waited += pause
 		pause = min(2*pause, firstPause)
 		in.TakeEventID = waited >= firstPatience
-		out, err := tryBackfill(ctx, j, in)
+		out, err := r.write(ctx, in)
 		if err != nil || !out.FirstMissing {
 			return out, err
 		}
 	}
 }
 
-// takeRow continues with the row, and drops the body, which the row has.
-func (e *inboundEmail) takeRow(ctx workflow.Context, out contract.BackfillResult) {
-	*e.in.Fallback = contract.FallbackEvent{} // no copy of the pointer keeps the body
-	e.in.Fallback = nil
+// accept continues with the row, and drops the body, which the row has.
+func (r *missingRow) accept(ctx workflow.Context, out contract.BackfillResult) {
+	*r.in.Fallback = contract.FallbackEvent{} // no copy of the pointer keeps the body
+	r.in.Fallback = nil
 	if out.Duplicate {
-		e.duplicate = true
+		r.duplicate = true
 		return
 	}
 
-	e.in.Email, e.in.Hold = out.Email, out.Hold
+	r.in.Email, r.in.Hold = out.Email, out.Hold
 	if out.ReceivedAtUnixMilli != 0 {
-		e.in.ReceivedAtUnixMilli = out.ReceivedAtUnixMilli
+		r.in.ReceivedAtUnixMilli = out.ReceivedAtUnixMilli
 	}
 	if out.State == contract.Retrying || out.State == contract.Quarantined { // the state of an earlier workflow that is gone
-		e.journal.ledger.push(contract.RecordInput{
-			State: e.journal.state, Reason: e.journal.reason, Detail: e.journal.detail,
+		r.journal.ledger.push(contract.RecordInput{
+			State: r.journal.state, Reason: r.journal.reason, Detail: r.journal.detail,
 			AtUnixMilli: workflow.Now(ctx).UnixMilli(), Before: out.State,
 		})
 	}
-	e.journal.publishDetails(ctx)
+	r.journal.publishDetails(ctx)
 }
 
-// backfillTombstone writes a row without a body for an email that was discarded before
+// tombstone writes a row without a body for an email that was discarded before
 // it had a row, so that the decision is in the ledger and a copy of the event finds it
 // known. It returns true when the row under this workflow's id is that of another body,
 // about which nothing was decided and which no other workflow can process.
-func (e *inboundEmail) backfillTombstone(ctx workflow.Context) bool {
-	in := backfillInput(e.in)
+func (r *missingRow) tombstone(ctx workflow.Context) bool {
+	in := r.input()
 	in.Discarded, in.Fallback.Body = true, nil
-	e.in.Fallback.Body = nil
-	out, err := tryBackfill(ctx, e.journal, in)
+	r.in.Fallback.Body = nil
+	out, err := r.write(ctx, in)
 	if err != nil { // a bug: the decision stays in the history alone
 		workflow.GetLogger(ctx).Error("write the row of a discarded email", "error", err)
 		return false
 	}
 
 	if out.OtherBody {
-		e.quarantine.discarded, e.journal.ledger.changes = false, nil
-		e.takeRow(ctx, out)
-		e.journal.enter(ctx, contract.Processing, "", "", nil)
-		return true
+		r.journal.ledger.changes = nil
 	}
-	e.takeRow(ctx, out)
-	return false
+	r.accept(ctx, out)
+	return out.OtherBody
 }

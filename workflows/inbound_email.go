@@ -52,12 +52,12 @@ type inboundEmail struct {
 	journal    *journal
 	quarantine *quarantine
 	deliveries *deliveries
+	row        *missingRow
 
-	budgets   contract.Budgets
-	from      contract.Step // where its way begins
-	back      contract.Step // the earlier step that a decision sends it back to
-	reopened  bool          // it had come to an end, and is processed once more
-	duplicate bool          // another workflow processes the email
+	budgets  contract.Budgets
+	from     contract.Step // where its way begins
+	back     contract.Step // the earlier step that a decision sends it back to
+	reopened bool          // it had come to an end, and is processed once more
 }
 
 // newInboundEmail registers every handler before anything blocks.
@@ -92,7 +92,9 @@ func connect(ctx workflow.Context, in *contract.InboundEmailInput) *inboundEmail
 	q := newQuarantine(ctx, in, j)
 	d := &deliveries{in: in, journal: j, quarantine: q}
 	j.quarantine, j.deliveries, q.deliveries = q, d, d
-	return &inboundEmail{in: in, journal: j, quarantine: q, deliveries: d, from: contract.StepStore}
+	return &inboundEmail{
+		in: in, journal: j, quarantine: q, deliveries: d, row: &missingRow{in: in, journal: j}, from: contract.StepStore,
+	}
 }
 
 // run processes one email, step by step, until it is delivered or discarded, or the wait
@@ -312,7 +314,7 @@ func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult,
 	e.journal.step = "close"
 	switch {
 	case e.quarantine.discarded:
-	case e.duplicate:
+	case e.row.duplicate:
 		e.journal.enter(ctx, contract.Duplicate, "", "", nil)
 	default:
 		e.journal.enter(ctx, contract.Delivered, "", "", nil)
