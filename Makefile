@@ -21,7 +21,7 @@ TESTED    = -json -trimpath -vet=off -shuffle=on -count=1 -timeout=20m $(TESTFLA
 FUZZTIME ?= 10s
 # What `mailroom version`, logs and metrics say of the build.
 VERSION  ?= dev
-LINKED    = -X mailroom/shared/telemetry.version=$(VERSION) -X mailroom/shared/telemetry.commit=$(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null) -X mailroom/shared/telemetry.date=$(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+export VERSION
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,8 +42,7 @@ temporal: ## print where Temporal's command line is: that of PATH, else one that
 	$(DEV) temporal
 
 build: ## compile mailroom, mailctl and the sample destination into .dev/bin
-	@mkdir -p .dev/bin
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(LINKED)" -o .dev/bin/ ./ingress/cmd/mailroom ./ingress/cmd/mailctl ./deploy/dev/sink
+	$(DEV) build
 
 test: ## run every test with real services started for it, and list the slowest; or those of some packages [PKG=./shared/...] [TESTFLAGS=-v]
 ifneq ($(PKG),./...)

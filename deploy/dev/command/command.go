@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"mailroom/deploy/dev/process"
+	"mailroom/deploy/dev/stack"
 )
 
 const usage = `usage: go run ./deploy/dev COMMAND, or outside of the repository: mailroom-dev COMMAND
@@ -38,6 +39,7 @@ const usage = `usage: go run ./deploy/dev COMMAND, or outside of the repository:
                                devstack from beside this program, as outside of the repository
 
 In the repository only:
+  build                        compile mailroom, mailctl and the sample destination into .dev/bin
   test [-services] [-slowest N] -- CMD ...
                                run CMD with services of its own; -services: do not build our programs;
                                -slowest: print the go test -json that CMD writes as text, and the N slowest
@@ -116,6 +118,8 @@ func run(ctx context.Context, args []string, builtIn []byte, stdout, stderr io.W
 		return status(ctx, place, stdout)
 	case place.root == "":
 		return exitUsage, errUsage
+	case name == "build" && flags.NArg() == 0:
+		return exitDone, compile(ctx, place, stdout)
 	case name == "test" && flags.NArg() > 0:
 		return test(ctx, place, testing, flags.Args(), stdout, stderr)
 	case name == "tool" && flags.NArg() == 1:
@@ -124,6 +128,12 @@ func run(ctx context.Context, args []string, builtIn []byte, stdout, stderr io.W
 		return exitDone, temporal(ctx, place, stdout, stderr)
 	}
 	return exitUsage, errUsage
+}
+
+func compile(ctx context.Context, p place, stdout io.Writer) error {
+	console := process.NewConsole(stdout)
+	defer console.Reassure(ctx)()
+	return stack.BuildPrograms(ctx, p.root, p.bin, console)
 }
 
 func tool(ctx context.Context, p place, name string, stdout, stderr io.Writer) error {

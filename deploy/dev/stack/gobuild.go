@@ -33,7 +33,11 @@ type goBuild struct {
 // What an interrupted or failed build has downloaded and compiled is there for the next one.
 func (b goBuild) run(ctx context.Context, console *process.Console) error {
 	p := &progress{goBuild: b, began: time.Now(), packages: map[string]bool{}}
-	defer console.AwaitText(func() string { return b.what + ": " + p.String() })()
+	awaited := b.what
+	if awaited == Devstack { // what people wait for
+		awaited = "Temporal"
+	}
+	defer console.AwaitText(func() string { return awaited + ": " + p.String() })()
 
 	cmd := b.command(ctx, "build", append([]string{"-v", "-o", b.out}, b.flags...)...)
 	said, err := cmd.StderrPipe()
@@ -62,6 +66,12 @@ func (b goBuild) run(ctx context.Context, console *process.Console) error {
 	}
 	console.Say("%-11s built %5.1f s  %s", b.what, time.Since(p.began).Seconds(), p.summary())
 	return nil
+}
+
+// download fetches the modules of the packages, while something else has the processors. What
+// it cannot fetch, the build tries again and reports.
+func (b goBuild) download(ctx context.Context) {
+	_ = b.command(ctx, "list", append([]string{"-deps"}, b.flags...)...).Run()
 }
 
 // command returns a call of the go command about the packages. When ctx ends it is

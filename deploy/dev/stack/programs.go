@@ -29,31 +29,33 @@ func ProgramNames() []string {
 	return names
 }
 
-// BuildPrograms compiles Mailroom's programs from the repository at root into bin, with the
-// version that VERSION names and the commit of the repository. A program that runs keeps what
-// it was started from.
+// BuildPrograms compiles Mailroom's programs from the repository at root into bin. A program
+// that runs keeps what it was started from.
 func BuildPrograms(ctx context.Context, root, bin string, console *process.Console) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil { //nolint:gosec // programs for every user
 		return fmt.Errorf("make %s: %w", bin, err)
 	}
 	b := goBuild{
 		what: "mailroom", dir: root, out: bin + string(filepath.Separator), packages: ourPrograms[:],
-		flags: []string{"-ldflags", "-X mailroom/shared/telemetry.version=" + cmp.Or(os.Getenv("VERSION"), "dev") +
-			" -X mailroom/shared/telemetry.commit=" + commit(ctx, root)},
+		flags: []string{"-ldflags", stamps(ctx, root)},
 	}
 	return b.run(ctx, console)
 }
 
-// commit returns the commit of the repository at root, "" where it is none. It ends in -dirty
-// where files differ from it.
-func commit(ctx context.Context, root string) string {
-	git := exec.CommandContext(ctx, "git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*")
-	git.Dir = root
-	said, err := git.Output()
-	if err != nil {
-		return ""
+// stamps returns the linker flags by which the programs know what they are built from: the
+// version that VERSION names, the commit of the repository, which ends in -dirty where files
+// differ from it, and its date. What git cannot say is left out.
+func stamps(ctx context.Context, root string) string {
+	git := func(args ...string) string {
+		cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // fixed calls
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "TZ=UTC")
+		said, _ := cmd.Output()
+		return strings.TrimSpace(string(said))
 	}
-	return strings.TrimSpace(string(said))
+	const variable = " -X mailroom/shared/telemetry."
+	return variable + "version=" + cmp.Or(os.Getenv("VERSION"), "dev") +
+		variable + "commit=" + git("describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*") +
+		variable + "date=" + git("log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")
 }
 
 // Mailctl runs mailctl against this stack and returns what it prints. Where it fails, that

@@ -96,15 +96,16 @@ func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
 func (t Tools) build(ctx context.Context, name, version, why, module, pkg, target string) error {
 	t.Console.Say("building %s: %s, so it is compiled once from %s/%s (minutes); later starts take seconds",
 		strings.TrimSpace(name+" "+version), why, toolsDir, name)
+	fresh := target + ".new"
+	b := goBuild{what: name, dir: module, out: fresh, flags: toolFlags[:], packages: []string{pkg}}
 	if t.After != nil {
+		b.download(ctx)
 		select {
 		case <-t.After:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	fresh := target + ".new"
-	b := goBuild{what: name, dir: module, out: fresh, flags: toolFlags[:], packages: []string{pkg}}
 	if err := b.run(ctx, t.Console); err != nil {
 		return fmt.Errorf("build %s: %w", name, err)
 	}
