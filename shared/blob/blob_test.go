@@ -125,6 +125,34 @@ func fetch(t *testing.T, link string) (int, http.Header, string) {
 	return resp.StatusCode, resp.Header, string(body)
 }
 
+func TestAgeAndRemove(t *testing.T) {
+	onEachStore(t, testAgeAndRemove)
+}
+
+func testAgeAndRemove(t *testing.T, cfg blob.Config) {
+	s, other := open(t, cfg), open(t, cfg)
+	require.NoError(t, s.EnsureBuckets(t.Context()))
+	_, found, err := s.Age(t.Context(), blob.Raw, "body/aa/aabb")
+	require.NoError(t, err)
+	require.False(t, found)
+	require.NoError(t, s.Remove(t.Context(), blob.Raw, "body/aa/aabb"), "what is missing is removed")
+
+	require.NoError(t, s.PutBytes(t.Context(), blob.Raw, "body/aa/aabb", []byte("one"), ""))
+	require.NoError(t, s.PutBytes(t.Context(), blob.Raw, "body/aa/aabb-cc", []byte("other"), ""), "a longer name in the same place")
+	age, found, err := s.Age(t.Context(), blob.Raw, "body/aa/aabb")
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Less(t, age.Abs(), time.Minute)
+
+	require.NoError(t, s.Remove(t.Context(), blob.Raw, "body/aa/aabb"))
+	require.NoError(t, s.Remove(t.Context(), blob.Raw, "body/aa/aabb"))
+	_, err = other.Get(t.Context(), blob.Raw, "body/aa/aabb")
+	require.True(t, fault.Is(err, fault.ContentLost), "%v", err)
+	kept, err := other.ReadAll(t.Context(), blob.Raw, "body/aa/aabb-cc", 100, "")
+	require.NoError(t, err)
+	require.Equal(t, "other", string(kept))
+}
+
 // TestAlteredContent changes an object behind Mailroom's back: the ledger's hash shows it.
 func TestAlteredContent(t *testing.T) {
 	onEachStore(t, testAlteredContent)

@@ -3,6 +3,7 @@ package stack
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,4 +71,22 @@ func TestToolsAreBuiltAnewWhenTheirSourceChanges(t *testing.T) {
 	sum, err := fingerprint(dir)
 	require.NoError(t, err)
 	require.True(t, seen[sum])
+}
+
+// TestOneVersionOfTemporal: what is developed and measured against is what Compose runs.
+func TestOneVersionOfTemporal(t *testing.T) {
+	t.Parallel()
+	const root, server = "../../..", "go.temporal.io/server/temporal"
+	mod, err := os.ReadFile(filepath.Join(root, toolsDir, Devstack, "go.mod"))
+	require.NoError(t, err)
+	want := version(string(mod), server)
+	require.Regexp(t, `^v\d+\.\d+\.\d+$`, want)
+
+	mod, err = os.ReadFile(filepath.Join(root, toolsDir, "temporal-server", "go.mod"))
+	require.NoError(t, err)
+	require.Equal(t, want, version(string(mod), server), "of the benchmark")
+	compose, err := os.ReadFile(filepath.Join(root, "docker-compose.yml"))
+	require.NoError(t, err)
+	require.Contains(t, string(compose), "image: temporalio/server:"+strings.TrimPrefix(want, "v")+"\n")
+	require.Contains(t, string(compose), "image: temporalio/admin-tools:"+strings.TrimPrefix(want, "v")+"\n")
 }
