@@ -29,6 +29,8 @@ func TestAnErrorThatAPersonCanCureNamesTheCure(t *testing.T) {
 	require.NotContains(t, explain(said), "more")
 	npm := errors.New("fetch postgres: npm: npm error code EINTEGRITY\nnpm error sha512-a integrity checksum failed")
 	require.Contains(t, explain(npm), "fetch postgres: npm: npm error code EINTEGRITY: a download is not the one that")
+	stranger := errors.New("minio ended while starting: unknown flag (log: x)")
+	require.Equal(t, "minio ended while starting: unknown flag (log: x): if it is the one of PATH, its version may not fit: take it off PATH or update it, then run it again", explain(stranger))
 	other := errors.New("connect to postgres: dial tcp 127.0.0.1:5433: connection refused\nagain")
 	require.Equal(t, "connect to postgres: dial tcp 127.0.0.1:5433: connection refused; again", explain(other))
 }
