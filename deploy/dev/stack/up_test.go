@@ -3,6 +3,10 @@ package stack
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -49,4 +53,26 @@ func TestAFailedStepEndsWhatWaitsForIt(t *testing.T) {
 	})
 	require.Equal(t, failed, err)
 	require.False(t, ran)
+}
+
+// TestAnIngressWithoutTemporalIsNotEnough: it accepts email, and nothing is processed yet.
+func TestAnIngressWithoutTemporalIsNotEnough(t *testing.T) {
+	t.Parallel()
+	answers := []string{`{"ok":true,"status":"degraded"}`, `{"ok":true,"status":"degraded"}`, `{"ok":true,"status":"ready"}`}
+	asked := 0
+	ingress := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, answers[min(asked, len(answers)-1)])
+		asked++
+	}))
+	t.Cleanup(ingress.Close)
+
+	s, err := New(Options{Dir: t.TempDir(), Ports: Ports{Ingress: ingress.Listener.Addr().(*net.TCPAddr).Port}})
+	require.NoError(t, err)
+	require.NoError(t, s.awaitProcessing(t.Context()))
+	require.Equal(t, len(answers), asked)
+
+	answers = answers[:1]
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorContains(t, s.awaitProcessing(ctx), "the ingress does not reach all it needs")
 }
