@@ -79,22 +79,20 @@ func (d *destination) judge(resp *http.Response) outcome {
 	case status >= 300 && status <= 399:
 		return rejected(status, ": redirects are not followed")
 	case status == http.StatusGone:
-		until := time.Now().Add(d.pause410)
-		d.gone.Store(until.UnixNano())
-		return d.goneFor(status, until)
+		return d.goneFor(status, d.gone.begin())
 	case status == http.StatusRequestTimeout, status == http.StatusConflict,
 		status == http.StatusTooEarly, status == http.StatusTooManyRequests:
-		return d.retryable(resp, nil)
+		return retryable(resp, nil)
 	case status >= 400 && status <= 499:
 		return rejected(status, "")
 	case !d.idempotent && (status == http.StatusBadGateway || status == http.StatusGatewayTimeout):
 		return ambiguous(status, nil, errFailed)
 	}
-	return d.retryable(resp, errFailed)
+	return retryable(resp, errFailed)
 }
 
 // retryable returns the outcome of an answer after which the attempt may be repeated.
-func (d *destination) retryable(resp *http.Response, breaker error) outcome {
+func retryable(resp *http.Response, breaker error) outcome {
 	f := fault.New(fault.DownstreamUnavailable, sentence(resp.StatusCode, "; it will be tried again")).
 		After(retryAfter(resp.Header.Get("Retry-After"), time.Now()))
 	return outcome{status: resp.StatusCode, result: resultRetry, err: f, breaker: breaker}

@@ -192,7 +192,7 @@ func TestGonePausesTheDestination(t *testing.T) {
 			w.WriteHeader(http.StatusGone)
 		}
 	})
-	d.destinations["to"].pause410 = 200 * time.Millisecond
+	d.destinations["to"].gone.lasts = 200 * time.Millisecond
 	status, called, err := d.try(t.Context())
 	require.Equal(t, http.StatusGone, status)
 	require.True(t, called)

@@ -133,10 +133,10 @@ func (s *Sender) Obey(controls []ledger.Control) {
 			continue
 		}
 		if d.control.apply(c) {
-			d.gone.Store(0)
+			d.gone.end.Store(0)
 		}
 		if !c.GoneUntil.IsZero() {
-			d.gone.Store(c.GoneUntil.UnixNano())
+			d.gone.end.Store(c.GoneUntil.UnixNano())
 		}
 	}
 }
@@ -175,7 +175,7 @@ func (s *Sender) Status() []ledger.DestinationStatus {
 			row.Breaker = ledger.BreakerHalfOpen
 		case gobreaker.StateClosed:
 		}
-		if until, gone := d.goneUntil(); gone {
+		if until, gone := d.gone.until(); gone {
 			row.GoneUntil = &until
 		}
 		d.seen.mu.Lock()

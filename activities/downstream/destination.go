@@ -48,8 +48,7 @@ type destination struct {
 	transport  *http.Transport
 	breaker    *gobreaker.CircuitBreaker[outcome]
 	places     chan struct{}
-	gone       atomic.Int64  // the end of the stop after a 410, in Unix nanoseconds
-	pause410   time.Duration // how long nothing is sent after a 410
+	gone       goneStop
 	control    control
 	tempo      tempo
 	seen       lastCalls
@@ -93,7 +92,7 @@ func newDestination(to config.Destination, deps Deps) (*destination, error) {
 		timeout:    orDefault(to.Timeout, defaultTimeout),
 		maxWait:    maxWait,
 		openFor:    orDefault(to.Breaker.OpenFor, defaultOpenFor),
-		pause410:   ledger.LongestStop,
+		gone:       goneStop{lasts: ledger.LongestStop},
 		idempotent: to.HonoursKey(),
 		signer:     sign,
 	}
@@ -146,7 +145,7 @@ func (d *destination) send(ctx context.Context, c call) outcome {
 	if by, wait, paused := d.control.pause(time.Now()); paused {
 		return pausedBy(by, wait)
 	}
-	if until, gone := d.goneUntil(); gone {
+	if until, gone := d.gone.until(); gone {
 		return d.goneFor(0, until)
 	}
 	if !d.idempotent && !d.timeFor(ctx) {
@@ -216,9 +215,22 @@ func busy(why string, wait time.Duration) outcome {
 	return outcome{result: resultBusy, err: fault.New(fault.Overloaded, why).After(wait)}
 }
 
-// goneUntil returns when the stop after a 410 ends, and whether that is in the future.
-func (d *destination) goneUntil() (until time.Time, lasts bool) {
-	until = time.Unix(0, d.gone.Load())
+// goneStop is the time after a 410 in which nothing is sent. It is safe for concurrent use.
+type goneStop struct {
+	end   atomic.Int64 // Unix nanoseconds; 0: there is none
+	lasts time.Duration
+}
+
+// begin begins the stop and returns its end.
+func (g *goneStop) begin() time.Time {
+	until := time.Now().Add(g.lasts)
+	g.end.Store(until.UnixNano())
+	return until
+}
+
+// until returns when the stop ends, and whether that is in the future.
+func (g *goneStop) until() (until time.Time, lasts bool) {
+	until = time.Unix(0, g.end.Load())
 	return until, time.Until(until) > 0
 }
 

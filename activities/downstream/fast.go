@@ -100,6 +100,6 @@ func (d *destination) quick() bool {
 
 // keptBack reports whether a call would not be made now.
 func (d *destination) keptBack() bool {
-	_, gone := d.goneUntil()
+	_, gone := d.gone.until()
 	return gone || d.control.isPaused() || d.breaker.State() == gobreaker.StateOpen
 }

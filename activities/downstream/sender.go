@@ -138,7 +138,7 @@ func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, 
 	s.metrics.Attempt(d.Destination, o.result, time.Since(began))
 	to.seen.record(o, time.Now())
 	if o.result == resultGone && o.status != 0 {
-		s.saveGone(ctx, d.Destination, to.pause410)
+		s.saveGone(ctx, d.Destination, to.gone.lasts)
 	}
 	return o.status, o.err
 }

@@ -36,7 +36,7 @@ func TestEveryStatusHasItsClass(t *testing.T) {
 		default:
 			want, result = fault.DownstreamRejected, resultRejected
 		}
-		d := destination{idempotent: true, pause410: time.Hour}
+		d := destination{idempotent: true, gone: goneStop{lasts: time.Hour}}
 		o := d.judge(&http.Response{StatusCode: status, Header: http.Header{}})
 		require.Equal(t, status, o.status)
 		require.Equal(t, result, o.result, status)
