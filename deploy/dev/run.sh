@@ -26,28 +26,35 @@ ticker() {
 	seconds=0
 	while sleep 5 >/dev/null 2>&1; do
 		seconds=$((seconds + 5))
-		modules=$(grep -c '^go: downloading' "$log") || true
 		packages=$(grep -vc ' ' "$log") || true
-		say "… compiling the local stack program: $modules modules downloaded, $packages packages compiled ($seconds s)"
+		done="$packages packages so far"
+		[ "$todo" -lt 2 ] || done="$((100 * packages / todo)) % ($packages of $todo packages)"
+		say "… local stack program: building, $done ($seconds s)"
 	done
 }
-ticker &
-ticker=$!
-trap 'kill "$ticker" 2>/dev/null || true' EXIT
+ticker=
+trap '[ -z "$ticker" ] || kill "$ticker" 2>/dev/null || true' EXIT
 trap 'echo "mailroom: interrupted: what is compiled is kept" >&2; exit 130' INT TERM
 
-# Of what is here, go list downloads nothing. All of our programs are asked for together.
-began=$(date +%s)
+# The first time, the modules of all our programs are fetched at once. go list downloads nothing
+# that is here, and knows which packages are to be compiled.
+todo=1
 if [ ! -x .dev/bin/dev ]; then
+	began=$(date +%s)
+	say "fetching the modules that are not here yet"
 	go list -deps ./deploy/dev ./ingress/cmd/... 2>"$log" >/dev/null || explain
 	modules=$(grep -c '^go: downloading' "$log") || true
 	say "modules     here  $(printf '%5d' $(($(date +%s) - began))) s  ($modules downloaded)"
-	began=$(date +%s)
+	todo=$(CGO_ENABLED=0 go list -deps -trimpath -buildvcs=false -f '{{if .Stale}}{{.ImportPath}}{{end}}' ./deploy/dev 2>/dev/null | grep -c .) || true
 fi
+
+began=$(date +%s)
+ticker &
+ticker=$!
 CGO_ENABLED=0 go build -v -trimpath -buildvcs=false -o .dev/bin/dev ./deploy/dev 2>"$log" || explain
 packages=$(grep -vc ' ' "$log") || true
-[ "$packages" -lt 50 ] || say "local stack built $(printf '%5d' $(($(date +%s) - began))) s  ($packages packages compiled)"
+[ "$todo" -lt 2 ] || say "local stack built $(printf '%5d' $(($(date +%s) - began))) s  ($packages packages compiled)"
 
-kill "$ticker" 2>/dev/null || true
+[ -z "$ticker" ] || kill "$ticker" 2>/dev/null || true
 trap - EXIT INT TERM
 exec .dev/bin/dev "$@"
