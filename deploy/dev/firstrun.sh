@@ -24,7 +24,7 @@ child=
 
 cleanup() {
 	trap '' INT TERM
-	if [ -n "$child" ] && kill -INT "$child" 2>/dev/null; then wait "$child" || true; fi
+	if [ -n "$child" ] && kill -TERM "$child" 2>/dev/null; then wait "$child" || true; fi
 	[ ! -x "$clone/.dev/bin/dev" ] || (cd "$clone" && .dev/bin/dev down -clean >/dev/null 2>&1) || true
 	chmod -R u+w "$work" # module caches are read-only
 	rm -rf "$work"
