@@ -86,6 +86,9 @@ func (f *follower) print(out io.Writer) {
 	for _, t := range f.tails {
 		clock := ""
 		for _, line := range t.lines() {
+			if isRead(line) {
+				continue
+			}
 			text := compact(line)
 			if first, _, _ := strings.Cut(text, " "); len(first) == len(clockForm) {
 				clock = first // lines without one stay behind the line before
@@ -97,6 +100,18 @@ func (f *follower) print(out io.Writer) {
 	for _, e := range fresh {
 		_, _ = io.WriteString(out, e.text)
 	}
+}
+
+// isRead reports whether a log line is about a successful read of the operator API. The tour
+// itself makes several each second, and they would hide what happens to the mail.
+func isRead(line []byte) bool {
+	var entry struct {
+		Message string `json:"msg"`
+		Method  string `json:"method"`
+		Status  int    `json:"status"`
+	}
+	return bytes.Contains(line, []byte("operator.request")) && json.Unmarshal(line, &entry) == nil &&
+		entry.Message == "operator.request" && entry.Method == "GET" && entry.Status < 400
 }
 
 // lines returns the complete lines that were written since the last call.

@@ -30,6 +30,21 @@ func TestCompact(t *testing.T) {
 	require.NotContains(t, compact([]byte(`{"msg":"x","v":"\u001b[2J"}`)), "\x1b")
 }
 
+// TestReadsOfTheTourHideNothing: the log has a line for each state that the tour asks for, four
+// a second and sample; what was printed of the mail itself was lost between them.
+func TestReadsOfTheTourHideNothing(t *testing.T) {
+	t.Parallel()
+	require.True(t, isRead([]byte(`{"level":"INFO","msg":"operator.request","method":"GET","route":"/api/v1/emails/:event_id","status":200}`)))
+	for _, shown := range []string{
+		`{"level":"INFO","msg":"operator.request","method":"POST","route":"/api/v1/emails/:event_id/decisions","status":200}`,
+		`{"level":"WARN","msg":"operator.request","method":"GET","route":"/api/v1/emails","status":503}`,
+		`{"level":"INFO","msg":"email.state","detail":"operator.request","method":"GET","status":200}`,
+		`operator.request, and no JSON`,
+	} {
+		require.False(t, isRead([]byte(shown)), shown)
+	}
+}
+
 func TestATailGivesWholeLinesAndFollowsARestart(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "worker.log")
