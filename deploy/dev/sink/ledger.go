@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -89,6 +92,47 @@ func (l *ledger) record(a Arrival, body []byte) (repeat bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	a = l.count(a, body, valid)
+	if l.config.File != nil {
+		if l.config.Bodies && valid {
+			a.Body = body
+		}
+		l.write(a)
+	}
+	return a.Repeat
+}
+
+// restore counts the arrivals of the lines in file, and writes the end of a last line that
+// a kill has cut off. It is for a ledger that has recorded nothing.
+func (l *ledger) restore(file io.ReadWriter) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := bufio.NewReader(file)
+
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		var a Arrival
+		if json.Unmarshal(line, &a) == nil {
+			a.Effect = a.Effect || a.Repeat
+			l.count(a, a.Body, a.Body != nil)
+		}
+		if err == nil {
+			continue
+		}
+		if len(line) > 0 {
+			_, err := file.Write([]byte{'\n'})
+			return err
+		}
+		return nil
+	}
+}
+
+// count adds an arrival to the counts, and returns it with what it was: an effect or a
+// repeat.
+func (l *ledger) count(a Arrival, body []byte, valid bool) Arrival {
 	counts := l.paths[a.Path]
 	for _, c := range []*Counts{&l.total, &counts} {
 		c.Received++
@@ -109,14 +153,7 @@ func (l *ledger) record(a Arrival, body []byte) (repeat bool) {
 		}
 	}
 	l.paths[a.Path] = counts
-
-	if l.config.File != nil {
-		if l.config.Bodies && valid {
-			a.Body = body
-		}
-		l.write(a)
-	}
-	return a.Repeat
+	return a
 }
 
 // addEffect records an effect unless its key is known, and reports whether it did.

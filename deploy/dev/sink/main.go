@@ -8,7 +8,7 @@
 //	GET  /healthz
 //
 // Environment: SINK_LISTEN (127.0.0.1:8090), SINK_FILE (JSON lines, one for each
-// request; none when empty), SINK_BODIES (0 leaves the bodies out of the file),
+// request, read again at the start so that no key is forgotten; none when empty), SINK_BODIES (0 leaves the bodies out of the file),
 // SINK_SECRET (set: unsigned or wrongly signed requests get 401), SINK_KEYS (how
 // many keys are remembered, 1000000).
 package main

@@ -30,12 +30,19 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 
 	if name := getenv("SINK_FILE"); name != "" {
-		file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // G304: its user names it
+		file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600) //nolint:gosec // G304: its user names it
 		if err != nil {
 			return fmt.Errorf("open SINK_FILE: %w", err)
 		}
 		defer func() { _ = file.Close() }()
 		c.File = file
+	}
+
+	sink := New(c)
+	if c.File != nil {
+		if err := sink.ledger.restore(c.File); err != nil {
+			return fmt.Errorf("read SINK_FILE: %w", err)
+		}
 	}
 
 	listen := getenv("SINK_LISTEN")
@@ -47,7 +54,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	slog.Info("sink.listening", "address", listener.Addr().String())
-	return serve(ctx, listener, New(c))
+	return serve(ctx, listener, sink)
 }
 
 // serve answers on listener until ctx ends, which also ends requests that hang.

@@ -22,7 +22,7 @@ type Config struct {
 	// Keys is how many idempotency keys are remembered, the oldest forgotten first.
 	Keys int
 	// File gets a JSON line for each request, in one Write; nil: none.
-	File io.Writer
+	File io.ReadWriter
 }
 
 // Sink is the sample destination.
