@@ -1,7 +1,7 @@
 # Mailroom. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build temporal dev up down status test mutants lint generate fuzz bench snapshot packages-test
+.PHONY: help build temporal dev up down status test mutants lint generate fuzz bench snapshot packages-test images-test compose-test
 
 DEV      := @deploy/dev/run.sh
 CHOSEN    = $(if $(CONFIG),-config "$(CONFIG)") $(if $(STORE),-store "$(STORE)")
@@ -85,3 +85,13 @@ snapshot: ## build packages for this platform into .dev/dist, or for all platfor
 
 packages-test: ## install the .deb of .dev/dist as users do, with real services; root, on Debian
 	$(DEV) test -services -- deploy/packages/test.sh
+
+# With the Docker daemon that runs, else with one of its own; images that no registry has
+# are stood in for. Each test names the command and how long it took.
+CONTAINED = cd deploy/tools/compose && MAILROOM_CONTAINERS=1 CGO_ENABLED=0 go test -trimpath -count=1 -timeout 60m -v $(TESTFLAGS)
+
+images-test: ## build our images, run them without rights, and deliver an email with the all-in-one image
+	@deploy/images/engine.sh run sh -ec 'deploy/images/standins/standins.sh golang postgres; $(CONTAINED) -run Image'
+
+compose-test: ## run docker-compose.yml as documented, kill every container, and see that nothing is lost
+	@deploy/images/engine.sh run sh -ec 'deploy/images/standins/standins.sh all; $(CONTAINED) -run TestCompose'

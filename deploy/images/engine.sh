@@ -33,7 +33,9 @@ install_engine() {
 
 # start_daemon starts a daemon that is this script's own, and waits until it answers.
 start_daemon() {
-	mkdir -p "$dir"
+	mkdir -p "$dir/bin"
+	# The client that came with the daemon: a newer one wants buildx beside it.
+	ln -sfn "$(dirname "$(dirname "$(command -v dockerd)")")/bin/docker" "$dir/bin/docker"
 	[ "$(id -u)" -eq 0 ] || fail "no Docker daemon answers, and only root can start one: start Docker"
 	# Containers get the limits that this machine allows: a higher default is refused.
 	files=$(ulimit -H -n)
@@ -56,21 +58,28 @@ stop_daemon() {
 	wait "$daemon" 2>/dev/null || true
 }
 
-# find_compose makes `docker compose` one that knows !reset and `up --wait`.
+# compose_fits reports whether `docker compose` knows !reset and `up --wait`.
+compose_fits() {
+	local major minor
+	IFS=. read -r major minor _ < <(docker compose version --short 2>/dev/null | sed 's/^v//')
+	[[ ${major:-0} =~ ^[0-9]+$ && ${minor:-0} =~ ^[0-9]+$ ]] || return 1
+	((major > 2 || (major == 2 && minor >= 24)))
+}
+
+# find_compose makes `docker compose` one that fits.
 find_compose() {
-	have=$(docker compose version --short 2>/dev/null | sed 's/^v//') || have=
-	major=${have%%.*}
-	minor=${have#*.}
-	minor=${minor%%.*}
-	case $major$minor in *[!0-9]* | '') major=0 minor=0 ;; esac
-	if [ "$major" -gt 2 ] || { [ "$major" -eq 2 ] && [ "$minor" -ge 24 ]; }; then
-		return
-	fi
+	compose_fits && return
 	export DOCKER_CONFIG="$dir/config"
-	mkdir -p "$DOCKER_CONFIG/cli-plugins"
+	compose_fits && return
 	echo "engine.sh: docker compose is built from deploy/tools/docker-compose (minutes, the first time)" >&2
-	(cd deploy/tools/docker-compose && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" \
-		-o "$DOCKER_CONFIG/cli-plugins/docker-compose" github.com/docker/compose/v2/cmd) || fail "cannot build docker compose"
+	mkdir -p "$DOCKER_CONFIG/cli-plugins"
+	(
+		cd deploy/tools/docker-compose
+		version=$(go list -m -f '{{.Version}}' github.com/docker/compose/v2)
+		CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
+			-o "$DOCKER_CONFIG/cli-plugins/docker-compose" github.com/docker/compose/v2/cmd
+	) || fail "cannot build docker compose"
+	compose_fits || fail "docker compose does not run: $(docker compose version 2>&1)"
 }
 
 case ${1:-} in
@@ -80,6 +89,7 @@ run)
 	daemon=
 	if ! docker info >/dev/null 2>&1; then
 		export DOCKER_HOST="unix://$socket"
+		export PATH="$dir/bin:$PATH"
 		if ! docker info >/dev/null 2>&1; then
 			install_engine
 			trap stop_daemon EXIT

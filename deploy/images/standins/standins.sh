@@ -2,7 +2,7 @@
 # Makes the images that docker-compose.yml and the Dockerfile name and that are neither here
 # nor to be had from a registry: see Dockerfile. `deploy/images/engine.sh run` runs it.
 #
-#   standins.sh NAME…     names without tag, such as postgres or temporalio/server
+#   standins.sh NAME…     names without tag, such as postgres or temporalio/server; all of them
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$PWD/../../..
@@ -93,11 +93,19 @@ prepare() {
 		;;
 	golang)
 		same "${2%-bookworm}" "$(go env GOVERSION | sed 's/^go//')"
-		rm -rf "$context/go" && cp -R "$(go env GOROOT)" "$context/go"
+		dir=$(go env GOROOT)
+		rm -rf "$context/go" && mkdir "$context/go"
+		tar -C "$dir" --exclude=./src/cmd --exclude='*/testdata' --exclude='*_test.go' -cf - ./VERSION ./bin ./pkg ./src ./lib ./go.env |
+			tar -C "$context/go" -xf -
+		# Modules are downloaded with the certificates that this machine trusts.
+		cp /etc/ssl/certs/ca-certificates.crt "$context/"
 		;;
 	esac
 }
 
+if [[ $* == all ]]; then
+	set -- golang postgres clamav/clamav temporalio/server temporalio/admin-tools temporalio/ui prom/prometheus caddy versity/versitygw
+fi
 for name in "$@"; do
 	full=$(pinned "$name")
 	[[ -n $full ]] || fail "no image $name is pinned"
