@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/server/common/authorization"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/headers"
@@ -20,6 +22,8 @@ import (
 	"go.temporal.io/server/common/membership/static"
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 // temporalOptions are the flags of `devstack temporal`.
@@ -117,6 +121,9 @@ func runTemporal(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := server.Start(); err != nil {
 		return fmt.Errorf("temporal: start: %w", err)
 	}
+	if err := addAttributes(ctx, o); err != nil {
+		return errors.Join(fmt.Errorf("temporal: add search attributes: %w", err), server.Stop())
+	}
 	_, _ = fmt.Fprintf(stdout, "Temporal %s: %s, data in %s\n", headers.ServerVersion, address(o.ip, o.port), o.db)
 
 	if o.uiPort != 0 {
@@ -165,6 +172,32 @@ func newServer(o temporalOptions, database *config.SQL) (temporal.Server, error)
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return authorization.NewNoopClaimMapper() }),
 	)
+}
+
+// addAttributes adds the search attributes that a namespace from before does not have.
+func addAttributes(ctx context.Context, o temporalOptions) error {
+	to := address(reachable(o.ip, string(primitives.FrontendService)), o.port)
+	conn, err := grpc.NewClient("passthrough:///"+to, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	operator := operatorservice.NewOperatorServiceClient(conn)
+	known, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: o.namespace}, grpc.WaitForReady(true))
+	if err != nil {
+		return err
+	}
+
+	missing := maps.Clone(o.attributes)
+	maps.DeleteFunc(missing, func(name string, _ enums.IndexedValueType) bool {
+		_, found := known.GetCustomAttributes()[name]
+		return found
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	_, err = operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: o.namespace, SearchAttributes: missing})
+	return err
 }
 
 func address(ip string, port int) string { return net.JoinHostPort(ip, strconv.Itoa(port)) }

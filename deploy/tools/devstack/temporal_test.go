@@ -31,7 +31,7 @@ func TestTemporalComesBackWithItsData(t *testing.T) {
 	c.Close()
 	first.kill()
 
-	start(t, "Web UI: "+ui, args...)
+	start(t, "Web UI: "+ui, append(args, "--search-attribute", "Later=Keyword")...)
 	c, err = client.DialContext(t.Context(), client.Options{HostPort: address(loopback, port), Namespace: "mail"})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -45,6 +45,11 @@ func TestTemporalComesBackWithItsData(t *testing.T) {
 		}
 		return err
 	})
+
+	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		ID: "w2", TaskQueue: "q", SearchAttributes: map[string]any{"Later": "x", "State": "new"},
+	}, "any")
+	require.NoError(t, err, "an attribute that the database did not have")
 
 	_, settings := get(t, ui+"/api/v1/settings")
 	require.Contains(t, settings, `"Codec":{"Endpoint":"http://127.0.0.1:8081/codec","PassAccessToken":false,"IncludeCredentials":true`)
