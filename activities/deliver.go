@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -184,7 +185,7 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 	if called {
 		d.Call = &ledger.Call{At: began, Took: s.deps.Now().Sub(began), Status: status}
 		if f := fault.From(err); f != nil {
-			d.Call.Code = string(f.Code)
+			d.Call.Code = cmp.Or(string(f.Cause), string(f.Code))
 		}
 	}
 	return status, called, err
@@ -232,7 +233,7 @@ func (s *Deliver) saveOutcome(ctx context.Context, e contract.Email, d *ledger.D
 			return fmt.Errorf("send to %s: %w", d.Destination, sendErr)
 		}
 		d.State, d.NextAttemptAt = ledger.Retrying, next
-		if d.LastError == "" {
+		if d.LastError == "" || d.Attempts == 0 { // else it tells how the last call ended
 			d.LastError = f.Public
 		}
 	} else {
@@ -285,11 +286,12 @@ func logAttempt(ctx context.Context, e contract.Email, d *ledger.Delivery, f *fa
 	if !activity.IsActivity(ctx) {
 		return
 	}
-	result := "delivered"
+	result, cause := "delivered", ""
 	if f != nil {
 		result = string(f.Code)
+		cause = string(f.Cause)
 	}
 	activity.GetLogger(ctx).Info("delivery.attempted",
 		"event_id", e.EventID, "correlation_id", e.CorrelationID, "tenant", e.Tenant, "source", e.Source,
-		"destination", d.Destination, "result", result, "status", d.LastStatus, "attempts", d.Attempts)
+		"destination", d.Destination, "result", result, "cause", cause, "status", d.LastStatus, "attempts", d.Attempts)
 }

@@ -3,28 +3,19 @@ package downstream
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 
 	"mailroom/shared/fault"
-	"mailroom/shared/netguard"
 )
 
 // attempt makes one HTTP call, which ends at the latest by the destination's timeout.
 func (d *destination) attempt(parent context.Context, c call, body []byte) outcome {
 	ctx, cancel := context.WithTimeout(parent, d.timeout)
 	defer cancel()
-	var connected atomic.Bool // bytes may have been written
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
+	at := &stage{}
+	ctx = at.trace(ctx)
 
 	req, err := d.request(ctx, c, body)
 	if err != nil {
@@ -40,7 +31,7 @@ func (d *destination) attempt(parent context.Context, c call, body []byte) outco
 	resp, err := d.transport.RoundTrip(req) //nolint:bodyclose // discard closes it
 	end(err == nil)
 	if err != nil {
-		return d.broken(parent, err, connected.Load())
+		return d.broken(parent, err, at.get())
 	}
 
 	discard(resp.Body, cancel)
@@ -86,14 +77,14 @@ func (d *destination) judge(resp *http.Response) outcome {
 	case status >= 400 && status <= 499:
 		return rejected(status, "")
 	case !d.idempotent && (status == http.StatusBadGateway || status == http.StatusGatewayTimeout):
-		return ambiguous(status, nil, errFailed)
+		return ambiguous(status, sentence(status, ""), nil, errFailed)
 	}
 	return retryable(resp, errFailed)
 }
 
 // retryable returns the outcome of an answer after which the attempt may be repeated.
 func retryable(resp *http.Response, breaker error) outcome {
-	f := fault.New(fault.DownstreamUnavailable, sentence(resp.StatusCode, "; it will be tried again")).
+	f := fault.New(fault.DownstreamUnavailable, sentence(resp.StatusCode, triedAgain)).
 		After(retryAfter(resp.Header.Get("Retry-After"), time.Now()))
 	return outcome{status: resp.StatusCode, result: resultRetry, err: f, breaker: breaker}
 }
@@ -104,61 +95,4 @@ func rejected(status int, why string) outcome {
 		result: resultRejected,
 		err:    fault.New(fault.DownstreamRejected, sentence(status, why)),
 	}
-}
-
-// ambiguous returns the outcome of a call whose effect is unknown. It keeps only the
-// text of the cause, so that no caller takes it for a cancellation or a timeout.
-func ambiguous(status int, cause, breaker error) outcome {
-	if cause != nil {
-		cause = errors.New(cause.Error())
-	}
-	return outcome{
-		status: status,
-		result: resultAmbiguous,
-		err: fault.Wrap(fault.AmbiguousEffect,
-			"the attempt broke off after it had begun, and the destination does not honour idempotency keys", cause),
-		breaker: breaker,
-	}
-}
-
-// broken returns the outcome of a call without an answer. A call that the caller
-// cancelled does not count for the breaker. A deadline counts as a failure, whether it
-// is the destination's or the caller's: otherwise a destination that never answers
-// could keep its breaker closed.
-func (d *destination) broken(parent context.Context, err error, connected bool) outcome {
-	breaker, result := errFailed, resultRetry
-	if errors.Is(parent.Err(), context.Canceled) {
-		breaker, result = errExcluded, resultCut
-	}
-	if connected && !d.idempotent {
-		return ambiguous(0, err, breaker)
-	}
-	return outcome{
-		result:  result,
-		err:     fault.Wrap(fault.DownstreamUnavailable, reason(parent, err), err),
-		breaker: breaker,
-	}
-}
-
-// reason describes why there was no answer, by the type of the error and not its text.
-func reason(parent context.Context, err error) string {
-	var (
-		dns     *net.DNSError
-		timeout net.Error
-		cert    *tls.CertificateVerificationError
-		unknown x509.UnknownAuthorityError
-	)
-	switch {
-	case errors.Is(parent.Err(), context.Canceled):
-		return "the attempt was cut short"
-	case errors.Is(err, netguard.ErrRefused):
-		return "the destination's address may not be called; allow_private allows private ones"
-	case errors.As(err, &dns):
-		return "the destination's name could not be resolved"
-	case errors.As(err, &cert), errors.As(err, &unknown):
-		return "the destination's certificate is not trusted"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "the destination did not answer in time"
-	}
-	return "the connection to the destination failed"
 }

@@ -63,7 +63,7 @@ func (s *Sender) Admit(name string) (done func(), err error) {
 	}
 	done, ok := s.bulkhead.enter(name, d.tempo.late())
 	if !ok {
-		return nil, fault.New(fault.Overloaded, "too many calls to destinations are under way").After(d.busyWait())
+		return nil, fault.New(fault.Overloaded, "no call was made: too many calls to destinations are under way").After(d.busyWait())
 	}
 	return done, nil
 }

@@ -1,6 +1,7 @@
 package downstream
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (c *control) nextCheck(now time.Time) time.Duration {
 func pausedBy(operator string, wait time.Duration) outcome {
 	return outcome{
 		result: resultPaused,
-		err:    fault.New(fault.DestinationPaused, "the destination is paused by "+operator).After(wait),
+		err:    fault.New(fault.DestinationPaused, "no call was made: the destination is paused by "+operator).After(wait),
 	}
 }
 
@@ -121,6 +122,17 @@ func (s *lastCalls) record(o outcome, at time.Time) {
 			s.failure, s.why = at, fault.From(o.err).Public
 		}
 	}
+}
+
+// lastFailure returns how the last failed call ended, to follow a sentence; empty where
+// none is known.
+func (s *lastCalls) lastFailure() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why == "" {
+		return ""
+	}
+	return ": " + strings.TrimSuffix(s.why, triedAgain)
 }
 
 // Obey applies pauses and resumes of operators, and stops after a 410 that other workers

@@ -25,7 +25,7 @@ func TestPausedDestinationGetsNoCalls(t *testing.T) {
 	f := fault.From(err)
 	require.Equal(t, fault.DestinationPaused, f.Code)
 	require.True(t, f.Temporary)
-	require.Equal(t, "the destination is paused by olga", f.Public)
+	require.Equal(t, "no call was made: the destination is paused by olga", f.Public)
 	require.GreaterOrEqual(t, f.RetryAfter, pausedWait)
 	require.LessOrEqual(t, f.RetryAfter, 15*time.Second, "a resume is felt within seconds")
 	require.False(t, called)

@@ -34,6 +34,8 @@ const (
 	// be reused; the status is already known.
 	drainFor = 250 * time.Millisecond
 	busyWait = time.Second
+
+	triedAgain = "; it will be tried again"
 )
 
 // destination is one downstream system with its breaker and limits.
@@ -149,13 +151,13 @@ func (d *destination) send(ctx context.Context, c call) outcome {
 		return d.goneFor(0, until)
 	}
 	if !d.idempotent && !d.timeFor(ctx) {
-		return busy("there is too little time for an attempt that must not be cut short", 0)
+		return busy("no call was made: there is too little time for an attempt that must not be cut short", 0)
 	}
 	if d.breaker.State() == gobreaker.StateOpen {
 		return d.withheld()
 	}
 	if !d.enter(ctx) {
-		return busy("too many calls to the destination are under way", d.busyWait())
+		return busy("no call was made: too many calls to the destination are under way", d.busyWait())
 	}
 	defer func() { <-d.places }()
 
@@ -206,7 +208,7 @@ func (d *destination) enter(ctx context.Context) bool {
 func (d *destination) withheld() outcome {
 	return outcome{
 		result: resultOpen,
-		err: fault.New(fault.BreakerOpen, "calls to the destination are withheld because the last ones failed").
+		err: fault.New(fault.BreakerOpen, "no call was made, because the last ones failed"+d.seen.lastFailure()).
 			After(d.openFor + jitter(d.openFor/2)),
 	}
 }
@@ -238,11 +240,15 @@ func (g *goneStop) until() (until time.Time, lasts bool) {
 // shorter than the stop, because an operator may end the stop.
 func (d *destination) goneFor(status int, until time.Time) outcome {
 	wait := min(time.Until(until), d.control.checkAfter(time.Now()))
+	what := "the destination says that it is gone (410)"
+	if status == 0 {
+		what = "no call was made: the destination has said that it is gone (410)"
+	}
 	return outcome{
 		status: status,
 		result: resultGone,
-		err: fault.Newf(fault.DownstreamGone, "the destination says that it is gone (410); nothing is sent there until %s or a resume",
-			until.UTC().Format("15:04 UTC")).After(wait),
+		err: fault.Newf(fault.DownstreamGone, "%s; nothing is sent there until %s or a resume", what, until.UTC().Format("15:04 UTC")).
+			After(wait),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailroom/shared/address"
+	"mailroom/shared/netguard"
 )
 
 // reserved are the paths that the ingress serves itself, apart from everything below
@@ -210,6 +211,9 @@ func (c *checker) checkReferences(f *File) {
 		if problem := checkURL(d.URL); problem != "" && d.URL != "" {
 			c.add(problem, "destinations", i, "url")
 		}
+		if problem := checkHost(d); problem != "" {
+			c.add(problem, "destinations", i, "url")
+		}
 		if d.Timeout > maxTimeout {
 			c.add(fmt.Sprintf("must be at most %s", maxTimeout), "destinations", i, "timeout")
 		}
@@ -256,4 +260,24 @@ func checkURL(text string) string {
 		}
 	}
 	return ""
+}
+
+// checkHost returns why a destination could never be called: the address in its URL is
+// one that netguard refuses.
+func checkHost(d Destination) string {
+	u, err := url.Parse(d.URL)
+	if err != nil {
+		return "" // checkURL says so
+	}
+	host := u.Hostname()
+	if netguard.CheckHost(host, d.AllowPrivate) == nil {
+		return ""
+	}
+
+	if netguard.CheckHost(host, true) == nil {
+		return fmt.Sprintf("destination %q is at %s, a loopback or private address, and would never be called; "+
+			"set allow_private: true if it is meant", d.Name, host)
+	}
+	return fmt.Sprintf("destination %q is at %s, a link-local, metadata or reserved address, which is never called; "+
+		"use another address", d.Name, host)
 }

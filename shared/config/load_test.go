@@ -394,3 +394,25 @@ encryption: {keys: [{id: k, ref: "env:KEY"}]}
 		}
 	}
 }
+
+// TestPrivateDestinationWasRetriedForever: without allow_private its calls were refused
+// one by one, and its mail waited.
+func TestPrivateDestinationWasRetriedForever(t *testing.T) {
+	t.Parallel()
+	const public = `"https://accounting.example/in"`
+	for host, want := range map[string]string{
+		"127.0.0.1:9950": "a loopback or private address", "localhost:9950": "a loopback or private address",
+		"10.1.2.3": "a loopback or private address", "[::1]:9950": "a loopback or private address",
+		"[::ffff:192.168.1.1]": "a loopback or private address", "169.254.169.254": "a link-local, metadata or reserved address",
+	} {
+		got := mistakes(t, strings.Replace(example, public, `"http://`+host+`/in"`, 1), nil)
+		require.Len(t, got, 1, host)
+		require.Contains(t, got[0], `destinations[1].url: destination "accounting" is at `+strings.Trim(strings.TrimSuffix(host, ":9950"), "[]")+", "+want)
+	}
+	require.Contains(t, mistakes(t, strings.Replace(example, public, `"http://localhost/in"`, 1), nil)[0], "set allow_private: true")
+
+	for _, allowed := range []string{`"http://10.1.2.3/in", allow_private: true`, `"http://localhost/in", allow_private: true`, `"http://relay.internal/in"`} {
+		_, err := load(t.Context(), "m.yaml", []byte(strings.Replace(example, public, allowed, 1)), RoleAll, resolver(environment(nil)), now())
+		require.NoError(t, err, allowed)
+	}
+}

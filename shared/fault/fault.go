@@ -97,6 +97,8 @@ type Error struct {
 	Code      Code
 	Public    string
 	Temporary bool
+	// Cause says more than Code where a call to a destination brought no answer.
+	Cause Cause
 	// RetryAfter is how long to wait before another attempt makes sense; zero means
 	// that the caller's own schedule holds.
 	RetryAfter time.Duration
@@ -124,6 +126,12 @@ func Wrap(code Code, public string, err error) *Error {
 // After returns f with the wait before the next try set.
 func (e *Error) After(d time.Duration) *Error {
 	e.RetryAfter = d
+	return e
+}
+
+// Because returns e with its cause set.
+func (e *Error) Because(c Cause) *Error {
+	e.Cause = c
 	return e
 }
 

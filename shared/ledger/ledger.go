@@ -116,7 +116,7 @@ type Call struct {
 	At     time.Time
 	Took   time.Duration
 	Status int    // HTTP status of the answer; 0 when there was none
-	Code   string // the fault's code; empty for a success
+	Code   string // the fault's cause, else its code; empty for a success
 }
 
 // Overruled says that the ledger keeps another change of an email's state, whose number

@@ -104,6 +104,7 @@ type DeliveryRow struct {
 	Attempts       int           `json:"attempts"`
 	LastStatus     int           `json:"last_status"`
 	LastError      string        `json:"last_error"`
+	LastCode       string        `json:"last_code"` // of the last call: a fault.Cause, else a fault.Code
 	NextAttemptAt  *time.Time    `json:"next_attempt_at"`
 	DeliveredAt    *time.Time    `json:"delivered_at"`
 	IdempotencyKey string        `json:"idempotency_key"`

@@ -41,4 +41,6 @@ type TimelineEntry struct {
 	Actor       string       `json:"actor,omitempty"`
 	Via         string       `json:"via,omitempty"`
 	Destination string       `json:"destination,omitempty"`
+	// Code is why an attempt failed: a fault.Cause, else a fault.Code; empty for a success.
+	Code string `json:"code,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -45,4 +46,23 @@ func Check(addr netip.Addr, allowPrivate bool) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %s is %s", ErrRefused, addr, k)
+}
+
+// CheckHost is Check for the host of a URL, where its address is known without a lookup:
+// a literal address, or localhost and names below it (RFC 6761 §6.3). Other names pass;
+// they are checked when they are dialled.
+func CheckHost(host string, allowPrivate bool) error {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		if allowPrivate {
+			return nil
+		}
+		return fmt.Errorf("%w: %s is %s", ErrRefused, name, loopback)
+	}
+
+	addr, err := netip.ParseAddr(name)
+	if err != nil {
+		return nil //nolint:nilerr // a name
+	}
+	return Check(addr, allowPrivate)
 }

@@ -167,3 +167,17 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckHost(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string][2]bool{ // whether it passes without and with private ones
+		"mail.example": {true, true}, "localhost.example": {true, true}, "8.8.8.8": {true, true}, "2606:4700::1111": {true, true},
+		"localhost": {false, true}, "LocalHost.": {false, true}, "a.localhost": {false, true},
+		"127.0.0.1": {false, true}, "127.8.8.8": {false, true}, "10.1.2.3": {false, true}, "192.168.0.9": {false, true},
+		"::1": {false, true}, "fd12::1": {false, true}, "::ffff:127.0.0.1": {false, true}, "::ffff:a01:203": {false, true},
+		"169.254.169.254": {false, false}, "::ffff:169.254.169.254": {false, false}, "0.0.0.0": {false, false},
+		"fe80::1": {false, false}, "fe80::1%eth0": {false, false}, "::": {false, false}, "224.0.0.1": {false, false},
+	} {
+		require.Equal(t, want, [2]bool{CheckHost(host, false) == nil, CheckHost(host, true) == nil}, host)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/fault"
 	"mailroom/shared/reason"
 )
 
@@ -44,5 +45,16 @@ func TestRunbook(t *testing.T) {
 		if known.MatchString(title) {
 			require.Equal(t, title, reason.Text(contract.Reason(title)).Runbook, "a section of an unknown reason")
 		}
+	}
+}
+
+// TestCausesAreDocumented compares the codes of failed calls with what the documentation
+// says of them.
+func TestCausesAreDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../deploy/docs/destinations.md")
+	require.NoError(t, err)
+	for _, c := range fault.Causes {
+		require.Contains(t, string(text), "| `"+string(c)+"` | "+c.Sentence()+" |\n")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailroom/shared/contract"
+	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
 )
 
@@ -78,15 +79,23 @@ func rawView(v contract.RawView) string {
 }
 
 func attemptEntry(a ledger.AttemptRow) ledger.TimelineEntry {
-	answer := "no answer"
-	if a.Status != 0 {
-		answer = "HTTP " + strconv.Itoa(a.Status)
+	took := fmt.Sprintf(" after %d ms", a.TookMS)
+	cause := fault.Cause(a.Code)
+
+	detail := "no answer" + took
+	switch sentence := cause.Sentence(); {
+	case a.Status != 0:
+		detail = "HTTP " + strconv.Itoa(a.Status) + took
+	case sentence != "" && !cause.Called():
+		detail = sentence
+	case sentence != "":
+		detail = sentence + ", " + strings.TrimSpace(took)
 	}
 
-	detail := fmt.Sprintf("%s after %d ms", answer, a.TookMS)
 	detail += prefixed("; ", a.Code) + prefixed("; for ", a.Effect)
 	return ledger.TimelineEntry{
-		At: a.At, Kind: ledger.TimeAttempt, Title: "Attempt " + strconv.Itoa(a.Number), Detail: detail, Destination: a.Destination,
+		At: a.At, Kind: ledger.TimeAttempt, Title: "Attempt " + strconv.Itoa(a.Number), Detail: detail,
+		Destination: a.Destination, Code: a.Code,
 	}
 }
 

@@ -238,3 +238,26 @@ func TestTimelineOfAnEmailOpenedAgain(t *testing.T) {
 		"closed | Delivered | ", "closed | Discarded | ", "waiting | Waiting | ", "closed | Delivered | ",
 	}, told(list))
 }
+
+// TestAttemptsNameWhatWentWrong: they read "no answer after 0 ms", called or not.
+func TestAttemptsNameWhatWentWrong(t *testing.T) {
+	t.Parallel()
+	h := &ledger.History{Attempts: []ledger.AttemptRow{
+		{Number: 1, TookMS: 3, Code: string(fault.ConnectionRefused)},
+		{Number: 2, Code: string(fault.AddressForbidden)},
+		{Number: 3, TookMS: 9, Status: 503, Code: string(fault.DownstreamUnavailable), Effect: "replay 7"},
+		{Number: 4, TookMS: 9, Code: string(fault.DownstreamUnavailable)}, // from before causes were stored
+	}}
+	for i := range h.Attempts {
+		h.Attempts[i].Destination, h.Attempts[i].At = "crm", time.UnixMilli(at(int64(i)))
+	}
+
+	list := slices.DeleteFunc(timeline.Entries(h), func(e ledger.TimelineEntry) bool { return e.Kind != ledger.TimeAttempt })
+	require.Equal(t, []string{
+		"attempt | Attempt 1 | the destination refused the connection: nothing listens on its port, after 3 ms; connection_refused @crm",
+		"attempt | Attempt 2 | no call was made: the destination's address may not be called; allow_private allows loopback and private ones; address_forbidden @crm",
+		"attempt | Attempt 3 | HTTP 503 after 9 ms; downstream_unavailable; for replay 7 @crm",
+		"attempt | Attempt 4 | no answer after 9 ms; downstream_unavailable @crm",
+	}, told(list))
+	require.Equal(t, "connection_refused", list[0].Code)
+}

@@ -199,8 +199,12 @@ func (q *Queries) SaveDelivery(ctx context.Context, arg SaveDeliveryParams) (int
 }
 
 const ShowDeliveries = `-- name: ShowDeliveries :many
-SELECT destination, effect, state, attempts, last_status, last_error, next_attempt_at, delivered_at, idempotency_key
-  FROM deliveries WHERE email_id = $1 ORDER BY destination, updated_at, effect
+SELECT d.destination, d.effect, d.state, d.attempts, d.last_status, d.last_error, d.next_attempt_at, d.delivered_at,
+       d.idempotency_key,
+       coalesce((SELECT a.code FROM attempts a
+                  WHERE a.email_id = d.email_id AND a.destination = d.destination AND a.effect = d.effect
+                  ORDER BY a.number DESC LIMIT 1), '')::text AS last_code
+  FROM deliveries d WHERE d.email_id = $1 ORDER BY d.destination, d.updated_at, d.effect
 `
 
 type ShowDeliveriesRow struct {
@@ -213,8 +217,11 @@ type ShowDeliveriesRow struct {
 	NextAttemptAt  *time.Time
 	DeliveredAt    *time.Time
 	IdempotencyKey string
+	LastCode       string
 }
 
+// ShowDeliveries has the code of the last call of each delivery, empty without a call or
+// after a success.
 func (q *Queries) ShowDeliveries(ctx context.Context, emailID int64) ([]ShowDeliveriesRow, error) {
 	rows, err := q.db.Query(ctx, ShowDeliveries, emailID)
 	if err != nil {
@@ -234,6 +241,7 @@ func (q *Queries) ShowDeliveries(ctx context.Context, emailID int64) ([]ShowDeli
 			&i.NextAttemptAt,
 			&i.DeliveredAt,
 			&i.IdempotencyKey,
+			&i.LastCode,
 		); err != nil {
 			return nil, err
 		}

@@ -37,6 +37,12 @@ SELECT d.destination, count(*) FILTER (WHERE e.state = 'retrying') AS retrying,
    AND (sqlc.narg(tenants)::text[] IS NULL OR e.tenant = ANY(sqlc.narg(tenants)::text[]))
  GROUP BY d.destination;
 
+-- ShowDeliveries has the code of the last call of each delivery, empty without a call or
+-- after a success.
 -- name: ShowDeliveries :many
-SELECT destination, effect, state, attempts, last_status, last_error, next_attempt_at, delivered_at, idempotency_key
-  FROM deliveries WHERE email_id = @email_id ORDER BY destination, updated_at, effect;
+SELECT d.destination, d.effect, d.state, d.attempts, d.last_status, d.last_error, d.next_attempt_at, d.delivered_at,
+       d.idempotency_key,
+       coalesce((SELECT a.code FROM attempts a
+                  WHERE a.email_id = d.email_id AND a.destination = d.destination AND a.effect = d.effect
+                  ORDER BY a.number DESC LIMIT 1), '')::text AS last_code
+  FROM deliveries d WHERE d.email_id = @email_id ORDER BY d.destination, d.updated_at, d.effect;
