@@ -69,17 +69,16 @@ func TestWhatIsPackedIsThere(t *testing.T) {
 // with the variables that there are: the linker ignores a name that does not exist.
 func TestEveryBuildIsStampedAlike(t *testing.T) {
 	t.Parallel()
-	linked := regexp.MustCompile(`-X mailroom/shared/telemetry\.(\w+)=`)
-	names := func(text string) (all []string) {
-		for _, m := range linked.FindAllStringSubmatch(text, -1) {
+	names := func(path, pattern string) (all []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, path), -1) {
 			all = append(all, m[1])
 		}
 		return all
 	}
 
 	want := []string{"version", "commit", "date"}
-	require.Equal(t, want, names(read(t, "Makefile")))
-	require.Equal(t, want, names(read(t, release)))
+	require.Equal(t, want, names("deploy/dev/stack/programs.go", `variable *\+ *"(\w+)="`))
+	require.Equal(t, want, names(release, `-X mailroom/shared/telemetry\.(\w+)=`))
 	for _, name := range want {
 		require.Regexp(t, `(?m)^\t`+name+` +string$`, read(t, "shared/telemetry/build.go"))
 	}

@@ -3,7 +3,7 @@
 # upgrading, removing; then with systemd as process 1, in namespaces of its own: the units start
 # the programs with their hardening, an email is delivered, an upgrade under way loses nothing.
 # `make packages-test` runs it with throw-away services. It needs root and mmdebstrap.
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 say() { echo "packages-test: $*"; }
@@ -35,6 +35,7 @@ finish() {
 	rm -rf --one-file-system "$work"
 }
 trap finish EXIT
+trap 'say "FAILED in line ${BASH_LINENO[0]}: $BASH_COMMAND" >&2; journal >&2' ERR
 
 # base makes the Debian once; later runs unpack it.
 base=.dev/packages-test/base-$arch.tar
@@ -106,7 +107,11 @@ mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 mount --rbind /dev dev
 mount -t cgroup2 cgroup2 sys/fs/cgroup
-exec chroot "$root" /usr/bin/env -i container=mailroom PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system
+# Not a chroot, in which services could have no user namespaces.
+mkdir before
+pivot_root . before
+exec chroot . /usr/bin/env -i container=mailroom PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+  sh -c 'umount -l /before && exec /lib/systemd/systemd --system'
 END
 unshare --mount --pid --fork --uts --ipc --cgroup --kill-child bash "$work/boot" >"$work/boot.log" 2>&1 &
 unshare=$!
@@ -116,13 +121,18 @@ inside() {
 	nsenter -t "$booted" -m -p -i -u -C -r -w -- /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 
+# journal prints what the units said last.
+journal() {
+	[[ -z "$booted" ]] || inside journalctl --no-pager -n 30 -o cat -u 'mailroom*' || tail -20 "$work/boot.log"
+}
+
 # await tries a command until it works, for at most SECONDS.
 await() {
 	local what=$1 end=$((SECONDS + $2))
 	shift 2
 	until "$@" >"$work/await" 2>&1; do
 		if ((SECONDS >= end)); then
-			inside journalctl --no-pager -n 40 -u 'mailroom*' >&2 || cat "$work/boot.log" >&2
+			journal >&2
 			fail "$what did not happen: $(tail -1 "$work/await")"
 		fi
 		sleep 0.5
@@ -168,7 +178,7 @@ SINK_LISTEN=127.0.0.1:28090 SINK_SECRET='' "$work/sink" >"$work/sink.log" 2>&1 &
 sink=$!
 
 inside systemctl daemon-reload
-inside systemctl enable --quiet --now mailroom-ingress mailroom-worker
+inside systemctl enable --now mailroom-ingress mailroom-worker
 await "the start of the ingress" 60 curl -fsS http://127.0.0.1:28080/readyz
 await "the start of the worker" 60 curl -fsS http://127.0.0.1:29465/readyz
 expect "success" inside systemctl show -P Result mailroom-migrate
@@ -217,6 +227,7 @@ await "the start of mailroom-all" 60 curl -fsS http://127.0.0.1:28080/readyz
 send in-one-process
 
 say "remove, then purge"
+cp -a "$root/etc/mailroom" "$work/kept"
 inside dpkg --remove mailroom >"$work/log" 2>&1 || fail "dpkg --remove: $(tail -3 "$work/log")"
 ! curl -fsS http://127.0.0.1:28080/healthz >/dev/null 2>&1 || fail "the program runs on after the removal"
 [[ -f $root/etc/mailroom/mailroom.yaml ]] || fail "a removal took the configuration"
@@ -226,4 +237,8 @@ inside dpkg --purge mailroom >"$work/log" 2>&1 || fail "dpkg --purge: $(tail -3 
 
 say "install again: the emails are still there"
 inside dpkg -i /new.deb >"$work/log" 2>&1 || fail "dpkg -i: $(tail -3 "$work/log")"
+cp -a "$work/kept/." "$root/etc/mailroom/"
+inside systemctl start mailroom-ingress
+await "the start of the ingress" 60 curl -fsS http://127.0.0.1:28080/readyz
+delivered before-upgrade || fail "the email from before the purge is gone"
 say "all passed"
