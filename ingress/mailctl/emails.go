@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,19 +66,45 @@ type emailsPage struct {
 	NextCursor string            `json:"next_cursor"`
 }
 
+// print writes the emails as a table that fits the terminal. Ids, addresses and subjects
+// come from senders.
 func (page *emailsPage) print(s *session) error {
-	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ID\tSTATE\tREASON\tAGE\tSOURCE\tNUMBER") // Flush reports what goes wrong
-	for _, e := range page.Emails {
-		id := e.EventID
-		if e.DuplicateOf != "" { // its event id means the email that came first
-			id = e.WorkflowID
+	columns := []column{
+		{title: "ID", least: 30}, {title: "STATE"}, {title: "REASON", least: 10, keep: 4}, {title: "AGE", keep: 3},
+		{title: "SOURCE", least: 6, keep: 1}, {title: "NUMBER", keep: 2},
+		{title: "FROM", least: 8}, {title: "TO", least: 8}, {title: "SUBJECT", least: 8},
+	}
+	for i := range page.Emails {
+		for j, cell := range cellsOfEmail(&page.Emails[i], s.now()) {
+			columns[j].cells = append(columns[j].cells, visible(fallback(cell, "-")))
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\n", visible(id), visible(string(e.State)),
-			visible(fallback(string(e.Reason), "-")), age(s.now().Sub(e.ReceivedAt)), visible(e.Source), e.ID)
 	}
 
-	return s.endPage(table, page.NextCursor)
+	if err := s.printf("%s", render(columns, lineWidth(s.stdout))); err != nil {
+		return err
+	}
+	if page.NextCursor == "" {
+		return nil
+	}
+	return s.printf("\nMore: --cursor %s\n", visible(page.NextCursor))
+}
+
+func cellsOfEmail(e *ledger.EmailRow, now time.Time) []string {
+	id := e.EventID
+	if e.DuplicateOf != "" { // its event id means the email that came first
+		id = e.WorkflowID
+	}
+	to := ""
+	if len(e.To) > 0 {
+		to = e.To[0]
+	}
+	if more := max(e.ToCount, len(e.To)) - 1; more > 0 {
+		to = "+" + strconv.Itoa(more) + " " + to // before the address, which may be shortened
+	}
+	return []string{
+		id, string(e.State), string(e.Reason), age(now.Sub(e.ReceivedAt)), e.Source, strconv.FormatInt(e.ID, 10),
+		e.From, to, e.Subject,
+	}
 }
 
 // one names an email, by its id or by its number.
@@ -352,16 +377,6 @@ func (c *rawCommand) Run(s *session) error {
 	}
 
 	return s.printJSON(out)
-}
-
-// terminal reports whether w is a terminal.
-func terminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // stamp writes a time for people; empty when there is none.
