@@ -155,12 +155,14 @@ func (c *sendCommand) jsonTemplate(content []byte) template {
 
 // sample makes an event from the flags.
 func (c *sendCommand) sample(s *session) (eventA, error) {
-	from := parseAddress(fallback(c.From, "Ada Example <ada@example.com>"))
-	to := make([]addressA, 0, len(c.To))
-	for _, text := range c.To {
-		to = append(to, parseAddress(text))
+	from, err := parseSender(fallback(c.From, "Ada Example <ada@example.com>"))
+	if err != nil {
+		return eventA{}, err
 	}
-
+	to, err := parseAddresses("to", c.To)
+	if err != nil {
+		return eventA{}, err
+	}
 	if len(to) == 0 {
 		to = append(to, addressA{Address: "support@yourapp.example"})
 	}
@@ -217,18 +219,9 @@ func (c *sendCommand) wrap(raw []byte) (eventA, error) {
 		event.Recipient = append(headerAddresses(message.Header, "To"), headerAddresses(message.Header, "Cc")...)
 	}
 
-	if c.From != "" {
-		event.Envelope.MailFrom = parseAddress(c.From).Address
-	} else if len(event.Sender) > 0 {
-		event.Envelope.MailFrom = event.Sender[0].Address
-	}
-
 	event.Envelope.RcptTo = bare(event.Recipient)
-	if len(c.To) > 0 {
-		event.Envelope.RcptTo = nil
-		for _, text := range c.To {
-			event.Envelope.RcptTo = append(event.Envelope.RcptTo, parseAddress(text).Address)
-		}
+	if err := c.envelope(&event); err != nil {
+		return eventA{}, err
 	}
 
 	if len(event.Envelope.RcptTo) == 0 {
@@ -236,6 +229,31 @@ func (c *sendCommand) wrap(raw []byte) (eventA, error) {
 	}
 
 	return event, nil
+}
+
+// envelope sets what the flags say about the envelope. Without --from its sender is the
+// first one of the header.
+func (c *sendCommand) envelope(event *eventA) error {
+	switch {
+	case c.From != "":
+		from, err := parseSender(c.From)
+		if err != nil {
+			return err
+		}
+		event.Envelope.MailFrom = from.Address
+	case len(event.Sender) > 0:
+		event.Envelope.MailFrom = event.Sender[0].Address
+	}
+
+	if len(c.To) == 0 {
+		return nil
+	}
+	to, err := parseAddresses("to", c.To)
+	if err != nil {
+		return err
+	}
+	event.Envelope.RcptTo = bare(to)
+	return nil
 }
 
 func headerAddresses(header netmail.Header, name string) []addressA {
@@ -248,16 +266,6 @@ func headerAddresses(header netmail.Header, name string) []addressA {
 		out = append(out, addressA{Address: a.Address, Name: a.Name})
 	}
 	return out
-}
-
-// parseAddress reads "Name <a@b>". A text that is no address is kept as it is, so that
-// bad ones can be sent too.
-func parseAddress(text string) addressA {
-	a, err := netmail.ParseAddress(text)
-	if err != nil {
-		return addressA{Address: text}
-	}
-	return addressA{Address: a.Address, Name: a.Name}
 }
 
 func bare(list []addressA) []string {

@@ -14,8 +14,9 @@ import (
 type editCommand struct {
 	one
 	Note         string   `help:"Why. It is stored with the decision. Not needed with --dry-run."`
-	To           []string `sep:"none" placeholder:"DEST" help:"Send it to this destination instead of those of the routes. May be repeated, like all that follow."`
+	Destination  []string `sep:"none" placeholder:"DEST" help:"Send it to this destination instead of those of the routes. May be repeated, like all that follow."`
 	Recipient    []string `sep:"none" placeholder:"ADDR" help:"Replace the recipients of the envelope."`
+	To           []string `sep:"none" placeholder:"ADDR" help:"The same as --recipient."`
 	Header       []string `sep:"none" placeholder:"'NAME: VALUE'" help:"Set a header."`
 	RemoveHeader []string `sep:"none" placeholder:"NAME" help:"Remove a header."`
 	Charset      string   `placeholder:"NAME" help:"Decode text with this character set."`
@@ -74,7 +75,11 @@ func (c *editCommand) Run(s *session) error {
 
 // edit reads the flags but --drop.
 func (c *editCommand) edit() (contract.Edit, error) {
-	e := contract.Edit{To: c.To, Recipients: c.Recipient, Charset: c.Charset}
+	recipients, err := c.recipients()
+	if err != nil {
+		return contract.Edit{}, err
+	}
+	e := contract.Edit{To: c.Destination, Recipients: recipients, Charset: c.Charset}
 	if len(c.Header)+len(c.RemoveHeader) > 0 {
 		e.Headers = map[string]*string{}
 	}
@@ -111,6 +116,29 @@ func (c *editCommand) edit() (contract.Edit, error) {
 	}
 
 	return e, nil
+}
+
+// recipients returns the bare addresses of --recipient and --to. A word without @ after
+// --to is a mistake of its own: --to was the flag of destinations.
+func (c *editCommand) recipients() ([]string, error) {
+	for _, text := range c.To {
+		if !strings.Contains(text, "@") {
+			return nil, usagef("--to: %s is no address; name a destination with --destination", text)
+		}
+	}
+
+	var out []string
+	for _, given := range []struct {
+		flag  string
+		texts []string
+	}{{"to", c.To}, {"recipient", c.Recipient}} {
+		list, err := parseAddresses(given.flag, given.texts)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, bare(list)...)
+	}
+	return out, nil
 }
 
 // dropped returns the hashes of --drop. A file name is searched among the email's

@@ -42,7 +42,7 @@ func TestEmailsEdit(t *testing.T) {
 	t.Parallel()
 	env, posted := editAPI(t)
 	flags := []string{
-		"emails", "edit", "e", "--to", "ticketing", "--recipient", "a@b.example", "--header", "Subject: b, c: d", "--remove-header", "X-A",
+		"emails", "edit", "e", "--destination", "ticketing", "--recipient", "a@b.example", "--header", "Subject: b, c: d", "--remove-header", "X-A",
 		"--charset", "koi8-r", "--drop", "evil.exe", "--drop", strings.Repeat("d", 64), "--field", "rcpt=recipient",
 	}
 	edit := `{"to":["ticketing"],"recipients":["a@b.example"],"headers":{"Subject":"b, c: d","X-A":null},"charset":"koi8-r",` +
@@ -60,10 +60,18 @@ func TestEmailsEdit(t *testing.T) {
 	require.Len(t, *posted, 3)
 	require.JSONEq(t, `{"action":"edit","note":"why","edit":`+edit+`}`, strings.TrimPrefix((*posted)[2], "decide "))
 
-	got = call{args: []string{"emails", "edit", "e", "--to", "x", "--dry-run", "-o", "json"}, env: env}.run(t)
+	got = call{args: []string{"emails", "edit", "e", "--destination", "x", "--dry-run", "-o", "json"}, env: env}.run(t)
 	require.JSONEq(t, previewJSON, got.stdout)
-	got = call{args: []string{"emails", "edit", "e", "--to", "x", "--note", "n", "-o", "json"}, env: env}.run(t)
+	got = call{args: []string{"emails", "edit", "e", "--destination", "x", "--note", "n", "-o", "json"}, env: env}.run(t)
 	require.True(t, json.Valid([]byte(got.stdout)), "one JSON text: %s", got.stdout)
+}
+
+// --to was a destination here and a recipient everywhere else.
+func TestEmailsEditToIsARecipient(t *testing.T) {
+	t.Parallel()
+	env, posted := editAPI(t)
+	call{args: []string{"emails", "edit", "e", "--to", "a@b.example,Bo <b@b.example>", "--recipient", "c@b.example", "--dry-run"}, env: env}.done(t)
+	require.JSONEq(t, `{"edit":{"recipients":["a@b.example","b@b.example","c@b.example"]}}`, strings.TrimPrefix((*posted)[0], "preview "))
 }
 
 func TestEmailsEditMistakes(t *testing.T) {
@@ -74,7 +82,9 @@ func TestEmailsEditMistakes(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--to", "x"}, 2, "--note: say why"},
+		{[]string{"--destination", "x"}, 2, "--note: say why"},
+		{[]string{"--note", "n", "--to", "ticketing"}, 2, "--to: ticketing is no address; name a destination with --destination"},
+		{[]string{"--note", "n", "--recipient", "a b@c"}, 2, "--recipient: a b@c is no address"},
 		{[]string{"--note", "n"}, 2, "the edit changes nothing"},
 		{[]string{"--note", "n", "--header", "Subject"}, 2, "'Name: value'"},
 		{[]string{"--note", "n", "--header", "A: 1", "--header", "A: 2"}, 2, "each name once"},

@@ -143,7 +143,7 @@ func TestEmailByNumber(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"emails", "get"}, {"emails", "get", "evt_1", "--number", "7"}, {"emails", "get", "--number", "7", "--source", "s"},
-		{"emails", "get", "--number=-7"}, {"emails", "raw"}, {"emails", "edit", "--note", "n", "--to", "x"}, {"audit", "export"},
+		{"emails", "get", "--number=-7"}, {"emails", "raw"}, {"emails", "edit", "--note", "n", "--destination", "x"}, {"audit", "export"},
 		{"emails", "approve", "--note", "n"}, {"emails", "approve", "--all", "--number", "7", "--note", "n"},
 		{"emails", "approve", "evt_1", "--number", "7", "--note", "n"}, {"emails", "discard", "--number", "7", "--tenant", "acme", "--note", "n"},
 	} {

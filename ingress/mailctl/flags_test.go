@@ -35,7 +35,7 @@ var baselines = map[string][][]string{
 	"emails approve":      decisionBaselines("approve"),
 	"emails discard":      decisionBaselines("discard"),
 	"emails retry":        decisionBaselines("retry"),
-	"emails edit":         {{"emails", "edit", "evt_1", "--note", "n", "--to", "ticketing"}},
+	"emails edit":         {{"emails", "edit", "evt_1", "--note", "n", "--destination", "ticketing"}},
 	"emails raw":          {{"emails", "raw", "evt_1"}},
 	"replay run":          {{"replay", "run", "--note", "n", "--yes"}, {"replay", "run", "--note", "n", "--dry-run"}, {"replay", "run", "--note", "n"}},
 	"replay list":         {{"replay", "list"}},
@@ -169,6 +169,8 @@ func sampleValue(t *testing.T, flag *kong.Flag) string {
 		return path
 	case "api", "url":
 		return "{other}"
+	case "from", "to", "recipient":
+		return "other@b.example"
 	case "drop":
 		return strings.Repeat("a", 64)
 	}

@@ -93,7 +93,7 @@ func TestRoutesList(t *testing.T) {
 func TestRoutesTest(t *testing.T) {
 	t.Parallel()
 	env := operationsAPI(t, map[string]string{
-		`POST /api/v1/routes/test {"source":"s","sender":"x@x","recipients":["a@b","c,d@e"],"subject":"hi","headers":{"X-Priority":"1"},"tenant":"t"}`: testJSON,
+		`POST /api/v1/routes/test {"source":"s","sender":"x@x","recipients":["a@b","c@e","d@e"],"subject":"hi","headers":{"X-Priority":"1"},"tenant":"t"}`: testJSON,
 		`POST /api/v1/routes/test {"email":"evt_1","source":"s"}`:                                                                                      nowhereJSON,
 		`POST /api/v1/routes/test {"sender":"from@x.example","recipients":["to@x.example","cc@x.example"],"subject":"Order",` +
 			`"headers":{"Cc":"cc@x.example","From":"F \u003cfrom@x.example\u003e","Subject":"Order","To":"to@x.example","X-Seen":"first"}}`: nowhereJSON,
@@ -105,7 +105,7 @@ func TestRoutesTest(t *testing.T) {
 	})
 	require.Equal(t, nowhereJSON+"\n", call{args: []string{"routes", "test", "--to", "a@b", "--auth", "spf=fail", "--auth", "DMARC=none",
 		"--type", "email", "--mailbox", "box@b", "-o", "json"}, env: reported}.done(t))
-	got := call{args: []string{"routes", "test", "--to", "a@b", "--to", "c,d@e", "--from", "x@x", "--subject", "hi", "--header", "X-Priority: 1", "--source", "s", "--tenant", "t"}, env: env}.done(t)
+	got := call{args: []string{"routes", "test", "--to", "a@b", "--to", "c@e,d@e", "--from", "x@x", "--subject", "hi", "--header", "X-Priority: 1", "--source", "s", "--tenant", "t"}, env: env}.done(t)
 	require.Equal(t, strings.Join([]string{
 		`ROUTE   MATCHES  WHY`,
 		`urgent  yes      every condition holds`,

@@ -63,7 +63,7 @@ type routesTestCommand struct {
 	File    string   `arg:"" optional:"" help:"Mail (.eml) whose From, To, Cc, Subject and headers are tried; - is stdin."`
 	Email   string   `placeholder:"ID" help:"A stored email, by its event id."`
 	From    string   `placeholder:"ADDRESS" help:"The sender."`
-	To      []string `placeholder:"ADDRESS" sep:"none" help:"A recipient; may be repeated. In place of the file's."`
+	To      []string `placeholder:"ADDRESS" sep:"none" help:"A recipient, or several with commas; may be repeated. In place of the file's."`
 	Subject string   `help:"The subject."`
 	Header  []string `placeholder:"\"NAME: VALUE\"" sep:"none" help:"A header field; may be repeated."`
 	Source  string   `help:"The source. Default: the first one; of an email its own."`
@@ -178,9 +178,9 @@ func (c *routesTestCommand) sample(s *session) (*sample, error) {
 		}
 	}
 
-	in.Sender, in.Subject = fallback(c.From, in.Sender), fallback(c.Subject, in.Subject)
-	if len(c.To) > 0 {
-		in.Recipients = c.To
+	in.Subject = fallback(c.Subject, in.Subject)
+	if err := in.address(c); err != nil {
+		return nil, err
 	}
 
 	for _, field := range c.Header {
@@ -193,6 +193,26 @@ func (c *routesTestCommand) sample(s *session) (*sample, error) {
 	}
 
 	return in, nil
+}
+
+// address sets sender and recipients from the flags.
+func (in *sample) address(c *routesTestCommand) error {
+	if c.From != "" {
+		from, err := parseSender(c.From)
+		if err != nil {
+			return err
+		}
+		in.Sender = from.Address
+	}
+
+	to, err := parseAddresses("to", c.To)
+	if err != nil {
+		return err
+	}
+	if len(to) > 0 {
+		in.Recipients = bare(to)
+	}
+	return nil
 }
 
 // read sets the fields that rules match from a mail. A file has no envelope: the addresses

@@ -25,8 +25,8 @@ const (
 
 type sendCommand struct {
 	Files    []string `arg:"" optional:"" name:"file" help:"Events as JSON, sent byte for byte, or mail (.eml), sent inside an event; - is stdin. Without a file a sample is made from the flags."`
-	From     string   `placeholder:"ADDRESS" help:"Sender of the sample, or of the envelope of an .eml."`
-	To       []string `placeholder:"ADDRESS" sep:"none" help:"Recipient of the sample, or of the envelope of an .eml; may be repeated."`
+	From     string   `placeholder:"ADDRESS" help:"Sender of the sample, or of the envelope of an .eml; <> is the sender of a bounce."`
+	To       []string `placeholder:"ADDRESS" sep:"none" help:"Recipient of the sample, or of the envelope of an .eml: one address or several with commas; may be repeated."`
 	Subject  string   `help:"Subject of the sample."`
 	Text     string   `help:"Text of the sample."`
 	HTML     string   `name:"html" help:"HTML of the sample."`

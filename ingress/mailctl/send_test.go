@@ -107,6 +107,40 @@ func TestSendSample(t *testing.T) {
 	}, event)
 }
 
+// A list with commas was one recipient that does not exist, delivered by the first rule.
+func TestSendToSeveral(t *testing.T) {
+	t.Parallel()
+	d := newIngress(t)
+	want := []any{"a@x.example", "b@x.example", `"c,d"@x.example`}
+	list := `a@x.example,"B, of X" <b@x.example>`
+	d.send("--to", list, "--to", `"c,d"@x.example`).done(t)
+	require.Equal(t, map[string]any{"mail_from": "ada@example.com", "rcpt_to": want}, d.event(t, 0)["envelope"])
+	d.send(file(t, "a.eml", mailText), "--to", list, "--from", "<>").done(t)
+	require.Equal(t, map[string]any{"mail_from": "<>", "rcpt_to": want[:2]}, d.event(t, 1)["envelope"])
+}
+
+func TestSendChecksAddressesFirst(t *testing.T) {
+	t.Parallel()
+	d := newIngress(t)
+	mail := file(t, "a.eml", mailText)
+	for _, row := range []struct{ flag, value, want string }{
+		{"--to", "a@x.example;b@x.example", "is no address, nor a list of them with commas"},
+		{"--to", "nobody", "is no address"},
+		{"--to", "a@x..example", "is no address"},
+		{"--to", "a@" + strings.Repeat("x", 64), "has no valid domain"},
+		{"--from", "a@x.example,b@x.example", "--from: give one address"},
+		{"--from", "nobody", "--from: nobody is no address"},
+	} {
+		for _, args := range [][]string{{row.flag, row.value}, {mail, row.flag, row.value}, {mail, mail, row.flag, row.value}} {
+			got := d.send(args...).run(t)
+			require.Equal(t, 2, got.code, args)
+			require.Contains(t, got.stderr, row.want, args)
+			requireOneLine(t, got.stderr)
+		}
+	}
+	require.Empty(t, d.bodies)
+}
+
 func TestSendAgainIsDuplicate(t *testing.T) {
 	t.Parallel()
 	d := newIngress(t)

@@ -47,6 +47,26 @@ func (a Address) Mailbox() string {
 // HasDomain reports whether there is an @.
 func (a Address) HasDomain() bool { return a.host != "" }
 
+// Deliverable reports whether text has a local part, and a domain that can exist: a
+// literal in brackets, or labels of 1 to 63 octets that are 253 together (RFC 1035
+// §2.3.4). It looks nothing up.
+func Deliverable(text string) bool {
+	a := Parse(text)
+	if a.Local == "" || a.Domain == "" || len(a.Domain) > 253 {
+		return false
+	}
+	if strings.HasPrefix(a.Domain, "[") {
+		return strings.HasSuffix(a.Domain, "]")
+	}
+	for label := range strings.SplitSeq(a.Domain, ".") {
+		other := func(r rune) bool { return r <= ' ' || r >= 0x7f } // no A-label
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, other) {
+			return false
+		}
+	}
+	return true
+}
+
 // Unicode returns the domain in lower case with U-labels, as a person writes it.
 func (a Address) Unicode() string {
 	if !strings.Contains(a.Domain, "xn--") || len(a.Domain) > maxDomain {

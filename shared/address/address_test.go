@@ -30,6 +30,18 @@ func TestDomainsAreComparedInOneForm(t *testing.T) {
 	}
 }
 
+func TestDeliverable(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"a@b.example": true, "a@localhost": true, "a@[192.0.2.1]": true, "a@mail_host.example": true, "ü@bücher.example": true,
+		"a@xn--bcher-kva.example": true, "<a@b.example>": true,
+		"": false, "a": false, "a@": false, "@b.example": false, "a@b..example": false, "a@[192.0.2.1": false, "a@b example": false,
+		"a@\u202eb.example": false, "a@" + strings.Repeat("b", 64) + ".example": false, "a@" + strings.Repeat("b.", 130) + "example": false,
+	} {
+		require.Equal(t, want, address.Deliverable(text), "%q", text)
+	}
+}
+
 func TestForeignRecipientsAreThoseOfNoDomain(t *testing.T) {
 	t.Parallel()
 	own := address.NewDomains([]string{"Acme.example.", "bücher.example"})

@@ -30,7 +30,7 @@ func editCases() map[string]editCase {
 		},
 		"target": {
 			event:  func(id string) fields { return shapeA(id, "nobody") },
-			reason: "unroutable", flags: []string{"--to", "accounting", "--header", "Subject: corrected"},
+			reason: "unroutable", flags: []string{"--destination", "accounting", "--header", "Subject: corrected"},
 			effects: map[string]int{"/invoices": 1},
 			check: func(t *testing.T, w *world, id string) {
 				require.Equal(t, "corrected", w.received(id).Message.Subject)
@@ -70,7 +70,7 @@ func editCases() map[string]editCase {
 		"one of two deliveries": {
 			event:  func(id string) fields { return shapeA(id, "rejecting") },
 			before: func(w *world) { w.script(map[string]any{"path": "/rejecting", "status": 422, "count": 1}) },
-			reason: "downstream_rejected", flags: []string{"--to", "accounting", "--to", "ticketing"},
+			reason: "downstream_rejected", flags: []string{"--destination", "accounting", "--destination", "ticketing"},
 			effects: map[string]int{"/tickets": 1, "/invoices": 1},
 			check: func(t *testing.T, w *world, id string) {
 				for _, d := range w.email(id).Deliveries {
