@@ -77,10 +77,11 @@ func TestEveryBuildIsStampedAlike(t *testing.T) {
 	}
 
 	want := []string{"version", "commit", "date"}
+	require.Contains(t, read(t, "deploy/dev/stack/programs.go"), `const variable = " -X mailroom/shared/build."`)
 	require.Equal(t, want, names("deploy/dev/stack/programs.go", `variable *\+ *"(\w+)="`))
-	require.Equal(t, want, names(release, `-X mailroom/shared/telemetry\.(\w+)=`))
+	require.Equal(t, want, names(release, `-X mailroom/shared/build\.(\w+)=`))
 	for _, name := range want {
-		require.Regexp(t, `(?m)^\t`+name+` +string$`, read(t, "shared/telemetry/build.go"))
+		require.Regexp(t, `(?m)^\t`+name+` +string$`, read(t, "shared/build/build.go"))
 	}
 }
 

@@ -56,6 +56,7 @@ var baselines = map[string][][]string{
 	"destinations list":   {{"destinations", "list"}},
 	"destinations pause":  {{"destinations", "pause", "ticketing", "--note", "n"}},
 	"destinations resume": {{"destinations", "resume", "ticketing", "--note", "n"}},
+	"version":             {{"version"}},
 	"routes list":         {{"routes", "list"}},
 	"routes test":         {{"routes", "test", "--to", "a@b.example"}, {"routes", "test", "--email", "evt_1"}, {"routes", "test", "{eml}"}},
 }

@@ -30,9 +30,11 @@ Environment:
   MAILROOM_URL     where send posts to      (default http://127.0.0.1:8080/webhooks/email)
   WEBHOOK_SECRET   what send, sign and verify use, unless --secret-file is given
   MAILROOM_API     the operator API         (default http://127.0.0.1:8081)
-  MAILROOM_TOKEN   the bearer token for it, unless --token-file is given
+  MAILROOM_TOKEN   the bearer token for it, unless --token-file is given; for loopback hosts
+                   OPERATOR_TOKEN serves as well
 
-Without a secret or token the values of development are used, for loopback hosts only.
+Without a secret or token the values of development are used, for loopback hosts only. A .env
+file is not read: set -a; . ./.env; set +a
 
 Exit codes: 0 done, 1 refused or failed, 2 usage.`
 
@@ -59,6 +61,7 @@ type commands struct {
 	Tokens       tokensCommands       `cmd:"" help:"Create, list and revoke bearer tokens of the operator API."`
 	Destinations destinationsCommands `cmd:"" help:"Show the state of destinations; pause and resume them."`
 	Routes       routesCommands       `cmd:"" help:"List the rules; try them on a mail."`
+	Version      versionCommand       `cmd:"" help:"Print version, commit with its date, and Go version."`
 }
 
 // session holds the flags, streams and clients of one call.

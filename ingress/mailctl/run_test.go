@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailroom/ingress/mailctl"
+	"mailroom/shared/build"
 )
 
 // outcome is what one call of mailctl did.
@@ -72,6 +73,14 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	require.Contains(t, call{args: []string{"send", "--help"}}.done(t), "--attach")
+}
+
+func TestVersionIsThatOfTheServer(t *testing.T) {
+	t.Parallel()
+	got := call{args: []string{"version"}}.done(t)
+	require.Equal(t, build.Read().Text("mailctl"), got)
+	require.Equal(t, 4, strings.Count(got, "\n"))
+	require.Contains(t, call{args: []string{"version", "-o", "json"}}.done(t), `"commit":"`)
 }
 
 func TestUsage(t *testing.T) {

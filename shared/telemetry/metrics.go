@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/opentelemetry"
+
+	"mailroom/shared/build"
 )
 
 // timerBuckets are the bounds of Temporal's timers, in seconds: from a poll that is
@@ -28,7 +30,7 @@ func NewRegistry() *prometheus.Registry {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewBuildInfoCollector(),
-		ReadBuild().collector(),
+		buildCollector(build.Read()),
 	)
 	return reg
 }

@@ -52,7 +52,7 @@ func stamps(ctx context.Context, root string) string {
 		said, _ := cmd.Output()
 		return strings.TrimSpace(string(said))
 	}
-	const variable = " -X mailroom/shared/telemetry."
+	const variable = " -X mailroom/shared/build."
 	return variable + "version=" + cmp.Or(os.Getenv("VERSION"), "dev") +
 		variable + "commit=" + git("describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*") +
 		variable + "date=" + git("log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd")

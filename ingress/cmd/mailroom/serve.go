@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailroom/ingress"
+	"mailroom/shared/build"
 	"mailroom/shared/config"
 	"mailroom/shared/program"
 	"mailroom/shared/secret"
@@ -95,7 +96,7 @@ func (p *process) serve(ctx context.Context, servers ...server) (err error) {
 			env.MetricsListen = env.WorkerMetricsListen
 		}
 		logger := telemetry.NewLogger(p.stderr, env.LogLevel, name)
-		logger.Info(name+".starting", telemetry.ReadBuild().Attrs()...)
+		logger.Info(name+".starting", build.Read().Attrs()...)
 
 		group.Go(func() error {
 			err := s.run(ctx, program.Config{Env: env, File: file, Secrets: secrets, Logger: logger})
