@@ -24,7 +24,7 @@ type refusal struct {
 
 func (r *refusal) Error() string {
 	text := fmt.Sprintf("%s (%s, HTTP %d)", r.Message, r.Code, r.status)
-	if r.status == http.StatusUnauthorized {
+	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
 		text += "; the token " + r.token
 	}
 	return text

@@ -3,6 +3,7 @@ package mailctl
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -37,59 +38,74 @@ type auditExportCommand struct {
 	File   string `short:"f" placeholder:"FILE" help:"Write to a new file."`
 }
 
-// Run writes the document after checking it without the server's help.
-func (c *auditExportCommand) Run(s *session) error {
+// Run writes the document after checking it without the server's help. An export is an
+// entry of the chain: the file is opened before the server is asked for one.
+func (c *auditExportCommand) Run(s *session) (err error) {
 	if c.HTML && s.json() {
 		return usagef("give either --html or -o json")
 	}
-
 	named := one{EventID: c.Event, Source: c.Source, Number: c.Number}
 	if err := named.check(); err != nil {
 		return err
 	}
-
-	resp, err := s.call(http.MethodGet, named.path("/custody"), named.query(), nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-
-	text, err := readJSON(resp)
-	if err != nil {
-		return err
-	}
-
-	document, _, err := auditchain.Read(text)
-	if err != nil {
-		return fmt.Errorf("the export does not verify: %w", err)
-	}
-
-	if c.HTML {
-		if text, err = auditchain.Page(document); err != nil {
-			return fmt.Errorf("page: %w", err)
-		}
-	} else {
-		text = []byte(harmless(string(text)) + "\n")
-	}
-
 	if c.File == "" {
+		text, _, err := c.export(s, named)
+		if err != nil {
+			return err
+		}
 		return s.printf("%s", text)
 	}
 
 	file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return fmt.Errorf("nothing was exported: %w", err)
 	}
-
-	_, err = file.Write(text)
+	head, err := c.exportTo(s, named, file)
 	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	if s.json() {
-		return s.printJSON(map[string]any{"file": c.File, "head": document.Proof.Head})
+		return errors.Join(err, os.Remove(c.File))
 	}
 
-	return s.printf("%s\n", visible(document.Proof.Head.String()))
+	if s.json() {
+		return s.printJSON(map[string]any{"file": c.File, "head": head})
+	}
+	return s.printf("%s\n", visible(head.String()))
+}
+
+func (c *auditExportCommand) exportTo(s *session, named one, file io.Writer) (auditchain.Head, error) {
+	text, head, err := c.export(s, named)
+	if err != nil {
+		return head, err
+	}
+	if _, err := file.Write(text); err != nil {
+		return head, fmt.Errorf("export: %w", err)
+	}
+	return head, nil
+}
+
+// export returns the verified document as it is written, and the head of the chain in it.
+func (c *auditExportCommand) export(s *session, named one) (text []byte, head auditchain.Head, err error) {
+	resp, err := s.call(http.MethodGet, named.path("/custody"), named.query(), nil)
+	if err != nil {
+		return nil, head, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+
+	if text, err = readJSON(resp); err != nil {
+		return nil, head, err
+	}
+	document, _, err := auditchain.Read(text)
+	if err != nil {
+		return nil, head, fmt.Errorf("the export does not verify: %w", err)
+	}
+	if !c.HTML {
+		return []byte(harmless(string(text)) + "\n"), document.Proof.Head, nil
+	}
+
+	page, err := auditchain.Page(document)
+	if err != nil {
+		return nil, head, fmt.Errorf("page: %w", err)
+	}
+	return page, document.Proof.Head, nil
 }
 
 type auditVerifyCommand struct {

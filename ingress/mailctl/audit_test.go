@@ -105,6 +105,39 @@ func TestAuditHead(t *testing.T) {
 	require.Equal(t, headOf(list).String()+"\n", got.stdout, got.stderr)
 }
 
+// An export to a file that exists failed after its entry was in the chain.
+func TestExportOpensItsFileFirst(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"ok":false,"error":"not_found","message":"no such email"}`))
+	}))
+	t.Cleanup(server.Close)
+	existing := file(t, "custody.json", "kept")
+	export := func(file string) outcome {
+		return call{args: []string{"audit", "export", "--event", "e", "-f", file, "--api", server.URL}}.run(t)
+	}
+
+	for _, path := range []string{existing, filepath.Join(t.TempDir(), "none", "x.json")} {
+		got := export(path)
+		require.Equal(t, 1, got.code)
+		require.Contains(t, got.stderr, "nothing was exported: open "+path)
+		requireOneLine(t, got.stderr)
+	}
+	require.Zero(t, asked, "the server has written an entry")
+	content, err := os.ReadFile(existing)
+	require.NoError(t, err)
+	require.Equal(t, "kept", string(content))
+
+	path := filepath.Join(t.TempDir(), "new.json")
+	require.Equal(t, outcome{1, "", "mailctl: no such email (not_found, HTTP 404)\n"}, export(path))
+	require.Equal(t, 1, asked)
+	require.NoFileExists(t, path, "a failure leaves no empty file")
+}
+
 func TestAuditVerifyRefusesAFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "x.json")

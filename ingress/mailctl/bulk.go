@@ -1,9 +1,9 @@
 package mailctl
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -166,19 +166,30 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	if row.Preview.Would[ledger.ItemDecided]+row.Preview.Would[ledger.ItemStarted] == 0 {
 		return nil, s.printf("There is nothing to do.\n")
 	}
-	if err := s.printf("Go on? [y/N] "); err != nil {
+	if err := s.confirm(); err != nil {
 		return nil, err
 	}
 
-	var answer string
-	if _, err := fmt.Fscanln(s.stdin, &answer); errors.Is(err, io.EOF) {
-		return nil, errors.New("the question was not answered and nothing was done: --yes starts without a question")
-	}
-	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
-		return nil, s.printf("Nothing was done.\n")
+	return &row, nil
+}
+
+// confirm asks whether to go on. Anything but yes is an error: a script must not take what
+// was not done for done.
+func (s *session) confirm() error {
+	if err := s.printf("Go on? [y/N] "); err != nil {
+		return err
 	}
 
-	return &row, nil
+	line, err := bufio.NewReader(s.stdin).ReadString('\n')
+	answer := strings.ToLower(strings.TrimSpace(line))
+	switch {
+	case answer == "y" || answer == "yes":
+		return nil
+	case answer == "" && err != nil:
+		return errors.New("the question was not answered and nothing was done: --yes starts without a question")
+	default:
+		return errors.New("nothing was done: the answer was not yes (--yes starts without a question)")
+	}
 }
 
 // printMissing says how many emails an approval leaves held, because another person has

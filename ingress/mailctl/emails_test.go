@@ -112,7 +112,11 @@ func TestEmails(t *testing.T) {
 	env["MAILROOM_TOKEN"] = ""
 	got := call{args: []string{"emails", "list"}, env: env}.run(t)
 	require.Equal(t, outcome{1, "", refused + "(unauthorized, HTTP 401); " +
-		"the token was dev-operator-token, development's own: neither --token-file nor MAILROOM_TOKEN is set\n"}, got)
+		"the token was dev-operator-token, development's own: neither --token-file nor MAILROOM_TOKEN is set, and a .env file is not read\n"}, got)
+
+	env["OPERATOR_TOKEN"] = "hidden"
+	got = call{args: []string{"emails", "list"}, env: env}.run(t)
+	require.Equal(t, refused+"(unauthorized, HTTP 401); the token came from the environment variable OPERATOR_TOKEN\n", got.stderr)
 
 	env["MAILROOM_TOKEN"] = "wrong"
 	got = call{args: []string{"emails", "list"}, env: env}.run(t)
@@ -122,6 +126,26 @@ func TestEmails(t *testing.T) {
 	got = call{args: []string{"emails", "list", "--token-file", other}, env: env}.run(t)
 	require.Equal(t, refused+"(unauthorized, HTTP 401); the token came from the file "+other+" (--token-file)\n", got.stderr)
 	call{args: []string{"emails", "list", "--token-file", file(t, "token", "t0ken\n")}, env: env}.done(t)
+}
+
+// A role that is not enough is a matter of the token too.
+func TestForbiddenNamesTheOriginOfTheToken(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"ok":false,"error":"forbidden","message":"needs the role admin"}`)
+	}))
+	t.Cleanup(server.Close)
+	got := call{args: []string{"tokens", "list"}, env: map[string]string{"MAILROOM_API": server.URL, "MAILROOM_TOKEN": "hidden"}}.run(t)
+	require.Equal(t, outcome{1, "", "mailctl: needs the role admin (forbidden, HTTP 403); the token came from the environment variable MAILROOM_TOKEN\n"}, got)
+}
+
+// OPERATOR_TOKEN is a name that other programs may use: no other host receives it.
+func TestOperatorTokenStaysOnThisMachine(t *testing.T) {
+	t.Parallel()
+	got := call{args: []string{"emails", "list"}, env: map[string]string{"MAILROOM_API": "https://mail.example", "OPERATOR_TOKEN": "hidden"}}.run(t)
+	require.Equal(t, outcome{2, "", "mailctl: set MAILROOM_TOKEN or give --token-file: the host is not loopback\n"}, got)
 }
 
 // TestEmailByNumber: a number means exactly one email, whatever ids others have.

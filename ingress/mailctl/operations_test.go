@@ -94,7 +94,7 @@ func TestRoutesTest(t *testing.T) {
 	t.Parallel()
 	env := operationsAPI(t, map[string]string{
 		`POST /api/v1/routes/test {"source":"s","sender":"x@x","recipients":["a@b","c@e","d@e"],"subject":"hi","headers":{"X-Priority":"1"},"tenant":"t"}`: testJSON,
-		`POST /api/v1/routes/test {"email":"evt_1","source":"s"}`:                                                                                      nowhereJSON,
+		`POST /api/v1/routes/test {"email":"evt_1","source":"s"}`: nowhereJSON,
 		`POST /api/v1/routes/test {"sender":"from@x.example","recipients":["to@x.example","cc@x.example"],"subject":"Order",` +
 			`"headers":{"Cc":"cc@x.example","From":"F \u003cfrom@x.example\u003e","Subject":"Order","To":"to@x.example","X-Seen":"first"}}`: nowhereJSON,
 		`POST /api/v1/routes/test {"sender":"other@x","recipients":["only@x"],"subject":"Order",` +

@@ -89,11 +89,17 @@ func replayCall(t *testing.T, api *replayAPI, answer string, args ...string) (in
 func TestReplayAsksFirst(t *testing.T) {
 	t.Parallel()
 	api := &replayAPI{}
-	code, out, _ := replayCall(t, api, "n\n", "emails", "retry", "--all", "--reason", "unroutable", "--note", "rule is there")
-	require.Equal(t, exitDone, code)
-	require.Contains(t, out, "12")
-	require.Contains(t, out, "Nothing was done.")
-	require.Len(t, api.asked, 1)
+	var code int
+	var out, errs string
+	for _, answer := range []string{"n\n", "\n", "n", "y z\n", "yess\n"} {
+		api.asked = nil
+		code, out, errs = replayCall(t, api, answer, "emails", "retry", "--all", "--reason", "unroutable", "--note", "rule is there")
+		require.Equal(t, exitFailed, code, "%q", answer)
+		require.Contains(t, out, "12")
+		require.Equal(t, "mailctl: nothing was done: the answer was not yes (--yes starts without a question)\n", errs, "%q", answer)
+		require.Len(t, api.asked, 1)
+		require.Empty(t, api.begun)
+	}
 	require.Equal(t, true, api.asked[0]["dry_run"])
 
 	code, out, _ = replayCall(t, api, "y\n", "emails", "retry", "--all", "--reason", "unroutable", "--note", "rule is there")

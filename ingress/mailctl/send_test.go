@@ -125,11 +125,11 @@ func TestSendChecksAddressesFirst(t *testing.T) {
 	mail := file(t, "a.eml", mailText)
 	for _, row := range []struct{ flag, value, want string }{
 		{"--to", "a@x.example;b@x.example", "is no address, nor a list of them with commas"},
-		{"--to", "nobody", "is no address"},
+		{"--to", "noone", "is no address"},
 		{"--to", "a@x..example", "is no address"},
 		{"--to", "a@" + strings.Repeat("x", 64), "has no valid domain"},
 		{"--from", "a@x.example,b@x.example", "--from: give one address"},
-		{"--from", "nobody", "--from: nobody is no address"},
+		{"--from", "noone", "--from: noone is no address"},
 	} {
 		for _, args := range [][]string{{row.flag, row.value}, {mail, row.flag, row.value}, {mail, mail, row.flag, row.value}} {
 			got := d.send(args...).run(t)

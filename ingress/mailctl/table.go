@@ -152,7 +152,7 @@ func cells(r rune) int {
 // terminal reports whether w is a terminal.
 func terminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor is an int
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // lineWidth returns how many cells a line of w has, or 0 where w is no terminal.
@@ -161,7 +161,7 @@ func lineWidth(w io.Writer) int {
 	if !ok || !terminal(w) {
 		return 0
 	}
-	columns, _, err := term.GetSize(int(file.Fd())) //nolint:gosec // a file descriptor is an int
+	columns, _, err := term.GetSize(int(file.Fd()))
 	if err != nil {
 		return 0
 	}
