@@ -26,7 +26,7 @@ func TestAToolThatIsNotPinnedIsNamedInOneLine(t *testing.T) {
 	t.Parallel()
 	var out, failure bytes.Buffer
 	require.Equal(t, exitFailed, Run([]string{"tool", "no-such-tool"}, nil, &out, &failure))
-	require.Contains(t, failure.String(), "mailroom: deploy/tools/no-such-tool/go.mod, which pins no-such-tool, cannot be read: ")
+	require.Contains(t, failure.String(), "mailroom: deploy/tools/no-such-tool, which pins no-such-tool, cannot be read: ")
 	require.Equal(t, 1, strings.Count(failure.String(), "\n"))
 }
 

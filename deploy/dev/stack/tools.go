@@ -29,10 +29,10 @@ type Tools struct {
 	After   <-chan struct{} // builds begin when it is closed, so that another has the processors; nil: at once
 }
 
-// Find returns the path of a tool: the one on PATH where there is one, else the pinned one,
-// which is built the first time.
+// Find returns the path of a tool: that of others on PATH where there is one, else the pinned
+// one, which is built the first time. Data and flags of another devstack may differ.
 func (t Tools) Find(ctx context.Context, name string) (string, error) {
-	if found, err := exec.LookPath(name); err == nil {
+	if found, err := exec.LookPath(name); err == nil && name != Devstack {
 		found, err = filepath.Abs(found)
 		// .dev/bin may be on PATH; it holds links to what was found here before.
 		real, failed := filepath.EvalSymlinks(found)
@@ -40,50 +40,35 @@ func (t Tools) Find(ctx context.Context, name string) (string, error) {
 			return found, nil
 		}
 	}
-	built, err := t.pinned(ctx, name, "it is not on PATH")
+	built, err := t.Build(ctx, name)
 	if err != nil {
 		return "", err
 	}
 	return built[0], nil
 }
 
-// Build returns the paths of the programs that the folder deploy/tools/<name> pins,
-// in the order of its go.mod. They are built when they are missing or the pins
-// have changed since.
+// Build returns the paths of the programs that the folder deploy/tools/<name> pins, in the order
+// of its go.mod, or of its own. They are built when they are missing, or the folder has changed.
 func (t Tools) Build(ctx context.Context, name string) ([]string, error) {
-	return t.pinned(ctx, name, "the pinned version is not here yet")
-}
-
-func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
-	module := filepath.Join(t.Root, toolsDir, name)
-	mod, err := os.ReadFile(filepath.Join(module, "go.mod")) //nolint:gosec // below the repository
+	dir, unlock, err := t.folder(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s/%s/go.mod, which pins %s, cannot be read: %w", toolsDir, name, name, err)
+		return nil, err
 	}
-	pins, err := fingerprint(module)
+	defer unlock()
+	mod, err := os.ReadFile(filepath.Join(t.Root, toolsDir, name, "go.mod")) //nolint:gosec // below the repository
 	if err != nil {
 		return nil, fmt.Errorf("read pins of %s: %w", name, err)
 	}
 	packages := toolLines(string(mod))
 	if len(packages) == 0 {
-		packages = []string{"."} // the module is the tool
+		packages = []string{"."}
 	}
-
-	dir := filepath.Join(t.Dir, name+"-"+pins)
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for every user
-		return nil, err
-	}
-	unlock, err := process.Lock(ctx, filepath.Join(t.Dir, name+".lock"), "another build of "+name, t.Console)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 
 	var paths []string
 	for _, pkg := range packages {
 		target := filepath.Join(dir, path.Base(path.Join("/", name, pkg)))
 		if !fileExists(target) {
-			if err := t.build(ctx, name, version(string(mod), pkg), why, module, pkg, target); err != nil {
+			if err := t.build(ctx, name, pkg, target); err != nil {
 				return nil, err
 			}
 		}
@@ -93,11 +78,25 @@ func (t Tools) pinned(ctx context.Context, name, why string) ([]string, error) {
 	return paths, nil
 }
 
-func (t Tools) build(ctx context.Context, name, version, why, module, pkg, target string) error {
-	t.Console.Say("building %s: %s, so it is compiled once from %s/%s (minutes); later starts take seconds",
-		strings.TrimSpace(name+" "+version), why, toolsDir, name)
+// folder returns the folder for what is made of deploy/tools/<name>, of which this call alone
+// changes anything until unlock.
+func (t Tools) folder(ctx context.Context, name string) (dir string, unlock func(), err error) {
+	pins, err := fingerprint(filepath.Join(t.Root, toolsDir, name))
+	if err != nil {
+		return "", nil, fmt.Errorf("%s/%s, which pins %s, cannot be read: %w", toolsDir, name, name, err)
+	}
+	dir = filepath.Join(t.Dir, name+"-"+pins)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for every user
+		return "", nil, err
+	}
+	unlock, err = process.Lock(ctx, filepath.Join(t.Dir, name+".lock"), "another build of "+name, t.Console)
+	return dir, unlock, err
+}
+
+func (t Tools) build(ctx context.Context, name, pkg, target string) error {
+	t.Console.Say("building %s: it is compiled once from %s/%s (minutes); later starts take seconds", name, toolsDir, name)
 	fresh := target + ".new"
-	b := goBuild{what: name, dir: module, out: fresh, flags: toolFlags[:], packages: []string{pkg}}
+	b := goBuild{what: name, dir: filepath.Join(t.Root, toolsDir, name), out: fresh, flags: toolFlags[:], packages: []string{pkg}}
 	if t.After != nil {
 		b.download(ctx)
 		select {
@@ -149,14 +148,7 @@ func fingerprint(module string) (string, error) {
 
 // Link makes bin hold a link to a tool, as Find finds it, and returns the link.
 func (t Tools) Link(ctx context.Context, bin, name string) (string, error) {
-	find := t.Find
-	if name == Devstack { // flags and data of another version may differ
-		find = func(ctx context.Context, name string) (string, error) {
-			built, err := t.Build(ctx, name)
-			return strings.Join(built, ""), err
-		}
-	}
-	found, err := find(ctx, name)
+	found, err := t.Find(ctx, name)
 	if err != nil {
 		return "", err
 	}
@@ -194,18 +186,6 @@ func toolLines(mod string) []string {
 		}
 	}
 	return packages
-}
-
-// version returns the version at which a go.mod requires the module of a package.
-func version(mod, pkg string) string {
-	var module, found string
-	for line := range strings.Lines(mod) {
-		f := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
-		if len(f) >= 2 && len(f[0]) > len(module) && strings.HasPrefix(pkg+"/", f[0]+"/") {
-			module, found = f[0], f[1]
-		}
-	}
-	return found
 }
 
 func within(path, dir string) bool {
