@@ -83,8 +83,8 @@ prepare() {
 		install -m 0755 "$dir/docker/start-ui-server.sh" "$context/upstream/"
 		;;
 	versity/versitygw)
-		same "$2" "$(version devstack github.com/versity/versitygw)"
-		tool devstack github.com/versity/versitygw/cmd/versitygw versitygw
+		same "$2" "$(version versitygw github.com/versity/versitygw)"
+		tool versitygw github.com/versity/versitygw/cmd/versitygw versitygw
 		;;
 	clamav/clamav)
 		# In two halves, so that no scanner reports this file.
