@@ -10,10 +10,10 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM mailroom_ingress, mailroom_wor
 -- appends a transition, and a decision an entry of the audit chain: triggers do it with
 -- the rights of the program.
 GRANT SELECT ON goose_db_version, emails, inbox, attachments, deliveries, decisions, intents, edits, findings,
-      replays, replay_items, replay_counts, recoveries, attempts, transitions, reminders, audit, audit_head,
+      replays, replay_items, replay_counts, recoveries, attempts, transitions, past_steps, past_ends, reminders, audit, audit_head,
       email_search, email_search_new, destination_controls, destination_status, gone_destinations, message_ids
    TO mailroom_ingress, mailroom_worker;
-GRANT INSERT ON decisions, transitions, audit TO mailroom_ingress, mailroom_worker;
+GRANT INSERT ON decisions, transitions, past_steps, past_ends, audit TO mailroom_ingress, mailroom_worker;
 GRANT UPDATE ON audit_head TO mailroom_ingress, mailroom_worker;
 GRANT SELECT, USAGE ON SEQUENCE email_changes TO mailroom_ingress, mailroom_worker;
 GRANT INSERT, UPDATE ON emails, inbox, findings, replays TO mailroom_ingress, mailroom_worker;

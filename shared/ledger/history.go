@@ -12,6 +12,7 @@ import (
 type History struct {
 	Email      EmailHistory
 	Verdicts   []VerdictCount
+	Steps      []PastStep
 	Attempts   []AttemptRow
 	Ends       []DeliveryEnd
 	States     []StateChange
@@ -47,6 +48,16 @@ type EmailHistory struct {
 type VerdictCount struct {
 	Verdict mail.Verdict
 	Count   int
+}
+
+// PastStep is a run of a step that a later one has replaced.
+type PastStep struct {
+	Step         TimelineKind // stored, inspected or routed
+	At           time.Time
+	Tool         string // the parser, the scanner, or the version of the rules
+	ToolDatabase string // of the scanner
+	RawView      contract.RawView
+	Routes       []string
 }
 
 // AttemptRow is one call of a destination. Status is 0 without an answer.

@@ -20,6 +20,7 @@ func (s *Views) History(ctx context.Context, emailID int64) (*ledger.History, er
 		return absent(err)
 	})
 	queueRows(&batch, dbsqlc.HistoryOfVerdicts, &h.Verdicts, emailID)
+	queueRows(&batch, dbsqlc.HistoryOfSteps, &h.Steps, emailID)
 	queueRows(&batch, dbsqlc.HistoryOfAttempts, &h.Attempts, emailID)
 	queueRows(&batch, dbsqlc.HistoryOfDeliveries, &h.Ends, emailID)
 	queueRows(&batch, dbsqlc.HistoryOfStates, &h.States, emailID)

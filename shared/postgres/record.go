@@ -14,12 +14,14 @@ import (
 )
 
 // updateState moves an email to a newer state. A terminal state sets closed_at,
-// any other clears it; the same goes for what is known of a hold. The states that
-// it leaves are kept by a trigger.
+// any other clears it; the same goes for what is known of a hold. The workflow's clock
+// may be behind that of the worker that delivered, so closed_at is at least the time of
+// the last delivery. The states that it leaves are kept by a trigger.
 const updateState = `
 UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence = @sequence,
        change = nextval('email_changes'),
-       closed_at = @closed_at::timestamptz,
+       closed_at = CASE WHEN @closed_at::timestamptz IS NOT NULL THEN greatest(@closed_at::timestamptz,
+           (SELECT max(d.delivered_at) FROM deliveries d WHERE d.email_id = @id)) END,
        held_at = CASE WHEN @state = 'quarantined' THEN coalesce(held_at, @at::timestamptz) END,
        attention = CASE WHEN @state = 'quarantined' THEN attention ELSE 0 END,
        attention_at = CASE WHEN @state = 'quarantined' THEN attention_at END,

@@ -21,11 +21,9 @@ func stepEntries(h *ledger.History) []ledger.TimelineEntry {
 	out = append(out, verifiedEntry(e)...)
 
 	add := func(at *time.Time, kind ledger.TimelineKind, title string, details ...string) {
-		if at == nil {
-			return
+		if at != nil {
+			out = append(out, stepEntry(*at, kind, title, details...))
 		}
-		details = slices.DeleteFunc(details, func(d string) bool { return d == "" })
-		out = append(out, ledger.TimelineEntry{At: *at, Kind: kind, Title: title, Detail: strings.Join(details, "; ")})
 	}
 
 	attachments, verdicts := countVerdicts(h.Verdicts)
@@ -36,6 +34,24 @@ func stepEntries(h *ledger.History) []ledger.TimelineEntry {
 		add(e.ClosedAt, ledger.TimeClosed, "Delivered")
 	}
 	return out
+}
+
+// stepEntry returns the entry of a step; empty details are left out.
+func stepEntry(at time.Time, kind ledger.TimelineKind, title string, details ...string) ledger.TimelineEntry {
+	details = slices.DeleteFunc(details, func(d string) bool { return d == "" })
+	return ledger.TimelineEntry{At: at, Kind: kind, Title: title, Detail: strings.Join(details, "; ")}
+}
+
+// pastEntry describes a run of a step that was repeated later.
+func pastEntry(p ledger.PastStep) ledger.TimelineEntry {
+	switch p.Step {
+	case ledger.TimeStored:
+		return stepEntry(p.At, p.Step, "Stored", p.Tool)
+	case ledger.TimeInspected:
+		return stepEntry(p.At, p.Step, "Inspected", rawView(p.RawView), p.Tool, p.ToolDatabase)
+	default:
+		return stepEntry(p.At, ledger.TimeRouted, "Routed", strings.Join(p.Routes, ", "), prefixed("rules ", p.Tool))
+	}
 }
 
 func verifiedEntry(e *ledger.EmailHistory) []ledger.TimelineEntry {

@@ -1,7 +1,8 @@
 // Package timeline turns what the ledger has recorded of an email into the entries
 // that operators read: a title, a detail and a time each, oldest first.
 //
-// Invariant: no entry has mail content; only the note of a person is shown as it is.
+// Invariants: no entry has mail content, only the note of a person is shown as it is; times
+// never descend, and an entry comes after its cause; an entry that was there stays.
 package timeline
 
 import (
@@ -37,6 +38,7 @@ func (t Timelines) Timeline(ctx context.Context, emailID int64) ([]ledger.Timeli
 // Entries describes each part of a history, oldest first.
 func Entries(h *ledger.History) []ledger.TimelineEntry {
 	var out []ledger.TimelineEntry
+	out = appendEntries(out, h.Steps, pastEntry)
 	out = appendEntries(out, h.Attempts, attemptEntry)
 	out = appendEntries(out, h.Ends, deliveryEntry)
 	out = appendEntries(out, h.States, stateEntry)

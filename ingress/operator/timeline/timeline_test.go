@@ -84,6 +84,7 @@ func TestTimeline(t *testing.T) {
 	}))
 	// What the database's own clock wrote is put among the rest.
 	execute(t, url, `UPDATE emails SET stored_at = to_timestamp(1790000000.130)`)
+	execute(t, url, `DELETE FROM past_steps`)
 	inspected := contract.Inspected{Scanner: "ClamAV 1.0.7", Database: "27500 of 2026-11-24", AtUnixMilli: at(10), RawView: "clean"}
 	routed := contract.Routed{Rules: "0a1b2c3d", AtUnixMilli: at(1020)}
 	for _, in := range []contract.RecordInput{
@@ -201,14 +202,14 @@ func TestTimelineBetweenClocks(t *testing.T) {
 		{State: contract.Processing, AtUnixMilli: at(1000), Before: contract.Quarantined, Decision: &contract.Decision{Action: contract.Retry, Actor: "anna", Via: contract.ViaAPI}},
 		{State: contract.Quarantined, Reason: contract.DownstreamRejected, AtUnixMilli: at(1010)},
 		{State: contract.Retrying, Reason: contract.DownstreamUnavailable, AtUnixMilli: at(9000)},
-		{State: contract.Delivered, AtUnixMilli: at(9500)},
+		{State: contract.Delivered, AtUnixMilli: at(10500)},
 	} {
 		in.Email, in.Sequence = email, int64(i+1)
 		require.NoError(t, db.Record(ctx, in))
 	}
-	for i, ms := range []int64{1300, 8999, 9600} {
+	for i, ms := range []int64{1300, 8999, 10600} {
 		require.NoError(t, db.SaveDelivery(ctx, ledger.Delivery{EmailID: email.ID, Destination: "crm", IdempotencyKey: "k", State: ledger.Delivered, Attempts: i + 1,
-			DeliveredAt: time.UnixMilli(at(9700)), Call: &ledger.Call{At: time.UnixMilli(at(ms)), Took: time.Millisecond, Status: 400}}))
+			DeliveredAt: time.UnixMilli(at(10700)), Call: &ledger.Call{At: time.UnixMilli(at(ms)), Took: time.Millisecond, Status: 400}}))
 	}
 	list, err := timeline.New(db).Timeline(ctx, email.ID)
 	require.NoError(t, err)

@@ -97,8 +97,10 @@ func (q *Queries) HistoryOfDecisions(ctx context.Context, emailID int64) ([]Hist
 }
 
 const HistoryOfDeliveries = `-- name: HistoryOfDeliveries :many
-SELECT destination, state, attempts, last_error, coalesce(delivered_at, updated_at)::timestamptz AS at FROM deliveries
- WHERE email_id = $1 AND state IN ('delivered', 'rejected', 'ambiguous')
+SELECT d.destination, d.state, d.attempts, d.last_error, coalesce(d.delivered_at, d.updated_at)::timestamptz AS at
+  FROM deliveries d WHERE d.email_id = $1 AND d.state IN ('delivered', 'rejected', 'ambiguous')
+UNION ALL
+SELECT p.destination, p.state, p.attempts, p.last_error, p.at FROM past_ends p WHERE p.email_id = $1
 `
 
 type HistoryOfDeliveriesRow struct {
@@ -109,6 +111,7 @@ type HistoryOfDeliveriesRow struct {
 	At          time.Time
 }
 
+// HistoryOfDeliveries has every end of a delivery, also one that a later attempt has replaced.
 func (q *Queries) HistoryOfDeliveries(ctx context.Context, emailID int64) ([]HistoryOfDeliveriesRow, error) {
 	rows, err := q.db.Query(ctx, HistoryOfDeliveries, emailID)
 	if err != nil {
@@ -338,6 +341,47 @@ func (q *Queries) HistoryOfStates(ctx context.Context, emailID int64) ([]History
 			&i.State,
 			&i.Reason,
 			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const HistoryOfSteps = `-- name: HistoryOfSteps :many
+SELECT step, at, tool, tool_database, raw_view, routes FROM past_steps WHERE email_id = $1
+`
+
+type HistoryOfStepsRow struct {
+	Step         string
+	At           time.Time
+	Tool         string
+	ToolDatabase string
+	RawView      string
+	Routes       []string
+}
+
+// HistoryOfSteps has the runs of steps that a later one has replaced.
+func (q *Queries) HistoryOfSteps(ctx context.Context, emailID int64) ([]HistoryOfStepsRow, error) {
+	rows, err := q.db.Query(ctx, HistoryOfSteps, emailID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HistoryOfStepsRow
+	for rows.Next() {
+		var i HistoryOfStepsRow
+		if err := rows.Scan(
+			&i.Step,
+			&i.At,
+			&i.Tool,
+			&i.ToolDatabase,
+			&i.RawView,
+			&i.Routes,
 		); err != nil {
 			return nil, err
 		}

@@ -11,9 +11,16 @@ SELECT verdict, count(*) FROM attachments WHERE email_id = @email_id GROUP BY ve
 -- name: HistoryOfAttempts :many
 SELECT destination, effect, number, at, took_ms, status, code FROM attempts WHERE email_id = @email_id;
 
+-- HistoryOfSteps has the runs of steps that a later one has replaced.
+-- name: HistoryOfSteps :many
+SELECT step, at, tool, tool_database, raw_view, routes FROM past_steps WHERE email_id = @email_id;
+
+-- HistoryOfDeliveries has every end of a delivery, also one that a later attempt has replaced.
 -- name: HistoryOfDeliveries :many
-SELECT destination, state, attempts, last_error, coalesce(delivered_at, updated_at)::timestamptz AS at FROM deliveries
- WHERE email_id = @email_id AND state IN ('delivered', 'rejected', 'ambiguous');
+SELECT d.destination, d.state, d.attempts, d.last_error, coalesce(d.delivered_at, d.updated_at)::timestamptz AS at
+  FROM deliveries d WHERE d.email_id = @email_id AND d.state IN ('delivered', 'rejected', 'ambiguous')
+UNION ALL
+SELECT p.destination, p.state, p.attempts, p.last_error, p.at FROM past_ends p WHERE p.email_id = @email_id;
 
 -- name: HistoryOfStates :many
 SELECT at, state, reason, detail FROM transitions WHERE email_id = @email_id;
