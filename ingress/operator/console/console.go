@@ -60,6 +60,7 @@ type Console struct {
 	batches      *batchPages
 	chain        *auditPages
 	overview     *overviewPages
+	help         *helpPages
 	changes      *livePages
 }
 
@@ -102,6 +103,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 		batches:      &batchPages{site: s, service: deps.Batches},
 		chain:        &auditPages{site: s, chain: deps.Chain},
 		overview:     &overviewPages{site: s, service: deps.Operations},
+		help:         newHelpPages(s),
 		changes:      &livePages{site: s, mailReader: mails},
 	}, nil
 }
@@ -133,6 +135,7 @@ func (c *Console) Routes() []access.Route {
 		page(http.MethodPost, "/replays", access.Operator, c.batches.plan),
 		page(http.MethodPost, "/replays/:id/:verb", access.Operator, c.batches.control),
 		everywhere(http.MethodGet, "/audit", access.Admin, c.chain.list),
+		page(http.MethodGet, "/help/:page", access.Viewer, c.help.page),
 		page(http.MethodGet, "/events", access.Viewer, c.changes.events),
 		{Method: http.MethodGet, Path: "/static/:name", Auth: access.Public, Handle: c.assets.serve},
 		{Method: http.MethodGet, Path: "/favicon.ico", Auth: access.Public, Handle: c.assets.favicon},

@@ -77,7 +77,7 @@ func (h *editPages) form(g *gin.Context) error {
 }
 
 func (h *editPages) showForm(g *gin.Context, status int, email *ledger.EmailDetail, f editForm, l layout, changes []ledger.Change) error {
-	l.Title, l.Area = "Edit and try again", "inbox"
+	l.Title, l.Area, l.Help = "Edit and try again", "inbox", "edits"
 	l.Body = editPage{
 		Email: email, Destinations: h.editor.Destinations(email.Tenant), Charsets: charsets, Form: f, Seen: seen(email),
 		Attachments:  email.Attachments[:min(len(email.Attachments), maxDroppable)],

@@ -166,7 +166,7 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 		live.Set("number", strconv.FormatInt(number, 10))
 	}
 
-	l.Live = "/events?" + live.Encode()
+	l.Live, l.Help = "/events?"+live.Encode(), helpAbout(&email.EmailRow)
 	l.Body = p
 	return h.render(g, status, "email", l)
 }

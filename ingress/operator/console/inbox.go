@@ -90,7 +90,7 @@ func (h *listPages) inbox(g *gin.Context) error {
 	if p.May >= access.Operator && len(p.Emails) > 0 {
 		p.Bulk = "/replays/new?" + queryOf(f).Encode()
 	}
-	return h.render(g, http.StatusOK, "inbox", layout{Title: "Inbox", Area: "inbox", Live: "/events", Body: p})
+	return h.render(g, http.StatusOK, "inbox", layout{Title: "Inbox", Area: "inbox", Live: "/events", Help: helpAboutReason(f.Reason), Body: p})
 }
 
 // searchPage is the emails that a search finds.

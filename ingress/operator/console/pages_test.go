@@ -25,6 +25,7 @@ var everyPage = []string{
 	"/", "/inbox", "/inbox?reason=infected", "/emails", "/emails?q=zzz", "/emails/evt_0001?source=mailparse", "/emails/evt_0003?source=mailparse&done=approve",
 	"/emails/evt_0001/raw?source=mailparse", "/emails/evt_0001/raw?source=mailparse&part=body", "/emails/evt_0001/edit?source=mailparse", "/destinations",
 	"/routes", "/replays", "/replays/7", "/replays/8", "/replays/new?reason=unroutable", "/audit", "/audit?verify=yes",
+	"/help/runbook", "/help/receiving", "/help/web-ui",
 }
 
 // check reads a page as a browser does and says what no page may have.

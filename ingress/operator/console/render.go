@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"html/template"
@@ -35,7 +36,9 @@ type site struct {
 type layout struct {
 	Title string
 	// Area is the entry of the navigation that the page belongs to.
-	Area    string
+	Area string
+	// Help is the section of the manual that fits the page; empty: that of its area.
+	Help    string
 	Who     access.Identity
 	Role    access.Role
 	CSRF    string
@@ -234,6 +237,9 @@ func (s *site) write(w io.Writer, name string, l layout) error {
 	l.Role = l.Who.Best()
 	if l.Role > access.NoRole {
 		l.Areas = areas(l.Who)
+		if l.Help == "" {
+			l.Help = cmp.Or(helpOf[l.Area], helpOf["overview"])
+		}
 	}
 	if l.Role == access.NoRole {
 		l.Live = ""

@@ -63,6 +63,7 @@ func visits(b *bundle) []visit {
 		{method: get, pattern: "/replays/:id", path: "/replays/7", least: access.Operator, local: hides, mixed: hides, foreign: hides},
 		{method: post, pattern: "/replays/:id/:verb", path: "/replays/7/pause", least: access.Operator, ok: sees, local: hides, mixed: hides, foreign: hides},
 		{method: get, pattern: "/audit", path: "/audit", least: access.Admin, scope: access.EveryTenant},
+		{method: get, pattern: "/help/:page", path: "/help/runbook", least: access.Viewer},
 		{method: get, pattern: "/events", path: "/events", least: access.Viewer},
 	}
 }
