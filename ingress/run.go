@@ -22,6 +22,9 @@ import (
 // while the database, Temporal or the object store is unavailable; a pending migration,
 // a port that is taken or a configuration that contradicts itself is an error.
 func Run(ctx context.Context, c program.Config) (err error) {
+	if err := Check(c); err != nil {
+		return err
+	}
 	sources, err := source.Resolve(c.File)
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)

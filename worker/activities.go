@@ -59,9 +59,7 @@ func newActivitySet(p *program.Program, db stores, o objects, scan scanner) (*ac
 		return nil, err
 	}
 
-	examiner, err := inspection.New(inspection.Config{
-		AllowedTypes: file.Attachments.AllowedTypes, MaxSize: int64(file.Attachments.MaxSize),
-	})
+	examiner, err := inspection.New(examined(file))
 	if err != nil {
 		return nil, fmt.Errorf("attachments: %w", err)
 	}
@@ -85,6 +83,11 @@ func newActivitySet(p *program.Program, db stores, o objects, scan scanner) (*ac
 		return nil, err
 	}
 	return a, a.wireDelivery(p, db, cache, o, compiled)
+}
+
+// examined returns what the configuration says about attachments.
+func examined(file *config.File) inspection.Config {
+	return inspection.Config{AllowedTypes: file.Attachments.AllowedTypes, MaxSize: int64(file.Attachments.MaxSize)}
 }
 
 // wireBackfill wires the step that precedes all others.

@@ -37,6 +37,9 @@ const (
 // Run processes emails until ctx is done or the worker cannot continue. It waits for
 // PostgreSQL and Temporal; a pending migration is an error.
 func Run(ctx context.Context, c program.Config) (err error) {
+	if err := Check(c); err != nil {
+		return err
+	}
 	p, err := program.New(c)
 	if err != nil {
 		return err

@@ -60,6 +60,12 @@ func OpenCertificate(c config.TLS, logger *slog.Logger) (*Certificate, error) {
 	return openCertificate(&Certificate{files: c, logger: logger, now: time.Now, settle: settleFor, poll: pollEvery})
 }
 
+// CheckCertificate returns an error if OpenCertificate would not open these files.
+func CheckCertificate(c config.TLS) error {
+	_, err := (&Certificate{files: c, now: time.Now}).load()
+	return err
+}
+
 // openCertificate is OpenCertificate for a Certificate with its times set.
 func openCertificate(c *Certificate) (*Certificate, error) {
 	loaded, err := c.load()

@@ -57,6 +57,7 @@ var baselines = map[string][][]string{
 	"destinations pause":  {{"destinations", "pause", "ticketing", "--note", "n"}},
 	"destinations resume": {{"destinations", "resume", "ticketing", "--note", "n"}},
 	"version":             {{"version"}},
+	"config check":        {{"config", "check", "{eml}"}},
 	"routes list":         {{"routes", "list"}},
 	"routes test":         {{"routes", "test", "--to", "a@b.example"}, {"routes", "test", "--email", "evt_1"}, {"routes", "test", "{eml}"}},
 }
@@ -71,6 +72,7 @@ func decisionBaselines(verb string) [][]string {
 
 // silent are flags that are honoured although a call does the same without them.
 var silent = map[string]string{
+	"config check {eml} --resolve":                              "a file that is no YAML has no secrets",
 	"emails approve evt_1 --note n --yes":                       "nothing is asked about one email",
 	"emails discard evt_1 --note n --yes":                       "nothing is asked about one email",
 	"emails retry evt_1 --note n --yes":                         "nothing is asked about one email",

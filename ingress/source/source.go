@@ -83,6 +83,23 @@ func Resolve(f *config.File) ([]*Source, error) {
 	return out, errors.Join(mistakes...)
 }
 
+// Check returns what Resolve refuses in a loaded file, with the place of each mistake. The
+// secrets of the sources must have been resolved.
+func Check(f *config.File) []config.Mistake {
+	var out []config.Mistake
+	for i, c := range f.Sources {
+		tenant, _ := f.Tenant(c.Tenant) // a loaded file has it
+		_, err := New(c, tenant)
+		if err == nil {
+			continue
+		}
+		for text := range strings.SplitSeq(err.Error(), "\n") {
+			out = append(out, f.Mistake(text, "sources", i))
+		}
+	}
+	return out
+}
+
 // New returns one source of one tenant, or an error about its name, path, max_body,
 // profile, answers or schemes.
 func New(c config.Source, tenant config.Tenant) (*Source, error) {

@@ -39,6 +39,8 @@ type File struct {
 	Approvals map[contract.Reason]int `yaml:"approvals"`
 	Discard   Discard                 `yaml:"discard"`
 	Secrets   Secrets                 `yaml:"secrets"`
+
+	text places `yaml:"-"` // where its mistakes are
 }
 
 // Secrets configures secrets that are gone.

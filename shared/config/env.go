@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -72,8 +71,8 @@ const (
 )
 
 // ReadEnv reads the environment of a process that runs as role through getenv, an
-// empty variable counting as absent. It names every mistake at once and shows no value
-// of a secret.
+// empty variable counting as absent. The error is an *InvalidEnv, which shows no value of a
+// secret; the result then has the variables without a mistake.
 func ReadEnv(getenv func(string) string, role Role) (Env, error) {
 	metricsListen := ingressMetrics
 	if role == RoleWorker {
@@ -103,9 +102,17 @@ func ReadEnv(getenv func(string) string, role Role) (Env, error) {
 		r.wrong("MAILROOM_ATTACHMENTS_BUCKET", "must differ from MAILROOM_RAW_BUCKET")
 	}
 	if len(r.mistakes) > 0 {
-		return Env{}, errors.New("environment is not valid\n  " + strings.Join(r.mistakes, "\n  "))
+		return e, &InvalidEnv{r.mistakes}
 	}
 	return e, nil
+}
+
+// InvalidEnv is the error of ReadEnv, with every mistake.
+type InvalidEnv struct{ Mistakes []string }
+
+// Error lists every mistake on a line of its own.
+func (e *InvalidEnv) Error() string {
+	return "environment is not valid\n  " + strings.Join(e.Mistakes, "\n  ")
 }
 
 // envReader collects the mistakes of one environment.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,38 +19,6 @@ import (
 
 // maxFile bounds the configuration file in bytes.
 const maxFile = 1 << 20
-
-// Mistake is one error in a configuration file.
-type Mistake struct {
-	Path string // where, such as sources[0].secrets[1].ref; empty for the file as a whole
-	Line int    // counted from 1; 0 when unknown
-	Text string // what is wrong; holds no secret
-}
-
-// Invalid is the error of Load for a readable file with mistakes. It holds every mistake,
-// in the order of the file.
-type Invalid struct {
-	File     string
-	Mistakes []Mistake
-}
-
-// Error lists every mistake on a line of its own.
-func (e *Invalid) Error() string {
-	var sb strings.Builder
-	fmt.Fprintf(&sb, "configuration %s is not valid", e.File)
-	for _, m := range e.Mistakes {
-		sb.WriteString("\n  ")
-		if m.Path != "" {
-			sb.WriteString(m.Path)
-			sb.WriteByte(' ')
-		}
-		if m.Line > 0 {
-			fmt.Fprintf(&sb, "(line %d) ", m.Line)
-		}
-		sb.WriteString(m.Text)
-	}
-	return sb.String()
-}
 
 // LoadWith reads the configuration file, checks it, fills in the defaults and resolves
 // the references that role uses through from, which may go on renewing them; keys of
@@ -70,6 +37,17 @@ func LoadWith(ctx context.Context, path string, role Role, from Resolver) (*File
 func Load(path string, role Role, getenv func(string) string) (*File, error) {
 	store := secret.Open(getenv, slog.New(slog.DiscardHandler))
 	return LoadWith(context.Background(), path, role, once{store})
+}
+
+// Check is Load for a program that is no role and need not resolve anything: with RoleNone
+// of every reference the form alone is checked.
+func Check(ctx context.Context, path string, role Role, getenv func(string) string) (*File, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	store := secret.Open(getenv, slog.New(slog.DiscardHandler))
+	return load(ctx, path, text, role, once{store}, time.Now())
 }
 
 func readFile(path string) ([]byte, error) {
@@ -113,10 +91,10 @@ func load(ctx context.Context, path string, text []byte, role Role, from Resolve
 
 	resolve(ctx, c, file, role, from, now)
 	if len(c.mistakes) > 0 {
-		slices.SortStableFunc(c.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
-		return nil, &Invalid{File: path, Mistakes: c.mistakes}
+		return nil, invalid(path, c.mistakes)
 	}
 	file.applyDefaults()
+	file.text = places{path: path, root: root}
 	return file, nil
 }
 

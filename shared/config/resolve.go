@@ -88,7 +88,9 @@ func resolve(ctx context.Context, c *checker, f *File, role Role, from Resolver,
 		}
 	}
 
-	r.encryptionKeys(f)
+	if role.has(RoleAll) {
+		r.encryptionKeys(f)
+	}
 }
 
 // operators fills in the tokens of operators, no two of which may be the same.

@@ -90,6 +90,17 @@ func New(routes []config.Route, tenants []config.Tenant, destinations []config.D
 	return r, nil
 }
 
+// Check returns what New refuses in a loaded file, with the place of each mistake.
+func Check(file *config.File) []config.Mistake {
+	var out []config.Mistake
+	for i, c := range file.Routes {
+		if _, err := compileRoute(c); err != nil {
+			out = append(out, file.Mistake(err.Error(), "routes", i))
+		}
+	}
+	return out
+}
+
 func compileRoute(c config.Route) (route, error) {
 	out := route{
 		name: c.Name, to: c.To, hold: c.Hold, tenant: c.When.Tenant,

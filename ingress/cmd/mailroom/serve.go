@@ -22,6 +22,8 @@ import (
 type server struct {
 	role config.Role
 	run  func(context.Context, program.Config) error
+	// check returns why run would refuse its configuration.
+	check func(program.Config) error
 	// memory is the size in bytes above which the runtime collects garbage eagerly. A
 	// process that runs several roles has the sum of theirs; GOMEMLIMIT overrides it.
 	memory int64
@@ -29,43 +31,57 @@ type server struct {
 }
 
 func ingressServer() server {
-	return server{role: config.RoleIngress, run: ingress.Run, memory: 160 << 20}
+	return server{role: config.RoleIngress, run: ingress.Run, check: ingress.Check, memory: 160 << 20}
 }
 
 // workerServer lets the small heap of a quiet worker grow to three times itself before
 // it is collected.
 func workerServer() server {
-	return server{role: config.RoleWorker, run: worker.Run, memory: 448 << 20, gc: 200}
+	return server{role: config.RoleWorker, run: worker.Run, check: worker.Check, memory: 448 << 20, gc: 200}
 }
 
-type ingressCommand struct{}
+// roleFlags are those of every role.
+type roleFlags struct {
+	Check  bool   `help:"Check environment and configuration as at start, resolve the secrets of the role, and exit. Needs no other service."`
+	Output string `short:"o" enum:"text,json" default:"text" help:"How --check prints: text or json."`
+}
+
+// run serves, or checks.
+func (f roleFlags) run(ctx context.Context, p *process, servers ...server) error {
+	if f.Check {
+		return p.check(ctx, f.Output == "json", servers...)
+	}
+	if f.Output == "json" {
+		return usageError{"--output goes with --check"}
+	}
+	return p.serve(ctx, servers...)
+}
+
+type ingressCommand struct{ roleFlags }
 
 // Run serves webhooks and operators until ctx is done.
-func (ingressCommand) Run(ctx context.Context, p *process) error {
-	return p.serve(ctx, ingressServer())
+func (c ingressCommand) Run(ctx context.Context, p *process) error {
+	return c.run(ctx, p, ingressServer())
 }
 
-type workerCommand struct{}
+type workerCommand struct{ roleFlags }
 
 // Run processes emails until ctx is done.
-func (workerCommand) Run(ctx context.Context, p *process) error {
-	return p.serve(ctx, workerServer())
+func (c workerCommand) Run(ctx context.Context, p *process) error {
+	return c.run(ctx, p, workerServer())
 }
 
-type allCommand struct{}
+type allCommand struct{ roleFlags }
 
 // Run does what ingress and worker do until ctx is done.
-func (allCommand) Run(ctx context.Context, p *process) error {
-	return p.serve(ctx, ingressServer(), workerServer())
+func (c allCommand) Run(ctx context.Context, p *process) error {
+	return c.run(ctx, p, ingressServer(), workerServer())
 }
 
 // serve runs the servers on one configuration until ctx is done or one of them fails,
 // which stops the others and is returned.
 func (p *process) serve(ctx context.Context, servers ...server) (err error) {
-	var roles config.Role
-	for _, s := range servers {
-		roles |= s.role
-	}
+	roles := rolesOf(servers)
 	env, err := config.ReadEnv(p.getenv, roles)
 	if err != nil {
 		return err
@@ -109,6 +125,13 @@ func (p *process) serve(ctx context.Context, servers ...server) (err error) {
 		})
 	}
 	return group.Wait()
+}
+
+func rolesOf(servers []server) (roles config.Role) {
+	for _, s := range servers {
+		roles |= s.role
+	}
+	return roles
 }
 
 func (p *process) tuneRuntime(servers []server) {

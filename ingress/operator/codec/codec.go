@@ -64,12 +64,20 @@ func New(cfg Config, c converter.PayloadCodec) (*Server, error) {
 	}
 	s := &Server{codec: converter.NewPayloadCodecHTTPHandler(bounded{c}), origins: map[string]bool{}, turn: make(chan struct{}, turns)}
 	for _, o := range cfg.Origins {
-		if u, err := url.Parse(o); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o {
-			return nil, fmt.Errorf("codec server: %q is no origin, such as http://127.0.0.1:8233", o)
+		if err := CheckOrigin(o); err != nil {
+			return nil, fmt.Errorf("codec server: %w", err)
 		}
 		s.origins[o] = true
 	}
 	return s, nil
+}
+
+// CheckOrigin returns an error if text is no origin.
+func CheckOrigin(text string) error {
+	if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != text {
+		return fmt.Errorf("%q is no origin, such as http://127.0.0.1:8233", text)
+	}
+	return nil
 }
 
 // Routes are the codec server's rows in the table of the operator listener.
