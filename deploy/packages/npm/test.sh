@@ -76,7 +76,9 @@ states() {
 
 say "npx mailroom dev"
 began=$SECONDS
-as_user setsid npx mailroom dev >"$work/dev.log" 2>&1 &
+# A session of its own, as a terminal's, whose processes all get the signal of a Ctrl-C.
+# shellcheck disable=SC2016 # of the inner shell
+as_user setsid sh -c 'echo $$ >"$1" && exec npx mailroom dev' sh "$work/session" >"$work/dev.log" 2>&1 &
 dev=$!
 until [[ "$(states)" == "1 delivered 2 quarantined" ]]; do
 	kill -0 $dev 2>/dev/null || fail "mailroom dev ended: $(tail -5 "$work/dev.log")"
@@ -93,10 +95,12 @@ refused "is in use by" npx mailroom dev
 unset folder
 
 say "Ctrl-C"
-kill -INT -- "-$dev"
+kill -INT -- "-$(cat "$work/session")"
 code=0
 wait $dev || code=$?
-((code == 0)) || fail "mailroom dev ended with $code after Ctrl-C: $(tail -5 "$work/dev.log")"
+# npx says 130 of itself where its shell got the signal too.
+((code == 0 || code == 130)) || fail "mailroom dev ended with $code after Ctrl-C: $(tail -5 "$work/dev.log")"
+tail -1 "$work/dev.log" | grep -q "stopped: .*ingress" || fail "mailroom dev did not stop the stack: $(tail -5 "$work/dev.log")"
 [[ -z "$(left)" ]] || fail "processes are left: $(left)"
 
 say "npx mailroom up, status, down"
