@@ -43,6 +43,7 @@ type Effect struct {
 	BodySHA256 string          `json:"body_sha256"`
 	Size       int             `json:"size"`
 	Repeats    int             `json:"repeats"`
+	Signature  string          `json:"signature,omitempty"` // of the first; ok, or empty when not checked
 	Body       json.RawMessage `json:"body,omitempty"`
 }
 
@@ -164,7 +165,8 @@ func (l *ledger) addEffect(a Arrival, body []byte, valid bool) bool {
 		return false
 	}
 
-	e := &Effect{Time: a.Time, Path: a.Path, Key: a.Key, EventID: a.EventID, BodySHA256: a.BodySHA256, Size: a.Size}
+	e := &Effect{Time: a.Time, Path: a.Path, Key: a.Key, EventID: a.EventID, BodySHA256: a.BodySHA256, Size: a.Size,
+		Signature: a.Signature}
 	if valid && len(body) <= maxKeptBody {
 		e.Body = body
 	}

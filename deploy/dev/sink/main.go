@@ -3,6 +3,7 @@
 // development, tests and benchmarks alone.
 //
 //	POST /<name>     receives a delivery; a known key is answered 200 with "repeat":true
+//	GET  /            shows the newest effects to a browser
 //	GET  /effects    counts and the newest effects; ?path= ?key= ?event_id= ?limit=; DELETE forgets them
 //	POST /control    scripts failures, see Script; GET lists them, DELETE ?path= clears them
 //	GET  /healthz

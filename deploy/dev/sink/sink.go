@@ -37,6 +37,7 @@ type Sink struct {
 func New(c Config) *Sink {
 	s := &Sink{mux: http.NewServeMux(), verifier: newVerifier(c.Secret), ledger: newLedger(c)}
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, ok{OK: true}) })
+	s.mux.HandleFunc("GET /{$}", s.page)
 	s.mux.HandleFunc("GET /effects", s.effects)
 	s.mux.HandleFunc("DELETE /effects", func(w http.ResponseWriter, _ *http.Request) {
 		s.ledger.forget()

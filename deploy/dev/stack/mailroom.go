@@ -75,9 +75,17 @@ func allService(s *Stack) process.Service {
 	}, server, "all")
 }
 
+// sinkRecord is the file in which the sample destination remembers what it received.
+const sinkRecord = "received.jsonl"
+
 func sinkService(s *Stack) process.Service {
 	port := s.opt.Ports.Sink
-	return program(s, Sink, []int{port}, Vars{"SINK_LISTEN": process.Loopback(port)}, func(ctx context.Context) error {
+	vars := Vars{
+		"SINK_LISTEN": process.Loopback(port),
+		"SINK_FILE":   filepath.Join(s.opt.Dir, sinkRecord),
+		"SINK_BODIES": "0",
+	}
+	return program(s, Sink, []int{port}, vars, func(ctx context.Context) error {
 		return getOK(ctx, s.SinkURL()+"/healthz")
 	}, Sink)
 }
