@@ -135,6 +135,7 @@ func deliveries(t *testing.T) []received {
 		add("no time", false, secret, now, alone, set("webhook-timestamp", ""))
 		add("an endless time", false, secret, now, alone, set("webhook-timestamp", strings.Repeat("9", 5000)))
 		add("no signature", false, secret, now, alone, func(one *received) { one.header.Del("webhook-signature") })
+		add("after a secret that is no base64", true, secret, now, []string{"whsec_%%%", secret}, nil)
 		add("no secret", false, secret, now, []string{}, nil)
 	}
 

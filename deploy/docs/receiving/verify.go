@@ -20,7 +20,7 @@ func Verify(h http.Header, body []byte, secrets ...string) bool {
 	}
 
 	for _, secret := range secrets {
-		key := []byte(secret)
+		key, err := []byte(secret), error(nil)
 		if encoded, found := strings.CutPrefix(secret, "whsec_"); found {
 			key, err = base64.StdEncoding.DecodeString(encoded)
 		}
