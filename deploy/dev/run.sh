@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 say() { echo "$(date +%H:%M:%S)  $*" >&2; }
 fail() { echo "mailroom: $*" >&2; exit 1; }
 
-command -v go >/dev/null || fail "the go command is not on PATH: install Go 1.26 or later from https://go.dev/dl"
+command -v go >/dev/null || fail "the go command is not on PATH: install Go 1.26.8 or later from https://go.dev/dl"
 mkdir -p .dev/bin 2>/dev/null || fail "$(pwd) cannot be written to: change its owner, or clone to a folder of your own"
 log=.dev/build.log
 : 2>/dev/null >"$log" || fail "$(pwd)/.dev cannot be written to: it belongs to another user (make down CLEAN=1 as that user, then remove it), or the disk is full"

@@ -34,6 +34,11 @@ func TestConfigCheck(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stdout, `{"path":"routes[0].to[0]","line":5,"message":"no destination is named \"none\""}`)
 
+	rules := file(t, "rules.yaml", strings.Replace(soundConfig, "when: {}", `when: {header: {X-A: "1", x-a: "2"}}`, 1))
+	got = call{args: []string{"config", "check", rules}}.run(t)
+	require.Equal(t, 1, got.code, got.stdout)
+	require.Contains(t, got.stdout, "  routes", "rules are compiled, not only read")
+
 	require.Equal(t, 1, call{args: []string{"config", "check", filepath.Join(t.TempDir(), "none.yaml")}}.run(t).code)
 	require.Equal(t, 2, call{args: []string{"config", "check"}}.run(t).code)
 }
