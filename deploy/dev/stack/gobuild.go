@@ -122,7 +122,7 @@ func (p *progress) add(line string) (first bool) {
 	switch {
 	case strings.HasPrefix(line, "go: downloading "):
 		p.downloads++
-	case isPackage(line) && len(p.failures) == 0:
+	case isPackage(line):
 		first = p.compiled == 0
 		if first {
 			p.downloaded = time.Now()
@@ -135,9 +135,10 @@ func (p *progress) add(line string) (first bool) {
 	return first
 }
 
-// isPackage reports whether a line of go build is an import path alone.
+// isPackage reports whether a line of go build is an import path alone, which may end in .go
+// as a file does. What a compiler says of a file has a colon.
 func isPackage(line string) bool {
-	return line != "" && !strings.ContainsAny(line, " \t:#") && !strings.HasSuffix(line, ".go")
+	return line != "" && !strings.ContainsAny(line, " \t:#")
 }
 
 // count asks which packages are not up to date. The build goes on meanwhile: what it has

@@ -70,6 +70,23 @@ func TestProgressCountsWhatIsToDo(t *testing.T) {
 	require.Equal(t, map[string]bool{"example.com/built/b": true}, late.packages, "all else is up to date now")
 }
 
+// TestAPackageThatEndsInGoIsCounted: the path of nats.go was taken for what a compiler says of a
+// file, and no package after it was counted.
+func TestAPackageThatEndsInGoIsCounted(t *testing.T) {
+	t.Parallel()
+	p := &progress{packages: map[string]bool{}}
+	p.add("github.com/nats-io/nats.go")
+	p.add("github.com/nats-io/nats.go/jetstream")
+	require.Equal(t, 2, p.compiled)
+	require.Empty(t, p.failures)
+
+	p.add("# example.com/other")
+	p.add("other/go.go:3:15: undefined: undefined")
+	p.add("example.com/begun/meanwhile")
+	require.Equal(t, 3, p.compiled)
+	require.Equal(t, []string{"# example.com/other", "other/go.go:3:15: undefined: undefined"}, p.failures)
+}
+
 func TestAFailedBuildSaysWhatTheCompilerSays(t *testing.T) {
 	t.Parallel()
 	dir := module(t)
