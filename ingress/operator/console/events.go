@@ -48,6 +48,7 @@ type hub struct {
 type listener struct {
 	person string
 	email  int64 // 0: none
+	seen   bool  // run has read the tokens from which its changes are counted; run alone uses it
 	wake   chan struct{}
 
 	mu     sync.Mutex
@@ -68,7 +69,8 @@ func (h *hub) close() {
 	}
 }
 
-// nudge makes run look for changes at once, after a change by an operator.
+// nudge makes run look for changes at once, after a change by an operator or for a page that
+// has just connected.
 func (h *hub) nudge() {
 	select {
 	case h.urgent <- struct{}{}:
@@ -92,16 +94,14 @@ func (h *hub) join(person string, email int64) (*listener, bool) {
 		return nil, false
 	}
 
-	// The page was rendered before the connection existed: it refreshes once to see changes
-	// between the two.
 	l := &listener{person: person, email: email, wake: make(chan struct{}, 1), topics: map[string]bool{}}
-	l.wakeWith(everything)
 	h.listeners[l] = true
 	if !h.running {
 		h.running = true
 		go h.run()
 	}
 
+	h.nudge()
 	return l, true
 }
 
@@ -171,7 +171,8 @@ type pulse struct {
 	emails map[int64]string
 }
 
-// wakeChanged wakes each listener with what differs between p and next.
+// wakeChanged wakes each listener with what differs between p and next. A page that has just
+// connected was rendered before next was read: it loads everything once more, after that.
 func (p pulse) wakeChanged(next pulse, all []*listener) {
 	var changed []string
 	for topic, token := range next.topics {
@@ -180,6 +181,11 @@ func (p pulse) wakeChanged(next pulse, all []*listener) {
 		}
 	}
 	for _, l := range all {
+		if !l.seen {
+			l.seen = true
+			l.wakeWith(everything)
+			continue
+		}
 		topics := changed
 		if before, ok := p.emails[l.email]; ok && before != next.emails[l.email] {
 			topics = append(slices.Clone(changed), "email")
