@@ -40,8 +40,8 @@ const (
 	healthyMail   = 150
 	healthyEvery  = 100 * time.Millisecond
 	// noise is a p99 that counts as good however quick the healthy destination is alone:
-	// the machine has other work.
-	noise = 2 * time.Second
+	// the machine has other work. An unanswered call holds its place much longer.
+	noise = 5 * time.Second
 )
 
 // systems are destinations that never answer, and one that does at once.
