@@ -210,14 +210,6 @@ func TestOpenBreakerSaysWhyNoCallIsMade(t *testing.T) {
 // TestCutShort: a call that Mailroom ends says so, whatever its error is.
 func TestCutShort(t *testing.T) {
 	t.Parallel()
-	arrived := make(chan struct{})
-	d := setup(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		close(arrived)
-		<-r.Context().Done()
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-arrived; cancel() }()
-	_, _, err := d.try(ctx)
+	err := tryCancelled(t)
 	require.Equal(t, fault.CutShort, fault.From(err).Cause)
 }

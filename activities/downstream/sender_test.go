@@ -328,18 +328,7 @@ func TestUnknownEffectWithoutIdempotency(t *testing.T) {
 // The cause of an ambiguous outcome must not be taken for a cancellation by the caller.
 func TestAmbiguousHidesItsCause(t *testing.T) {
 	t.Parallel()
-	arrived := make(chan struct{})
-	d := setup(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		close(arrived)
-		<-r.Context().Done()
-	}, withoutKey)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-arrived
-		cancel()
-	}()
-	_, _, err := d.try(ctx)
+	err := tryCancelled(t, withoutKey)
 	require.True(t, fault.Is(err, fault.AmbiguousEffect))
 	require.NotErrorIs(t, err, context.Canceled)
 }

@@ -112,6 +112,22 @@ func withoutKey(to *config.Destination, _ *Config) {
 	to.Idempotent = &no
 }
 
+// tryCancelled returns the error of a call that its caller cancels once the destination has
+// the whole request.
+func tryCancelled(t *testing.T, change ...func(*config.Destination, *Config)) error {
+	t.Helper()
+	arrived := make(chan struct{})
+	d := setup(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		close(arrived)
+		<-r.Context().Done()
+	}, change...)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-arrived; cancel() }()
+	_, _, err := d.try(ctx)
+	return err
+}
+
 // reset closes the connection of a request with RST.
 func reset(w http.ResponseWriter) {
 	conn, _, err := w.(http.Hijacker).Hijack()
