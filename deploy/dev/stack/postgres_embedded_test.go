@@ -15,7 +15,7 @@ func npmPostgres(t *testing.T, version, links string) (bin string) {
 	native := filepath.Join(t.TempDir(), "native")
 	program := "#!/bin/sh\ntest \"$(cat \"$LD_LIBRARY_PATH/libpq.so.5\")\" = library && echo 'postgres (PostgreSQL) " + version + "'\n"
 	for name, text := range map[string]string{
-		"bin/postgres": program, "bin/initdb": program, "lib/libpq.so.5.18": "library\n", linkList: links,
+		"bin/postgres": program, "bin/initdb": program, "lib/libpq.so.5.18": "library\n", "pg-symlinks.json": links,
 	} {
 		path := filepath.Join(native, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
