@@ -19,7 +19,7 @@ import (
 
 // choice is the filter of a list, of a replay and of a decision about many.
 type choice struct {
-	State       string `help:"Only this state: processing, retrying, held (or quarantined), delivered, discarded or duplicate."`
+	State       string `help:"Only this state: processing, retrying, held, delivered, discarded or duplicate."`
 	Reason      string `help:"Only this reason, such as unroutable."`
 	Source      string `help:"Only this source."`
 	Tenant      string `help:"Only this tenant."`
@@ -33,7 +33,7 @@ type choice struct {
 func (c *choice) filter(now time.Time) (map[string]any, error) {
 	out := map[string]any{}
 	for name, value := range map[string]string{
-		"state": stateNamed(c.State), "reason": c.Reason, "source": c.Source, "tenant": c.Tenant, "sender": c.Sender,
+		"state": c.State, "reason": c.Reason, "source": c.Source, "tenant": c.Tenant, "sender": c.Sender,
 		"recipient": c.Recipient, "destination": c.Destination,
 	} {
 		if value != "" {
@@ -57,15 +57,6 @@ func (c *choice) filter(now time.Time) (map[string]any, error) {
 	}
 
 	return out, nil
-}
-
-// stateNamed returns the state that a word means: what pages and sentences call held is
-// stored as quarantined.
-func stateNamed(word string) string {
-	if strings.EqualFold(word, "held") {
-		return string(contract.Quarantined)
-	}
-	return word
 }
 
 // bulk is what every command about many emails has.
@@ -232,7 +223,7 @@ func printPreview(s *session, p *ledger.ReplayPreview) error {
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "emails\t%d\n", p.Total) // Flush reports what goes wrong
 	for _, state := range slices.Sorted(maps.Keys(p.ByState)) {
-		_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(state), p.ByState[state])
+		_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(contract.State(state).Word()), p.ByState[state])
 	}
 
 	_, _ = fmt.Fprintln(table, "would be\t")

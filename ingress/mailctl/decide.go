@@ -75,8 +75,8 @@ func (d *decision) decideOne(s *session, action contract.Action) error {
 	}
 
 	var out struct {
-		State   string `json:"state"`
-		Missing int    `json:"missing"`
+		State   contract.State `json:"state"`
+		Missing int            `json:"missing"`
 	}
 	named := d.named()
 	err = s.callJSON(http.MethodPost, named.path("/decisions"), named.query(), body, &out)
@@ -87,7 +87,7 @@ func (d *decision) decideOne(s *session, action contract.Action) error {
 	if out.Missing > 0 {
 		more = "\t" + toApprove(out.Missing)
 	}
-	return s.printf("%s\t%s\t%s%s\n", visible(named.name()), action, visible(out.State), more)
+	return s.printf("%s\t%s\t%s%s\n", visible(named.name()), action, visible(out.State.Word()), more)
 }
 
 // rehearsal is what a dry run of a decision about one email prints with -o json.

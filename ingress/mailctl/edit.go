@@ -62,7 +62,7 @@ func (c *editCommand) Run(s *session) error {
 	}
 
 	var out struct {
-		State string `json:"state"`
+		State contract.State `json:"state"`
 	}
 
 	err = s.callJSON(http.MethodPost, c.path("/decisions"), c.query(), body, &out)
@@ -70,7 +70,7 @@ func (c *editCommand) Run(s *session) error {
 		return err
 	}
 
-	return s.printf("%s\t%s\t%s\n", visible(c.name()), contract.Edited, visible(out.State))
+	return s.printf("%s\t%s\t%s\n", visible(c.name()), contract.Edited, visible(out.State.Word()))
 }
 
 // edit reads the flags but --drop.

@@ -148,7 +148,7 @@ func (c *getCommand) printEmail(s *session, e *ledger.EmailDetail) error {
 
 	line("workflow", e.WorkflowID)
 	line("source", e.Source, "tenant "+e.Tenant)
-	full("state", string(e.State), string(e.Reason))
+	full("state", e.State.Word(), string(e.Reason))
 	optional("detail", e.Detail)
 	if e.ApprovalsMissing > 0 {
 		line("approvals", toApprove(e.ApprovalsMissing))

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
 )
 
 const (
@@ -35,9 +37,9 @@ func api(t *testing.T) *httptest.Server {
 		body   string
 	}{
 		"GET /api/v1/emails ": {200, "application/json; charset=utf-8", listJSON},
-		"GET /api/v1/emails?cursor=c&limit=2&q=a+b&reason=infected&source=s&state=quarantined&tenant=t ": {200, "application/json", `{"emails":[],"next_cursor":""}`},
-		"GET /api/v1/emails?limit=200&q=evt%2F1+%2B%25 ":                                                 {200, "application/json", `{"emails":[` + emailJSON + `]}`},
-		"GET /api/v1/emails?limit=200&q=many ":                                                           {200, "application/json", `{"emails":[]}`},
+		"GET /api/v1/emails?cursor=c&limit=2&q=a+b&reason=infected&source=s&state=held&tenant=t ": {200, "application/json", `{"emails":[],"next_cursor":""}`},
+		"GET /api/v1/emails?limit=200&q=evt%2F1+%2B%25 ":                                          {200, "application/json", `{"emails":[` + emailJSON + `]}`},
+		"GET /api/v1/emails?limit=200&q=many ":                                                    {200, "application/json", `{"emails":[]}`},
 		"GET /api/v1/emails?limit=200&q=two ": {200, "application/json", `{"emails":[{"number":9,"event_id":"two","source":"b","state":"delivered","received_at":"2999-01-01T00:00:00Z"},` +
 			`{"number":8,"event_id":"two","source":"a","state":"quarantined","reason":"infected","received_at":"2999-01-01T00:00:00Z"},` +
 			`{"number":7,"event_id":"other","source":"a","state":"delivered","received_at":"2999-01-01T00:00:00Z"}],"next_cursor":"x"}`},
@@ -88,7 +90,7 @@ func TestEmails(t *testing.T) {
 		args []string
 		want outcome
 	}{
-		{[]string{"list", "--state", "quarantined", "--reason", "infected", "--source", "s", "--tenant", "t", "-q", "a b", "--limit", "2", "--cursor", "c"},
+		{[]string{"list", "--state", "held", "--reason", "infected", "--source", "s", "--tenant", "t", "-q", "a b", "--limit", "2", "--cursor", "c"},
 			outcome{0, "ID  STATE  REASON  AGE  SOURCE  NUMBER  FROM  TO  SUBJECT\n", ""}},
 		{[]string{"list", "-o", "json"}, outcome{0, strings.ReplaceAll(listJSON, " ", "") + "\n", ""}},
 		{[]string{"get", id, "-o", "json"}, outcome{0, emailJSON + "\n", ""}},
@@ -98,7 +100,7 @@ func TestEmails(t *testing.T) {
 		{[]string{"get", "gateway"}, outcome{1, "", "mailctl: the answer is not the operator API's (HTTP 502): check --api\n"}},
 		{[]string{"get", "shapeless"}, outcome{1, "", "mailctl: the answer is not the operator API's (HTTP 500): check --api\n"}},
 		{[]string{"approve", id, "--note", "fine"}, outcome{0, "evt/1 +%\tapprove\tprocessing\n", ""}},
-		{[]string{"approve", id, "--note", "one of two"}, outcome{0, "evt/1 +%\tapprove\tquarantined\tone more person has to approve\n", ""}},
+		{[]string{"approve", id, "--note", "one of two"}, outcome{0, "evt/1 +%\tapprove\theld\tone more person has to approve\n", ""}},
 		{[]string{"discard", id, "--note", "fine", "-o", "json"}, outcome{0, `{"ok":true,"state":"discarded"}` + "\n", ""}},
 		{[]string{"retry", id, "--note", "fine", "--source", "s"}, outcome{1, "", refused + "(decision_refused, HTTP 409)\n"}},
 		{[]string{"raw", id}, outcome{0, rawBytes, ""}},
@@ -181,18 +183,21 @@ func TestListTable(t *testing.T) {
 	lines := strings.Split(call{args: []string{"emails", "list"}, env: env}.done(t), "\n")
 	require.Equal(t, []string{"ID", "STATE", "REASON", "AGE", "SOURCE", "NUMBER", "FROM", "TO", "SUBJECT"}, strings.Fields(lines[0]))
 	require.Regexp(t, `^evt_2 +delivered +- +\d+d\d+h +mailparse +5 +ada@example\.com +\+2 s@yourapp\.example +Hello$`, lines[1])
-	require.Regexp(t, `^evt_1~ab +quarantined +id_conflict +0s +other +7 +a\\x1b\[2J@example\.com +- +\\x1b\]0;t\\x07\\u202e$`, lines[2])
+	require.Regexp(t, `^evt_1~ab +held +id_conflict +0s +other +7 +a\\x1b\[2J@example\.com +- +\\x1b\]0;t\\x07\\u202e$`, lines[2])
 	require.Equal(t, "More: --cursor abc", lines[4])
 }
 
-// Every page says held, and the filter knew the stored name alone.
-func TestStateHeldIsQuarantined(t *testing.T) {
+// The STATE column printed quarantined, where every page says held.
+func TestTheStateThatIsPrintedIsTheOneToAskFor(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
-	for _, word := range []string{"held", "quarantined"} {
-		call{args: []string{"emails", "list", "--state", word, "--reason", "infected", "--source", "s", "--tenant", "t", "-q", "a b",
-			"--limit", "2", "--cursor", "c"}, env: env}.done(t) // api answers to no other query
-	}
+	lines := strings.Split(call{args: []string{"emails", "list"}, env: env}.done(t), "\n")
+	printed := strings.Fields(lines[2])[1]
+	call{args: []string{"emails", "list", "--state", printed, "--reason", "infected", "--source", "s", "--tenant", "t", "-q", "a b",
+		"--limit", "2", "--cursor", "c"}, env: env}.done(t) // api answers to no other query
+	state, known := contract.StateOf(printed)
+	require.True(t, known)
+	require.Equal(t, contract.Quarantined, state)
 }
 
 func TestGetIsReadableAndHarmless(t *testing.T) {
@@ -203,7 +208,7 @@ func TestGetIsReadableAndHarmless(t *testing.T) {
 		`id              evt/1 +%`,
 		`workflow        wf`,
 		`source          mailparse  tenant default`,
-		`state           quarantined  infected`,
+		`state           held  infected`,
 		`approvals       2 more people have to approve`,
 		`maybe same as   evt\x1b0`,
 		`received        2026-11-01T10:00:00Z`,
@@ -243,7 +248,7 @@ func TestAmbiguousIDIsListed(t *testing.T) {
 	got := call{args: []string{"emails", "get", "two"}, env: env}.run(t)
 	require.Equal(t, outcome{
 		code:   1,
-		stdout: "ID   STATE        REASON    AGE  SOURCE  NUMBER  FROM  TO  SUBJECT\ntwo  delivered    -         0s   b       9       -     -   -\ntwo  quarantined  infected  0s   a       8       -     -   -\n",
+		stdout: "ID   STATE      REASON    AGE  SOURCE  NUMBER  FROM  TO  SUBJECT\ntwo  delivered  -         0s   b       9       -     -   -\ntwo  held       infected  0s   a       8       -     -   -\n",
 		stderr: "mailctl: 2 emails have the id two: name one with --source or --number\n",
 	}, got)
 	got = call{args: []string{"emails", "get", "two", "-o", "json"}, env: env}.run(t)

@@ -84,7 +84,7 @@ func cellsOfEmail(e *ledger.EmailRow, now time.Time) []string {
 		to = "+" + strconv.Itoa(more) + " " + to // before the address, which may be shortened
 	}
 	return []string{
-		id, string(e.State), string(e.Reason), age(now.Sub(e.ReceivedAt)), e.Source, strconv.FormatInt(e.ID, 10),
+		id, e.State.Word(), string(e.Reason), age(now.Sub(e.ReceivedAt)), e.Source, strconv.FormatInt(e.ID, 10),
 		e.From, to, e.Subject,
 	}
 }

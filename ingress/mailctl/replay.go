@@ -173,7 +173,7 @@ func (c *replayShowCommand) items(s *session) error {
 	_, _ = fmt.Fprintln(table, "EMAIL\tRESULT\tNOW\tSENT\tSAME\tDETAIL")
 	for _, i := range page.Items {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", visible(i.EventID), visible(fallback(string(i.Code), string(i.State))),
-			visible(string(i.EmailState)), i.Sent, i.Same, visible(i.Detail))
+			visible(i.EmailState.Word()), i.Sent, i.Same, visible(i.Detail))
 	}
 
 	return s.endPage(table, page.NextCursor)

@@ -10,6 +10,7 @@ package contract
 import (
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"mailroom/shared/mail"
 )
@@ -61,6 +62,34 @@ var States = []State{Processing, Retrying, Quarantined, Delivered, Discarded, Du
 
 // Terminal reports whether an email in this state is finished.
 func (s State) Terminal() bool { return s == Delivered || s == Discarded || s == Duplicate }
+
+// Word returns the state as people read it: held for Quarantined. Search attributes,
+// metrics and JSON have the state itself.
+func (s State) Word() string {
+	if s == Quarantined {
+		return "held"
+	}
+	return string(s)
+}
+
+// StateOf returns the state that a word or a name of a state means, in any case.
+func StateOf(text string) (State, bool) {
+	for _, s := range States {
+		if strings.EqualFold(text, string(s)) || strings.EqualFold(text, s.Word()) {
+			return s, true
+		}
+	}
+	return "", false
+}
+
+// StateWords lists the words of all states for a sentence.
+func StateWords() string {
+	words := make([]string, len(States))
+	for i, s := range States {
+		words[i] = s.Word()
+	}
+	return strings.Join(words, ", ")
+}
 
 // Reason says why an email is held or waits.
 type Reason string

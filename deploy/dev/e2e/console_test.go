@@ -112,7 +112,7 @@ func findReadApprove(w *world) {
 	p.Says(subject)
 	require.Contains(w.t, p.Text("pre.text"), canaryText)
 	require.Equal(w.t, 1, p.Count(`iframe[sandbox=""]`))
-	becomes(p, "quarantined")
+	becomes(p, "held")
 	p.Says("timestamp-hmac") // verified by which key
 	before := browser.Eval[float64](p, "performance.timeOrigin")
 	decideOn(p, "approve", "read it by browser")

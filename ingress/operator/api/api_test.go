@@ -272,12 +272,16 @@ func TestIDsAreDecodedOnce(t *testing.T) {
 func TestList(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	resp, body := b.do(t, "GET", "/api/v1/emails?state=quarantined&reason=infected&source=mailparse&tenant=default&q=pl%20ans&cursor=abc&limit=7", "viewer", "")
-	require.Equal(t, http.StatusOK, resp.StatusCode, body)
-	require.Equal(t, ledger.Filter{
-		State: contract.Quarantined, Reason: contract.Infected, Source: "mailparse", Tenant: "default",
-		Query: "pl ans", Cursor: "abc", Limit: 7,
-	}, b.reader.filter)
+	var body string
+	for _, state := range []string{"quarantined", "held"} {
+		var resp *http.Response
+		resp, body = b.do(t, "GET", "/api/v1/emails?state="+state+"&reason=infected&source=mailparse&tenant=default&q=pl%20ans&cursor=abc&limit=7", "viewer", "")
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+		require.Equal(t, ledger.Filter{
+			State: contract.Quarantined, Reason: contract.Infected, Source: "mailparse", Tenant: "default",
+			Query: "pl ans", Cursor: "abc", Limit: 7,
+		}, b.reader.filter)
+	}
 	var got struct {
 		Emails     []map[string]any `json:"emails"`
 		NextCursor string           `json:"next_cursor"`
@@ -292,12 +296,14 @@ func TestList(t *testing.T) {
 	require.Equal(t, ledger.Filter{Limit: ledger.DefaultLimit}, b.reader.filter)
 
 	for _, query := range []string{
-		"state=held", "reason=x", "limit=0", "limit=201", "limit=x", "stat=quarantined", "state=delivered&state=discarded",
+		"state=waiting", "reason=x", "limit=0", "limit=201", "limit=x", "stat=quarantined", "state=delivered&state=discarded",
 		"q=%00", "q=%ff", "q=%zz", "q=" + strings.Repeat("x", maxParameter+1), "source=a%0ab",
 	} {
 		resp, body := b.do(t, "GET", "/api/v1/emails?"+query, "viewer", "")
 		requireRefused(t, resp, body, http.StatusBadRequest, fault.RequestInvalid)
 	}
+	_, body = b.do(t, "GET", "/api/v1/emails?state=waiting", "viewer", "")
+	require.Contains(t, body, "state must be one of processing, retrying, held, delivered, discarded, duplicate")
 }
 
 // TestLogsHoldNoMail also covers what a panic and a failing dependency say.

@@ -38,12 +38,14 @@ func (e *emails) list(c *gin.Context) error {
 		return err
 	}
 	f := ledger.Filter{
-		State: contract.State(q["state"]), Reason: contract.Reason(q["reason"]), Source: q["source"],
-		Tenant: q["tenant"], Sender: q["sender"], Recipient: q["recipient"], Destination: q["destination"],
-		Query: q["q"], Cursor: q["cursor"],
+		Reason: contract.Reason(q["reason"]), Source: q["source"], Tenant: q["tenant"],
+		Sender: q["sender"], Recipient: q["recipient"], Destination: q["destination"], Query: q["q"], Cursor: q["cursor"],
 	}
-	if f.State != "" && !slices.Contains(contract.States, f.State) {
-		return fault.Newf(fault.RequestInvalid, "state must be one of %v", contract.States)
+	if text := q["state"]; text != "" {
+		var known bool
+		if f.State, known = contract.StateOf(text); !known {
+			return fault.Newf(fault.RequestInvalid, "state must be one of %s", contract.StateWords())
+		}
 	}
 	if f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason) {
 		return fault.Newf(fault.RequestInvalid, "reason must be one of %v", contract.Reasons)

@@ -94,7 +94,7 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	case in.NewEffect && (bulk || out.From == ""):
 		return out, fault.New(fault.RequestInvalid, "a new effect goes with a replay from the route step or from the raw mail")
 	case onlyHeld && out.Filter.State != "" && out.Filter.State != contract.Quarantined:
-		return out, fault.New(fault.RequestInvalid, "only held emails, in the state quarantined, can be decided about")
+		return out, fault.New(fault.RequestInvalid, "only held emails can be decided about: the state is held, or left out")
 	case out.Action == contract.Approve && out.Filter.Reason == "":
 		return out, fault.New(fault.RequestInvalid, "a reason must say what is approved: many emails are not approved for whatever holds them")
 	case in.AtOnce < 0 || in.AtOnce > contract.MaxAtOnce:
@@ -146,7 +146,7 @@ func checkRate(rate float64) error {
 
 func (f *Filter) check() (ledger.Filter, error) {
 	out := ledger.Filter{
-		State: f.State, Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
+		Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
 		Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query,
 	}
 
@@ -158,9 +158,14 @@ func (f *Filter) check() (ledger.Filter, error) {
 		}
 	}
 
+	if f.State != "" {
+		var known bool
+		if out.State, known = contract.StateOf(string(f.State)); !known {
+			return out, fault.Newf(fault.RequestInvalid, "filter.state must be one of %s", contract.StateWords())
+		}
+	}
+
 	switch {
-	case f.State != "" && !slices.Contains(contract.States, f.State):
-		return out, fault.Newf(fault.RequestInvalid, "filter.state must be one of %v", contract.States)
 	case f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason):
 		return out, fault.Newf(fault.RequestInvalid, "filter.reason must be one of %v", contract.Reasons)
 	case !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until):

@@ -101,7 +101,7 @@ func badNote(note string) string {
 
 // changed says what happened to an email since an outdated page was loaded.
 func changed(email *ledger.EmailDetail) string {
-	text := "This email has changed since you looked; nothing was decided. It is now " + words(string(email.State))
+	text := "This email has changed since you looked; nothing was decided. It is now " + words(email.State.Word())
 	if email.State == contract.Quarantined {
 		text += " (" + words(string(email.Reason)) + ")"
 	}

@@ -147,8 +147,10 @@ func TestEdit(t *testing.T) {
 func TestBulk(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	require.Contains(t, b.get(t, ada, "/inbox?reason=unroutable").Body.String(), `href="/replays/new?reason=unroutable&amp;state=quarantined"`)
-	form := url.Values{"reason": {"unroutable"}, "state": {"quarantined"}, "action": {"retry"}, "rate": {"50"}, "note": {"the route is mended"}, "from": {"held"}, "step": {"plan"}}
+	page := b.get(t, ada, "/inbox?reason=unroutable").Body.String()
+	require.Contains(t, page, `href="/replays/new?reason=unroutable&amp;state=held"`)
+	require.Contains(t, page, `s-quarantined">held</span>`)
+	form := url.Values{"reason": {"unroutable"}, "state": {"held"}, "action": {"retry"}, "rate": {"50"}, "note": {"the route is mended"}, "from": {"held"}, "step": {"plan"}}
 	rec := b.post(t, ada, "/replays", form)
 	require.Equal(t, http.StatusSeeOther, rec.Code)
 	require.Equal(t, "/replays/8", rec.Header().Get("Location"))

@@ -155,12 +155,15 @@ func filterOf(v url.Values) (ledger.Filter, error) {
 
 	get := func(name string) string { return strings.TrimSpace(v.Get(name)) }
 	f := ledger.Filter{
-		State: contract.State(get("state")), Reason: contract.Reason(get("reason")), Source: get("source"), Tenant: get("tenant"),
+		Reason: contract.Reason(get("reason")), Source: get("source"), Tenant: get("tenant"),
 		Sender: get("sender"), Recipient: get("recipient"), Destination: get("destination"), Query: get("q"), Cursor: get("cursor"),
 		Limit: ledger.DefaultLimit,
 	}
-	if f.State != "" && !slices.Contains(contract.States, f.State) {
-		return f, fault.New(fault.RequestInvalid, "There is no such state.")
+	if text := get("state"); text != "" {
+		var known bool
+		if f.State, known = contract.StateOf(text); !known {
+			return f, fault.New(fault.RequestInvalid, "There is no such state.")
+		}
 	}
 	if f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason) {
 		return f, fault.New(fault.RequestInvalid, "There is no such reason.")
@@ -192,7 +195,7 @@ func instant(s string) (time.Time, error) {
 func queryOf(f ledger.Filter) url.Values {
 	out := url.Values{}
 	for name, value := range map[string]string{
-		"state": string(f.State), "reason": string(f.Reason), "source": f.Source, "tenant": f.Tenant,
+		"state": f.State.Word(), "reason": string(f.Reason), "source": f.Source, "tenant": f.Tenant,
 		"sender": f.Sender, "recipient": f.Recipient, "destination": f.Destination, "q": f.Query,
 	} {
 		if value != "" {
