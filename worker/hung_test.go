@@ -39,8 +39,11 @@ const (
 	hungEach      = 7 // emails for each: more than there are places
 	healthyMail   = 150
 	healthyEvery  = 100 * time.Millisecond
+	// unanswered is how long a call of a hung destination lasts: longer than all the mail
+	// takes to be sent, so that no place is free again meanwhile.
+	unanswered = 20 * time.Second
 	// noise is a p99 that counts as good however quick the healthy destination is alone:
-	// the machine has other work. An unanswered call holds its place much longer.
+	// the machine has other work. An unanswered call holds its place four times as long.
 	noise = 5 * time.Second
 )
 
@@ -161,9 +164,12 @@ func newHungWorld(t *testing.T) *hungWorld {
 	s := &systems{arrived: map[string]time.Time{}, released: make(chan struct{})}
 	server := httptest.NewServer(s)
 	t.Cleanup(func() { close(s.released); server.Close() })
-	to := []config.Destination{{Name: "healthy", URL: server.URL + "/healthy", AllowPrivate: true}}
+	regular := false // a destination without the key takes a place for activities with each call
+	to := []config.Destination{{Name: "healthy", URL: server.URL + "/healthy", AllowPrivate: true, Idempotent: &regular}}
 	for i := range hungSystems {
-		to = append(to, config.Destination{Name: fmt.Sprintf("hung%d", i), URL: fmt.Sprintf("%s/hung/%d", server.URL, i), AllowPrivate: true})
+		to = append(to, config.Destination{
+			Name: fmt.Sprintf("hung%d", i), URL: fmt.Sprintf("%s/hung/%d", server.URL, i), AllowPrivate: true, Timeout: unanswered,
+		})
 	}
 	for i := range to {
 		to[i].Secret.Key = config.NewSecret("a secret")
