@@ -12,7 +12,7 @@ PKG      ?= ./...
 # compiled as for the programs. The longest packages start first. The second group runs one
 # package at a time: its end-to-end tests need the other core.
 PLAIN    := ./deploy/dev/e2e ./deploy/dev/defects ./deploy/dev/browser ./deploy/dev/gotest ./deploy/dev/tour ./deploy/dev/words \
-	./deploy/docs ./deploy/packages ./ingress/signature ./shared/address ./shared/auditchain ./shared/contract ./shared/decode ./shared/edit/... \
+	./deploy/docs/... ./deploy/packages ./ingress/signature ./shared/address ./shared/auditchain ./shared/contract ./shared/decode ./shared/edit/... \
 	./shared/excerpt ./shared/inspection ./shared/mail ./shared/mime/... ./shared/payload ./shared/reason ./shared/rules \
 	./shared/seal ./shared/signing
 LONG     := ./ingress/webhook ./ingress/dispatch ./ingress/mailctl ./shared/postgres ./worker ./workflows
@@ -71,7 +71,8 @@ lint: ## check format, words and paragraphs, golangci-lint with vet, generated c
 	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed: apt-get install shellcheck"; exit 1; }
 	shellcheck .ci/run $$(find $(GODIRS) -name '*.sh')
 
-generate: ## make the code of shared/postgres/dbsqlc from the SQL beside it
+generate: ## make the code of shared/postgres/dbsqlc from the SQL beside it, and the tables of deploy/docs from the configuration's schema
+	go run -trimpath ./deploy/docs/reference
 	@set -e; sqlc=$$(CGO_ENABLED=0 deploy/dev/run.sh tool sqlc); "$$sqlc" -f shared/postgres/sqlc.yaml generate
 
 fuzz: ## run every fuzz target for a while [FUZZTIME=10s]

@@ -10,8 +10,14 @@ import (
 )
 
 type configCommands struct {
-	Check configCheckCommand `cmd:"" help:"Check a configuration file as the roles do at start, without a server."`
+	Check  configCheckCommand  `cmd:"" help:"Check a configuration file as the roles do at start, without a server."`
+	Schema configSchemaCommand `cmd:"" help:"Print the JSON Schema of configuration files, for editors."`
 }
+
+type configSchemaCommand struct{}
+
+// Run prints the schema.
+func (c *configSchemaCommand) Run(s *session) error { return s.printf("%s", config.Schema()) }
 
 type configCheckCommand struct {
 	File    string `arg:"" help:"The configuration file."`

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/config"
 )
 
 const soundConfig = `
@@ -59,4 +61,11 @@ func TestConfigCheckResolves(t *testing.T) {
 	require.Contains(t, got.stdout, "sources[0] (line 2) ")
 	require.NotContains(t, got.stdout, "without-colon")
 	require.Zero(t, check("ingress", map[string]string{"KEY": key, "SOURCE": "user:password"}).code)
+}
+
+func TestConfigSchemaIsTheOneOfTheCheck(t *testing.T) {
+	t.Parallel()
+	text := call{args: []string{"config", "schema"}}.done(t)
+	require.Equal(t, config.Schema(), text)
+	require.Contains(t, text, `"$id": "urn:mailroom:config"`)
 }

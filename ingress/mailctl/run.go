@@ -61,7 +61,7 @@ type commands struct {
 	Tokens       tokensCommands       `cmd:"" help:"Create, list and revoke bearer tokens of the operator API."`
 	Destinations destinationsCommands `cmd:"" help:"Show the state of destinations; pause and resume them."`
 	Routes       routesCommands       `cmd:"" help:"List the rules; try them on a mail."`
-	Config       configCommands       `cmd:"" help:"Check a configuration file."`
+	Config       configCommands       `cmd:"" help:"Check a configuration file; print its schema."`
 	Version      versionCommand       `cmd:"" help:"Print version, commit with its date, and Go version."`
 }
 

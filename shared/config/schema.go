@@ -20,6 +20,11 @@ var schemaText string
 
 const schemaURL = "urn:mailroom:config"
 
+// Schema returns the JSON Schema of the file. Beside the standard keywords, a key has
+// x-default, the default in words where it is no fixed value, and x-unit, the unit of a
+// number.
+func Schema() string { return schemaText }
+
 // compileSchema also returns the description of each definition: what its value must be.
 func compileSchema() (*jsonschema.Schema, map[string]string, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schemaText))

@@ -11,6 +11,7 @@ import (
 
 	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
+	"mailroom/shared/config"
 )
 
 const (
@@ -18,6 +19,8 @@ const (
 	defaultConfig = "deploy/dev/mailroom.yaml"
 	// builtInConfig is the name of its copy in the data folder of an installed program.
 	builtInConfig = "built-in.yaml"
+	// schemaName is the name of the schema that it names, for editors.
+	schemaName = "config.schema.json"
 	// installedDir is the data folder of an installed program, in the folder that it is run in.
 	installedDir = ".mailroom"
 )
@@ -122,11 +125,17 @@ func (p place) developmentConfig() (string, error) {
 	if p.root != "" {
 		return filepath.Join(p.root, defaultConfig), nil
 	}
-	path := filepath.Join(p.dir, builtInConfig)
-	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, p.builtIn) { //nolint:gosec // in the data folder
+	path, schema := filepath.Join(p.dir, builtInConfig), filepath.Join(p.dir, schemaName)
+	text := bytes.Replace(p.builtIn, []byte("../../shared/config/"+schemaName), []byte(schemaName), 1)
+	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, text) { //nolint:gosec // in the data folder
 		return path, nil
 	}
-	if err := errors.Join(os.MkdirAll(p.dir, 0o755), os.WriteFile(path, p.builtIn, 0o600)); err != nil { //nolint:gosec // PostgreSQL's user must pass
+
+	err := errors.Join(
+		os.MkdirAll(p.dir, 0o755), //nolint:gosec // PostgreSQL's user must pass
+		os.WriteFile(schema, []byte(config.Schema()), 0o600),
+		os.WriteFile(path, text, 0o600))
+	if err != nil {
 		return "", fmt.Errorf("write the built-in configuration: %w", err)
 	}
 	return path, nil
