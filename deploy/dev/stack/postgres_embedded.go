@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,13 +77,15 @@ func makeLinks(bin string) error {
 	return nil
 }
 
-// copyPrograms copies the npm package around bin into dir, whose user cannot reach it where it
-// is, and returns where its programs are then.
+// copyPrograms copies the npm package around bin into dir, if it is not there already, and
+// returns where its programs are then. It is for a user without access to its place, and for a
+// caller without the right to write the links.
 func copyPrograms(bin, dir string) (string, error) {
 	source := filepath.Dir(bin)
 	target := filepath.Join(dir, filepath.Base(source)) // the name is in the list of links
 	copied := filepath.Join(target, filepath.Base(bin))
-	if pgMajor(copied) == pgMajor(bin) {
+	const program = "postgres"
+	if sameContent(filepath.Join(copied, program), filepath.Join(bin, program)) && pgMajor(copied) != "" {
 		return copied, nil
 	}
 
@@ -90,11 +93,38 @@ func copyPrograms(bin, dir string) (string, error) {
 	if err := errors.Join(os.RemoveAll(fresh), os.RemoveAll(target)); err != nil {
 		return "", fmt.Errorf("copy postgres: %w", err)
 	}
-	if err := os.CopyFS(fresh, os.DirFS(source)); err != nil {
+	if err := errors.Join(os.CopyFS(fresh, os.DirFS(source)), openToAll(fresh)); err != nil {
 		return "", fmt.Errorf("copy postgres: %w", err)
 	}
 	if err := os.Rename(fresh, target); err != nil {
 		return "", fmt.Errorf("copy postgres: %w", err)
 	}
 	return copied, nil
+}
+
+func sameContent(a, b string) bool {
+	one, err := os.ReadFile(a) //nolint:gosec // programs that this process runs
+	if err != nil {
+		return false
+	}
+	other, err := os.ReadFile(b) //nolint:gosec // as above
+	return err == nil && bytes.Equal(one, other)
+}
+
+// openToAll allows every user to read what is below dir, and to run what its owner can, whatever
+// the umask was when it was made.
+func openToAll(dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() || info.Mode()&0o100 != 0 {
+			return os.Chmod(path, 0o755) //nolint:gosec // no secret
+		}
+		return os.Chmod(path, 0o644) //nolint:gosec // no secret
+	})
 }

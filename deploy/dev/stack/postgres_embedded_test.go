@@ -44,6 +44,11 @@ func TestProgramsOfNpmFindTheirLibraries(t *testing.T) {
 	dir := t.TempDir()
 	copied, err := copyPrograms(bin, dir)
 	require.NoError(t, err)
+	for _, path := range []string{dir + "/native", copied, copied + "/postgres"} {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o755), info.Mode().Perm(), "%s: PostgreSQL's user must reach it", path)
+	}
 	require.Equal(t, filepath.Join(dir, "native", "bin"), copied)
 	require.NoError(t, os.RemoveAll(filepath.Dir(bin)))
 	require.Equal(t, "18", pgMajor(copied))
