@@ -27,6 +27,7 @@ ticker() {
 	while sleep 5 >/dev/null 2>&1; do
 		seconds=$((seconds + 5))
 		packages=$(grep -vc ' ' "$log") || true
+		packages=$((packages - (packages > 0))) # the one that was begun last is not done
 		done="$packages packages so far"
 		[ "$todo" -lt 2 ] || done="$((100 * packages / todo)) % ($packages of $todo packages)"
 		say "… local stack program: building, $done ($seconds s)"
