@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -56,8 +57,10 @@ const (
 	exitInterrupted = 130 // as shells say it: 128 and SIGINT
 )
 
-// errUsage is returned for wrong usage; Run then prints the usage.
-var errUsage = errors.New("usage")
+// usageError is wrong usage, in words.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
 
 // Run runs one command with its arguments and returns the exit code. Outside of the repository,
 // config is the configuration of development.
@@ -65,69 +68,131 @@ func Run(args []string, config []byte, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
-	code, err := run(ctx, args, config, stdout, stderr)
+
+	code := exitFailed
+	c, err := read(args, config)
+	if err == nil {
+		code, err = c.run(ctx, stdout, stderr)
+	}
+
+	var wrong usageError
 	switch {
-	case errors.Is(err, errUsage):
+	case errors.Is(err, flag.ErrHelp):
+		_, _ = io.WriteString(stdout, usage)
+		return exitDone
+	case len(args) == 0:
 		_, _ = io.WriteString(stderr, usage)
+		return exitUsage
+	case errors.As(err, &wrong):
+		_, _ = fmt.Fprintf(stderr, "mailroom: %s; `help` lists the commands and their flags\n", wrong)
 		return exitUsage
 	case err != nil && (ctx.Err() != nil || errors.Is(err, context.Canceled)):
 		_, _ = fmt.Fprintln(stderr, "mailroom: interrupted: what is compiled and accepted is kept")
 		return exitInterrupted
 	case err != nil:
-		_, _ = fmt.Fprintln(stderr, "mailroom: "+explain(err))
+		_, _ = fmt.Fprintln(stderr, "mailroom: "+explain(err, c.place.caller))
 		return exitFailed
 	}
 	return code
 }
 
-func run(ctx context.Context, args []string, builtIn []byte, stdout, stderr io.Writer) (int, error) {
+// flagsOf lists the flags that each command has.
+var flagsOf = map[string][]string{
+	"up": {"config", "store", "listen", "dir"}, "dev": {"config", "store", "listen", "dir"},
+	"status": {"dir"}, "down": {"clean", "dir"},
+	"build": {}, "test": {"services", "slowest", "store"}, "tool": {}, "temporal": {},
+}
+
+// call is a command line that has been read.
+type call struct {
+	name    string
+	args    []string // that are no flags
+	place   place
+	config  string
+	clean   bool
+	testing testOptions
+}
+
+// read reads a command line and finds out where it works.
+func read(args []string, builtIn []byte) (c call, err error) {
 	if len(args) == 0 {
-		return exitUsage, errUsage
+		return call{}, usageError("a command is missing")
 	}
-	name, args := args[0], args[1:]
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	c.name = args[0]
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	config := flags.String("config", "", "")
-	clean := flags.Bool("clean", false, "")
+	flags.StringVar(&c.config, "config", "", "")
+	flags.BoolVar(&c.clean, "clean", false, "")
 	listen := flags.String("listen", "127.0.0.1", "")
 	dir := flags.String("dir", "", "")
 	store := flags.String("store", "", "")
-	var testing testOptions
-	flags.BoolVar(&testing.servicesOnly, "services", false, "")
-	flags.IntVar(&testing.slowest, "slowest", 0, "")
-	if err := flags.Parse(args); err != nil {
-		return exitUsage, errUsage
-	}
-	place, err := here(os.Environ(), *dir, builtIn)
-	if err != nil {
-		return exitFailed, err
-	}
-	if place.listen, err = netip.ParseAddr(*listen); err != nil {
-		return exitFailed, fmt.Errorf("-listen %s is no IP address: 127.0.0.1 serves this machine alone, 0.0.0.0 every network", *listen)
-	}
-	place.store = *store
+	flags.BoolVar(&c.testing.servicesOnly, "services", false, "")
+	flags.IntVar(&c.testing.slowest, "slowest", 0, "")
 
-	switch {
-	case name == "up" && flags.NArg() == 0:
-		return exitDone, up(ctx, place, *config, stdout)
-	case name == "dev" && flags.NArg() == 0:
-		return exitDone, dev(ctx, place, *config, stdout)
-	case name == "down" && flags.NArg() == 0:
-		return exitDone, down(ctx, place, *clean, stdout)
-	case name == "status" && flags.NArg() == 0:
-		return status(ctx, place, stdout)
-	case place.root == "":
-		return exitUsage, errUsage
-	case name == "build" && flags.NArg() == 0:
-		return exitDone, compile(ctx, place, stdout)
-	case name == "test" && flags.NArg() > 0:
-		return test(ctx, place, testing, flags.Args(), stdout, stderr)
-	case name == "tool" && flags.NArg() == 1:
-		return exitDone, tool(ctx, place, flags.Arg(0), stdout, stderr)
-	case name == "temporal" && flags.NArg() == 0:
-		return exitDone, temporal(ctx, place, stdout, stderr)
+	known, found := flagsOf[c.name]
+	if slices.Contains([]string{"help", "-h", "-help", "--help"}, c.name) {
+		return call{}, flag.ErrHelp
+	} else if !found {
+		return call{}, usageError("there is no command " + c.name)
 	}
-	return exitUsage, errUsage
+	switch err := flags.Parse(args[1:]); {
+	case errors.Is(err, flag.ErrHelp):
+		return call{}, err
+	case err != nil:
+		return call{}, usageError(c.name + ": " + err.Error())
+	}
+	flags.Visit(func(f *flag.Flag) {
+		if !slices.Contains(known, f.Name) {
+			err = usageError(c.name + " has no flag -" + f.Name)
+		}
+	})
+	if err != nil {
+		return call{}, err
+	}
+	c.args = flags.Args()
+
+	if c.place, err = here(os.Environ(), *dir, builtIn); err != nil {
+		return c, err
+	}
+	if c.place.listen, err = netip.ParseAddr(*listen); err != nil {
+		return c, fmt.Errorf("-listen %s is no IP address: 127.0.0.1 serves this machine alone, 0.0.0.0 every network", *listen)
+	}
+	c.place.store = *store
+	return c, nil
+}
+
+// run runs the command.
+func (c call) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
+	switch {
+	case c.name == "test" && len(c.args) == 0, c.name == "tool" && len(c.args) != 1:
+		return exitUsage, usageError(c.name + ": what follows is missing")
+	case c.name != "test" && c.name != "tool" && len(c.args) > 0:
+		return exitUsage, usageError(c.name + ": what is " + c.args[0] + "?")
+	}
+
+	switch c.name {
+	case "up":
+		return exitDone, up(ctx, c.place, c.config, stdout)
+	case "dev":
+		return exitDone, dev(ctx, c.place, c.config, stdout)
+	case "down":
+		return exitDone, down(ctx, c.place, c.clean, stdout)
+	case "status":
+		return status(ctx, c.place, stdout)
+	}
+	if c.place.root == "" {
+		return exitUsage, usageError(c.name + " works in the repository only")
+	}
+	switch c.name {
+	case "build":
+		return exitDone, compile(ctx, c.place, stdout)
+	case "test":
+		return test(ctx, c.place, c.testing, c.args, stdout, stderr)
+	case "tool":
+		return exitDone, tool(ctx, c.place, c.args[0], stdout, stderr)
+	default:
+		return exitDone, temporal(ctx, c.place, stdout, stderr)
+	}
 }
 
 func compile(ctx context.Context, p place, stdout io.Writer) error {

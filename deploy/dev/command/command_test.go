@@ -14,11 +14,29 @@ import (
 
 func TestAWrongCallShowsHowItIsUsed(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"fly"}, {"up", "-nonsense"}, {"down", "now"}, {"test"}, {"tool"}} {
+	for want, args := range map[string][]string{
+		"there is no command fly":                  {"fly"},
+		"flag provided but not defined: -nonsense": {"up", "-nonsense"},
+		"up has no flag -clean":                    {"up", "-clean"},
+		"down has no flag -store":                  {"down", "-store", "minio"},
+		"down: what is now?":                       {"down", "now"},
+		"test: what follows is missing":            {"test"},
+		"tool: what follows is missing":            {"tool"},
+	} {
 		var out, failure bytes.Buffer
 		require.Equal(t, exitUsage, Run(args, nil, &out, &failure), args)
-		require.Contains(t, failure.String(), "usage: go run ./deploy/dev", args)
+		require.Contains(t, failure.String(), want)
+		require.Equal(t, 1, strings.Count(failure.String(), "\n"), failure.String())
 		require.Empty(t, out.String())
+	}
+
+	var out, failure bytes.Buffer
+	require.Equal(t, exitUsage, Run(nil, nil, &out, &failure))
+	require.Contains(t, failure.String(), "usage: go run ./deploy/dev")
+	for _, args := range [][]string{{"help"}, {"--help"}, {"up", "-h"}} {
+		out.Reset()
+		require.Equal(t, exitDone, Run(args, nil, &out, &failure), args)
+		require.Contains(t, out.String(), "usage: go run ./deploy/dev")
 	}
 }
 

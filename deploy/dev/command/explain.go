@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mailroom/deploy/dev/process"
+	"mailroom/deploy/dev/stack"
 )
 
 // remedies has a line for each cause that a person can remove: a regular expression, a tab, and
@@ -14,8 +15,9 @@ import (
 //go:embed remedies.txt
 var remedies string
 
-// explain returns an error in one line, with what to do about it where that is known.
-func explain(err error) string {
+// explain returns an error in one line, with what to do about it where that is known, as caller
+// types it.
+func explain(err error, caller stack.Caller) string {
 	text := process.OneLine(err)
 	for row := range strings.Lines(remedies) {
 		pattern, remedy, _ := strings.Cut(strings.TrimSpace(row), "\t")
@@ -35,7 +37,7 @@ func explain(err error) string {
 				break
 			}
 		}
-		return text + ": " + remedy
+		return text + ": " + strings.ReplaceAll(remedy, stack.Caller{}.Forget(), caller.Forget())
 	}
 	return text
 }

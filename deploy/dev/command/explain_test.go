@@ -16,23 +16,30 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailroom/deploy/dev/stack"
 )
 
 func TestAnErrorThatAPersonCanCureNamesTheCure(t *testing.T) {
 	t.Parallel()
+	var caller stack.Caller
 	full := fmt.Errorf("write state: %w", syscall.ENOSPC)
-	require.Equal(t, "write state: no space left on device: the disk is full: free some space, then run it again: it goes on from here", explain(full))
+	require.Equal(t, "write state: no space left on device: the disk is full: free some space, then run it again: it goes on from here", explain(full, caller))
 	denied := &os.PathError{Op: "open", Path: "/x/state.json", Err: syscall.EACCES}
-	require.Equal(t, "open /x/state.json: permission denied: it cannot be written to: check its owner and rights, then run it again", explain(denied))
+	require.Equal(t, "open /x/state.json: permission denied: it cannot be written to: check its owner and rights, then run it again", explain(denied, caller))
 	said := errors.New("build devstack: go build: main.go:3:8: example.com/a@v1.0.0: Get \"http://127.0.0.1:1/example.com/a/@v/v1.0.0.zip\": dial tcp 127.0.0.1:1: connect: connection refused\nmain.go:4:8: more")
-	require.Regexp(t, `^build devstack: go build: .*connection refused: it cannot be downloaded: check the network and the proxy .*goes on from here$`, explain(said))
-	require.NotContains(t, explain(said), "more")
+	require.Regexp(t, `^build devstack: go build: .*connection refused: it cannot be downloaded: check the network and the proxy .*goes on from here$`, explain(said, caller))
+	require.NotContains(t, explain(said, caller), "more")
 	npm := errors.New("fetch postgres: npm: npm error code EINTEGRITY\nnpm error sha512-a integrity checksum failed")
-	require.Contains(t, explain(npm), "fetch postgres: npm: npm error code EINTEGRITY: a download is not the one that")
+	require.Contains(t, explain(npm, caller), "fetch postgres: npm: npm error code EINTEGRITY: a download is not the one that")
 	stranger := errors.New("minio ended while starting: unknown flag (log: x)")
-	require.Equal(t, "minio ended while starting: unknown flag (log: x): if it is the one of PATH, its version may not fit: take it off PATH or update it, then run it again", explain(stranger))
+	require.Equal(t, "minio ended while starting: unknown flag (log: x): if it is the one of PATH, its version may not fit: take it off PATH or update it, then run it again", explain(stranger, caller))
 	other := errors.New("connect to postgres: dial tcp 127.0.0.1:5433: connection refused\nagain")
-	require.Equal(t, "connect to postgres: dial tcp 127.0.0.1:5433: connection refused; again", explain(other))
+	require.Equal(t, "connect to postgres: dial tcp 127.0.0.1:5433: connection refused; again", explain(other, caller))
+
+	another := errors.New("temporal ended while starting: devstack: temporal: t.db was made by another version of Temporal: remove it")
+	require.Contains(t, explain(another, caller), "or `make down CLEAN=1` forgets it")
+	require.Contains(t, explain(another, stack.Caller{Program: "npx mailroom"}), "or `npx mailroom down -clean` forgets it")
 }
 
 // TestTheFirstCompilationFailsInOneLine runs run.sh with the real go command, in a repository

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -31,7 +32,8 @@ type place struct {
 	dir    string // .dev, or the data folder of an installed program
 	bin    string // where the programs are
 	listen netip.Addr
-	store  string     // the object store that the caller wants; empty: none in particular
+	store  string // the object store that the caller wants; empty: none in particular
+	caller stack.Caller
 	vars   stack.Vars // the calling environment, then .env, then the defaults of development
 	own    stack.Vars // the calling environment alone
 
@@ -57,13 +59,29 @@ func here(environ []string, dir string, builtIn []byte) (place, error) {
 	if err != nil {
 		return place{}, fmt.Errorf("find the installed programs: %w", err)
 	}
-	if dir == "" {
-		dir = installedDir
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
+	caller := installedCaller(os.Args[0], filepath.Dir(program), dir, os.Getenv)
+	if dir, err = filepath.Abs(cmp.Or(dir, installedDir)); err != nil {
 		return place{}, fmt.Errorf("find the data folder: %w", err)
 	}
-	return installedAt(filepath.Dir(program), dir, environ, builtIn)
+	p, err := installedAt(filepath.Dir(program), dir, environ, builtIn)
+	p.caller = caller
+	return p, err
+}
+
+// calledAs is the variable in which a launcher says by which words it is called.
+const calledAs = "MAILROOM_CALLED_AS"
+
+// installedCaller returns how a person calls the installed program that was called as name, with
+// its data in dir if that is not empty.
+func installedCaller(name, bin, dir string, getenv func(string) string) stack.Caller {
+	c := stack.Caller{Program: stack.ShellWord(name), Mailctl: stack.ShellWord(filepath.Join(bin, "mailctl"))}
+	if launcher := getenv(calledAs); launcher != "" {
+		c.Program, c.Mailctl = launcher, launcher+" mailctl"
+	}
+	if dir != "" {
+		c.Flags = "-dir " + stack.ShellWord(dir)
+	}
+	return c
 }
 
 // repository returns the root of the repository that dir is in, "" where it is in none.
@@ -82,6 +100,7 @@ func repository(dir string) string {
 func placeAt(dir string, environ []string) (place, error) {
 	var err error
 	p := place{root: dir, dir: filepath.Join(dir, ".dev"), bin: filepath.Join(dir, ".dev", "bin")}
+	p.caller.Mailctl = p.show(filepath.Join(p.bin, "mailctl"))
 	if p.own, err = stack.Resolve(environ, "", nil); err != nil {
 		return place{}, err
 	}
@@ -142,7 +161,7 @@ func (p place) developmentConfig() (string, error) {
 }
 
 func (p place) tools(console *process.Console) stack.Tools {
-	return stack.Tools{Root: p.root, Dir: filepath.Join(p.dir, "tools"), Console: console}
+	return stack.Tools{Root: p.root, Dir: filepath.Join(p.dir, "tools"), Caller: p.caller, Console: console}
 }
 
 // show returns a path relative to the repository's root if it is below it, else unchanged.

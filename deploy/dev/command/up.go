@@ -2,8 +2,12 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -120,18 +124,25 @@ func (p place) config(path string) (string, *config.File, error) {
 }
 
 func (p place) options(ctx context.Context, config string, console *process.Console) (stack.Options, error) {
-	store, err := stack.ChooseStore(p.dir, p.store)
+	store, err := stack.ChooseStore(p.dir, p.store, p.caller)
 	if err != nil {
 		return stack.Options{}, err
 	}
+	if _, err := exec.LookPath(stack.MinIO); err != nil && store == stack.MinIO && p.root == "" {
+		return stack.Options{}, fmt.Errorf("the object store minio is not on PATH: install it, or start a new stack without -store minio (%s forgets all data)", p.caller.Forget())
+	}
 	if store == stack.Versity && p.store == "" {
-		console.Say("object store: versitygw, which is part of devstack; with MinIO on PATH, or `make dev STORE=minio`, a new stack uses that")
+		inRepository := ""
+		if p.root != "" {
+			inRepository = ", or `make dev STORE=minio`"
+		}
+		console.Say("object store: versitygw, which is part of devstack; with MinIO on PATH%s, a new stack uses that", inRepository)
 	}
 
 	options := stack.Options{
 		Dir: p.dir, Bin: p.bin, Tools: filepath.Join(p.dir, "tools"), Root: p.root,
 		Services: stack.Everything(store), Ports: stack.DevPorts(), WebUI: true, Listen: p.listen.String(),
-		Config: config, Vars: p.vars, Console: console,
+		Config: config, Vars: p.vars, Caller: p.caller, Console: console,
 	}
 	if url := p.vars.Get("DATABASE_URL"); url != "" {
 		if err := stack.CheckDatabase(ctx, url); err != nil {
@@ -152,12 +163,25 @@ func without(names []string, name string) []string {
 
 func down(ctx context.Context, p place, clean bool, out io.Writer) error {
 	console := process.NewConsole(out)
+	if text := p.nothing(); text != "" {
+		console.Say("%s", text)
+		return nil
+	}
 	unlock, err := lock(ctx, p, console)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	return stop(ctx, p, clean, console)
+}
+
+// nothing returns a sentence if no stack was ever started here, which a person in another folder
+// may not know.
+func (p place) nothing() string {
+	if _, err := os.Stat(p.dir); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return fmt.Sprintf("no stack was started with its data in %s: change to the folder in which it was started, or name its -dir", p.dir)
 }
 
 func stop(ctx context.Context, p place, clean bool, console *process.Console) error {
@@ -198,7 +222,7 @@ func dev(ctx context.Context, p place, config string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t := tour.New(o.Stack, o.who, out, o.console, p.show(p.bin), filepath.Join(p.dir, samplesFile))
+	t := tour.New(o.Stack, o.who, out, o.console, p.caller, filepath.Join(p.dir, samplesFile))
 	err = o.Up(ctx, t.Begin(ctx))
 	o.unlock()
 	if err != nil {
@@ -212,7 +236,10 @@ func dev(ctx context.Context, p place, config string, out io.Writer) error {
 }
 
 func status(ctx context.Context, p place, out io.Writer) (int, error) {
-	store, err := stack.ChooseStore(p.dir, "")
+	if text := p.nothing(); text != "" {
+		return exitFailed, errors.New(text)
+	}
+	store, err := stack.ChooseStore(p.dir, "", p.caller)
 	if err != nil {
 		return exitFailed, err
 	}

@@ -17,7 +17,7 @@ import (
 // ChooseStore returns the service that keeps the objects of the stack in dir: the wanted one,
 // MinIO or Versity; "" is the one that has kept them so far, else MinIO where it is on PATH. The
 // objects of one are not visible in the other, so that a change is an error while there are any.
-func ChooseStore(dir, want string) (string, error) {
+func ChooseStore(dir, want string, caller Caller) (string, error) {
 	var kept string
 	for _, name := range []string{MinIO, Versity} {
 		found, err := os.ReadDir(filepath.Join(dir, name))
@@ -25,7 +25,7 @@ func ChooseStore(dir, want string) (string, error) {
 			return "", fmt.Errorf("look for stored objects: %w", err)
 		}
 		if len(found) > 0 && kept != "" {
-			return "", fmt.Errorf("both %s and %s below %s have kept objects: move one of the folders away, or `make down CLEAN=1` forgets all data", kept, name, dir)
+			return "", fmt.Errorf("both %s and %s below %s have kept objects: move one of the folders away, or `%s` forgets all data", kept, name, dir, caller.Forget())
 		}
 		if len(found) > 0 {
 			kept = name
@@ -35,9 +35,10 @@ func ChooseStore(dir, want string) (string, error) {
 	_, err := exec.LookPath(MinIO)
 	switch {
 	case want != "" && want != MinIO && want != Versity:
-		return "", fmt.Errorf("there is no object store %s: STORE is %s or %s", want, MinIO, Versity)
+		return "", fmt.Errorf("there is no object store %s: %s is %s or %s", want, caller.StoreOption(), MinIO, Versity)
 	case want != "" && kept != "" && want != kept:
-		return "", fmt.Errorf("%s keeps the objects of this stack, and %s would not find them: leave STORE out, or `make down CLEAN=1` forgets all data", kept, want)
+		return "", fmt.Errorf("%s keeps the objects of this stack, and %s would not find them: leave %s out, or `%s` forgets all data",
+			kept, want, caller.StoreOption(), caller.Forget())
 	case want == "" && kept == "" && err == nil:
 		return MinIO, nil
 	}
@@ -52,7 +53,7 @@ func minioService(s *Stack) process.Service {
 	svc.Prepare = func(context.Context) error {
 		access, secret := s.opt.Vars.Get("S3_ACCESS_KEY"), s.opt.Vars.Get("S3_SECRET_KEY")
 		if len(access) < 3 || len(secret) < 8 {
-			return errors.New("MinIO wants an S3_ACCESS_KEY of 3 or more characters and an S3_SECRET_KEY of 8 or more: set both in .env, or neither")
+			return errors.New("MinIO wants an S3_ACCESS_KEY of 3 or more characters and an S3_SECRET_KEY of 8 or more: set both, or neither")
 		}
 		return os.MkdirAll(filepath.Join(dir, "certs"), 0o750)
 	}

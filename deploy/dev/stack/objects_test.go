@@ -42,7 +42,7 @@ func TestTheStoreThatHasObjectsIsKept(t *testing.T) {
 				require.NoError(t, os.Mkdir(filepath.Join(dir, c.kept, "data"), 0o700))
 			}
 
-			store, err := ChooseStore(dir, c.want)
+			store, err := ChooseStore(dir, c.want, Caller{})
 			if c.refusal != "" {
 				require.ErrorContains(t, err, c.refusal)
 				return
@@ -56,7 +56,7 @@ func TestTheStoreThatHasObjectsIsKept(t *testing.T) {
 	for _, folder := range []string{MinIO, Versity} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, folder, "data"), 0o700))
 	}
-	_, err := ChooseStore(dir, "")
+	_, err := ChooseStore(dir, "", Caller{})
 	require.ErrorContains(t, err, "both minio and versitygw")
 }
 

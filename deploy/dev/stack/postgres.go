@@ -102,15 +102,21 @@ func newCluster(ctx context.Context, s *Stack) (cluster, error) {
 		}
 	}
 
-	if err := ownFolder(c.dir, c.as); err != nil {
+	if err := ownFolder(c.dir, c.as, s.opt.Caller); err != nil {
 		return cluster{}, err
 	}
 	made, err := os.ReadFile(filepath.Join(c.data(), "PG_VERSION"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return cluster{}, fmt.Errorf("read PG_VERSION: %w", err)
 	}
-	tools := Tools{Root: s.opt.Root, Dir: s.opt.Tools, Console: s.opt.Console}
-	c.bin, err = findPostgres(ctx, strings.TrimSpace(string(made)), s.opt.Vars.Get("MAILROOM_POSTGRES_BIN"), tools)
+	tools := Tools{Root: s.opt.Root, Dir: s.opt.Tools, Caller: s.opt.Caller, Console: s.opt.Console}
+	chosen := s.opt.Vars.Get("MAILROOM_POSTGRES_BIN")
+	if embedded(chosen) && makeLinks(chosen) != nil { // another user has installed it
+		if chosen, err = copyPrograms(chosen, c.dir); err != nil {
+			return cluster{}, err
+		}
+	}
+	c.bin, err = findPostgres(ctx, strings.TrimSpace(string(made)), chosen, tools)
 	if err != nil || c.as == nil || reaches(c.as, c.bin) {
 		return c, err
 	}

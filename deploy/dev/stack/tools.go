@@ -25,6 +25,7 @@ var toolFlags = [...]string{"-tags", "disable_grpc_modules,release", "-ldflags",
 type Tools struct {
 	Root    string // of the repository
 	Dir     string // where built tools are kept
+	Caller  Caller // for advice in messages
 	Console *process.Console
 	After   <-chan struct{} // builds begin when it is closed, so that another has the processors; nil: at once
 }

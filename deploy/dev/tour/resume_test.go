@@ -66,7 +66,7 @@ func TestSamplesThatWereAcceptedAreNotSentAgain(t *testing.T) {
 	record := filepath.Join(dir, "samples")
 	begin := func() *Tour {
 		out.Reset()
-		tour := New(s, Operator{token: "t"}, &out, process.NewConsole(&out), dir, record)
+		tour := New(s, Operator{token: "t"}, &out, process.NewConsole(&out), stack.Caller{}, record)
 		require.NoError(t, tour.Begin(t.Context()).Run(t.Context()))
 		return tour
 	}

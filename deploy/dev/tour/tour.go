@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -66,7 +65,7 @@ type Tour struct {
 	who     Operator
 	console *process.Console
 	out     io.Writer
-	bin     string // where the programs are, for people
+	caller  stack.Caller
 	record  record
 
 	follower *follower
@@ -76,11 +75,11 @@ type Tour struct {
 	states   map[string]standing // when they rest
 }
 
-// New returns the tour of a stack that is about to start, with its programs in bin. The file of
-// that name records which samples have not come to rest, so that the next tour goes on with them.
-func New(s *stack.Stack, who Operator, out io.Writer, console *process.Console, bin, file string) *Tour {
+// New returns the tour of a stack that is about to start. The file of that name records which
+// samples have not come to rest, so that the next tour goes on with them.
+func New(s *stack.Stack, who Operator, out io.Writer, console *process.Console, caller stack.Caller, file string) *Tour {
 	return &Tour{
-		stack: s, who: who, console: console, out: out, bin: bin, record: record(file),
+		stack: s, who: who, console: console, out: out, caller: caller, record: record(file),
 		accepted: make(chan struct{}), rested: make(chan struct{}), states: map[string]standing{},
 	}
 }
@@ -154,17 +153,30 @@ func (t *Tour) Run(ctx context.Context) {
 // whatNext prints how an operator decides about a held email.
 func (t *Tour) whatNext(held sample) {
 	workflow := contract.WorkflowID(contract.FirstSource, held.id)
-	temporal := "temporal"
-	if _, err := exec.LookPath(temporal); err != nil && !filepath.IsAbs(t.bin) {
-		temporal = "$(make temporal)" // it builds the command line once, and prints where it is
-	}
 	_, _ = fmt.Fprintf(t.out, `
 %s is held. See why in the Temporal Web UI:
   %s/namespaces/default/workflows/%s
-Approve it there (Send a Signal: approve), or with either of:
-  %s workflow signal --address %s --workflow-id %s --name approve --input '{"actor":"you","note":"checked"}'
-  %s%s/mailctl emails approve %s --note "checked"
-`, held.id, t.stack.TemporalUI(), url.PathEscape(workflow), temporal, t.stack.Infra().Temporal, workflow, t.who.prefix(), t.bin, held.id)
+Approve it there (Send a Signal: approve), or with:
+`, held.id, t.stack.TemporalUI(), url.PathEscape(workflow))
+
+	if temporal := t.temporal(); temporal != "" {
+		_, _ = fmt.Fprintf(t.out, "  %s workflow signal --address %s --workflow-id %s --name approve --input '{\"actor\":\"you\",\"note\":\"checked\"}'\n",
+			temporal, t.stack.Infra().Temporal, workflow)
+	}
+	_, _ = fmt.Fprintf(t.out, "  %s%s emails approve %s --note \"checked\"\n", t.who.prefix(), t.caller.Mailctl, held.id)
+}
+
+// temporal returns how Temporal's command line is called, empty if it is not here.
+func (t *Tour) temporal() string {
+	const onPath = "temporal"
+	_, err := exec.LookPath(onPath)
+	switch {
+	case err == nil:
+		return onPath
+	case t.caller.Program == "":
+		return "$(make temporal)" // it builds the command line once, and prints where it is
+	}
+	return ""
 }
 
 // standing is the state of an email in the operator API.
@@ -202,7 +214,7 @@ func (t *Tour) awaitRest(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timeout.C:
-		return fmt.Errorf("they did not come to rest within %s: `mailctl emails list` shows where they are", patience)
+		return fmt.Errorf("they did not come to rest within %s: `%s emails list` shows where they are", patience, t.caller.Mailctl)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/deploy/dev/process"
 	"mailroom/deploy/dev/stack"
 )
 
@@ -88,6 +89,26 @@ func TestSamplesAreWhatTheySay(t *testing.T) {
 		require.False(t, ids[x.id], x.id)
 		ids[x.id] = true
 	}
+}
+
+// TestHintsAreWhatTheCallerCanType: an installed stack has no make, and may have no Temporal
+// command line.
+func TestHintsAreWhatTheCallerCanType(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	s, err := stack.New(stack.Options{Dir: t.TempDir(), Vars: stack.DevDefaults()})
+	require.NoError(t, err)
+	hints := func(caller stack.Caller) string {
+		var out bytes.Buffer
+		New(s, Operator{token: stack.DevDefaults().Get("OPERATOR_TOKEN")}, &out, process.NewConsole(&out), caller, "").whatNext(sample{id: "held"})
+		return out.String()
+	}
+
+	require.Contains(t, hints(stack.Caller{Mailctl: ".dev/bin/mailctl"}), "\n  $(make temporal) workflow signal --address ")
+	require.Contains(t, hints(stack.Caller{Mailctl: ".dev/bin/mailctl"}), "\n  .dev/bin/mailctl emails approve held ")
+	installed := hints(stack.Caller{Program: "npx mailroom", Mailctl: "npx mailroom mailctl"})
+	require.Contains(t, installed, "\n  npx mailroom mailctl emails approve held ")
+	require.NotContains(t, installed, "make")
+	require.NotContains(t, installed, "workflow signal")
 }
 
 func TestASecretOfOnesOwnIsNotPrinted(t *testing.T) {

