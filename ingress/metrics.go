@@ -6,37 +6,33 @@ import (
 	"mailroom/ingress/guard"
 )
 
-// newCertificateMetrics shows when the certificate ends and whether a newer one
-// could not be used.
-func newCertificateMetrics(c *guard.Certificate) prometheus.Collector {
-	return certificateMetrics{
-		certificate: c,
-		notAfter: prometheus.NewDesc("mailroom_certificate_not_after_timestamp_seconds",
-			"When the certificate that is served ends.", nil, nil),
-		failing: prometheus.NewDesc("mailroom_certificate_failing",
-			"1 while the files hold something that cannot be used and an older certificate is served.", nil, nil),
-	}
-}
+var (
+	certificateEndsDesc = prometheus.NewDesc("mailroom_certificate_not_after_timestamp_seconds",
+		"When the certificate that is served ends.", nil, nil)
+	certificateFailingDesc = prometheus.NewDesc("mailroom_certificate_failing",
+		"1 while the files hold something that cannot be used and an older certificate is served.", nil, nil)
+)
 
-type certificateMetrics struct {
-	certificate       *guard.Certificate
-	notAfter, failing *prometheus.Desc
-}
+// certificateMetrics shows when the certificate ends and whether a newer one could not be
+// used. Without TLS there is no end, and nothing fails.
+type certificateMetrics struct{ certificate *guard.Certificate }
 
 // Describe implements prometheus.Collector.
 func (m certificateMetrics) Describe(ch chan<- *prometheus.Desc) {
-	ch <- m.notAfter
-	ch <- m.failing
+	ch <- certificateEndsDesc
+	ch <- certificateFailingDesc
 }
 
 // Collect implements prometheus.Collector.
 func (m certificateMetrics) Collect(ch chan<- prometheus.Metric) {
 	failing := 0.0
-	if m.certificate.Failing() {
-		failing = 1
+	if m.certificate != nil {
+		if m.certificate.Failing() {
+			failing = 1
+		}
+		ch <- prometheus.MustNewConstMetric(certificateEndsDesc, prometheus.GaugeValue, float64(m.certificate.NotAfter().Unix()))
 	}
-	ch <- prometheus.MustNewConstMetric(m.notAfter, prometheus.GaugeValue, float64(m.certificate.NotAfter().Unix()))
-	ch <- prometheus.MustNewConstMetric(m.failing, prometheus.GaugeValue, failing)
+	ch <- prometheus.MustNewConstMetric(certificateFailingDesc, prometheus.GaugeValue, failing)
 }
 
 // newConnectionMetrics shows how many connections were one too many.

@@ -28,8 +28,12 @@ func newReceiver(cfg webhook.Config, d dependencies, failures *authlog.Recorder,
 		return nil, err
 	}
 
+	var names []string
+	for _, src := range cfg.Sources {
+		names = append(names, src.Name)
+	}
 	fallback, err := accept.NewFallbackStarter(accept.FallbackDeps{
-		Workflows: d.temporal, Memos: memos, Sealer: p.Keys, Registry: p.Registry, Logger: p.Logger,
+		Sources: names, Workflows: d.temporal, Memos: memos, Sealer: p.Keys, Registry: p.Registry, Logger: p.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -107,9 +107,9 @@ func newListeners(p *program.Program, sources []*source.Source, d dependencies) 
 		}
 		public.TLSAddress = p.Env.Listen
 		p.OnClose(func(context.Context) error { return public.Certificate.Close() })
-		if err := p.Register(newCertificateMetrics(public.Certificate)); err != nil {
-			return nil, err
-		}
+	}
+	if err := p.Register(certificateMetrics{public.Certificate}); err != nil {
+		return nil, err
 	}
 
 	l.failures, err = authlog.New(authlog.Config{Keep: p.File.Ingress.KeepFailures},

@@ -102,7 +102,7 @@ func (a *activitySet) wireBackfill(p *program.Program, db stores) error {
 
 // wireDelivery wires delivery, the saving of states and edits, and reminders.
 func (a *activitySet) wireDelivery(p *program.Program, db stores, cache *manifestCache, o objects, compiled *rules.Rules) error {
-	attempts, err := downstream.NewPrometheus(p.Registry)
+	attempts, err := downstream.NewPrometheus(p.Registry, p.File.Destinations)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,14 @@ func newReminderRecorder(ledger activities.ReminderLedger, logger *slog.Logger, 
 	if err := reg.Register(a.reminders); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	for w := range waits() {
+		if w.state != contract.Quarantined {
+			continue
+		}
+		for _, level := range activities.ReminderLevels {
+			a.reminders.WithLabelValues(string(w.reason), level)
+		}
+	}
 	return a, nil
 }
 

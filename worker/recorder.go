@@ -42,12 +42,50 @@ func newRecorder(ledger stateLedger, logger *slog.Logger, reg prometheus.Registe
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400},
 		}, []string{"state"}),
 	}
+
 	for _, c := range []prometheus.Collector{r.states, r.took} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
+	r.initSeries()
 	return r, nil
+}
+
+// initSeries creates the series before the first email, so that a rate over them begins at
+// zero.
+func (r *recorder) initSeries() {
+	for _, s := range contract.States {
+		if s.Terminal() {
+			r.took.WithLabelValues(string(s))
+			r.states.WithLabelValues(string(s), "")
+		}
+	}
+	for w := range waits() {
+		r.states.WithLabelValues(string(w.state), string(w.reason))
+	}
+}
+
+// wait is a state in which an email waits, and why.
+type wait struct {
+	state  contract.State
+	reason contract.Reason
+}
+
+// waits returns zero for each way in which an email can wait.
+func waits() map[wait]int64 {
+	none := map[wait]int64{}
+	for _, r := range contract.Reasons {
+		if r != contract.DownstreamUnavailable { // is held as downstream_exhausted
+			none[wait{contract.Quarantined, r}] = 0
+		}
+	}
+	for _, r := range []contract.Reason{
+		contract.ScannerUnavailable, contract.StorageUnavailable, contract.DownstreamUnavailable, contract.Internal,
+	} {
+		none[wait{contract.Retrying, r}] = 0
+	}
+	return none
 }
 
 // Record implements activities.StateRecorder. A repeat is counted again.
@@ -126,8 +164,13 @@ func (o *openEmails) Collect(ch chan<- prometheus.Metric) {
 		o.logger.Warn("metrics.open_emails", "error", err)
 		return
 	}
+
 	ch <- prometheus.MustNewConstMetric(o.stuck, prometheus.GaugeValue, float64(stuck))
+	open := waits()
 	for _, c := range counts {
-		ch <- prometheus.MustNewConstMetric(o.desc, prometheus.GaugeValue, float64(c.Count), string(c.State), string(c.Reason))
+		open[wait{c.State, c.Reason}] = c.Count
+	}
+	for w, n := range open {
+		ch <- prometheus.MustNewConstMetric(o.desc, prometheus.GaugeValue, float64(n), string(w.state), string(w.reason))
 	}
 }

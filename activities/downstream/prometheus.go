@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"mailroom/shared/config"
 )
 
 // Prometheus is a Metrics with collectors on a registry.
@@ -19,8 +21,9 @@ var _ Metrics = (*Prometheus)(nil)
 // States returns the states of a breaker.
 func States() []string { return []string{"closed", "half-open", "open"} }
 
-// NewPrometheus registers the delivery metrics. Registering them twice is an error.
-func NewPrometheus(reg prometheus.Registerer) (*Prometheus, error) {
+// NewPrometheus registers the delivery metrics, with the series of each destination at
+// zero. Registering them twice is an error.
+func NewPrometheus(reg prometheus.Registerer, destinations []config.Destination) (*Prometheus, error) {
 	p := &Prometheus{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailroom_delivery_attempts_total",
@@ -40,6 +43,12 @@ func NewPrometheus(reg prometheus.Registerer) (*Prometheus, error) {
 	for _, c := range []prometheus.Collector{p.attempts, p.duration, p.breaker} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register delivery metrics: %w", err)
+		}
+	}
+	for _, d := range destinations {
+		p.duration.WithLabelValues(d.Name)
+		for _, result := range results() {
+			p.attempts.WithLabelValues(d.Name, result)
 		}
 	}
 	return p, nil

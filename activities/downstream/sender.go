@@ -177,6 +177,14 @@ const (
 	resultNoBody    = "no_body"
 )
 
+// results lists them once.
+func results() []string {
+	return []string{
+		resultDelivered, resultRetry, resultRejected, resultAmbiguous, resultGone,
+		resultOpen, resultPaused, resultBusy, resultCut, resultNoBody,
+	}
+}
+
 // The errors by which the breaker counts a call.
 var (
 	errFailed   = errors.New("the destination failed")

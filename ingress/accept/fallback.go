@@ -66,8 +66,9 @@ type FallbackStarter struct {
 	places    *semaphore.Weighted
 }
 
-// FallbackDeps is what a FallbackStarter needs; all are required.
+// FallbackDeps is what a FallbackStarter needs; all are required but Sources.
 type FallbackDeps struct {
+	Sources   []string // whose counters are there, at zero, before the first event
 	Workflows Workflows
 	Memos     converter.DataConverter // reads the memos of workflows
 	Sealer    acceptance.Sealer
@@ -85,6 +86,11 @@ func NewFallbackStarter(deps FallbackDeps) (*FallbackStarter, error) {
 	}, []string{"source", "outcome"})
 	if err := deps.Registry.Register(starts); err != nil {
 		return nil, fmt.Errorf("accept: register metrics: %w", err)
+	}
+	for _, source := range deps.Sources {
+		for _, outcome := range []postgres.Outcome{postgres.Inserted, postgres.Duplicate, postgres.Conflict} {
+			starts.WithLabelValues(source, string(outcome))
+		}
 	}
 
 	return &FallbackStarter{

@@ -2,10 +2,14 @@ package webhook
 
 import (
 	"fmt"
+	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mailroom/ingress/guard"
+	"mailroom/ingress/signature"
+	"mailroom/ingress/source"
 	"mailroom/shared/fault"
 )
 
@@ -61,15 +65,41 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 }
 
 // initSource creates the series of a source before its first event, so that a rate over
-// them begins at zero.
-func (m *metrics) initSource(source string) {
+// them begins at zero: of each outcome, and of the failures that are most likely. Other
+// codes and statuses appear when they first happen.
+func (m *metrics) initSource(src *source.Source) {
+	m.requests.WithLabelValues(src.Path, strconv.Itoa(http.StatusOK))
 	for _, o := range []string{"inserted", "duplicate", "conflict"} {
-		m.accepted.WithLabelValues(source, o)
+		m.accepted.WithLabelValues(src.Name, o)
 	}
-	m.duplicates.WithLabelValues(source)
-	m.unknownFields.WithLabelValues(source)
-	m.refused.WithLabelValues(source, string(fault.SignatureInvalid))
-	m.refused.WithLabelValues(source, string(fault.StorageUnavailable))
+	m.duplicates.WithLabelValues(src.Name)
+	m.unknownFields.WithLabelValues(src.Name)
+	m.kept.WithLabelValues(src.Name, string(fault.FieldInvalid))
+	for _, code := range []fault.Code{fault.SignatureInvalid, fault.StorageUnavailable} {
+		m.refused.WithLabelValues(src.Name, string(code))
+	}
+
+	for _, scheme := range src.Schemes {
+		m.initScheme(src, scheme.Name())
+	}
+}
+
+// initScheme creates the series of one scheme of a source.
+func (m *metrics) initScheme(src *source.Source, scheme string) {
+	for i, secret := range src.Config.Secrets {
+		if secret.Scheme == "" || secret.Scheme == scheme {
+			m.verifications.WithLabelValues(src.Name, scheme, strconv.Itoa(src.Config.KeyNumber(i)), "ok")
+		}
+	}
+
+	switch scheme {
+	case signature.NoneName:
+		m.verifications.WithLabelValues(src.Name, scheme, "0", "ok")
+	case signature.BasicName, signature.BearerName:
+		m.verifications.WithLabelValues(src.Name, scheme, "none", string(fault.CredentialsInvalid))
+	default:
+		m.verifications.WithLabelValues(src.Name, scheme, "none", string(fault.SignatureInvalid))
+	}
 }
 
 func (m *metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {

@@ -55,7 +55,7 @@ func (s *Server) buildEngine(sources []*source.Source) error {
 
 // addSource adds the route of one source.
 func (s *Server) addSource(src *source.Source) error {
-	s.metrics.initSource(src.Name)
+	s.metrics.initSource(src)
 	gate, err := guard.NewGate(src.Config)
 	if err != nil {
 		return err
