@@ -85,6 +85,7 @@ func TestConsole(t *testing.T) {
 		"wrong role":                 wrongRole,
 		"session that has ended":     sessionEnded,
 		"keyboard alone":             keyboardAlone,
+		"keys and fields":            keysAndFields,
 		"without scripts, by forms":  byForms,
 		"destination paused":         pausedDestination,
 		"opened while it refreshes":  refreshedWhileOpened,
@@ -409,7 +410,7 @@ func TestConsoleIsAccessible(t *testing.T) {
 	looks := []struct {
 		scheme string
 		width  int64
-	}{{"light", 1280}, {"dark", 1280}, {"light", 390}}
+	}{{"light", 1280}, {"dark", 1280}, {"light", 800}, {"light", 390}}
 	for _, path := range []string{
 		"/", "/inbox", "/inbox?reason=unroutable", "/emails", "/emails?q=nothing-like-it", "/emails/" + held, "/emails/" + held + "/edit",
 		"/emails/" + held + "/raw", "/emails/" + done, "/destinations", "/routes", "/replays", "/replays/new", "/audit", "/emails/no-such-email",
@@ -423,6 +424,8 @@ func TestConsoleIsAccessible(t *testing.T) {
 			require.Empty(t, p.Serious(axe), "%s %s %d", path, look.scheme, look.width)
 			require.Less(t, browser.Eval[float64](p, "document.documentElement.scrollWidth - document.documentElement.clientWidth"), 2.0,
 				"%s is wider than %d", path, look.width)
+			require.Empty(t, brokenWords(p), "%s at %d breaks words", path, look.width)
+			require.Empty(t, hiddenTabs(p), "%s at %d hides tabs", path, look.width)
 		}
 	}
 	require.Empty(t, p.Blocked())

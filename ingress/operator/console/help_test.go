@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"io/fs"
 	"net/http"
 	"regexp"
@@ -19,11 +20,21 @@ var (
 	helpHref  = regexp.MustCompile(`<a class="help" href="/help/([^"#]+)#?([^"]*)"`)
 )
 
-// TestHelpFits follows Help of every page to a section of the manual.
+// sectionsOf returns the ids of the headings of a page.
+func sectionsOf(page string) map[string]bool {
+	ids := map[string]bool{}
+	for _, m := range headingID.FindAllStringSubmatch(page, -1) {
+		ids[m[1]] = true
+	}
+	return ids
+}
+
+// TestHelpFits follows Help of every page to a section of the manual. Each area has one of
+// its own, and so has a page that is about one reason or state.
 func TestHelpFits(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	sections := map[string]bool{}
+	sections := map[string]string{}
 
 	for _, path := range everyPage {
 		m := helpHref.FindStringSubmatch(b.get(t, root, path).Body.String())
@@ -31,30 +42,42 @@ func TestHelpFits(t *testing.T) {
 		rec := b.get(t, root, "/help/"+m[1])
 		require.Equal(t, http.StatusOK, rec.Code, path)
 		if m[2] != "" {
-			require.Contains(t, rec.Body.String(), `id="`+m[2]+`"`, path)
+			require.True(t, sectionsOf(rec.Body.String())[m[2]], "%s: there is no section %s", path, m[2])
 		}
-		sections[m[1]+"#"+m[2]] = true
+		sections[path] = strings.TrimSuffix(m[1]+"#"+m[2], "#")
 	}
-	require.True(t, sections["runbook#infected"], "of the inbox of one reason")
-	require.Greater(t, len(sections), 7, "pages share few sections")
+
+	for _, a := range areas(root) {
+		require.NotEmpty(t, helpOf[a.Name], a.Name)
+		require.Equal(t, helpOf[a.Name], sections[a.Path], a.Path)
+	}
+	for path, want := range map[string]string{
+		"/inbox?reason=infected":                         "runbook#infected",
+		"/emails/evt_0001?source=mailparse":              "runbook#infected",
+		"/emails/evt_0003?source=mailparse&done=approve": "runbook#by-symptom",
+		"/emails/evt_0001/raw?source=mailparse":          helpOf["emails"],
+		"/replays/7":                                     "replay",
+	} {
+		require.Equal(t, want, sections[path], path)
+	}
 }
 
 // TestHelpAboutStates looks for the section of each state and reason.
 func TestHelpAboutStates(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	runbook := b.get(t, root, "/help/runbook").Body.String()
-
+	there := sectionsOf(b.get(t, root, "/help/runbook").Body.String())
+	sections := map[contract.State]string{contract.Retrying: "retrying-for-a-day", contract.Processing: "processing-for-an-hour"}
 	for _, state := range contract.States {
 		for _, r := range contract.Reasons {
 			email := b.emails.emails[0].EmailRow
 			email.State, email.Reason = state, r
-			page, section, _ := strings.Cut(helpAbout(&email), "#")
-			require.Equal(t, "runbook", page)
-			require.Contains(t, runbook, `id="`+section+`"`)
+			want := cmp.Or(sections[state], "by-symptom")
 			if state == contract.Quarantined {
-				require.Equal(t, string(r), section)
+				want = string(r)
 			}
+			require.Equal(t, "runbook#"+want, helpAbout(&email), "%s, %s", state, r)
+			require.True(t, there[want], "the runbook has no section %s", want)
 		}
 	}
 }
@@ -77,8 +100,8 @@ func TestManualLeadsNowhereElse(t *testing.T) {
 		check(t, path, pages[path])
 		require.NotContains(t, pages[path], "<img", path)
 		ids[path] = true
-		for _, m := range headingID.FindAllStringSubmatch(pages[path], -1) {
-			ids[path+"#"+m[1]] = true
+		for id := range sectionsOf(pages[path]) {
+			ids[path+"#"+id] = true
 		}
 	}
 

@@ -108,6 +108,7 @@ func (s *site) funcs() template.FuncMap {
 		"show":    show,
 		"lines":   showLines,
 		"cut":     cut,
+		"address": address,
 		"size":    size,
 		"count":   count,
 		"words":   func(name any) string { return words(fmt.Sprint(name)) },

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"html/template"
 	"strings"
 	"time"
 	"unicode"
@@ -49,6 +50,13 @@ func cut(n int, s string) string {
 		n--
 	}
 	return s
+}
+
+// address lets a line break in an address after "@" and before dots, before it breaks
+// inside a word.
+func address(s string) template.HTML {
+	breaks := strings.NewReplacer("@", "@<wbr>", ".", "<wbr>.")
+	return template.HTML(breaks.Replace(template.HTMLEscapeString(s))) //nolint:gosec // G203: it is escaped before
 }
 
 // span writes a duration in its largest unit or two.

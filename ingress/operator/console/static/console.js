@@ -90,8 +90,12 @@
     target.form.requestSubmit(target);
     return true;
   }
+  // A key that moved the cursor into a field repeats while it is down, and types nothing.
+  let down = "";
+  document.addEventListener("keyup", () => { down = ""; });
   document.addEventListener("keydown", event => {
     const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (typing && event.repeat && event.key === down) { event.preventDefault(); return; }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && typing?.dataset.then) {
       event.preventDefault();
       decide(typing.dataset.then);
@@ -109,15 +113,17 @@
       case "g": going = Date.now(); return;
       case "j": step(1); break;
       case "k": step(-1); break;
-      case "/": { const q = $("[data-search]"); if (q) { q.focus(); q.select(); } else location.href = "/emails"; break; }
+      case "/": { const q = $("[data-search]"); if (q) { q.focus(); q.select(); } else location.href = "/emails#q"; break; }
       case "?": help?.showModal(); break;
       case "u": { const up = $("[data-up]") || $(".areas [aria-current=page]"); if (up) up.click(); break; }
       case "a": case "r": case "d": case "e": if (!decide(event.key)) return; break;
       default: return;
     }
+    down = event.key;
     event.preventDefault();
   });
-  if (location.pathname === "/emails" && document.referrer && !location.search) $("[data-search]")?.focus({ preventScroll: true });
+  // "/" on a page without a search field leads here. Other ways keep the shortcuts of the page.
+  if (location.hash === "#q") { down = "/"; $("[data-search]")?.focus({ preventScroll: true }); }
 
   // --- htmx
   document.addEventListener("htmx:configRequest", event => {
