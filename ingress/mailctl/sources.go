@@ -25,6 +25,7 @@ type sourcesListCommand struct{}
 type sourceRow struct {
 	Name        string           `json:"name"`
 	Path        string           `json:"path"`
+	Tenant      string           `json:"tenant"`
 	Schemes     []string         `json:"schemes"`
 	Disabled    bool             `json:"disabled"`
 	Insecure    bool             `json:"insecure"`
@@ -55,14 +56,14 @@ func (c *sourcesListCommand) Run(s *session) error {
 
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
-	line("SOURCE", "PATH", "SCHEMES", "KEY", "REF", "STATE", "EXPIRES", "LAST USED", "IN USE")
+	line("SOURCE", "TENANT", "PATH", "SCHEMES", "KEY", "REF", "STATE", "EXPIRES", "LAST USED", "IN USE")
 	for _, src := range list.Sources {
 		schemes := strings.Join(src.Schemes, ",")
 		if len(src.Secrets) == 0 {
-			line(src.Name, src.Path, schemes, "-", "-", src.state("-"), "-", "-", "-")
+			line(src.Name, src.Tenant, src.Path, schemes, "-", "-", src.state("-"), "-", "-", "-")
 		}
 		for _, k := range src.Secrets {
-			line(src.Name, src.Path, schemes, strconv.Itoa(k.Key), k.Ref, src.state(k.state()),
+			line(src.Name, src.Tenant, src.Path, schemes, strconv.Itoa(k.Key), k.Ref, src.state(k.state()),
 				fallback(stamp(k.Expires), "never"), fallback(stamp(k.LastUsed), "-"), k.use())
 		}
 	}

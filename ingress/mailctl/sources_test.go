@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	sourcesJSON = `{"sources":[{"name":"mailparse","path":"/webhooks/email","schemes":["timestamp-hmac","bearer"],"secrets":[` +
+	sourcesJSON = `{"sources":[{"name":"mailparse","path":"/webhooks/email","tenant":"default","schemes":["timestamp-hmac","bearer"],"secrets":[` +
 		`{"key":1,"ref":"env:NOW","expires":null,"state":"current","last_used":"2026-11-01T10:00:00Z","in_use":true},` +
 		`{"key":2,"ref":"env:BEFORE\u001b[31m","expires":"2026-12-01T00:00:00Z","state":"previous","last_used":"2026-11-01T09:00:00Z","in_use":true},` +
 		`{"key":3,"ref":"env:OLD","expires":"2026-01-01T00:00:00Z","state":"expired","last_used":null,"in_use":false}],` +
 		`"failures_24h":{"timestamp_stale":1,"signature_invalid":12}},` +
-		`{"name":"open","path":"/open","schemes":["none"],"insecure":true,"secrets":[],"failures_24h":{}},` +
+		`{"name":"open","path":"/open","tenant":"acme","schemes":["none"],"insecure":true,"secrets":[],"failures_24h":{}},` +
 		`{"name":"closed","path":"/closed","schemes":["basic"],"disabled":true,"failures_24h":null,"secrets":[` +
 		`{"key":1,"ref":"file:/x","expires":"2026-11-02T00:00:00Z","state":"expiring","last_used":null,"in_use":false}]}]}`
 	failuresJSON = `{"source":"mailparse","since":"2026-11-01T00:00:00Z","failures":[` +
@@ -51,12 +51,12 @@ func TestSourcesList(t *testing.T) {
 	env, asked := sourcesAPI(t)
 	got := call{args: []string{"sources", "list"}, env: env}.done(t)
 	require.Equal(t, strings.Join([]string{
-		`SOURCE     PATH             SCHEMES                KEY  REF                 STATE               EXPIRES               LAST USED             IN USE`,
-		`mailparse  /webhooks/email  timestamp-hmac,bearer  1    env:NOW             current             never                 2026-11-01T10:00:00Z  yes`,
-		`mailparse  /webhooks/email  timestamp-hmac,bearer  2    env:BEFORE\x1b[31m  previous            2026-12-01T00:00:00Z  2026-11-01T09:00:00Z  still`,
-		`mailparse  /webhooks/email  timestamp-hmac,bearer  3    env:OLD             expired             2026-01-01T00:00:00Z  -                     no`,
-		`open       /open            none                   -    -                   insecure            -                     -                     -`,
-		`closed     /closed          basic                  1    file:/x             disabled, expiring  2026-11-02T00:00:00Z  -                     no`,
+		`SOURCE     TENANT   PATH             SCHEMES                KEY  REF                 STATE               EXPIRES               LAST USED             IN USE`,
+		`mailparse  default  /webhooks/email  timestamp-hmac,bearer  1    env:NOW             current             never                 2026-11-01T10:00:00Z  yes`,
+		`mailparse  default  /webhooks/email  timestamp-hmac,bearer  2    env:BEFORE\x1b[31m  previous            2026-12-01T00:00:00Z  2026-11-01T09:00:00Z  still`,
+		`mailparse  default  /webhooks/email  timestamp-hmac,bearer  3    env:OLD             expired             2026-01-01T00:00:00Z  -                     no`,
+		`open       acme     /open            none                   -    -                   insecure            -                     -                     -`,
+		`closed              /closed          basic                  1    file:/x             disabled, expiring  2026-11-02T00:00:00Z  -                     no`,
 		``,
 		`mailparse: 12 signature_invalid in the last 24 hours`,
 		`mailparse: 1 timestamp_stale in the last 24 hours`,

@@ -10,13 +10,11 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"mailroom/shared/ledger"
 )
 
 type tokensCommands struct {
 	Create tokensCreateCommand `cmd:"" help:"Create a bearer token. Its text is printed once and not stored."`
-	List   tokensListCommand   `cmd:"" help:"List the created tokens, also expired and revoked ones."`
+	List   tokensListCommand   `cmd:"" help:"List who may do what: the tokens of the configuration and created ones, also expired and revoked ones. Needs the role admin; shows the tenants in which you have it."`
 	Revoke tokensRevokeCommand `cmd:"" help:"Revoke a token for good."`
 }
 
@@ -70,10 +68,24 @@ func (c *tokensCreateCommand) Run(s *session) error {
 
 type tokensListCommand struct{}
 
+// tokenRow is what the table shows of a token.
+type tokenRow struct {
+	Name       string            `json:"name"`
+	State      string            `json:"state"`
+	Configured bool              `json:"configured"`
+	Roles      map[string]string `json:"roles"`
+	Owner      string            `json:"owner"`
+	CreatedBy  string            `json:"created_by"`
+	CreatedAt  *time.Time        `json:"created_at"`
+	ExpiresAt  *time.Time        `json:"expires_at"`
+	RevokedBy  string            `json:"revoked_by"`
+	LastUsedAt *time.Time        `json:"last_used_at"`
+}
+
 // Run prints a line for each token.
 func (c *tokensListCommand) Run(s *session) error {
 	var list struct {
-		Tokens []ledger.Token `json:"tokens"`
+		Tokens []tokenRow `json:"tokens"`
 	}
 
 	if err := s.callJSON(http.MethodGet, "/api/v1/tokens", nil, nil, &list); err != nil || s.json() {
@@ -88,14 +100,14 @@ func (c *tokensListCommand) Run(s *session) error {
 		for _, tenant := range slices.Sorted(maps.Keys(t.Roles)) {
 			roles = append(roles, tenant+"="+t.Roles[tenant])
 		}
-		state := "valid"
-		switch {
-		case t.RevokedAt != nil:
-			state = "revoked by " + t.RevokedBy
-		case t.ExpiresAt != nil && !s.now().Before(*t.ExpiresAt):
-			state = "expired"
+		state, by := t.State, t.CreatedBy
+		if t.RevokedBy != "" {
+			state += " by " + t.RevokedBy
 		}
-		line(t.Name, strings.Join(roles, ","), state, t.Owner, t.CreatedBy, stamp(&t.CreatedAt),
+		if t.Configured {
+			by = "configuration"
+		}
+		line(t.Name, strings.Join(roles, ","), state, t.Owner, by, fallback(stamp(t.CreatedAt), "-"),
 			fallback(stamp(t.ExpiresAt), "never"), fallback(stamp(t.LastUsedAt), "-"))
 	}
 

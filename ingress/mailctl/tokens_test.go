@@ -26,9 +26,10 @@ func tokensAPI(t *testing.T) (env map[string]string, asked chan string) {
 			_, _ = io.WriteString(w, `{"ok":true,"name":"a.b"}`)
 		default:
 			_, _ = io.WriteString(w, `{"tokens":[
-				{"name":"a","roles":{"*":"viewer","acme":"operator"},"created_by":"adam","created_at":"2026-11-01T10:00:00Z","last_used_at":"2026-11-02T10:00:00Z"},
-				{"name":"b","roles":{"*":"admin"},"created_by":"adam","created_at":"2026-11-01T10:00:00Z","expires_at":"2026-11-01T11:00:00Z"},
-				{"name":"c\u001b[2J","roles":{"*":"admin"},"created_by":"adam","created_at":"2026-11-01T10:00:00Z","revoked_by":"eve","revoked_at":"2026-11-01T11:00:00Z"}]}`)
+				{"name":"a","state":"valid","roles":{"*":"viewer","acme":"operator"},"created_by":"adam","created_at":"2026-11-01T10:00:00Z","last_used_at":"2026-11-02T10:00:00Z"},
+				{"name":"b","state":"expired","roles":{"*":"admin"},"created_by":"adam","created_at":"2026-11-01T10:00:00Z","expires_at":"2026-11-01T11:00:00Z"},
+				{"name":"root","state":"valid","configured":true,"ref":"env:ROOT","roles":{"*":"admin"},"owner":"root","created_at":null},
+				{"name":"c\u001b[2J","state":"revoked","roles":{"*":"admin"},"created_by":"adam","created_at":"2026-11-01T10:00:00Z","revoked_by":"eve","revoked_at":"2026-11-01T11:00:00Z"}]}`)
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -55,6 +56,7 @@ func TestTokensListAndRevoke(t *testing.T) {
 	for _, want := range []string{"*=viewer,acme=operator", "valid", "2026-11-02T10:00:00Z", "expired", "revoked by eve", `c\x1b[2J`} {
 		require.Contains(t, got, want)
 	}
+	require.Regexp(t, `(?m)^root +\*=admin +valid +root +configuration +- +never +-$`, got)
 	got = call{args: []string{"tokens", "revoke", "a.b"}, env: env}.done(t)
 	require.Equal(t, "a.b is revoked\n", got)
 	require.Equal(t, "DELETE /api/v1/tokens/a%2Eb  mailctl", <-asked)

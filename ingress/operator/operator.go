@@ -41,7 +41,7 @@ type Deps struct {
 	Temporal client.Client
 	Keys     seal.Keyring
 	Secrets  *secret.Store
-	KeyUse   api.KeyUse
+	KeyUse   operations.KeyUse
 	// AckSeconds is the histogram of how fast senders were answered.
 	AckSeconds prometheus.Metric
 	// Ready answers GET /readyz with the details that the public listener leaves out.
@@ -89,7 +89,7 @@ func New(file *config.File, deps Deps) (*Listener, error) {
 		console.Config{TemporalUI: file.Operator.TemporalUI, Warning: scannerWarning(file.Scanner)},
 		console.Deps{
 			Emails: ledger, Blobs: deps.Blobs, Decisions: s.decisions, Editor: s.editor, Operations: s.operations,
-			Batches: s.batches, Chain: ledger, Changes: ledger, Logger: deps.Logger,
+			Sources: s.sources, Tokens: s.tokens, Batches: s.batches, Chain: ledger, Changes: ledger, Logger: deps.Logger,
 		})
 	if err != nil {
 		return nil, err
@@ -106,10 +106,9 @@ func New(file *config.File, deps Deps) (*Listener, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 
-	resources, err := api.New(api.Config{Sources: file.Sources, Tenants: file.Tenants}, api.Deps{
+	resources, err := api.New(api.Config{Tenants: file.Tenants}, api.Deps{
 		Access: callers, Reader: ledger, Blobs: deps.Blobs, Decisions: s.decisions, Editor: s.editor, Batches: s.batches,
-		Operations: s.operations, Auditor: ledger, Failures: ledger, KeyUse: deps.KeyUse, Secrets: deps.Secrets, Tokens: ledger,
-		Logger: deps.Logger,
+		Operations: s.operations, Sources: s.sources, TokenList: s.tokens, Auditor: ledger, Tokens: ledger, Logger: deps.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -129,6 +128,8 @@ type services struct {
 	editor     *preview.Editor
 	decisions  *decision.Service
 	operations *operations.Service
+	sources    *operations.Sources
+	tokens     *operations.Tokens
 	batches    *batch.Service
 }
 
@@ -157,6 +158,16 @@ func newServices(file *config.File, deps Deps, ledger stores) (s services, err e
 			Rules: compiled,
 		})
 	if err != nil {
+		return s, err
+	}
+
+	s.sources, err = operations.NewSources(file.Sources, operations.SourcesDeps{
+		Failures: ledger, KeyUse: deps.KeyUse, Secrets: deps.Secrets, Logger: deps.Logger,
+	})
+	if err != nil {
+		return s, err
+	}
+	if s.tokens, err = operations.NewTokens(file.Operators, ledger, nil); err != nil {
 		return s, err
 	}
 

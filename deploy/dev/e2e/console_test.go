@@ -414,6 +414,7 @@ func TestConsoleIsAccessible(t *testing.T) {
 	for _, path := range []string{
 		"/", "/inbox", "/inbox?reason=unroutable", "/emails", "/emails?q=nothing-like-it", "/emails/" + held, "/emails/" + held + "/edit",
 		"/emails/" + held + "/raw", "/emails/" + done, "/destinations", "/routes", "/replays", "/replays/new", "/audit", "/emails/no-such-email",
+		"/sources", "/sources/mailparse/failures", "/tokens",
 		"/help/runbook", "/help/receiving",
 	} {
 		p.Go(w.OperatorURL() + path)

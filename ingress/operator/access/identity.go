@@ -30,7 +30,7 @@ const (
 	NoRole   Role = iota
 	Viewer        // reads emails and clean attachments
 	Operator      // reads raw and quarantined mail, decides, replays, pauses destinations
-	Admin         // manages routes and tokens
+	Admin         // lists tokens; in every tenant: manages them, reads the audit chain
 )
 
 // ParseRole returns the role with the given name, NoRole if there is none.

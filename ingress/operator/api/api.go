@@ -45,7 +45,6 @@ type Blobs interface {
 
 // Config is what the API shows of the configuration.
 type Config struct {
-	Sources []config.Source // what the list of sources shows
 	Tenants []config.Tenant // for which tokens can be made
 }
 
@@ -58,10 +57,9 @@ type Deps struct {
 	Editor     Editor
 	Batches    *batch.Service
 	Operations *operations.Service
+	Sources    *operations.Sources
+	TokenList  *operations.Tokens
 	Auditor    Auditor
-	Failures   Failures
-	KeyUse     KeyUse
-	Secrets    Secrets
 	Tokens     Tokens
 	Logger     *slog.Logger
 	Now        func() time.Time // nil means time.Now
@@ -75,8 +73,7 @@ func (d Deps) validate() error {
 	}{
 		{"Access", d.Access == nil}, {"Reader", d.Reader == nil}, {"Blobs", d.Blobs == nil}, {"Decisions", d.Decisions == nil},
 		{"Editor", d.Editor == nil}, {"Batches", d.Batches == nil}, {"Operations", d.Operations == nil}, {"Auditor", d.Auditor == nil},
-		{"Failures", d.Failures == nil}, {"KeyUse", d.KeyUse == nil}, {"Secrets", d.Secrets == nil}, {"Tokens", d.Tokens == nil},
-		{"Logger", d.Logger == nil},
+		{"Sources", d.Sources == nil}, {"TokenList", d.TokenList == nil}, {"Tokens", d.Tokens == nil}, {"Logger", d.Logger == nil},
 	} {
 		if row.absent {
 			missing = append(missing, fmt.Errorf("%s is missing", row.name))
@@ -121,8 +118,8 @@ func New(cfg Config, deps Deps) (*API, error) {
 		custody:      &custody{finder: find, auditor: deps.Auditor, exports: newExports(), now: now},
 		audit:        &audit{auditor: deps.Auditor, checks: make(chan struct{}, longChecksAtOnce)},
 		replays:      &replays{service: deps.Batches},
-		sources:      &sources{configured: cfg.Sources, failures: deps.Failures, keyUse: deps.KeyUse, secrets: deps.Secrets, logger: deps.Logger, now: now},
-		tokens:       &tokens{access: deps.Access, store: deps.Tokens, logger: deps.Logger, now: now},
+		sources:      &sources{service: deps.Sources},
+		tokens:       &tokens{access: deps.Access, shown: deps.TokenList, store: deps.Tokens, logger: deps.Logger, now: now},
 		overview:     &overview{service: deps.Operations},
 		destinations: &destinations{service: deps.Operations},
 		routes:       &routes{service: deps.Operations},
@@ -169,7 +166,7 @@ func (a *API) Routes() []access.Route {
 			everywhere(http.MethodGet, v1+"/audit", access.Admin, a.audit.list),
 			everywhere(http.MethodGet, v1+"/audit/head", access.Admin, a.audit.head),
 			everywhere(http.MethodGet, v1+"/audit/decisions", access.Admin, a.audit.decisions),
-			everywhere(http.MethodGet, v1+"/tokens", access.Admin, a.tokens.list),
+			row(http.MethodGet, v1+"/tokens", access.Admin, a.tokens.list),
 			everywhere(http.MethodPost, v1+"/tokens", access.Admin, a.tokens.create),
 			everywhere(http.MethodDelete, v1+"/tokens/:name", access.Admin, a.tokens.revoke),
 		},

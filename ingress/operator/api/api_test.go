@@ -22,6 +22,7 @@ import (
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/batch"
 	"mailroom/ingress/operator/listener"
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/accesstest"
 	"mailroom/shared/blob"
 	"mailroom/shared/config"
@@ -124,9 +125,14 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 	require.NoError(t, err)
 	many, err := batch.New(batch.Deps{Ledger: b.replays, Runner: b.runner, Logger: logger})
 	require.NoError(t, err)
-	b.api, err = New(Config{Sources: configuredSources(), Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
+	sources, err := operations.NewSources(configuredSources(),
+		operations.SourcesDeps{Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets, Logger: logger})
+	require.NoError(t, err)
+	tokens, err := operations.NewTokens(operators(), b.store, b.clock.Now)
+	require.NoError(t, err)
+	b.api, err = New(Config{Tenants: []config.Tenant{{Name: "default"}, {Name: "acme"}}}, Deps{
 		Access: b.callers, Reader: b.reader, Blobs: b.blobs, Decisions: b.decider.service(t, logger), Editor: b.editor, Batches: many,
-		Operations: operationsService(t, b.controls), Auditor: b.auditor, Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets,
+		Operations: operationsService(t, b.controls), Sources: sources, TokenList: tokens, Auditor: b.auditor,
 		Tokens: b.store, Logger: logger,
 	})
 	require.NoError(t, err)
@@ -142,13 +148,13 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 
 func operators() []config.Operator {
 	return []config.Operator{
-		{Name: "vera", Role: "viewer", Token: config.KeyRef{Key: config.NewSecret("token-viewer")}},
-		{Name: "olga", Role: "operator", Token: config.KeyRef{Key: config.NewSecret("token-operator")}},
-		{Name: "adam", Role: "admin", Token: config.KeyRef{Key: config.NewSecret("token-admin")}},
+		{Name: "vera", Role: "viewer", Token: config.KeyRef{Ref: "env:VERA", Key: config.NewSecret("token-viewer")}},
+		{Name: "olga", Role: "operator", Token: config.KeyRef{Ref: "env:OLGA", Key: config.NewSecret("token-operator")}},
+		{Name: "adam", Role: "admin", Token: config.KeyRef{Ref: "env:ADAM", Key: config.NewSecret("token-admin")}},
 		// Roles for one tenant alone.
-		{Name: "local", Roles: map[string]string{"default": "admin"}, Token: config.KeyRef{Key: config.NewSecret("token-local")}},
-		{Name: "foreign", Roles: map[string]string{"acme": "admin"}, Token: config.KeyRef{Key: config.NewSecret("token-foreign")}},
-		{Name: "mixed", Role: "viewer", Roles: map[string]string{"acme": "operator"}, Token: config.KeyRef{Key: config.NewSecret("token-mixed")}},
+		{Name: "local", Roles: map[string]string{"default": "admin"}, Token: config.KeyRef{Ref: "env:LOCAL", Key: config.NewSecret("token-local")}},
+		{Name: "foreign", Roles: map[string]string{"acme": "admin"}, Token: config.KeyRef{Ref: "env:FOREIGN", Key: config.NewSecret("token-foreign")}},
+		{Name: "mixed", Role: "viewer", Roles: map[string]string{"acme": "operator"}, Token: config.KeyRef{Ref: "env:MIXED", Key: config.NewSecret("token-mixed")}},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -20,8 +21,8 @@ import (
 )
 
 var (
-	_ Failures = (*postgres.AuthFailures)(nil)
-	_ Secrets  = (*secret.Store)(nil)
+	_ operations.Failures = (*postgres.AuthFailures)(nil)
+	_ operations.Secrets  = (*secret.Store)(nil)
 )
 
 type fakeFailures struct {
@@ -107,14 +108,14 @@ func TestSources(t *testing.T) {
 	delete(got.Sources[0], "secrets")
 	require.Equal(t, map[string]any{
 		"name": "mailparse", "path": "/webhooks/email", "profile": "mailparse", "answers": "mailparse", "tenant": "default",
-		"schemes": []any{"timestamp-hmac"}, "strict": true, "disabled": false, "insecure": false,
+		"schemes": []any{"timestamp-hmac"}, "strict": true, "disabled": false, "insecure": false, "last_used": used.Format(time.RFC3339),
 		"max_body": float64(25 << 20), "tolerance_seconds": 300.0, "allow_from": []any{"192.0.2.0/24"},
 		"limit":        map[string]any{"rate": 10.0, "burst": 20.0, "in_flight": 30.0},
 		"failures_24h": map[string]any{"signature_invalid": 4.0},
 	}, got.Sources[0])
 	require.Equal(t, map[string]any{
 		"name": "open", "path": "/open", "profile": "mailparse", "answers": "none", "tenant": "",
-		"schemes": []any{"none"}, "strict": false, "disabled": true, "insecure": true,
+		"schemes": []any{"none"}, "strict": false, "disabled": true, "insecure": true, "last_used": nil,
 		"max_body": 0.0, "tolerance_seconds": 0.0, "allow_from": []any{}, "secrets": []any{},
 		"limit":        map[string]any{"rate": 0.0, "burst": 0.0, "in_flight": 0.0},
 		"failures_24h": map[string]any{},
@@ -152,49 +153,6 @@ func TestSourcesWithoutTheLedger(t *testing.T) {
 	require.Contains(t, b.logs.String(), "operator.failures_not_counted")
 	resp, body = b.do(t, "GET", "/api/v1/sources/mailparse/failures", "operator", "")
 	requireRefused(t, resp, body, http.StatusServiceUnavailable, fault.StorageUnavailable)
-}
-
-func TestStateOfASecret(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
-	key := func(ends time.Duration, scheme string) config.KeyRef {
-		k := config.KeyRef{Ref: "env:X", Scheme: scheme, Key: config.NewSecret("x")}
-		if ends != 0 {
-			k.Expires = now.Add(ends)
-		}
-		return k
-	}
-	const far, near = 15 * 24 * time.Hour, 14 * 24 * time.Hour
-	absent := key(far, "")
-	absent.Ref, absent.Key = "file:/waited/for", config.NewSecret("random text until it is there")
-	for name, tc := range map[string]struct {
-		secrets []config.KeyRef // the last one is asked for
-		failing bool
-		want    secretState
-	}{
-		"only":                        {[]config.KeyRef{key(0, "")}, false, secretCurrent},
-		"only, with an end":           {[]config.KeyRef{key(far, "")}, false, secretCurrent},
-		"second":                      {[]config.KeyRef{key(0, ""), key(0, "")}, false, secretCurrent},
-		"second, with an end":         {[]config.KeyRef{key(0, ""), key(far, "")}, false, secretPrevious},
-		"second, its end is near":     {[]config.KeyRef{key(0, ""), key(near, "")}, false, secretExpiring},
-		"only, its end is near":       {[]config.KeyRef{key(near, "")}, false, secretExpiring},
-		"its end is now":              {[]config.KeyRef{key(0, ""), key(time.Nanosecond, "")}, false, secretExpiring},
-		"its end is past":             {[]config.KeyRef{key(0, ""), key(-time.Nanosecond, "")}, false, secretExpired},
-		"first of its scheme":         {[]config.KeyRef{key(0, "basic"), key(far, "bearer")}, false, secretCurrent},
-		"second of its scheme":        {[]config.KeyRef{key(0, "basic"), key(far, "basic")}, false, secretPrevious},
-		"scheme under one of all":     {[]config.KeyRef{key(0, ""), key(far, "basic")}, false, secretPrevious},
-		"failing":                     {[]config.KeyRef{key(0, "")}, true, secretFailing},
-		"failing and its end is near": {[]config.KeyRef{key(near, "")}, true, secretFailing},
-		"failing and past":            {[]config.KeyRef{key(-1, "")}, true, secretExpired},
-		"not there yet":               {[]config.KeyRef{key(0, ""), absent}, true, secretAbsent},
-	} {
-		last := tc.secrets[len(tc.secrets)-1]
-		status := secret.Status{Updated: now, Failing: tc.failing}
-		if last.Ref == absent.Ref {
-			status.Updated = time.Time{}
-		}
-		require.Equal(t, tc.want, stateOf(tc.secrets, len(tc.secrets)-1, map[string]secret.Status{last.Ref: status}, now), name)
-	}
 }
 
 func TestFailures(t *testing.T) {

@@ -89,7 +89,7 @@ func sourceWalks() []walk {
 func tokenWalks() []walk {
 	const all = "/api/v1/tokens"
 	return []walk{
-		{method: "GET", pattern: all, path: all, least: access.Admin, scope: access.EveryTenant},
+		{method: "GET", pattern: all, path: all, least: access.Admin, shared: true},
 		{
 			method: "POST", pattern: all, path: all, least: access.Admin, scope: access.EveryTenant, ok: http.StatusCreated,
 			body: `{"name":"ci","roles":{"acme":"operator"},"expires_at":"2027-01-01T00:00:00Z"}`,

@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -24,17 +25,17 @@ const maxTokenRequest = 64 << 10
 // from the OpenID provider has.
 var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// Tokens creates, lists and revokes bearer tokens, and records that in the audit chain.
+// Tokens creates and revokes bearer tokens, and records that in the audit chain.
 type Tokens interface {
 	CreateToken(ctx context.Context, t ledger.Token, via string) error
 	RevokeToken(ctx context.Context, name, by, via string, at time.Time) error
-	Tokens(ctx context.Context) ([]ledger.Token, error)
 }
 
-// tokens makes, lists and revokes bearer tokens, which may do anything anywhere: it is for
-// the admins of every tenant.
+// tokens lists bearer tokens, and makes and revokes them. A new token may do anything
+// anywhere, so only the admins of every tenant make and revoke them.
 type tokens struct {
 	access  *access.Authenticator
+	shown   *operations.Tokens
 	store   Tokens
 	tenants []string // for which tokens can be made
 	logger  *slog.Logger
@@ -58,16 +59,17 @@ type createdToken struct {
 	ledger.Token
 }
 
+// list shows the tokens with a role in a tenant of which the caller is admin.
 func (k *tokens) list(c *gin.Context) error {
 	if _, err := parameters(c); err != nil {
 		return err
 	}
-	list := []ledger.Token{}
-	found, err := k.store.Tokens(c.Request.Context())
+	tenants, _ := caller(c).Tenants(access.Admin)
+	list, err := k.shown.List(c.Request.Context(), tenants)
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, map[string]any{"tokens": append(list, found...)})
+	c.JSON(http.StatusOK, map[string]any{"tokens": list})
 	return nil
 }
 

@@ -286,7 +286,7 @@ func (h *batchPages) show(g *gin.Context, status int, l layout, r *ledger.Replay
 }
 
 // byCount lists counts, most first.
-func byCount(counts map[ledger.ReplayCode]int64) []tally {
+func byCount[K ~string](counts map[K]int64) []tally {
 	var out []tally
 	for code, n := range counts {
 		out = append(out, tally{string(code), n})

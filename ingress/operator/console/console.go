@@ -32,6 +32,8 @@ type Deps struct {
 	Decisions  Decisions
 	Editor     Editor
 	Operations Operations
+	Sources    Sources
+	Tokens     Tokens
 	Batches    Batches
 	Chain      auditchain.Store
 	Changes    Changes
@@ -40,8 +42,8 @@ type Deps struct {
 }
 
 func (d Deps) validate() error {
-	if d.Emails == nil || d.Blobs == nil || d.Decisions == nil || d.Editor == nil || d.Operations == nil || d.Batches == nil ||
-		d.Chain == nil || d.Changes == nil || d.Logger == nil {
+	if d.Emails == nil || d.Blobs == nil || d.Decisions == nil || d.Editor == nil || d.Operations == nil || d.Sources == nil || d.Tokens == nil ||
+		d.Batches == nil || d.Chain == nil || d.Changes == nil || d.Logger == nil {
 		return errors.New("console: a dependency is missing")
 	}
 	return nil
@@ -57,6 +59,8 @@ type Console struct {
 	edits        *editPages
 	destinations *destinationPages
 	routes       *routePages
+	sources      *sourcePages
+	tokens       *tokenPages
 	batches      *batchPages
 	chain        *auditPages
 	overview     *overviewPages
@@ -100,6 +104,8 @@ func New(cfg Config, deps Deps) (*Console, error) {
 		edits:        &editPages{emailPages: emails, editor: deps.Editor},
 		destinations: &destinationPages{site: s, service: deps.Operations},
 		routes:       &routePages{site: s, service: deps.Operations},
+		sources:      &sourcePages{site: s, service: deps.Sources},
+		tokens:       &tokenPages{site: s, service: deps.Tokens},
 		batches:      &batchPages{site: s, service: deps.Batches},
 		chain:        &auditPages{site: s, chain: deps.Chain},
 		overview:     &overviewPages{site: s, service: deps.Operations},
@@ -129,11 +135,14 @@ func (c *Console) Routes() []access.Route {
 		page(http.MethodPost, "/destinations/:name/:verb", access.Operator, c.destinations.control),
 		page(http.MethodGet, "/routes", access.Viewer, c.routes.list),
 		page(http.MethodPost, "/routes", access.Viewer, c.routes.test),
+		page(http.MethodGet, "/sources", access.Viewer, c.sources.list),
+		page(http.MethodGet, "/sources/:name/failures", access.Operator, c.sources.failures),
 		page(http.MethodGet, "/replays", access.Operator, c.batches.list),
 		page(http.MethodGet, "/replays/new", access.Operator, c.batches.form),
 		page(http.MethodGet, "/replays/:id", access.Operator, c.batches.page),
 		page(http.MethodPost, "/replays", access.Operator, c.batches.plan),
 		page(http.MethodPost, "/replays/:id/:verb", access.Operator, c.batches.control),
+		page(http.MethodGet, "/tokens", access.Admin, c.tokens.list),
 		everywhere(http.MethodGet, "/audit", access.Admin, c.chain.list),
 		page(http.MethodGet, "/help/:page", access.Viewer, c.help.page),
 		page(http.MethodGet, "/events", access.Viewer, c.changes.events),

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"io"
+	"time"
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/batch"
@@ -70,6 +71,17 @@ type Destinations interface {
 type Rules interface {
 	RouteRows(tenants []string) (version string, rows []operations.RouteRow)
 	Test(ctx context.Context, who access.Identity, in operations.Sample) (rules.Explanation, error)
+}
+
+// Sources shows the webhook sources and their failed verifications; see operations.Sources.
+type Sources interface {
+	List(ctx context.Context, tenants []string) []operations.Source
+	ListFailures(ctx context.Context, who access.Identity, least access.Role, name string, since time.Time, limit int) (operations.FailuresPage, error)
+}
+
+// Tokens shows who may do what with a bearer token; see operations.Tokens.
+type Tokens interface {
+	List(ctx context.Context, tenants []string) ([]operations.Token, error)
 }
 
 // Batches starts and controls replays and decisions about many emails; see batch.Service.

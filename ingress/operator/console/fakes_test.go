@@ -322,7 +322,7 @@ func setup(t *testing.T, change ...func(*Config, *Deps)) *bundle {
 	cfg := Config{TemporalUI: "http://127.0.0.1:8233"}
 	b.deps = Deps{
 		Emails: b.emails, Blobs: fakeBlobs{"mime": "From: x\r\n\r\n<script>alert(1)</script>"}, Decisions: b.decisions, Editor: fakeEditor{b.fakes},
-		Operations: fakeOperations{b.fakes}, Batches: fakeBatches{b.fakes}, Chain: fakeChain{b.fakes}, Changes: noChanges{},
+		Operations: fakeOperations{b.fakes}, Sources: b.sources(t), Tokens: b.tokens(t), Batches: fakeBatches{b.fakes}, Chain: fakeChain{b.fakes}, Changes: noChanges{},
 		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at },
 	}
 	for _, f := range change {

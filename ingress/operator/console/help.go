@@ -70,6 +70,8 @@ var helpOf = map[string]string{
 	"destinations": "runbook#retrying-for-a-day",
 	"routes":       "rules#try-the-rules",
 	"replays":      "replay",
+	"sources":      "webhooks#secrets",
+	"tokens":       "access#tokens",
 	"audit":        "audit",
 }
 

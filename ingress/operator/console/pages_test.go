@@ -24,7 +24,7 @@ import (
 var everyPage = []string{
 	"/", "/inbox", "/inbox?reason=infected", "/emails", "/emails?q=zzz", "/emails/evt_0001?source=mailparse", "/emails/evt_0003?source=mailparse&done=approve",
 	"/emails/evt_0001/raw?source=mailparse", "/emails/evt_0001/raw?source=mailparse&part=body", "/emails/evt_0001/edit?source=mailparse", "/destinations",
-	"/routes", "/replays", "/replays/7", "/replays/8", "/replays/new?reason=unroutable", "/audit", "/audit?verify=yes",
+	"/routes", "/sources", "/sources/mailparse/failures", "/tokens", "/replays", "/replays/7", "/replays/8", "/replays/new?reason=unroutable", "/audit", "/audit?verify=yes",
 	"/help/runbook", "/help/receiving", "/help/web-ui",
 }
 

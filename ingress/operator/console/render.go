@@ -63,9 +63,13 @@ func areas(who access.Identity) []area {
 		{"emails", "/emails", "Emails", "m"},
 		{"destinations", "/destinations", "Destinations", "t"},
 		{"routes", "/routes", "Routes", "u"},
+		{"sources", "/sources", "Sources", "s"},
 	}
 	if who.Best() >= access.Operator {
 		out = append(out, area{"replays", "/replays", "Replays", "p"})
+	}
+	if who.Best() >= access.Admin {
+		out = append(out, area{"tokens", "/tokens", "Tokens", "k"})
 	}
 	if who.Roles[access.Everywhere] >= access.Admin {
 		out = append(out, area{"audit", "/audit", "Audit", "l"})
@@ -139,9 +143,10 @@ func (s *site) funcs() template.FuncMap {
 		},
 		"link":   pathOf,
 		"effect": effectOf, "itemID": itemID, "itemDetail": itemDetail, "conditions": conditions,
-		"said": auditText,
-		"hex":  func(d contract.Digest) string { return hex.EncodeToString(d[:]) },
-		"dict": dict,
+		"said": auditText, "roles": rolesIn,
+		"seconds": func(n int64) time.Duration { return time.Duration(n) * time.Second },
+		"hex":     func(d contract.Digest) string { return hex.EncodeToString(d[:]) },
+		"dict":    dict,
 	}
 }
 

@@ -1,8 +1,8 @@
 // Package operations shows and changes the state of the installation: destinations, the
-// rules and a test of them, and the numbers of the overview.
+// rules and a test of them, sources, tokens, and the numbers of the overview.
 //
 // Invariants: a caller learns of no email, rule or destination of a tenant in which it has
-// no role; pausing a destination affects every tenant that it serves, so it needs the
+// no role, and never the text of a secret or token; pausing a destination affects every tenant that it serves, so it needs the
 // operator role in all of those, and is recorded in the audit chain; the address of a
 // destination shows as its host alone; the test of rules sends and changes nothing.
 package operations

@@ -161,7 +161,7 @@ func (b *testBundle) routes(t *testing.T) []access.Route {
 	resources, err := api.New(api.Config{}, api.Deps{
 		Access: callers, Operations: b.Service, Decisions: new(decision.Service), Batches: new(batch.Service), Logger: slog.New(slog.DiscardHandler),
 		Reader: struct{ api.Reader }{}, Blobs: struct{ api.Blobs }{}, Editor: struct{ api.Editor }{}, Auditor: struct{ api.Auditor }{},
-		Failures: struct{ api.Failures }{}, KeyUse: struct{ api.KeyUse }{}, Secrets: struct{ api.Secrets }{}, Tokens: noTokens{},
+		Sources: new(operations.Sources), TokenList: new(operations.Tokens), Tokens: noTokens{},
 	})
 	require.NoError(t, err)
 	return slices.DeleteFunc(resources.Routes(), func(r access.Route) bool {
