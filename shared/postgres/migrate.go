@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,7 +35,8 @@ func Migrations() fs.FS {
 }
 
 // Migrate brings the database at url to the newest migration. Several may call
-// it at once: a session lock lets one work and the others find nothing to do.
+// it at once: a session lock lets one work and the others find nothing to do. A migration
+// that fails leaves nothing of itself, and is named; those before it stay.
 func Migrate(ctx context.Context, url string) error {
 	conf, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -42,6 +44,7 @@ func Migrate(ctx context.Context, url string) error {
 	}
 	db := stdlib.OpenDB(*conf)
 	defer func() { _ = db.Close() }()
+
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockTries))
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
@@ -51,10 +54,13 @@ func Migrate(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return classify("migrate", err)
+
+	_, err = provider.Up(ctx)
+	var failed *goose.PartialError
+	if errors.As(err, &failed) {
+		return classify("migration "+path.Base(failed.Failed.Source.Path), failed.Err)
 	}
-	return nil
+	return classify("migrate", err)
 }
 
 // EnsureSearchIndex makes the index of searches where the migration could not,
