@@ -106,6 +106,8 @@ func (allMail) NeedsHeaders() bool { return false }
 
 func (allMail) Foreign(contract.Email, *ledger.Manifest) []string { return nil }
 
+func (allMail) Unmatched(contract.RouteInput, *ledger.Manifest, *mail.Message) []string { return nil }
+
 func (e allMail) Route(_ contract.RouteInput, m *ledger.Manifest, _ *mail.Message) contract.RouteResult {
 	if m.Overlay != nil && len(m.Overlay.To) > 0 {
 		return contract.RouteResult{Routes: []string{contract.RouteEdited}, Destinations: m.Overlay.To}

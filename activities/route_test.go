@@ -22,17 +22,21 @@ type routed struct {
 	reads    int
 	down     error
 	foreign  [][]string // as they were saved
+	left     [][]string // unmatched recipients, as they were saved
+	counted  int        // unmatched recipients
+	hold     bool
 }
 
 func (m *routed) Manifest(context.Context, int64) (*ledger.Manifest, error) {
 	return &m.manifest, m.down
 }
 
-func (m *routed) SaveForeign(_ context.Context, id int64, list []string) error {
+func (m *routed) SaveLeftOut(_ context.Context, id int64, foreign, unmatched []string) error {
 	if id != 7 {
 		return fault.New(fault.NotFound, "no such email")
 	}
-	m.foreign, m.manifest.Foreign = append(m.foreign, list), list
+	m.foreign, m.left = append(m.foreign, foreign), append(m.left, unmatched)
+	m.manifest.Foreign, m.manifest.Unmatched = foreign, unmatched
 	return nil
 }
 
@@ -43,12 +47,19 @@ func (m *routed) Message(context.Context, *ledger.Manifest) (*mail.Message, erro
 
 func (m *routed) route(t *testing.T, when config.When, in contract.RouteInput) (contract.RouteResult, error) {
 	t.Helper()
-	r, err := rules.New([]config.Route{{Name: "r", When: when, To: []string{"d"}}},
-		[]config.Tenant{{Name: "acme", Domains: []string{"acme.example"}}},
-		[]config.Destination{{Name: "d", Tenants: []string{"acme"}}, {Name: "theirs", Tenants: []string{"globex"}},
-			{Name: "x", Tenants: []string{"acme"}}, {Name: "y", Tenants: []string{"acme"}}})
+	r, err := rules.Of(&config.File{
+		Routes:  []config.Route{{Name: "r", When: when, To: []string{"d"}}},
+		Tenants: []config.Tenant{{Name: "acme", Domains: []string{"acme.example"}}},
+		Destinations: []config.Destination{{Name: "d", Tenants: []string{"acme"}}, {Name: "theirs", Tenants: []string{"globex"}},
+			{Name: "x", Tenants: []string{"acme"}}, {Name: "y", Tenants: []string{"acme"}}},
+		Unmatched: map[bool]string{true: config.UnmatchedHold}[m.hold],
+	})
 	require.NoError(t, err)
-	s, err := activities.NewRoute(activities.RouteDeps{Ledger: m, Messages: m, Rules: r, Now: noon})
+	s, err := activities.NewRoute(activities.RouteDeps{Ledger: m, Messages: m, Rules: r, Now: noon,
+		CountUnmatched: func(tenant string, n int) {
+			require.Equal(t, "acme", tenant)
+			m.counted += n
+		}})
 	require.NoError(t, err)
 	return s.Route(t.Context(), in)
 }
@@ -114,6 +125,35 @@ func TestForeignRecipientsAreRecordedAndNotMatched(t *testing.T) {
 	_, err = m.route(t, config.When{Recipient: "bob@*"}, contract.RouteInput{Email: email})
 	require.NoError(t, err)
 	require.Equal(t, [][]string{foreign, nil}, m.foreign, "an edit of the recipients is in the record too")
+}
+
+// A recipient that no rule takes was dropped without a trace when a rule took another.
+func TestUnmatchedRecipientsAreRecordedCountedAndHeld(t *testing.T) {
+	t.Parallel()
+	in := contract.RouteInput{Email: contract.Email{ID: 7, Tenant: "acme", Source: "mailparse"}}
+	m := &routed{manifest: ledger.Manifest{Recipients: []string{
+		"support@acme.example", "<Sales@acme.example>", "Sales@acme.example", "bob@elsewhere.example",
+	}}}
+	for range 2 { // a repeat counts nothing again
+		got, err := m.route(t, config.When{Recipient: "support@*"}, in)
+		require.NoError(t, err)
+		require.Empty(t, got.Holds, "the default is to note it")
+		require.Equal(t, []string{"d"}, got.Destinations)
+	}
+	require.Equal(t, [][]string{{"Sales@acme.example"}}, m.left)
+	require.Equal(t, 1, m.counted)
+
+	m.hold = true
+	got, err := m.route(t, config.When{Recipient: "support@*"}, in)
+	require.NoError(t, err)
+	require.Equal(t, []contract.Hold{{Reason: contract.RecipientUnmatched, Detail: "no route takes one of the recipients"}}, got.Holds)
+	require.Equal(t, []string{"d"}, got.Destinations, "an approval goes on with the rules that match")
+
+	m.manifest.Overlay = &contract.Edit{Recipients: []string{"support@acme.example"}}
+	got, err = m.route(t, config.When{Recipient: "support@*"}, in)
+	require.NoError(t, err)
+	require.Empty(t, got.Holds)
+	require.Equal(t, [][]string{{"Sales@acme.example"}, nil}, m.left)
 }
 
 // TestEditCannotRouteToAnotherTenant: an edit that names another tenant's destination,

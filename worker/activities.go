@@ -70,16 +70,11 @@ func newActivitySet(p *program.Program, db stores, o objects, scan scanner) (*ac
 		return nil, err
 	}
 
-	compiled, err := rules.New(file.Routes, file.Tenants, file.Destinations)
+	compiled, err := rules.Of(file)
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
-	a.rules = router{
-		Rules: compiled, durable: withoutFastAttempts(file),
-	}
-
-	a.route, err = activities.NewRoute(activities.RouteDeps{Ledger: cache, Messages: o, Rules: a.rules})
-	if err != nil {
+	if err := a.wireRoute(p, cache, o, compiled); err != nil {
 		return nil, err
 	}
 	return a, a.wireDelivery(p, db, cache, o, compiled)

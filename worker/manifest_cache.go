@@ -84,6 +84,12 @@ func (c *manifestCache) Manifest(ctx context.Context, emailID int64) (*ledger.Ma
 	return &m, nil
 }
 
+// SaveLeftOut implements activities.RouteLedger.
+func (c *manifestCache) SaveLeftOut(ctx context.Context, emailID int64, foreign, unmatched []string) error {
+	c.forget(emailID) // also when it fails
+	return c.Emails.SaveLeftOut(ctx, emailID, foreign, unmatched)
+}
+
 // ApplyEdit implements activities.EditKeeper.
 func (c *manifestCache) ApplyEdit(ctx context.Context, in contract.ApplyEditInput) error {
 	c.forget(in.Email.ID) // also when it fails

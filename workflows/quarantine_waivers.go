@@ -37,6 +37,7 @@ var raisedBy = map[contract.Reason]contract.Step{
 	contract.Unscannable:        contract.StepInspect,
 	contract.ScannerUnavailable: contract.StepInspect,
 	contract.RecipientForeign:   contract.StepRoute,
+	contract.RecipientUnmatched: contract.StepRoute,
 	contract.ManualHold:         contract.StepRoute,
 }
 

@@ -213,11 +213,13 @@ func heldScenarios() []scenario {
 			s.inspect = func(int) (contract.InspectResult, error) { return contract.InspectResult{Holds: h}, nil }
 		})
 	}
-	hold(contract.ManualHold, func(s *script, h []contract.Hold) {
-		s.route = func(int, contract.RouteInput) (contract.RouteResult, error) {
-			return contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"ticketing"}, Holds: h}, nil
-		}
-	})
+	for _, r := range []contract.Reason{contract.ManualHold, contract.RecipientUnmatched} {
+		hold(r, func(s *script, h []contract.Hold) {
+			s.route = func(int, contract.RouteInput) (contract.RouteResult, error) {
+				return contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"ticketing"}, Holds: h}, nil
+			}
+		})
+	}
 	out = append(out, exhausted()...)
 	return out
 }

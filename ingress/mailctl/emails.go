@@ -161,6 +161,7 @@ func (c *getCommand) printEmail(s *session, e *ledger.EmailDetail) error {
 	line("from", e.From)
 	line("to", some(e.To))
 	optional("not ours", some(e.Foreign))
+	optional("no rule takes", some(e.Unmatched))
 	line("subject", e.Subject)
 	optional("reported", strings.Join(reported(e.Reported), ", "))
 	for _, a := range e.Attachments {

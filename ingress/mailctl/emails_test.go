@@ -15,7 +15,7 @@ import (
 const (
 	emailJSON = `{"event_id":"evt/1 +%","workflow_id":"wf","source":"mailparse","tenant":"default","state":"quarantined",` +
 		`"reason":"infected","detail":"","approvals_missing":2,"received_at":"2026-11-01T10:00:00Z","closed_at":null,"duplicate_of":"",` +
-		`"subject":"\u001b[31mred\u009b\u202e","from":"a\rb@example.com","to":["x@yourapp.example","y@yourapp.example"],"possible_duplicate_of":"evt\u001b0","reported":{"auth":{"spf":"f\u001bail","dmarc":"pass"},"type":"email.received","timestamp":"2026-11-01T09:59:00Z"},` +
+		`"subject":"\u001b[31mred\u009b\u202e","from":"a\rb@example.com","to":["x@yourapp.example","y@yourapp.example"],"unmatched_recipients":["y@yourapp.example"],"possible_duplicate_of":"evt\u001b0","reported":{"auth":{"spf":"f\u001bail","dmarc":"pass"},"type":"email.received","timestamp":"2026-11-01T09:59:00Z"},` +
 		`"attachments":[{"filename":"ev\u001bil.exe","size":3,"sha256":"abc","content_type":"x/y","detected_type":"a/b","verdict":"infected","signature":"Eicar"}],` +
 		`"deliveries":[{"destination":"ticketing","state":"retrying","attempts":1,"last_error":"HTTP 500","next_attempt_at":"2026-11-01T10:05:00Z","idempotency_key":"mr_1"}],` +
 		`"decisions":[{"action":"retry","actor":"olga","via":"api","note":"again\nplease","at":"2026-11-01T11:00:00Z"}]}`
@@ -214,6 +214,7 @@ func TestGetIsReadableAndHarmless(t *testing.T) {
 		`received        2026-11-01T10:00:00Z`,
 		`from            a\x0db@example.com`,
 		`to              x@yourapp.example, y@yourapp.example`,
+		`no rule takes   y@yourapp.example`,
 		`subject         \x1b[31mred\u009b\u202e`,
 		`reported        spf=f\x1bail, dmarc=pass, type=email.received, time=2026-11-01T09:59:00Z`,
 		`attachment      ev\x1bil.exe  infected  Eicar  a/b  3 bytes  abc`,

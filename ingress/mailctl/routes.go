@@ -99,21 +99,7 @@ func (c *routesTestCommand) Run(s *session) error {
 		return fmt.Errorf("test routes: %w", err)
 	}
 
-	var out struct {
-		Destinations []string        `json:"destinations"`
-		Holds        []contract.Hold `json:"holds"`
-		Foreign      []string        `json:"foreign_recipients"`
-		Recipients   []struct {
-			Mailbox string `json:"mailbox"`
-			Tag     string `json:"tag"`
-		} `json:"recipients"`
-		Rules []struct {
-			Name    string `json:"name"`
-			Matched bool   `json:"matched"`
-			Why     string `json:"why"`
-		} `json:"rules"`
-	}
-
+	var out tested
 	if err := s.callJSON(http.MethodPost, "/api/v1/routes/test", nil, body, &out); err != nil || s.json() {
 		return err
 	}
@@ -129,6 +115,28 @@ func (c *routesTestCommand) Run(s *session) error {
 		return fmt.Errorf("write: %w", err)
 	}
 
+	return s.printf("%s", visibleLines(out.text()))
+}
+
+// tested is the answer of the rule tester.
+type tested struct {
+	Destinations []string        `json:"destinations"`
+	Holds        []contract.Hold `json:"holds"`
+	Foreign      []string        `json:"foreign_recipients"`
+	Unmatched    []string        `json:"unmatched_recipients"`
+	Recipients   []struct {
+		Mailbox string `json:"mailbox"`
+		Tag     string `json:"tag"`
+	} `json:"recipients"`
+	Rules []struct {
+		Name    string `json:"name"`
+		Matched bool   `json:"matched"`
+		Why     string `json:"why"`
+	} `json:"rules"`
+}
+
+// text says where the mail would go.
+func (out *tested) text() string {
 	text := "\nIt goes to " + strings.Join(out.Destinations, ", ") + ".\n"
 	if len(out.Destinations) == 0 {
 		text = "\nIt goes to no destination.\n"
@@ -143,12 +151,14 @@ func (c *routesTestCommand) Run(s *session) error {
 	if len(out.Foreign) > 0 {
 		text += "Outside the tenant's domains, and matched by no rule: " + strings.Join(out.Foreign, ", ") + "\n"
 	}
+	if len(out.Unmatched) > 0 {
+		text += "No rule takes: " + strings.Join(out.Unmatched, ", ") + "\n"
+	}
 
 	for _, h := range out.Holds {
 		text += "It is held first: " + because(h.Reason, h.Detail) + "\n"
 	}
-
-	return s.printf("%s", visibleLines(text))
+	return text
 }
 
 // sample builds the request from a file and the flags; flags win.

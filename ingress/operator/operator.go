@@ -134,7 +134,7 @@ type services struct {
 }
 
 func newServices(file *config.File, deps Deps, ledger stores) (s services, err error) {
-	compiled, err := rules.New(file.Routes, file.Tenants, file.Destinations)
+	compiled, err := rules.Of(file)
 	if err != nil {
 		return s, fmt.Errorf("configuration: routes: %w", err)
 	}

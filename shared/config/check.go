@@ -73,6 +73,7 @@ func (f *File) hasSource(name string) bool {
 }
 
 func (f *File) applyDefaults() {
+	orDefault(&f.Unmatched, UnmatchedNote)
 	for i := range f.Sources {
 		s := &f.Sources[i]
 		orDefault(&s.Tolerance, defaultTolerance)

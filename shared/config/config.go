@@ -25,15 +25,18 @@ type File struct {
 	Tenants      []Tenant      `yaml:"tenants"`
 	Destinations []Destination `yaml:"destinations"`
 	Routes       []Route       `yaml:"routes"`
-	Attachments  Attachments   `yaml:"attachments"`
-	Scanner      Scanner       `yaml:"scanner"`
-	Operators    []Operator    `yaml:"operators"`
-	Operator     OperatorPages `yaml:"operator"`
-	Retry        Retry         `yaml:"retry"`
-	Ingress      Ingress       `yaml:"ingress"`
-	Encryption   Encryption    `yaml:"encryption"`
-	Access       Access        `yaml:"access"`
-	Holds        Holds         `yaml:"holds"`
+	// Unmatched says what to do with mail of which a rule takes one recipient and none
+	// takes another: UnmatchedNote (the default) or UnmatchedHold.
+	Unmatched   string        `yaml:"unmatched"`
+	Attachments Attachments   `yaml:"attachments"`
+	Scanner     Scanner       `yaml:"scanner"`
+	Operators   []Operator    `yaml:"operators"`
+	Operator    OperatorPages `yaml:"operator"`
+	Retry       Retry         `yaml:"retry"`
+	Ingress     Ingress       `yaml:"ingress"`
+	Encryption  Encryption    `yaml:"encryption"`
+	Access      Access        `yaml:"access"`
+	Holds       Holds         `yaml:"holds"`
 	// Approvals says how many people have to approve a hold, by its reason; one where
 	// nothing is said.
 	Approvals map[contract.Reason]int `yaml:"approvals"`
@@ -151,6 +154,12 @@ type Route struct {
 	To   []string `yaml:"to"`
 	Hold bool     `yaml:"hold"`
 }
+
+// What Unmatched may be. Either way the recipients are shown and counted.
+const (
+	UnmatchedNote = "note"
+	UnmatchedHold = "hold" // held as recipient_unmatched
+)
 
 // When lists what a mail must meet; empty fields are met by all. Patterns are
 // case-insensitive and know one wildcard, *, for any run of characters.

@@ -135,6 +135,7 @@ attachments:
 	require.Equal(t, Bytes(25<<20), f.Sources[0].MaxBody)
 	require.Equal(t, Bytes(25<<20), f.Attachments.MaxSize)
 	require.Equal(t, Retry{Deliver: 24 * time.Hour, Scan: 24 * time.Hour}, f.Retry)
+	require.Equal(t, UnmatchedNote, f.Unmatched)
 }
 
 func TestLoadNamesEveryMistakeAtOnce(t *testing.T) {
@@ -161,6 +162,7 @@ destinations:
 routes:
   - {name: r, when: {recipient: "", source: absent, tenant: none}, to: [d, ghost]}
   - {name: r, to: []}
+unmatched: maybe
 operators:
   - {name: o, role: king, token: {ref: "env:WEBHOOK_SECRET"}}
   - {name: p, role: viewer, token: {ref: "env:WEBHOOK_SECRET"}}
@@ -193,6 +195,7 @@ operators:
 		`routes[0].to[1]: no destination is named "ghost"`,
 		`routes[1].name: "r" is taken by routes[0]`,
 		`routes[1].to: must not be empty`,
+		`unmatched: "maybe" is not supported; supported: note, hold`,
 		`operators[0].role: "king" is not supported; supported: viewer, operator, admin`,
 		`operators[1].token.ref: resolves to the same token as operators[0]`,
 	}

@@ -109,6 +109,7 @@ const (
 	ScannerUnavailable    Reason = "scanner_unavailable"
 	Unroutable            Reason = "unroutable"
 	RecipientForeign      Reason = "recipient_foreign"
+	RecipientUnmatched    Reason = "recipient_unmatched"
 	DownstreamRejected    Reason = "downstream_rejected"
 	DownstreamExhausted   Reason = "downstream_exhausted"
 	AmbiguousEffect       Reason = "ambiguous_effect"
@@ -123,8 +124,8 @@ const (
 // Reasons lists every reason once.
 var Reasons = []Reason{
 	IDConflict, SchemaInvalid, MIMEMalformed, TooLarge, TypeDenied, AttachmentMismatch, AttachmentUnfetchable,
-	Infected, Unscannable, ScannerUnavailable, Unroutable, RecipientForeign, DownstreamRejected,
-	DownstreamExhausted, AmbiguousEffect, LoopDetected, Internal, ManualHold,
+	Infected, Unscannable, ScannerUnavailable, Unroutable, RecipientForeign, RecipientUnmatched,
+	DownstreamRejected, DownstreamExhausted, AmbiguousEffect, LoopDetected, Internal, ManualHold,
 	DownstreamUnavailable, StorageUnavailable,
 }
 

@@ -42,6 +42,7 @@ type EmailHistory struct {
 	RoutedAt        *time.Time
 	State           contract.State
 	ClosedAt        *time.Time
+	Unmatched       []string // the recipients that no rule took when one took another
 }
 
 // VerdictCount is how many attachments have a verdict, which is empty before inspection.

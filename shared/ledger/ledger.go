@@ -57,8 +57,9 @@ type Manifest struct {
 	// is saved.
 	PossibleDuplicateOf string
 	// Foreign are the recipients outside the tenant's domains as the last routing
-	// found them, edits laid over; it is read, and written by SaveForeign alone.
-	Foreign []string
+	// found them, edits laid over; it is read, and written by SaveLeftOut alone, as is
+	// Unmatched: the recipients that no rule took while one took another.
+	Foreign, Unmatched []string
 	// Overlay is the edits that were applied to the email, merged; nil: none.
 	// Everything above is as it came: a step that uses it applies the overlay.
 	// It is read, never written, and so is Edited.

@@ -62,7 +62,10 @@ type EmailRow struct {
 	// found them; no rule was asked about them unless a person let them pass. A list
 	// has as many as of To.
 	Foreign []string `json:"foreign_recipients"`
-	Routes  []string `json:"routes"`
+	// Unmatched are the recipients that no rule took in the last routing, while one took
+	// another of the email. A list has as many as of To.
+	Unmatched []string `json:"unmatched_recipients"`
+	Routes    []string `json:"routes"`
 	// HeldAt is when the hold began that lasts, null where there is none.
 	HeldAt *time.Time `json:"held_at"`
 	// Attention is one of contract.Attention…, and since when.

@@ -181,7 +181,7 @@ func attachmentColumns(list []mail.Attachment) pgx.NamedArgs {
 func (s *Emails) Manifest(ctx context.Context, emailID int64) (*ledger.Manifest, error) {
 	const query = `
 SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject, sender, recipients, routes,
-       foreign_recipients, coalesce(reported, '{}'), ` + possibleDuplicate + `,` + appliedEdits + `,` + openFindings + `
+       foreign_recipients, unmatched_recipients, coalesce(reported, '{}'), ` + possibleDuplicate + `,` + appliedEdits + `,` + openFindings + `
   FROM emails e WHERE id = @id`
 
 	m := &ledger.Manifest{EmailID: emailID}
@@ -190,7 +190,7 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	var batch pgx.Batch
 	batch.Queue(query, args).QueryRow(func(row pgx.Row) error {
 		return absent(row.Scan(&m.ReceivedAt, &m.RawKey, &m.MIMEKey, &m.Message, &m.MessageKey, &m.MessageID, &m.Subject,
-			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &m.Reported, &m.PossibleDuplicateOf, &edits, &m.Open))
+			&m.Sender, &m.Recipients, &m.Routes, &m.Foreign, &m.Unmatched, &m.Reported, &m.PossibleDuplicateOf, &edits, &m.Open))
 	})
 	m.Attachments = []mail.Attachment{}
 	queueRows(&batch, dbsqlc.ListAttachments, &m.Attachments, emailID)
@@ -205,15 +205,17 @@ SELECT received_at, raw_key, mime_key, message, message_key, message_id, subject
 	return m, nil
 }
 
-// SaveForeign records the recipients that belong to no domain of the email's tenant, in
-// place of those that were recorded before; an empty list says that there are none. A
-// repeat changes nothing.
-func (s *Emails) SaveForeign(ctx context.Context, emailID int64, recipients []string) error {
-	saved, err := s.queries.SaveForeign(ctx, dbsqlc.SaveForeignParams{ID: emailID, Recipients: cleanAll(recipients)})
+// SaveLeftOut records the recipients that belong to no domain of the email's tenant, and
+// those that no rule takes, in place of those that were recorded before; an empty list says
+// that there are none. A repeat changes nothing.
+func (s *Emails) SaveLeftOut(ctx context.Context, emailID int64, foreign, unmatched []string) error {
+	saved, err := s.queries.SaveLeftOut(ctx, dbsqlc.SaveLeftOutParams{
+		ID: emailID, ForeignRecipients: cleanAll(foreign), UnmatchedRecipients: cleanAll(unmatched),
+	})
 	if err == nil && saved == 0 {
 		err = ledger.NoSuchEmail(nil)
 	}
-	return classify(fmt.Sprintf("save foreign recipients of email %d", emailID), err)
+	return classify(fmt.Sprintf("save the recipients of email %d that are left out", emailID), err)
 }
 
 // SaveVerdicts writes what inspection found: DetectedType, Verdict and Signature

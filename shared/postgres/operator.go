@@ -17,7 +17,7 @@ import (
 
 // selectListed reads what a list shows of an email e: of recipients, which may be many
 // megabytes of one email, no more than people look at.
-var selectListed = rowBegin + firstOf("e.recipients") + `, ` + firstOf("e.foreign_recipients") + rowEnd
+var selectListed = rowBegin + firstOf("e.recipients") + `, ` + firstOf("e.foreign_recipients") + `, ` + firstOf("e.unmatched_recipients") + rowEnd
 
 // firstOf reads the beginning of a column of addresses.
 func firstOf(column string) string {
@@ -27,7 +27,7 @@ func firstOf(column string) string {
 
 // selectRow reads all that is shown of an email e.
 const (
-	selectRow = rowBegin + `e.recipients, coalesce(e.foreign_recipients, '{}')` + rowEnd
+	selectRow = rowBegin + `e.recipients, coalesce(e.foreign_recipients, '{}'), coalesce(e.unmatched_recipients, '{}')` + rowEnd
 
 	rowBegin = `
 SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.detail, e.size,
@@ -41,7 +41,7 @@ SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.
 func scanRow(row pgx.Row, r *ledger.EmailRow) error {
 	return row.Scan(&r.ID, &r.EventID, &r.WorkflowID, &r.CorrelationID, &r.Source, &r.Tenant, &r.State, &r.Reason,
 		&r.Detail, &r.Size, &r.ReceivedAt, &r.ClosedAt, &r.DuplicateOf, &r.MessageID, &r.Subject, &r.From, &r.Routes,
-		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing, &r.ToCount, &r.To, &r.Foreign,
+		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing, &r.ToCount, &r.To, &r.Foreign, &r.Unmatched,
 		&r.Reported, &r.PossibleDuplicateOf, &r.StartRefused)
 }
 

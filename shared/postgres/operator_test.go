@@ -248,13 +248,13 @@ func TestListOfMailToThousandsIsShort(t *testing.T) {
 	}
 	email := acceptOne(t, db)
 	require.NoError(t, db.SaveManifest(ctx, ledger.Manifest{EmailID: email.ID, RawKey: "body/aa/aa", Message: []byte("{}"), Recipients: many}))
-	require.NoError(t, db.SaveForeign(ctx, email.ID, many))
+	require.NoError(t, db.SaveLeftOut(ctx, email.ID, many, many))
 
 	list, _, err := db.ListEmails(ctx, ledger.Filter{})
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Equal(t, len(many), list[0].ToCount)
-	for _, shown := range [][]string{list[0].To, list[0].Foreign} {
+	for _, shown := range [][]string{list[0].To, list[0].Foreign, list[0].Unmatched} {
 		require.Len(t, shown, ledger.ListedRecipients)
 		for i, text := range shown {
 			require.Equal(t, string([]rune(many[i])[:min(ledger.ListedAddress, len([]rune(many[i])))]), text)
@@ -264,4 +264,5 @@ func TestListOfMailToThousandsIsShort(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, many, found.To)
 	require.Equal(t, many, found.Foreign)
+	require.Equal(t, many, found.Unmatched)
 }

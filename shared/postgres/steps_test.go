@@ -357,25 +357,32 @@ func TestVerdictsBelongToTheirBytes(t *testing.T) {
 	require.Error(t, db.SaveVerdicts(ctx, email.ID, seen))
 }
 
-// TestForeignRecipientsAreKept: what the last routing found is what the record says.
-func TestForeignRecipientsAreKept(t *testing.T) {
+// TestRecipientsLeftOutAreKept: what the last routing found is what the record says.
+func TestRecipientsLeftOutAreKept(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
 	email := acceptOne(t, db)
 	require.NoError(t, db.SaveManifest(ctx, manifest(email.ID)))
 	for _, list := range [][]string{{"a@elsewhere.example", "b@elsewhere.example"}, {"c@elsewhere.example"}, nil} {
+		unmatched := []string{"sales@yourapp.example"}[:min(len(list), 1)]
 		for range 2 {
-			require.NoError(t, db.SaveForeign(ctx, email.ID, list))
+			require.NoError(t, db.SaveLeftOut(ctx, email.ID, list, unmatched))
 		}
 		m, err := db.Manifest(ctx, email.ID)
 		require.NoError(t, err)
 		require.Equal(t, list, m.Foreign)
+		require.ElementsMatch(t, unmatched, m.Unmatched)
 		detail, err := db.FindEmail(ctx, ledger.Lookup{EventID: email.EventID})
 		require.NoError(t, err)
-		require.Equal(t, append([]string{}, list...), detail.Foreign)
 		rows, _, err := db.ListEmails(ctx, ledger.Filter{})
 		require.NoError(t, err)
-		require.Equal(t, append([]string{}, list...), rows[0].Foreign)
+		for _, shown := range []ledger.EmailRow{detail.EmailRow, rows[0]} {
+			require.Equal(t, append([]string{}, list...), shown.Foreign)
+			require.Equal(t, unmatched, shown.Unmatched)
+		}
+		h, err := db.History(ctx, email.ID)
+		require.NoError(t, err)
+		require.Equal(t, unmatched, h.Email.Unmatched)
 	}
-	require.True(t, fault.Is(db.SaveForeign(ctx, email.ID+1, nil), fault.NotFound))
+	require.True(t, fault.Is(db.SaveLeftOut(ctx, email.ID+1, nil, nil), fault.NotFound))
 }

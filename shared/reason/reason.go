@@ -159,6 +159,13 @@ var texts = map[contract.Reason]text{
 		next:    "Add the domain to its tenant and retry. If it is another tenant's domain, a secret is in the wrong hands: discard, and rotate it.",
 		kind:    fix,
 	},
+	contract.RecipientUnmatched: {
+		what:    "No routing rule takes one of the recipients, while a rule takes another, and the configuration says unmatched: hold.",
+		approve: "delivers it to the destinations of the rules that match",
+		retry:   "evaluates the rules again",
+		next:    "Add or correct a rule, then retry; or approve it for the recipients that a rule takes.",
+		kind:    fix,
+	},
 	contract.DownstreamRejected: {
 		what:  "A destination refused the email permanently.",
 		retry: "sends it again to the destinations that do not have it",

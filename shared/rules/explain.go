@@ -14,6 +14,8 @@ type Explanation struct {
 	Rules        []RuleVerdict   `json:"rules"` // every rule, in the order of the configuration
 	// Foreign are the recipients outside the tenant's domains, which no rule matches.
 	Foreign []string `json:"foreign_recipients"`
+	// Unmatched are the recipients that no rule takes while one takes another.
+	Unmatched []string `json:"unmatched_recipients"`
 	// Recipients are those that the rules were matched with, without duplicates.
 	Recipients []Recipient `json:"recipients"`
 }
@@ -40,7 +42,8 @@ func (r *Rules) Explain(f Facts) Explanation {
 	out := Explanation{
 		Routes: append([]string{}, said.Routes...), Destinations: append([]string{}, said.Destinations...),
 		Holds: append([]contract.Hold{}, said.Holds...), Rules: make([]RuleVerdict, 0, len(r.routes)),
-		Foreign: append([]string{}, r.domains[f.Tenant].Foreign(f.Recipients)...),
+		Foreign:   append([]string{}, r.domains[f.Tenant].Foreign(f.Recipients)...),
+		Unmatched: append([]string{}, r.unmatched(f, met)...),
 	}
 
 	own := r.own(f)

@@ -76,6 +76,14 @@ func (p *mailbox) subject(local string, a address.Address) string {
 	return local
 }
 
+// takes reports whether a recipient meets the conditions about recipients.
+func (rt *route) takes(a address.Address, ownCase bool) bool {
+	if rt.recipient != nil && !rt.recipient.match(a, ownCase) {
+		return false
+	}
+	return rt.tag == nil || a.Tag != "" && rt.tag.match(a.Tag, ownCase)
+}
+
 // unmetBy returns why no recipient meets the conditions about recipients, in words for
 // a person; empty if one meets both.
 func (rt *route) unmetBy(recipients []address.Address, ownCase bool) string {
@@ -84,13 +92,10 @@ func (rt *route) unmetBy(recipients []address.Address, ownCase bool) string {
 	}
 	named := false
 	for _, a := range recipients {
-		if rt.recipient != nil && !rt.recipient.match(a, ownCase) {
-			continue
-		}
-		if rt.tag == nil || a.Tag != "" && rt.tag.match(a.Tag, ownCase) {
+		if rt.takes(a, ownCase) {
 			return ""
 		}
-		named = true
+		named = named || rt.recipient != nil && rt.recipient.match(a, ownCase)
 	}
 
 	switch {

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -132,4 +133,40 @@ func TestExplainSaysHowRecipientsAreRead(t *testing.T) {
 	require.NotNil(t, got.Recipients)
 	require.Empty(t, got.Recipients)
 	require.Equal(t, contract.RecipientForeign, got.Holds[0].Reason)
+}
+
+func TestUnmatchedRecipientsAreThoseThatNoRuleTakes(t *testing.T) {
+	t.Parallel()
+	support := config.Route{Name: "support", When: config.When{Recipient: "support@*"}, To: []string{"a"}}
+	urgent := config.Route{Name: "urgent", When: config.When{Subject: "*urgent*"}, To: []string{"a"}}
+	tagged := config.Route{Name: "tagged", When: config.When{Tag: "vip"}, To: []string{"a"}}
+	elsewhere := config.Route{Name: "elsewhere", When: config.When{Recipient: "*"}, To: []string{"of another tenant"}}
+	to := []string{"support@acme.example", "Bob+vip@acme.example", "sales@acme.example", "<sales@acme.example>", "x@elsewhere.example"}
+	for name, tc := range map[string]struct {
+		routes  []config.Route
+		subject string
+		edit    []string
+		want    []string
+	}{
+		"one takes one":                      {routes: []config.Route{support}, want: []string{"Bob+vip@acme.example", "sales@acme.example"}},
+		"two take two":                       {routes: []config.Route{support, tagged}, want: []string{"sales@acme.example"}},
+		"a rule without recipients":          {routes: []config.Route{support, urgent}, subject: "urgent", want: nil},
+		"it takes none if it does not match": {routes: []config.Route{support, urgent}, want: []string{"Bob+vip@acme.example", "sales@acme.example"}},
+		"nor for another tenant":             {routes: []config.Route{support, elsewhere}, want: []string{"Bob+vip@acme.example", "sales@acme.example"}},
+		"none is taken: unroutable":          {routes: []config.Route{urgent}, want: nil},
+		"an edit names the destinations":     {routes: []config.Route{support}, edit: []string{"a"}, want: nil},
+	} {
+		f := rules.Facts{Tenant: "acme", Recipients: to, Subject: tc.subject, EditedTo: tc.edit}
+		for _, setting := range []string{config.UnmatchedNote, config.UnmatchedHold} {
+			r, err := rules.Of(&config.File{
+				Routes: tc.routes, Unmatched: setting, Tenants: []config.Tenant{{Name: "acme", Domains: []string{"acme.example"}}},
+				Destinations: []config.Destination{{Name: "a", Tenants: []string{"acme"}}, {Name: "of another tenant", Tenants: []string{"x"}}},
+			})
+			require.NoError(t, err)
+			got := r.Explain(f)
+			require.Equal(t, append([]string{}, tc.want...), got.Unmatched, name)
+			held := setting == config.UnmatchedHold && len(tc.want) > 0
+			require.Equal(t, held, slices.Contains(contract.ReasonsOf(got.Holds), contract.RecipientUnmatched), name)
+		}
+	}
 }

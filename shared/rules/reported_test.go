@@ -46,5 +46,5 @@ func TestRulesMatchWhatTheProviderSaid(t *testing.T) {
 
 	changed := append([]config.Route{}, routes...)
 	changed[1].When.Auth.SPF = "fail"
-	require.NotEqual(t, versionOf(routes, tenants, destinations), versionOf(changed, tenants, destinations))
+	require.NotEqual(t, versionOf(routes, tenants, destinations, false), versionOf(changed, tenants, destinations, false))
 }

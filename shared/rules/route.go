@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailroom/shared/contract"
@@ -18,17 +19,19 @@ func (r *Rules) Route(in contract.RouteInput, m *ledger.Manifest, message *mail.
 }
 
 // Decide returns the result of Match in the terms of the route step. Mail that no rule
-// matches is held as unroutable, mail that a rule with hold matches as manual_hold, and
-// mail with only foreign recipients as recipient_foreign. The result has the routes
-// together with the hold, so that an approval can continue with them.
+// matches is held as unroutable, mail that a rule with hold matches as manual_hold, mail
+// with only foreign recipients as recipient_foreign, and under unmatched: hold mail with
+// Match.Unmatched as recipient_unmatched. The result has the routes together with the
+// hold, so that an approval can continue with them.
 //
 // If an edit names destinations, the result has those of them that serve the tenant,
-// under contract.RouteEdited. Such an edit waives only the hold unroutable: a rule with
-// hold that matched the mail before its edits still holds it. An edit whose
+// under contract.RouteEdited. Such an edit waives only the holds unroutable and
+// recipient_unmatched: a rule with hold that matched the mail before its edits still
+// holds it. An edit whose
 // destinations are all of other tenants or not configured is held as unroutable.
 func (r *Rules) Decide(f Facts) contract.RouteResult {
 	met := r.Match(f)
-	out := contract.RouteResult{Routes: met.Routes, Destinations: met.Destinations, Holds: holds(met)}
+	out := contract.RouteResult{Routes: met.Routes, Destinations: met.Destinations, Holds: r.holds(met)}
 	if len(f.EditedTo) > 0 {
 		out = r.edited(f, met, out)
 	}
@@ -57,6 +60,7 @@ func (r *Rules) edited(f Facts, met Match, out contract.RouteResult) contract.Ro
 	if !met.Foreign && len(met.Routes) == 0 {
 		out.Holds = nil
 	}
+	out.Holds = slices.DeleteFunc(out.Holds, func(h contract.Hold) bool { return h.Reason == contract.RecipientUnmatched })
 	if len(out.Destinations) < len(f.EditedTo) {
 		out.Holds = append(out.Holds, contract.Hold{
 			Reason: contract.Unroutable, Detail: "the edit names a destination that does not serve this tenant",
@@ -66,7 +70,8 @@ func (r *Rules) edited(f Facts, met Match, out contract.RouteResult) contract.Ro
 }
 
 // holds returns the holds that follow from a match.
-func holds(met Match) []contract.Hold {
+func (r *Rules) holds(met Match) []contract.Hold {
+	var out []contract.Hold
 	switch {
 	case met.Foreign:
 		return []contract.Hold{{
@@ -75,10 +80,18 @@ func holds(met Match) []contract.Hold {
 	case len(met.Routes) == 0:
 		return []contract.Hold{{Reason: contract.Unroutable, Detail: "no route matches this email"}}
 	case len(met.Held) > 0:
-		return []contract.Hold{{
+		out = append(out, contract.Hold{
 			Reason: contract.ManualHold,
 			Detail: fmt.Sprintf("route %s holds its mail for a person", strings.Join(met.Held, ", ")),
-		}}
+		})
 	}
-	return nil
+
+	if n := len(met.Unmatched); n > 0 && r.holdUnmatched {
+		detail := "no route takes one of the recipients"
+		if n > 1 {
+			detail = fmt.Sprintf("no route takes %d of the recipients", n)
+		}
+		out = append(out, contract.Hold{Reason: contract.RecipientUnmatched, Detail: detail})
+	}
+	return out
 }

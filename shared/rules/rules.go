@@ -22,6 +22,8 @@ type Rules struct {
 	ownCase map[string]bool            // tenants with case-sensitive local parts
 	headers bool
 	version string
+	// holdUnmatched holds mail of which no rule takes a recipient while one takes another.
+	holdUnmatched bool
 
 	destinations map[string]config.Destination // by name
 }
@@ -44,9 +46,21 @@ type Match struct {
 	Routes       []string // names, in the order of the configuration
 	Destinations []string // without duplicates, in the order of the routes
 	Held         []string // those of Routes that require an approval
+	// Unmatched are the recipients in the tenant's domains that none of Routes takes,
+	// bare and without duplicates. A rule without a condition about recipients takes all.
+	Unmatched []string
 	// Foreign is set if there are recipients and none of them is in the tenant's
 	// domains; nothing else is set then.
 	Foreign bool
+}
+
+// Of compiles the routes of a loaded file, as New does.
+func Of(file *config.File) (*Rules, error) {
+	r, err := New(file.Routes, file.Tenants, file.Destinations)
+	if err == nil && file.Unmatched == config.UnmatchedHold {
+		r.holdUnmatched, r.version = true, versionOf(file.Routes, file.Tenants, file.Destinations, true)
+	}
+	return r, err
 }
 
 // New compiles routes. A tenant without domains, or one that is not in tenants, owns
@@ -57,7 +71,7 @@ func New(routes []config.Route, tenants []config.Tenant, destinations []config.D
 		domains:      make(map[string]address.Domains, len(tenants)),
 		ownCase:      make(map[string]bool, len(tenants)),
 		destinations: make(map[string]config.Destination, len(destinations)),
-		version:      versionOf(routes, tenants, destinations),
+		version:      versionOf(routes, tenants, destinations, false),
 	}
 
 	for _, t := range tenants {
@@ -150,6 +164,7 @@ func (r *Rules) Match(f Facts) Match {
 		return out
 	}
 	taken := make(map[string]bool)
+	var matched []route
 	for _, rt := range r.routes {
 		if rt.unmet(f, recipients, r.ownCase[f.Tenant]) != "" {
 			continue
@@ -159,7 +174,7 @@ func (r *Rules) Match(f Facts) Match {
 			continue
 		}
 
-		out.Routes = append(out.Routes, rt.name)
+		matched, out.Routes = append(matched, rt), append(out.Routes, rt.name)
 		if rt.hold {
 			out.Held = append(out.Held, rt.name)
 		}
@@ -168,6 +183,25 @@ func (r *Rules) Match(f Facts) Match {
 				taken[d] = true
 				out.Destinations = append(out.Destinations, d)
 			}
+		}
+	}
+	if len(matched) > 0 {
+		out.Unmatched = r.untaken(f, matched)
+	}
+	return out
+}
+
+// untaken returns the recipients in the tenant's domains that no route takes.
+func (r *Rules) untaken(f Facts, routes []route) []string {
+	var out []string
+	for _, text := range f.Recipients {
+		bare := address.Bare(text)
+		a := address.Parse(bare)
+		if !r.domains[f.Tenant].Covers(a) || slices.Contains(out, bare) {
+			continue
+		}
+		if !slices.ContainsFunc(routes, func(rt route) bool { return rt.takes(a, r.ownCase[f.Tenant]) }) {
+			out = append(out, bare)
 		}
 	}
 	return out
@@ -201,6 +235,23 @@ func (r *Rules) own(f Facts) []address.Address {
 // no domain of its tenant, bare and without duplicates; nil if there are none.
 func (r *Rules) Foreign(email contract.Email, m *ledger.Manifest) []string {
 	return r.domains[email.Tenant].Foreign(FactsOf(email, m, nil).Recipients)
+}
+
+// Unmatched returns the recipients of a stored email, with its edits applied, that no
+// rule takes while one takes another; nil if there are none, or if an edit names the
+// destinations. message may be nil unless NeedsHeaders.
+func (r *Rules) Unmatched(in contract.RouteInput, m *ledger.Manifest, message *mail.Message) []string {
+	f := FactsOf(in.Email, m, message)
+	f.AnyRecipient = in.AnyRecipient
+	return r.unmatched(f, r.Match(f))
+}
+
+// unmatched returns the recipients that the result of a match leaves out.
+func (r *Rules) unmatched(f Facts, met Match) []string {
+	if len(f.EditedTo) > 0 {
+		return nil
+	}
+	return met.Unmatched
 }
 
 // served returns those of destinations that serve the tenant.

@@ -17,9 +17,10 @@ const versionLength = 16
 // it.
 func (r *Rules) Version() string { return r.version }
 
-// versionOf returns the beginning of the SHA-256 of routes, tenants and destinations as
-// JSON, in order, with the names and tenants of destinations alone.
-func versionOf(routes []config.Route, tenants []config.Tenant, destinations []config.Destination) string {
+// versionOf returns the beginning of the SHA-256 of routes, tenants, destinations and
+// what to do with unmatched recipients as JSON, in order, with the names and tenants of
+// destinations alone.
+func versionOf(routes []config.Route, tenants []config.Tenant, destinations []config.Destination, holdUnmatched bool) string {
 	type when struct {
 		Recipient, Tag, Sender, Subject, Source, Tenant string
 		Header                                          map[string]string
@@ -48,6 +49,10 @@ func versionOf(routes []config.Route, tenants []config.Tenant, destinations []co
 		Routes       []rule
 		Tenants      []owner
 		Destinations []served
+		Unmatched    string `json:",omitempty"`
+	}
+	if holdUnmatched {
+		all.Unmatched = config.UnmatchedHold
 	}
 
 	for _, r := range routes {

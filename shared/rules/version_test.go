@@ -53,6 +53,12 @@ func TestVersionFollowsEveryField(t *testing.T) {
 	}
 	require.Equal(t, want, version(t, routes, tenants, []config.Destination{to[0], {Name: "b", URL: "https://c.example"}}),
 		"where a destination is does not change where mail goes")
+	hold, err := rules.Of(&config.File{Routes: routes, Tenants: tenants, Destinations: to, Unmatched: config.UnmatchedHold})
+	require.NoError(t, err)
+	require.NotContains(t, seen, hold.Version())
+	note, err := rules.Of(&config.File{Routes: routes, Tenants: tenants, Destinations: to, Unmatched: config.UnmatchedNote})
+	require.NoError(t, err)
+	require.Equal(t, want, note.Version())
 	changed("case", func(r routed, t owned) (routed, owned) { t[0].CaseSensitive = true; return r, t })
 	changed("owner", func(r routed, t owned) (routed, owned) { t[1].Name = "x"; return r, t })
 	for i := range reflect.TypeFor[config.When]().NumField() {

@@ -81,6 +81,11 @@ func heldEmails() []held {
 			f["envelope"] = fields{"mail_from": "a@b.example", "rcpt_to": []string{"support@other.example"}}
 			return f.with(fields{"recipient": []string{"support@other.example"}})
 		}, action: "approve", way: "api", end: "delivered", effects: ticket},
+		{reason: "recipient_unmatched", event: func(id string) fields {
+			f := shapeA(id, "support")
+			f["envelope"] = fields{"mail_from": "a@b.example", "rcpt_to": []string{"support@yourapp.example", "nobody@yourapp.example"}}
+			return f
+		}, action: "approve", way: "api", end: "delivered", effects: ticket},
 		{reason: "manual_hold", event: func(id string) fields { return shapeA(id, "careful") }, action: "approve", way: "signal", end: "delivered", effects: ticket},
 		{reason: "downstream_rejected", event: func(id string) fields { return shapeA(id, "rejecting") },
 			before: func(w *world) { w.script(map[string]any{"path": "/rejecting", "status": 422, "count": 1}) },
@@ -95,7 +100,7 @@ func heldEmails() []held {
 // each of the ways there are.
 func TestEveryReason(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	w := newWorld(t, func(s *settings) { s.More = "unmatched: hold" })
 	for i, h := range heldEmails() {
 		t.Run(fmt.Sprintf("%d %s %s by %s", i, h.reason, h.action, h.way), func(t *testing.T) {
 			t.Parallel()

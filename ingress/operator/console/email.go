@@ -59,8 +59,11 @@ type emailPage struct {
 	// Foreign are the recipients outside the tenant's domains, MoreForeign how many more.
 	Foreign     []string
 	MoreForeign int
-	Reported    []string // what the provider reported with the mail, one thing each
-	Workflow    string   // its page in the Temporal Web UI
+	// Unmatched are the recipients that no rule took, MoreUnmatched how many more.
+	Unmatched     []string
+	MoreUnmatched int
+	Reported      []string // what the provider reported with the mail, one thing each
+	Workflow      string   // its page in the Temporal Web UI
 }
 
 // attachment is one row; Link is empty where the caller may not download it.
@@ -130,6 +133,8 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 	p.Reported = reported(email.Reported)
 	p.Foreign = email.Foreign[:min(len(email.Foreign), maxRecipients)]
 	p.MoreForeign = len(email.Foreign) - len(p.Foreign)
+	p.Unmatched = email.Unmatched[:min(len(email.Unmatched), maxRecipients)]
+	p.MoreUnmatched = len(email.Unmatched) - len(p.Unmatched)
 	rows := p.attachments()
 	p.First, p.Rest = rows[:min(len(rows), firstAttachments)], rows[min(len(rows), firstAttachments):]
 	if p.Timeline, err = h.emails.Timeline(ctx, email.ID); err != nil {

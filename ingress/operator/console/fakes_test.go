@@ -281,6 +281,7 @@ func samples() *fakeEmails {
 	}
 	held := row(1, contract.Quarantined, contract.Infected, "Invoice 4711 for October", "grace@elsewhere.example", "invoices@yourapp.example", "support@yourapp.example")
 	held.Detail = "1 attachment is infected."
+	held.Unmatched = []string{"sales\u202e@yourapp.example"}
 	held.Attachments = []mail.Attachment{
 		{Filename: "invoice.pdf", ContentType: "application/pdf", DetectedType: "application/pdf", Size: 31_022, SHA256: strings.Repeat("a", 64), Key: "aa/a", Verdict: mail.Clean},
 		{Filename: "invoice.zip", ContentType: "application/zip", DetectedType: "application/zip", Size: 1_204, SHA256: strings.Repeat("b", 64), Key: "bb/b", Verdict: mail.Infected, Signature: "Eicar-Test-Signature"},

@@ -252,6 +252,7 @@ func TestWhoSeesWhat(t *testing.T) {
 	page := b.get(t, vera, "/emails/evt_0001?source=mailparse").Body.String()
 	require.NotContains(t, page, "/decisions", "a viewer decides nothing")
 	require.NotContains(t, page, "/raw", "a viewer reads no raw mail")
+	require.Contains(t, page, "<dt>No rule takes</dt><dd><bdi>sales‹U&#43;202E›@yourapp.example</bdi>")
 	require.Contains(t, page, "/attachments/"+strings.Repeat("a", 64))
 	require.NotContains(t, page, "/attachments/"+strings.Repeat("b", 64), "a viewer gets nothing from quarantine")
 	for _, path := range []string{"/replays", "/audit", "/emails/evt_0001/raw", "/emails/evt_0001/edit", "/replays/7"} {

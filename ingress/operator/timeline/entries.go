@@ -29,7 +29,8 @@ func stepEntries(h *ledger.History) []ledger.TimelineEntry {
 	attachments, verdicts := countVerdicts(h.Verdicts)
 	add(e.StoredAt, ledger.TimeStored, "Stored", amount(attachments, "attachment"), e.Parser)
 	add(e.InspectedAt, ledger.TimeInspected, "Inspected", verdicts, rawView(e.RawView), e.Scanner, e.ScannerDatabase)
-	add(e.RoutedAt, ledger.TimeRouted, "Routed", strings.Join(e.Routes, ", "), prefixed("rules ", e.RulesVersion))
+	add(e.RoutedAt, ledger.TimeRouted, "Routed", strings.Join(e.Routes, ", "), prefixed("rules ", e.RulesVersion),
+		untaken(e.Unmatched))
 	if e.State == contract.Delivered {
 		add(e.ClosedAt, ledger.TimeClosed, "Delivered")
 	}
@@ -40,6 +41,15 @@ func stepEntries(h *ledger.History) []ledger.TimelineEntry {
 func stepEntry(at time.Time, kind ledger.TimelineKind, title string, details ...string) ledger.TimelineEntry {
 	details = slices.DeleteFunc(details, func(d string) bool { return d == "" })
 	return ledger.TimelineEntry{At: at, Kind: kind, Title: title, Detail: strings.Join(details, "; ")}
+}
+
+// untaken names the recipients that no rule took, the first of many.
+func untaken(recipients []string) string {
+	more := ""
+	if n := len(recipients) - ledger.ListedRecipients; n > 0 {
+		recipients, more = recipients[:ledger.ListedRecipients], fmt.Sprintf(" and %d more", n)
+	}
+	return prefixed("no rule takes ", strings.Join(recipients, ", ")) + more
 }
 
 // pastEntry describes a run of a step that was repeated later.

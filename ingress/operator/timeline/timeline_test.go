@@ -79,6 +79,7 @@ func TestTimeline(t *testing.T) {
 	}
 	m.Parser = "mailroom/3 text v0.43.0"
 	require.NoError(t, db.SaveManifest(ctx, m))
+	require.NoError(t, db.SaveLeftOut(ctx, email.ID, nil, []string{"sales@yourapp.example", "bob@yourapp.example"}))
 	require.NoError(t, db.SaveVerdicts(ctx, email.ID, []mail.Attachment{
 		{SHA256: "aa", Verdict: mail.Clean}, {SHA256: "bb", Verdict: mail.Infected},
 	}))
@@ -115,7 +116,7 @@ func TestTimeline(t *testing.T) {
 		"inspected | Inspected | 1 clean, 1 infected; raw mail clean; ClamAV 1.0.7; 27500 of 2026-11-24",
 		"held | Held | infected: attachment 2 of 2 is infected",
 		"decision | Decided: approve (infected) | a test file by anna api",
-		"routed | Routed | support; rules 0a1b2c3d",
+		"routed | Routed | support; rules 0a1b2c3d; no rule takes sales@yourapp.example, bob@yourapp.example",
 		"attempt | Attempt 1 | HTTP 503 after 15 ms; downstream_unavailable @ticketing",
 		"waiting | Waiting | downstream_unavailable",
 		"attempt | Attempt 2 | HTTP 202 after 100 ms @ticketing",

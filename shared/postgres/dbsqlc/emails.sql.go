@@ -128,17 +128,19 @@ func (q *Queries) ListAttachments(ctx context.Context, emailID int64) ([]ListAtt
 	return items, nil
 }
 
-const SaveForeign = `-- name: SaveForeign :execrows
-UPDATE emails SET foreign_recipients = nullif($1::text[], '{}') WHERE id = $2
+const SaveLeftOut = `-- name: SaveLeftOut :execrows
+UPDATE emails SET foreign_recipients = nullif($1::text[], '{}'), unmatched_recipients = nullif($2::text[], '{}')
+ WHERE id = $3
 `
 
-type SaveForeignParams struct {
-	Recipients []string
-	ID         int64
+type SaveLeftOutParams struct {
+	ForeignRecipients   []string
+	UnmatchedRecipients []string
+	ID                  int64
 }
 
-func (q *Queries) SaveForeign(ctx context.Context, arg SaveForeignParams) (int64, error) {
-	result, err := q.db.Exec(ctx, SaveForeign, arg.Recipients, arg.ID)
+func (q *Queries) SaveLeftOut(ctx context.Context, arg SaveLeftOutParams) (int64, error) {
+	result, err := q.db.Exec(ctx, SaveLeftOut, arg.ForeignRecipients, arg.UnmatchedRecipients, arg.ID)
 	if err != nil {
 		return 0, err
 	}

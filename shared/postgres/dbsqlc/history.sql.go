@@ -179,7 +179,8 @@ func (q *Queries) HistoryOfEdits(ctx context.Context, emailID int64) ([]HistoryO
 const HistoryOfEmail = `-- name: HistoryOfEmail :one
 
 SELECT size, encode(body_sha256, 'hex') AS sha256, received_at, verified_scheme, verified_key, verified_ref, parser, stored_at,
-       scanner, scanner_database, raw_view, inspected_at, routes, rules_version, routed_at, state, closed_at
+       scanner, scanner_database, raw_view, inspected_at, routes, rules_version, routed_at, state, closed_at,
+       coalesce(unmatched_recipients, '{}')::text[] AS unmatched
   FROM emails WHERE id = $1
 `
 
@@ -201,6 +202,7 @@ type HistoryOfEmailRow struct {
 	RoutedAt        *time.Time
 	State           contract.State
 	ClosedAt        *time.Time
+	Unmatched       []string
 }
 
 // The statements of a History, all about one email.
@@ -225,6 +227,7 @@ func (q *Queries) HistoryOfEmail(ctx context.Context, id int64) (HistoryOfEmailR
 		&i.RoutedAt,
 		&i.State,
 		&i.ClosedAt,
+		&i.Unmatched,
 	)
 	return i, err
 }

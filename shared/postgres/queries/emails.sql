@@ -19,8 +19,9 @@ SELECT e.body_sha256, e.received_at, (i.email_id IS NULL)::bool AS stored, i.bod
 SELECT (EXISTS (SELECT FROM emails WHERE event_id = ANY (@events::text[]) AND conflict_of IS NULL AND tenant = @tenant::text AND id < @id::bigint)
     OR EXISTS (SELECT FROM emails WHERE id = ANY (@ids::bigint[]) AND tenant = @tenant::text AND id < @id::bigint))::bool;
 
--- name: SaveForeign :execrows
-UPDATE emails SET foreign_recipients = nullif(@recipients::text[], '{}') WHERE id = @id;
+-- name: SaveLeftOut :execrows
+UPDATE emails SET foreign_recipients = nullif(@foreign_recipients::text[], '{}'), unmatched_recipients = nullif(@unmatched_recipients::text[], '{}')
+ WHERE id = @id;
 
 -- name: SaveVerdicts :execrows
 UPDATE attachments a SET detected_type = n.detected_type, verdict = n.verdict, signature = n.signature

@@ -2,7 +2,8 @@
 
 -- name: HistoryOfEmail :one
 SELECT size, encode(body_sha256, 'hex') AS sha256, received_at, verified_scheme, verified_key, verified_ref, parser, stored_at,
-       scanner, scanner_database, raw_view, inspected_at, routes, rules_version, routed_at, state, closed_at
+       scanner, scanner_database, raw_view, inspected_at, routes, rules_version, routed_at, state, closed_at,
+       coalesce(unmatched_recipients, '{}')::text[] AS unmatched
   FROM emails WHERE id = @id;
 
 -- name: HistoryOfVerdicts :many
