@@ -187,6 +187,19 @@ func TestListTable(t *testing.T) {
 	require.Equal(t, "More: --cursor abc", lines[4])
 }
 
+// TestListNamesTenants where a page has emails of several.
+func TestListNamesTenants(t *testing.T) {
+	t.Parallel()
+	for second, want := range map[string]string{"acme": `(?m)SUBJECT +TENANT$\n.* default$\n.* acme$`, "default": `(?m)SUBJECT$`} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"emails":[{"event_id":"a","tenant":"default"},{"event_id":"b","tenant":"`+second+`"}]}`)
+		}))
+		t.Cleanup(server.Close)
+		require.Regexp(t, want, call{args: []string{"emails", "list"}, env: map[string]string{"MAILROOM_API": server.URL, "MAILROOM_TOKEN": "t"}}.done(t))
+	}
+}
+
 // The STATE column printed quarantined, where every page says held.
 func TestTheStateThatIsPrintedIsTheOneToAskFor(t *testing.T) {
 	t.Parallel()

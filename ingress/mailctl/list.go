@@ -3,6 +3,7 @@ package mailctl
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,16 +49,19 @@ type emailsPage struct {
 	NextCursor string            `json:"next_cursor"`
 }
 
-// print writes the emails as a table that fits the terminal. Ids, addresses and subjects
-// come from senders.
+// print writes the emails as a table that fits the terminal, with the tenant where there are
+// several. Ids, addresses and subjects come from senders.
 func (page *emailsPage) print(s *session) error {
 	columns := []column{
 		{title: "ID", least: 30}, {title: "STATE"}, {title: "REASON", least: 10, keep: 4}, {title: "AGE", keep: 3},
 		{title: "SOURCE", least: 6, keep: 1}, {title: "NUMBER", keep: 2},
-		{title: "FROM", least: 8}, {title: "TO", least: 8}, {title: "SUBJECT", least: 8},
+		{title: "FROM", least: 8}, {title: "TO", least: 8}, {title: "SUBJECT", least: 8}, {title: "TENANT", least: 6, keep: 1},
+	}
+	if !slices.ContainsFunc(page.Emails, func(e ledger.EmailRow) bool { return e.Tenant != page.Emails[0].Tenant }) {
+		columns = columns[:len(columns)-1]
 	}
 	for i := range page.Emails {
-		for j, cell := range cellsOfEmail(&page.Emails[i], s.now()) {
+		for j, cell := range cellsOfEmail(&page.Emails[i], s.now())[:len(columns)] {
 			columns[j].cells = append(columns[j].cells, visible(fallback(cell, "-")))
 		}
 	}
@@ -85,6 +89,6 @@ func cellsOfEmail(e *ledger.EmailRow, now time.Time) []string {
 	}
 	return []string{
 		id, e.State.Word(), string(e.Reason), age(now.Sub(e.ReceivedAt)), e.Source, strconv.FormatInt(e.ID, 10),
-		e.From, to, e.Subject,
+		e.From, to, e.Subject, e.Tenant,
 	}
 }

@@ -152,7 +152,7 @@ func newServices(file *config.File, deps Deps, ledger stores) (s services, err e
 	}
 
 	s.operations, err = operations.New(
-		operations.Config{Destinations: file.Destinations, Routes: file.Routes, Tenants: file.Tenants},
+		operations.Config{Destinations: file.Destinations, Routes: file.Routes, Tenants: file.Tenants, Sources: file.Sources},
 		operations.Deps{
 			Ledger: ledger, Messages: excerpt.NewReader(deps.Blobs, excerpt.Usual), Acks: acks{deps.AckSeconds},
 			Rules: compiled,

@@ -15,6 +15,7 @@ import (
 
 	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/batch"
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -34,6 +35,7 @@ type batchesPage struct {
 type batchPages struct {
 	*site
 	service Batches
+	choices Choices
 }
 
 // batchPage is one batch with its progress.
@@ -71,6 +73,7 @@ type batchForm struct {
 	Froms     []named
 	States    []contract.State
 	Reasons   []contract.Reason
+	Known     operations.Choices
 }
 
 type named struct{ Value, Name, Does string }
@@ -129,6 +132,8 @@ func newBatchForm(f ledger.Filter) batchForm {
 }
 
 func (h *batchPages) showForm(g *gin.Context, status int, l layout, f batchForm) error {
+	tenants, _ := access.From(g.Request.Context()).Tenants(access.Operator)
+	f.Known = h.choices.Choices(tenants)
 	l.Title, l.Area, l.Body = "New replay", "replays", f
 	return h.render(g, status, "replay_new", l)
 }

@@ -53,6 +53,12 @@ type Operations interface {
 	Overviews
 	Destinations
 	Rules
+	Choices
+}
+
+// Choices returns the names that forms offer.
+type Choices interface {
+	Choices(tenants []string) operations.Choices
 }
 
 // Overviews returns the numbers of tenants.

@@ -244,6 +244,14 @@ func (f fakeOperations) RouteRows([]string) (string, []operations.RouteRow) {
 	}
 }
 
+func (f fakeOperations) Choices(tenants []string) operations.Choices {
+	c := operations.Choices{Tenants: []string{"default", "other"}, Sources: []string{"mailparse", "postmark"}, Destinations: []string{"ticketing", "legacy"}}
+	if tenants != nil {
+		c.Tenants, c.Sources = tenants, c.Sources[:1]
+	}
+	return c
+}
+
 func (f fakeOperations) Test(_ context.Context, _ access.Identity, in operations.Sample) (rules.Explanation, error) {
 	if in.Recipients[0] == "nobody@elsewhere.example" {
 		return rules.Explanation{Holds: []contract.Hold{{Reason: contract.RecipientForeign, Detail: f.word("no recipient is ours")}}}, nil

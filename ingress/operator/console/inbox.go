@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/ingress/operator/operations"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
@@ -27,6 +28,7 @@ type listPages struct {
 	*site
 	emails    Emails
 	overviews Overviews
+	choices   Choices
 }
 
 // list returns one page of emails that the caller may see.
@@ -48,6 +50,7 @@ type inboxPage struct {
 	Total    int64
 	Filter   ledger.Filter
 	Emails   []ledger.EmailRow
+	List     emailList // of Emails
 	Next     string
 	Count    int64 // of what the filter chooses; 0: unknown
 	May      access.Role
@@ -83,6 +86,7 @@ func (h *listPages) inbox(g *gin.Context) error {
 	if p.Next != "" {
 		p.Next = more(g, p.Next)
 	}
+	p.List = listOf(p.Emails, h.choices.Choices(seeing(access.From(ctx))))
 	if f.Reason != "" {
 		e := reason.Text(f.Reason)
 		p.Explains = &e
@@ -98,7 +102,9 @@ type searchPage struct {
 	Filter  ledger.Filter
 	Since   string
 	Until   string
+	Known   operations.Choices
 	Emails  []ledger.EmailRow
+	List    emailList // of Emails
 	Next    string
 	First   bool
 	States  []contract.State
@@ -127,6 +133,8 @@ func (h *listPages) search(g *gin.Context) error {
 		p.Next = more(g, p.Next)
 	}
 
+	p.Known = h.choices.Choices(seeing(access.From(g.Request.Context())))
+	p.List = listOf(p.Emails, p.Known)
 	chosen := queryOf(f)
 	p.Any = len(chosen) > 0
 	if p.Any && len(p.Emails) > 0 && access.From(g.Request.Context()).Best() >= access.Operator {

@@ -20,6 +20,47 @@ import (
 	"mailroom/shared/mail"
 )
 
+// TestListsNameTenantAndSource where there are several of them.
+func TestListsNameTenantAndSource(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const tenant, source = `<td data-label="Tenant"><bdi>default</bdi>`, `<td data-label="Source"><bdi>mailparse</bdi>`
+	for _, path := range []string{"/inbox", "/emails"} {
+		page := b.get(t, ada, path).Body.String()
+		require.Contains(t, page, tenant, path)
+		require.Contains(t, page, source, path)
+
+		page = b.get(t, who("local", access.Operator, "default"), path).Body.String()
+		require.Contains(t, page, "evt_0001", path)
+		require.NotContains(t, page, tenant, path)
+		require.NotContains(t, page, source, path)
+	}
+
+	b.emails.emails[1].Source = "earlier" // one of these, which is not configured any more
+	require.Contains(t, b.get(t, who("local", access.Operator, "default"), "/inbox").Body.String(), source)
+}
+
+// TestFormsOfferNames: what is known is chosen from a list, of the caller's tenants alone.
+func TestFormsOfferNames(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, path := range []string{"/emails", "/replays/new", "/routes"} {
+		page := b.get(t, ada, path+"?source=postmark&tenant=gone").Body.String()
+		names := []string{"source", "tenant"}
+		if path != "/routes" {
+			names = append(names, "state", "reason", "destination")
+			require.Contains(t, page, `<option value="postmark" selected>postmark</option>`, path)
+			require.Contains(t, page, `<option value="gone" selected>gone (not configured)</option>`, path)
+			require.Contains(t, page, `<option value="legacy">legacy</option>`, path)
+		}
+		for _, name := range names {
+			require.Contains(t, page, `<select id="`+name+`" name="`+name+`">`, path)
+		}
+		require.Contains(t, page, `<option value="other">other</option>`, path)
+		require.NotContains(t, b.get(t, who("local", access.Operator, "default"), path).Body.String(), `<option value="other"`, path)
+	}
+}
+
 // everyPage is every page that GET returns to an operator.
 var everyPage = []string{
 	"/", "/inbox", "/inbox?reason=infected", "/emails", "/emails?q=zzz", "/emails/evt_0001?source=mailparse", "/emails/evt_0003?source=mailparse&done=approve",

@@ -143,7 +143,7 @@ func (s *site) funcs() template.FuncMap {
 		},
 		"link":   pathOf,
 		"effect": effectOf, "itemID": itemID, "itemDetail": itemDetail, "conditions": conditions,
-		"said": auditText, "roles": rolesIn,
+		"said": auditText, "roles": rolesIn, "choose": optionsOf,
 		"seconds": func(n int64) time.Duration { return time.Duration(n) * time.Second },
 		"hex":     func(d contract.Digest) string { return hex.EncodeToString(d[:]) },
 		"dict":    dict,

@@ -20,11 +20,13 @@ import (
 type routePages struct {
 	*site
 	service Rules
+	choices Choices
 }
 
 // routesPage lists the rules and tries them on a sample.
 type routesPage struct {
 	Rules   []operations.RouteRow
+	Known   operations.Choices
 	Sample  sampleForm
 	Outcome *rules.Explanation
 }
@@ -39,8 +41,10 @@ func (h *routePages) list(g *gin.Context) error {
 }
 
 func (h *routePages) show(g *gin.Context, status int, l layout, typed sampleForm, outcome *rules.Explanation) error {
-	_, rows := h.service.RouteRows(seeing(access.From(g.Request.Context())))
-	l.Title, l.Area, l.Body = "Routes", "routes", routesPage{Rules: rows, Sample: typed, Outcome: outcome}
+	tenants := seeing(access.From(g.Request.Context()))
+	_, rows := h.service.RouteRows(tenants)
+	l.Title, l.Area = "Routes", "routes"
+	l.Body = routesPage{Rules: rows, Known: h.choices.Choices(tenants), Sample: typed, Outcome: outcome}
 	return h.render(g, status, "routes", l)
 }
 

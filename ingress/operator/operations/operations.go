@@ -52,6 +52,7 @@ type Config struct {
 	Destinations []config.Destination
 	Routes       []config.Route
 	Tenants      []config.Tenant
+	Sources      []config.Source // those that Choices names
 }
 
 // Deps is what a Service needs; all but Now is required.

@@ -127,6 +127,7 @@ func setup(t *testing.T, more ...config.Route) *testBundle {
 			{Name: "all", When: config.When{Sender: "*@partner.example", Subject: "*order*", Source: "mailparse"}, To: []string{"crm"}},
 		}, more...),
 		Tenants: []config.Tenant{{Name: "default", Domains: []string{"yourapp.example"}}, {Name: "acme"}},
+		Sources: []config.Source{{Name: "mailparse", Tenant: "default"}, {Name: "postmark", Tenant: "acme"}},
 	}
 	compiled, err := rules.New(cfg.Routes, cfg.Tenants, cfg.Destinations)
 	require.NoError(t, err)
