@@ -84,8 +84,14 @@ func (f *stateFile) put(r Running) error {
 	})
 }
 
+// drop removes a service that has ended. A full disk is no error: an entry that stays is known to
+// have ended by the time of its start.
 func (f *stateFile) drop(name string) error {
-	return f.change(func(s *State) { s.Services = without(s.Services, name) })
+	err := f.change(func(s *State) { s.Services = without(s.Services, name) })
+	if errors.Is(err, syscall.ENOSPC) {
+		return nil
+	}
+	return err
 }
 
 func without(services []Running, name string) []Running {
