@@ -33,10 +33,7 @@ func TestTheStoreComesBackWithItsData(t *testing.T) {
 			}
 			port := freePort(t)
 			args := []string{"store", "--dir", dir, "--address", address(loopback, port)}
-			c := s3.New(s3.Options{
-				BaseEndpoint: aws.String(fmt.Sprintf("http://127.0.0.1:%d", port)), Region: "us-east-1", UsePathStyle: true,
-				Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
-			})
+			c := storeClient(port)
 
 			first := start(t, "S3 (versitygw v1.", args...)
 			awaitHealth(t, port)
@@ -63,6 +60,14 @@ func TestTheStoreComesBackWithItsData(t *testing.T) {
 			require.True(t, errors.As(err, &known) && known.ErrorCode() == "NoSuchKey", "%v", err)
 		})
 	}
+}
+
+// storeClient calls the store on a port of this machine.
+func storeClient(port int) *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint: aws.String(fmt.Sprintf("http://127.0.0.1:%d", port)), Region: "us-east-1", UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+	})
 }
 
 func awaitHealth(t *testing.T, port int) {
