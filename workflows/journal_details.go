@@ -57,9 +57,13 @@ func heldDetails(b *strings.Builder, step string, held heldSteps) {
 	for _, h := range held {
 		for _, one := range h.holds {
 			x := reason.Text(one.Reason)
-			b.WriteString("\n- `" + string(one.Reason) + "`: " + x.What + " Found: " + strings.TrimSuffix(one.Detail, ".") + ". " + x.Next +
-				"\n  - `approve` " + x.Approve + ".\n  - `retry` " + x.Retry + ".\n  - `discard` " + x.Discard + "." +
-				"\n  - More: `deploy/docs/runbook.md#" + x.Runbook + "`")
+			b.WriteString("\n- `" + string(one.Reason) + "`: " + x.What + " Found: " + strings.TrimSuffix(one.Detail, ".") + ". " + x.Next)
+			for _, a := range x.Order {
+				if does := x.Does(a); does != "" {
+					b.WriteString("\n  - `" + string(a) + "` " + does + ".")
+				}
+			}
+			b.WriteString("\n  - More: `deploy/docs/runbook.md#" + x.Runbook + "`")
 		}
 
 		b.WriteString("\n- " + h.times())

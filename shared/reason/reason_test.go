@@ -25,6 +25,7 @@ func TestEveryReasonHasItsText(t *testing.T) {
 			require.Equal(t, strings.ToLower(phrase[:1]), phrase[:1], "%s: %q continues the name of the action", r, phrase)
 		}
 		require.False(t, x.Unavailable && x.Fixable, r)
+		require.ElementsMatch(t, []contract.Action{contract.Approve, contract.Retry, contract.Edited, contract.Discard}, x.Order, r)
 	}
 }
 
@@ -35,6 +36,29 @@ func TestApprovalsAndTextsAgree(t *testing.T) {
 	for _, r := range contract.Reasons {
 		require.Equal(t, r.Waivable(), reason.Text(r).Waived, r)
 	}
+}
+
+// The page offered to approve malware first, in the colour of the button to press.
+func TestTheOrderFollowsTheAdvice(t *testing.T) {
+	t.Parallel()
+	verbs := map[contract.Action]string{contract.Approve: "approve", contract.Discard: "discard"}
+	for _, r := range contract.Reasons {
+		x := reason.Text(r)
+		first := strings.ToLower(strings.Fields(x.Next)[0])
+		for a, verb := range verbs {
+			if first == verb {
+				require.Equal(t, a, x.Order[0], "%s: %s", r, x.Next)
+			}
+		}
+		if strings.Contains(x.Next, "Do not approve") || strings.Contains(x.Next, "Approve only if") || strings.Contains(x.Next, "before you approve") {
+			require.NotEqual(t, contract.Approve, x.Order[0], r)
+			require.True(t, x.Risky(contract.Approve), r)
+		}
+	}
+	require.Equal(t, contract.Discard, reason.Text(contract.Infected).Order[0])
+	require.True(t, reason.Text(contract.Infected).Risky(contract.Approve))
+	require.False(t, reason.Text(contract.ManualHold).Risky(contract.Approve))
+	require.False(t, reason.Text(contract.Unroutable).Risky(contract.Approve), "it waives nothing")
 }
 
 // TestUnavailable lists the reasons for which mail continues by itself, without a decision.

@@ -56,7 +56,7 @@ func (h *emailPages) decide(g *gin.Context) error {
 	action, note := contract.Action(post.Get("action")), strings.ReplaceAll(post.Get("note"), "\r\n", "\n")
 	var at int
 	list := choices(nil)
-	if at = slices.IndexFunc(list, func(c choice) bool { return c.Action == action }); at < 0 {
+	if at = slices.IndexFunc(list, func(c choice) bool { return c.Action == action }); at < 0 || action == contract.Edited {
 		return fault.New(fault.RequestInvalid, "the action must be approve, retry or discard")
 	}
 

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -302,4 +303,25 @@ func TestWaitingForMorePeople(t *testing.T) {
 	b := setup(t)
 	b.emails.emails[0].ApprovalsMissing, b.emails.emails[0].Decisions = 1, []ledger.DecisionRow{approval("bob", 1)}
 	require.Contains(t, b.get(t, ada, "/emails/evt_0001").Body.String(), "1 of 2 people have approved; bob did.")
+}
+
+// Approve was the first button, in the colour of the one to press, also for malware.
+func TestTheButtonsFollowTheAdvice(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for path, want := range map[string][]string{
+		"/emails/evt_0001?source=mailparse": {"discard: danger", "retry: secondary", "edit: secondary", "approve: secondary danger"}, // infected
+		"/emails/evt_0002?source=mailparse": {"retry: ", "edit: secondary", "approve: secondary", "discard: secondary danger"},       // unroutable
+	} {
+		page := b.get(t, ada, path).Body.String()
+		var got []string
+		for _, p := range regexp.MustCompile(`(?s)<p>(<button name="action" value="|<a class="button )([a-z ]*)"[^>]*?(?: class="([a-z ]*)")? aria-describedby="does-([a-z]+)"`).FindAllStringSubmatch(page, -1) {
+			class := p[3]
+			if p[4] == "edit" {
+				class = p[2]
+			}
+			got = append(got, p[4]+": "+class)
+		}
+		require.Equal(t, want, got, path)
+	}
 }

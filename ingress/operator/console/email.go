@@ -44,7 +44,6 @@ type emailPage struct {
 	Seen      string // what the person decides about
 	Note      string // what was typed before the decision was refused
 	Waiting   string // who has approved, and how many more have to
-	CanEdit   bool
 	Timeline  []ledger.TimelineEntry
 	Text      string
 	TextCut   bool
@@ -148,9 +147,8 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 
 	if p.Held && p.May >= access.Operator {
 		p.Choices = choices(p.Explained)
-		p.CanEdit = !email.StartRefused
 		if email.StartRefused { // there is nothing to approve yet
-			p.Choices = slices.DeleteFunc(p.Choices, func(c choice) bool { return c.Action == contract.Approve })
+			p.Choices = slices.DeleteFunc(p.Choices, func(c choice) bool { return c.Action == contract.Approve || c.Action == contract.Edited })
 			p.Explained = unstartable
 		}
 	}
@@ -267,22 +265,42 @@ func waiting(email *ledger.EmailDetail) string {
 	return fmt.Sprintf("%d of %d people have approved; %s did.", len(names), len(names)+email.ApprovalsMissing, strings.Join(names, " and "))
 }
 
-// choices returns the buttons, with what each does.
+// choices returns the buttons in the order of the advice, with what each does.
 func choices(e *reason.Explanation) []choice {
 	list := []choice{
 		{contract.Approve, "Approve", "Waives the hold; the email goes on to its destinations.", "a", false},
 		{contract.Retry, "Retry", "Runs the held step again and waives nothing.", "r", false},
+		{contract.Edited, "Edit…", "Changes destinations, recipients, headers, charset, fields or attachments, and runs the step again. " +
+			"The original stays.", "e", false},
 		{contract.Discard, "Discard", "Ends the email without delivering it. The record stays.", "d", true},
 	}
-	if e != nil {
-		// The texts continue the name of the action.
-		for i, text := range []string{e.Approve, e.Retry, e.Discard} {
-			if text != "" {
-				list[i].Does = []string{"Approving ", "Retrying ", "Discarding "}[i] + text + "."
-			}
-		}
+	if e == nil {
+		return list
 	}
+
+	for i, verb := range []string{"Approving", "Retrying", "", "Discarding"} {
+		if text := e.Does(list[i].Action); text != "" { // it continues the name of the action
+			list[i].Does = verb + " " + text + "."
+		}
+		list[i].Grave = e.Risky(list[i].Action)
+	}
+	slices.SortStableFunc(list, func(a, b choice) int {
+		return slices.Index(e.Order, a.Action) - slices.Index(e.Order, b.Action)
+	})
 	return list
+}
+
+// Class returns the style of button i: the advised one comes first and stands out, what is
+// against the advice is red.
+func (p emailPage) Class(i int, c choice) string {
+	class := "secondary"
+	if i == 0 && p.Explained != nil && !p.Explained.Undecided {
+		class = ""
+	}
+	if c.Grave {
+		class += " danger"
+	}
+	return strings.TrimSpace(class)
 }
 
 // reported lists what the provider has reported, one thing each.
