@@ -19,9 +19,9 @@ const (
 		`{"name":"new","url":"new.example","breaker":"","in_flight":0,"max_in_flight":4,"backlog":{"retrying":0,"held":0,"oldest_received_at":null},"paused":null,"gone_until":null,"last_success_at":null,"last_failure_at":null,"last_failure":"","workers":[]}]}`
 	routesJSON = `{"version":"abc","routes":[{"name":"urgent","when":{"sender":"*@x","recipient":"a@*"},"header":{"X-Priority":"1"},"to":["crm","b"],"hold":true},` +
 		`{"name":"all","when":{},"header":{},"to":["crm"],"hold":false}]}`
-	testJSON = `{"routes":["urgent"],"destinations":["crm","b"],"unmatched_recipients":["d@e"],"holds":[{"step":"route","reason":"policy_hold","detail":"urgent"}],` +
+	testJSON = `{"tenant":"t","source":"s","routes":["urgent"],"destinations":["crm","b"],"unmatched_recipients":["d@e"],"holds":[{"step":"route","reason":"policy_hold","detail":"urgent"}],` +
 		`"rules":[{"name":"urgent","matched":true,"why":"every condition holds"},{"name":"all","matched":false,"why":"the sender is not *@\u001b"}]}`
-	nowhereJSON = `{"routes":[],"destinations":[],"holds":[],"rules":[]}`
+	nowhereJSON = `{"tenant":"t","source":"s","routes":[],"destinations":[],"holds":[],"rules":[]}`
 )
 
 // operationsAPI answers canned text to exact requests.
@@ -111,6 +111,7 @@ func TestRoutesTest(t *testing.T) {
 		`urgent  yes      every condition holds`,
 		`all     no       the sender is not *@\x1b`,
 		``,
+		`It was tried as mail of the tenant t, by the source s.`,
 		`It goes to crm, b.`,
 		`No rule takes: d@e`,
 		`It is held first: policy_hold: urgent`,

@@ -66,8 +66,8 @@ type routesTestCommand struct {
 	To      []string `placeholder:"ADDRESS" sep:"none" help:"A recipient, or several with commas; may be repeated. In place of the file's."`
 	Subject string   `help:"The subject."`
 	Header  []string `placeholder:"\"NAME: VALUE\"" sep:"none" help:"A header field; may be repeated."`
-	Source  string   `help:"The source. Default: the first one; of an email its own."`
-	Tenant  string   `help:"The tenant. Default: the first one in which you have a role."`
+	Source  string   `help:"The source. Default: the first one of the tenant; of an email its own."`
+	Tenant  string   `help:"The tenant. Default: of those in which you have a role the source's, else the one that owns a recipient, else the first."`
 	Auth    []string `placeholder:"NAME=RESULT" sep:"none" help:"What the provider reports of spf, dkim or dmarc, such as spf=fail; may be repeated."`
 	Type    string   `help:"The provider's type of event."`
 	Mailbox string   `help:"The mailbox that the provider names."`
@@ -120,6 +120,8 @@ func (c *routesTestCommand) Run(s *session) error {
 
 // tested is the answer of the rule tester.
 type tested struct {
+	Tenant       string          `json:"tenant"`
+	Source       string          `json:"source"`
 	Destinations []string        `json:"destinations"`
 	Holds        []contract.Hold `json:"holds"`
 	Foreign      []string        `json:"foreign_recipients"`
@@ -137,10 +139,8 @@ type tested struct {
 
 // text says where the mail would go.
 func (out *tested) text() string {
-	text := "\nIt goes to " + strings.Join(out.Destinations, ", ") + ".\n"
-	if len(out.Destinations) == 0 {
-		text = "\nIt goes to no destination.\n"
-	}
+	text := "\nIt was tried as mail of the tenant " + out.Tenant + ", by the source " + fallback(out.Source, "(none)") + ".\n"
+	text += "It goes to " + fallback(strings.Join(out.Destinations, ", "), "no destination") + ".\n"
 
 	for _, r := range out.Recipients {
 		if r.Tag != "" {

@@ -8,6 +8,9 @@ import (
 
 // Explanation is the routing of a mail with its reasons. Its lists are never nil.
 type Explanation struct {
+	// Tenant and Source are those that the mail was matched with.
+	Tenant       string          `json:"tenant"`
+	Source       string          `json:"source"`
 	Routes       []string        `json:"routes"`
 	Destinations []string        `json:"destinations"`
 	Holds        []contract.Hold `json:"holds"`
@@ -40,6 +43,7 @@ type RuleVerdict struct {
 func (r *Rules) Explain(f Facts) Explanation {
 	said, met := r.Decide(f), r.Match(f)
 	out := Explanation{
+		Tenant: f.Tenant, Source: f.Source,
 		Routes: append([]string{}, said.Routes...), Destinations: append([]string{}, said.Destinations...),
 		Holds: append([]contract.Hold{}, said.Holds...), Rules: make([]RuleVerdict, 0, len(r.routes)),
 		Foreign:   append([]string{}, r.domains[f.Tenant].Foreign(f.Recipients)...),

@@ -33,8 +33,8 @@ type Destination struct {
 	Workers       []ledger.DestinationStatus `json:"workers"`
 }
 
-// Destinations returns the state of each configured destination that serves one of
-// tenants, nil meaning every one. The backlog is that of these tenants.
+// Destinations returns the state of each destination that is Visible to callers of tenants.
+// The backlog is that of these tenants.
 func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destination, error) {
 	controls, err := s.deps.Ledger.Controls(ctx)
 	if err != nil {
@@ -52,12 +52,9 @@ func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destina
 	}
 
 	out := make([]Destination, 0, len(s.cfg.Destinations))
-	for _, to := range s.cfg.Destinations {
-		if !s.shows(to.Name, tenants) {
-			continue
-		}
+	for _, to := range Visible(s.cfg, tenants).Destinations {
 		row := Destination{
-			Name: to.Name, Tenants: among(to.Tenants, tenants), Host: hostOf(to), MaxInFlight: to.MaxInFlight, Backlog: backlogs[to.Name],
+			Name: to.Name, Tenants: slices.Concat([]string{}, to.Tenants), Host: hostOf(to), MaxInFlight: to.MaxInFlight, Backlog: backlogs[to.Name],
 			Workers: []ledger.DestinationStatus{},
 		}
 		if row.MaxInFlight <= 0 {
@@ -86,17 +83,6 @@ func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destina
 	}
 
 	return out, nil
-}
-
-// among returns those of list that are in tenants, nil meaning all; never nil.
-func among(list, tenants []string) []string {
-	out := []string{}
-	for _, t := range list {
-		if tenants == nil || slices.Contains(tenants, t) {
-			out = append(out, t)
-		}
-	}
-	return out
 }
 
 // add adds what one worker has reported. Of a silent worker the attempts count, but not
@@ -142,27 +128,18 @@ func (s *Service) MayPause(who access.Identity, name string) bool {
 	if who.In(access.Everywhere) >= access.Operator {
 		return true
 	}
-	to, _ := s.destination(name)
+	to, _ := s.cfg.destination(name)
 	return len(to.Tenants) > 0 && !slices.ContainsFunc(to.Tenants, func(t string) bool { return who.In(t) < access.Operator })
-}
-
-// destination finds a configured destination by name.
-func (s *Service) destination(name string) (config.Destination, bool) {
-	at := slices.IndexFunc(s.cfg.Destinations, func(to config.Destination) bool { return to.Name == name })
-	if at < 0 {
-		return config.Destination{}, false
-	}
-	return s.cfg.Destinations[at], true
 }
 
 // SetPaused pauses a destination or resumes it, for every tenant that it serves, which
 // needs the operator role in all of them. A destination of other tenants is not found.
 // Workers follow within a few seconds.
 func (s *Service) SetPaused(ctx context.Context, who access.Identity, via contract.Via, name string, paused bool, note string) error {
-	switch _, known := s.destination(name); {
+	switch _, known := s.visibleTo(who).destination(name); {
 	case who.Best() < access.Operator:
 		return fault.New(fault.Forbidden, "pausing and resuming a destination needs the operator role")
-	case !known || !s.shows(name, tenantsOf(who)):
+	case !known:
 		return fault.New(fault.NotFound, "there is no such destination")
 	case !s.MayPause(who, name):
 		return fault.New(fault.Forbidden, "this destination also serves other tenants: pausing and resuming it needs the operator role in all of them")

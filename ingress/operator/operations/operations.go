@@ -49,10 +49,10 @@ type Acks interface {
 
 // Config is the part of the configuration that the service shows.
 type Config struct {
+	Sources      []config.Source
 	Destinations []config.Destination
 	Routes       []config.Route
 	Tenants      []config.Tenant
-	Sources      []config.Source // those that Choices names
 }
 
 // Deps is what a Service needs; all but Now is required.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mailroom/ingress/operator/access"
+	"mailroom/shared/address"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
@@ -32,29 +33,16 @@ type RouteRow struct {
 	Hold   bool              `json:"hold"`
 }
 
-// RouteRows returns the rules in their order, and their version. For tenants, nil meaning
-// all, it returns the rules that their mail can match, with the destinations that serve one
-// of them.
+// RouteRows returns the rules that are Visible to callers of tenants, in their order, and
+// the version of all rules.
 func (s *Service) RouteRows(tenants []string) (version string, list []RouteRow) {
 	list = make([]RouteRow, 0, len(s.cfg.Routes))
-	for _, r := range s.cfg.Routes {
-		to := slices.DeleteFunc(slices.Clone(r.To), func(name string) bool { return !s.shows(name, tenants) })
-		if tenants != nil && (r.When.Tenant != "" && !slices.Contains(tenants, r.When.Tenant) || len(to) == 0) {
-			continue
-		}
-
-		row := RouteRow{Name: r.Name, When: conditions(r.When), Header: map[string]string{}, To: to, Hold: r.Hold}
+	for _, r := range Visible(s.cfg, tenants).Routes {
+		row := RouteRow{Name: r.Name, When: conditions(r.When), Header: map[string]string{}, To: r.To, Hold: r.Hold}
 		maps.Copy(row.Header, r.When.Header)
 		list = append(list, row)
 	}
 	return s.deps.Rules.Version(), list
-}
-
-// shows reports whether the destination of a name serves one of tenants, nil meaning
-// all of them and every destination.
-func (s *Service) shows(name string, tenants []string) bool {
-	to, _ := s.destination(name)
-	return tenants == nil || slices.ContainsFunc(tenants, to.Serves)
 }
 
 func conditions(w config.When) map[string]string {
@@ -116,10 +104,9 @@ func (in *Sample) validate() error {
 	return nil
 }
 
-// Test says where the rules would send a sample and why. It shows only rules of tenants in
-// which the caller has a role, and an email of another tenant is not found. A sample
-// without a tenant belongs to the first configured one in which the caller has a role, and
-// one without a source to the first source.
+// Test says where the rules would send a sample and why. It shows only the rules that the
+// caller sees, and an email of another tenant is not found. A sample without a tenant or a
+// source gets those of sampleOrigin.
 func (s *Service) Test(ctx context.Context, who access.Identity, in Sample) (rules.Explanation, error) {
 	if err := in.validate(); err != nil {
 		return rules.Explanation{}, err
@@ -134,24 +121,21 @@ func (s *Service) Test(ctx context.Context, who access.Identity, in Sample) (rul
 	}
 
 	out := s.deps.Rules.Explain(facts)
-	_, shown := s.RouteRows(tenantsOf(who))
+	shown := s.visibleTo(who).Routes
 	out.Rules = slices.DeleteFunc(out.Rules, func(v rules.RuleVerdict) bool {
-		return !slices.ContainsFunc(shown, func(r RouteRow) bool { return r.Name == v.Name })
+		return !slices.ContainsFunc(shown, func(r config.Route) bool { return r.Name == v.Name })
 	})
 	return out, nil
 }
 
 // made returns the facts of an invented mail.
 func (s *Service) made(_ context.Context, who access.Identity, in Sample) (rules.Facts, error) {
-	tenant, err := s.sampleTenant(who, in.Tenant)
+	tenant, source, err := s.sampleOrigin(who, in)
 	if err != nil {
 		return rules.Facts{}, err
 	}
 	facts := rules.Facts{
-		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: in.Source, Tenant: tenant, Reported: in.reported(),
-	}
-	if facts.Source == "" {
-		facts.Source = contract.FirstSource
+		Recipients: in.Recipients, Sender: in.Sender, Subject: in.Subject, Source: source, Tenant: tenant, Reported: in.reported(),
 	}
 	for name, value := range in.Headers {
 		facts.Headers = append(facts.Headers, mail.Header{Name: name, Value: value})
@@ -159,24 +143,50 @@ func (s *Service) made(_ context.Context, who access.Identity, in Sample) (rules
 	return facts, nil
 }
 
-// sampleTenant returns the tenant of a sample: the named one, else the first configured
-// one in which the caller has a role. A tenant in which it has none is refused in the same
-// words whether it is configured or not.
-func (s *Service) sampleTenant(who access.Identity, name string) (string, error) {
-	if name == "" {
-		for _, t := range s.cfg.Tenants {
-			if who.In(t.Name) >= access.Viewer {
-				return t.Name, nil
-			}
+// sampleOrigin returns tenant and source of a sample. The tenant is the named one, else that
+// of the named source, else the one that owns a recipient, else the first; only tenants in
+// which the caller has a role count. Any other is refused in the same words whether it is
+// configured or not. The source is the named one, else the first of the tenant, which may have none.
+func (s *Service) sampleOrigin(who access.Identity, in Sample) (tenant, source string, err error) {
+	own := s.visibleTo(who)
+	tenant = in.Tenant
+	if tenant == "" {
+		tenant = own.tenantOf(in)
+	}
+
+	switch {
+	case who.In(tenant) < access.Viewer:
+		return "", "", fault.New(fault.Forbidden, "rules are tried on mail of your own tenants: name one in which you have a role")
+	case tenant != "" && !slices.ContainsFunc(s.cfg.Tenants, func(t config.Tenant) bool { return t.Name == tenant }):
+		return "", "", fault.New(fault.RequestInvalid, "tenant must be a configured one")
+	case in.Source != "":
+		return tenant, in.Source, nil
+	}
+
+	for _, from := range own.Sources {
+		if from.Tenant == tenant {
+			return tenant, from.Name, nil
 		}
 	}
-	switch {
-	case who.In(name) < access.Viewer:
-		return "", fault.New(fault.Forbidden, "rules are tried on mail of your own tenants: name one in which you have a role")
-	case name != "" && !slices.ContainsFunc(s.cfg.Tenants, func(t config.Tenant) bool { return t.Name == name }):
-		return "", fault.New(fault.RequestInvalid, "tenant must be a configured one")
+	return tenant, "", nil
+}
+
+// tenantOf returns the tenant that a sample without one belongs to.
+func (c Config) tenantOf(in Sample) string {
+	for _, s := range c.Sources {
+		if s.Name == in.Source {
+			return s.Tenant
+		}
 	}
-	return name, nil
+	for _, t := range c.Tenants {
+		if len(t.Domains) > 0 && slices.ContainsFunc(in.Recipients, address.NewDomains(t.Domains).Own) {
+			return t.Name
+		}
+	}
+	if len(c.Tenants) == 0 {
+		return ""
+	}
+	return c.Tenants[0].Name
 }
 
 // stored returns the facts of a stored email with its edits applied.

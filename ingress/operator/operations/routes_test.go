@@ -9,10 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailroom/ingress/operator/access"
 	"mailroom/ingress/operator/operations"
 	"mailroom/shared/config"
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
+	"mailroom/shared/rules"
 )
 
 func TestRoutes(t *testing.T) {
@@ -177,9 +179,9 @@ func TestTenantSeesNothingOfOthers(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	fred := people()["foreign"]
-	_, rules := b.RouteRows([]string{"acme"})
+	_, rows := b.RouteRows([]string{"acme"})
 	var names []string
-	for _, r := range rules {
+	for _, r := range rows {
 		names = append(names, r.Name)
 		require.NotContains(t, r.To, "crm")
 	}
@@ -199,4 +201,73 @@ func TestTenantSeesNothingOfOthers(t *testing.T) {
 	require.Contains(t, out.Destinations, "theirs")
 	_, err = b.Test(t.Context(), fred, operations.Sample{Recipients: []string{"a@b.example"}, Tenant: "default"})
 	require.True(t, fault.Is(err, fault.Forbidden), "%v", err)
+}
+
+// TestSampleBelongsToTheTenantOfItsRecipient: of the caller's tenants the first one was
+// taken, whose rules see no recipient of another.
+func TestSampleBelongsToTheTenantOfItsRecipient(t *testing.T) {
+	t.Parallel()
+	cfg := operations.Config{
+		Tenants: []config.Tenant{
+			{Name: "one", Domains: []string{"one.example"}}, {Name: "two", Domains: []string{"two.example"}}, {Name: "three"},
+		},
+		Sources: []config.Source{{Name: "first", Tenant: "one"}, {Name: "second", Tenant: "two"}, {Name: "third", Tenant: "three"}},
+	}
+	compiled, err := rules.New(nil, cfg.Tenants, nil)
+	require.NoError(t, err)
+	s, err := operations.New(cfg, operations.Deps{Ledger: &fakeLedger{}, Messages: fakeMessages{}, Acks: fakeAcks{}, Rules: compiled})
+	require.NoError(t, err)
+	all := people()["viewer"]
+	some := access.Identity{Roles: map[string]access.Role{"three": access.Viewer, "two": access.Viewer}}
+
+	for _, row := range []struct {
+		who            access.Identity
+		in             operations.Sample
+		tenant, source string
+	}{
+		{all, operations.Sample{Recipients: []string{"a@elsewhere.example"}}, "one", "first"},
+		{all, operations.Sample{Recipients: []string{"a@elsewhere.example", "b@TWO.example"}}, "two", "second"},
+		{all, operations.Sample{Source: "third", Recipients: []string{"b@two.example"}}, "three", "third"},
+		{all, operations.Sample{Tenant: "three", Recipients: []string{"b@two.example"}}, "three", "third"},
+		{some, operations.Sample{Recipients: []string{"a@one.example"}}, "two", "second"},
+		{some, operations.Sample{Source: "first"}, "two", "first"},
+	} {
+		out, err := s.Test(t.Context(), row.who, row.in)
+		require.NoError(t, err)
+		require.Equal(t, []string{row.tenant, row.source}, []string{out.Tenant, out.Source}, "%+v", row.in)
+	}
+}
+
+// TestVisibleIsTheOnePolicy: what a caller of one tenant sees of each part.
+func TestVisibleIsTheOnePolicy(t *testing.T) {
+	t.Parallel()
+	cfg := operations.Config{
+		Tenants: []config.Tenant{{Name: "mine"}, {Name: "theirs"}},
+		Sources: []config.Source{{Name: "in", Tenant: "mine"}, {Name: "their-in", Tenant: "theirs"}},
+		Destinations: []config.Destination{
+			{Name: "d", Tenants: []string{"mine"}}, {Name: "shared", Tenants: []string{"theirs", "mine"}}, {Name: "secret", Tenants: []string{"theirs"}}, {Name: "idle"},
+		},
+		Routes: []config.Route{
+			{Name: "all", To: []string{"secret", "shared", "d"}},
+			{Name: "to others", To: []string{"secret"}},
+			{Name: "of others", When: config.When{Tenant: "theirs"}, To: []string{"shared"}},
+			{Name: "from others", When: config.When{Source: "their-in"}, To: []string{"shared"}},
+			{Name: "own source", When: config.When{Source: "in", Tenant: "mine"}, To: []string{"shared", "secret"}},
+			{Name: "own source of others", When: config.When{Source: "in", Tenant: "theirs"}, To: []string{"shared"}},
+		},
+	}
+	require.Equal(t, operations.Config{
+		Tenants: cfg.Tenants[:1],
+		Sources: cfg.Sources[:1],
+		Destinations: []config.Destination{
+			{Name: "d", Tenants: []string{"mine"}}, {Name: "shared", Tenants: []string{"mine"}},
+		},
+		Routes: []config.Route{
+			{Name: "all", To: []string{"shared", "d"}},
+			{Name: "own source", When: config.When{Source: "in", Tenant: "mine"}, To: []string{"shared"}},
+		},
+	}, operations.Visible(cfg, []string{"mine"}))
+	require.Equal(t, cfg, operations.Visible(cfg, nil))
+	require.Equal(t, operations.Config{}, operations.Visible(cfg, []string{}))
+	require.Equal(t, []string{"secret", "shared", "d"}, cfg.Routes[0].To, "the configuration is not changed")
 }

@@ -101,7 +101,7 @@ type SourceLimit struct {
 	InFlight int `json:"in_flight"`
 }
 
-// List returns the sources of tenants, nil meaning all. It also answers while the ledger is
+// List returns the sources that are Visible to callers of tenants. It also answers while the ledger is
 // unavailable.
 func (s *Sources) List(ctx context.Context, tenants []string) []Source {
 	now := s.deps.Now()
@@ -112,11 +112,7 @@ func (s *Sources) List(ctx context.Context, tenants []string) []Source {
 	}
 
 	rows := make([]Source, 0, len(s.configured))
-	for _, source := range s.configured {
-		if tenants != nil && !slices.Contains(tenants, source.Tenant) {
-			continue
-		}
-
+	for _, source := range Visible(Config{Sources: s.configured}, tenants).Sources {
 		row := newSource(source)
 		for i := range source.Secrets {
 			k := s.newSecret(source, i, health, now)
