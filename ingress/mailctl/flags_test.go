@@ -58,6 +58,8 @@ var baselines = map[string][][]string{
 	"destinations resume": {{"destinations", "resume", "ticketing", "--note", "n"}},
 	"version":             {{"version"}},
 	"config check":        {{"config", "check", "{eml}"}},
+	"config schema":       {{"config", "schema"}},
+	"completion":          {{"completion", "bash"}},
 	"routes list":         {{"routes", "list"}},
 	"routes test":         {{"routes", "test", "--to", "a@b.example"}, {"routes", "test", "--email", "evt_1"}, {"routes", "test", "{eml}"}},
 }
@@ -76,6 +78,8 @@ var silent = map[string]string{
 	"emails approve evt_1 --note n --yes":                       "nothing is asked about one email",
 	"emails discard evt_1 --note n --yes":                       "nothing is asked about one email",
 	"emails retry evt_1 --note n --yes":                         "nothing is asked about one email",
+	"config schema --output":                                    "a schema is JSON either way",
+	"completion bash --output":                                  "a script is a script either way",
 	"audit export --event evt_1 --output":                       "an export is JSON either way",
 	"replay run --note n --dry-run --yes":                       "a dry run asks nothing",
 	"sign {json} --url":                                         "it decides alone whether the secret of development may serve",

@@ -62,6 +62,7 @@ type commands struct {
 	Destinations destinationsCommands `cmd:"" help:"Show the state of destinations; pause and resume them."`
 	Routes       routesCommands       `cmd:"" help:"List the rules; try them on a mail."`
 	Config       configCommands       `cmd:"" help:"Check a configuration file; print its schema."`
+	Completion   completionCommand    `cmd:"" help:"Print a script that completes mailctl in a shell."`
 	Version      versionCommand       `cmd:"" help:"Print version, commit with its date, and Go version."`
 }
 
@@ -117,6 +118,11 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	)
 	if err != nil {
 		return report(stderr, fmt.Errorf("command line: %w", err))
+	}
+
+	if len(args) > 0 && args[0] == completeCommand {
+		complete(stdout, parser.Model.Node, args[1:])
+		return exitDone
 	}
 
 	words := args
