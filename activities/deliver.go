@@ -148,12 +148,16 @@ func (s *Deliver) checkCall(ctx context.Context, d *ledger.Delivery, again bool)
 }
 
 // call makes the attempt. called reports whether the destination may have seen it; d
-// counts it then.
+// counts it then. A workflow that asks for an end before the call is made gets it; the
+// call itself is not cut short.
 func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.Delivery) (status int, called bool, err error) {
 	var began time.Time
 	done, free := func() {}, func() {}
 	defer func() { done(); free() }()
 
+	asked := ctx
+	ctx, end := uncut(ctx)
+	defer end()
 	status, err = s.deps.Sender.Send(ctx, in.Email, *d, func(ctx context.Context) ([]byte, error) {
 		reads, cancel := boundReads(ctx)
 		defer cancel()
@@ -168,6 +172,10 @@ func (s *Deliver) call(ctx context.Context, in contract.DeliverInput, d *ledger.
 			return nil, err
 		}
 		done = leave
+
+		if askedToStop(asked) {
+			return nil, fmt.Errorf("before the call: %w", asked.Err())
+		}
 
 		attempt := *d
 		attempt.Attempts++

@@ -32,6 +32,7 @@ type wire struct {
 	full     bool // no place is free for a fast call
 	reserved int  // places that are taken
 	resumed  time.Time
+	sending  context.Context //nolint:containedctx // of the last call of Send
 }
 
 func (w *wire) HonoursKey(string) bool { return !w.careless }
@@ -62,6 +63,7 @@ func (*wire) Serves(string, string) bool { return true }
 
 func (w *wire) Send(ctx context.Context, _ contract.Email, d ledger.Delivery, body func(context.Context) ([]byte, error)) (int, error) {
 	next := w.answers[0]
+	w.sending = ctx
 	w.answers = w.answers[1:]
 	return next(func() error {
 		content, err := body(ctx)

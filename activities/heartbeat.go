@@ -15,8 +15,9 @@ const beatEvery = 5 * time.Second
 
 // startHeartbeat heartbeats for an activity until stop is called, so that Temporal takes it
 // for alive and a cancellation reaches its context: for mail above contract.LargeMail and
-// wherever a heartbeat timeout is set. stop waits until the last heartbeat was sent. In a
-// local activity and outside of any it does nothing.
+// wherever a heartbeat timeout is set. It goes on after a cancellation, while a call comes
+// to its end. stop waits until the last heartbeat was sent. In a local activity and outside
+// of any it does nothing.
 func startHeartbeat(ctx context.Context, size int64) (stop func()) {
 	if !activity.IsActivity(ctx) {
 		return func() {}
@@ -31,9 +32,11 @@ func startHeartbeat(ctx context.Context, size int64) (stop func()) {
 		every = third
 	}
 
+	ctx, end := uncut(ctx)
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
+		defer end()
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		heartbeat(ctx)

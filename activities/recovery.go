@@ -156,7 +156,7 @@ func (s *Recovery) sendCanary(ctx context.Context, h ledger.Held, r *ledger.Reco
 		return false, err
 	}
 	intent, err := s.deps.Decisions.CreateIntent(ctx, ledger.Intent{
-		EmailID: e.ID, Action: contract.Retry, Actor: contract.ActorSystem, Via: contract.ViaSystem, Note: "to see whether it has recovered: " + h.Cause,
+		EmailID: e.ID, State: contract.Quarantined, Action: contract.Retry, Actor: contract.ActorSystem, Via: contract.ViaSystem, Note: "to see whether it has recovered: " + h.Cause,
 	})
 	if err != nil {
 		return false, fmt.Errorf("write intent: %w", err)

@@ -73,6 +73,7 @@ const foreignSentence = "another workflow has its workflow ID: look at that in t
 var sentences = map[ledger.ReplayCode]string{
 	ledger.ItemBusy:           "it is being processed already",
 	ledger.ItemNotHeld:        "it is not held: there is nothing to decide",
+	ledger.ItemNotWaiting:     "it waits for no attempt: there is nothing to hold",
 	ledger.ItemContentRemoved: "its content was removed by policy: there is nothing left to process",
 	ledger.ItemDuplicate:      "another email has the same event",
 }
@@ -82,7 +83,9 @@ func outcomeOf(r *ledger.ReplayRow, state contract.State, removed bool) ledger.R
 	switch {
 	case state == contract.Duplicate:
 		return ledger.ItemDuplicate
-	case state == contract.Quarantined:
+	case state == contract.Quarantined && r.Action == contract.Held:
+		return ledger.ItemNotWaiting
+	case state == contract.Quarantined, state == contract.Retrying && r.Action != contract.Approve:
 		return ledger.ItemDecided
 	case !state.Terminal():
 		return ledger.ItemBusy

@@ -60,6 +60,8 @@ func (r *reach) Decide(_ context.Context, id string, d contract.Decision) (contr
 		return contract.DecisionResult{}, fault.New(fault.TemporalUnavailable, "away")
 	case r.gone[id]:
 		return contract.DecisionResult{}, fault.New(fault.NotFound, "gone")
+	case r.foreign:
+		return contract.DecisionResult{}, fault.New(fault.DecisionRefused, "unknown update decide")
 	case r.refuse[id]:
 		return contract.DecisionResult{}, fault.New(fault.DecisionRefused, "Ben was first")
 	case r.decided[id] == 0: // an intent is taken once
@@ -181,6 +183,28 @@ func (b *replayBench) chunk(t *testing.T, id int64) (contract.ReplayProgress, er
 }
 
 func sumOf(body []byte) [32]byte { return sha256.Sum256(body) }
+
+// TestDecisionsAboutMailThatWaits go to what waits, and to nothing that is held or closed.
+func TestDecisionsAboutMailThatWaits(t *testing.T) {
+	t.Parallel()
+	for action, want := range map[contract.Action]map[string]int64{
+		contract.Retry:   {"decided": 3, "refused": 1},
+		contract.Discard: {"decided": 3, "refused": 1},
+		contract.Held:    {"decided": 3, "refused": 1},
+	} {
+		b := setupReplay(t)
+		b.emails(t, "waits", 4, contract.Retrying, contract.DownstreamUnavailable)
+		b.emails(t, "held", 2, contract.Quarantined, contract.DownstreamExhausted)
+		b.reach.refuse["waits-3"] = true // its state is another one by now
+		id := b.create(t, ledger.NewReplay{Action: action, Filter: ledger.Filter{State: contract.Retrying}})
+		p, err := b.chunk(t, id)
+		require.NoError(t, err)
+		require.Equal(t, contract.ReplayDone, p.State)
+		row, err := b.db.Replay(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, want, row.Results, action)
+	}
+}
 
 func TestReplayDecidesAndStartsEachOnce(t *testing.T) {
 	t.Parallel()
@@ -322,17 +346,20 @@ func TestPreviewHasNoEffect(t *testing.T) {
 	b := setupReplay(t)
 	b.emails(t, "done", 3, contract.Delivered, "")
 	b.emails(t, "busy", 1, contract.Processing, "")
+	b.emails(t, "waits", 2, contract.Retrying, contract.DownstreamUnavailable)
 	id := b.create(t, ledger.NewReplay{Action: ledger.ActionReplay, From: contract.StepRoute, DryRun: true})
 	out, err := b.PreviewReplay(t.Context(), contract.ReplayChunkInput{ID: id})
 	require.NoError(t, err)
 	require.Equal(t, contract.ReplayDone, out.Progress.State)
 	row, err := b.db.Replay(t.Context(), id)
 	require.NoError(t, err)
-	require.EqualValues(t, 4, row.Preview.Total)
-	require.Equal(t, map[ledger.ReplayCode]int64{"started": 3, "in_progress": 1}, row.Preview.Would)
+	require.EqualValues(t, 6, row.Preview.Total)
+	require.Equal(t, map[ledger.ReplayCode]int64{"started": 3, "decided": 2, "in_progress": 1}, row.Preview.Would)
+	require.EqualValues(t, 2, row.Preview.ByState["retrying"])
+	require.Equal(t, "they are routed again, and tried now", row.WaitingText())
 	require.Equal(t, map[string]int64{"inspect": 3}, row.Preview.Begins, "none is known to be inspected as it is")
 	require.Equal(t, "inspect", row.Preview.Sample[0].Begins)
-	require.Equal(t, 3, row.Preview.Changed)
+	require.Equal(t, 5, row.Preview.Changed)
 	require.Contains(t, row.Preview.Sample[0].Changes, ledger.Change{Field: "to", After: "crm"})
 	require.Empty(t, b.reach.started)
 	items, _, err := b.db.ReplayItems(t.Context(), ledger.ReplayItemFilter{ReplayID: id})

@@ -37,6 +37,8 @@ type attempts struct {
 	// journal shows the wait for the next attempt as the state retrying; nil: the
 	// state of the email stays as it is.
 	journal *journal
+	// decidable lets people end the wait by a decision. It needs a journal.
+	decidable bool
 	// patient goes on when the budget of the durable attempts is spent.
 	patient bool
 	// afterFirst is called with the outcome of the first attempt; may be nil.
@@ -48,8 +50,29 @@ type attempts struct {
 // that time may cure, durably, visible in the Web UI with attempt count and last
 // failure. Both are the same function, so it must be idempotent. Where the options or
 // the worker rule a fast attempt out, a regular activity makes the first one. An error
-// is a *stepError.
+// is a *stepError or, where people may decide about the wait, an *interruption.
 func (a attempts) run(ctx workflow.Context, c call) error {
+	err := a.first(ctx, c)
+	if a.afterFirst != nil {
+		a.afterFirst(err)
+	}
+	if !curable(err) || ctx.Err() != nil {
+		return a.failed(err)
+	}
+
+	if a.journal == nil {
+		return a.failed(a.retry(ctx, c, err))
+	}
+	return a.wait(ctx, c, err)
+}
+
+// first makes the first attempt. Where people may decide about the wait for the next one,
+// nothing cuts it short: how it ends has to be known before another one is made.
+func (a attempts) first(ctx workflow.Context, c call) error {
+	if a.decidable {
+		ctx, _ = workflow.NewDisconnectedContext(ctx)
+	}
+
 	var err error
 	fast := !a.options.neverFast && !paceOf(ctx).regular
 	if fast {
@@ -62,22 +85,7 @@ func (a attempts) run(ctx workflow.Context, c call) error {
 		once.Summary = a.name
 		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, once), c.activity, c.in).Get(ctx, c.out)
 	}
-
-	if a.afterFirst != nil {
-		a.afterFirst(err)
-	}
-	if !curable(err) || ctx.Err() != nil {
-		return a.failed(err)
-	}
-
-	if a.journal == nil {
-		return a.failed(a.retry(ctx, c, err))
-	}
-	failure := a.failed(err)
-	waiting := a.journal.showWait(ctx, reasonOf(failure, waitReasons), sentenceOf(failure))
-	err = a.retry(ctx, c, err)
-	a.journal.endWait(ctx, waiting)
-	return a.failed(err)
+	return err
 }
 
 // retry makes the durable attempts after one that failed with err.
@@ -90,6 +98,7 @@ func (a attempts) retry(ctx workflow.Context, c call, err error) error {
 
 		durable := a.options.durable
 		durable.Summary = a.name
+		durable.WaitForCancellation = a.decidable // an attempt that is being made comes to its end
 		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, durable), c.activity, c.later).Get(ctx, c.out)
 		if !a.patient || !curable(err) || ctx.Err() != nil {
 			return err

@@ -78,7 +78,8 @@ func (r *missingRow) write(ctx workflow.Context, in contract.BackfillInput) (con
 // awaitFirst tries again until the email that took the event id is in the ledger, or
 // firstPatience is over.
 func (r *missingRow) awaitFirst(ctx workflow.Context, in contract.BackfillInput) (contract.BackfillResult, error) {
-	w := r.journal.showWait(ctx, contract.IDConflict, stepBackfill+": the email that took the event id first is not in the ledger yet")
+	w := &wait{reason: contract.IDConflict, detail: stepBackfill + ": the email that took the event id first is not in the ledger yet"}
+	r.journal.showWait(ctx, w)
 	defer r.journal.endWait(ctx, w)
 
 	pause, waited := firstWait, time.Duration(0)

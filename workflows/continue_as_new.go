@@ -53,7 +53,7 @@ func (e *inboundEmail) continueAsNew(ctx workflow.Context) error {
 	in.Resumed = &contract.Resumed{
 		Step: q.held[0].at, Routes: j.routes, Budgets: e.budgets, Decisions: q.decisions.count, Reviewed: q.decisions.about,
 		Last: q.decisions.last, Sequence: j.ledger.sequence, Trouble: j.trouble, Resend: e.deliveries.resend,
-		Inspected: j.inspected, Routed: j.routed, Findings: q.findings.all(), Pending: q.findings.pending,
+		Inspected: j.inspected, Routed: j.routed, Findings: q.findings.all(), Pending: q.findings.pending, Asked: q.asked,
 		Held: q.held.save(), Waived: q.waived.save(), Deliveries: e.deliveries.save(),
 	}
 	return workflow.NewContinueAsNewError(ctx, contract.InboundEmailWorkflow, in)
@@ -64,7 +64,7 @@ func (s heldSteps) save() []contract.ResumedHold {
 	for _, h := range s {
 		one := contract.ResumedHold{
 			Holds: h.holds, SinceUnixMilli: h.since.UnixMilli(), Plan: h.plan,
-			Reminders: h.reminders, Level: h.level, Due: h.due, Approvals: h.approvals,
+			Reminders: h.reminders, Level: h.level, Due: h.due, Asked: h.asked, Approvals: h.approvals,
 		}
 		if h.delivery != nil {
 			one.Destination = h.delivery.destination
@@ -101,7 +101,7 @@ func (e *inboundEmail) resume(r *contract.Resumed) {
 	j.routes, j.inspected, j.routed, j.ledger.sequence, j.trouble = r.Routes, r.Inspected, r.Routed, r.Sequence, r.Trouble
 	q.decisions.count, q.decisions.about, q.decisions.last = r.Decisions, r.Reviewed, r.Last
 	q.findings.load(r.Findings)
-	q.findings.pending = r.Pending
+	q.findings.pending, q.asked = r.Pending, r.Asked
 	for _, reason := range r.Waived {
 		q.waived[reason] = true
 	}
@@ -128,7 +128,7 @@ func resumedHold(at contract.Step, r contract.ResumedHold, d *delivery) *heldSte
 	h := &heldStep{
 		at: at, name: step{at: at, delivery: d}.name(), delivery: d,
 		holds: r.Holds, since: time.UnixMilli(r.SinceUnixMilli).UTC(), plan: r.Plan,
-		reminders: r.Reminders, level: r.Level, due: r.Due, approvals: r.Approvals,
+		reminders: r.Reminders, level: r.Level, due: r.Due, asked: r.Asked, approvals: r.Approvals,
 	}
 	if d != nil {
 		d.held = h

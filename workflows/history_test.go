@@ -81,12 +81,11 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 	t.Cleanup(w.Stop)
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, contract.InboundEmailWorkflow, in)
 	require.NoError(t, err)
-	for i, d := range sc.decisions {
-		testenv.Eventually(t, func() bool { return heldTimes(ctx, c, run.GetID(), sc, s) == i+1 }, time.Minute, 20*time.Millisecond)
+	send := func(d contract.Decision) {
 		if bySignal {
 			name := string(d.Action)
 			require.NoError(t, c.SignalWorkflow(ctx, run.GetID(), "", name, contract.Decision{Actor: d.Actor, Note: d.Note}))
-			continue
+			return
 		}
 		h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 			WorkflowID: run.GetID(), UpdateName: contract.UpdateDecide, Args: []any{d}, WaitForStage: client.WorkflowUpdateStageCompleted,
@@ -94,6 +93,14 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 		require.NoError(t, err)
 		var out contract.DecisionResult
 		require.NoError(t, h.Get(ctx, &out))
+	}
+	for _, d := range sc.acts {
+		testenv.Eventually(t, func() bool { return waits(ctx, c, run.GetID()) }, time.Minute, 20*time.Millisecond)
+		send(d)
+	}
+	for i, d := range sc.decisions {
+		testenv.Eventually(t, func() bool { return heldTimes(ctx, c, run.GetID(), sc, s) == i+1 }, time.Minute, 20*time.Millisecond)
+		send(d)
 	}
 	var out contract.InboundEmailResult
 	require.NoError(t, run.Get(ctx, &out))
@@ -105,6 +112,26 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 // that goes on with a workflow that is at work, which the race detector notices.
 func patient() worker.Options {
 	return worker.Options{WorkerStopTimeout: 5 * time.Second, DeadlockDetectionTimeout: time.Minute}
+}
+
+// waits reports whether the email waits for its next attempt, and has come to all others of
+// its destinations that it can.
+func waits(ctx context.Context, c client.Client, id string) bool {
+	v, err := c.QueryWorkflow(ctx, id, "", contract.QueryStatus)
+	if err != nil {
+		return false
+	}
+	var st contract.Status
+	if err := v.Get(&st); err != nil || st.State != contract.Retrying {
+		return false
+	}
+	done := 0
+	for _, d := range st.Deliveries {
+		if d.Done {
+			done++
+		}
+	}
+	return done == len(st.Deliveries)-1
 }
 
 // heldTimes counts how often the email has been held so far, while it is held.

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"slices"
 
 	"go.temporal.io/sdk/workflow"
@@ -165,17 +166,26 @@ func (e *inboundEmail) pass(ctx workflow.Context, s step) outcome {
 	h := e.quarantine.takeResumed(s)
 	for {
 		e.journal.step = s.name()
+		if h == nil && e.quarantine.asked != nil {
+			h = e.quarantine.askedHold(s)
+		}
 		if h == nil {
 			err := e.quarantine.applyEdits(ctx, s)
 			var holds []contract.Hold
 			if err == nil {
 				holds, err = s.run(ctx)
 			}
+			var by *interruption
 			switch {
 			case e.quarantine.discarded:
 				return ended
 			case ctx.Err() != nil: // another delivery sent the email back
 				return sentBack
+			case errors.As(err, &by) && by.from.Before(s.at):
+				e.back = by.from
+				return sentBack
+			case by != nil || err != nil && e.quarantine.asked != nil && codeOf(err) == fault.NotReleased:
+				continue // the step runs again, or is held as a person asked
 			case err != nil && s.delivery != nil && e.mustNotLeave(ctx, err):
 				return sentBack
 			case err != nil:
@@ -196,6 +206,8 @@ func (e *inboundEmail) pass(ctx workflow.Context, s step) outcome {
 		case h.from.Before(s.at):
 			e.back = h.from
 			return sentBack
+		case h.asked: // its step has not passed yet
+			e.journal.flushBeforeDelivery(ctx)
 		case h.action == contract.Approve && e.quarantine.waived.waive(s.at, h.holds):
 			e.quarantine.findings.pass(s.at)
 			return passed
@@ -314,9 +326,15 @@ func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult,
 	e.journal.step = "close"
 	switch {
 	case e.quarantine.discarded:
+		if len(e.deliveries.delivered()) > e.quarantine.had { // by an attempt that was being made
+			e.journal.enterAgain(ctx, nil, e.journal.state)
+		}
 	case e.row.duplicate:
 		e.journal.enter(ctx, contract.Duplicate, "", "", nil)
 	default:
+		if e.quarantine.asked != nil { // the attempts that were being made delivered it
+			e.quarantine.findings.pass(contract.StepRoute)
+		}
 		e.journal.enter(ctx, contract.Delivered, "", "", nil)
 	}
 
@@ -331,8 +349,8 @@ func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult,
 }
 
 // stepAttempts are the attempts of a step: the state of the email shows that it waits
-// for the next one, and large mail is never tried fast.
+// for the next one, people may decide about that, and large mail is never tried fast.
 func stepAttempts(j *journal, name string, o stepOptions) attempts {
 	o.neverFast = o.neverFast || large(j.in.Email)
-	return attempts{name: name, options: o, journal: j}
+	return attempts{name: name, options: o, journal: j, decidable: true}
 }

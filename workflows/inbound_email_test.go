@@ -71,6 +71,14 @@ func TestScenarios(t *testing.T) {
 			}
 			e := env(t, s)
 			var held []contract.Reason
+			for i, d := range sc.acts {
+				e.RegisterDelayedCallback(func() {
+					require.Equal(t, contract.Retrying, status(t, e).State)
+					var a answer
+					e.UpdateWorkflow(contract.UpdateDecide, "", &a, d)
+					require.NoError(t, a.rejected)
+				}, time.Duration(i+1)*time.Minute)
+			}
 			for i, d := range sc.decisions {
 				e.RegisterDelayedCallback(func() {
 					st := status(t, e)
@@ -97,7 +105,7 @@ func check(t *testing.T, sc scenario, s *script, out contract.InboundEmailResult
 	t.Helper()
 	require.Equal(t, sc.end, out.State)
 	require.Equal(t, sc.effects, s.calls.effects)
-	require.Equal(t, len(sc.decisions), out.Decisions)
+	require.Equal(t, len(sc.acts)+len(sc.decisions), out.Decisions)
 	require.Zero(t, s.calls.homeless, "nothing is done before the email has its row, or to another")
 	if sc.end == contract.Duplicate {
 		require.Empty(t, s.calls.records, "the row belongs to another workflow")
@@ -112,14 +120,18 @@ func check(t *testing.T, sc scenario, s *script, out contract.InboundEmailResult
 		require.GreaterOrEqual(t, r.Sequence, r.AtUnixMilli, "a later run overrules an earlier one")
 		last = r.Sequence
 		if r.Decision != nil {
-			require.Equal(t, contract.Quarantined, r.Before)
 			require.Equal(t, "ada (claimed)", r.Decision.Actor)
 			require.False(t, r.Verified)
-			require.Equal(t, sc.held[decided], r.DecidedReason)
+			if decided < len(sc.acts) {
+				require.Equal(t, contract.Retrying, r.Before)
+			} else {
+				require.Equal(t, contract.Quarantined, r.Before)
+				require.Equal(t, sc.held[decided-len(sc.acts)], r.DecidedReason)
+			}
 			decided++
 		}
 	}
-	require.Equal(t, len(sc.decisions), decided, "each decision is a row")
+	require.Equal(t, len(sc.acts)+len(sc.decisions), decided, "each decision is a row")
 	if sc.end == contract.Delivered {
 		require.NotEmpty(t, s.calls.records[len(s.calls.records)-1].Routes, "the ledger learns the routes")
 	}

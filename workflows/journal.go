@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -38,39 +40,33 @@ type journal struct {
 	ledger ledgerQueue
 }
 
-// wait is one step that waits for a dependency which is unavailable.
-type wait struct {
-	reason contract.Reason
-	detail string
-}
-
 // showWait shows that a step waits, until endWait.
-func (j *journal) showWait(ctx workflow.Context, r contract.Reason, detail string) *wait {
-	w := &wait{reason: r, detail: detail}
+func (j *journal) showWait(ctx workflow.Context, w *wait) {
 	j.waits = append(j.waits, w)
 	j.updateState(ctx)
-	return w
 }
 
 // endWait ends what showWait has begun.
 func (j *journal) endWait(ctx workflow.Context, w *wait) {
-	for i := range j.waits {
-		if j.waits[i] == w {
-			j.waits = append(j.waits[:i], j.waits[i+1:]...)
-			break
-		}
-	}
+	j.remove(w)
 	j.updateState(ctx)
 }
 
+func (j *journal) remove(w *wait) {
+	j.waits = slices.DeleteFunc(j.waits, func(o *wait) bool { return o == w })
+}
+
 // updateState enters the state that follows from what the email does: a hold comes
-// before a wait, and a wait before work.
+// before a wait, and a wait before work. What a person has asked to be held is shown as
+// held while an attempt that was being made comes to its end.
 func (j *journal) updateState(ctx workflow.Context) {
 	switch held := j.quarantine.held; {
 	case j.state.Terminal():
 	case len(held) > 0:
 		first := held[0].holds[0]
 		j.enter(ctx, contract.Quarantined, first.Reason, first.Detail, nil)
+	case j.quarantine.asked != nil:
+		j.enter(ctx, contract.Quarantined, j.quarantine.asked.Reason, j.quarantine.asked.Detail, nil)
 	case len(j.waits) > 0:
 		j.enter(ctx, contract.Retrying, j.waits[0].reason, j.waits[0].detail, nil)
 	default:
@@ -154,7 +150,8 @@ func (j *journal) flush(ctx workflow.Context) {
 		return
 	}
 
-	w := j.showWait(ctx, contract.StorageUnavailable, "the ledger does not know yet what was decided")
+	w := &wait{reason: contract.StorageUnavailable, detail: "the ledger does not know yet what was decided"}
+	j.showWait(ctx, w)
 	_ = workflow.Await(ctx, j.ledger.empty) // fails with the context alone
 	j.endWait(ctx, w)
 }

@@ -19,10 +19,17 @@ func (j *journal) details() string {
 		b.WriteString("**Waiting** (`" + string(j.reason) + "`). " + reason.Text(j.reason).What + "\n\n" + j.detail + ".\n\n" +
 			"It is tried again by itself; Pending Activities shows the attempts, the last failure and the next attempt. " +
 			"There is nothing to do unless it lasts.")
+		if len(j.openToDecision()) > 0 {
+			b.WriteString(" Then the console, `mailctl emails`, or here the signals `" + contract.SignalRetry + "` (tries it now), `" +
+				contract.SignalEdit + "`, `" + contract.SignalHold + "` and `" + contract.SignalDiscard + "`.")
+		}
 	case contract.Delivered:
 		b.WriteString("**Delivered** to " + j.deliveries.text() + ".")
 	case contract.Discarded:
 		discardedDetails(&b, j.quarantine.decisions.last, j.ledger.hasRow())
+		if len(j.deliveries.delivered()) > 0 {
+			b.WriteString(" Before that it was delivered to `" + strings.Join(j.deliveries.delivered(), "`, `") + "`.")
+		}
 	case contract.Duplicate:
 		b.WriteString("**Duplicate.** The ledger knew this event: another workflow processes the email, or has processed it. " +
 			"Nothing was sent from here, and there is nothing to do.")

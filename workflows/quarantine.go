@@ -19,7 +19,9 @@ type quarantine struct {
 	resumed   heldSteps // what waited in the run before and is not yet taken up
 	findings  findings
 	waived    waivers
+	asked     *contract.Hold // a person asked for it while the email waited; nil once it is approved
 	discarded bool
+	had       int // how many destinations had the email when it was discarded
 	decisions *decisions
 	edits     []int64 // decided and not yet laid over the email
 	refusals  int     // how often in a row the ledger said that the email must not leave
@@ -45,6 +47,11 @@ func (q *quarantine) takeResumed(s step) *heldStep {
 	h := q.resumed[i]
 	q.resumed = slices.Delete(q.resumed, i, i+1)
 	return h
+}
+
+// askedHold returns the hold of a step that a person has asked for.
+func (q *quarantine) askedHold(s step) *heldStep {
+	return &heldStep{at: s.at, name: s.name(), delivery: s.delivery, holds: []contract.Hold{*q.asked}, asked: true}
 }
 
 // hold waits for a person. It returns passed once a decision is taken: h has it.
@@ -85,7 +92,12 @@ func (q *quarantine) beginHold(ctx workflow.Context, h *heldStep) outcome {
 		h.delivery.held = h
 	}
 
-	q.journal.ledger.commit(ctx, func() { q.journal.updateState(ctx) })
+	q.journal.ledger.commit(ctx, func() {
+		if h.asked { // the decision has entered the state, and did not know the plan
+			q.journal.enterAgain(ctx, nil, q.journal.state)
+		}
+		q.journal.updateState(ctx)
+	})
 	return passed
 }
 

@@ -41,7 +41,7 @@ func (d *decisions) register(ctx workflow.Context) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateDecide, d.decideUpdate,
 		workflow.UpdateHandlerOptions{
 			Validator:   d.admit,
-			Description: "Decide about a held email: action approve, discard, retry or edit, with a note. Recorded as what its sender claims.",
+			Description: "Decide about an email that is held or waits: action approve, discard, retry, edit or hold, with a note. Recorded as what its sender claims.",
 		})
 }
 
@@ -54,9 +54,10 @@ type signal struct {
 
 var signals = []signal{
 	{contract.SignalApprove, contract.Approve, "lets pass what held the email and goes on"},
-	{contract.SignalRetry, contract.Retry, "runs the held step again and lets nothing pass"},
+	{contract.SignalRetry, contract.Retry, "runs the held step again and lets nothing pass, or makes now the attempt that the email waits for"},
 	{contract.SignalDiscard, contract.Discard, "ends the email; nothing more is sent"},
 	{contract.SignalEdit, contract.Edited, "lays a change over the email and goes on from the step that it touches"},
+	{contract.SignalHold, contract.Held, "keeps an email that waits for its next attempt, until a person approves it"},
 }
 
 // receiveSignals handles signals for as long as the workflow lives. A signal that comes
@@ -133,6 +134,9 @@ func (d *decisions) decideUpdate(ctx workflow.Context, in contract.Decision) (co
 	}
 
 	out := contract.DecisionResult{State: d.journal.state, Missing: missing, Record: record}
+	if d.quarantine.discarded {
+		out.Delivered = d.quarantine.deliveries.delivered()
+	}
 	if missing > 0 && in.Intent == 0 {
 		out.Note = d.journal.trouble
 	}
@@ -158,6 +162,9 @@ func (d *decisions) decideIntent(ctx workflow.Context, intent int64, records boo
 		Intent: intent, Action: out.Action, Actor: out.Actor, Via: out.Via, From: out.From,
 	}}
 	if err := d.checkRuling(ctx, r); err != nil { // another decision may have come in the meantime
+		return 0, nil, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
+	}
+	if err := d.changedSince(out.State); err != nil {
 		return 0, nil, temporal.NewNonRetryableApplicationError(err.Error(), string(fault.DecisionRefused), nil)
 	}
 	if other := d.quarantine.held.beyond(out.Only); other != "" {
@@ -210,8 +217,8 @@ func publicOf(err error) string {
 	return unknownFailure
 }
 
-// decide applies a valid decision, to everything that is held at that moment. A
-// second decision finds nothing held any more. An approval that others must follow
+// decide applies a valid decision, to everything that is held at that moment or, where
+// nothing is, to everything that waits. A second decision finds nothing of it any more. An approval that others must follow
 // changes nothing but the number of approvals, and returns how many more it takes.
 func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
 	d.count++
@@ -246,9 +253,15 @@ func (d *decisions) decide(ctx workflow.Context, r ruling) (missing int) {
 // applyRuling does what was decided.
 func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 	q := d.quarantine
+	waits := d.journal.openToDecision()
 	d.last = &contract.Decided{
 		Action: r.Action, Actor: r.Actor, Via: r.Via, AtUnixMilli: workflow.Now(ctx).UnixMilli(), Intent: r.Intent,
 	}
+	if r.Action == contract.Held {
+		d.holdWaits(ctx, r)
+		return
+	}
+
 	q.findings.recordRuling(q.held, r)
 	if r.editID != 0 {
 		q.edits = append(q.edits, r.editID)
@@ -260,6 +273,12 @@ func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 	}
 
 	d.about, q.refusals = nil, 0
+	if len(q.held) == 0 || r.Action == contract.Discard {
+		for _, w := range waits {
+			d.about = append(d.about, w.reason)
+		}
+		d.journal.interrupt(r.From)
+	}
 	for _, h := range q.held {
 		h.action, h.from = r.Action, r.From
 		for _, one := range h.holds {
@@ -267,14 +286,33 @@ func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 		}
 	}
 	q.held = nil
+	if r.Action == contract.Approve {
+		q.asked = nil
+	}
 
 	if r.Action == contract.Discard {
-		q.discarded = true
+		q.discarded, q.had = true, len(q.deliveries.delivered())
 		d.journal.enter(ctx, contract.Discarded, d.journal.reason, d.journal.detail, &r)
 		return
 	}
 	d.journal.enter(ctx, contract.Processing, "", "", &r)
 	d.journal.updateState(ctx) // another delivery may still wait
+}
+
+// holdWaits has everything that waits for its next attempt held until a person approves
+// it. An attempt that is being made comes to its end first.
+func (d *decisions) holdWaits(ctx workflow.Context, r ruling) {
+	q := d.quarantine
+	q.asked = &contract.Hold{Reason: contract.ManualHold, Detail: "held by " + r.Actor + " while it waited for its next attempt"}
+	q.findings.recordHold(q.askedHold(step{at: contract.StepRoute}), contract.FindingOpen, nil) // no attempt begins any more
+	d.about = []contract.Reason{contract.ManualHold}
+	d.journal.interrupt("")
+
+	if len(q.held) > 0 { // it is shown as held for that
+		d.journal.enterAgain(ctx, &r, d.journal.state)
+		return
+	}
+	d.journal.enter(ctx, contract.Quarantined, q.asked.Reason, q.asked.Detail, &r)
 }
 
 // endsWith reports whether a decision is the email's end and the one thing that the
@@ -283,7 +321,7 @@ func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 // itself saves a second one.
 func (d *decisions) endsWith(r ruling) bool {
 	return r.Action == contract.Discard && d.journal.ledger.hasRow() && d.journal.ledger.committing == 0 && d.journal.ledger.empty() &&
-		d.quarantine.background.idle() && d.quarantine.allHeld()
+		d.quarantine.background.idle() && len(d.quarantine.held) > 0 && d.quarantine.allHeld()
 }
 
 // applyEdits lays over the email what was decided, before a step reads it again. A

@@ -124,7 +124,7 @@ func hasFindings(at contract.Step) bool { return at != contract.StepDeliver && a
 
 // recordHold records what an email is held for, with the approvals so far.
 func (f *findings) recordHold(h *heldStep, state contract.FindingState, by []contract.Approval) {
-	if !hasFindings(h.at) {
+	if !hasFindings(h.foundAt()) {
 		return
 	}
 	for _, one := range h.holds {
@@ -133,7 +133,7 @@ func (f *findings) recordHold(h *heldStep, state contract.FindingState, by []con
 			s = contract.FindingRepeat
 		}
 		f.set(contract.Finding{
-			Step: h.at, Reason: one.Reason, Detail: one.Detail, State: s, Needed: h.plan.Approvals, Approvals: by,
+			Step: h.foundAt(), Reason: one.Reason, Detail: one.Detail, State: s, Needed: h.plan.Approvals, Approvals: by,
 			Ingress: h.at == contract.StepStore && f.in.Hold != nil && f.in.Hold.Reason == one.Reason,
 		})
 	}

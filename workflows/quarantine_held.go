@@ -15,6 +15,7 @@ type heldStep struct {
 	name     string    // of the step, for people
 	delivery *delivery // of StepDeliver
 	holds    []contract.Hold
+	asked    bool // by a person, while the step waited for its next attempt
 	since    time.Time
 
 	plan      contract.HoldPlan
@@ -25,4 +26,14 @@ type heldStep struct {
 
 	action contract.Action // empty until it is decided about
 	from   contract.Step   // the step that the decision sends the email back to, if not this one
+}
+
+// foundAt is the step under which the ledger keeps why a step is held. What a person has
+// asked for is kept under the last step before the deliveries, whatever step waited: a
+// later run comes to that one in any case.
+func (h *heldStep) foundAt() contract.Step {
+	if h.asked {
+		return contract.StepRoute
+	}
+	return h.at
 }

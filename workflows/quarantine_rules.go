@@ -22,8 +22,8 @@ func (d *decisions) admit(ctx workflow.Context, in contract.Decision) error {
 		switch {
 		case in != (contract.Decision{Intent: in.Intent, Records: in.Records}):
 			return errors.New("an intent stands alone: it says what is decided, who decided and why")
-		case len(d.quarantine.held) == 0 && !d.intents[in.Intent]:
-			return notHeld(d.journal.state, d.last)
+		case len(d.quarantine.held) == 0 && len(d.journal.openToDecision()) == 0 && !d.intents[in.Intent]:
+			return d.nothingOpen()
 		}
 		return nil
 	}
@@ -41,10 +41,16 @@ func (d *decisions) admit(ctx workflow.Context, in contract.Decision) error {
 // checkRuling refuses what the state of the email does not allow, whatever its sender
 // may do.
 func (d *decisions) checkRuling(ctx workflow.Context, r ruling) error {
-	held := d.quarantine.held
+	held, waits := d.quarantine.held, d.journal.openToDecision()
 	switch {
-	case len(held) == 0:
-		return notHeld(d.journal.state, d.last)
+	case len(held) == 0 && len(waits) == 0:
+		return d.nothingOpen()
+	case r.Action == contract.Held && len(waits) == 0:
+		return errors.New("it is held already: it goes on when it is approved")
+	case r.Action == contract.Held:
+		return nil
+	case len(held) == 0 && r.Action == contract.Approve:
+		return errors.New("it is not held: it waits for a dependency and is tried again by itself; retry tries it now")
 	case r.Action != contract.Discard && held.unseen(workflow.Now(ctx), d.about):
 		return errors.New("it was held a moment ago for another reason, " + string(d.journal.reason) + ": look at it, then decide again")
 	case r.Via == contract.ViaSystem && !held.curableAlone():
@@ -53,6 +59,29 @@ func (d *decisions) checkRuling(ctx workflow.Context, r ruling) error {
 		return errors.New(held.approvedAlready(r))
 	}
 	return nil
+}
+
+// changedSince refuses a decision of which the sender has seen the email in another state:
+// held and not waiting, or waiting and not held. Empty: any.
+func (d *decisions) changedSince(seen contract.State) error {
+	held := len(d.quarantine.held) > 0
+	switch {
+	case seen == contract.Quarantined && !held:
+		return notHeld(d.journal.state, d.last)
+	case seen == contract.Retrying && held:
+		return errors.New("it does not wait any more, it is held as " + string(d.journal.reason) + ": look at it, then decide again")
+	}
+	return nil
+}
+
+// nothingOpen refuses a decision about an email that is not held, and does not wait for
+// what people can decide about.
+func (d *decisions) nothingOpen() error {
+	err := notHeld(d.journal.state, d.last)
+	if d.journal.state == contract.Retrying {
+		return errors.New(err.Error() + ", and it waits for the database")
+	}
+	return err
 }
 
 // notHeld returns the refusal of a decision that comes second: it says what was decided

@@ -19,6 +19,7 @@ type scenario struct {
 	name      string
 	input     func(*contract.InboundEmailInput)
 	script    func(*script)
+	acts      []contract.Decision // while the email waits, before it is held
 	decisions []contract.Decision // one for each time the email is held
 	held      []contract.Reason   // why, in turn
 	rowless   bool                // held before the ledger knows the email
@@ -189,7 +190,22 @@ func scenarios() []scenario {
 		},
 		decisions: []contract.Decision{decide(contract.Approve)},
 	})
-	return append(append(out, fallbackScenarios()...), heldScenarios()...)
+	return append(append(append(out, fallbackScenarios()...), heldScenarios()...), waitingScenarios()...)
+}
+
+// waitingScenarios decide about an email that waits for its next attempt.
+func waitingScenarios() []scenario {
+	return []scenario{
+		{name: "waiting_tried_now", end: contract.Delivered, effects: ticketing,
+			script: func(s *script) { s.deliver = waitingScript().deliver },
+			acts:   []contract.Decision{decide(contract.Retry)}},
+		{name: "waiting_discarded", end: contract.Discarded, effects: ticketing, script: twoDestinations,
+			acts: []contract.Decision{decide(contract.Discard)}},
+		{name: "waiting_held_then_approved", end: contract.Delivered, effects: ticketing,
+			script: func(s *script) { s.deliver = waitingScript().deliver },
+			acts:   []contract.Decision{decide(contract.Held)},
+			held:   []contract.Reason{contract.ManualHold}, decisions: []contract.Decision{decide(contract.Approve)}},
+	}
 }
 
 // heldScenarios hold an email once for each reason that a step can give, and let

@@ -148,7 +148,7 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	if s.json() {
 		return nil, usagef("with -o json give --yes or --dry-run: there is no question in JSON")
 	}
-	if err := printPreview(s, row.Preview); err != nil {
+	if err := printPreview(s, &row); err != nil {
 		return nil, err
 	}
 	if err := b.printMissing(s, &row); err != nil || b.DryRun {
@@ -219,11 +219,16 @@ func (b *bulk) printMissing(s *session, row *ledger.ReplayRow) error {
 }
 
 // printPreview prints what a dry run has counted.
-func printPreview(s *session, p *ledger.ReplayPreview) error {
+func printPreview(s *session, row *ledger.ReplayRow) error {
+	p := row.Preview
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "emails\t%d\n", p.Total) // Flush reports what goes wrong
 	for _, state := range slices.Sorted(maps.Keys(p.ByState)) {
-		_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(contract.State(state).Word()), p.ByState[state])
+		does := ""
+		if state == string(contract.Retrying) {
+			does = "\t" + row.WaitingText()
+		}
+		_, _ = fmt.Fprintf(table, "  %s\t%d%s\n", visible(contract.State(state).Word()), p.ByState[state], does)
 	}
 
 	_, _ = fmt.Fprintln(table, "would be\t")

@@ -12,12 +12,12 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// decision has the flags of approve, discard and retry: about one email, or about all
-// held ones that the filter chooses.
+// decision has the flags of approve, discard, retry and hold: about one email, or about
+// all that the filter chooses.
 type decision struct {
 	EventID string `arg:"" optional:"" name:"id" help:"Event id; for an email whose event id was taken already, its workflow id."`
 	Number  int64  `placeholder:"N" help:"The number of the email, in place of an id. It means exactly one email."`
-	All     bool   `help:"Decide about all held emails that the filter chooses, after a dry run that counts them."`
+	All     bool   `help:"Decide about all emails that the filter chooses, after a dry run that counts them: the held ones, or with --state retrying those that wait."`
 	bulk
 }
 
@@ -25,6 +25,7 @@ type (
 	approveCommand struct{ decision }
 	discardCommand struct{ decision }
 	retryCommand   struct{ decision }
+	holdCommand    struct{ decision }
 )
 
 // Run approves one email, or all that the filter chooses.
@@ -35,6 +36,9 @@ func (c *discardCommand) Run(s *session) error { return c.decide(s, contract.Dis
 
 // Run retries one email, or all that the filter chooses.
 func (c *retryCommand) Run(s *session) error { return c.decide(s, contract.Retry) }
+
+// Run holds one email that waits for its next attempt, or all that the filter chooses.
+func (c *holdCommand) Run(s *session) error { return c.decide(s, contract.Held) }
 
 // flagsOfOne lists the flags that go with the id of one email. --yes is one of them: there
 // is no question about one email anyway.
@@ -75,8 +79,9 @@ func (d *decision) decideOne(s *session, action contract.Action) error {
 	}
 
 	var out struct {
-		State   contract.State `json:"state"`
-		Missing int            `json:"missing"`
+		State     contract.State `json:"state"`
+		Missing   int            `json:"missing"`
+		Delivered []string       `json:"delivered"`
 	}
 	named := d.named()
 	err = s.callJSON(http.MethodPost, named.path("/decisions"), named.query(), body, &out)
@@ -87,6 +92,9 @@ func (d *decision) decideOne(s *session, action contract.Action) error {
 	if out.Missing > 0 {
 		more = "\t" + toApprove(out.Missing)
 	}
+	if len(out.Delivered) > 0 {
+		more = "\tdelivered before to " + visible(strings.Join(out.Delivered, ", "))
+	}
 	return s.printf("%s\t%s\t%s%s\n", visible(named.name()), action, visible(out.State.Word()), more)
 }
 
@@ -95,7 +103,7 @@ type rehearsal struct {
 	DryRun  bool              `json:"dry_run"`
 	EventID string            `json:"event_id"`
 	Action  contract.Action   `json:"action"`
-	Would   ledger.ReplayCode `json:"would"` // decided or not_held
+	Would   ledger.ReplayCode `json:"would"` // decided, not_held or not_waiting
 	State   contract.State    `json:"state"`
 	Reason  contract.Reason   `json:"reason"`
 	Detail  string            `json:"detail"`
@@ -110,8 +118,26 @@ var outcomes = map[contract.Action]string{
 	contract.Retry:   "retry would run the step that holds it again",
 }
 
+// outcomesWaiting say what each decision would do about an email that waits.
+var outcomesWaiting = map[contract.Action]string{
+	contract.Discard: "discard would end it; what was delivered stays delivered",
+	contract.Retry:   "retry would make the next attempt now",
+	contract.Held:    "hold would keep it until it is approved",
+}
+
+// outcomeOf says what a decision would do about an email; empty where it would be refused.
+func outcomeOf(action contract.Action, state contract.State) string {
+	switch state {
+	case contract.Quarantined:
+		return outcomes[action]
+	case contract.Retrying:
+		return outcomesWaiting[action]
+	}
+	return ""
+}
+
 // rehearseOne says what a decision about one email would do, and sends none. An email
-// that is not held is an error, as it is for the decision itself.
+// that it cannot be about is an error, as it is for the decision itself.
 func (d *decision) rehearseOne(s *session, action contract.Action) error {
 	var e ledger.EmailDetail
 	named := d.named()
@@ -119,8 +145,8 @@ func (d *decision) rehearseOne(s *session, action contract.Action) error {
 		return err
 	}
 
-	held, missing := e.State == contract.Quarantined, 0
-	if action == contract.Approve && held {
+	outcome, missing := outcomeOf(action, e.State), 0
+	if action == contract.Approve && outcome != "" {
 		missing = max(0, e.ApprovalsMissing-1)
 	}
 	if s.json() {
@@ -128,24 +154,34 @@ func (d *decision) rehearseOne(s *session, action contract.Action) error {
 			DryRun: true, EventID: e.EventID, Action: action, Would: ledger.ItemDecided,
 			State: e.State, Reason: e.Reason, Detail: e.Detail, Missing: missing,
 		}
-		if !held {
-			found.Would = ledger.ItemNotHeld
+		if outcome == "" {
+			found.Would = refusedAs(action)
 		}
 		if err := s.printJSON(found); err != nil {
 			return err
 		}
 	}
 	switch {
-	case !held:
+	case outcome == "" && action == contract.Held:
+		return errors.New("this email waits for no attempt: its state is " + e.State.Word())
+	case outcome == "":
 		return errors.New("this email is not held: its state is " + string(e.State))
 	case s.json():
 		return nil
 	}
-	outcome := outcomes[action]
 	if missing > 0 {
 		outcome = "approve would count; " + toApprove(missing) + " before it goes on"
 	}
-	return s.printf("%s is held, %s\n%s; nothing was done\n", visible(e.EventID), visible(because(e.Reason, e.Detail)), outcome)
+	is := map[contract.State]string{contract.Quarantined: "is held", contract.Retrying: "waits"}[e.State]
+	return s.printf("%s %s, %s\n%s; nothing was done\n", visible(e.EventID), is, visible(because(e.Reason, e.Detail)), outcome)
+}
+
+// refusedAs returns what a replay calls an email that an action cannot be about.
+func refusedAs(action contract.Action) ledger.ReplayCode {
+	if action == contract.Held {
+		return ledger.ItemNotWaiting
+	}
+	return ledger.ItemNotHeld
 }
 
 // because returns a reason with its detail, if it has one.

@@ -21,9 +21,10 @@ type emailsCommands struct {
 	List    listCommand    `cmd:"" help:"List emails, newest first."`
 	Get     getCommand     `cmd:"" help:"Show what is recorded about an email."`
 	Approve approveCommand `cmd:"" help:"Waive the hold of an email: it goes on to its destinations."`
-	Discard discardCommand `cmd:"" help:"End a held email without delivering it."`
-	Retry   retryCommand   `cmd:"" help:"Run the step that holds an email again. Waives nothing."`
-	Edit    editCommand    `cmd:"" help:"Change a held email and run it again from the first step that the change concerns. The original stays."`
+	Discard discardCommand `cmd:"" help:"End an email that is held or waits. Nothing more is sent."`
+	Retry   retryCommand   `cmd:"" help:"Run the step that holds an email again, or make now the attempt that it waits for. Waives nothing."`
+	Hold    holdCommand    `cmd:"" help:"Keep an email that waits for its next attempt until it is approved."`
+	Edit    editCommand    `cmd:"" help:"Change an email that is held or waits and run it again from the first step that the change concerns. The original stays."`
 	Raw     rawCommand     `cmd:"" help:"Write the raw event, or the raw mail, to stdout."`
 }
 

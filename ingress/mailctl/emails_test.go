@@ -43,12 +43,15 @@ func api(t *testing.T) *httptest.Server {
 		"GET /api/v1/emails?limit=200&q=two ": {200, "application/json", `{"emails":[{"number":9,"event_id":"two","source":"b","state":"delivered","received_at":"2999-01-01T00:00:00Z"},` +
 			`{"number":8,"event_id":"two","source":"a","state":"quarantined","reason":"infected","received_at":"2999-01-01T00:00:00Z"},` +
 			`{"number":7,"event_id":"other","source":"a","state":"delivered","received_at":"2999-01-01T00:00:00Z"}],"next_cursor":"x"}`},
-		"GET /api/v1/emails/two ":                                             {200, "application/json", `{"number":9,"event_id":"two"}`},
-		"GET /api/v1/emails/two?source=b ":                                    {200, "application/json", `{"number":9,"event_id":"two","source":"b"}`},
-		"GET /api/v1/emails/many ":                                            {200, "application/json", `{"to":["a@b.example"` + strings.Repeat(`,"a@b.example"`, 21) + `]}`},
-		"GET " + id + " ":                                                     {200, "application/json", emailJSON},
-		"GET " + id + "?source=s ":                                            {404, "application/json", refused("not_found")},
-		"GET /api/v1/emails/%2E%2E ":                                          {404, "application/json", refused("not_found")},
+		"GET /api/v1/emails/two ":          {200, "application/json", `{"number":9,"event_id":"two"}`},
+		"GET /api/v1/emails/two?source=b ": {200, "application/json", `{"number":9,"event_id":"two","source":"b"}`},
+		"GET /api/v1/emails/many ":         {200, "application/json", `{"to":["a@b.example"` + strings.Repeat(`,"a@b.example"`, 21) + `]}`},
+		"GET " + id + " ":                  {200, "application/json", emailJSON},
+		"GET " + id + "?source=s ":         {404, "application/json", refused("not_found")},
+		"GET /api/v1/emails/%2E%2E ":       {404, "application/json", refused("not_found")},
+		"GET /api/v1/emails/waits ":        {200, "application/json", `{"event_id":"waits","state":"retrying","reason":"downstream_unavailable","detail":"crm refused the connection"}`},
+		"POST /api/v1/emails/waits" + `/decisions {"action":"hold","note":"fine"}`:    {200, "application/json", `{"ok":true,"state":"quarantined"}`},
+		"POST /api/v1/emails/waits" + `/decisions {"action":"discard","note":"fine"}`: {200, "application/json", `{"ok":true,"state":"discarded","delivered":["ticketing","er\u001bp"]}`},
 		"GET /api/v1/emails/html ":                                            {200, "text/html", "<p>"},
 		"GET /api/v1/emails/gateway ":                                         {502, "text/html", "<p>"},
 		"GET /api/v1/emails/shapeless ":                                       {500, "application/json", "{}"},
@@ -253,6 +256,31 @@ func TestDryRunOfOneDecisionSendsNone(t *testing.T) {
 	}
 	got := call{args: []string{"emails", "discard", id, "--note", "n", "--dry-run", "-o", "json"}, env: env}.done(t)
 	require.JSONEq(t, `{"dry_run":true,"event_id":"evt/1 +%","action":"discard","would":"decided","state":"quarantined","reason":"infected","detail":""}`, got)
+}
+
+// TestDecideAboutAnEmailThatWaits says what was delivered before it was discarded.
+func TestDecideAboutAnEmailThatWaits(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"MAILROOM_API": api(t).URL, "MAILROOM_TOKEN": "t0ken"}
+	for verb, want := range map[string]string{
+		"hold":    "waits\thold\theld\n",
+		"discard": "waits\tdiscard\tdiscarded\tdelivered before to ticketing, er\\x1bp\n",
+	} {
+		require.Equal(t, want, call{args: []string{"emails", verb, "waits", "--note", "fine"}, env: env}.done(t))
+	}
+
+	for verb, outcome := range map[string]string{
+		"discard": "discard would end it; what was delivered stays delivered",
+		"retry":   "retry would make the next attempt now",
+		"hold":    "hold would keep it until it is approved",
+	} {
+		got := call{args: []string{"emails", verb, "waits", "--note", "n", "--dry-run"}, env: env}.done(t)
+		require.Equal(t, "waits waits, downstream_unavailable: crm refused the connection\n"+outcome+"; nothing was done\n", got)
+	}
+	got := call{args: []string{"emails", "approve", "waits", "--note", "n", "--dry-run"}, env: env}.run(t)
+	require.Equal(t, outcome{code: 1, stderr: "mailctl: this email is not held: its state is retrying\n"}, got)
+	got = call{args: []string{"emails", "hold", "evt/1 +%", "--note", "n", "--dry-run"}, env: env}.run(t)
+	require.Equal(t, outcome{code: 1, stderr: "mailctl: this email waits for no attempt: its state is held\n"}, got)
 }
 
 // TestAmbiguousIDIsListed: the newest email of an id was shown, as if it were the only one.

@@ -145,7 +145,7 @@ func (c *replayShowCommand) Run(s *session) error {
 	}
 
 	if r.Preview != nil {
-		return printPreview(s, r.Preview)
+		return printPreview(s, &r)
 	}
 
 	return nil

@@ -29,6 +29,7 @@ const (
 	SignalDiscard = "discard"
 	SignalRetry   = "retry"
 	SignalEdit    = "edit"
+	SignalHold    = "hold"
 	UpdateDecide  = "decide"
 	QueryStatus   = "status"
 )

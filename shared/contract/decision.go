@@ -2,21 +2,24 @@ package contract
 
 import "slices"
 
-// Action is what a person decides about held mail.
+// Action is what a person decides about mail that is held, or that waits for a
+// dependency.
 type Action string
 
 // The actions. Approve waives what held the email and goes on; retry runs the
-// held step again and waives nothing; edit is retry with a change laid over the
-// email; discard ends it.
+// held step again and waives nothing, or makes the attempt now that the email waits
+// for; edit is retry with a change laid over the email; hold keeps an email that waits
+// until a person approves it; discard ends it.
 const (
 	Approve Action = "approve"
 	Discard Action = "discard"
 	Retry   Action = "retry"
 	Edited  Action = "edit"
+	Held    Action = "hold"
 )
 
 // Actions lists every action once.
-var Actions = []Action{Approve, Discard, Retry, Edited}
+var Actions = []Action{Approve, Discard, Retry, Edited, Held}
 
 // Via says which way a decision came. A decision that came without our authentication is
 // an update or a signal, whatever its sender claims.
@@ -103,6 +106,8 @@ type DecisionResult struct {
 	State State `json:"state"`
 	// Missing is how many more people have to approve before the email goes on.
 	Missing int `json:"missing,omitempty"`
+	// Delivered are the destinations that had the email before it was discarded.
+	Delivered []string `json:"delivered,omitempty"`
 	// Note says why a decision that was recorded changed nothing, and what to do.
 	Note string `json:"note,omitempty"`
 	// Record is what the sender has to write to the ledger, where it said that it

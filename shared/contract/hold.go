@@ -28,6 +28,9 @@ type IntentResult struct {
 	// Only is the one reason that a decision about many emails approves; empty: all that
 	// hold the email. People chose the emails by it, and have seen no other.
 	Only Reason `json:"only,omitempty"`
+	// State is the one in which the sender has seen the email, quarantined or retrying;
+	// empty: any. The decision is not about another one.
+	State State `json:"state,omitempty"`
 	// Taken reports that the ledger has the decision already: a repeat is answered
 	// and not carried out again.
 	Taken bool `json:"taken,omitempty"`
@@ -138,6 +141,8 @@ type Resumed struct {
 	// left open and whose step has not been run yet.
 	Findings []Finding `json:"findings,omitempty"`
 	Pending  []Finding `json:"pending,omitempty"`
+	// Asked is the hold that a person asked for while the email waited.
+	Asked *Hold `json:"asked,omitempty"`
 }
 
 // ResumedHold is one step, or one delivery, that waits for a person.
@@ -150,6 +155,8 @@ type ResumedHold struct {
 	Level          int      `json:"level,omitempty"`     // of the last of them
 	// Due reports that the deadline has passed.
 	Due bool `json:"due,omitempty"`
+	// Asked reports that a person asked for the hold while the email waited.
+	Asked bool `json:"asked,omitempty"`
 	// Approvals are those given so far.
 	Approvals []Approval `json:"approvals,omitempty"`
 }

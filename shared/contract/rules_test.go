@@ -31,12 +31,12 @@ func TestCheckNote(t *testing.T) {
 func TestCheckDecision(t *testing.T) {
 	t.Parallel()
 	for want, d := range map[string]contract.Decision{
-		"action must be one of approve, discard, retry, edit": {Action: "release", Note: "x"},
-		"the note must say why":                               {Action: contract.Approve},
-		"edit must say what to change":                        {Action: contract.Edited, Note: "x"},
-		"edit goes with the action edit alone":                {Action: contract.Retry, Note: "x", Edit: &contract.Edit{}},
-		"from goes with the action retry alone":               {Action: contract.Approve, Note: "x", From: contract.StepStore},
-		"from must be one of store, inspect, route, deliver":  {Action: contract.Retry, Note: "x", From: "close"},
+		"action must be one of approve, discard, retry, edit, hold": {Action: "release", Note: "x"},
+		"the note must say why":                              {Action: contract.Approve},
+		"edit must say what to change":                       {Action: contract.Edited, Note: "x"},
+		"edit goes with the action edit alone":               {Action: contract.Retry, Note: "x", Edit: &contract.Edit{}},
+		"from goes with the action retry alone":              {Action: contract.Approve, Note: "x", From: contract.StepStore},
+		"from must be one of store, inspect, route, deliver": {Action: contract.Retry, Note: "x", From: "close"},
 	} {
 		require.EqualError(t, contract.CheckDecision(d), want)
 	}

@@ -8,6 +8,7 @@ import "mailroom/shared/contract"
 type Intent struct {
 	EmailID  int64
 	ReplayID int64
+	State    contract.State // in which the sender has seen the email; empty: any
 	Action   contract.Action
 	Actor    string
 	Person   string // the person that Actor acts for; empty: Actor

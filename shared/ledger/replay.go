@@ -7,16 +7,17 @@ import (
 )
 
 // ActionReplay is what a replay does that processes emails once more; the other
-// actions of a replay are contract.Approve, Discard and Retry, about held emails.
+// actions of a replay are contract.Approve, Discard, Retry and Held, about emails that are
+// held, or that wait for their next attempt.
 const ActionReplay contract.Action = "replay"
 
 // NewReplay is a replay that is asked for. Its emails are those that the ledger
 // has at this moment.
 type NewReplay struct {
-	// Action is ActionReplay, Approve, Discard or Retry.
+	// Action is ActionReplay, Approve, Discard, Retry or Held.
 	Action contract.Action
 	// From is where ActionReplay takes emails up: StepStore, StepRoute, or empty
-	// for the step that holds them.
+	// for the step that holds them or waits.
 	From      contract.Step
 	Filter    Filter
 	DryRun    bool
@@ -94,6 +95,23 @@ func (r *ReplayRow) FromStep() contract.Step {
 	return ""
 }
 
+// WaitingText says what the replay does with emails that wait for their next attempt.
+func (r *ReplayRow) WaitingText() string {
+	switch {
+	case r.Action == contract.Approve:
+		return "they are not held and stay as they are"
+	case r.Action == contract.Discard:
+		return "they are ended; what was delivered stays delivered"
+	case r.Action == contract.Held:
+		return "they are held until they are approved"
+	case r.FromStep() == contract.StepStore:
+		return "they are read again from the raw mail, and tried now"
+	case r.FromStep() == contract.StepRoute:
+		return "they are routed again, and tried now"
+	}
+	return "they are tried now"
+}
+
 // Where a replay takes emails up, in words for people.
 const (
 	FromHeld    = "held"
@@ -133,11 +151,12 @@ type ReplayCode string
 
 // The codes of what was done, then of what was not.
 const (
-	ItemDecided ReplayCode = "decided" // the held email took the decision
+	ItemDecided ReplayCode = "decided" // the email was held, or waited, and took the decision
 	ItemStarted ReplayCode = "started" // the email is processed once more
 
 	ItemBusy           ReplayCode = "in_progress"     // it is on its way by itself
 	ItemNotHeld        ReplayCode = "not_held"        // there is nothing to decide
+	ItemNotWaiting     ReplayCode = "not_waiting"     // it waits for no attempt: there is nothing to hold
 	ItemContentRemoved ReplayCode = "content_removed" // there is nothing left to process
 	ItemDuplicate      ReplayCode = "duplicate"       // another email has the same event
 	ItemRefused        ReplayCode = "refused"         // the email's workflow did not take the decision

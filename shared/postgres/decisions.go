@@ -33,6 +33,7 @@ func (s *Decisions) CreateIntent(ctx context.Context, in ledger.Intent) (int64, 
 	id, err := s.queries.InsertIntent(ctx, dbsqlc.InsertIntentParams{
 		EmailID: in.EmailID, ReplayID: in.ReplayID, Action: in.Action, Actor: clean(in.Actor), Person: clean(in.Person), Via: in.Via,
 		Note: clean(in.Note), EditID: in.EditID, FromStep: in.From,
+		State: string(in.State),
 	})
 	return id, classify(fmt.Sprintf("create intent about email %d", in.EmailID), err)
 }
@@ -51,7 +52,7 @@ func (s *Decisions) Intent(ctx context.Context, in contract.IntentInput) (contra
 
 	out := contract.IntentResult{
 		Action: r.Action, Actor: r.Actor, Person: r.Person, Via: r.Via, EditID: r.EditID, From: r.FromStep, Taken: r.Taken,
-		Only: contract.Reason(r.OnlyReason),
+		Only: contract.Reason(r.OnlyReason), State: contract.State(r.State),
 	}
 	switch {
 	case r.ReplayID != 0:

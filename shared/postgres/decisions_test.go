@@ -118,6 +118,37 @@ func TestIntentOfAReplay(t *testing.T) {
 	require.True(t, fault.Is(err, fault.DecisionRefused), "%v", err)
 }
 
+// TestIntentNamesTheStateItsSenderSaw: an intent of a replay that of its filter.
+func TestIntentNamesTheStateItsSenderSaw(t *testing.T) {
+	t.Parallel()
+	db, conn := connect(t)
+	ctx, a := t.Context(), acceptOne(t, db)
+	one, err := db.CreateIntent(ctx, ledger.Intent{
+		EmailID: a.ID, State: contract.Retrying, Action: contract.Held, Actor: "ann", Via: contract.ViaAPI, Note: "not yet",
+	})
+	require.NoError(t, err)
+	replay := replayOf(t, conn, a)
+	_, err = conn.Exec(ctx, `UPDATE replays SET action = 'hold', filter = '{"state": "retrying"}' WHERE id = $1`, replay)
+	require.NoError(t, err)
+	many, err := db.ReplayIntent(ctx, replay)
+	require.NoError(t, err)
+	for _, id := range []int64{one, many} {
+		got, err := db.Intent(ctx, contract.IntentInput{Email: a, Intent: id})
+		require.NoError(t, err)
+		require.Equal(t, contract.Retrying, got.State)
+		require.Equal(t, contract.Held, got.Action)
+	}
+
+	require.NoError(t, db.Record(ctx, contract.RecordInput{
+		Email: a, Sequence: 2, State: contract.Quarantined, Reason: contract.ManualHold, Before: contract.Retrying, AtUnixMilli: 1, Verified: true,
+		Decision: &contract.Decision{Intent: one, Action: contract.Held, Actor: "ann", Via: contract.ViaAPI},
+	}))
+	last, found, err := db.LastDecision(ctx, a.ID)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, contract.Held, last.Action)
+}
+
 // TestApprovalOfManyNamesItsReason: the one that the emails were chosen by.
 func TestApprovalOfManyNamesItsReason(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,8 @@ func Past(a contract.Action) string {
 		return "retried"
 	case contract.Edited:
 		return "edited"
+	case contract.Held:
+		return "held"
 	}
 	return "decided about"
 }

@@ -251,9 +251,9 @@ var texts = map[contract.Reason]text{
 		order: again,
 	},
 	contract.ManualHold: {
-		what:    "A routing rule with hold: true requires an approval.",
-		approve: "delivers it",
-		retry:   "evaluates the rules again",
+		what:    "A routing rule with hold: true, or a person, requires an approval.",
+		approve: "lets it go on",
+		retry:   "evaluates the rules again; what a person has held stays held until it is approved",
 		next:    "Read it and decide. To hold no more of such mail, remove hold from the rule and retry.",
 		order:   letGo,
 	},

@@ -42,6 +42,8 @@ type decided struct {
 	State   contract.State  `json:"state"`
 	// Missing is how many more people have to approve before the email goes on.
 	Missing int `json:"missing"`
+	// Delivered are the destinations that had the email before it was discarded.
+	Delivered []string `json:"delivered,omitempty"`
 }
 
 func (d *decisions) create(c *gin.Context) error {
@@ -65,7 +67,7 @@ func (d *decisions) create(c *gin.Context) error {
 
 	c.JSON(http.StatusOK, decided{
 		OK: true, EventID: email.EventID, Source: email.Source, Action: in.Action, State: result.State,
-		Missing: result.Missing,
+		Missing: result.Missing, Delivered: result.Delivered,
 	})
 
 	return nil

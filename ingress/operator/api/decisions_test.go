@@ -18,8 +18,8 @@ func TestDecide(t *testing.T) {
 	t.Parallel()
 	for _, action := range contract.Actions {
 		b := setup(t)
-		b.decider.result = contract.DecisionResult{State: contract.Quarantined, Missing: 1}
-		body, intent := `{"action":"`+string(action)+`","note":"two\nlines"`, ledger.Intent{EmailID: 7, Action: action, Note: "two\nlines", Actor: "olga", Person: "olga"}
+		b.decider.result = contract.DecisionResult{State: contract.Quarantined, Missing: 1, Delivered: []string{"crm"}}
+		body, intent := `{"action":"`+string(action)+`","note":"two\nlines"`, ledger.Intent{EmailID: 7, State: contract.Quarantined, Action: action, Note: "two\nlines", Actor: "olga", Person: "olga"}
 		switch action {
 		case contract.Edited:
 			body += `,"edit":{"to":["crm"]}`
@@ -41,7 +41,7 @@ func TestDecide(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, resp.Body.Close())
 			require.Equal(t, http.StatusOK, resp.StatusCode, string(text))
-			require.JSONEq(t, `{"ok":true,"event_id":"evt/1+2 %41","source":"mailparse","action":"`+string(action)+`","state":"quarantined","missing":1}`, string(text))
+			require.JSONEq(t, `{"ok":true,"event_id":"evt/1+2 %41","source":"mailparse","action":"`+string(action)+`","state":"quarantined","missing":1,"delivered":["crm"]}`, string(text))
 			intent.Via = via
 			require.Equal(t, []ledger.Intent{intent}, b.decider.intents)
 			require.Equal(t, []taken{{"wf-1", contract.Decision{Intent: 1}}}, b.decider.seen())

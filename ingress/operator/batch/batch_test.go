@@ -310,3 +310,41 @@ func TestControlHoldsWithoutTheChain(t *testing.T) {
 	require.True(t, fault.Is(err, fault.RequestInvalid), "%v", err)
 	require.Len(t, b.audited, 1)
 }
+
+// TestDecisionsAboutMailThatWaits: each action is for the states in which there is something
+// to decide, and without a state for the one that it is mostly used for.
+func TestDecisionsAboutMailThatWaits(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		action contract.Action
+		from   string
+		state  contract.State
+		want   contract.State
+		says   string
+	}{
+		{contract.Retry, "", contract.Retrying, contract.Retrying, ""},
+		{contract.Retry, "", "", contract.Quarantined, ""},
+		{contract.Discard, "", contract.Retrying, contract.Retrying, ""},
+		{contract.Held, "", "", contract.Retrying, ""},
+		{ledger.ActionReplay, "held", contract.Retrying, contract.Retrying, ""},
+		{ledger.ActionReplay, "route", "", "", ""},
+		{ledger.ActionReplay, "route", contract.Retrying, contract.Retrying, ""},
+		{contract.Held, "", contract.Quarantined, "", "hold goes with emails in the state retrying alone"},
+		{contract.Approve, "", contract.Retrying, "", "approve goes with emails in the state held alone"},
+		{contract.Retry, "", contract.Delivered, "", "retry goes with emails in the state held or retrying alone"},
+	} {
+		_, _, d, _ := setup(t)
+		in := batch.Request{
+			Action: row.action, From: row.from, Filter: batch.Filter{State: row.state, Destination: "crm", Reason: contract.DownstreamUnavailable},
+			Note: "it will not come back", DryRun: true,
+		}
+		got, err := d.Create(t.Context(), who(access.Operator, "a"), contract.ViaConsole, in)
+		if row.says != "" {
+			require.True(t, fault.Is(err, fault.RequestInvalid), "%v", row)
+			require.Equal(t, row.says, fault.From(err).Public)
+			continue
+		}
+		require.NoError(t, err, "%v", row)
+		require.Equal(t, row.want, got.Filter.State, "%v", row)
+	}
+}

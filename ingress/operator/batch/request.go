@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"mailroom/ingress/operator/access"
@@ -85,16 +86,16 @@ func (in *Request) check() (ledger.NewReplay, error) {
 		return out, err
 	}
 
-	onlyHeld := bulk || out.From == ""
+	states := decidable(out.Action, out.From)
 	switch {
-	case !slices.Contains([]contract.Action{ledger.ActionReplay, contract.Approve, contract.Discard, contract.Retry}, out.Action):
-		return out, fault.New(fault.RequestInvalid, "action must be replay, approve, discard or retry")
+	case !slices.Contains([]contract.Action{ledger.ActionReplay, contract.Approve, contract.Discard, contract.Retry, contract.Held}, out.Action):
+		return out, fault.New(fault.RequestInvalid, "action must be replay, approve, discard, retry or hold")
 	case bulk && out.From != "" && out.Action != contract.Retry:
 		return out, fault.New(fault.RequestInvalid, "from goes with the actions replay and retry alone")
 	case in.NewEffect && (bulk || out.From == ""):
 		return out, fault.New(fault.RequestInvalid, "a new effect goes with a replay from the route step or from the raw mail")
-	case onlyHeld && out.Filter.State != "" && out.Filter.State != contract.Quarantined:
-		return out, fault.New(fault.RequestInvalid, "only held emails can be decided about: the state is held, or left out")
+	case states != nil && out.Filter.State != "" && !slices.Contains(states, out.Filter.State):
+		return out, fault.Newf(fault.RequestInvalid, "%s goes with emails in the state %s alone", out.Action, join(states))
 	case out.Action == contract.Approve && out.Filter.Reason == "":
 		return out, fault.New(fault.RequestInvalid, "a reason must say what is approved: many emails are not approved for whatever holds them")
 	case in.AtOnce < 0 || in.AtOnce > contract.MaxAtOnce:
@@ -106,11 +107,33 @@ func (in *Request) check() (ledger.NewReplay, error) {
 	if err := decision.CheckNote(in.Note); err != nil {
 		return out, err
 	}
-	if onlyHeld {
-		out.Filter.State = contract.Quarantined
+	if states != nil && out.Filter.State == "" {
+		out.Filter.State = states[0]
 	}
 
 	return out, checkRate(out.Rate)
+}
+
+// decidable returns the states that an action is for, the one first that a filter without
+// a state means; nil for a replay from an earlier step, which is for all.
+func decidable(action contract.Action, from contract.Step) []contract.State {
+	switch {
+	case action == contract.Approve:
+		return []contract.State{contract.Quarantined}
+	case action == contract.Held:
+		return []contract.State{contract.Retrying}
+	case action == ledger.ActionReplay && from != "":
+		return nil
+	}
+	return []contract.State{contract.Quarantined, contract.Retrying}
+}
+
+func join(states []contract.State) string {
+	out := make([]string, len(states))
+	for i, s := range states {
+		out[i] = s.Word()
+	}
+	return strings.Join(out, " or ")
 }
 
 // stepOf returns the step that a request names; "" is the step that holds an email. The

@@ -51,6 +51,8 @@ type batchPage struct {
 	// Would is what a dry run found, most first; Begins and HeldAgain say where emails that
 	// would run again begin and for which reasons they would be held.
 	Would, Begins, HeldAgain []tally
+	// Waiting is how many of a dry run wait for their next attempt.
+	Waiting int64
 }
 
 // tally is how many emails there are of one kind.
@@ -80,8 +82,9 @@ type named struct{ Value, Name, Does string }
 
 var batchActions = []named{
 	{"approve", "Approve", "Waives the hold of each of them."},
-	{"retry", "Retry", "Runs the held step of each again, after a fix."},
-	{"discard", "Discard", "Ends each of them. Their records stay."},
+	{"retry", "Retry", "Runs the held step of each again, after a fix; what waits (state retrying) is tried now."},
+	{"hold", "Hold", "Keeps what waits for its next attempt until it is approved."},
+	{"discard", "Discard", "Ends each of them, held or waiting. Their records stay."},
 	{"replay", "Replay", "Runs them again, closed ones too. Deliveries with the same content are not repeated."},
 }
 
@@ -260,6 +263,7 @@ func (h *batchPages) show(g *gin.Context, status int, l layout, r *ledger.Replay
 		}
 	}
 	if r.Preview != nil {
+		p.Waiting = r.Preview.ByState[string(contract.Retrying)]
 		p.Would, p.Begins, p.HeldAgain = byCount(r.Preview.Would), byName(r.Preview.Begins), byName(r.Preview.HeldAgain)
 	}
 

@@ -35,7 +35,7 @@ func form(g *gin.Context) error {
 	return nil
 }
 
-// decide carries out a decision about one held email. A refusal is shown on the email's
+// decide carries out a decision about one email that is held or waits. A refusal is shown on the email's
 // page, with the note that was typed.
 func (h *emailPages) decide(g *gin.Context) error {
 	if err := form(g); err != nil {
@@ -54,10 +54,8 @@ func (h *emailPages) decide(g *gin.Context) error {
 
 	post := g.Request.PostForm
 	action, note := contract.Action(post.Get("action")), strings.ReplaceAll(post.Get("note"), "\r\n", "\n")
-	var at int
-	list := choices(nil)
-	if at = slices.IndexFunc(list, func(c choice) bool { return c.Action == action }); at < 0 || action == contract.Edited {
-		return fault.New(fault.RequestInvalid, "the action must be approve, retry or discard")
+	if !slices.Contains(contract.Actions, action) || action == contract.Edited {
+		return fault.New(fault.RequestInvalid, "the action must be approve, retry, hold or discard")
 	}
 
 	refused := func(status int, problem string) error {
@@ -70,8 +68,13 @@ func (h *emailPages) decide(g *gin.Context) error {
 		return refused(http.StatusConflict, changed(email))
 	}
 
+	list := choicesFor(&email.EmailRow, nil)
+	at := slices.IndexFunc(list, func(c choice) bool { return c.Action == action })
+	if at < 0 {
+		return refused(http.StatusConflict, changed(email))
+	}
 	if post.Get("confirmed") != "yes" {
-		return h.render(g, http.StatusOK, "confirm", layout{Title: list[at].Name + "?", Area: "inbox",
+		return h.render(g, http.StatusOK, "confirm", layout{Title: list[at].Ask(), Area: "inbox",
 			Body: confirmPage{Email: email, Choice: list[at], Seen: post.Get("seen"), Note: note}})
 	}
 
@@ -82,8 +85,11 @@ func (h *emailPages) decide(g *gin.Context) error {
 
 	h.live.nudge()
 	done := string(action)
-	if result.Missing > 0 {
+	switch {
+	case result.Missing > 0:
 		done = "counted"
+	case action == contract.Retry && email.State == contract.Retrying:
+		done = "tried"
 	}
 
 	g.Redirect(http.StatusSeeOther, emailURL(email.EmailRow)+"&done="+done)

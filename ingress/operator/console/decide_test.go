@@ -65,8 +65,8 @@ func TestDecideRefuses(t *testing.T) {
 		"long note":         {[]string{"note", strings.Repeat("x", contract.MaxNote+1)}, nil, 400, "The note has at most"},
 		"another hold":      {[]string{"seen", "quarantined/unroutable/0"}, nil, 409, "ada retried it at 07:40 UTC (25 Nov 2026) through the console"},
 		"no hold":           {[]string{"seen", ""}, nil, 409, "has changed since you looked"},
-		"unknown action":    {[]string{"action", "delete"}, nil, 400, "approve, retry or discard"},
-		"edit without one":  {[]string{"action", "edit"}, nil, 400, "approve, retry or discard"},
+		"unknown action":    {[]string{"action", "delete"}, nil, 400, "approve, retry, hold or discard"},
+		"edit without one":  {[]string{"action", "edit"}, nil, 400, "approve, retry, hold or discard"},
 		"second":            {nil, fault.New(fault.DecisionRefused, "grace discarded it at 08:00"), 409, "grace discarded it at 08:00"},
 		"no Temporal":       {nil, fault.New(fault.TemporalUnavailable, "Temporal does not answer"), 503, "Temporal does not answer"},
 		"role":              {nil, fault.New(fault.Forbidden, "not for this tenant"), 403, "not for this tenant"},
@@ -89,6 +89,46 @@ func TestDecideRefuses(t *testing.T) {
 	b := setup(t)
 	rec := b.post(t, ada, decisions, b.decision("note", strings.Repeat("x", maxForm)))
 	require.Equal(t, http.StatusBadRequest, rec.Code)
+}
+
+// TestDecideAboutAnEmailThatWaits: it can be tried now, held, edited and discarded, by
+// operators alone, and not approved.
+func TestDecideAboutAnEmailThatWaits(t *testing.T) {
+	t.Parallel()
+	waiting := func(t *testing.T) *bundle {
+		b := setup(t)
+		b.emails.emails[0].State, b.emails.emails[0].Reason = contract.Retrying, contract.DownstreamUnavailable
+		return b
+	}
+	const page = "/emails/evt_0001?source=mailparse"
+	b := waiting(t)
+	shown := b.get(t, ada, page).Body.String()
+	check(t, "waiting", shown)
+	for _, one := range []string{`value="retry"`, `value="hold"`, `value="discard"`, ">Try now ", `data-confirm-title="Try this email now?"`, "/edit?source=mailparse"} {
+		require.Contains(t, shown, one)
+	}
+	require.NotContains(t, shown, `value="approve"`)
+	require.Equal(t, http.StatusOK, b.get(t, ada, "/emails/evt_0001/edit?source=mailparse").Code)
+	require.NotContains(t, b.get(t, vera, page).Body.String(), `value="retry"`)
+	require.Contains(t, b.get(t, vera, page).Body.String(), "needs the operator role")
+
+	for action, says := range map[contract.Action]string{
+		contract.Retry: "The next attempt is made now.", contract.Held: "goes on once it is approved", contract.Discard: "Discarded.",
+	} {
+		b := waiting(t)
+		rec := b.post(t, ada, decisions, b.decision("action", string(action)))
+		require.Equal(t, http.StatusSeeOther, rec.Code, rec.Body)
+		require.Equal(t, []decision.Request{{Action: action, Note: "a test file"}}, b.decisions.seen())
+		require.Contains(t, b.get(t, ada, rec.Header().Get("Location")).Body.String(), says)
+	}
+
+	for name, form := range map[string][]string{"approve": {}, "another state": {"action", "retry", "seen", "quarantined/infected/0"}} {
+		b := waiting(t)
+		rec := b.post(t, ada, decisions, b.decision(form...))
+		require.Equal(t, http.StatusConflict, rec.Code, name)
+		require.Contains(t, rec.Body.String(), "nothing was decided", name)
+		require.Empty(t, b.decisions.seen(), name)
+	}
 }
 
 func TestDecideNeedsAnother(t *testing.T) {

@@ -41,7 +41,7 @@ type editForm struct {
 	Note       string
 }
 
-// editPages edits a held email.
+// editPages edits an email that is held or waits.
 type editPages struct {
 	*emailPages
 	editor Editor
@@ -70,8 +70,8 @@ func (h *editPages) form(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if email.State != contract.Quarantined {
-		return h.show(g, http.StatusConflict, email, layout{Problem: "Only held email can be edited. " + changed(email)}, "")
+	if email.State != contract.Quarantined && email.State != contract.Retrying {
+		return h.show(g, http.StatusConflict, email, layout{Problem: "Only email that is held or waits can be edited. " + changed(email)}, "")
 	}
 	return h.showForm(g, http.StatusOK, email, editForm{}, layout{}, nil)
 }

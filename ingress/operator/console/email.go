@@ -80,6 +80,20 @@ type choice struct {
 	Grave  bool
 }
 
+// Ask is the question before it is done.
+func (c choice) Ask() string {
+	if c.Name == tryNow {
+		return "Try this email now?"
+	}
+	return c.Name + " this email?"
+}
+
+const (
+	tryNow     = "Try now" // the action retry for an email that waits
+	editButton = "Edit…"
+	editDoes   = "Changes destinations, recipients, headers, charset, fields or attachments, and runs the step again. The original stays."
+)
+
 // page shows one email.
 func (h *emailPages) page(g *gin.Context) error {
 	email, err := h.find(g)
@@ -101,6 +115,8 @@ var unstartable = &reason.Explanation{
 var notices = map[string]string{
 	"approve": "Approved. The email goes on from the step that held it.",
 	"retry":   "The held step runs again.",
+	"tried":   "The next attempt is made now.",
+	"hold":    "Held. The email goes on once it is approved.",
 	"discard": "Discarded. The record stays.",
 	"edit":    "The edit is applied, and the held step runs again. The original bytes stay as they are.",
 	"counted": "Your approval counts. Another person has to approve before the email goes on.",
@@ -145,10 +161,9 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 		p.Explained = &e
 	}
 
-	if p.Held && p.May >= access.Operator {
-		p.Choices = choices(p.Explained)
-		if email.StartRefused { // there is nothing to approve yet
-			p.Choices = slices.DeleteFunc(p.Choices, func(c choice) bool { return c.Action == contract.Approve || c.Action == contract.Edited })
+	if p.May >= access.Operator {
+		p.Choices = choicesFor(&email.EmailRow, p.Explained)
+		if p.Held && email.StartRefused {
 			p.Explained = unstartable
 		}
 	}
@@ -265,13 +280,34 @@ func waiting(email *ledger.EmailDetail) string {
 	return fmt.Sprintf("%d of %d people have approved; %s did.", len(names), len(names)+email.ApprovalsMissing, strings.Join(names, " and "))
 }
 
-// choices returns the buttons in the order of the advice, with what each does.
+// choicesFor returns the buttons for the state of an email, none where there is nothing
+// to decide.
+func choicesFor(email *ledger.EmailRow, e *reason.Explanation) []choice {
+	switch {
+	case email.State == contract.Retrying:
+		return []choice{
+			{contract.Retry, tryNow, "Makes the next attempt now. If it fails, the email waits again.", "r", false},
+			{contract.Edited, editButton, editDoes, "e", false},
+			{contract.Held, "Hold", "Keeps the email until it is approved. Nothing more is sent meanwhile.", "h", false},
+			{contract.Discard, "Discard", "Ends the email: nothing more is sent. What was delivered stays delivered.", "d", true},
+		}
+	case email.State != contract.Quarantined:
+		return nil
+	}
+
+	list := choices(e)
+	if email.StartRefused { // there is nothing to approve yet
+		list = slices.DeleteFunc(list, func(c choice) bool { return c.Action == contract.Approve || c.Action == contract.Edited })
+	}
+	return list
+}
+
+// choices returns the buttons for held mail in the order of the advice, with what each does.
 func choices(e *reason.Explanation) []choice {
 	list := []choice{
 		{contract.Approve, "Approve", "Waives the hold; the email goes on to its destinations.", "a", false},
 		{contract.Retry, "Retry", "Runs the held step again and waives nothing.", "r", false},
-		{contract.Edited, "Edit…", "Changes destinations, recipients, headers, charset, fields or attachments, and runs the step again. " +
-			"The original stays.", "e", false},
+		{contract.Edited, editButton, editDoes, "e", false},
 		{contract.Discard, "Discard", "Ends the email without delivering it. The record stays.", "d", true},
 	}
 	if e == nil {

@@ -63,8 +63,9 @@ func New(deps Deps) (*Service, error) {
 //
 //   - fault.Forbidden: the caller is no operator of the email's tenant;
 //   - fault.RequestInvalid: the request is invalid, whatever the email's state;
-//   - fault.DecisionRefused: the email is not held (any more), and the message names the
-//     earlier decision; or it is held for something that the caller cannot have seen;
+//   - fault.DecisionRefused: the email is neither held nor waiting (any more), and the
+//     message names the earlier decision; or it is held for something that the caller
+//     cannot have seen;
 //   - fault.StorageUnavailable, fault.TemporalUnavailable: the caller may try again. A
 //     repeat does no harm, even where the first request succeeded.
 func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.Via, email *ledger.EmailRow, r Request) (contract.DecisionResult, error) {
@@ -79,7 +80,7 @@ func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.
 	}
 
 	in := ledger.Intent{
-		EmailID: email.ID, Action: r.Action, Actor: who.Name, Person: who.Person, Via: via, Note: r.Note, From: r.From,
+		EmailID: email.ID, State: seenAs(email.State), Action: r.Action, Actor: who.Name, Person: who.Person, Via: via, Note: r.Note, From: r.From,
 	}
 
 	if r.Action == contract.Edited {
@@ -108,6 +109,15 @@ func (s *Service) Decide(ctx context.Context, who access.Identity, via contract.
 		slog.String("state", string(result.State)), slog.Int("missing", result.Missing))...)
 
 	return result, nil
+}
+
+// seenAs returns the state that a decision is about: that in which the caller finds the
+// email, where there is something to decide. Of another one the ledger may be behind.
+func seenAs(s contract.State) contract.State {
+	if s == contract.Quarantined || s == contract.Retrying {
+		return s
+	}
+	return ""
 }
 
 // apply sends an intent to the email's workflow, or to the ledger where the workflow

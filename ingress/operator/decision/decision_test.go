@@ -100,12 +100,34 @@ func TestDecide(t *testing.T) {
 		got, err := w.service(t).Decide(t.Context(), olga(), contract.ViaConsole, held(), row.request)
 		require.NoError(t, err)
 		require.Equal(t, w.result, got)
-		row.want.EmailID, row.want.Actor, row.want.Via = 7, "olga", contract.ViaConsole
+		row.want.EmailID, row.want.Actor, row.want.Via, row.want.State = 7, "olga", contract.ViaConsole, contract.Quarantined
 		require.Equal(t, []ledger.Intent{row.want}, w.intents)
 		require.Equal(t, []contract.Decision{{Intent: 41}}, w.sent, "Temporal gets the id and nothing else")
 		require.Contains(t, w.logs.String(), `"actor":"olga","via":"console","intent":41,"state":"processing","missing":1`)
 		require.NotContains(t, w.logs.String(), row.request.Note)
 		require.Len(t, w.edits, len(w.intents)-1+map[bool]int{true: 1}[row.request.Edit != nil])
+	}
+}
+
+// TestDecideAboutAnEmailThatWaits: the same way, rights and checks as for held mail, and the
+// decision says which state its sender has seen.
+func TestDecideAboutAnEmailThatWaits(t *testing.T) {
+	t.Parallel()
+	for state, seen := range map[contract.State]contract.State{contract.Retrying: contract.Retrying, contract.Processing: ""} {
+		email := held()
+		email.State = state
+		w := &world{result: contract.DecisionResult{State: contract.Quarantined}}
+		_, err := w.service(t).Decide(t.Context(), olga(), contract.ViaAPI, email, decision.Request{Action: contract.Held, Note: "wait"})
+		require.NoError(t, err)
+		require.Equal(t, []ledger.Intent{{
+			EmailID: 7, Action: contract.Held, Note: "wait", Actor: "olga", Via: contract.ViaAPI, State: seen,
+		}}, w.intents)
+		require.Equal(t, []contract.Decision{{Intent: 41}}, w.sent)
+
+		otto := access.Identity{Name: "otto", Roles: map[string]access.Role{"other": access.Admin}}
+		_, err = w.service(t).Decide(t.Context(), otto, contract.ViaAPI, email, decision.Request{Action: contract.Discard, Note: "no"})
+		require.True(t, fault.Is(err, fault.Forbidden), err)
+		require.Len(t, w.sent, 1)
 	}
 }
 

@@ -66,7 +66,8 @@ SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0)::bigint AS edi
        coalesce(y.id, 0)::bigint AS replay_id, coalesce(y.new_effect, false)::bool AS new_effect,
        EXISTS (SELECT FROM decisions d WHERE d.email_id = $1::bigint AND d.intent_id = i.id)::bool AS taken,
        (i.replay_id IS NULL AND i.created_at < now() - $2::interval)::bool AS old,
-       coalesce((SELECT b.filter->>'reason' FROM replays b WHERE b.id = i.replay_id AND i.action = 'approve'), '')::text AS only_reason
+       coalesce((SELECT b.filter->>'reason' FROM replays b WHERE b.id = i.replay_id AND i.action = 'approve'), '')::text AS only_reason,
+       coalesce(nullif(i.state, ''), (SELECT b.filter->>'state' FROM replays b WHERE b.id = i.replay_id), '')::text AS state
   FROM intents i LEFT JOIN replays y ON y.id = i.replay_id AND y.action = 'replay' AND i.from_step <> ''
  WHERE i.id = $3::bigint AND (i.email_id = $1::bigint OR EXISTS (
        SELECT FROM replay_items r WHERE r.replay_id = i.replay_id AND r.email_id = $1::bigint))
@@ -90,6 +91,7 @@ type FindIntentRow struct {
 	Taken      bool
 	Old        bool
 	OnlyReason string
+	State      string
 }
 
 // FindIntent returns an intent of an email, or of a replay that has claimed it.
@@ -108,6 +110,7 @@ func (q *Queries) FindIntent(ctx context.Context, arg FindIntentParams) (FindInt
 		&i.Taken,
 		&i.Old,
 		&i.OnlyReason,
+		&i.State,
 	)
 	return i, err
 }
@@ -143,9 +146,9 @@ func (q *Queries) InsertEdit(ctx context.Context, arg InsertEditParams) (int64, 
 }
 
 const InsertIntent = `-- name: InsertIntent :one
-INSERT INTO intents (email_id, replay_id, action, actor, person, via, note, edit_id, from_step)
+INSERT INTO intents (email_id, replay_id, action, actor, person, via, note, edit_id, from_step, state)
 VALUES (nullif($1::bigint, 0), nullif($2::bigint, 0), $3, $4, $5, $6, $7,
-       nullif($8::bigint, 0), $9)
+       nullif($8::bigint, 0), $9, $10)
 RETURNING id
 `
 
@@ -159,6 +162,7 @@ type InsertIntentParams struct {
 	Note     string
 	EditID   int64
 	FromStep contract.Step
+	State    string
 }
 
 func (q *Queries) InsertIntent(ctx context.Context, arg InsertIntentParams) (int64, error) {
@@ -172,6 +176,7 @@ func (q *Queries) InsertIntent(ctx context.Context, arg InsertIntentParams) (int
 		arg.Note,
 		arg.EditID,
 		arg.FromStep,
+		arg.State,
 	)
 	var id int64
 	err := row.Scan(&id)

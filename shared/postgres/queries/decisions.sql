@@ -1,7 +1,7 @@
 -- name: InsertIntent :one
-INSERT INTO intents (email_id, replay_id, action, actor, person, via, note, edit_id, from_step)
+INSERT INTO intents (email_id, replay_id, action, actor, person, via, note, edit_id, from_step, state)
 VALUES (nullif(@email_id::bigint, 0), nullif(@replay_id::bigint, 0), @action, @actor, @person, @via, @note,
-       nullif(@edit_id::bigint, 0), @from_step)
+       nullif(@edit_id::bigint, 0), @from_step, @state)
 RETURNING id;
 
 -- FindIntent returns an intent of an email, or of a replay that has claimed it.
@@ -10,7 +10,8 @@ SELECT i.action, i.actor, i.person, i.via, coalesce(i.edit_id, 0)::bigint AS edi
        coalesce(y.id, 0)::bigint AS replay_id, coalesce(y.new_effect, false)::bool AS new_effect,
        EXISTS (SELECT FROM decisions d WHERE d.email_id = @email_id::bigint AND d.intent_id = i.id)::bool AS taken,
        (i.replay_id IS NULL AND i.created_at < now() - @age::interval)::bool AS old,
-       coalesce((SELECT b.filter->>'reason' FROM replays b WHERE b.id = i.replay_id AND i.action = 'approve'), '')::text AS only_reason
+       coalesce((SELECT b.filter->>'reason' FROM replays b WHERE b.id = i.replay_id AND i.action = 'approve'), '')::text AS only_reason,
+       coalesce(nullif(i.state, ''), (SELECT b.filter->>'state' FROM replays b WHERE b.id = i.replay_id), '')::text AS state
   FROM intents i LEFT JOIN replays y ON y.id = i.replay_id AND y.action = 'replay' AND i.from_step <> ''
  WHERE i.id = @intent::bigint AND (i.email_id = @email_id::bigint OR EXISTS (
        SELECT FROM replay_items r WHERE r.replay_id = i.replay_id AND r.email_id = @email_id::bigint));

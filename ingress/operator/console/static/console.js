@@ -116,7 +116,7 @@
       case "/": { const q = $("[data-search]"); if (q) { q.focus(); q.select(); } else location.href = "/emails#q"; break; }
       case "?": help?.showModal(); break;
       case "u": { const up = $("[data-up]") || $(".areas [aria-current=page]"); if (up) up.click(); break; }
-      case "a": case "r": case "d": case "e": if (!decide(event.key)) return; break;
+      case "a": case "r": case "h": case "d": case "e": if (!decide(event.key)) return; break;
       default: return;
     }
     down = event.key;
