@@ -90,10 +90,10 @@ packages-test: ## install the .deb and the npm packages of .dev/dist as users do
 
 # With the Docker daemon that runs, else with one of its own; images that no registry has
 # are stood in for. Each test names the command and how long it took.
-CONTAINED = cd deploy/tools/compose && MAILROOM_CONTAINERS=1 CGO_ENABLED=0 go test -trimpath -count=1 -timeout 60m -v $(TESTFLAGS)
+CONTAINED = cd deploy/tools/compose && MAILROOM_CONTAINERS=1 CGO_ENABLED=0 go test -trimpath -count=1 -timeout 60m -v
 
 images-test: ## build our images, run them without rights, and deliver an email with the all-in-one image
-	@deploy/images/engine.sh run sh -ec 'deploy/images/standins/standins.sh golang postgres; $(CONTAINED) -run Image'
+	@deploy/images/engine.sh run sh -ec 'deploy/images/standins/standins.sh golang postgres; $(CONTAINED) -run Image $(TESTFLAGS)'
 
 compose-test: ## run docker-compose.yml as documented, kill every container, and see that nothing is lost
-	@deploy/images/engine.sh run sh -ec 'deploy/images/standins/standins.sh all; $(CONTAINED) -run TestCompose'
+	@deploy/images/engine.sh run sh -ec 'deploy/images/standins/standins.sh all; $(CONTAINED) -run TestCompose $(TESTFLAGS)'
