@@ -56,8 +56,9 @@ trap 'rm -f "$new"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+text=$(write) || exit 1
 set -C # never write through a file or link that is there already
-(write >"$new") || fail "cannot write $new"
+{ printf '%s\n' "$text" >"$new"; } 2>/dev/null || fail "cannot write $new: make room, or make its folder writable"
 
 # A link is made only where nothing is, also while another init.sh runs.
 ln "$new" "$target" 2>/dev/null || fail "cannot create $target: it exists by now, or the file system has no hard links"

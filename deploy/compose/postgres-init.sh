@@ -10,10 +10,16 @@
 # No role can connect to what it does not need.
 set -eu
 
-# psql reads a quoted variable only from standard input, not from -c.
-psql -v ON_ERROR_STOP=1 -v mailroom="$MAILROOM_DB_PASSWORD" -v ingress="$INGRESS_DB_PASSWORD" \
-	-v worker="$WORKER_DB_PASSWORD" -v temporal="$TEMPORAL_DB_PASSWORD" \
-	--quiet --username "$POSTGRES_USER" --dbname postgres <<'SQL'
+: "$MAILROOM_DB_PASSWORD" "$INGRESS_DB_PASSWORD" "$WORKER_DB_PASSWORD" "$TEMPORAL_DB_PASSWORD"
+
+# psql takes the passwords from its environment: arguments are in the process list. A
+# statement that fails is not logged, for the same reason.
+psql -v ON_ERROR_STOP=1 --quiet --username "$POSTGRES_USER" --dbname postgres <<'SQL'
+\getenv mailroom MAILROOM_DB_PASSWORD
+\getenv ingress INGRESS_DB_PASSWORD
+\getenv worker WORKER_DB_PASSWORD
+\getenv temporal TEMPORAL_DB_PASSWORD
+SET log_min_error_statement = panic;
 SELECT format('CREATE ROLE %I LOGIN', name)
   FROM unnest(ARRAY['mailroom', 'mailroom_ingress', 'mailroom_worker', 'temporal']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
@@ -25,6 +31,6 @@ ALTER ROLE temporal PASSWORD :'temporal';
 SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
   FROM (VALUES ('mailroom', 'mailroom'), ('temporal', 'temporal'), ('temporal_visibility', 'temporal')) AS d (name, owner)
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
-REVOKE CONNECT ON DATABASE postgres, mailroom, temporal, temporal_visibility FROM PUBLIC;
+REVOKE ALL ON DATABASE postgres, template1, mailroom, temporal, temporal_visibility FROM PUBLIC;
 GRANT CONNECT ON DATABASE mailroom TO mailroom_ingress, mailroom_worker;
 SQL

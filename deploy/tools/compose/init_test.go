@@ -126,6 +126,15 @@ func TestInitLeavesNoHalfFile(t *testing.T) {
 		require.Empty(t, names(t, dir), "%s: %s", name, said)
 	}
 
+	// A disk that is full after 512 bytes.
+	dir := t.TempDir()
+	script := filepath.Join(root, "deploy/compose/init.sh")
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", `trap '' XFSZ; ulimit -f 1; sh "$1" "$2"`, "sh", script, filepath.Join(dir, ".env")).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "make room")
+	require.Len(t, strings.Split(strings.TrimSpace(string(out)), "\n"), 1)
+	require.Empty(t, names(t, dir))
+
 	said, err := initialise(t, filepath.Join(t.TempDir(), "missing", ".env"))
 	require.Error(t, err)
 	require.Contains(t, said, "make it first")
