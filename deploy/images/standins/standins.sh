@@ -66,7 +66,9 @@ prepare() {
 		same "$2" "$(version temporal-server $server)"
 		tool temporal-server $server/cmd/server server
 		dir=$(upstream temporal-server $server)
-		install -m 0755 "$dir/docker/scripts/sh/entrypoint.sh" "$context/upstream/"
+		# Debian's sh knows no pipefail; that of the published image does.
+		sed '1s,^#!/bin/sh$,#!/bin/bash,' "$dir/docker/scripts/sh/entrypoint.sh" >"$context/upstream/entrypoint.sh"
+		chmod 0755 "$context/upstream/entrypoint.sh"
 		;;
 	temporalio/admin-tools)
 		same "$2" "$(version temporal-server $server)"

@@ -2,6 +2,10 @@ package compose_test
 
 import (
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -27,16 +31,26 @@ func TestNetworksConnectOnlyWhatTheyMust(t *testing.T) {
 	p, err := load(filled(t), "*")
 	require.NoError(t, err)
 	require.Equal(t, map[string][]string{
-		"edge":        {"ingress", "prometheus", "store", "temporal-ui", "worker"},
-		"database":    {"grants", "ingress", "migrate", "postgres", "temporal", "temporal-schema", "worker"},
-		"objects":     {"ingress", "store", "worker"},
-		"temporal":    {"ingress", "temporal", "temporal-setup", "temporal-ui", "worker"},
-		"scanner":     {"clamav", "worker"},
-		"destination": {"destination", "worker"},
-		"metrics":     {"ingress", "prometheus", "temporal", "worker"},
-		"updates":     {"clamav"},
+		"edge":              {"ingress", "worker"},
+		"links":             {"store"},
+		"web-ui":            {"temporal-ui"},
+		"monitoring":        {"prometheus"},
+		"database":          {"grants", "ingress", "migrate", "postgres", "worker"},
+		"temporal-database": {"postgres", "temporal", "temporal-schema"},
+		"objects":           {"ingress", "store", "worker"},
+		"temporal":          {"ingress", "temporal", "temporal-setup", "temporal-ui", "worker"},
+		"scanner":           {"clamav", "worker"},
+		"destination":       {"destination", "worker"},
+		"metrics":           {"ingress", "prometheus", "temporal", "worker"},
+		"updates":           {"clamav"},
 	}, members(p))
-	require.Empty(t, p.Services["temporal"].Ports, "who reaches Temporal decides about mail")
+
+	// Temporal obeys every client: it listens in the network of its clients alone.
+	temporal := p.Services["temporal"]
+	require.Empty(t, temporal.Ports)
+	require.Equal(t, []string{"temporal-frontend"}, temporal.Networks["temporal"].Aliases)
+	require.Contains(t, strings.Join(temporal.Command, " "), "BIND_ON_IP=$(getent hosts temporal-frontend ")
+	require.NotContains(t, temporal.Environment, "BIND_ON_IP")
 }
 
 // ownSecrets lists what init.sh makes that each service is given.
@@ -48,6 +62,26 @@ var ownSecrets = map[string][]string{
 	"store":    {"S3_ACCESS_KEY", "S3_SECRET_KEY"},
 	"temporal": {"TEMPORAL_DB_PASSWORD"}, "temporal-schema": {"TEMPORAL_DB_PASSWORD"},
 	"destination": {"TICKETING_SECRET"},
+}
+
+// TestPasswordsAreNoArguments: what makes the roles hands psql their passwords out of sight.
+func TestPasswordsAreNoArguments(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "psql"), []byte("#!/bin/sh\necho \"$@\"\nenv >&2\n"), 0o700))
+	cmd := exec.CommandContext(t.Context(), "sh", filepath.Join(root, "deploy/compose/postgres-init.sh"))
+	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "POSTGRES_USER=postgres"}
+	passwords := regexp.MustCompile(`[A-Z]+_DB_PASSWORD`).FindAllString(read(t, "deploy/compose/postgres-init.sh"), -1)
+	for _, name := range passwords {
+		cmd.Env = append(cmd.Env, name+"=given-"+strings.ToLower(name))
+	}
+
+	var arguments, environment strings.Builder
+	cmd.Stdout, cmd.Stderr = &arguments, &environment
+	require.NoError(t, cmd.Run())
+	require.Contains(t, arguments.String(), "ON_ERROR_STOP")
+	require.NotContains(t, arguments.String(), "given-")
+	require.Contains(t, environment.String(), "given-mailroom_db_password")
 }
 
 // TestEachProgramHasItsOwnSecrets: no service is given a secret that it does not use.

@@ -129,13 +129,26 @@ func whileEmailsArrive(t *testing.T, s *stack, name string, act func(tries <-cha
 		}
 	}()
 	act(seen)
-	for ok := range seen { // until one more is accepted
-		if ok {
-			break
-		}
-	}
+	awaitAccepted(t, seen)
 	stop()
 	return <-done
+}
+
+// awaitAccepted returns when one more email is accepted.
+func awaitAccepted(t *testing.T, tries <-chan bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		select {
+		case ok := <-tries:
+			if ok {
+				return
+			}
+		case <-deadline.C:
+			t.Fatal("no email is accepted any more")
+		}
+	}
 }
 
 // await returns after n tries.

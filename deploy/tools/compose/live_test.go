@@ -102,7 +102,7 @@ func (s *stack) write(name, text string) {
 
 // try runs a command of a shell in the copy and returns what it wrote.
 func (s *stack) try(command string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Dir, cmd.Env = s.dir, s.vars
@@ -199,10 +199,17 @@ func freePort(t *testing.T) int {
 // steps returns the commands of the first block of shell commands under a heading.
 func steps(t *testing.T, document, heading string) []string {
 	t.Helper()
+	return strings.Split(strings.TrimSpace(block(t, document, heading, "sh")), "\n")
+}
+
+// block returns the first block of a language under a heading.
+func block(t *testing.T, document, heading, language string) string {
+	t.Helper()
 	_, text, found := strings.Cut(read(t, document), "\n## "+heading+"\n")
 	require.True(t, found, heading)
-	_, text, found = strings.Cut(text, "```sh\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	_, text, found = strings.Cut(text, "```"+language+"\n")
 	require.True(t, found, heading)
-	block, _, _ := strings.Cut(text, "```")
-	return strings.Split(strings.TrimSpace(block), "\n")
+	text, _, _ = strings.Cut(text, "```")
+	return text
 }

@@ -1,9 +1,13 @@
 package compose_test
 
 import (
+	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
 )
 
@@ -47,4 +51,40 @@ func TestTheProxyIsWhatTheConfigurationTrusts(t *testing.T) {
 	require.Regexp(t, trusted, read(t, "deploy/compose/caddy.yaml"))
 	require.Regexp(t, trusted, read(t, "deploy/docs/compose.md"))
 	require.Contains(t, p.Services["ingress"].Networks, "edge", "the networks of the file are added to")
+	for network, of := range members(p) {
+		require.True(t, network == "proxy" || !slices.Contains(of, "caddy") || !slices.Contains(of, "ingress"),
+			"through %s the ingress sees an address of the proxy that it does not trust", network)
+	}
+}
+
+// TestDocumentedOverridesLoad loads the override files of deploy/docs/compose.md over docker-compose.yml.
+func TestDocumentedOverridesLoad(t *testing.T) {
+	t.Parallel()
+	loaded := func(heading string) *types.Project {
+		abs, err := filepath.Abs(root)
+		require.NoError(t, err)
+		env := filled(t)
+		env["BILLING_SECRET"] = "a-billing-secret"
+		p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{WorkingDir: abs, Environment: env, ConfigFiles: []types.ConfigFile{
+			{Filename: filepath.Join(abs, "docker-compose.yml")},
+			{Filename: "docker-compose.override.yml", Content: []byte(block(t, "deploy/docs/compose.md", heading, "yaml"))},
+		}})
+		require.NoError(t, err, heading)
+		return p
+	}
+
+	p := loaded("Your configuration")
+	require.Equal(t, "a-billing-secret", getenv(p.Services["worker"])("BILLING_SECRET"))
+	require.NotContains(t, p.Services, "destination")
+
+	p = loaded("Temporal elsewhere")
+	for _, name := range []string{"ingress", "worker"} {
+		s := p.Services[name]
+		require.NotEmpty(t, getenv(s)("DATABASE_URL"), "%s keeps its environment", name)
+		require.NotEmpty(t, mounted(s, "/etc/mailroom/mailroom.yaml"), "%s keeps its configuration", name)
+		require.NotEmpty(t, mounted(s, "/temporal-tls"), name)
+		for _, variable := range []string{"TEMPORAL_TLS_SERVER_CA_CERT_PATH", "TEMPORAL_TLS_CLIENT_CERT_PATH", "TEMPORAL_TLS_CLIENT_KEY_PATH"} {
+			require.Regexp(t, "^/temporal-tls/", getenv(s)(variable), name)
+		}
+	}
 }
