@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/client"
 
 	"mailroom/shared/blob"
+	"mailroom/shared/fault"
 	"mailroom/shared/postgres"
+	"mailroom/shared/temporal"
 )
 
 // readiness answers GET /readyz of the worker: 200 when every dependency of an email is
@@ -18,8 +21,30 @@ import (
 type readiness struct {
 	db       *postgres.DB
 	store    *blob.Store
-	temporal client.Client
+	temporal *namespace
 	scanner  scanner
+}
+
+// namespace is Temporal, as far as readiness goes.
+type namespace struct {
+	client.Client
+	searchable atomic.Bool // it was seen to have our search attributes
+}
+
+// ready returns an error while Temporal does not answer, or cannot start any email.
+func (n *namespace) ready(ctx context.Context) error {
+	if _, err := n.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("ask temporal: %w", err)
+	}
+	if n.searchable.Load() {
+		return nil
+	}
+
+	if err := temporal.CheckSearchAttributes(ctx, n); err != nil {
+		return fmt.Errorf("check temporal: %w", err)
+	}
+	n.searchable.Store(true)
+	return nil
 }
 
 // probeTimeout bounds the checks of one request.
@@ -32,12 +57,7 @@ func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		"postgres": r.db.Ping,
 		"blob":     r.store.Ready,
 		"scanner":  r.scanner.Ready,
-		"temporal": func(ctx context.Context) error {
-			if _, err := r.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-				return fmt.Errorf("ask temporal: %w", err)
-			}
-			return nil
-		},
+		"temporal": r.temporal.ready,
 	}
 
 	type finding struct {
@@ -55,6 +75,9 @@ func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		answer[f.part] = "ok"
 		if f.err != nil {
 			answer[f.part], answer["ready"] = "unavailable", false
+		}
+		if fault.Is(f.err, fault.ConfigInvalid) { // it answers, and waiting does not help
+			answer[f.part] = fault.From(f.err).Public
 		}
 	}
 

@@ -87,7 +87,7 @@ func serve(ctx context.Context, p *program.Program) error {
 		return err
 	}
 	p.Background(ctx, func(ctx context.Context) { scheduleMaintenance(ctx, p, tc) })
-	if err := p.ServeMetrics(ctx, readiness{db: db, store: store, temporal: tc, scanner: scan}); err != nil {
+	if err := p.ServeMetrics(ctx, readiness{db: db, store: store, temporal: &namespace{Client: tc}, scanner: scan}); err != nil {
 		return err
 	}
 	return poll(ctx, tc, activities, p.Logger)

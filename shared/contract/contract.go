@@ -45,6 +45,9 @@ const (
 	AttrDestinations = "MailDestinations"
 )
 
+// SearchAttributes lists them once.
+var SearchAttributes = []string{AttrState, AttrReason, AttrTenant, AttrSource, AttrRoute, AttrDestinations}
+
 // State is where an email is. Delivered, Discarded and Duplicate are terminal.
 type State string
 

@@ -212,11 +212,13 @@ func get(ctx context.Context, url string) (status int, text string, err error) {
 
 // SearchAttributes returns those that the workflows set.
 func SearchAttributes() []SearchAttribute {
-	attributes := []SearchAttribute{{Name: contract.AttrDestinations, Type: keywordList}}
-	for _, name := range []string{
-		contract.AttrState, contract.AttrReason, contract.AttrTenant, contract.AttrSource, contract.AttrRoute,
-	} {
-		attributes = append(attributes, SearchAttribute{Name: name, Type: keyword})
+	var attributes []SearchAttribute
+	for _, name := range contract.SearchAttributes {
+		attribute := SearchAttribute{Name: name, Type: keyword}
+		if name == contract.AttrDestinations {
+			attribute.Type = keywordList
+		}
+		attributes = append(attributes, attribute)
 	}
 	return attributes
 }
