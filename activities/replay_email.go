@@ -165,7 +165,8 @@ func (w *emailWork) startWorkflow(ctx context.Context, e *ledger.ReplayEmail) (l
 }
 
 // processUnheld does an email that is being processed according to the ledger: it is, or
-// its workflow was ended by force. In that case a replay starts it again.
+// its workflow was ended by force, or lost together with Temporal's data. In that case a
+// replay starts it again. What waits in the inbox for its first start is left to it.
 func (w *emailWork) processUnheld(ctx context.Context, e *ledger.ReplayEmail) (ledger.ReplayResult, error) {
 	execution, err := w.deps.Executions.Execution(ctx, e.WorkflowID)
 	switch {
@@ -173,7 +174,7 @@ func (w *emailWork) processUnheld(ctx context.Context, e *ledger.ReplayEmail) (l
 		return ledger.ReplayResult{}, err
 	case execution.Foreign:
 		return skipped(ledger.ItemRefused, foreignSentence), nil
-	case execution.Running, !execution.Forced && (execution.Ended || !e.Stored):
+	case execution.Running, !execution.Forced && (execution.Ended || !e.Stored && !e.Started):
 		return skipped(ledger.ItemBusy, sentences[ledger.ItemBusy]), nil
 	case w.row.Action != ledger.ActionReplay:
 		return skipped(ledger.ItemRefused, "its workflow is gone: replay it from routing or from the raw mail"), nil

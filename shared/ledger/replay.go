@@ -205,8 +205,10 @@ type ReplayEmail struct {
 	BodySHA256 [32]byte
 	// ContentRemoved reports that the mail itself is gone.
 	ContentRemoved bool
-	// Stored reports that the store step has run.
-	Stored bool
+	// Stored reports that the store step has run, Started that a workflow was started for
+	// the event, which is still in the inbox.
+	Stored  bool
+	Started bool
 	// Earliest is the first step that is not known to be passed, as far as the rows
 	// tell, and Open what is found and not closed.
 	Earliest contract.Step

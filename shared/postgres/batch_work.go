@@ -110,13 +110,14 @@ func (s *BatchWork) ClaimReplay(ctx context.Context, r *ledger.ReplayRow, fence 
 
 const selectReplayEmail = `
 SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.size, e.received_at,
-       e.body_sha256, e.content_removed_at IS NOT NULL, e.raw_key <> '', ` + refusedEmail + `,` + earliest + `,` + openFindings + `
+       e.body_sha256, e.content_removed_at IS NOT NULL, e.raw_key <> '',
+       EXISTS (SELECT FROM inbox s WHERE s.email_id = e.id AND s.started_at IS NOT NULL), ` + refusedEmail + `,` + earliest + `,` + openFindings + `
   FROM emails e`
 
 func scanReplayEmail(row pgx.CollectableRow) (e ledger.ReplayEmail, err error) {
 	var hash []byte
 	err = row.Scan(&e.ID, &e.EventID, &e.WorkflowID, &e.CorrelationID, &e.Source, &e.Tenant, &e.State, &e.Reason, &e.Size,
-		&e.ReceivedAt, &hash, &e.ContentRemoved, &e.Stored, &e.StartRefused, &e.Earliest, &e.Open)
+		&e.ReceivedAt, &hash, &e.ContentRemoved, &e.Stored, &e.Started, &e.StartRefused, &e.Earliest, &e.Open)
 	copy(e.BodySHA256[:], hash)
 	return e, err
 }
