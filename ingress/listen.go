@@ -49,9 +49,10 @@ func (l *listeners) listen(ctx context.Context, p *program.Program, group *errgr
 		return err
 	}
 	p.Logger.Info("operator.listening", slog.String("address", own.Addr().String()))
-	// What fails while requests in flight finish is kept too.
+	// What fails or verifies while requests in flight finish is kept too.
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { l.failures.Run(recording); return nil })
+	group.Go(func() error { l.keys.Run(recording, l.uses, p.Logger); return nil })
 	group.Go(func() error { defer stop(); return l.receiver.serve(ctx, public...) })
 	group.Go(func() error { return serveOperator(ctx, own, l, l.operators.Close, p.Logger) })
 	return nil

@@ -90,6 +90,8 @@ type listeners struct {
 	receiver  *receiver
 	operators *operator.Listener
 	failures  *authlog.Recorder
+	keys      *authlog.KeyUse
+	uses      authlog.UseStore
 	addresses []address
 }
 
@@ -117,17 +119,17 @@ func newListeners(p *program.Program, sources []*source.Source, d dependencies) 
 	if err != nil {
 		return nil, err
 	}
-	keys := authlog.NewKeyUse(p.File.Sources)
-	if err := p.Register(keys); err != nil {
+	l.keys, l.uses = authlog.NewKeyUse(p.File.Sources), postgres.NewUsedSecrets(d.reader)
+	if err := p.Register(l.keys); err != nil {
 		return nil, err
 	}
 
-	if l.receiver, err = newReceiver(public, d, l.failures, keys, p); err != nil {
+	if l.receiver, err = newReceiver(public, d, l.failures, l.keys, p); err != nil {
 		return nil, err
 	}
 	server := l.receiver.server
 	l.operators, err = operator.New(p.File, operator.Deps{
-		Ledger: d.reader, Logins: d.logins, Blobs: d.bodies, Temporal: d.temporal, Keys: p.Keys, Secrets: p.Secrets, KeyUse: keys,
+		Ledger: d.reader, Logins: d.logins, Blobs: d.bodies, Temporal: d.temporal, Keys: p.Keys, Secrets: p.Secrets, KeyUse: l.keys,
 		AckSeconds: server.AckSeconds(), Ready: server.ServeReadyDetails, Registry: p.Registry, Logger: p.Logger,
 	})
 	if err != nil {

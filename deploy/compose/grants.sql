@@ -20,7 +20,7 @@ GRANT INSERT, UPDATE ON emails, inbox, findings, replays TO mailroom_ingress, ma
 GRANT INSERT ON intents TO mailroom_ingress, mailroom_worker;
 
 -- The ingress signs people in, counts failed verifications, and writes what people ask for.
-GRANT SELECT, INSERT, UPDATE ON tokens TO mailroom_ingress;
+GRANT SELECT, INSERT, UPDATE ON tokens, secret_uses TO mailroom_ingress;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sessions, logins, verification_failures TO mailroom_ingress;
 GRANT INSERT, UPDATE (key) ON edits TO mailroom_ingress;
 GRANT INSERT, UPDATE ON destination_controls TO mailroom_ingress;

@@ -145,7 +145,7 @@ var notRun = map[string][]string{
 	},
 	workerRole: {
 		"AddAuthFailures", "CountAuthFailures", "DeleteSession", "FindSession", "FindToken", "InsertEdit", "InsertLogin",
-		"InsertSession", "InsertToken", "ListAuthFailures", "ListTokens", "PruneAuthFailures", "RevokeToken", "SetControl",
+		"InsertSession", "InsertToken", "ListAuthFailures", "ListSecretUses", "ListTokens", "PruneAuthFailures", "RevokeToken", "SaveSecretUses", "SetControl",
 		"TakeLogin", "TokenExists", "TouchSession", "TouchToken",
 	},
 }

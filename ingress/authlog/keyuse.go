@@ -10,18 +10,21 @@ import (
 	"mailroom/shared/config"
 )
 
-// KeyUse holds when each secret of each source last verified a request in this process. It
-// has no record of earlier processes or other ingresses. It is safe for concurrent use, and
-// a prometheus.Collector.
+// KeyUse holds when each secret of each source last verified a request in this process, and
+// saves that in Run. It has no record of earlier processes or other ingresses, which the
+// store has. It is safe for concurrent use, and a prometheus.Collector.
 type KeyUse struct {
 	sources map[string]map[int]keyUse // never changed after NewKeyUse
 	expires *prometheus.Desc
 	used    *prometheus.Desc
 }
 
-// keyUse is the last use of one secret.
+// keyUse is the last use of one secret; that of key 0 is the last use of a source that
+// verifies nothing.
 type keyUse struct {
 	number  string
+	ref     string
+	scheme  string
 	expires time.Time     // zero: never
 	last    *atomic.Int64 // Unix nanoseconds, 0: never
 }
@@ -42,7 +45,10 @@ func NewKeyUse(sources []config.Source) *KeyUse {
 		keys := make(map[int]keyUse, len(s.Secrets))
 		for i, k := range s.Secrets {
 			number := s.KeyNumber(i)
-			keys[number] = keyUse{number: strconv.Itoa(number), expires: k.Expires, last: new(atomic.Int64)}
+			keys[number] = keyUse{number: strconv.Itoa(number), ref: k.Ref, scheme: k.Scheme, expires: k.Expires, last: new(atomic.Int64)}
+		}
+		if len(keys) == 0 {
+			keys[0] = keyUse{last: new(atomic.Int64)}
 		}
 		u.sources[s.Name] = keys
 	}
@@ -50,8 +56,8 @@ func NewKeyUse(sources []config.Source) *KeyUse {
 }
 
 // RecordUse records that a key of a source verified a request at a time. It allocates
-// nothing and takes no lock. An unknown key, such as 0 of the scheme none, is ignored; a
-// use within a second of the last one may be.
+// nothing and takes no lock. An unknown key is ignored, such as 0, that of the scheme none, of
+// a source that has secrets; a use within a second of the last one may be.
 func (u *KeyUse) RecordUse(source string, key int, at time.Time) {
 	use, known := u.sources[source][key]
 	if !known {
@@ -90,6 +96,9 @@ func (u *KeyUse) Describe(ch chan<- *prometheus.Desc) {
 func (u *KeyUse) Collect(ch chan<- prometheus.Metric) {
 	for source, keys := range u.sources {
 		for _, k := range keys {
+			if k.number == "" {
+				continue
+			}
 			if !k.expires.IsZero() {
 				ch <- prometheus.MustNewConstMetric(u.expires, prometheus.GaugeValue, float64(k.expires.Unix()), source, k.number)
 			}

@@ -36,10 +36,12 @@ func TestKeyUse(t *testing.T) {
 	for _, unknown := range []struct {
 		source string
 		key    int
-	}{{"mailparse", 0}, {"mailparse", 3}, {"mailparse", -1}, {"open", 0}, {"open", 1}, {"nobody", 1}} {
+	}{{"mailparse", 0}, {"mailparse", 3}, {"mailparse", -1}, {"open", 1}, {"nobody", 1}} {
 		u.RecordUse(unknown.source, unknown.key, at)
 		require.True(t, u.LastUse(unknown.source, unknown.key).IsZero())
 	}
+	u.RecordUse("open", 0, at)
+	require.Equal(t, at, u.LastUse("open", 0), "a source that verifies nothing")
 }
 
 func TestKeyUseMetrics(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 )
 
 type sourcesCommands struct {
-	List     sourcesListCommand `cmd:"" help:"List the webhook sources with their secrets by reference, state, and last use at the ingress that answers, since it started."`
+	List     sourcesListCommand `cmd:"" help:"List the webhook sources with their secrets by reference, state and last use."`
 	Failures failuresCommand    `cmd:"" help:"List failed verifications of a source, with address and cause."`
 }
 

@@ -162,7 +162,7 @@ func newServices(file *config.File, deps Deps, ledger stores) (s services, err e
 	}
 
 	s.sources, err = operations.NewSources(file.Sources, operations.SourcesDeps{
-		Failures: ledger, KeyUse: deps.KeyUse, Secrets: deps.Secrets, Logger: deps.Logger,
+		Failures: ledger, KeyUse: deps.KeyUse, Uses: ledger, Secrets: deps.Secrets, Logger: deps.Logger,
 	})
 	if err != nil {
 		return s, err
@@ -205,6 +205,7 @@ type stores struct {
 	*postgres.Decisions
 	*postgres.Deliveries
 	*postgres.Emails
+	*postgres.UsedSecrets
 	*postgres.Views
 	timeline.Timelines
 }
@@ -214,6 +215,6 @@ func newStores(db *postgres.DB) stores {
 	return stores{
 		Access: postgres.NewAccess(db), AuditChain: postgres.NewAuditChain(db), AuthFailures: postgres.NewAuthFailures(db),
 		Batches: postgres.NewBatches(db), Decisions: postgres.NewDecisions(db), Deliveries: postgres.NewDeliveries(db),
-		Emails: postgres.NewEmails(db), Views: views, Timelines: timeline.New(views),
+		Emails: postgres.NewEmails(db), UsedSecrets: postgres.NewUsedSecrets(db), Views: views, Timelines: timeline.New(views),
 	}
 }

@@ -35,3 +35,12 @@ type FailureFilter struct {
 	// by which a caller sees that there are more.
 	Limit int
 }
+
+// SecretUse is when a secret of a source, by its reference and scheme, last verified a
+// request. Both are empty for a source that verifies nothing.
+type SecretUse struct {
+	Source string
+	Ref    string
+	Scheme string
+	UsedAt time.Time
+}

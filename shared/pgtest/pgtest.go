@@ -51,6 +51,7 @@ type DB struct {
 	*postgres.Access
 	*postgres.AuditChain
 	*postgres.AuthFailures
+	*postgres.UsedSecrets
 }
 
 // Stores returns every store on the pool of db.
@@ -70,6 +71,7 @@ func Stores(db *postgres.DB) *DB {
 		Access:       postgres.NewAccess(db),
 		AuditChain:   postgres.NewAuditChain(db),
 		AuthFailures: postgres.NewAuthFailures(db),
+		UsedSecrets:  postgres.NewUsedSecrets(db),
 	}
 }
 

@@ -51,6 +51,7 @@ type testBundle struct {
 
 	failures *fakeFailures
 	keyUse   fakeKeyUse
+	uses     *fakeUses
 	secrets  *fakeSecrets
 	auditor  *fakeAuditor
 	controls *operationsLedger
@@ -108,7 +109,7 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 		logs:    &ingresstest.Log{},
 
 		replays: &fakeReplays{}, runner: &fakeRunner{},
-		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, secrets: &fakeSecrets{}, auditor: &fakeAuditor{},
+		failures: &fakeFailures{}, keyUse: fakeKeyUse{}, uses: &fakeUses{}, secrets: &fakeSecrets{}, auditor: &fakeAuditor{},
 	}
 	b.controls = &operationsLedger{fakeReader: b.reader}
 	logger := slog.New(slog.NewJSONHandler(b.logs, nil))
@@ -126,7 +127,7 @@ func setupWith(t *testing.T, change func(url string, c *config.Access)) *testBun
 	many, err := batch.New(batch.Deps{Ledger: b.replays, Runner: b.runner, Logger: logger})
 	require.NoError(t, err)
 	sources, err := operations.NewSources(configuredSources(),
-		operations.SourcesDeps{Failures: b.failures, KeyUse: b.keyUse, Secrets: b.secrets, Logger: logger})
+		operations.SourcesDeps{Failures: b.failures, KeyUse: b.keyUse, Uses: b.uses, Secrets: b.secrets, Logger: logger})
 	require.NoError(t, err)
 	tokens, err := operations.NewTokens(operators(), b.store, b.clock.Now)
 	require.NoError(t, err)

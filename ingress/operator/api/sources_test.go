@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 var (
 	_ operations.Failures = (*postgres.AuthFailures)(nil)
 	_ operations.Secrets  = (*secret.Store)(nil)
+	_ operations.Uses     = (*postgres.UsedSecrets)(nil)
 )
 
 type fakeFailures struct {
@@ -55,6 +57,19 @@ func (f *fakeFailures) CountVerificationFailures(ctx context.Context, since time
 type fakeKeyUse map[string]map[int]time.Time
 
 func (u fakeKeyUse) LastUse(source string, key int) time.Time { return u[source][key] }
+
+// fakeUses are those of every ingress.
+type fakeUses struct {
+	list []ledger.SecretUse
+	err  error
+}
+
+func (u *fakeUses) SecretUses(ctx context.Context, sources []string) ([]ledger.SecretUse, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		return nil, errors.New("nothing bounds the wait")
+	}
+	return slices.DeleteFunc(slices.Clone(u.list), func(s ledger.SecretUse) bool { return !slices.Contains(sources, s.Source) }), u.err
+}
 
 type fakeSecrets struct{ list []secret.Status }
 
@@ -123,6 +138,48 @@ func TestSources(t *testing.T) {
 
 	resp, body = b.do(t, "GET", "/api/v1/sources?x=1", "viewer", "")
 	requireRefused(t, resp, body, http.StatusBadRequest, fault.RequestInvalid)
+}
+
+// TestLastUseAtOtherIngresses: the last use is the latest at any ingress, and that of this one
+// where the ledger does not answer.
+func TestLastUseAtOtherIngresses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	at := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+	b.keyUse["mailparse"] = map[int]time.Time{1: at.Add(time.Minute)}
+	b.keyUse["open"] = map[int]time.Time{0: at.Add(-time.Minute)}
+	b.uses.list = []ledger.SecretUse{
+		{Source: "mailparse", Ref: "env:NOW", UsedAt: at}, {Source: "mailparse", Ref: "vault:secret/mail#before", UsedAt: at},
+		{Source: "mailparse", Ref: "env:NOW", Scheme: "basic", UsedAt: at.Add(time.Hour)}, // of another entry
+		{Source: "open", UsedAt: at},
+	}
+	type used struct {
+		LastUsed *time.Time `json:"last_used"`
+		Secrets  []struct {
+			LastUsed *time.Time `json:"last_used"`
+			InUse    bool       `json:"in_use"`
+		} `json:"secrets"`
+	}
+	list := func() []used {
+		_, body := b.do(t, "GET", "/api/v1/sources", "viewer", "")
+		var got struct{ Sources []used }
+		require.NoError(t, json.Unmarshal([]byte(body), &got))
+		return got.Sources
+	}
+
+	got := list()
+	require.Equal(t, at.Add(time.Minute), *got[0].Secrets[0].LastUsed, "here it was later")
+	require.Equal(t, at, *got[0].Secrets[1].LastUsed)
+	require.True(t, got[0].Secrets[1].InUse)
+	require.Equal(t, at.Add(time.Minute), *got[0].LastUsed)
+	require.Equal(t, at, *got[1].LastUsed, "it verifies nothing")
+
+	b.uses.err = fault.New(fault.StorageUnavailable, "the ledger does not answer")
+	got = list()
+	require.Equal(t, at.Add(time.Minute), *got[0].Secrets[0].LastUsed)
+	require.Nil(t, got[0].Secrets[1].LastUsed)
+	require.Equal(t, at.Add(-time.Minute), *got[1].LastUsed)
+	require.Contains(t, b.logs.String(), "operator.uses_not_read")
 }
 
 // TestSecretsThatAreGone show until when they verify.

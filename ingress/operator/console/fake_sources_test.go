@@ -38,6 +38,10 @@ func (f fakeRecords) LastUse(source string, key int) time.Time {
 	return time.Time{}
 }
 
+func (f fakeRecords) SecretUses(context.Context, []string) ([]ledger.SecretUse, error) {
+	return nil, f.err
+}
+
 func (fakeRecords) Status() []secret.Status {
 	return []secret.Status{{Ref: "env:GONE", Updated: at, Gone: true, VerifiesUntil: at.Add(time.Hour)}}
 }
@@ -64,7 +68,7 @@ func (b *bundle) sources(t *testing.T) *operations.Sources {
 			Secrets: []config.KeyRef{key("env:NOW", time.Time{}), key("file:/before", at.Add(30*24*time.Hour)), key("env:GONE", time.Time{})}},
 		{Name: "theirs", Path: "/webhooks/theirs", Tenant: "other", Schemes: []string{"none"}, Insecure: true, Disabled: true},
 	}, operations.SourcesDeps{
-		Failures: fakeRecords{b.fakes}, KeyUse: fakeRecords{b.fakes}, Secrets: fakeRecords{b.fakes},
+		Failures: fakeRecords{b.fakes}, KeyUse: fakeRecords{b.fakes}, Uses: fakeRecords{b.fakes}, Secrets: fakeRecords{b.fakes},
 		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at },
 	})
 	require.NoError(t, err)

@@ -1,6 +1,8 @@
 package operations
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -32,8 +34,9 @@ type Secret struct {
 	State   SecretState `json:"state"`
 	// VerifiesUntil is when a secret that is gone stops verifying.
 	VerifiesUntil *time.Time `json:"verifies_until,omitempty"`
-	// LastUsed is when it last verified a request of this ingress process; null
-	// where it has not since the start. Other ingresses know of others.
+	// LastUsed is when it last verified a request: at this ingress at once, at others and
+	// before a restart to about a minute. It is null where it has not, and where the
+	// ledger does not answer and this ingress has not seen it.
 	LastUsed *time.Time `json:"last_used"`
 	// InUse is whether that was within the last 24 hours.
 	InUse bool `json:"in_use"`
@@ -44,20 +47,68 @@ func (k Secret) Still() bool {
 	return k.InUse && (k.State == SecretPrevious || k.State == SecretExpiring)
 }
 
-func (s *Sources) newSecret(source config.Source, i int, health map[string]secret.Status, now time.Time) Secret {
+// secretName is what the use of a secret is stored under.
+type secretName struct{ source, ref, scheme string }
+
+// secretView is what is known about secrets while a list of sources is made.
+type secretView struct {
+	now    time.Time
+	health map[string]secret.Status // by reference
+	uses   map[secretName]time.Time
+}
+
+// lastUses returns nil where the ledger does not answer.
+func (s *Sources) lastUses(ctx context.Context, sources []config.Source) map[secretName]time.Time {
+	names := make([]string, len(sources))
+	for i, source := range sources {
+		names[i] = source.Name
+	}
+	stored, err := s.deps.Uses.SecretUses(ctx, names)
+	if err != nil {
+		s.deps.Logger.Warn("operator.uses_not_read", slog.Any("error", err))
+		return nil
+	}
+
+	uses := make(map[secretName]time.Time, len(stored))
+	for _, u := range stored {
+		uses[secretName{u.Source, u.Ref, u.Scheme}] = u.UsedAt
+	}
+	return uses
+}
+
+// lastUse returns the last use at any ingress, or nil.
+func (s *Sources) lastUse(source string, k config.KeyRef, key int, uses map[secretName]time.Time) *time.Time {
+	here, stored := s.deps.KeyUse.LastUse(source, key), uses[secretName{source, k.Ref, k.Scheme}]
+	if stored.After(here) {
+		here = stored
+	}
+	if here.IsZero() {
+		return nil
+	}
+	return &here
+}
+
+// newer returns the later of two times; nil is before all.
+func newer(a, b *time.Time) *time.Time {
+	if a == nil || b != nil && b.After(*a) {
+		return b
+	}
+	return a
+}
+
+func (s *Sources) newSecret(source config.Source, i int, view secretView) Secret {
 	k := source.Secrets[i]
-	row := Secret{Key: source.KeyNumber(i), Ref: k.Ref, Scheme: k.Scheme, State: stateOf(source.Secrets, i, health, now)}
+	row := Secret{Key: source.KeyNumber(i), Ref: k.Ref, Scheme: k.Scheme, State: stateOf(source.Secrets, i, view.health, view.now)}
 	if !k.Expires.IsZero() {
 		expires := k.Expires.UTC()
 		row.Expires = &expires
 	}
-	if status := health[k.Ref]; status.Gone {
+	if status := view.health[k.Ref]; status.Gone {
 		until := status.VerifiesUntil.UTC()
 		row.VerifiesUntil = &until
 	}
-	if last := s.deps.KeyUse.LastUse(source.Name, source.KeyNumber(i)); !last.IsZero() {
-		row.LastUsed = &last
-		row.InUse = now.Sub(last) < recently
+	if row.LastUsed = s.lastUse(source.Name, k, row.Key, view.uses); row.LastUsed != nil {
+		row.InUse = view.now.Sub(*row.LastUsed) < recently
 	}
 	return row
 }

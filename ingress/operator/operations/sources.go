@@ -34,9 +34,14 @@ type Failures interface {
 }
 
 // KeyUse knows when a secret of a source, numbered from 1, last verified a request of this
-// process; the zero time where it has not.
+// process; the zero time where it has not. Key 0 is a source without secrets.
 type KeyUse interface {
 	LastUse(source string, key int) time.Time
+}
+
+// Uses reads when secrets last verified a request at any ingress, to about a minute.
+type Uses interface {
+	SecretUses(ctx context.Context, sources []string) ([]ledger.SecretUse, error)
 }
 
 // Secrets knows which references cannot be read any more.
@@ -48,6 +53,7 @@ type Secrets interface {
 type SourcesDeps struct {
 	Failures Failures
 	KeyUse   KeyUse
+	Uses     Uses
 	Secrets  Secrets
 	Logger   *slog.Logger
 	Now      func() time.Time // nil means time.Now
@@ -62,7 +68,7 @@ type Sources struct {
 
 // NewSources shows these sources.
 func NewSources(configured []config.Source, deps SourcesDeps) (*Sources, error) {
-	if deps.Failures == nil || deps.KeyUse == nil || deps.Secrets == nil || deps.Logger == nil {
+	if deps.Failures == nil || deps.KeyUse == nil || deps.Uses == nil || deps.Secrets == nil || deps.Logger == nil {
 		return nil, errors.New("sources service: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -87,7 +93,8 @@ type Source struct {
 	Limit            SourceLimit `json:"limit"`
 	AllowFrom        []string    `json:"allow_from"`
 	Secrets          []Secret    `json:"secrets"`
-	// LastUsed is when one of its secrets last verified a request; see Secret.LastUsed.
+	// LastUsed is when it last accepted a signature, or a request where it verifies
+	// nothing; see Secret.LastUsed.
 	LastUsed *time.Time `json:"last_used"`
 	// Failures24h counts by code; the hour in which the 24 begin counts whole. It is null
 	// where the ledger does not answer.
@@ -105,21 +112,25 @@ type SourceLimit struct {
 // unavailable.
 func (s *Sources) List(ctx context.Context, tenants []string) []Source {
 	now := s.deps.Now()
+	shown := Visible(Config{Sources: s.configured}, tenants).Sources
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
 	counts := s.countFailures(ctx, now)
-	health := map[string]secret.Status{}
+	view := secretView{now: now, uses: s.lastUses(ctx, shown), health: map[string]secret.Status{}}
 	for _, status := range s.deps.Secrets.Status() {
-		health[status.Ref] = status
+		view.health[status.Ref] = status
 	}
 
-	rows := make([]Source, 0, len(s.configured))
-	for _, source := range Visible(Config{Sources: s.configured}, tenants).Sources {
+	rows := make([]Source, 0, len(shown))
+	for _, source := range shown {
 		row := newSource(source)
+		if len(source.Secrets) == 0 {
+			row.LastUsed = s.lastUse(source.Name, config.KeyRef{}, 0, view.uses)
+		}
 		for i := range source.Secrets {
-			k := s.newSecret(source, i, health, now)
+			k := s.newSecret(source, i, view)
 			row.Secrets = append(row.Secrets, k)
-			if k.LastUsed != nil && (row.LastUsed == nil || k.LastUsed.After(*row.LastUsed)) {
-				row.LastUsed = k.LastUsed
-			}
+			row.LastUsed = newer(row.LastUsed, k.LastUsed)
 		}
 		if counts != nil {
 			row.Failures24h = map[string]int64{}
@@ -146,8 +157,6 @@ func listOf(list []string) []string { return append([]string{}, list...) }
 
 // countFailures returns nil where the ledger does not answer.
 func (s *Sources) countFailures(ctx context.Context, now time.Time) map[string]map[string]int64 {
-	ctx, cancel := context.WithTimeout(ctx, countTimeout)
-	defer cancel()
 	counts, err := s.deps.Failures.CountVerificationFailures(ctx, now.Add(-recently))
 	if err != nil {
 		s.deps.Logger.Warn("operator.failures_not_counted", slog.Any("error", err))

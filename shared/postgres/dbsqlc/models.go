@@ -8,6 +8,13 @@ import (
 	"time"
 )
 
+type SecretUse struct {
+	Source string
+	Ref    string
+	Scheme string
+	UsedAt time.Time
+}
+
 type VerificationFailure struct {
 	Hour    time.Time
 	Source  string
