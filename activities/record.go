@@ -14,6 +14,8 @@ import (
 // *ledger.Overruled, all else of the change being written.
 type StateRecorder interface {
 	Record(ctx context.Context, in contract.RecordInput) error
+	// RecordSignals is idempotent on Email.ID and the names of the signals.
+	RecordSignals(ctx context.Context, in contract.SignalsInput) error
 }
 
 // Record writes the states of emails to the ledger.
@@ -41,4 +43,15 @@ func (r *Record) RecordState(ctx context.Context, in contract.RecordInput) (out 
 		return nil, fmt.Errorf("record state %s: %w", in.State, err)
 	}
 	return nil, nil //nolint:nilnil // no result costs no history
+}
+
+// RecordSignals writes how many signals came that the email's workflow does not know. It is
+// idempotent on Email.ID and the names of the signals.
+func (r *Record) RecordSignals(ctx context.Context, in contract.SignalsInput) (err error) {
+	defer translateError(ctx, in.Email, &err)
+
+	if err := r.recorder.RecordSignals(ctx, in); err != nil {
+		return fmt.Errorf("record signals: %w", err)
+	}
+	return nil
 }

@@ -41,6 +41,9 @@ func TestRecord(t *testing.T) {
 	_, err = l.RecordState(t.Context(), in)
 	requireCode(t, err, fault.Internal, true)
 	require.NotContains(t, err.Error(), "secret detail")
+	err = l.RecordSignals(t.Context(), contract.SignalsInput{Email: email(1)})
+	requireCode(t, err, fault.Internal, true)
+	require.NotContains(t, err.Error(), "secret detail")
 	_, err = activities.NewRecord(nil)
 	require.Error(t, err)
 }
@@ -48,3 +51,7 @@ func TestRecord(t *testing.T) {
 type recorderFunc func(contract.RecordInput) error
 
 func (f recorderFunc) Record(_ context.Context, in contract.RecordInput) error { return f(in) }
+
+func (f recorderFunc) RecordSignals(context.Context, contract.SignalsInput) error {
+	return errors.New("secret detail")
+}

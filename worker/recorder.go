@@ -22,10 +22,11 @@ type stateLedger interface {
 
 // recorder saves changes of state in the ledger, and counts and logs each.
 type recorder struct {
-	ledger stateLedger
-	logger *slog.Logger
-	states *prometheus.CounterVec
-	took   *prometheus.HistogramVec
+	ledger         stateLedger
+	logger         *slog.Logger
+	states         *prometheus.CounterVec
+	unknownSignals prometheus.Counter
+	took           *prometheus.HistogramVec
 }
 
 func newRecorder(ledger stateLedger, logger *slog.Logger, reg prometheus.Registerer) (*recorder, error) {
@@ -36,6 +37,10 @@ func newRecorder(ledger stateLedger, logger *slog.Logger, reg prometheus.Registe
 			Name: "mailroom_email_states_total",
 			Help: "Changes of state of emails, by the state entered and its reason.",
 		}, []string{"state", "reason"}),
+		unknownSignals: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "mailroom_unknown_signals_total",
+			Help: "Signals to workflows of emails that no workflow knows, such as a misspelt approve; they change nothing.",
+		}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mailroom_email_seconds",
 			Help:    "Time from receipt to the end of an email, by its final state.",
@@ -43,7 +48,7 @@ func newRecorder(ledger stateLedger, logger *slog.Logger, reg prometheus.Registe
 		}, []string{"state"}),
 	}
 
-	for _, c := range []prometheus.Collector{r.states, r.took} {
+	for _, c := range []prometheus.Collector{r.states, r.unknownSignals, r.took} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -95,6 +100,11 @@ func (r *recorder) Record(ctx context.Context, in contract.RecordInput) error {
 	}
 	r.report(in)
 	return nil
+}
+
+// RecordSignals implements activities.StateRecorder.
+func (r *recorder) RecordSignals(ctx context.Context, in contract.SignalsInput) error {
+	return r.ledger.RecordSignals(ctx, in)
 }
 
 // RecordAll implements activities.EndRecorder. A repeat is counted again.

@@ -15,6 +15,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/postgres"
 	"mailroom/shared/program"
+	"mailroom/workflows"
 )
 
 // The bounds of one worker process.
@@ -128,7 +129,9 @@ func poll(ctx context.Context, tc client.Client, a *activitySet, logger *slog.Lo
 		MaxConcurrentWorkflowTaskPollers:       16,
 		MaxConcurrentActivityTaskPollers:       4,
 		WorkerStopTimeout:                      stopTimeout,
-		Interceptors:                           []interceptor.WorkerInterceptor{&attemptInterceptor{tasks: a.tasks}},
+		Interceptors: []interceptor.WorkerInterceptor{
+			&attemptInterceptor{tasks: a.tasks}, workflows.NewSignalInterceptor(a.recorder.unknownSignals.Inc),
+		},
 		OnFatalError: func(err error) {
 			select {
 			case fatal <- err:

@@ -31,7 +31,7 @@ func (r *renewal) possible(ctx workflow.Context) bool {
 	q, info := r.of, workflow.GetInfo(ctx)
 	return (r.stale || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxEvents) &&
 		q.journal.ledger.hasRow() && len(q.held) > 0 && q.allHeld() &&
-		len(q.journal.waits) == 0 && len(q.edits) == 0 && q.background.idle() && q.journal.ledger.empty() &&
+		len(q.journal.waits) == 0 && len(q.edits) == 0 && q.background.idle() && q.journal.ledger.empty() && q.unknown.settled() &&
 		workflow.AllHandlersFinished(ctx)
 }
 
@@ -54,7 +54,7 @@ func (e *inboundEmail) continueAsNew(ctx workflow.Context) error {
 		Step: q.held[0].at, Routes: j.routes, Budgets: e.budgets, Decisions: q.decisions.count, Reviewed: q.decisions.about,
 		Last: q.decisions.last, Sequence: j.ledger.sequence, Trouble: j.trouble, Resend: e.deliveries.resend,
 		Inspected: j.inspected, Routed: j.routed, Findings: q.findings.all(), Pending: q.findings.pending, Asked: q.asked,
-		Held: q.held.save(), Waived: q.waived.save(), Deliveries: e.deliveries.save(),
+		Unknown: e.unknown.list, Held: q.held.save(), Waived: q.waived.save(), Deliveries: e.deliveries.save(),
 	}
 	return workflow.NewContinueAsNewError(ctx, contract.InboundEmailWorkflow, in)
 }
@@ -102,6 +102,7 @@ func (e *inboundEmail) resume(r *contract.Resumed) {
 	q.decisions.count, q.decisions.about, q.decisions.last = r.Decisions, r.Reviewed, r.Last
 	q.findings.load(r.Findings)
 	q.findings.pending, q.asked = r.Pending, r.Asked
+	e.unknown.list = r.Unknown
 	for _, reason := range r.Waived {
 		q.waived[reason] = true
 	}

@@ -15,6 +15,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -100,6 +101,9 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 	}
 	for i, d := range sc.decisions {
 		testenv.Eventually(t, func() bool { return heldTimes(ctx, c, run.GetID(), sc, s) == i+1 }, time.Minute, 20*time.Millisecond)
+		for _, name := range sc.unknown {
+			require.NoError(t, c.SignalWorkflow(ctx, run.GetID(), "", name, nil))
+		}
 		send(d)
 	}
 	var out contract.InboundEmailResult
@@ -111,7 +115,10 @@ func runOnServer(t *testing.T, c client.Client, sc scenario, bySignal bool) *his
 // patient are the options of a worker that does not take a busy machine for a deadlock:
 // that goes on with a workflow that is at work, which the race detector notices.
 func patient() worker.Options {
-	return worker.Options{WorkerStopTimeout: 5 * time.Second, DeadlockDetectionTimeout: time.Minute}
+	return worker.Options{
+		WorkerStopTimeout: 5 * time.Second, DeadlockDetectionTimeout: time.Minute,
+		Interceptors: []interceptor.WorkerInterceptor{workflows.NewSignalInterceptor(nil)},
+	}
 }
 
 // waits reports whether the email waits for its next attempt, and has come to all others of
@@ -174,7 +181,9 @@ func fetchRun(ctx context.Context, t *testing.T, c client.Client, id, run string
 }
 
 func newReplayer() worker.WorkflowReplayer {
-	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{DisableDeadlockDetection: true}) // as patient
+	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+		DisableDeadlockDetection: true, Interceptors: patient().Interceptors,
+	})
 	if err != nil {
 		panic(err)
 	}

@@ -54,6 +54,7 @@ type inboundEmail struct {
 	quarantine *quarantine
 	deliveries *deliveries
 	row        *missingRow
+	unknown    *unknownSignals
 
 	budgets  contract.Budgets
 	from     contract.Step // where its way begins
@@ -75,6 +76,8 @@ func newInboundEmail(ctx workflow.Context, in contract.InboundEmailInput) (*inbo
 		return nil, err
 	}
 	workflow.Go(ctx, e.journal.ledger.writeChanges)
+	workflow.Go(ctx, e.unknown.receive)
+	workflow.Go(ctx, e.unknown.write)
 
 	switch {
 	case e.quarantine.resumed != nil:
@@ -92,9 +95,10 @@ func connect(ctx workflow.Context, in *contract.InboundEmailInput) *inboundEmail
 	j := &journal{in: in, state: contract.Processing, step: "start", ledger: ledgerQueue{in: in}}
 	q := newQuarantine(ctx, in, j)
 	d := &deliveries{in: in, journal: j, quarantine: q}
-	j.quarantine, j.deliveries, q.deliveries = q, d, d
+	u := &unknownSignals{journal: j}
+	j.quarantine, j.deliveries, q.deliveries, q.unknown = q, d, d, u
 	return &inboundEmail{
-		in: in, journal: j, quarantine: q, deliveries: d, row: &missingRow{in: in, journal: j}, from: contract.StepStore,
+		in: in, journal: j, quarantine: q, deliveries: d, row: &missingRow{in: in, journal: j}, unknown: u, from: contract.StepStore,
 	}
 }
 
@@ -344,7 +348,10 @@ func (e *inboundEmail) close(ctx workflow.Context) (contract.InboundEmailResult,
 	result := contract.InboundEmailResult{
 		State: e.journal.state, Destinations: e.deliveries.delivered(), Decisions: e.quarantine.decisions.count,
 	}
-	err := workflow.Await(ctx, func() bool { return e.journal.ledger.empty() && workflow.AllHandlersFinished(ctx) })
+	e.unknown.end()
+	err := workflow.Await(ctx, func() bool {
+		return e.journal.ledger.empty() && e.unknown.settled() && workflow.AllHandlersFinished(ctx)
+	})
 	return result, err
 }
 

@@ -18,6 +18,7 @@ type quarantine struct {
 	held      heldSteps // what waits for a person
 	resumed   heldSteps // what waited in the run before and is not yet taken up
 	findings  findings
+	unknown   *unknownSignals // read alone
 	waived    waivers
 	asked     *contract.Hold // a person asked for it while the email waited; nil once it is approved
 	discarded bool

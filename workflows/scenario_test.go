@@ -23,6 +23,7 @@ type scenario struct {
 	decisions []contract.Decision // one for each time the email is held
 	held      []contract.Reason   // why, in turn
 	rowless   bool                // held before the ledger knows the email
+	unknown   []string            // signals that come before each decision, on a real server
 	end       contract.State
 	effects   map[string]int
 }
@@ -116,6 +117,9 @@ func scenarios() []scenario {
 			input: func(in *contract.InboundEmailInput) {
 				in.Hold = &contract.Hold{Reason: contract.IDConflict, Detail: "hashes aa and bb"}
 			},
+			decisions: []contract.Decision{decide(contract.Discard)}, effects: map[string]int{}},
+		{name: "unknown_signals", end: contract.Discarded, held: []contract.Reason{contract.Infected}, script: infected,
+			unknown:   []string{"aprove", "__temporal_`", "aprove"},
 			decisions: []contract.Decision{decide(contract.Discard)}, effects: map[string]int{}},
 		{name: "infected_retried_then_approved", end: contract.Delivered, effects: ticketing,
 			held: []contract.Reason{contract.Infected, contract.Infected},

@@ -33,6 +33,7 @@ type script struct {
 	edit    func(in contract.SaveEditInput) (contract.SaveEditResult, error)
 	apply   func(n int) error
 	notify  func(n int) error
+	signals func(n int) (struct{}, error)
 
 	standing func() (contract.StandingResult, error)
 
@@ -50,6 +51,7 @@ type calls struct {
 	reminds   []contract.RemindInput
 	notices   []contract.RemindInput
 	edits     []contract.SaveEditInput
+	signals   []contract.SignalsInput
 	applied   []int64
 	homeless  int // calls about an email without a row
 }
@@ -165,6 +167,20 @@ func (s *script) RecordState(_ context.Context, in contract.RecordInput) (*contr
 		return &contract.RecordResult{OverruledBy: s.recorded}, nil
 	}
 	return nil, nil
+}
+
+func (s *script) RecordSignals(_ context.Context, in contract.SignalsInput) error {
+	s.calls.about(in.Email)
+	n := s.calls.next("RecordSignals")
+	if s.signals != nil {
+		if _, err := s.signals(n); err != nil {
+			return err
+		}
+	}
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	s.calls.signals = append(s.calls.signals, in)
+	return nil
 }
 
 // PlanHold returns what the defaults of the configuration do.

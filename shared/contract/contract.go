@@ -34,6 +34,9 @@ const (
 	QueryStatus   = "status"
 )
 
+// Signals lists the signals of InboundEmail.
+var Signals = []string{SignalApprove, SignalRetry, SignalDiscard, SignalEdit, SignalHold}
+
 // Search attributes of InboundEmail. All are keywords, MailDestinations is a
 // list of keywords. None contains an address or a subject.
 const (

@@ -143,6 +143,8 @@ type Resumed struct {
 	Pending  []Finding `json:"pending,omitempty"`
 	// Asked is the hold that a person asked for while the email waited.
 	Asked *Hold `json:"asked,omitempty"`
+	// Unknown are the signals that the workflow did not know.
+	Unknown []UnknownSignal `json:"unknown_signals,omitempty"`
 }
 
 // ResumedHold is one step, or one delivery, that waits for a person.

@@ -20,6 +20,7 @@ type History struct {
 	Reminders  []ReminderSent
 	Edits      []EditMade
 	BatchItems []BatchPart
+	Signals    []UnknownSignals
 }
 
 // EmailHistory is what the row of an email records of its steps. The times of steps
@@ -128,4 +129,12 @@ type BatchPart struct {
 	NewEffect bool
 	State     ReplayItemState
 	Code      ReplayCode
+}
+
+// UnknownSignals are the signals with one name that the email's workflow did not know.
+type UnknownSignals struct {
+	Name   string // empty: all further names
+	Count  int64
+	At     time.Time // of the first
+	LastAt time.Time
 }

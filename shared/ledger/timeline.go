@@ -20,13 +20,14 @@ const (
 	TimeEdit      TimelineKind = "edit"
 	TimeDecision  TimelineKind = "decision"
 	TimeReplay    TimelineKind = "replay"
+	TimeSignal    TimelineKind = "signal" // one that the workflow does not know
 	TimeClosed    TimelineKind = "closed"
 )
 
 // TimelineKinds lists every kind once, in their order.
 var TimelineKinds = []TimelineKind{
 	TimeReceived, TimeVerified, TimeStored, TimeInspected, TimeRouted, TimeAttempt, TimeDelivery, TimeWaiting, TimeHeld,
-	TimeReminder, TimeEdit, TimeDecision, TimeReplay, TimeClosed,
+	TimeReminder, TimeEdit, TimeDecision, TimeReplay, TimeSignal, TimeClosed,
 }
 
 // TimelineEntry is one thing that happened to an email. Title is a few words,

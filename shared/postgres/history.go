@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"mailroom/shared/contract"
 	"mailroom/shared/ledger"
 	"mailroom/shared/postgres/dbsqlc"
 )
@@ -28,6 +30,7 @@ func (s *Views) History(ctx context.Context, emailID int64) (*ledger.History, er
 	queueRows(&batch, dbsqlc.HistoryOfReminders, &h.Reminders, emailID)
 	queueRows(&batch, dbsqlc.HistoryOfEdits, &h.Edits, emailID)
 	queueRows(&batch, dbsqlc.HistoryOfReplays, &h.BatchItems, emailID)
+	queueRows(&batch, dbsqlc.HistoryOfSignals, &h.Signals, emailID)
 
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, classify(fmt.Sprintf("read history of email %d", emailID), err)
@@ -42,4 +45,18 @@ func queueRows[T any](batch *pgx.Batch, query string, into *[]T, args ...any) {
 		*into, err = pgx.AppendRows(*into, rows, pgx.RowToStructByNameLax[T])
 		return err
 	})
+}
+
+// RecordSignals writes unknown signals of an email, in one statement. A count that is
+// smaller than that of the ledger changes nothing.
+func (s *Emails) RecordSignals(ctx context.Context, in contract.SignalsInput) error {
+	p := dbsqlc.SaveUnknownSignalsParams{EmailID: in.Email.ID}
+	for _, one := range in.Signals {
+		p.Names, p.Counts = append(p.Names, clean(one.Name)), append(p.Counts, one.Count)
+		p.FirstAt = append(p.FirstAt, time.UnixMilli(one.FirstUnixMilli))
+		p.LastAt = append(p.LastAt, time.UnixMilli(one.LastUnixMilli))
+	}
+
+	err := s.queries.SaveUnknownSignals(ctx, p)
+	return classify(fmt.Sprintf("record unknown signals of email %d", in.Email.ID), err)
 }

@@ -184,7 +184,7 @@ func TestMetricsAreThere(t *testing.T) {
 	w.until(held, "quarantined")
 	for program, families := range map[string][]string{
 		stack.Ingress: {"mailroom_http_requests_total", "mailroom_ack_seconds_bucket", "mailroom_duplicates_total", "mailroom_inbox_waiting", "mailroom_inbox_oldest_seconds", "mailroom_audit_seq", "temporal_request"},
-		stack.Worker:  {"mailroom_email_states_total", "mailroom_email_seconds_bucket", "mailroom_emails_open", "mailroom_inbox_stuck", "mailroom_delivery_attempts_total", "mailroom_delivery_breaker_state", "temporal_"},
+		stack.Worker:  {"mailroom_email_states_total", "mailroom_unknown_signals_total", "mailroom_email_seconds_bucket", "mailroom_emails_open", "mailroom_inbox_stuck", "mailroom_delivery_attempts_total", "mailroom_delivery_breaker_state", "temporal_"},
 	} {
 		text := w.metrics(program)
 		for _, f := range families {

@@ -203,6 +203,20 @@ func batchEntry(b ledger.BatchPart) ledger.TimelineEntry {
 	}
 }
 
+// signalEntry describes signals that a workflow does not know. Their sender was not told.
+func signalEntry(s ledger.UnknownSignals) ledger.TimelineEntry {
+	e := ledger.TimelineEntry{At: s.At, Kind: ledger.TimeSignal, Title: "Unknown signal " + s.Name}
+	if s.Name == "" {
+		e.Title = "Signals with more unknown names"
+	}
+
+	e.Detail = "it changed nothing: there is no such signal; the signals are " + strings.Join(contract.Signals, ", ")
+	if s.Count > 1 {
+		e.Detail += fmt.Sprintf("; came at least %d times, last seen %s", s.Count, s.LastAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	return e
+}
+
 // formatDuration writes a duration in its two largest units, such as 7d4h; it is
 // empty below a second.
 func formatDuration(d time.Duration) string {

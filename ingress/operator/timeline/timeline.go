@@ -46,6 +46,7 @@ func Entries(h *ledger.History) []ledger.TimelineEntry {
 	out = appendEntries(out, h.Reminders, reminderEntry)
 	out = appendEntries(out, h.Edits, editEntry)
 	out = appendEntries(out, h.BatchItems, batchEntry)
+	out = appendEntries(out, h.Signals, signalEntry)
 	out = append(out, stepEntries(h)...)
 
 	sortEntries(out)

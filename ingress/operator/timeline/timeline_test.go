@@ -107,6 +107,11 @@ func TestTimeline(t *testing.T) {
 	call.Call = &ledger.Call{At: time.UnixMilli(at(2300)), Took: 100 * time.Millisecond, Status: 202}
 	require.NoError(t, db.SaveDelivery(ctx, call))
 
+	require.NoError(t, db.RecordSignals(ctx, contract.SignalsInput{Email: email, Signals: []contract.UnknownSignal{
+		{Name: "aprove", Count: 10, FirstUnixMilli: at(900), LastUnixMilli: at(990)},
+		{Count: 1, FirstUnixMilli: at(950), LastUnixMilli: at(950)},
+	}}))
+
 	list, err := timeline.New(db).Timeline(ctx, email.ID)
 	require.NoError(t, err)
 	require.Equal(t, []string{
@@ -115,6 +120,9 @@ func TestTimeline(t *testing.T) {
 		"stored | Stored | 2 attachments; mailroom/3 text v0.43.0",
 		"inspected | Inspected | 1 clean, 1 infected; raw mail clean; ClamAV 1.0.7; 27500 of 2026-11-24",
 		"held | Held | infected: attachment 2 of 2 is infected",
+		"signal | Unknown signal aprove | it changed nothing: there is no such signal; the signals are approve, retry, discard, edit, hold; "+
+			"came at least 10 times, last seen 2026-09-21 14:13:21 UTC",
+		"signal | Signals with more unknown names | it changed nothing: there is no such signal; the signals are approve, retry, discard, edit, hold",
 		"decision | Decided: approve (infected) | a test file by anna api",
 		"routed | Routed | support; rules 0a1b2c3d; no rule takes sales@yourapp.example, bob@yourapp.example",
 		"attempt | Attempt 1 | HTTP 503 after 15 ms; downstream_unavailable @ticketing",

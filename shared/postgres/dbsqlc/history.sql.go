@@ -319,6 +319,42 @@ func (q *Queries) HistoryOfReplays(ctx context.Context, emailID int64) ([]Histor
 	return items, nil
 }
 
+const HistoryOfSignals = `-- name: HistoryOfSignals :many
+SELECT name, count, first_at AS at, last_at FROM unknown_signals WHERE email_id = $1
+`
+
+type HistoryOfSignalsRow struct {
+	Name   string
+	Count  int64
+	At     time.Time
+	LastAt time.Time
+}
+
+func (q *Queries) HistoryOfSignals(ctx context.Context, emailID int64) ([]HistoryOfSignalsRow, error) {
+	rows, err := q.db.Query(ctx, HistoryOfSignals, emailID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HistoryOfSignalsRow
+	for rows.Next() {
+		var i HistoryOfSignalsRow
+		if err := rows.Scan(
+			&i.Name,
+			&i.Count,
+			&i.At,
+			&i.LastAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const HistoryOfStates = `-- name: HistoryOfStates :many
 SELECT at, state, reason, detail FROM transitions WHERE email_id = $1
 `
@@ -423,4 +459,34 @@ func (q *Queries) HistoryOfVerdicts(ctx context.Context, emailID int64) ([]Histo
 		return nil, err
 	}
 	return items, nil
+}
+
+const SaveUnknownSignals = `-- name: SaveUnknownSignals :exec
+INSERT INTO unknown_signals AS s (email_id, name, count, first_at, last_at)
+SELECT e.id, n.name, n.count, n.first_at, n.last_at
+  FROM emails e, ROWS FROM (unnest($1::text[]), unnest($2::bigint[]), unnest($3::timestamptz[]),
+       unnest($4::timestamptz[])) AS n (name, count, first_at, last_at)
+ WHERE e.id = $5::bigint
+ON CONFLICT (email_id, name) DO UPDATE SET count = greatest(s.count, excluded.count),
+       first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at)
+`
+
+type SaveUnknownSignalsParams struct {
+	Names   []string
+	Counts  []int64
+	FirstAt []time.Time
+	LastAt  []time.Time
+	EmailID int64
+}
+
+// SaveUnknownSignals never lowers a count.
+func (q *Queries) SaveUnknownSignals(ctx context.Context, arg SaveUnknownSignalsParams) error {
+	_, err := q.db.Exec(ctx, SaveUnknownSignals,
+		arg.Names,
+		arg.Counts,
+		arg.FirstAt,
+		arg.LastAt,
+		arg.EmailID,
+	)
+	return err
 }

@@ -40,3 +40,16 @@ SELECT created_at AS at, actor, (applied_at IS NOT NULL)::bool AS applied,
 -- name: HistoryOfReplays :many
 SELECT coalesce(i.claimed_at, i.at)::timestamptz AS at, r.id AS replay_id, r.actor, r.via, r.action, r.from_step, r.new_effect, i.state, i.code
   FROM replay_items i JOIN replays r ON r.id = i.replay_id WHERE i.email_id = @email_id;
+
+-- name: HistoryOfSignals :many
+SELECT name, count, first_at AS at, last_at FROM unknown_signals WHERE email_id = @email_id;
+
+-- SaveUnknownSignals never lowers a count.
+-- name: SaveUnknownSignals :exec
+INSERT INTO unknown_signals AS s (email_id, name, count, first_at, last_at)
+SELECT e.id, n.name, n.count, n.first_at, n.last_at
+  FROM emails e, ROWS FROM (unnest(@names::text[]), unnest(@counts::bigint[]), unnest(@first_at::timestamptz[]),
+       unnest(@last_at::timestamptz[])) AS n (name, count, first_at, last_at)
+ WHERE e.id = @email_id::bigint
+ON CONFLICT (email_id, name) DO UPDATE SET count = greatest(s.count, excluded.count),
+       first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at);

@@ -75,5 +75,6 @@ SELECT coalesce(max(id), 0)::bigint FROM decisions;
 -- name: PulseWatched :many
 SELECT e.id, concat_ws('/', e.sequence, e.state, e.raw_key <> '', (SELECT count(*) FROM attachments a WHERE a.email_id = e.id AND a.verdict <> ''),
        (SELECT concat(max(d.updated_at), sum(d.attempts)) FROM deliveries d WHERE d.email_id = e.id),
-       (SELECT max(c.id) FROM decisions c WHERE c.email_id = e.id))::text AS state
+       (SELECT max(c.id) FROM decisions c WHERE c.email_id = e.id),
+       (SELECT sum(u.count) FROM unknown_signals u WHERE u.email_id = e.id))::text AS state
   FROM emails e WHERE e.id = ANY(@ids::bigint[]);
