@@ -14,6 +14,7 @@ import (
 
 	"mailroom/shared/config"
 	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
 )
 
 func breaker(failures int, openFor time.Duration) func(*config.Destination, *Config) {
@@ -54,6 +55,21 @@ func TestBreakerOpensAndSparesTheDestination(t *testing.T) {
 	}, 5*time.Second, 20*time.Millisecond)
 	require.Equal(t, int32(4), calls.Load())
 	require.Equal(t, []string{"closed", "open", "half-open", "closed"}, d.metrics.states())
+}
+
+func TestStatusSaysWhenTheNextProbeIs(t *testing.T) {
+	t.Parallel()
+	d := setup(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+	}, breaker(1, time.Hour))
+	require.Nil(t, d.Status()[0].ProbeAt, "the breaker is closed")
+	before := time.Now()
+	_, _, err := d.try(t.Context())
+	require.Error(t, err)
+	s := d.Status()[0]
+	require.Equal(t, ledger.BreakerOpen, s.Breaker)
+	require.NotNil(t, s.ProbeAt)
+	require.WithinRange(t, *s.ProbeAt, before.Add(time.Hour), time.Now().Add(time.Hour))
 }
 
 func TestHalfOpenLetsOneProbeThrough(t *testing.T) {

@@ -187,9 +187,13 @@ func (s *Sender) Status() []ledger.DestinationStatus {
 			row.Breaker = ledger.BreakerHalfOpen
 		case gobreaker.StateClosed:
 		}
+		if at := d.probe.Load(); at != 0 && row.Breaker == ledger.BreakerOpen {
+			row.ProbeAt = timeOrNil(time.Unix(0, at))
+		}
 		if until, gone := d.gone.until(); gone {
 			row.GoneUntil = &until
 		}
+
 		d.seen.mu.Lock()
 		row.LastSuccessAt, row.LastFailureAt, row.LastFailure = timeOrNil(d.seen.success), timeOrNil(d.seen.failure), d.seen.why
 		d.seen.mu.Unlock()

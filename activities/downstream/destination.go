@@ -49,6 +49,7 @@ type destination struct {
 	signer     *liveSigner
 	transport  *http.Transport
 	breaker    *gobreaker.CircuitBreaker[outcome]
+	probe      atomic.Int64 // when an open breaker lets the next call pass, in Unix nanoseconds; 0: it is not open
 	places     chan struct{}
 	gone       goneStop
 	control    control
@@ -102,7 +103,7 @@ func newDestination(to config.Destination, deps Deps) (*destination, error) {
 	inFlight := orDefault(to.MaxInFlight, config.DefaultMaxInFlight)
 	d.places = make(chan struct{}, inFlight)
 	d.transport = newTransport(to.AllowPrivate, inFlight, d)
-	d.breaker = newBreaker(to.Name, orDefault(to.Breaker.Failures, defaultFailures), d.openFor, deps)
+	d.breaker = newBreaker(to.Name, orDefault(to.Breaker.Failures, defaultFailures), d.openFor, &d.probe, deps)
 	return d, nil
 }
 
@@ -125,7 +126,8 @@ func newTransport(allowPrivate bool, inFlight int, d *destination) *http.Transpo
 	}
 }
 
-func newBreaker(name string, failures int, openFor time.Duration, deps Deps) *gobreaker.CircuitBreaker[outcome] {
+// newBreaker returns the breaker of a destination, which keeps probe up to date.
+func newBreaker(name string, failures int, openFor time.Duration, probe *atomic.Int64, deps Deps) *gobreaker.CircuitBreaker[outcome] {
 	deps.Metrics.Breaker(name, gobreaker.StateClosed.String())
 	return gobreaker.NewCircuitBreaker[outcome](gobreaker.Settings{
 		Name:        name,
@@ -136,6 +138,10 @@ func newBreaker(name string, failures int, openFor time.Duration, deps Deps) *go
 		},
 		IsExcluded: func(err error) bool { return errors.Is(err, errExcluded) },
 		OnStateChange: func(name string, from, to gobreaker.State) {
+			probe.Store(0)
+			if to == gobreaker.StateOpen {
+				probe.Store(time.Now().Add(openFor).UnixNano())
+			}
 			deps.Metrics.Breaker(name, to.String())
 			deps.Logger.Warn("breaker.changed", "destination", name, "from", from.String(), "to", to.String())
 		},

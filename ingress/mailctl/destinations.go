@@ -14,7 +14,7 @@ import (
 )
 
 type destinationsCommands struct {
-	List   destinationsListCommand `cmd:"" help:"List the destinations with breaker, backlog and pauses."`
+	List   destinationsListCommand `cmd:"" help:"List the destinations with breaker, waiting mail, last failure, next probe and pauses."`
 	Pause  destinationPause        `cmd:"" help:"Send nothing to a destination until it is resumed; mail for it waits."`
 	Resume destinationResume       `cmd:"" help:"Send to a destination again. It also ends a stop after an answer HTTP 410."`
 }
@@ -31,6 +31,7 @@ type destinationRow struct {
 	Backlog       ledger.Backlog  `json:"backlog"`
 	Paused        *ledger.Control `json:"paused"`
 	GoneUntil     *time.Time      `json:"gone_until"`
+	NextProbeAt   *time.Time      `json:"next_probe_at"`
 	LastSuccessAt *time.Time      `json:"last_success_at"`
 	LastFailureAt *time.Time      `json:"last_failure_at"`
 	LastFailure   string          `json:"last_failure"`
@@ -59,7 +60,7 @@ func (c *destinationsListCommand) Run(s *session) error {
 
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	line := liner(table)
-	line("DESTINATION", "HOST", "STATE", "IN FLIGHT", "WAITING", "HELD", "OLDEST", "LAST SUCCESS", "LAST FAILURE")
+	line("DESTINATION", "HOST", "STATE", "IN FLIGHT", "WAITING", "HELD", "OLDEST", "LAST SUCCESS", "LAST FAILURE", "NEXT PROBE")
 	var notes []string
 	for _, d := range list.Destinations {
 		oldest := "-"
@@ -68,7 +69,8 @@ func (c *destinationsListCommand) Run(s *session) error {
 		}
 		line(d.Name, d.Host, d.state(s.now()), fmt.Sprintf("%d/%d", d.InFlight, d.MaxInFlight),
 			strconv.FormatInt(d.Backlog.Retrying, 10), strconv.FormatInt(d.Backlog.Held, 10), oldest,
-			fallback(stamp(d.LastSuccessAt), "-"), fallback(stamp(d.LastFailureAt), "-"))
+			fallback(stamp(d.LastSuccessAt), "-"), fallback(stamp(d.LastFailureAt), "-"),
+			fallback(stamp(d.NextProbeAt), "-"))
 		if d.Paused != nil {
 			notes = append(notes, fmt.Sprintf("%s: paused by %s since %s: %s", d.Name, d.Paused.Actor, stamp(&d.Paused.At), d.Paused.Note))
 		}

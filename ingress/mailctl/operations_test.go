@@ -14,7 +14,7 @@ import (
 const (
 	destinationsJSON = `{"destinations":[` +
 		`{"name":"crm","url":"crm.example","breaker":"half_open","in_flight":3,"max_in_flight":32,"backlog":{"retrying":4,"held":1,"oldest_received_at":"2000-01-01T00:00:00Z"},` +
-		`"paused":{"by":"olga","note":"they\nmove","at":"2026-11-02T10:00:00Z"},"gone_until":null,"last_success_at":"2026-11-02T09:58:00Z","last_failure_at":"2026-11-02T09:59:00Z","last_failure":"HTTP 500","workers":[]},` +
+		`"paused":{"by":"olga","note":"they\nmove","at":"2026-11-02T10:00:00Z"},"gone_until":null,"next_probe_at":"2026-11-02T10:01:00Z","last_success_at":"2026-11-02T09:58:00Z","last_failure_at":"2026-11-02T09:59:00Z","last_failure":"HTTP 500","workers":[]},` +
 		`{"name":"gone","url":"","breaker":"closed","in_flight":0,"max_in_flight":4,"backlog":{"retrying":0,"held":0,"oldest_received_at":null},"paused":null,"gone_until":"2999-01-01T00:00:00Z","last_success_at":null,"last_failure_at":null,"last_failure":"","workers":[]},` +
 		`{"name":"new","url":"new.example","breaker":"","in_flight":0,"max_in_flight":4,"backlog":{"retrying":0,"held":0,"oldest_received_at":null},"paused":null,"gone_until":null,"last_success_at":null,"last_failure_at":null,"last_failure":"","workers":[]}]}`
 	routesJSON = `{"version":"abc","routes":[{"name":"urgent","when":{"sender":"*@x","recipient":"a@*"},"header":{"X-Priority":"1"},"to":["crm","b"],"hold":true},` +
@@ -54,10 +54,10 @@ func TestDestinations(t *testing.T) {
 		`POST /api/v1/destinations/crm/resume {"note":"done"}`:               `{"ok":true,"destination":"crm","paused":false}`,
 	})
 	lines := strings.Split(call{args: []string{"destinations", "list"}, env: env}.done(t), "\n")
-	require.Equal(t, []string{"DESTINATION", "HOST", "STATE", "IN", "FLIGHT", "WAITING", "HELD", "OLDEST", "LAST", "SUCCESS", "LAST", "FAILURE"}, strings.Fields(lines[0]))
-	require.Regexp(t, `^crm +crm\.example +paused +3/32 +4 +1 +\d+d\d+h +2026-11-02T09:58:00Z +2026-11-02T09:59:00Z$`, lines[1])
-	require.Regexp(t, `^gone +gone +0/4 +0 +0 +- +- +-$`, lines[2])
-	require.Regexp(t, `^new +new\.example +unknown +0/4 +0 +0 +- +- +-$`, lines[3])
+	require.Equal(t, []string{"DESTINATION", "HOST", "STATE", "IN", "FLIGHT", "WAITING", "HELD", "OLDEST", "LAST", "SUCCESS", "LAST", "FAILURE", "NEXT", "PROBE"}, strings.Fields(lines[0]))
+	require.Regexp(t, `^crm +crm\.example +paused +3/32 +4 +1 +\d+d\d+h +2026-11-02T09:58:00Z +2026-11-02T09:59:00Z +2026-11-02T10:01:00Z$`, lines[1])
+	require.Regexp(t, `^gone +gone +0/4 +0 +0 +- +- +- +-$`, lines[2])
+	require.Regexp(t, `^new +new\.example +unknown +0/4 +0 +0 +- +- +- +-$`, lines[3])
 	require.Equal(t, []string{
 		``,
 		`crm: paused by olga since 2026-11-02T10:00:00Z: they\x0amove`,

@@ -31,6 +31,8 @@ type DestinationStatus struct {
 	Worker      string `json:"worker"`
 	Breaker     string `json:"breaker"`
 	InFlight    int    `json:"in_flight"`
+	// ProbeAt is when an open breaker lets the next call pass; nil if it is not open.
+	ProbeAt *time.Time `json:"probe_at"`
 	// GoneUntil is set while this worker sends nothing because the destination
 	// answered 410.
 	GoneUntil     *time.Time `json:"gone_until"`
@@ -50,4 +52,6 @@ type Backlog struct {
 	Held     int64 `json:"held"`
 	// Oldest is when the first of them was received.
 	Oldest *time.Time `json:"oldest_received_at"`
+	// NextAttemptAt is when the first of those that wait is due; nil if none has a time.
+	NextAttemptAt *time.Time `json:"next_attempt_at"`
 }

@@ -95,12 +95,13 @@ func (s *Deliveries) SaveDestinationStatus(ctx context.Context, worker string, l
 	n := len(list)
 	p := dbsqlc.SaveDestinationStatusParams{
 		Worker: clean(worker), Kept: statusKept, Destination: make([]string, n), Breaker: make([]string, n),
-		InFlight: make([]int32, n), GoneUntil: make([]time.Time, n), LastSuccessAt: make([]time.Time, n),
+		InFlight: make([]int32, n), ProbeAt: make([]time.Time, n), GoneUntil: make([]time.Time, n), LastSuccessAt: make([]time.Time, n),
 		LastFailureAt: make([]time.Time, n), LastFailure: make([]string, n),
 	}
 	for i, d := range list {
 		p.Destination[i], p.Breaker[i], p.LastFailure[i] = d.Destination, d.Breaker, clean(d.LastFailure)
 		p.InFlight[i] = int32(d.InFlight) //nolint:gosec // G115: bounded by the configuration
+		p.ProbeAt[i] = orEpoch(d.ProbeAt)
 		p.GoneUntil[i], p.LastSuccessAt[i], p.LastFailureAt[i] = orEpoch(d.GoneUntil), orEpoch(d.LastSuccessAt), orEpoch(d.LastFailureAt)
 	}
 
@@ -119,7 +120,7 @@ func (s *Deliveries) DestinationStatuses(ctx context.Context) ([]ledger.Destinat
 	for i, r := range rows {
 		list[i] = ledger.DestinationStatus{
 			Destination: r.Destination, Worker: r.Worker, Breaker: r.Breaker, InFlight: int(r.InFlight),
-			GoneUntil: orNull(afterEpoch(r.GoneUntil)), LastSuccessAt: r.LastSuccessAt, LastFailureAt: r.LastFailureAt,
+			ProbeAt: r.ProbeAt, GoneUntil: orNull(afterEpoch(r.GoneUntil)), LastSuccessAt: r.LastSuccessAt, LastFailureAt: r.LastFailureAt,
 			LastFailure: r.LastFailure, UpdatedAt: r.UpdatedAt, Fresh: r.Fresh,
 		}
 	}
@@ -138,7 +139,7 @@ func (s *Deliveries) Backlogs(ctx context.Context, tenants []string) (map[string
 
 	out := make(map[string]ledger.Backlog, len(list))
 	for _, b := range list {
-		out[b.Destination] = ledger.Backlog{Retrying: b.Retrying, Held: b.Held, Oldest: &b.Oldest}
+		out[b.Destination] = ledger.Backlog{Retrying: b.Retrying, Held: b.Held, Oldest: &b.Oldest, NextAttemptAt: orNull(afterEpoch(b.NextAttemptAt))}
 	}
 	return out, nil
 }

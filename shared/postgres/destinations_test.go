@@ -86,7 +86,7 @@ func TestDestinationStatus(t *testing.T) {
 	until, past := at.Add(time.Hour), at.Add(-time.Minute)
 	require.NoError(t, db.SaveDestinationStatus(ctx, "w1", nil))
 	require.NoError(t, db.SaveDestinationStatus(ctx, "w1", []ledger.DestinationStatus{
-		{Destination: "a", Breaker: ledger.BreakerOpen, InFlight: 3, LastFailureAt: &at, LastFailure: "it answered 500"},
+		{Destination: "a", Breaker: ledger.BreakerOpen, InFlight: 3, ProbeAt: &until, LastFailureAt: &at, LastFailure: "it answered 500"},
 		{Destination: "b", Breaker: ledger.BreakerClosed, GoneUntil: &until, LastSuccessAt: &at},
 	}))
 	require.NoError(t, db.SaveDestinationStatus(ctx, "w2", []ledger.DestinationStatus{
@@ -103,7 +103,7 @@ func TestDestinationStatus(t *testing.T) {
 		list[i].UpdatedAt = time.Time{}
 	}
 	require.Equal(t, []ledger.DestinationStatus{
-		{Destination: "a", Worker: "w1", Breaker: ledger.BreakerOpen, InFlight: 3, LastFailureAt: &at, LastFailure: "it answered 500", Fresh: true},
+		{Destination: "a", Worker: "w1", Breaker: ledger.BreakerOpen, InFlight: 3, ProbeAt: &until, LastFailureAt: &at, LastFailure: "it answered 500", Fresh: true},
 		{Destination: "a", Worker: "w2", Breaker: ledger.BreakerClosed, Fresh: true},
 		{Destination: "b", Worker: "w1", Breaker: ledger.BreakerClosed, GoneUntil: &until, LastSuccessAt: &at, Fresh: true},
 	}, list)
@@ -130,13 +130,16 @@ func TestDestinationStatus(t *testing.T) {
 func TestBacklogs(t *testing.T) {
 	t.Parallel()
 	db, ctx := pgtest.New(t), t.Context()
+	next := time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond)
 	put := func(id, tenant string, state contract.State, deliveries map[string]ledger.DeliveryState) {
 		t.Helper()
 		a := event(id, "body")
 		a.Tenant = tenant
 		email := accept(t, db, a)[0].Row.Email
 		for to, s := range deliveries {
-			require.NoError(t, db.SaveDelivery(ctx, ledger.Delivery{EmailID: email.ID, Destination: to, State: s, IdempotencyKey: "k"}))
+			require.NoError(t, db.SaveDelivery(ctx, ledger.Delivery{
+				EmailID: email.ID, Destination: to, State: s, IdempotencyKey: "k", NextAttemptAt: next,
+			}))
 		}
 		require.NoError(t, db.Record(ctx, contract.RecordInput{
 			Email: email, Sequence: 1, State: state, AtUnixMilli: time.Now().UnixMilli(),
@@ -153,10 +156,13 @@ func TestBacklogs(t *testing.T) {
 	require.EqualValues(t, 1, all["crm"].Retrying)
 	require.EqualValues(t, 1, all["crm"].Held)
 	require.NotNil(t, all["crm"].Oldest)
+	require.NotNil(t, all["crm"].NextAttemptAt)
+	require.True(t, next.Equal(*all["crm"].NextAttemptAt))
 	some, err := db.Backlogs(ctx, []string{"acme"})
 	require.NoError(t, err)
 	require.Zero(t, some["crm"].Retrying)
 	require.EqualValues(t, 1, some["crm"].Held)
+	require.Nil(t, some["crm"].NextAttemptAt, "what is held has no next attempt, and what is of others is not shown")
 	none, err := db.Backlogs(ctx, []string{})
 	require.NoError(t, err)
 	require.Empty(t, none)

@@ -215,7 +215,8 @@ func (f fakeOperations) Destinations(context.Context, []string) ([]operations.De
 	gone := at.Add(time.Hour)
 	return []operations.Destination{
 		{Name: f.word("ticketing"), Host: f.word("tickets.yourapp.example"), Breaker: "closed", InFlight: 4},
-		{Name: "legacy", Host: "10.0.0.5", Breaker: "open", Backlog: ledger.Backlog{Retrying: 88, Held: 88, Oldest: ago(95 * time.Minute)}},
+		{Name: "legacy", Host: "10.0.0.5", Breaker: "open", LastFailureAt: ago(time.Minute), LastFailure: f.word("the destination answered 503"),
+			LastSuccessAt: ago(time.Hour), NextProbeAt: ago(-30 * time.Second), Backlog: ledger.Backlog{Retrying: 88, Held: 88, Oldest: ago(95 * time.Minute)}},
 		{Name: "crm", Host: "crm.yourapp.example", Paused: &ledger.Control{Actor: f.word("ada"), At: at.Add(-time.Hour), Note: f.word("they migrate")},
 			Backlog: ledger.Backlog{Retrying: 14, Oldest: ago(time.Hour)}},
 		{Name: "moved", GoneUntil: &gone, Breaker: "closed"},

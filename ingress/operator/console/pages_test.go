@@ -303,6 +303,9 @@ func TestWhoSeesWhat(t *testing.T) {
 	destinations := b.get(t, vera, "/destinations").Body.String()
 	require.NotContains(t, destinations, "/pause")
 	require.Contains(t, destinations, "It answered HTTP 410 (gone). Nothing is sent there until")
+	require.Contains(t, destinations, "ago: <bdi>the destination answered 503</bdi>")
+	require.Contains(t, destinations, ">"+at.Add(30*time.Second).UTC().Format("2006-01-02 15:04:05 UTC")+"</time>")
+	require.Contains(t, destinations, "none while it is paused")
 
 	require.Equal(t, http.StatusForbidden, b.get(t, ada, "/audit").Code, "the chain is for admins, as in the API")
 	require.NotContains(t, b.get(t, ada, "/").Body.String(), `href="/audit"`)

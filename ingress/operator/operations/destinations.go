@@ -19,14 +19,17 @@ import (
 type Destination struct {
 	Name string `json:"name"`
 	// Tenants are those that it serves, as far as the caller has a role in them.
-	Tenants       []string                   `json:"tenants"`
-	Host          string                     `json:"url"`
-	Breaker       string                     `json:"breaker"`
-	InFlight      int                        `json:"in_flight"`
-	MaxInFlight   int                        `json:"max_in_flight"` // of one worker
-	Backlog       ledger.Backlog             `json:"backlog"`
-	Paused        *ledger.Control            `json:"paused"`     // null unless a person has paused it
-	GoneUntil     *time.Time                 `json:"gone_until"` // it answered 410; a resume ends that
+	Tenants     []string        `json:"tenants"`
+	Host        string          `json:"url"`
+	Breaker     string          `json:"breaker"`
+	InFlight    int             `json:"in_flight"`
+	MaxInFlight int             `json:"max_in_flight"` // of one worker
+	Backlog     ledger.Backlog  `json:"backlog"`
+	Paused      *ledger.Control `json:"paused"`     // null unless a person has paused it
+	GoneUntil   *time.Time      `json:"gone_until"` // it answered 410; a resume ends that
+	// NextProbeAt is when the next call is due: of what waits, and not before a stop or an
+	// open breaker ends. It is nil while the destination is paused, and if nothing is due.
+	NextProbeAt   *time.Time                 `json:"next_probe_at"`
 	LastSuccessAt *time.Time                 `json:"last_success_at"`
 	LastFailureAt *time.Time                 `json:"last_failure_at"`
 	LastFailure   string                     `json:"last_failure"`
@@ -79,10 +82,35 @@ func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destina
 				row.add(status, resumed)
 			}
 		}
+		row.NextProbeAt = row.nextProbe()
 		out = append(out, row)
 	}
 
 	return out, nil
+}
+
+// nextProbe returns when the next call to the destination is due, nil if that is unknown.
+func (row *Destination) nextProbe() *time.Time {
+	switch {
+	case row.Paused != nil:
+		return nil
+	case row.GoneUntil != nil:
+		return row.GoneUntil
+	}
+
+	var opens *time.Time // of the first worker that may call
+	for _, w := range row.Workers {
+		switch {
+		case w.ProbeAt == nil:
+			return row.Backlog.NextAttemptAt
+		case opens == nil || w.ProbeAt.Before(*opens):
+			opens = w.ProbeAt
+		}
+	}
+	if due := row.Backlog.NextAttemptAt; opens == nil || due != nil && due.After(*opens) {
+		return due
+	}
+	return opens
 }
 
 // add adds what one worker has reported. Of a silent worker the attempts count, but not

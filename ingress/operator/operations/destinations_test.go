@@ -38,9 +38,10 @@ func TestDestinations(t *testing.T) {
 	delete(crm, "workers")
 	require.Equal(t, map[string]any{
 		"name": "crm", "tenants": []any{"default"}, "url": "crm.example:8443", "breaker": "half_open", "in_flight": 3.0, "max_in_flight": 32.0,
-		"backlog":    map[string]any{"retrying": 3.0, "held": 1.0, "oldest_received_at": nil},
-		"paused":     map[string]any{"by": "olga", "note": "they move house", "at": "2026-11-02T10:00:00Z"},
-		"gone_until": "2026-11-02T10:09:00Z", "last_success_at": "2026-11-02T09:58:00Z",
+		"backlog":       map[string]any{"retrying": 3.0, "held": 1.0, "oldest_received_at": nil, "next_attempt_at": nil},
+		"next_probe_at": nil,
+		"paused":        map[string]any{"by": "olga", "note": "they move house", "at": "2026-11-02T10:00:00Z"},
+		"gone_until":    "2026-11-02T10:09:00Z", "last_success_at": "2026-11-02T09:58:00Z",
 		"last_failure_at": "2026-11-02T09:59:00Z", "last_failure": "HTTP 500",
 	}, crm)
 	other, _ := list[1].(map[string]any)
@@ -52,6 +53,45 @@ func TestDestinations(t *testing.T) {
 	require.Equal(t, []any{"default"}, other["tenants"], "nor the name of another tenant that it serves")
 	require.NotContains(t, fmt.Sprint(out), "s3cret")
 	require.NotContains(t, fmt.Sprint(out), "acme")
+}
+
+// TestNextProbe: an operator can see when a destination that fails is called next.
+func TestNextProbe(t *testing.T) {
+	t.Parallel()
+	at := func(minutes int) *time.Time {
+		out := time.Date(2026, 11, 2, 10, minutes, 0, 0, time.UTC)
+		return &out
+	}
+	open := func(probe *time.Time) ledger.DestinationStatus {
+		return ledger.DestinationStatus{Destination: "crm", Breaker: ledger.BreakerOpen, ProbeAt: probe, Fresh: true}
+	}
+	closed := ledger.DestinationStatus{Destination: "crm", Breaker: ledger.BreakerClosed, Fresh: true}
+	silent := ledger.DestinationStatus{Destination: "crm", Breaker: ledger.BreakerOpen, ProbeAt: at(1)}
+	for name, c := range map[string]struct {
+		control  ledger.Control
+		statuses []ledger.DestinationStatus
+		waits    *time.Time // until the next attempt of what waits
+		want     *time.Time
+	}{
+		"all is well":                {statuses: []ledger.DestinationStatus{closed}},
+		"something waits":            {statuses: []ledger.DestinationStatus{closed}, waits: at(5), want: at(5)},
+		"open, nothing waits":        {statuses: []ledger.DestinationStatus{open(at(3)), open(at(2)), silent}, want: at(2)},
+		"open, due later":            {statuses: []ledger.DestinationStatus{open(at(2))}, waits: at(5), want: at(5)},
+		"open, due before":           {statuses: []ledger.DestinationStatus{open(at(6))}, waits: at(5), want: at(6)},
+		"another worker calls":       {statuses: []ledger.DestinationStatus{open(at(6)), closed}, waits: at(5), want: at(5)},
+		"paused":                     {control: ledger.Control{Paused: true}, statuses: []ledger.DestinationStatus{open(at(2))}, waits: at(5)},
+		"gone, and it waits":         {control: ledger.Control{GoneUntil: *at(9)}, waits: at(5), want: at(9)},
+		"no worker, something waits": {waits: at(5), want: at(5)},
+	} {
+		b := setup(t)
+		b.ledger.waits = c.waits
+		b.ledger.statuses = c.statuses
+		c.control.Destination = "crm"
+		b.ledger.controls = []ledger.Control{c.control}
+		list, err := b.Service.Destinations(t.Context(), nil)
+		require.NoError(t, err)
+		require.Equal(t, c.want, list[0].NextProbeAt, name)
+	}
 }
 
 func TestPauseAndResume(t *testing.T) {

@@ -37,6 +37,7 @@ type fakeLedger struct {
 	controls []ledger.Control
 	via      []contract.Via
 	statuses []ledger.DestinationStatus
+	waits    *time.Time
 	tenants  [][]string
 	measured int
 	hold     chan struct{} // where not nil, Overview waits for it
@@ -72,7 +73,7 @@ func (l *fakeLedger) DestinationStatuses(context.Context) ([]ledger.DestinationS
 
 func (l *fakeLedger) Backlogs(_ context.Context, tenants []string) (map[string]ledger.Backlog, error) {
 	l.tenants = append(l.tenants, tenants)
-	return map[string]ledger.Backlog{"crm": {Retrying: 3, Held: 1}}, nil
+	return map[string]ledger.Backlog{"crm": {Retrying: 3, Held: 1, NextAttemptAt: l.waits}}, nil
 }
 
 func (l *fakeLedger) Overview(_ context.Context, now time.Time, tenants []string) (*ledger.Overview, error) {

@@ -120,7 +120,7 @@ func TestTimeline(t *testing.T) {
 		"stored | Stored | 2 attachments; mailroom/3 text v0.43.0",
 		"inspected | Inspected | 1 clean, 1 infected; raw mail clean; ClamAV 1.0.7; 27500 of 2026-11-24",
 		"held | Held | infected: attachment 2 of 2 is infected",
-		"signal | Unknown signal aprove | it changed nothing: there is no such signal; the signals are approve, retry, discard, edit, hold; "+
+		"signal | Unknown signal aprove | it changed nothing: there is no such signal; the signals are approve, retry, discard, edit, hold; " +
 			"came at least 10 times, last seen 2026-09-21 14:13:21 UTC",
 		"signal | Signals with more unknown names | it changed nothing: there is no such signal; the signals are approve, retry, discard, edit, hold",
 		"decision | Decided: approve (infected) | a test file by anna api",

@@ -14,7 +14,8 @@ import (
 
 const CountBacklogs = `-- name: CountBacklogs :many
 SELECT d.destination, count(*) FILTER (WHERE e.state = 'retrying') AS retrying,
-       count(*) FILTER (WHERE e.state = 'quarantined') AS held, min(e.received_at)::timestamptz AS oldest
+       count(*) FILTER (WHERE e.state = 'quarantined') AS held, min(e.received_at)::timestamptz AS oldest,
+       coalesce(min(d.next_attempt_at) FILTER (WHERE e.state = 'retrying'), 'epoch')::timestamptz AS next_attempt_at
   FROM deliveries d JOIN emails e ON e.id = d.email_id
  WHERE d.state NOT IN ('delivered', 'skipped') AND e.state IN ('retrying', 'quarantined')
    AND ($1::text[] IS NULL OR e.tenant = ANY($1::text[]))
@@ -22,10 +23,11 @@ SELECT d.destination, count(*) FILTER (WHERE e.state = 'retrying') AS retrying,
 `
 
 type CountBacklogsRow struct {
-	Destination string
-	Retrying    int64
-	Held        int64
-	Oldest      time.Time
+	Destination   string
+	Retrying      int64
+	Held          int64
+	Oldest        time.Time
+	NextAttemptAt time.Time
 }
 
 // CountBacklogs counts, by destination, the open emails that it has not accepted.
@@ -43,6 +45,7 @@ func (q *Queries) CountBacklogs(ctx context.Context, tenants []string) ([]CountB
 			&i.Retrying,
 			&i.Held,
 			&i.Oldest,
+			&i.NextAttemptAt,
 		); err != nil {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ func (q *Queries) ListControls(ctx context.Context) ([]ListControlsRow, error) {
 }
 
 const ListDestinationStatus = `-- name: ListDestinationStatus :many
-SELECT destination, worker, breaker, in_flight, coalesce(CASE WHEN gone_until > now() THEN gone_until END, 'epoch')::timestamptz AS gone_until,
+SELECT destination, worker, breaker, in_flight, probe_at, coalesce(CASE WHEN gone_until > now() THEN gone_until END, 'epoch')::timestamptz AS gone_until,
        last_success_at, last_failure_at, last_failure, updated_at, (updated_at > now() - $1::interval)::bool AS fresh
   FROM destination_status ORDER BY destination, worker
 `
@@ -66,6 +66,7 @@ type ListDestinationStatusRow struct {
 	Worker        string
 	Breaker       string
 	InFlight      int32
+	ProbeAt       *time.Time
 	GoneUntil     time.Time
 	LastSuccessAt *time.Time
 	LastFailureAt *time.Time
@@ -88,6 +89,7 @@ func (q *Queries) ListDestinationStatus(ctx context.Context, fresh time.Duration
 			&i.Worker,
 			&i.Breaker,
 			&i.InFlight,
+			&i.ProbeAt,
 			&i.GoneUntil,
 			&i.LastSuccessAt,
 			&i.LastFailureAt,
@@ -107,17 +109,17 @@ func (q *Queries) ListDestinationStatus(ctx context.Context, fresh time.Duration
 
 const SaveDestinationStatus = `-- name: SaveDestinationStatus :exec
 WITH forgotten AS (
-    DELETE FROM destination_status WHERE updated_at < now() - $9::interval
+    DELETE FROM destination_status WHERE updated_at < now() - $10::interval
 )
-INSERT INTO destination_status (destination, worker, breaker, in_flight, gone_until, last_success_at, last_failure_at,
+INSERT INTO destination_status (destination, worker, breaker, in_flight, probe_at, gone_until, last_success_at, last_failure_at,
        last_failure, updated_at)
-SELECT n.destination, $1::text, n.breaker, n.in_flight, nullif(n.gone_until, 'epoch'), nullif(n.last_success_at, 'epoch'),
-       nullif(n.last_failure_at, 'epoch'), n.last_failure, now()
+SELECT n.destination, $1::text, n.breaker, n.in_flight, nullif(n.probe_at, 'epoch'), nullif(n.gone_until, 'epoch'),
+       nullif(n.last_success_at, 'epoch'), nullif(n.last_failure_at, 'epoch'), n.last_failure, now()
   FROM (SELECT unnest($2::text[]) AS destination, unnest($3::text[]) AS breaker, unnest($4::int[]) AS in_flight,
-               unnest($5::timestamptz[]) AS gone_until, unnest($6::timestamptz[]) AS last_success_at,
-               unnest($7::timestamptz[]) AS last_failure_at, unnest($8::text[]) AS last_failure) n
+               unnest($5::timestamptz[]) AS probe_at, unnest($6::timestamptz[]) AS gone_until, unnest($7::timestamptz[]) AS last_success_at,
+               unnest($8::timestamptz[]) AS last_failure_at, unnest($9::text[]) AS last_failure) n
 ON CONFLICT (destination, worker) DO UPDATE SET breaker = excluded.breaker, in_flight = excluded.in_flight,
-       gone_until = excluded.gone_until, last_success_at = excluded.last_success_at,
+       probe_at = excluded.probe_at, gone_until = excluded.gone_until, last_success_at = excluded.last_success_at,
        last_failure_at = excluded.last_failure_at, last_failure = excluded.last_failure, updated_at = excluded.updated_at
 `
 
@@ -126,6 +128,7 @@ type SaveDestinationStatusParams struct {
 	Destination   []string
 	Breaker       []string
 	InFlight      []int32
+	ProbeAt       []time.Time
 	GoneUntil     []time.Time
 	LastSuccessAt []time.Time
 	LastFailureAt []time.Time
@@ -141,6 +144,7 @@ func (q *Queries) SaveDestinationStatus(ctx context.Context, arg SaveDestination
 		arg.Destination,
 		arg.Breaker,
 		arg.InFlight,
+		arg.ProbeAt,
 		arg.GoneUntil,
 		arg.LastSuccessAt,
 		arg.LastFailureAt,

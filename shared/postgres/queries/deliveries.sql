@@ -31,7 +31,8 @@ SELECT DISTINCT destination FROM deliveries WHERE email_id = @email_id ORDER BY 
 -- CountBacklogs counts, by destination, the open emails that it has not accepted.
 -- name: CountBacklogs :many
 SELECT d.destination, count(*) FILTER (WHERE e.state = 'retrying') AS retrying,
-       count(*) FILTER (WHERE e.state = 'quarantined') AS held, min(e.received_at)::timestamptz AS oldest
+       count(*) FILTER (WHERE e.state = 'quarantined') AS held, min(e.received_at)::timestamptz AS oldest,
+       coalesce(min(d.next_attempt_at) FILTER (WHERE e.state = 'retrying'), 'epoch')::timestamptz AS next_attempt_at
   FROM deliveries d JOIN emails e ON e.id = d.email_id
  WHERE d.state NOT IN ('delivered', 'skipped') AND e.state IN ('retrying', 'quarantined')
    AND (sqlc.narg(tenants)::text[] IS NULL OR e.tenant = ANY(sqlc.narg(tenants)::text[]))

@@ -22,18 +22,18 @@ ON CONFLICT (destination) DO UPDATE SET at = excluded.at, until = excluded.until
 WITH forgotten AS (
     DELETE FROM destination_status WHERE updated_at < now() - @kept::interval
 )
-INSERT INTO destination_status (destination, worker, breaker, in_flight, gone_until, last_success_at, last_failure_at,
+INSERT INTO destination_status (destination, worker, breaker, in_flight, probe_at, gone_until, last_success_at, last_failure_at,
        last_failure, updated_at)
-SELECT n.destination, @worker::text, n.breaker, n.in_flight, nullif(n.gone_until, 'epoch'), nullif(n.last_success_at, 'epoch'),
-       nullif(n.last_failure_at, 'epoch'), n.last_failure, now()
+SELECT n.destination, @worker::text, n.breaker, n.in_flight, nullif(n.probe_at, 'epoch'), nullif(n.gone_until, 'epoch'),
+       nullif(n.last_success_at, 'epoch'), nullif(n.last_failure_at, 'epoch'), n.last_failure, now()
   FROM (SELECT unnest(@destination::text[]) AS destination, unnest(@breaker::text[]) AS breaker, unnest(@in_flight::int[]) AS in_flight,
-               unnest(@gone_until::timestamptz[]) AS gone_until, unnest(@last_success_at::timestamptz[]) AS last_success_at,
+               unnest(@probe_at::timestamptz[]) AS probe_at, unnest(@gone_until::timestamptz[]) AS gone_until, unnest(@last_success_at::timestamptz[]) AS last_success_at,
                unnest(@last_failure_at::timestamptz[]) AS last_failure_at, unnest(@last_failure::text[]) AS last_failure) n
 ON CONFLICT (destination, worker) DO UPDATE SET breaker = excluded.breaker, in_flight = excluded.in_flight,
-       gone_until = excluded.gone_until, last_success_at = excluded.last_success_at,
+       probe_at = excluded.probe_at, gone_until = excluded.gone_until, last_success_at = excluded.last_success_at,
        last_failure_at = excluded.last_failure_at, last_failure = excluded.last_failure, updated_at = excluded.updated_at;
 
 -- name: ListDestinationStatus :many
-SELECT destination, worker, breaker, in_flight, coalesce(CASE WHEN gone_until > now() THEN gone_until END, 'epoch')::timestamptz AS gone_until,
+SELECT destination, worker, breaker, in_flight, probe_at, coalesce(CASE WHEN gone_until > now() THEN gone_until END, 'epoch')::timestamptz AS gone_until,
        last_success_at, last_failure_at, last_failure, updated_at, (updated_at > now() - @fresh::interval)::bool AS fresh
   FROM destination_status ORDER BY destination, worker;
