@@ -1,7 +1,8 @@
 // Package codec is the codec server: it encrypts and decrypts what Temporal keeps
 // for the Temporal Web UI and the temporal command line, which have no keys.
 //
-// Invariants: unknown callers get nothing; a payload does not name its tenant, so only
+// Invariants: unknown callers get nothing, but for a sentence that tells the Web UI's users
+// where to sign in; a payload does not name its tenant, so only
 // roles for every tenant count, viewer to read and operator to write; pages of other
 // origins than the configured ones get nothing, also from a browser with a session; an
 // answer is bounded whatever a request decompresses to.
@@ -55,6 +56,8 @@ type Server struct {
 	codec   http.Handler
 	origins map[string]bool
 	turn    chan struct{}
+	// explaining is full while a refusal is being explained: strangers get one at a time.
+	explaining chan struct{}
 }
 
 // New returns a codec server.
@@ -62,7 +65,10 @@ func New(cfg Config, c converter.PayloadCodec) (*Server, error) {
 	if c == nil {
 		return nil, errors.New("codec server: the codec is missing")
 	}
-	s := &Server{codec: converter.NewPayloadCodecHTTPHandler(bounded{c}), origins: map[string]bool{}, turn: make(chan struct{}, turns)}
+	s := &Server{
+		codec: converter.NewPayloadCodecHTTPHandler(bounded{c}), origins: map[string]bool{}, turn: make(chan struct{}, turns),
+		explaining: make(chan struct{}, 1),
+	}
 	for _, o := range cfg.Origins {
 		if err := CheckOrigin(o); err != nil {
 			return nil, fmt.Errorf("codec server: %w", err)
@@ -141,6 +147,10 @@ func (s *Server) CORS(next http.Handler) http.Handler {
 			h.Set("Access-Control-Allow-Headers", allowedHeaders)
 			h.Set("Access-Control-Max-Age", preflightSeconds)
 			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if s.origins[origin] && r.Method == http.MethodPost && r.URL.Path == Root+"/decode" {
+			s.explain(next, w, r)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -141,6 +141,66 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// TestWebUISaysWhereToSignIn: the Web UI showed "Codec Server could not connect" to a
+// browser that was not signed in.
+func TestWebUISaysWhereToSignIn(t *testing.T) {
+	t.Parallel()
+	s, err := codec.New(codec.Config{Origins: []string{ui}}, temporal.NewCodec(keys(t)))
+	require.NoError(t, err)
+	refusal := http.StatusUnauthorized
+	server := httptest.NewServer(s.CORS(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, "refused", refusal)
+	})))
+	t.Cleanup(server.Close)
+	clear, err := converter.GetDefaultDataConverter().ToPayload("not encrypted")
+	require.NoError(t, err)
+	sealed, err := temporal.Converter(keys(t)).ToPayload("a secret")
+	require.NoError(t, err)
+	texts := func(body string) []string {
+		var out commonpb.Payloads
+		require.NoError(t, protojson.Unmarshal([]byte(body), &out), body)
+		var texts []string
+		for _, p := range out.GetPayloads() {
+			var text string
+			require.NoError(t, converter.GetDefaultDataConverter().FromPayload(p, &text))
+			texts = append(texts, text)
+		}
+		return texts
+	}
+
+	res, body := ask(t, server, http.MethodPost, "/codec/decode", ui, message(t, sealed, clear, sealed))
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Equal(t, ui, res.Header.Get("Access-Control-Allow-Origin"))
+	require.Equal(t, "true", res.Header.Get("Access-Control-Allow-Credentials"))
+	require.Empty(t, res.Header.Get("WWW-Authenticate"))
+	signIn := "Encrypted. To read this, sign in at " + server.URL + " in this browser, then reload this page."
+	require.Equal(t, []string{signIn, "not encrypted", signIn}, texts(body))
+
+	for name, c := range map[string]struct {
+		path, origin string
+		status       int
+	}{
+		"command line": {"/codec/decode", "", http.StatusUnauthorized},
+		"encode":       {"/codec/encode", ui, http.StatusUnauthorized},
+		"unavailable":  {"/codec/decode", ui, http.StatusServiceUnavailable},
+	} {
+		refusal = c.status
+		res, body := ask(t, server, http.MethodPost, c.path, c.origin, message(t, sealed))
+		require.Equal(t, c.status, res.StatusCode, name)
+		require.Equal(t, "refused\n", body, name)
+		require.NotEmpty(t, res.Header.Get("WWW-Authenticate"), name)
+	}
+
+	refusal = http.StatusForbidden
+	_, body = ask(t, server, http.MethodPost, "/codec/decode", ui, message(t, sealed))
+	require.Contains(t, texts(body)[0], "takes the role viewer for every tenant")
+	for _, bad := range []string{"", "[]", `{"payloads":1}`, `{"payloads":["` + strings.Repeat("x", 1<<20) + `"]}`} {
+		res, _ := ask(t, server, http.MethodPost, "/codec/decode", ui, strings.NewReader(bad))
+		require.Equal(t, http.StatusForbidden, res.StatusCode)
+	}
+}
+
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	server := serve(t, keys(t))
