@@ -108,6 +108,9 @@ func (b *bulk) run(s *session, request map[string]any) error {
 		if err := postReplay(s, "/api/v1/replays", request, &row); err != nil {
 			return err
 		}
+		if err := s.warn(&row); err != nil {
+			return err
+		}
 	}
 
 	if b.Detach || s.json() {
@@ -151,6 +154,9 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	if err := printPreview(s, &row); err != nil {
 		return nil, err
 	}
+	if err := s.warn(&row); err != nil {
+		return nil, err
+	}
 	if err := b.printMissing(s, &row); err != nil || b.DryRun {
 		return nil, err
 	}
@@ -162,6 +168,14 @@ func (b *bulk) rehearse(s *session, request map[string]any) (*ledger.ReplayRow, 
 	}
 
 	return &row, nil
+}
+
+// warn prints the warning of a replay that goes against the advice.
+func (s *session) warn(row *ledger.ReplayRow) error {
+	if row.Warning == "" || s.json() {
+		return nil
+	}
+	return s.printf("Against the advice: %s\n", visible(row.Warning))
 }
 
 // confirm asks whether to go on. Anything but yes is an error: a script must not take what

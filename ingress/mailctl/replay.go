@@ -16,7 +16,7 @@ import (
 
 type replayCommands struct {
 	Run    replayRunCommand  `cmd:"" default:"withargs" help:"Run emails again: a dry run first, then, if you confirm, for real."`
-	List   replayListCommand `cmd:"" help:"List replays, newest first."`
+	List   replayListCommand `cmd:"" help:"List what was started, newest first; --dry-runs lists dry runs."`
 	Show   replayShowCommand `cmd:"" help:"Show one replay, and with --items the result for each email."`
 	Watch  replayWatch       `cmd:"" help:"Follow a replay until its end."`
 	Pause  replayPause       `cmd:"" help:"Start no further email until it is resumed."`
@@ -41,8 +41,9 @@ func (c *replayRunCommand) Run(s *session) error {
 }
 
 type replayListCommand struct {
-	Limit  int    `help:"How many at most."`
-	Cursor string `help:"Continue after the previous page, with the cursor that it printed."`
+	DryRuns bool   `help:"List dry runs instead of what was started."`
+	Limit   int    `help:"How many at most."`
+	Cursor  string `help:"Continue after the previous page, with the cursor that it printed."`
 }
 
 // Run prints one page.
@@ -53,6 +54,9 @@ func (c *replayListCommand) Run(s *session) error {
 	}
 	if c.Cursor != "" {
 		query.Set("cursor", c.Cursor)
+	}
+	if c.DryRuns {
+		query.Set("dry_runs", "true")
 	}
 
 	var page struct {
@@ -148,7 +152,7 @@ func (c *replayShowCommand) Run(s *session) error {
 		return printPreview(s, &r)
 	}
 
-	return nil
+	return printOutcomes(s, &r)
 }
 
 func (c *replayShowCommand) items(s *session) error {

@@ -3,7 +3,9 @@ package mailctl
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,16 +35,14 @@ func (r replayID) follow(s *session) error {
 			return err
 		}
 
-		if s.json() {
-			if row.State.Final() {
-				err = s.printJSON(row)
-			}
-		} else if line := progressLine(&row); bar {
+		line := progressLine(&row)
+		switch {
+		case s.json(): // its row at the end alone
+		case bar:
 			err = s.printf("\r\x1b[K%s", progressBar(&row)+line)
-		} else if line != last {
+		case line != last:
 			err, last = s.printf("%s\n", line), line
 		}
-
 		if err != nil {
 			return err
 		}
@@ -50,6 +50,9 @@ func (r replayID) follow(s *session) error {
 		if row.State.Final() {
 			if bar {
 				_ = s.printf("\n")
+			}
+			if err := r.awaitOutcomes(s, &row); err != nil {
+				return err
 			}
 			if row.State == contract.ReplayFailed || row.Failed > 0 {
 				return fmt.Errorf("replay %d: %d emails failed; list them with mailctl replay show %d --items --code unavailable", r.ID, row.Failed, r.ID)
@@ -61,6 +64,67 @@ func (r replayID) follow(s *session) error {
 			return r.leave(s, bar)
 		}
 	}
+}
+
+// outcomeTries is how often the outcomes of a replay that has ended are read until no email
+// of it is on its way any more.
+const outcomeTries = 20
+
+// awaitOutcomes prints what became of the emails of a replay that has ended, most of which are on
+// their way for a moment longer.
+func (r replayID) awaitOutcomes(s *session, row *ledger.ReplayRow) error {
+	for range outcomeTries {
+		if row.Outcomes == nil || row.Outcomes.ByState[contract.Processing] == 0 {
+			break
+		}
+		if pause(s.ctx, replayPoll) != nil {
+			break
+		}
+		if err := r.load(s, row); err != nil {
+			return err
+		}
+	}
+
+	if s.json() {
+		return s.printJSON(row)
+	}
+	return printOutcomes(s, row)
+}
+
+// printOutcomes says what became of the emails that a replay has done.
+func printOutcomes(s *session, row *ledger.ReplayRow) error {
+	o := row.Outcomes
+	if o == nil || o.Emails == 0 {
+		return nil
+	}
+
+	var parts []string
+	for _, state := range contract.States {
+		n := o.ByState[state]
+		if n == 0 {
+			continue
+		}
+		text := strconv.FormatInt(n, 10) + " " + state.Word()
+		if state == contract.Quarantined {
+			text += " (" + strings.Join(heldFor(o), ", ") + ")"
+		}
+		parts = append(parts, text)
+	}
+
+	of := strconv.FormatInt(o.Emails, 10)
+	if o.Emails < row.Done {
+		of = "the first " + of
+	}
+	return s.printf("of %s done are now: %s\n", of, strings.Join(parts, ", "))
+}
+
+// heldFor lists the reasons of the emails that are held, again or still, with their counts.
+func heldFor(o *ledger.ReplayOutcomes) []string {
+	var out []string
+	for _, r := range slices.Sorted(maps.Keys(o.HeldFor)) {
+		out = append(out, visible(string(r))+" "+strconv.FormatInt(o.HeldFor[r], 10))
+	}
+	return out
 }
 
 // leave says that the replay goes on.

@@ -33,7 +33,7 @@ func (a *replayAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewDecoder(r.Body).Decode(&in)
 		a.asked = append(a.asked, in)
 		if in["dry_run"] == true {
-			_, _ = fmt.Fprint(w, `{"id":4,"state":"done","preview":{"total":12,"would":{"decided":12},"by_state":{"quarantined":12}}}`)
+			_, _ = fmt.Fprint(w, `{"id":4,"state":"done","warning":"This releases the malware.","preview":{"total":12,"would":{"decided":12},"by_state":{"quarantined":12}}}`)
 			return
 		}
 		_, _ = fmt.Fprint(w, `{"id":5,"state":"running","total":12}`)
@@ -48,7 +48,11 @@ func (a *replayAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if a.looks > 1 {
 			state = "done"
 		}
-		_, _ = fmt.Fprintf(w, `{"id":5,"state":%q,"total":12,"done":%d}`, state, 6*a.looks)
+		outcomes := `{"emails":12,"by_state":{"processing":2,"delivered":10},"held_for":{}}`
+		if a.looks > 3 { // a moment after its end the last two are held again
+			outcomes = `{"emails":12,"by_state":{"delivered":10,"quarantined":2},"held_for":{"infected":2}}`
+		}
+		_, _ = fmt.Fprintf(w, `{"id":5,"state":%q,"total":12,"done":%d,"outcomes":%s}`, state, min(12, 6*a.looks), outcomes)
 	}
 }
 
@@ -110,6 +114,9 @@ func TestReplayAsksFirst(t *testing.T) {
 	require.Equal(t, []map[string]any{{"count": 12.0}}, api.begun, "what the dry run has counted, and nothing else, is begun")
 	require.Contains(t, out, "replay 5 running: 6 of 12")
 	require.Contains(t, out, "replay 5 done: 12 of 12")
+	require.Contains(t, out, "12 done are now: 2 held (infected 2), 10 delivered\n")
+	require.Contains(t, out, "Against the advice: This releases the malware.\nGo on? [y/N] ")
+	require.Regexp(t, `  held +12\n`, out)
 }
 
 // A question that nothing answers, as in a script without a terminal, is no consent, and

@@ -75,6 +75,29 @@ type ReplayRow struct {
 	Results map[string]int64 `json:"results"`
 	// Preview is what a dry run found, nil until it has.
 	Preview *ReplayPreview `json:"preview"`
+	// Outcomes says what became of the emails that are done; nil in lists and for dry runs.
+	Outcomes *ReplayOutcomes `json:"outcomes"`
+	// Warning is what has to be known before it is started; empty for most.
+	Warning string `json:"warning"`
+}
+
+// MaxOutcomes bounds how many emails of a replay its outcomes count.
+const MaxOutcomes = 10_000
+
+// ReplayOutcomes counts the emails that a replay has done by what they are now, the first
+// MaxOutcomes of them. Decisions made since count too.
+type ReplayOutcomes struct {
+	Emails  int64                     `json:"emails"`
+	ByState map[contract.State]int64  `json:"by_state"`
+	HeldFor map[contract.Reason]int64 `json:"held_for"` // of those that are held, again or still
+}
+
+// ReplayFilter chooses replays, newest first.
+type ReplayFilter struct {
+	Tenants []string // nil means all
+	DryRuns bool     // those alone, instead of what was started
+	Cursor  string
+	Limit   int // DefaultLimit when zero, never more than MaxLimit
 }
 
 // Progress is the row in the numbers that cross Temporal.
@@ -184,8 +207,8 @@ type ReplayItem struct {
 	// EmailState and EmailReason are what the email is now.
 	EmailState  contract.State  `json:"email_state"`
 	EmailReason contract.Reason `json:"email_reason"`
-	// Sent and Same count the deliveries that this replay sent, and skipped because they
-	// had nothing new.
+	// Sent counts the deliveries that went out because of this replay: those that it sent,
+	// and those that its decision let go. Same counts those that had nothing new.
 	Sent int64 `json:"sent"`
 	Same int64 `json:"same"`
 }

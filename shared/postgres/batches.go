@@ -140,18 +140,22 @@ func readReplay(ctx context.Context, queries *dbsqlc.Queries, id int64) (*ledger
 }
 
 // Replays lists replays, newest first, and returns the cursor of the next page, which
-// is empty on the last. tenants are those whose replays the asker may see; nil means
-// all, and callers that may see some see those alone that were limited to them.
-func (s *Batches) Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
-	before, err := parseCursor(cursor)
+// is empty on the last. Callers that may see some tenants see replays alone that were
+// limited to them.
+func (s *Batches) Replays(ctx context.Context, f ledger.ReplayFilter) ([]ledger.ReplayRow, string, error) {
+	before, err := parseCursor(f.Cursor)
 	if err != nil {
 		return nil, "", err
 	}
+
+	limit := f.Limit
 	if limit <= 0 {
 		limit = ledger.DefaultLimit
 	}
 	limit = min(limit, ledger.MaxLimit)
-	rows, err := s.queries.ListReplays(ctx, dbsqlc.ListReplaysParams{Before: before, Tenants: tenants, MaxRows: int64(limit) + 1})
+	rows, err := s.queries.ListReplays(ctx, dbsqlc.ListReplaysParams{
+		DryRuns: f.DryRuns, Before: before, Tenants: f.Tenants, MaxRows: int64(limit) + 1,
+	})
 	if err != nil {
 		return nil, "", classify("list replays", err)
 	}
@@ -169,6 +173,24 @@ func (s *Batches) Replays(ctx context.Context, tenants []string, cursor string, 
 	}
 	list = list[:limit]
 	return list, cursorAfter(list[limit-1].ID), nil
+}
+
+// ReplayOutcomes says what became of the emails that a replay has done.
+func (s *Batches) ReplayOutcomes(ctx context.Context, id int64) (*ledger.ReplayOutcomes, error) {
+	rows, err := s.queries.ReplayOutcomes(ctx, dbsqlc.ReplayOutcomesParams{ID: id, MaxRows: ledger.MaxOutcomes})
+	if err != nil {
+		return nil, classify(fmt.Sprintf("read outcomes of replay %d", id), err)
+	}
+
+	out := &ledger.ReplayOutcomes{ByState: map[contract.State]int64{}, HeldFor: map[contract.Reason]int64{}}
+	for _, r := range rows {
+		out.Emails += r.Count
+		out.ByState[contract.State(r.State)] += r.Count
+		if contract.State(r.State) == contract.Quarantined {
+			out.HeldFor[contract.Reason(r.Reason)] += r.Count
+		}
+	}
+	return out, nil
 }
 
 // ReplayItems lists the emails that a replay has come to, oldest first, and returns

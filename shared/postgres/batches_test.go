@@ -271,7 +271,7 @@ func TestReplaysAreListedForWhoMaySeeThem(t *testing.T) {
 	two := createReplay(t, db, newReplay(ledger.Filter{Tenants: []string{"a", "b"}}))
 	three := createReplay(t, db, newReplay(ledger.Filter{}))
 	list := func(tenants []string) (ids []int64) {
-		rows, _, err := db.Replays(ctx, tenants, "", 0)
+		rows, _, err := db.Replays(ctx, ledger.ReplayFilter{Tenants: tenants})
 		require.NoError(t, err)
 		for _, r := range rows {
 			ids = append(ids, r.ID)
@@ -282,10 +282,10 @@ func TestReplaysAreListedForWhoMaySeeThem(t *testing.T) {
 	require.Equal(t, []int64{two, one}, list([]string{"a", "b"}))
 	require.Equal(t, []int64{one}, list([]string{"a"}))
 	require.Empty(t, list([]string{}))
-	rows, cursor, err := db.Replays(ctx, nil, "", 2)
+	rows, cursor, err := db.Replays(ctx, ledger.ReplayFilter{Limit: 2})
 	require.NoError(t, err)
 	require.Len(t, rows, 2)
-	rows, cursor, err = db.Replays(ctx, nil, cursor, 2)
+	rows, cursor, err = db.Replays(ctx, ledger.ReplayFilter{Cursor: cursor, Limit: 2})
 	require.NoError(t, err)
 	require.Len(t, rows, 1)
 	require.Empty(t, cursor)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
@@ -71,7 +72,7 @@ type replayPage struct {
 }
 
 func (r *replays) list(c *gin.Context) error {
-	q, err := parameters(c, "cursor", "limit")
+	q, err := parameters(c, "dry_runs", "cursor", "limit")
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,12 @@ func (r *replays) list(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, next, err := r.service.List(c.Request.Context(), caller(c), access.Viewer, q["cursor"], limit)
+	if !slices.Contains([]string{"", "true", "false"}, q["dry_runs"]) {
+		return fault.New(fault.RequestInvalid, "dry_runs must be true or false")
+	}
+	rows, next, err := r.service.List(c.Request.Context(), caller(c), access.Viewer, ledger.ReplayFilter{
+		DryRuns: q["dry_runs"] == "true", Cursor: q["cursor"], Limit: limit,
+	})
 	if err != nil {
 		return err
 	}
@@ -90,6 +96,9 @@ func (r *replays) list(c *gin.Context) error {
 func (r *replays) show(c *gin.Context) error {
 	row, err := r.replay(c)
 	if err != nil {
+		return err
+	}
+	if err := r.service.Outcomes(c.Request.Context(), row); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, row)

@@ -26,6 +26,7 @@ type fakeReplays struct {
 	asked   []ledger.NewReplay
 	row     ledger.ReplayRow
 	tenants []string
+	dryRuns bool
 	items   ledger.ReplayItemFilter
 	audited []ledger.AuditRecord
 }
@@ -48,9 +49,16 @@ func (f *fakeReplays) Replay(_ context.Context, id int64) (*ledger.ReplayRow, er
 	return &row, nil
 }
 
-func (f *fakeReplays) Replays(_ context.Context, tenants []string, _ string, _ int) ([]ledger.ReplayRow, string, error) {
-	f.tenants = tenants
+func (f *fakeReplays) Replays(_ context.Context, in ledger.ReplayFilter) ([]ledger.ReplayRow, string, error) {
+	f.tenants, f.dryRuns = in.Tenants, in.DryRuns
 	return nil, "", nil
+}
+
+func (f *fakeReplays) ReplayOutcomes(context.Context, int64) (*ledger.ReplayOutcomes, error) {
+	return &ledger.ReplayOutcomes{
+		Emails: 2, ByState: map[contract.State]int64{contract.Delivered: 1, contract.Quarantined: 1},
+		HeldFor: map[contract.Reason]int64{contract.Infected: 1},
+	}, nil
 }
 
 func (f *fakeReplays) ReplayItems(_ context.Context, in ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
@@ -175,6 +183,23 @@ func TestReplayOfOtherTenants(t *testing.T) {
 	}
 	_, _ = b.do(t, "GET", "/api/v1/replays", "local", "")
 	require.Equal(t, []string{"default"}, b.replays.tenants)
+}
+
+// TestReplaysSayWhatBecameOfTheEmails, and dry runs do not stand among them.
+func TestReplaysSayWhatBecameOfTheEmails(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	resp, body := b.do(t, "GET", "/api/v1/replays/3", "operator", "")
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	require.Contains(t, body, `"outcomes":{"emails":2,"by_state":{"delivered":1,"quarantined":1},"held_for":{"infected":1}}`)
+
+	for query, want := range map[string]bool{"": false, "?dry_runs=true": true, "?dry_runs=false": false} {
+		resp, body = b.do(t, "GET", "/api/v1/replays"+query, "operator", "")
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+		require.Equal(t, want, b.replays.dryRuns, query)
+	}
+	resp, body = b.do(t, "GET", "/api/v1/replays?dry_runs=1", "operator", "")
+	requireRefused(t, resp, body, http.StatusBadRequest, fault.RequestInvalid)
 }
 
 func TestReplayRefusals(t *testing.T) {

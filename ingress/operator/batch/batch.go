@@ -19,6 +19,7 @@ import (
 	"mailroom/shared/contract"
 	"mailroom/shared/fault"
 	"mailroom/shared/ledger"
+	"mailroom/shared/reason"
 )
 
 const (
@@ -36,8 +37,9 @@ type Ledger interface {
 	// CreateReplay returns the replay that the same dry run or key has started, if any.
 	CreateReplay(ctx context.Context, in ledger.NewReplay) (id int64, created bool, err error)
 	Replay(ctx context.Context, id int64) (*ledger.ReplayRow, error)
-	// Replays lists those that were restricted to tenants; nil means all.
-	Replays(ctx context.Context, tenants []string, cursor string, limit int) ([]ledger.ReplayRow, string, error)
+	// Replays lists those that were restricted to the filter's tenants; nil means all.
+	Replays(ctx context.Context, f ledger.ReplayFilter) ([]ledger.ReplayRow, string, error)
+	ReplayOutcomes(ctx context.Context, id int64) (*ledger.ReplayOutcomes, error)
 	ReplayItems(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error)
 	AppendAudit(ctx context.Context, r ledger.AuditRecord) (int64, error)
 }
@@ -112,7 +114,19 @@ func (s *Service) begin(ctx context.Context, who access.Identity, via contract.V
 		s.await(ctx, id)
 	}
 
-	return s.deps.Ledger.Replay(ctx, id)
+	return warned(s.deps.Ledger.Replay(ctx, id))
+}
+
+// warned adds to a replay what has to be known before it is started: what it does against
+// the advice of the reason that it is about.
+func warned(row *ledger.ReplayRow, err error) (*ledger.ReplayRow, error) {
+	if err != nil || row.Filter.Reason == "" || row.Action == contract.Discard {
+		return row, err
+	}
+	if x := reason.Text(row.Filter.Reason); x.Risky(row.Action) {
+		row.Warning = "This " + x.Does(row.Action) + ", for every one of them. " + x.Next
+	}
+	return row, nil
 }
 
 // begun returns the replay that the same dry run or key has started.
@@ -181,7 +195,7 @@ func (s *Service) Start(ctx context.Context, who access.Identity, via contract.V
 // Find returns a replay to a caller with at least the role least in every tenant whose
 // mail it may change. It is not found for a caller without a role in one of them.
 func (s *Service) Find(ctx context.Context, who access.Identity, least access.Role, id int64) (*ledger.ReplayRow, error) {
-	row, err := s.deps.Ledger.Replay(ctx, id)
+	row, err := warned(s.deps.Ledger.Replay(ctx, id))
 	if err != nil {
 		return nil, err
 	}
@@ -204,9 +218,18 @@ func (s *Service) Find(ctx context.Context, who access.Identity, least access.Ro
 
 // List returns a page of the replays of the tenants in which the caller has at least
 // the role least, newest first, and the cursor of the next one.
-func (s *Service) List(ctx context.Context, who access.Identity, least access.Role, cursor string, limit int) ([]ledger.ReplayRow, string, error) {
-	tenants, _ := who.Tenants(least)
-	return s.deps.Ledger.Replays(ctx, tenants, cursor, limit)
+func (s *Service) List(ctx context.Context, who access.Identity, least access.Role, f ledger.ReplayFilter) ([]ledger.ReplayRow, string, error) {
+	f.Tenants, _ = who.Tenants(least)
+	return s.deps.Ledger.Replays(ctx, f)
+}
+
+// Outcomes adds to a replay that Find returned what became of its emails.
+func (s *Service) Outcomes(ctx context.Context, row *ledger.ReplayRow) (err error) {
+	if row.DryRun {
+		return nil
+	}
+	row.Outcomes, err = s.deps.Ledger.ReplayOutcomes(ctx, row.ID)
+	return err
 }
 
 // Items returns a page of the emails that a replay has reached. Find has checked whether

@@ -69,9 +69,13 @@ func (b *book) Replay(_ context.Context, id int64) (*ledger.ReplayRow, error) {
 	return &row, nil
 }
 
-func (b *book) Replays(_ context.Context, tenants []string, _ string, _ int) ([]ledger.ReplayRow, string, error) {
-	b.tenants = tenants
+func (b *book) Replays(_ context.Context, f ledger.ReplayFilter) ([]ledger.ReplayRow, string, error) {
+	b.tenants = f.Tenants
 	return b.rows, "", nil
+}
+
+func (b *book) ReplayOutcomes(context.Context, int64) (*ledger.ReplayOutcomes, error) {
+	return &ledger.ReplayOutcomes{Emails: 5}, nil
 }
 
 func (b *book) ReplayItems(context.Context, ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error) {
@@ -346,5 +350,40 @@ func TestDecisionsAboutMailThatWaits(t *testing.T) {
 		}
 		require.NoError(t, err, "%v", row)
 		require.Equal(t, row.want, got.Filter.State, "%v", row)
+	}
+}
+
+// A bulk approval of malware asked as if it were any other.
+func TestBulkApprovalsRepeatTheWarning(t *testing.T) {
+	t.Parallel()
+	_, _, d, _ := setup(t)
+	olga := who(access.Operator, access.Everywhere)
+	for _, tc := range []struct {
+		action contract.Action
+		reason contract.Reason
+		warned bool
+	}{
+		{contract.Approve, contract.Infected, true}, {contract.Approve, contract.Unscannable, true},
+		{contract.Approve, contract.ManualHold, false}, {contract.Retry, contract.Infected, false}, {contract.Discard, contract.Infected, false},
+	} {
+		in := count()
+		in.Action, in.Filter.Reason = tc.action, tc.reason
+		dry, err := d.Create(t.Context(), olga, contract.ViaAPI, in)
+		require.NoError(t, err)
+		found, err := d.Find(t.Context(), olga, access.Operator, dry.ID)
+		require.NoError(t, err)
+		for _, row := range []*ledger.ReplayRow{dry, found} {
+			require.Equal(t, tc.warned, row.Warning != "", "%s %s", tc.action, tc.reason)
+		}
+	}
+}
+
+func TestOutcomesOfADryRunAreNone(t *testing.T) {
+	t.Parallel()
+	_, _, d, _ := setup(t)
+	for dryRun, want := range map[bool]bool{true: false, false: true} {
+		row := ledger.ReplayRow{ID: 1, DryRun: dryRun}
+		require.NoError(t, d.Outcomes(t.Context(), &row))
+		require.Equal(t, want, row.Outcomes != nil)
 	}
 }

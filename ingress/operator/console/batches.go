@@ -1,9 +1,7 @@
 package console
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,6 +27,7 @@ const (
 
 type batchesPage struct {
 	Replays []ledger.ReplayRow
+	DryRuns bool // those are listed, instead of what was started
 }
 
 // batchPages starts and controls replays and decisions about many emails.
@@ -53,12 +52,8 @@ type batchPage struct {
 	Would, Begins, HeldAgain []tally
 	// Waiting is how many of a dry run wait for their next attempt.
 	Waiting int64
-}
-
-// tally is how many emails there are of one kind.
-type tally struct {
-	What  string
-	Count int64
+	// Became counts what is done by what it is now, HeldFor what of it is held by reason.
+	Became, HeldFor []tally
 }
 
 // batchForm asks what to do with which emails.
@@ -98,11 +93,13 @@ const maxRate = 1000 // emails per second that the form accepts
 
 func (h *batchPages) list(g *gin.Context) error {
 	ctx := g.Request.Context()
-	rows, _, err := h.service.List(ctx, access.From(ctx), access.Operator, "", shownBatches)
+	p := batchesPage{DryRuns: g.Query("dry_runs") == "true"}
+	var err error
+	p.Replays, _, err = h.service.List(ctx, access.From(ctx), access.Operator, ledger.ReplayFilter{DryRuns: p.DryRuns, Limit: shownBatches})
 	if err != nil {
 		return err
 	}
-	return h.render(g, http.StatusOK, "replays", layout{Title: "Replays", Area: "replays", Live: "/events", Body: batchesPage{Replays: rows}})
+	return h.render(g, http.StatusOK, "replays", layout{Title: "Replays", Area: "replays", Live: "/events", Body: p})
 }
 
 func (h *batchPages) form(g *gin.Context) error {
@@ -257,10 +254,16 @@ func (h *batchPages) show(g *gin.Context, status int, l layout, r *ledger.Replay
 	p := batchPage{Replay: r, Choice: choiceOf(r.Filter), Count: typed}
 	if !r.DryRun {
 		var err error
+		if err = h.service.Outcomes(g.Request.Context(), r); err != nil {
+			return err
+		}
 		p.Items, _, err = h.service.Items(g.Request.Context(), ledger.ReplayItemFilter{ReplayID: r.ID, Limit: shownItems})
 		if err != nil {
 			return err
 		}
+	}
+	if r.Outcomes != nil {
+		p.Became, p.HeldFor = byState(r.Outcomes.ByState), byReason(r.Outcomes.HeldFor)
 	}
 	if r.Preview != nil {
 		p.Waiting = r.Preview.ByState[string(contract.Retrying)]
@@ -292,50 +295,6 @@ func (h *batchPages) show(g *gin.Context, status int, l layout, r *ledger.Replay
 		l.Title = "Are you sure?"
 	}
 	return h.render(g, status, "replay", l)
-}
-
-// byCount lists counts, most first.
-func byCount[K ~string](counts map[K]int64) []tally {
-	var out []tally
-	for code, n := range counts {
-		out = append(out, tally{string(code), n})
-	}
-	slices.SortFunc(out, func(a, b tally) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.What, b.What)) })
-	return out
-}
-
-// byName lists counts by name.
-func byName(counts map[string]int64) []tally {
-	var out []tally
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		out = append(out, tally{name, counts[name]})
-	}
-	return out
-}
-
-// effectOf says in lines what would happen to one email of a dry run.
-func effectOf(s ledger.ReplaySample) string {
-	lines := []string{strings.ReplaceAll(string(s.Would), "_", " ")}
-	if s.Error != "" {
-		lines = append(lines, s.Error)
-	}
-	for _, c := range s.Changes {
-		lines = append(lines, c.Field+": "+cmp.Or(c.Before, "nothing")+" → "+cmp.Or(c.After, "nothing"))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// itemID returns the id by which the email of an item is found.
-func itemID(i ledger.ReplayItem) string {
-	if i.Code == ledger.ItemDuplicate {
-		return i.WorkflowID
-	}
-	return i.EventID
-}
-
-// itemDetail says what happened to the email of an item.
-func itemDetail(i ledger.ReplayItem) string {
-	return cmp.Or(i.Detail, strings.ReplaceAll(string(i.Code), "_", " "))
 }
 
 // find returns the batch that the path names.

@@ -207,6 +207,18 @@ func TestBulk(t *testing.T) {
 	check(t, "counting", rec.Body.String())
 	require.Equal(t, http.StatusConflict, b.post(t, ada, "/replays/8/start", url.Values{"count": {"431"}}).Code)
 
+	page = b.get(t, ada, "/replays/7").Body.String()
+	require.Contains(t, page, "<dt>Became</dt><dd>Held: 70, Delivered: 120")
+	require.Contains(t, page, "<dt>Held for</dt><dd>Unroutable: 70</dd>")
+	require.Contains(t, page, `<td data-label="Sent" class="num">2</td>`)
+	for path, want := range map[string]string{"/replays": "/replays/7", "/replays?dry_runs=true": "/replays/8"} {
+		var listed []string
+		for _, m := range regexp.MustCompile(`class="row" id="replay-\d+" href="([^"]+)"`).FindAllStringSubmatch(b.get(t, ada, path).Body.String(), -1) {
+			listed = append(listed, m[1])
+		}
+		require.Equal(t, []string{want}, listed, path)
+	}
+
 	b.fakes.counted = true
 	rec = b.get(t, ada, "/replays/8")
 	require.Contains(t, rec.Body.String(), "Type 431")

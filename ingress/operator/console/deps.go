@@ -92,7 +92,8 @@ type Tokens interface {
 
 // Batches starts and controls replays and decisions about many emails; see batch.Service.
 type Batches interface {
-	List(ctx context.Context, who access.Identity, least access.Role, cursor string, limit int) ([]ledger.ReplayRow, string, error)
+	List(ctx context.Context, who access.Identity, least access.Role, f ledger.ReplayFilter) ([]ledger.ReplayRow, string, error)
+	Outcomes(ctx context.Context, row *ledger.ReplayRow) error
 	Find(ctx context.Context, who access.Identity, least access.Role, id int64) (*ledger.ReplayRow, error)
 	Items(ctx context.Context, f ledger.ReplayItemFilter) ([]ledger.ReplayItem, string, error)
 	Create(ctx context.Context, who access.Identity, via contract.Via, in batch.Request) (*ledger.ReplayRow, error)

@@ -44,11 +44,24 @@ func (f fakeBatches) dryRun() ledger.ReplayRow {
 	return r
 }
 
-func (f fakeBatches) List(context.Context, access.Identity, access.Role, string, int) ([]ledger.ReplayRow, string, error) {
-	if f.empty {
+func (f fakeBatches) List(_ context.Context, _ access.Identity, _ access.Role, asked ledger.ReplayFilter) ([]ledger.ReplayRow, string, error) {
+	switch {
+	case f.empty:
 		return nil, "", f.err
+	case asked.DryRuns:
+		return []ledger.ReplayRow{f.dryRun()}, "", f.err
 	}
-	return []ledger.ReplayRow{f.running(), f.dryRun()}, "", f.err
+	return []ledger.ReplayRow{f.running()}, "", f.err
+}
+
+func (f fakeBatches) Outcomes(_ context.Context, row *ledger.ReplayRow) error {
+	if !f.empty && !row.DryRun {
+		row.Outcomes = &ledger.ReplayOutcomes{
+			Emails: 190, ByState: map[contract.State]int64{contract.Delivered: 120, contract.Quarantined: 70},
+			HeldFor: map[contract.Reason]int64{contract.Unroutable: 70},
+		}
+	}
+	return f.err
 }
 
 // Find is about replays of every tenant.
@@ -72,8 +85,10 @@ func (f fakeBatches) Items(context.Context, ledger.ReplayItemFilter) ([]ledger.R
 		return nil, "", nil
 	}
 	return []ledger.ReplayItem{
-		{EventID: f.word("evt_1"), Source: "mailparse", State: ledger.ItemDone, Detail: f.word("delivered"), At: at},
-		{EventID: "evt_2", Source: "mailparse", State: ledger.ItemFailed, Code: ledger.ItemNotHeld, At: at},
+		{EventID: f.word("evt_1"), Source: "mailparse", State: ledger.ItemDone, Detail: f.word("delivered"), At: at,
+			EmailState: contract.Delivered, Sent: 2},
+		{EventID: "evt_2", Source: "mailparse", State: ledger.ItemFailed, Code: ledger.ItemNotHeld, At: at, EmailState: contract.Quarantined,
+			EmailReason: contract.Unroutable},
 	}, "", nil
 }
 

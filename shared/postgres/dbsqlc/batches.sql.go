@@ -301,9 +301,12 @@ func (q *Queries) ListIdleReplays(ctx context.Context, idle time.Duration) ([]Li
 
 const ListReplayItems = `-- name: ListReplayItems :many
 SELECT i.email_id AS number, e.event_id, e.workflow_id, e.source, i.state, i.code, i.detail, i.at, e.state AS email_state, e.reason AS email_reason,
-       (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = $1::text AND d.state = 'delivered') AS sent,
+       (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.state = 'delivered' AND (d.effect = $1::text
+           OR (d.effect = '' AND i.state = 'done' AND r.intent_id IS NOT NULL AND d.updated_at >= coalesce(i.claimed_at, i.at) AND NOT EXISTS (
+               SELECT FROM decisions o WHERE o.email_id = e.id AND o.intent_id IS DISTINCT FROM r.intent_id
+                  AND o.decided_at > coalesce(i.claimed_at, i.at) AND o.decided_at <= d.updated_at)))) AS sent,
        (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = $1::text AND d.state = 'skipped') AS same
-  FROM replay_items i JOIN emails e ON e.id = i.email_id
+  FROM replay_items i JOIN emails e ON e.id = i.email_id JOIN replays r ON r.id = i.replay_id
  WHERE i.replay_id = $2::bigint AND i.email_id > $3::bigint
    AND ($4::text = '' OR i.state = $4::text) AND ($5::text = '' OR i.code = $5::text)
  ORDER BY i.email_id LIMIT $6::bigint
@@ -333,6 +336,8 @@ type ListReplayItemsRow struct {
 	Same        int64
 }
 
+// ListReplayItems counts as sent what the replay sent under its own effect, and what a
+// decision of it let go: delivered after the email was claimed, and before another decision.
 func (q *Queries) ListReplayItems(ctx context.Context, arg ListReplayItemsParams) ([]ListReplayItemsRow, error) {
 	rows, err := q.db.Query(ctx, ListReplayItems,
 		arg.Effect,
@@ -380,13 +385,14 @@ SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r
        (CASE WHEN r.state = 'running' AND r.paced_at > now() - interval '15 seconds' THEN r.pace ELSE 0 END)::float8 AS pace, r.preview,
        coalesce((SELECT jsonb_object_agg(c.code, c.count) FROM replay_counts c WHERE c.replay_id = r.id), '{}')::jsonb AS results
   FROM replays r
- WHERE ($1::bigint = 0 OR r.id < $1::bigint)
-   AND ($2::text[] IS NULL OR r.filter->>'tenant' = ANY($2::text[])
-        OR (jsonb_typeof(r.filter->'tenants') = 'array' AND r.filter->'tenants' <@ to_jsonb($2::text[])))
- ORDER BY r.id DESC LIMIT $3::bigint
+ WHERE r.dry_run = $1::bool AND ($2::bigint = 0 OR r.id < $2::bigint)
+   AND ($3::text[] IS NULL OR r.filter->>'tenant' = ANY($3::text[])
+        OR (jsonb_typeof(r.filter->'tenants') = 'array' AND r.filter->'tenants' <@ to_jsonb($3::text[])))
+ ORDER BY r.id DESC LIMIT $4::bigint
 `
 
 type ListReplaysParams struct {
+	DryRuns bool
 	Before  int64
 	Tenants []string
 	MaxRows int64
@@ -421,10 +427,15 @@ type ListReplaysRow struct {
 	Results     []byte
 }
 
-// ListReplays returns those of tenants alone, where tenants is not null: replays that
-// were limited to them.
+// ListReplays returns dry runs or what was started, those of tenants alone, where tenants
+// is not null: replays that were limited to them.
 func (q *Queries) ListReplays(ctx context.Context, arg ListReplaysParams) ([]ListReplaysRow, error) {
-	rows, err := q.db.Query(ctx, ListReplays, arg.Before, arg.Tenants, arg.MaxRows)
+	rows, err := q.db.Query(ctx, ListReplays,
+		arg.DryRuns,
+		arg.Before,
+		arg.Tenants,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -533,6 +544,47 @@ func (q *Queries) ReplayControl(ctx context.Context, id int64) (ReplayControlRow
 	var i ReplayControlRow
 	err := row.Scan(&i.State, &i.Rate, &i.Fence)
 	return i, err
+}
+
+const ReplayOutcomes = `-- name: ReplayOutcomes :many
+SELECT (CASE WHEN e.change <= r.last_change THEN 'processing' ELSE e.state END)::text AS state,
+       (CASE WHEN e.change <= r.last_change THEN '' ELSE e.reason END)::text AS reason, count(*) AS count
+  FROM (SELECT i.email_id FROM replay_items i WHERE i.replay_id = $1::bigint AND i.state = 'done' ORDER BY i.email_id LIMIT $2::bigint) done
+  JOIN emails e ON e.id = done.email_id JOIN replays r ON r.id = $1::bigint
+ GROUP BY 1, 2
+`
+
+type ReplayOutcomesParams struct {
+	ID      int64
+	MaxRows int64
+}
+
+type ReplayOutcomesRow struct {
+	State  string
+	Reason string
+	Count  int64
+}
+
+// ReplayOutcomes counts the emails that a replay has done by what they are now, the first
+// max_rows of them. One whose state has not changed since is still on its way.
+func (q *Queries) ReplayOutcomes(ctx context.Context, arg ReplayOutcomesParams) ([]ReplayOutcomesRow, error) {
+	rows, err := q.db.Query(ctx, ReplayOutcomes, arg.ID, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReplayOutcomesRow
+	for rows.Next() {
+		var i ReplayOutcomesRow
+		if err := rows.Scan(&i.State, &i.Reason, &i.Count); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const SaveReplayPreview = `-- name: SaveReplayPreview :exec

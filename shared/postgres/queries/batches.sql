@@ -24,8 +24,8 @@ SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r
        coalesce((SELECT jsonb_object_agg(c.code, c.count) FROM replay_counts c WHERE c.replay_id = r.id), '{}')::jsonb AS results
   FROM replays r WHERE r.id = @id;
 
--- ListReplays returns those of tenants alone, where tenants is not null: replays that
--- were limited to them.
+-- ListReplays returns dry runs or what was started, those of tenants alone, where tenants
+-- is not null: replays that were limited to them.
 -- name: ListReplays :many
 SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r.actor, r.via, r.cause, r.rate, r.at_once,
        r.started_from, coalesce((SELECT s.id FROM replays s WHERE s.started_from = r.id), 0)::bigint AS started_as, r.request_key,
@@ -33,7 +33,7 @@ SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r
        (CASE WHEN r.state = 'running' AND r.paced_at > now() - interval '15 seconds' THEN r.pace ELSE 0 END)::float8 AS pace, r.preview,
        coalesce((SELECT jsonb_object_agg(c.code, c.count) FROM replay_counts c WHERE c.replay_id = r.id), '{}')::jsonb AS results
   FROM replays r
- WHERE (@before::bigint = 0 OR r.id < @before::bigint)
+ WHERE r.dry_run = @dry_runs::bool AND (@before::bigint = 0 OR r.id < @before::bigint)
    AND (sqlc.narg(tenants)::text[] IS NULL OR r.filter->>'tenant' = ANY(sqlc.narg(tenants)::text[])
         OR (jsonb_typeof(r.filter->'tenants') = 'array' AND r.filter->'tenants' <@ to_jsonb(sqlc.narg(tenants)::text[])))
  ORDER BY r.id DESC LIMIT @max_rows::bigint;
@@ -48,11 +48,25 @@ SELECT r.id, r.action, r.from_step, r.filter, r.dry_run, r.new_effect, r.note, r
   FROM replays r
  WHERE r.state = 'running' AND greatest(r.created_at, r.started_at, r.paced_at) < now() - @idle::interval ORDER BY r.id LIMIT 100;
 
+-- ReplayOutcomes counts the emails that a replay has done by what they are now, the first
+-- max_rows of them. One whose state has not changed since is still on its way.
+-- name: ReplayOutcomes :many
+SELECT (CASE WHEN e.change <= r.last_change THEN 'processing' ELSE e.state END)::text AS state,
+       (CASE WHEN e.change <= r.last_change THEN '' ELSE e.reason END)::text AS reason, count(*) AS count
+  FROM (SELECT i.email_id FROM replay_items i WHERE i.replay_id = @id::bigint AND i.state = 'done' ORDER BY i.email_id LIMIT @max_rows::bigint) done
+  JOIN emails e ON e.id = done.email_id JOIN replays r ON r.id = @id::bigint
+ GROUP BY 1, 2;
+
+-- ListReplayItems counts as sent what the replay sent under its own effect, and what a
+-- decision of it let go: delivered after the email was claimed, and before another decision.
 -- name: ListReplayItems :many
 SELECT i.email_id AS number, e.event_id, e.workflow_id, e.source, i.state, i.code, i.detail, i.at, e.state AS email_state, e.reason AS email_reason,
-       (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = @effect::text AND d.state = 'delivered') AS sent,
+       (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.state = 'delivered' AND (d.effect = @effect::text
+           OR (d.effect = '' AND i.state = 'done' AND r.intent_id IS NOT NULL AND d.updated_at >= coalesce(i.claimed_at, i.at) AND NOT EXISTS (
+               SELECT FROM decisions o WHERE o.email_id = e.id AND o.intent_id IS DISTINCT FROM r.intent_id
+                  AND o.decided_at > coalesce(i.claimed_at, i.at) AND o.decided_at <= d.updated_at)))) AS sent,
        (SELECT count(*) FROM deliveries d WHERE d.email_id = e.id AND d.effect = @effect::text AND d.state = 'skipped') AS same
-  FROM replay_items i JOIN emails e ON e.id = i.email_id
+  FROM replay_items i JOIN emails e ON e.id = i.email_id JOIN replays r ON r.id = i.replay_id
  WHERE i.replay_id = @replay_id::bigint AND i.email_id > @after::bigint
    AND (@state::text = '' OR i.state = @state::text) AND (@code::text = '' OR i.code = @code::text)
  ORDER BY i.email_id LIMIT @max_rows::bigint;

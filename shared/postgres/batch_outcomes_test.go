@@ -1,0 +1,89 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailroom/shared/contract"
+	"mailroom/shared/ledger"
+	"mailroom/shared/pgtest"
+)
+
+// Every replay has at least one dry run, and the list was full of them.
+func TestDryRunsAreListedApart(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	counted := newReplay(ledger.Filter{})
+	counted.DryRun = true
+	dry, started := createReplay(t, db, counted), createReplay(t, db, newReplay(ledger.Filter{}))
+	for dryRuns, want := range map[bool]int64{true: dry, false: started} {
+		rows, _, err := db.Replays(ctx, ledger.ReplayFilter{DryRuns: dryRuns})
+		require.NoError(t, err)
+		require.Len(t, rows, 1)
+		require.Equal(t, want, rows[0].ID)
+	}
+}
+
+// Results said "decided" of emails that were held again, and that nothing was sent of
+// those that went out.
+func TestOutcomesAreWhatBecameOfEachEmail(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	all := heldEmails(t, db, "held", 4, contract.Unroutable)
+	id := createReplay(t, db, newReplay(ledger.Filter{Reason: contract.Unroutable}))
+	intent, err := db.ReplayIntent(ctx, id)
+	require.NoError(t, err)
+	r, fence, err := db.TakeReplay(ctx, id)
+	require.NoError(t, err)
+	claimed, _, err := db.ClaimReplay(ctx, r, fence, 10)
+	require.NoError(t, err)
+	require.NoError(t, db.SaveReplayResults(ctx, id, results(claimed[:3], ledger.ItemDone, ledger.ItemDecided), 1))
+	require.NoError(t, db.SaveReplayResults(ctx, id, results(claimed[3:], ledger.ItemFailed, ledger.ItemUnavailable), 1))
+
+	sequence := time.Now().UnixMilli()
+	record := func(e contract.Email, s contract.State, reason contract.Reason, by *contract.Decision) {
+		t.Helper()
+		sequence++
+		in := contract.RecordInput{Email: e, Sequence: sequence, State: s, Reason: reason, AtUnixMilli: time.Now().UnixMilli(), Decision: by}
+		if by != nil {
+			in.Before = contract.Quarantined
+		}
+		require.NoError(t, db.Record(ctx, in))
+	}
+	deliver := func(e contract.Email) {
+		t.Helper()
+		require.NoError(t, db.SaveDelivery(ctx, ledger.Delivery{
+			EmailID: e.ID, Destination: "ticketing", State: ledger.Delivered, IdempotencyKey: "k", Attempts: 1, DeliveredAt: time.Now(),
+		}))
+		record(e, contract.Delivered, "", nil)
+	}
+	retried := &contract.Decision{Action: contract.Retry, Actor: "ann", Via: contract.ViaReplay, Note: "n", Intent: intent}
+	record(all[0], contract.Processing, "", retried)
+	deliver(all[0])
+	record(all[1], contract.Processing, "", retried)
+	record(all[1], contract.Quarantined, contract.Infected, nil)
+
+	got, err := db.ReplayOutcomes(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, &ledger.ReplayOutcomes{
+		Emails:  3, // the third is decided, and on its way
+		ByState: map[contract.State]int64{contract.Delivered: 1, contract.Quarantined: 1, contract.Processing: 1},
+		HeldFor: map[contract.Reason]int64{contract.Infected: 1},
+	}, got)
+	sent := func() (out []int64) {
+		t.Helper()
+		items, _, err := db.ReplayItems(ctx, ledger.ReplayItemFilter{ReplayID: id})
+		require.NoError(t, err)
+		for _, i := range items {
+			out = append(out, i.Sent)
+		}
+		return out
+	}
+	require.Equal(t, []int64{1, 0, 0, 0}, sent())
+
+	record(all[1], contract.Processing, "", &contract.Decision{Action: contract.Approve, Actor: "bob", Via: contract.ViaAPI, Note: "n"})
+	deliver(all[1])
+	require.Equal(t, []int64{1, 0, 0, 0}, sent(), "a later decision has sent it")
+}
