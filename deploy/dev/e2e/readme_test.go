@@ -41,6 +41,35 @@ func TestReadmeCommands(t *testing.T) {
 	require.Equal(t, 1+2+1+4+1, ran, "make; approve and signal; curl; mailctl; a decision")
 }
 
+// TestTemporalCommands runs each command of Temporal's that the manual shows about an email
+// which is held.
+func TestTemporalCommands(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	folder := newClone(t, w.bin)
+	for page, want := range map[string]int{"web-ui.md": 4, "runbook.md": 4} {
+		var lines []string
+		for _, block := range regexp.MustCompile("(?ms)^```(?:sh)?\n(.*?)^```$").FindAllStringSubmatch(readText(t, "../../docs/"+page), -1) {
+			for line := range strings.Lines(strings.ReplaceAll(block[1], "\\\n", "")) {
+				if strings.HasPrefix(line, "temporal ") {
+					lines = append(lines, line)
+				}
+			}
+		}
+		require.GreaterOrEqual(t, len(lines), want, page)
+
+		for _, line := range lines {
+			w.runLine(folder, strings.ReplaceAll(line, "evt_1", "EVENT_ID"))
+		}
+	}
+
+	id := newID()
+	w.accept(shapeA(id, "careful").json())
+	w.until(id, "quarantined")
+	told := w.runShell(folder, "temporal workflow metadata --workflow-id "+id+` --codec-endpoint http://127.0.0.1:8081/codec --codec-auth "Bearer $MAILROOM_TOKEN"`)
+	require.Contains(t, told, "**Held for a person**")
+}
+
 // newClone returns a folder with programs, samples and a make that knows the target temporal.
 func newClone(t *testing.T, bin string) string {
 	t.Helper()
@@ -94,7 +123,7 @@ func (w *world) runShell(folder, script string) string {
 	)
 	cmd := exec.CommandContext(w.t.Context(), "sh", "-euc", ours.Replace(script))
 	cmd.Dir = folder
-	cmd.Env = append(w.environment(), "PATH="+folder+":"+os.Getenv("PATH"))
+	cmd.Env = append(w.environment(), "PATH="+folder+":"+w.bin+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	require.NoError(w.t, err, "README's commands\n%s\nprint\n%s", script, out)
 	return string(out)
