@@ -24,7 +24,7 @@ type choice struct {
 	Source      string `help:"Only this source."`
 	Tenant      string `help:"Only this tenant."`
 	Sender      string `help:"Only emails with this in the sender."`
-	Recipient   string `help:"Only emails with this in a recipient."`
+	Recipient   string `aliases:"to" help:"Only emails with this in a recipient; also --to."`
 	Destination string `help:"Only emails for this destination."`
 	Since       string `help:"Only emails received since then: a time (RFC 3339), or how long ago, such as 36h."`
 	Until       string `help:"Only emails received before: a time (RFC 3339), or how long ago, such as 2h."`
@@ -237,6 +237,9 @@ func printPreview(s *session, row *ledger.ReplayRow) error {
 	p := row.Preview
 	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "emails\t%d\n", p.Total) // Flush reports what goes wrong
+	if p.Total == 0 {
+		_, _ = fmt.Fprintln(table, "no email matches")
+	}
 	for _, state := range slices.Sorted(maps.Keys(p.ByState)) {
 		does := ""
 		if state == string(contract.Retrying) {
@@ -245,7 +248,9 @@ func printPreview(s *session, row *ledger.ReplayRow) error {
 		_, _ = fmt.Fprintf(table, "  %s\t%d%s\n", visible(contract.State(state).Word()), p.ByState[state], does)
 	}
 
-	_, _ = fmt.Fprintln(table, "would be\t")
+	if len(p.Would) > 0 {
+		_, _ = fmt.Fprintln(table, "would be\t")
+	}
 	for _, code := range slices.Sorted(maps.Keys(p.Would)) {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\n", visible(string(code)), p.Would[code])
 	}

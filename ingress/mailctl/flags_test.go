@@ -139,6 +139,15 @@ func checkFlag(t *testing.T, call []string, before traced, flag *kong.Flag) {
 	require.NotEqual(t, before, after, "mailctl %s does the same as without the flag", strings.Join(words, " "))
 }
 
+// `emails list --to` was an unknown flag, beside `send --to` and `routes test --to`.
+func TestToIsARecipientInFilters(t *testing.T) {
+	t.Parallel()
+	for _, call := range [][]string{{"emails", "list"}, {"replay", "run", "--note", "n", "--dry-run"}} {
+		require.Equal(t, trace(t, append(call, "--recipient", "a@b.example")).requests, trace(t, append(call, "--to", "a@b.example")).requests)
+	}
+	require.Contains(t, trace(t, []string{"emails", "list", "--to", "a@b.example"}).requests, "recipient=a%40b.example")
+}
+
 func hasFlag(call []string, flag string) bool {
 	for _, word := range call {
 		if word == "--"+flag || (flag == "yes" && word == "-y") {

@@ -144,6 +144,9 @@ func (s *Service) edit(ctx context.Context, who access.Identity, email *ledger.E
 func (s *Service) ended(ctx context.Context, email *ledger.EmailRow, cause error) error {
 	last, found, err := s.deps.Intents.LastDecision(ctx, email.ID)
 	switch {
+	case err == nil && !found && !email.State.Terminal(): // terminated, or lost with Temporal's data
+		return fault.Wrap(fault.DecisionRefused, "Temporal has no open workflow of this email. If its state stays "+email.State.Word()+
+			", replay it from routing: that starts it again", cause)
 	case err != nil || !found:
 		return fault.Wrap(fault.DecisionRefused, "this email is not held", errors.Join(cause, err))
 	default:

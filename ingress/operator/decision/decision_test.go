@@ -210,6 +210,17 @@ func TestSecondIsToldWhoCameFirst(t *testing.T) {
 	require.True(t, fault.Is(err, fault.DecisionRefused))
 }
 
+// TestEmailWhoseWorkflowIsLost: a decision about an email that the ledger calls held, and
+// that Temporal does not know, was refused with "this email is not held".
+func TestEmailWhoseWorkflowIsLost(t *testing.T) {
+	t.Parallel()
+	w := &world{err: fault.Wrap(fault.DecisionRefused, "no workflow", temporal.ErrNotOpen)}
+	_, err := w.service(t).Decide(t.Context(), olga(), contract.ViaAPI, held(), decision.Request{Action: contract.Retry, Note: "x"})
+	require.True(t, fault.Is(err, fault.DecisionRefused))
+	require.Equal(t, "Temporal has no open workflow of this email. If its state stays held, replay it from routing: that starts it again",
+		fault.From(err).Public)
+}
+
 func TestEditThatCannotBe(t *testing.T) {
 	t.Parallel()
 	edit := decision.Request{Action: contract.Edited, Note: "x", Edit: &contract.Edit{To: []string{"nowhere"}}}
