@@ -24,10 +24,10 @@ func TestComposeWithAnotherStore(t *testing.T) {
 		"Content-Disposition: attachment; filename=a.csv\r\n\r\n1,2\r\n--b--\r\n")
 	s.run("docker compose exec -T ingress mailctl send --event-id picture --to support@yourapp.example - <picture.eml")
 	s.until(`\bdelivered\b`, "docker compose exec -T ingress mailctl emails get picture")
-	require.Contains(t, s.run("docker compose exec -T ingress mailctl emails raw picture"), "filename=a.csv")
+	require.Contains(t, s.run("docker compose exec -T ingress mailctl emails raw picture --part mime"), "filename=a.csv")
 	s.run("docker compose kill --signal KILL store")
 	s.run("docker compose up --detach --wait --no-build --no-recreate store")
-	require.Contains(t, s.run("docker compose exec -T ingress mailctl emails raw picture"), "filename=a.csv")
+	require.Contains(t, s.run("docker compose exec -T ingress mailctl emails raw picture --part mime"), "filename=a.csv")
 }
 
 // TestComposeProxy posts through Caddy, with a certificate that Caddy makes for localhost.
