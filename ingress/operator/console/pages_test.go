@@ -24,7 +24,7 @@ import (
 func TestListsNameTenantAndSource(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	const tenant, source = `<td data-label="Tenant"><bdi>default</bdi>`, `<td data-label="Source"><bdi>mailparse</bdi>`
+	const tenant, source = `<td data-label="Tenant"><bdi class="name">default</bdi>`, `<td data-label="Source"><bdi class="name">mailparse</bdi>`
 	for _, path := range []string{"/inbox", "/emails"} {
 		page := b.get(t, ada, path).Body.String()
 		require.Contains(t, page, tenant, path)
