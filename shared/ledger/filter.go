@@ -34,8 +34,18 @@ type Filter struct {
 	// sender and recipients. One that is a whole event id or message id chooses the
 	// emails that have it and no others.
 	Query string `json:"q,omitempty"`
+	// Emails are those that were chosen one by one, for a replay or a decision about many;
+	// empty: all that the other fields choose.
+	Emails []Chosen `json:"emails,omitempty"`
 	// Cursor is what the page before returned as next; its form is not part of the API.
 	Cursor string `json:"-"`
 	// Limit is DefaultLimit when zero and never more than MaxLimit.
 	Limit int `json:"-"`
+}
+
+// Chosen is one email that was chosen, as it was when it was looked at.
+type Chosen struct {
+	Number int64 `json:"number"`
+	// Version is EmailRow.Version then: an email that has changed since is left out. 0: any.
+	Version int64 `json:"version"`
 }

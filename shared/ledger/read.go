@@ -66,6 +66,8 @@ type EmailRow struct {
 	// another of the email. A list has as many as of To.
 	Unmatched []string `json:"unmatched_recipients"`
 	Routes    []string `json:"routes"`
+	// Version changes with every change of state.
+	Version int64 `json:"version"`
 	// HeldAt is when the hold began that lasts, null where there is none.
 	HeldAt *time.Time `json:"held_at"`
 	// Attention is one of contract.Attention…, and since when.

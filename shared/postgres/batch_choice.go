@@ -39,6 +39,9 @@ func chosen(action contract.Action, f ledger.Filter) choice {
 	add(!f.Until.IsZero(), `e.received_at < @by_until`, "by_until", f.Until)
 	add(f.Sender != "", `e.sender ILIKE @by_sender`, "by_sender", like(f.Sender))
 	add(f.Recipient != "", `array_to_string(e.recipients, ' ') ILIKE @by_recipient`, "by_recipient", like(f.Recipient))
+	if len(f.Emails) > 0 {
+		c.oneByOne(f.Emails)
+	}
 	if f.Query != "" {
 		add(true, c.queried(f), "by_query", like(f.Query))
 	}
@@ -52,6 +55,19 @@ func chosen(action contract.Action, f ledger.Filter) choice {
 		`EXISTS (SELECT FROM deliveries d WHERE d.email_id = e.id AND d.destination = @by_destination`+owed+`)`,
 		"by_destination", clean(f.Destination))
 	return c
+}
+
+// oneByOne chooses emails by their numbers, those alone that have not changed since they
+// were looked at.
+func (c *choice) oneByOne(list []ledger.Chosen) {
+	numbers, versions := make([]int64, len(list)), make([]int64, len(list))
+	for i, e := range list {
+		numbers[i], versions[i] = e.Number, e.Version
+	}
+	c.conditions = append(c.conditions, `e.id = ANY(@by_numbers::bigint[]) AND EXISTS (
+       SELECT FROM ROWS FROM (unnest(@by_numbers::bigint[]), unnest(@by_versions::bigint[])) AS o (number, version)
+        WHERE o.number = e.id AND (o.version = 0 OR o.version = e.change))`)
+	c.args["by_numbers"], c.args["by_versions"] = numbers, versions
 }
 
 // queried returns the condition of a query. As in the list, one that is a whole event

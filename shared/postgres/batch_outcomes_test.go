@@ -87,3 +87,39 @@ func TestOutcomesAreWhatBecameOfEachEmail(t *testing.T) {
 	deliver(all[1])
 	require.Equal(t, []int64{1, 0, 0, 0}, sent(), "a later decision has sent it")
 }
+
+// TestSelectedEmailsAreLeftOutOnceChanged: a decision about selected rows is about what a
+// person has seen.
+func TestSelectedEmailsAreLeftOutOnceChanged(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	all := heldEmails(t, db, "held", 4, contract.Unroutable)
+	rows, _, err := db.ListEmails(ctx, ledger.Filter{State: contract.Quarantined})
+	require.NoError(t, err)
+	seen := map[int64]int64{}
+	for _, r := range rows {
+		seen[r.ID] = r.Version
+	}
+	require.NoError(t, db.Record(ctx, contract.RecordInput{
+		Email: all[1], Sequence: time.Now().UnixMilli(), State: contract.Quarantined, Reason: contract.Infected,
+	}))
+
+	choose := func(filter ledger.Filter, list ...ledger.Chosen) (ids []int64) {
+		t.Helper()
+		filter.Emails, filter.State = list, contract.Quarantined
+		r, fence, err := db.TakeReplay(ctx, createReplay(t, db, newReplay(filter)))
+		require.NoError(t, err)
+		claimed, _, err := db.ClaimReplay(ctx, r, fence, 10)
+		require.NoError(t, err)
+		require.EqualValues(t, len(claimed), r.Total)
+		for _, e := range claimed {
+			ids = append(ids, e.ID)
+		}
+		return ids
+	}
+	asSeen := func(i int) ledger.Chosen { return ledger.Chosen{Number: all[i].ID, Version: seen[all[i].ID]} }
+	require.Equal(t, []int64{all[0].ID, all[3].ID}, choose(ledger.Filter{}, asSeen(0), asSeen(1), asSeen(3)))
+	require.Equal(t, []int64{all[1].ID}, choose(ledger.Filter{}, ledger.Chosen{Number: all[1].ID}), "any version")
+	require.Empty(t, choose(ledger.Filter{Tenants: []string{"another"}}, asSeen(0)))
+	require.Empty(t, choose(ledger.Filter{Reason: contract.Infected}, asSeen(0)))
+}

@@ -111,7 +111,7 @@ func auditReplay(ctx context.Context, tx pgx.Tx, id int64, in ledger.NewReplay) 
 	body, err := json.Marshal(map[string]any{
 		"replay": id, "action": in.Action, "from": ledger.ReplayFrom(in.From), "new_effect": in.NewEffect, "note": in.Note,
 		"rate": in.Rate, "cause": in.Cause, "state": in.Filter.State, "reason": in.Filter.Reason, "source": in.Filter.Source,
-		"destination": in.Filter.Destination,
+		"destination": in.Filter.Destination, "emails": in.Filter.Emails,
 	})
 	if err != nil {
 		return fmt.Errorf("encode replay: %w", err)

@@ -30,7 +30,7 @@ const (
 	selectRow = rowBegin + `e.recipients, coalesce(e.foreign_recipients, '{}'), coalesce(e.unmatched_recipients, '{}')` + rowEnd
 
 	rowBegin = `
-SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.detail, e.size,
+SELECT e.id, e.change, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.state, e.reason, e.detail, e.size,
        e.received_at, e.closed_at, coalesce(f.workflow_id, ''), e.message_id, e.subject, e.sender, e.routes,
        e.held_at, e.attention, e.attention_at, e.approvals_missing, coalesce(cardinality(e.recipients), 0), `
 	rowEnd = `,
@@ -39,7 +39,7 @@ SELECT e.id, e.event_id, e.workflow_id, e.correlation_id, e.source, e.tenant, e.
 )
 
 func scanRow(row pgx.Row, r *ledger.EmailRow) error {
-	return row.Scan(&r.ID, &r.EventID, &r.WorkflowID, &r.CorrelationID, &r.Source, &r.Tenant, &r.State, &r.Reason,
+	return row.Scan(&r.ID, &r.Version, &r.EventID, &r.WorkflowID, &r.CorrelationID, &r.Source, &r.Tenant, &r.State, &r.Reason,
 		&r.Detail, &r.Size, &r.ReceivedAt, &r.ClosedAt, &r.DuplicateOf, &r.MessageID, &r.Subject, &r.From, &r.Routes,
 		&r.HeldAt, &r.Attention, &r.AttentionAt, &r.ApprovalsMissing, &r.ToCount, &r.To, &r.Foreign, &r.Unmatched,
 		&r.Reported, &r.PossibleDuplicateOf, &r.StartRefused)

@@ -82,6 +82,7 @@ func TestConsole(t *testing.T) {
 		"a second person":            secondPerson,
 		"who comes second is told":   comesSecond,
 		"many at once":               manyAtOnce,
+		"one row selected":           selectedRow,
 		"wrong role":                 wrongRole,
 		"session that has ended":     sessionEnded,
 		"keyboard alone":             keyboardAlone,

@@ -387,3 +387,42 @@ func TestOutcomesOfADryRunAreNone(t *testing.T) {
 		require.Equal(t, want, row.Outcomes != nil)
 	}
 }
+
+func TestSelectedEmailsAreChecked(t *testing.T) {
+	t.Parallel()
+	_, _, d, _ := setup(t)
+	olga := who(access.Operator, access.Everywhere)
+	for name, tc := range map[string]struct {
+		action contract.Action
+		reason contract.Reason
+		list   []ledger.Chosen
+		says   string
+	}{
+		"fine":             {contract.Retry, "", []ledger.Chosen{{Number: 1, Version: 2}, {Number: 2}}, ""},
+		"twice":            {contract.Retry, "", []ledger.Chosen{{Number: 1}, {Number: 1, Version: 2}}, "each once"},
+		"no number":        {contract.Retry, "", []ledger.Chosen{{Version: 2}}, "numbers of emails"},
+		"too many":         {contract.Retry, "", numbered(ledger.MaxLimit + 1), "at most 200 emails"},
+		"several reasons":  {contract.Approve, "", numbered(2), "select those of one reason"},
+		"approve of one":   {contract.Approve, contract.ManualHold, numbered(2), ""},
+		"as many as there": {contract.Discard, "", numbered(ledger.MaxLimit), ""},
+	} {
+		in := count()
+		in.Action, in.Filter = tc.action, batch.Filter{Reason: tc.reason, Emails: tc.list}
+		row, err := d.Create(t.Context(), olga, contract.ViaConsole, in)
+		if tc.says != "" {
+			require.True(t, fault.Is(err, fault.RequestInvalid), name)
+			require.ErrorContains(t, err, tc.says, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		require.Equal(t, tc.list, row.Filter.Emails, name)
+	}
+}
+
+func numbered(n int) []ledger.Chosen {
+	out := make([]ledger.Chosen, n)
+	for i := range out {
+		out[i].Number = int64(i + 1)
+	}
+	return out
+}

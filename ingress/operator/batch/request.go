@@ -54,13 +54,16 @@ type Filter struct {
 	Since       time.Time       `json:"since"`
 	Until       time.Time       `json:"until"`
 	Query       string          `json:"q"`
+	// Emails are those that were chosen one by one, with the version that was looked at;
+	// one that has changed since is left out.
+	Emails []ledger.Chosen `json:"emails"`
 }
 
 // FilterOf returns what a caller says with f.
 func FilterOf(f ledger.Filter) Filter {
 	return Filter{
 		State: f.State, Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
-		Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query,
+		Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query, Emails: f.Emails,
 	}
 }
 
@@ -96,6 +99,8 @@ func (in *Request) check() (ledger.NewReplay, error) {
 		return out, fault.New(fault.RequestInvalid, "a new effect goes with a replay from the route step or from the raw mail")
 	case states != nil && out.Filter.State != "" && !slices.Contains(states, out.Filter.State):
 		return out, fault.Newf(fault.RequestInvalid, "%s goes with emails in the state %s alone", out.Action, join(states))
+	case out.Action == contract.Approve && out.Filter.Reason == "" && len(out.Filter.Emails) > 0:
+		return out, fault.New(fault.RequestInvalid, "emails of several reasons are not approved at once: select those of one reason")
 	case out.Action == contract.Approve && out.Filter.Reason == "":
 		return out, fault.New(fault.RequestInvalid, "a reason must say what is approved: many emails are not approved for whatever holds them")
 	case in.AtOnce < 0 || in.AtOnce > contract.MaxAtOnce:
@@ -170,7 +175,7 @@ func checkRate(rate float64) error {
 func (f *Filter) check() (ledger.Filter, error) {
 	out := ledger.Filter{
 		Reason: f.Reason, Source: f.Source, Tenant: f.Tenant, Sender: f.Sender, Recipient: f.Recipient,
-		Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query,
+		Destination: f.Destination, Since: f.Since, Until: f.Until, Query: f.Query, Emails: f.Emails,
 	}
 
 	for name, value := range map[string]string{
@@ -188,7 +193,17 @@ func (f *Filter) check() (ledger.Filter, error) {
 		}
 	}
 
+	seen := map[int64]bool{}
+	for _, e := range f.Emails {
+		if e.Number < 1 || e.Version < 0 || seen[e.Number] {
+			return out, fault.New(fault.RequestInvalid, "filter.emails must have numbers of emails, each once, with the versions that were looked at")
+		}
+		seen[e.Number] = true
+	}
+
 	switch {
+	case len(f.Emails) > ledger.MaxLimit:
+		return out, fault.Newf(fault.RequestInvalid, "filter.emails must have at most %d emails", ledger.MaxLimit)
 	case f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason):
 		return out, fault.Newf(fault.RequestInvalid, "filter.reason must be one of %v", contract.Reasons)
 	case !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until):

@@ -50,6 +50,8 @@ type batchPage struct {
 	// Would is what a dry run found, most first; Begins and HeldAgain say where emails that
 	// would run again begin and for which reasons they would be held.
 	Would, Begins, HeldAgain []tally
+	// LeftOut is how many of the selected emails it is not about: they have changed since.
+	LeftOut int64
 	// Waiting is how many of a dry run wait for their next attempt.
 	Waiting int64
 	// Became counts what is done by what it is now, HeldFor what of it is held by reason.
@@ -108,6 +110,9 @@ func (h *batchPages) form(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if query.Get("selected") != "" && len(f.Emails) == 0 {
+		return fault.New(fault.RequestInvalid, "No email is selected: go back, and tick those that you want to decide about.")
+	}
 	typed := newBatchForm(f)
 	if slices.ContainsFunc(batchActions, func(n named) bool { return n.Value == query.Get("action") }) {
 		typed.Action = query.Get("action")
@@ -150,6 +155,9 @@ func (h *batchPages) plan(g *gin.Context) error {
 		if post.Has(name) {
 			chosen[name] = post[name]
 		}
+	}
+	if picks := post[selection]; len(picks) > 0 {
+		chosen[selection] = picks
 	}
 
 	f, err := filterOf(chosen)
@@ -266,6 +274,7 @@ func (h *batchPages) show(g *gin.Context, status int, l layout, r *ledger.Replay
 		p.Became, p.HeldFor = byState(r.Outcomes.ByState), byReason(r.Outcomes.HeldFor)
 	}
 	if r.Preview != nil {
+		p.LeftOut = int64(len(r.Filter.Emails)) - r.Preview.Total
 		p.Waiting = r.Preview.ByState[string(contract.Retrying)]
 		p.Would, p.Begins, p.HeldAgain = byCount(r.Preview.Would), byName(r.Preview.Begins), byName(r.Preview.HeldAgain)
 	}
@@ -340,6 +349,9 @@ func choiceOf(f ledger.Filter) [][2]string {
 		}
 	}
 
+	if n := len(f.Emails); n > 0 {
+		out = append(out, [2]string{"Selected", plural(n, "email", "emails")})
+	}
 	for _, name := range []string{"state", "reason", "source", "tenant", "sender", "recipient", "destination", "since", "until", "q"} {
 		if v := values.Get(name); v != "" {
 			out = append(out, [2]string{map[string]string{"q": "Text"}[name], v})

@@ -30,6 +30,8 @@ func optionsOf(names []string, chosen string) []option {
 type emailList struct {
 	Emails         []ledger.EmailRow
 	Tenant, Source bool
+	// Picks has, by number, what the checkboxes of emails submit; nil for a list without.
+	Picks map[int64]string
 }
 
 func listOf(rows []ledger.EmailRow, known operations.Choices) emailList {

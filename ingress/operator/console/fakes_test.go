@@ -279,7 +279,7 @@ func samples() *fakeEmails {
 	f := &fakeEmails{messages: map[int64]mail.Message{}}
 	row := func(id int64, state contract.State, reason contract.Reason, subject, from string, to ...string) *ledger.EmailDetail {
 		e := &ledger.EmailDetail{EmailRow: ledger.EmailRow{
-			ID: id, EventID: "evt_" + strings.Repeat("0", 3) + string(rune('0'+id)), WorkflowID: "evt_000" + string(rune('0'+id)), Source: "mailparse", Tenant: "default",
+			ID: id, Version: 10 * id, EventID: "evt_" + strings.Repeat("0", 3) + string(rune('0'+id)), WorkflowID: "evt_000" + string(rune('0'+id)), Source: "mailparse", Tenant: "default",
 			State: state, Reason: reason, Size: 48_213, ReceivedAt: at.Add(-time.Duration(id*37) * time.Minute), Subject: subject, From: from, To: to,
 			MessageID: "<CA+4711@mail.elsewhere.example>",
 		}}

@@ -93,6 +93,7 @@ func (h *listPages) inbox(g *gin.Context) error {
 	}
 	if p.May >= access.Operator && len(p.Emails) > 0 {
 		p.Bulk = "/replays/new?" + queryOf(f).Encode()
+		p.List.Picks = picksOf(p.Emails, access.From(ctx))
 	}
 	return h.render(g, http.StatusOK, "inbox", layout{Title: "Inbox", Area: "inbox", Live: "/events", Help: helpAboutReason(f.Reason), Body: p})
 }
@@ -156,6 +157,9 @@ func more(g *gin.Context, cursor string) string {
 // filter; an invalid one is refused, because a mistyped filter must not select everything.
 func filterOf(v url.Values) (ledger.Filter, error) {
 	for name, values := range v {
+		if name == selection {
+			continue
+		}
 		if len(values) > 1 || len(values[0]) > maxField || !access.Plain(values[0]) {
 			return ledger.Filter{}, fault.Newf(fault.RequestInvalid, "%s must be given once, as at most %d bytes of printable text", cut(40, show(name)), maxField)
 		}
@@ -172,6 +176,9 @@ func filterOf(v url.Values) (ledger.Filter, error) {
 		if f.State, known = contract.StateOf(text); !known {
 			return f, fault.New(fault.RequestInvalid, "There is no such state.")
 		}
+	}
+	if err := selectInto(&f, v[selection]); err != nil {
+		return f, err
 	}
 	if f.Reason != "" && !slices.Contains(contract.Reasons, f.Reason) {
 		return f, fault.New(fault.RequestInvalid, "There is no such reason.")
@@ -214,6 +221,9 @@ func queryOf(f ledger.Filter) url.Values {
 		if !at.IsZero() {
 			out.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
+	}
+	for _, e := range f.Emails {
+		out.Add(selection, pickOf(e, ""))
 	}
 	return out
 }

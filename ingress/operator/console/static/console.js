@@ -174,7 +174,7 @@
   const due = new Map();
   function busy(element) {
     const focused = document.activeElement;
-    return $("dialog[open]") || $("details.act[open]", element) || focused && element.contains(focused) && focused.matches("input, textarea, select");
+    return $("dialog[open]") || $("details.act[open], input[name=pick]:checked", element) || focused && element.contains(focused) && focused.matches("input, textarea, select");
   }
   function refresh(element) {
     if (!element.isConnected) return;
