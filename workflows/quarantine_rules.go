@@ -87,9 +87,9 @@ func (d *decisions) nothingOpen() error {
 // notHeld returns the refusal of a decision that comes second: it says what was decided
 // first.
 func notHeld(state contract.State, last *contract.Decided) error {
-	why := "this email is not held: its state is " + string(state)
+	why := "this email is not held: its state is " + state.Word()
 	if last != nil {
-		why = reason.Decided(*last) + "; its state is " + string(state)
+		why = reason.Decided(*last) + "; its state is " + state.Word()
 	}
 	return errors.New(why)
 }

@@ -68,7 +68,7 @@ func (h *emailPages) decide(g *gin.Context) error {
 		return refused(http.StatusConflict, changed(email))
 	}
 
-	list := choicesFor(&email.EmailRow, nil)
+	list := choicesFor(&email.EmailRow, explained(email))
 	at := slices.IndexFunc(list, func(c choice) bool { return c.Action == action })
 	if at < 0 {
 		return refused(http.StatusConflict, changed(email))

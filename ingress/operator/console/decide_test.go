@@ -357,6 +357,15 @@ func TestWaitingForMorePeople(t *testing.T) {
 	require.Contains(t, b.get(t, ada, "/emails/evt_0001").Body.String(), "1 of 2 people have approved; bob did.")
 }
 
+// The page that confirms without JavaScript said of malware what it said of all mail.
+func TestTheConfirmationRepeatsTheWarning(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	page := b.post(t, ada, decisions, b.decision("confirmed", "")).Body.String()
+	require.Contains(t, page, "<p>Approving releases the malware to the destinations.</p>")
+	require.Contains(t, page, `value="approve" class="danger">Yes, approve`)
+}
+
 // Approve was the first button, in the colour of the one to press, also for malware.
 func TestTheButtonsFollowTheAdvice(t *testing.T) {
 	t.Parallel()

@@ -156,11 +156,7 @@ func (h *emailPages) show(g *gin.Context, status int, email *ledger.EmailDetail,
 		return err
 	}
 
-	if email.Reason != "" {
-		e := reason.Text(email.Reason)
-		p.Explained = &e
-	}
-
+	p.Explained = explained(email)
 	if p.May >= access.Operator {
 		p.Choices = choicesFor(&email.EmailRow, p.Explained)
 		if p.Held && email.StartRefused {
@@ -278,6 +274,15 @@ func waiting(email *ledger.EmailDetail) string {
 
 	slices.Reverse(names)
 	return fmt.Sprintf("%d of %d people have approved; %s did.", len(names), len(names)+email.ApprovalsMissing, strings.Join(names, " and "))
+}
+
+// explained returns the explanation of what an email is held for, or waits for; nil for none.
+func explained(email *ledger.EmailDetail) *reason.Explanation {
+	if email.Reason == "" {
+		return nil
+	}
+	e := reason.Text(email.Reason)
+	return &e
 }
 
 // choicesFor returns the buttons for the state of an email, none where there is nothing
