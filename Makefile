@@ -1,7 +1,7 @@
 # Mailroom. `make help` lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build temporal dev up down status test mutants lint generate fuzz bench snapshot packages-test images-test compose-test
+.PHONY: help build temporal dev up restart down status test mutants lint generate fuzz bench snapshot packages-test images-test compose-test
 
 DEV      := @deploy/dev/run.sh
 CHOSEN    = $(if $(CONFIG),-config "$(CONFIG)") $(if $(STORE),-store "$(STORE)")
@@ -31,6 +31,9 @@ dev: ## start the whole stack, send three sample emails, follow the logs; Ctrl-C
 
 up: ## start the whole stack in the background [CONFIG=file] [STORE=minio]
 	$(DEV) up $(CHOSEN)
+
+restart: ## restart ingress and worker alone, with what has changed in code and configuration; no post is refused [CONFIG=file]
+	$(DEV) restart $(if $(CONFIG),-config "$(CONFIG)")
 
 down: ## stop what up has started [CLEAN=1: forget its data too]
 	$(DEV) down $(if $(CLEAN),-clean)

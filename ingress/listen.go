@@ -96,8 +96,7 @@ func loopback(listen string) bool {
 }
 
 func listen(ctx context.Context, p *program.Program, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	ln, err := config.Listen(ctx, "tcp", address)
+	ln, err := p.Sockets.Listen(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -124,8 +123,9 @@ func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, s
 	}
 	server.RegisterOnShutdown(stop)
 
+	drainer := guard.NewDrainer(server)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(ln) }()
+	go func() { failed <- drainer.Serve(ln, false) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve operator api: %w", err)
@@ -134,7 +134,7 @@ func serveOperator(ctx context.Context, ln net.Listener, handler http.Handler, s
 
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), program.CloseTimeout)
 	defer cancel()
-	if err := server.Shutdown(limit); err != nil {
+	if err := drainer.Shutdown(limit); err != nil {
 		_ = server.Close() // a download that does not end is cut
 	}
 	return nil

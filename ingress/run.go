@@ -61,6 +61,7 @@ func Run(ctx context.Context, c program.Config) (err error) {
 	if err := l.listen(ctx, p, group); err != nil {
 		return err
 	}
+	p.Serving()
 	return group.Wait()
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -91,7 +90,7 @@ func serve(ctx context.Context, p *program.Program) error {
 	if err := p.ServeMetrics(ctx, readiness{db: db, store: store, temporal: &namespace{Client: tc}, scanner: scan}); err != nil {
 		return err
 	}
-	return poll(ctx, tc, activities, p.Logger)
+	return poll(ctx, tc, activities, p)
 }
 
 // dial connects to Temporal as soon as it answers. watch observes the tasks that the
@@ -119,7 +118,7 @@ func dial(ctx context.Context, p *program.Program, watch grpc.DialOption) (clien
 }
 
 // poll works on tasks until ctx is done or the worker cannot continue.
-func poll(ctx context.Context, tc client.Client, a *activitySet, logger *slog.Logger) error {
+func poll(ctx context.Context, tc client.Client, a *activitySet, p *program.Program) error {
 	fatal := make(chan error, 1)
 
 	sdkworker.SetStickyWorkflowCacheSize(cachedWorkflows)
@@ -144,7 +143,8 @@ func poll(ctx context.Context, tc client.Client, a *activitySet, logger *slog.Lo
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)
 	}
-	logger.Info("worker.started", "task_queue", contract.TaskQueue)
+	p.Logger.Info("worker.started", "task_queue", contract.TaskQueue)
+	p.Serving()
 	defer w.Stop()
 
 	select {

@@ -230,19 +230,14 @@ func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 
+	drainer := guard.NewDrainer(server)
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var meter sync.WaitGroup
 	meter.Go(func() { s.health.runMeasurements(background) })
 
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {
-		go func() {
-			if ln.TLS {
-				failed <- server.ServeTLS(ln, "", "")
-				return
-			}
-			failed <- server.Serve(ln)
-		}()
+		go func() { failed <- drainer.Serve(ln.Listener, ln.TLS) }()
 	}
 
 	var err error
@@ -255,7 +250,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 	s.health.stopping.Store(true)
 	limit, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer done()
-	if stopErr := server.Shutdown(limit); stopErr != nil {
+	if stopErr := drainer.Shutdown(limit); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("finish requests in flight: %w", stopErr), server.Close())
 	}
 

@@ -31,6 +31,9 @@ type Env struct {
 	ClamdAddress        string // CLAMD_ADDRESS, host:port or a socket's path; empty: the built-in scanner
 	SpoolDir            string // MAILROOM_SPOOL_DIR, default os.TempDir()
 	LogLevel            string // MAILROOM_LOG_LEVEL, default info
+	// Handover is MAILROOM_HANDOVER, the path of a Unix socket at which one process hands its
+	// listening sockets to the one that replaces it; empty: it does not.
+	Handover string
 	// Temporal is configured by its own TEMPORAL_* variables (contrib/envconfig).
 }
 
@@ -61,6 +64,7 @@ func Variables() []Variable {
 		{Name: "CLAMD_ADDRESS"},
 		{Name: "MAILROOM_SPOOL_DIR"},
 		{Name: "MAILROOM_LOG_LEVEL"},
+		{Name: "MAILROOM_HANDOVER"},
 	}
 }
 
@@ -96,6 +100,7 @@ func ReadEnv(getenv func(string) string, role Role) (Env, error) {
 		ClamdAddress:        r.text("CLAMD_ADDRESS", ""),
 		SpoolDir:            r.text("MAILROOM_SPOOL_DIR", os.TempDir()),
 		LogLevel:            r.level("MAILROOM_LOG_LEVEL", "info"),
+		Handover:            r.text("MAILROOM_HANDOVER", ""),
 	}
 	e.S3Public = r.endpoint("S3_PUBLIC_ENDPOINT", e.S3Endpoint)
 	if e.RawBucket == e.AttachmentsBucket {

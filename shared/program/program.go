@@ -31,12 +31,14 @@ import (
 // CloseTimeout bounds each closer.
 const CloseTimeout = 5 * time.Second
 
-// Config is what a role is started with. All of it is required.
+// Config is what a role is started with. All of it is required but Sockets and Serving.
 type Config struct {
 	Env     config.Env
 	File    *config.File
 	Secrets *secret.Store // what File was resolved with; the caller keeps it fresh
 	Logger  *slog.Logger
+	Sockets Listener // nil: sockets that end with their listener
+	Serving func()   // called once, when the role does its work; may be nil
 }
 
 // Program is one role from its start to its end. It is used by one goroutine.
@@ -52,6 +54,12 @@ type Program struct {
 // Close, also after a later step has failed.
 func New(c Config) (*Program, error) {
 	p := &Program{Config: c, Registry: telemetry.NewRegistry()}
+	if p.Sockets == nil {
+		p.Sockets = ownSockets{}
+	}
+	if p.Serving == nil {
+		p.Serving = func() {}
+	}
 	if err := p.Register(secret.NewCollector(c.Secrets)); err != nil {
 		return nil, err
 	}
@@ -81,11 +89,11 @@ func (p *Program) Register(collectors ...prometheus.Collector) error {
 // ServeMetrics serves /metrics and /readyz until Close. It returns once the port is
 // bound.
 func (p *Program) ServeMetrics(ctx context.Context, ready http.Handler) error {
-	stop, err := telemetry.ServeMetrics(ctx, p.Env.MetricsListen, p.Registry, p.Logger, ready)
+	ln, err := p.Sockets.Listen(ctx, p.Env.MetricsListen)
 	if err != nil {
-		return err
+		return fmt.Errorf("listen for metrics: %w", err)
 	}
-	p.OnClose(stop)
+	p.OnClose(telemetry.ServeMetrics(ln, p.Registry, p.Logger, ready))
 	return nil
 }
 

@@ -22,25 +22,10 @@ const (
 	maxScrapes   = 4
 )
 
-// ServeMetrics answers GET /metrics on addr with what reg holds, and GET /readyz with
-// ready. Everything else is 404;
-// profiles are not offered. It returns after the port is bound, so that a port in
-// use is an error at start-up; ctx bounds only the binding. The caller runs
-// stop last: it lets scrapes in flight finish until its context ends, and may be
-// called more than once.
-func ServeMetrics(ctx context.Context, addr string, reg *prometheus.Registry, logger *slog.Logger,
-	ready http.Handler,
-) (stop func(context.Context) error, err error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen for metrics: %w", err)
-	}
-	return serve(ln, reg, logger, ready), nil
-}
-
-func serve(ln net.Listener, reg *prometheus.Registry, logger *slog.Logger, ready http.Handler,
-) func(context.Context) error {
+// ServeMetrics answers GET /metrics on ln with what reg holds, and GET /readyz with
+// ready. Everything else is 404; profiles are not offered. The caller runs stop last: it
+// lets scrapes in flight finish until its context ends, and may be called more than once.
+func ServeMetrics(ln net.Listener, reg *prometheus.Registry, logger *slog.Logger, ready http.Handler) (stop func(context.Context) error) {
 	srv := &http.Server{
 		Handler:           routes(reg, logger, ready),
 		ReadTimeout:       readTimeout,

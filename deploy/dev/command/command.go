@@ -1,4 +1,4 @@
-// Package command is the command line of `go run ./deploy/dev`: dev, up, down, status, test.
+// Package command is the command line of `go run ./deploy/dev`: dev, up, restart, down, status, test.
 // Each target of the Makefile is one call of it. As mailroom-dev it runs the same stack outside
 // of the repository, with programs that are installed beside it.
 //
@@ -30,12 +30,13 @@ const usage = `usage: go run ./deploy/dev COMMAND, or outside of the repository:
 
   up [-config FILE]            start what does not run, return when it is usable
   dev [-config FILE]           up, send three sample emails, follow the logs, stop all on Ctrl-C
+  restart [-config FILE]       restart ingress and worker alone, with what has changed; no post is refused
   status                       list what runs
   down [-clean]                stop everything that up has started; with -clean forget its data
 
   -store minio|versitygw       with up, dev: the object store of a new stack, else MinIO if it is on PATH;
                                with test: the object store of all tests (MinIO)
-  -listen IP                   with up, dev: where webhook, console and Temporal Web UI listen (127.0.0.1)
+  -listen IP                   with up, dev, restart: where webhook, console and Temporal Web UI listen (127.0.0.1)
   -dir FOLDER                  keep data and logs there (.mailroom), and take mailroom, mailctl, sink and
                                devstack from beside this program, as outside of the repository
 
@@ -99,7 +100,7 @@ func Run(args []string, config []byte, stdout, stderr io.Writer) int {
 // flagsOf lists the flags that each command has.
 var flagsOf = map[string][]string{
 	"up": {"config", "store", "listen", "dir"}, "dev": {"config", "store", "listen", "dir"},
-	"status": {"dir"}, "down": {"clean", "dir"},
+	"restart": {"config", "listen", "dir"}, "status": {"dir"}, "down": {"clean", "dir"},
 	"build": {}, "test": {"services", "slowest", "store"}, "tool": {}, "temporal": {},
 }
 
@@ -175,6 +176,8 @@ func (c call) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
 		return exitDone, up(ctx, c.place, c.config, stdout)
 	case "dev":
 		return exitDone, dev(ctx, c.place, c.config, stdout)
+	case "restart":
+		return exitDone, restart(ctx, c.place, c.config, stdout)
 	case "down":
 		return exitDone, down(ctx, c.place, c.clean, stdout)
 	case "status":

@@ -57,13 +57,13 @@ func TestTwoStartsWithDifferentStores(t *testing.T) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	p := place{dir: dir, bin: dir, builtIn: text, vars: stack.DevDefaults(), store: stack.Versity, caller: stack.Caller{Program: "mailroom-dev"}}
-	first, err := open(t.Context(), p, "", &bytes.Buffer{})
+	first, err := open(t.Context(), p, "", (*stack.Stack).UseConfig, &bytes.Buffer{})
 	require.NoError(t, err)
 
 	p.store = stack.MinIO
 	second := make(chan error, 1)
 	go func() {
-		_, err := open(t.Context(), p, "", &bytes.Buffer{})
+		_, err := open(t.Context(), p, "", (*stack.Stack).UseConfig, &bytes.Buffer{})
 		second <- err
 	}()
 	select {
@@ -135,7 +135,7 @@ func TestARefusedStartIsNotLocked(t *testing.T) {
 	dir := t.TempDir()
 	p := place{dir: dir, bin: dir, builtIn: text, vars: stack.DevDefaults(), store: "s3"}
 	for range 2 {
-		_, err := open(t.Context(), p, "", &bytes.Buffer{})
+		_, err := open(t.Context(), p, "", (*stack.Stack).UseConfig, &bytes.Buffer{})
 		require.ErrorContains(t, err, "there is no object store s3: STORE is minio or versitygw")
 	}
 }

@@ -30,8 +30,9 @@ type opened struct {
 	unlock  func()
 }
 
-// open reads the configuration and returns the stack that runs with it.
-func open(ctx context.Context, p place, config string, out io.Writer) (o opened, err error) {
+// open reads the configuration and returns the stack that runs with it, or that is going to:
+// use records it.
+func open(ctx context.Context, p place, config string, use func(*stack.Stack, string) error, out io.Writer) (o opened, err error) {
 	o.console = process.NewConsole(out)
 	unlock, err := lock(ctx, p, o.console)
 	if err != nil {
@@ -68,7 +69,7 @@ func open(ctx context.Context, p place, config string, out io.Writer) (o opened,
 	if o.Stack, err = stack.New(options); err != nil {
 		return opened{}, err
 	}
-	if err := o.UseConfig(config); err != nil {
+	if err := use(o.Stack, config); err != nil {
 		return opened{}, err
 	}
 	if err := made.write(); err != nil {
@@ -80,7 +81,7 @@ func open(ctx context.Context, p place, config string, out io.Writer) (o opened,
 
 // up starts the services that are not running and prints their addresses.
 func up(ctx context.Context, p place, config string, out io.Writer) error {
-	o, err := open(ctx, p, config, out)
+	o, err := open(ctx, p, config, (*stack.Stack).UseConfig, out)
 	if err != nil {
 		return err
 	}
@@ -90,6 +91,34 @@ func up(ctx context.Context, p place, config string, out io.Writer) error {
 	}
 	tour.Addresses(out, o.Stack, p.vars, o.who)
 	return nil
+}
+
+// restart restarts ingress and worker, with programs that are built anew, without refusing a
+// post. Without a configuration they keep theirs, as it is now.
+func restart(ctx context.Context, p place, config string, out io.Writer) error {
+	running, err := process.Open(p.dir, nil)
+	if err != nil {
+		return err
+	}
+	if !running.Alive(stack.Ingress) && !running.Alive(stack.Worker) {
+		return errors.New("neither ingress nor worker runs: start the stack (up)")
+	}
+	if config == "" {
+		config = running.State().Config
+	}
+
+	o, err := open(ctx, p, config, (*stack.Stack).ChangeConfig, out)
+	if err != nil {
+		return err
+	}
+	defer o.unlock()
+	defer o.console.Reassure(ctx)()
+	if p.root != "" {
+		if err := stack.BuildPrograms(ctx, p.root, p.bin, o.console); err != nil {
+			return err
+		}
+	}
+	return o.Renew(ctx)
 }
 
 // lock prevents two commands from changing the same stack concurrently.
@@ -218,7 +247,7 @@ func stop(ctx context.Context, p place, clean bool, console *process.Console) er
 func dev(ctx context.Context, p place, config string, out io.Writer) error {
 	ctx, cancel := whileParent(ctx)
 	defer cancel()
-	o, err := open(ctx, p, config, out)
+	o, err := open(ctx, p, config, (*stack.Stack).UseConfig, out)
 	if err != nil {
 		return err
 	}

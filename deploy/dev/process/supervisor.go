@@ -97,6 +97,77 @@ func (s *Supervisor) Ensure(ctx context.Context, svc Service) error {
 	return nil
 }
 
+// Replace starts a service beside the run of it that goes on. The new one makes the old one
+// end when it can do its work; Replace returns when the old one has ended. If the new one
+// fails, it is ended and the old one goes on. A service that does not run is started.
+func (s *Supervisor) Replace(ctx context.Context, svc Service) error {
+	old, alive := s.state.running(svc.Name)
+	if !alive {
+		return s.Ensure(ctx, svc)
+	}
+	began := time.Now()
+	s.mu.Lock()
+	ended := s.children[svc.Name]
+	s.mu.Unlock()
+
+	if svc.Prepare != nil {
+		if err := svc.Prepare(ctx); err != nil {
+			return fmt.Errorf("%s: %w", svc.Name, err)
+		}
+	}
+	if err := s.launch(ctx, svc); err != nil {
+		return err
+	}
+	err := s.waitReplaced(ctx, svc, old)
+	if err == nil {
+		err = s.waitReady(ctx, svc)
+	}
+	if err != nil && old.Alive() {
+		return errors.Join(fmt.Errorf("%w; the one that ran before goes on", err), s.restore(old, ended))
+	}
+	if err == nil {
+		s.console.Say("%-11s ready %5.1f s  %s", svc.Name, time.Since(began).Seconds(), svc.Where)
+	}
+	return err
+}
+
+// waitReplaced waits until old has ended, which the newly launched service makes it do.
+func (s *Supervisor) waitReplaced(ctx context.Context, svc Service, old Running) error {
+	defer s.console.Await(svc.Name)()
+	ctx, cancel := context.WithTimeout(ctx, svc.Patience+svc.Grace)
+	defer cancel()
+	poll := time.NewTicker(endPoll)
+	defer poll.Stop()
+
+	for old.Alive() {
+		log := s.LogFile(svc.Name)
+		if !s.Alive(svc.Name) {
+			return fmt.Errorf("%s ended while starting: %s (log: %s)", svc.Name, LastWords(log), log)
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("%s has not replaced the one before after %s (log: %s)", svc.Name, svc.Patience+svc.Grace, log)
+			}
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// restore ends what was launched to replace old, and puts old and its log back.
+func (s *Supervisor) restore(old Running, ended <-chan struct{}) error {
+	err := s.End(old.Name, syscall.SIGKILL)
+	s.mu.Lock()
+	if ended != nil {
+		s.children[old.Name] = ended
+	}
+	s.mu.Unlock()
+	log := s.LogFile(old.Name)
+	return errors.Join(err, os.Rename(log, log+".failed"), os.Rename(log+".before", log), s.state.put(old))
+}
+
 // launch starts a service in its own session, so that an interrupt at the terminal does
 // not reach it, and writes it to the state file.
 func (s *Supervisor) launch(ctx context.Context, svc Service) error {

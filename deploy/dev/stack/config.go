@@ -24,9 +24,20 @@ func (s *Stack) UseConfig(path string) error {
 	case !s.Alive(Ingress) && !s.Alive(Worker) && !s.Alive(All):
 		return s.Change(func(now *process.State) { now.Config, now.ConfigSum = path, sum })
 	case now.Config != path:
-		return fmt.Errorf("the stack runs with the configuration %s: stop it (down), then start it with the other one", now.Config)
+		return fmt.Errorf("the stack runs with the configuration %s: restart it with the other one (make restart CONFIG=…)", now.Config)
 	case now.ConfigSum != sum:
-		s.opt.Console.Say("NOTE: the configuration has changed since the start: stop (down) and start (up) the stack to apply it")
+		s.opt.Console.Say("NOTE: the configuration has changed since the start: restart (make restart) applies it")
 	}
 	return nil
+}
+
+// ChangeConfig records the configuration file with which running programs are going to be
+// restarted.
+func (s *Stack) ChangeConfig(path string) error {
+	text, err := os.ReadFile(path) //nolint:gosec // the caller's own file
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return s.Change(func(now *process.State) { now.Config, now.ConfigSum = path, hex.EncodeToString(sum[:]) })
 }

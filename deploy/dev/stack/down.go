@@ -36,7 +36,7 @@ func endOrder() []string {
 // tools, which depend on nothing but their pins.
 func (s *Stack) Forget() error {
 	kept := s.State().Outside
-	for _, name := range []string{"postgres", "temporal", "temporal-ui", MinIO, Versity, "clamav", "log", "bin", "programs", "samples", "build.log", sinkRecord, process.StateName} {
+	for _, name := range []string{"postgres", "temporal", "temporal-ui", MinIO, Versity, "clamav", "log", "bin", "programs", "samples", "build.log", sinkRecord, handoverName, process.StateName} {
 		kept = append(kept, filepath.Join(s.opt.Dir, name))
 	}
 	for _, path := range kept {

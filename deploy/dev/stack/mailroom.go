@@ -35,9 +35,24 @@ func program(s *Stack, name string, ports []int, vars Vars, ready func(context.C
 	}
 }
 
+// handoverName is the Unix socket at which one ingress hands its sockets to the next.
+const handoverName = "handover"
+
+// maxSocketPath bounds the path of a Unix socket in bytes, with what the program appends.
+const maxSocketPath = 90
+
+// handover returns the path of that socket, empty where it would be too long.
+func (s *Stack) handover() string {
+	path := filepath.Join(s.opt.Dir, handoverName)
+	if len(path) > maxSocketPath {
+		return ""
+	}
+	return path
+}
+
 func ingressService(s *Stack) process.Service {
 	p := s.opt.Ports
-	vars := Vars{"MAILROOM_METRICS_LISTEN": process.Loopback(p.IngressMetrics)}
+	vars := Vars{"MAILROOM_METRICS_LISTEN": process.Loopback(p.IngressMetrics), "MAILROOM_HANDOVER": s.handover()}
 	return program(s, Ingress, []int{p.Ingress, p.Operator, p.IngressMetrics}, vars, func(ctx context.Context) error {
 		return getOK(ctx, s.IngressURL()+"/readyz")
 	}, server, "ingress")

@@ -163,6 +163,38 @@ func (s *Stack) Restart(ctx context.Context, name string) error {
 	return s.Start(ctx, name)
 }
 
+// Renew restarts our programs with what is in Bin and in the configuration, after the
+// migrations: ingress and worker, of those that run. A new ingress takes the sockets of the
+// one before, which ends when the new one serves: no connection is refused.
+func (s *Stack) Renew(ctx context.Context) error {
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	if s.Alive(Ingress) {
+		if err := s.Replace(ctx, Ingress); err != nil {
+			return err
+		}
+	}
+	if s.Alive(Worker) {
+		return s.Restart(ctx, Worker)
+	}
+	return nil
+}
+
+// Replace starts one service anew. The ingress is started beside the one that runs, as far
+// as the path of the stack permits it.
+func (s *Stack) Replace(ctx context.Context, name string) error {
+	svc, err := find(s, name)
+	if err != nil {
+		return err
+	}
+	if name != Ingress || s.handover() == "" {
+		s.opt.Console.Say("%-11s restarts, and answers nothing meanwhile", name)
+		return s.Restart(ctx, name)
+	}
+	return s.Supervisor.Replace(ctx, svc)
+}
+
 func endOne(s *Stack, name string, sig syscall.Signal) error {
 	if _, err := find(s, name); err != nil {
 		return err

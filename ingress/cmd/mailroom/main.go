@@ -26,6 +26,7 @@ const (
 const description = `Receive email as webhooks and deliver it durably.
 
 MAILROOM_CONFIG names the configuration file; the environment says where PostgreSQL, Temporal, the object store and the scanner are.
+SIGHUP makes a role read the file again.
 
 Exit codes: 0 done, 1 failed, 2 usage.`
 
@@ -42,11 +43,14 @@ type process struct {
 	getenv func(string) string
 	stdout io.Writer
 	stderr io.Writer
+	reload <-chan os.Signal // asks a role to read its configuration again; nil: never
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], &process{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr})
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	code := run(ctx, os.Args[1:], &process{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, reload: reload})
 	stop()
 	os.Exit(code)
 }

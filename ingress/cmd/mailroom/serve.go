@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 
 	"mailroom/ingress"
-	"mailroom/shared/build"
 	"mailroom/shared/config"
 	"mailroom/shared/program"
 	"mailroom/shared/secret"
@@ -78,8 +76,8 @@ func (c allCommand) Run(ctx context.Context, p *process) error {
 	return c.run(ctx, p, ingressServer(), workerServer())
 }
 
-// serve runs the servers on one configuration until ctx is done or one of them fails,
-// which stops the others and is returned.
+// serve runs the servers until ctx is done or one of them fails, which stops the others and
+// is returned. It reads the configuration again when asked to (see runner).
 func (p *process) serve(ctx context.Context, servers ...server) (err error) {
 	roles := rolesOf(servers)
 	env, err := config.ReadEnv(p.getenv, roles)
@@ -105,26 +103,8 @@ func (p *process) serve(ctx context.Context, servers ...server) (err error) {
 		err = errors.Join(err, watch.Wait())
 	}()
 
-	group, ctx := errgroup.WithContext(ctx)
-	for _, s := range servers {
-		env, name := env, s.role.String()
-		if s.role == config.RoleWorker && roles != config.RoleWorker {
-			env.MetricsListen = env.WorkerMetricsListen
-		}
-		logger := telemetry.NewLogger(p.stderr, env.LogLevel, name)
-		logger.Info(name+".starting", build.Read().Attrs()...)
-
-		group.Go(func() error {
-			err := s.run(ctx, program.Config{Env: env, File: file, Secrets: secrets, Logger: logger})
-			// A stop that ends the wait for a dependency is no failure.
-			if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			logger.Info(name + ".stopped")
-			return nil
-		})
-	}
-	return group.Wait()
+	r := &runner{p: p, servers: servers, env: env, secrets: secrets, sockets: program.NewSockets(), logger: logger}
+	return r.run(ctx, file)
 }
 
 func rolesOf(servers []server) (roles config.Role) {
