@@ -72,7 +72,45 @@ func TestLongRestEndsByItselfOrByAPerson(t *testing.T) {
 
 func TestShortWaitsAreNotInterrupted(t *testing.T) {
 	t.Parallel()
-	b := setupDeliver(t, answers(503, fault.New(fault.DownstreamUnavailable, "x").After(90*time.Second)))
+	b := setupDeliver(t, answers(503, fault.New(fault.DownstreamUnavailable, "x").After(14*time.Second)))
 	_, err := b.run(t.Context())
-	b.requireNext(t, 90*time.Second, err)
+	b.requireNext(t, 14*time.Second, err)
+}
+
+// TestAChangedRetryAfterEndsALongRest: the last word of the destination counts where it asks
+// for less.
+func TestAChangedRetryAfterEndsALongRest(t *testing.T) {
+	t.Parallel()
+	later := fault.New(fault.DownstreamUnavailable, "the destination answered 503").After(time.Hour)
+	b := setupDeliver(t, answers(503, later), answers(200, nil))
+	_, err := b.run(t.Context())
+	require.Error(t, err)
+	answered := b.now
+
+	b.now = answered.Add(5 * time.Minute)
+	b.wire.askedAt, b.wire.askedUntil = answered.Add(-time.Minute), answered.Add(6*time.Minute)
+	_, err = b.run(t.Context())
+	require.Error(t, err, "what it asked for before is about something else")
+	b.wire.askedAt = answered.Add(4 * time.Minute)
+	b.now = answered.Add(6*time.Minute - 5*time.Second)
+	_, err = b.run(t.Context())
+	require.Equal(t, 5*time.Second, delay(t, err))
+	require.Equal(t, 1, b.wire.calls)
+
+	b.now = answered.Add(6 * time.Minute)
+	out, err := b.run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, out.Attempts)
+}
+
+// TestAPersonsAttemptIsAProbe, and no other is.
+func TestAPersonsAttemptIsAProbe(t *testing.T) {
+	t.Parallel()
+	b := setupDeliver(t, withheld(fault.New(fault.DownstreamGone, "gone").After(12*time.Second)), answers(200, nil))
+	_, err := b.run(t.Context())
+	require.Equal(t, 12*time.Second, delay(t, err).Truncate(4*time.Second))
+	require.False(t, b.wire.probe)
+	_, err = b.run(t.Context(), again)
+	require.NoError(t, err)
+	require.True(t, b.wire.probe)
 }

@@ -103,7 +103,7 @@ func (a *activitySet) wireDelivery(p *program.Program, db stores, cache *manifes
 	}
 	a.sender, err = downstream.New(
 		downstream.Config{Destinations: p.File.Destinations, FastCalls: emailsAtOnce / 4, RegularCalls: activitiesAtOnce * 3 / 4},
-		downstream.Deps{Metrics: attempts, Logger: p.Logger, Gone: db})
+		downstream.Deps{Metrics: attempts, Logger: p.Logger, Answers: db})
 	if err != nil {
 		return err
 	}

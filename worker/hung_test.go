@@ -155,9 +155,11 @@ type hungWorld struct {
 // unmeasured drops what a sender measures and saves.
 type unmeasured struct{}
 
-func (unmeasured) Attempt(string, string, time.Duration)                 {}
-func (unmeasured) Breaker(string, string)                                {}
-func (unmeasured) SaveGone(context.Context, string, time.Duration) error { return nil }
+func (unmeasured) Attempt(string, string, time.Duration)                  {}
+func (unmeasured) Breaker(string, string)                                 {}
+func (unmeasured) SaveGone(context.Context, string, time.Duration) error  { return nil }
+func (unmeasured) SaveAsked(context.Context, string, time.Duration) error { return nil }
+func (unmeasured) SaveRecovered(context.Context, string) error            { return nil }
 
 func newHungWorld(t *testing.T) *hungWorld {
 	t.Helper()
@@ -177,7 +179,7 @@ func newHungWorld(t *testing.T) *hungWorld {
 	}
 	sender, err := downstream.New(downstream.Config{
 		Destinations: to, FastCalls: fewEmails / 4, RegularCalls: fewActivities * 3 / 4,
-	}, downstream.Deps{Metrics: unmeasured{}, Logger: slog.New(slog.DiscardHandler), Gone: unmeasured{}})
+	}, downstream.Deps{Metrics: unmeasured{}, Logger: slog.New(slog.DiscardHandler), Answers: unmeasured{}})
 	require.NoError(t, err)
 	deliver, err := activities.NewDeliver(activities.DeliverDeps{
 		Ledger: &deliveryBook{rows: map[int64]ledger.Delivery{}}, Messages: plainMessages{}, Links: plainMessages{},

@@ -144,7 +144,8 @@ func (s *Sender) Obey(controls []ledger.Control) {
 		if !ok {
 			continue
 		}
-		if d.control.apply(c) {
+		resumed := d.control.apply(c)
+		if recovered := d.waits.obey(c); resumed || recovered {
 			d.gone.end.Store(0)
 		}
 		if !c.GoneUntil.IsZero() {
@@ -153,16 +154,31 @@ func (s *Sender) Obey(controls []ledger.Control) {
 	}
 }
 
-// ResumedAt returns when an operator last resumed a destination, by the ledger's clock;
-// zero if this process knows of no resume.
-func (s *Sender) ResumedAt(name string) time.Time {
+// WakenAt returns when an operator last resumed a destination, or it has recovered, by the
+// ledger's clock; zero if this process knows of neither.
+func (s *Sender) WakenAt(name string) time.Time {
 	d, ok := s.destinations[name]
 	if !ok {
 		return time.Time{}
 	}
 	d.control.mu.Lock()
-	defer d.control.mu.Unlock()
-	return d.control.resumed
+	resumed := d.control.resumed
+	d.control.mu.Unlock()
+
+	if recovered := d.waits.recoveredAt(); recovered.After(resumed) {
+		return recovered
+	}
+	return resumed
+}
+
+// Asked returns until when a destination has last asked to be left alone, and when it
+// did, by the ledger's clock; zero if this process knows of no such answer.
+func (s *Sender) Asked(name string) (at, until time.Time) {
+	d, ok := s.destinations[name]
+	if !ok {
+		return time.Time{}, time.Time{}
+	}
+	return d.waits.lastAsked()
 }
 
 // AskAgain returns how long a delivery that waits for a destination should wait before

@@ -70,17 +70,35 @@ func TestResumeEndsThePauseAfter410(t *testing.T) {
 	require.Nil(t, d.Status()[0].GoneUntil)
 }
 
-// goneBook saves answers 410 in memory.
-type goneBook struct {
-	mu    sync.Mutex
-	saved map[string]time.Duration
-	err   error
+// answerBook saves in memory what answers say about all mail.
+type answerBook struct {
+	mu        sync.Mutex
+	saved     map[string]time.Duration // answers 410
+	asked     []time.Duration
+	recovered int
+	err       error
 }
 
-func (b *goneBook) SaveGone(_ context.Context, destination string, lasts time.Duration) error {
+func newAnswers() *answerBook { return &answerBook{saved: map[string]time.Duration{}} }
+
+func (b *answerBook) SaveGone(_ context.Context, destination string, lasts time.Duration) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.saved[destination] = lasts
+	return b.err
+}
+
+func (b *answerBook) SaveAsked(_ context.Context, _ string, wait time.Duration) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = append(b.asked, wait)
+	return b.err
+}
+
+func (b *answerBook) SaveRecovered(context.Context, string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recovered++
 	return b.err
 }
 
@@ -96,8 +114,9 @@ func TestStopAfter410IsEveryWorkers(t *testing.T) {
 			w.WriteHeader(http.StatusGone)
 		}
 	}
-	first, book := setup(t, handler), &goneBook{saved: map[string]time.Duration{}, err: errors.New("down")}
-	first.gone = book
+	first := setup(t, handler)
+	book := first.answers
+	book.err = errors.New("down")
 	_, _, err := first.try(t.Context())
 	f := fault.From(err)
 	require.Equal(t, fault.DownstreamGone, f.Code)
@@ -119,7 +138,7 @@ func TestStopAfter410IsEveryWorkers(t *testing.T) {
 	require.True(t, second.Quick("to"), "nothing is sent, so nothing takes long")
 	resume := ledger.Control{Destination: "to", Actor: "olga", At: gone.At.Add(time.Minute)}
 	second.Obey([]ledger.Control{resume})
-	require.Equal(t, resume.At, second.ResumedAt("to"))
+	require.Equal(t, resume.At, second.WakenAt("to"))
 	_, called, err = second.try(t.Context())
 	require.NoError(t, err)
 	require.True(t, called)

@@ -53,6 +53,7 @@ type destination struct {
 	places     chan struct{}
 	gone       goneStop
 	control    control
+	waits      waits
 	tempo      tempo
 	seen       lastCalls
 }
@@ -62,6 +63,7 @@ type call struct {
 	key           string
 	correlationID string
 	mark          string
+	probe         bool // a person asked for it
 	body          Body
 }
 
@@ -148,14 +150,37 @@ func newBreaker(name string, failures int, openFor time.Duration, probe *atomic.
 	})
 }
 
-// send makes the call unless a pause, the breaker or a limit prevents it.
+// made reports whether a call was made.
+func (o outcome) made() bool {
+	switch o.result {
+	case resultDelivered, resultRetry, resultRejected, resultAmbiguous, resultGone, resultCut:
+		return true
+	}
+	return false
+}
+
+// send makes the call unless a pause, a stop, the breaker or a limit prevents it.
 func (d *destination) send(ctx context.Context, c call) outcome {
 	if by, wait, paused := d.control.pause(time.Now()); paused {
 		return pausedBy(by, wait)
 	}
-	if until, gone := d.gone.until(); gone {
+	until, gone := d.gone.until()
+	if !gone {
+		return d.sendNow(ctx, c)
+	}
+	if !c.probe || !d.gone.tryProbe() {
 		return d.goneFor(0, until)
 	}
+
+	o := d.sendNow(ctx, c)
+	if !o.made() {
+		d.gone.probe.Store(0) // another attempt may be the probe
+	}
+	return o
+}
+
+// sendNow makes the call unless the breaker or a limit prevents it.
+func (d *destination) sendNow(ctx context.Context, c call) outcome {
 	if !d.idempotent && !d.timeFor(ctx) {
 		return busy("no call was made: there is too little time for an attempt that must not be cut short", 0)
 	}
@@ -226,7 +251,17 @@ func busy(why string, wait time.Duration) outcome {
 // goneStop is the time after a 410 in which nothing is sent. It is safe for concurrent use.
 type goneStop struct {
 	end   atomic.Int64 // Unix nanoseconds; 0: there is none
+	probe atomic.Int64 // when the last probe was let pass, likewise
 	lasts time.Duration
+}
+
+// probeEvery is how often, at most, a person's attempt passes a stop.
+const probeEvery = 5 * time.Second
+
+// tryProbe reports whether a call may pass the stop to see whether it has to last.
+func (g *goneStop) tryProbe() bool {
+	last, now := g.probe.Load(), time.Now()
+	return now.Sub(time.Unix(0, last)) >= probeEvery && g.probe.CompareAndSwap(last, now.UnixNano())
 }
 
 // begin begins the stop and returns its end.

@@ -14,8 +14,8 @@ import (
 	"mailroom/shared/ledger"
 )
 
-// saveGoneWithin bounds the write that follows an answer 410.
-const saveGoneWithin = 3 * time.Second
+// saveAnswerWithin bounds the write that follows an answer that concerns all mail.
+const saveAnswerWithin = 3 * time.Second
 
 // Config has the destinations and limits of a Sender.
 type Config struct {
@@ -32,15 +32,21 @@ type Config struct {
 type Deps struct {
 	Metrics Metrics
 	Logger  *slog.Logger
-	// Gone saves that a destination has answered 410; the other workers read it and
-	// pass it to Obey.
-	Gone GoneSaver
+	// Answers saves what the answers of destinations say about all mail for them; the
+	// other workers read it and pass it to Obey.
+	Answers AnswerSaver
 }
 
-// GoneSaver saves that nothing is sent to a destination for a while, because it has
-// answered 410.
-type GoneSaver interface {
+// AnswerSaver saves what the answers of destinations say about all mail for them.
+type AnswerSaver interface {
+	// SaveGone saves that nothing is sent to a destination for a while, because it has
+	// answered 410.
 	SaveGone(ctx context.Context, destination string, lasts time.Duration) error
+	// SaveAsked saves that a destination has asked to be left alone for a while.
+	SaveAsked(ctx context.Context, destination string, wait time.Duration) error
+	// SaveRecovered saves that a destination takes mail although it was stopped or had
+	// asked to be left alone.
+	SaveRecovered(ctx context.Context, destination string) error
 }
 
 // Body returns the request body. It is called at most once, right before the call is
@@ -52,14 +58,14 @@ type Sender struct {
 	destinations map[string]*destination
 	metrics      Metrics
 	logger       *slog.Logger
-	gone         GoneSaver
+	answers      AnswerSaver
 	fast         chan struct{} // a place for each call of a fast attempt
 	bulkhead     *bulkhead
 }
 
 // New returns a Sender. The error names an invalid destination and its problem.
 func New(c Config, d Deps) (*Sender, error) {
-	if d.Metrics == nil || d.Logger == nil || d.Gone == nil {
+	if d.Metrics == nil || d.Logger == nil || d.Answers == nil {
 		return nil, errors.New("downstream: a dependency is missing")
 	}
 	if c.FastCalls <= 0 {
@@ -70,7 +76,7 @@ func New(c Config, d Deps) (*Sender, error) {
 	}
 
 	s := &Sender{
-		destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics, logger: d.Logger, gone: d.Gone,
+		destinations: make(map[string]*destination, len(c.Destinations)), metrics: d.Metrics, logger: d.Logger, answers: d.Answers,
 		fast: make(chan struct{}, c.FastCalls), bulkhead: newBulkhead(c.RegularCalls, len(c.Destinations)),
 	}
 
@@ -124,7 +130,8 @@ func (s *Sender) Serves(name, tenant string) bool {
 //   - ConfigInvalid: there is no such destination, or it does not serve the tenant
 //     of the email.
 //
-// It is idempotent on d.IdempotencyKey if the destination honours the key.
+// It is idempotent on d.IdempotencyKey if the destination honours the key. With d.Probe
+// one attempt at a time passes a stop after 410.
 func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, body Body) (int, error) {
 	to, ok := s.destinations[d.Destination]
 	if !ok {
@@ -134,22 +141,32 @@ func (s *Sender) Send(ctx context.Context, e contract.Email, d ledger.Delivery, 
 		return 0, fault.New(fault.ConfigInvalid, "the destination does not serve the tenant of the email")
 	}
 	began := time.Now()
-	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, mark: contract.LoopMark(e), body: body})
+	o := to.send(ctx, call{key: d.IdempotencyKey, correlationID: e.CorrelationID, mark: contract.LoopMark(e), probe: d.Probe, body: body})
 	s.metrics.Attempt(d.Destination, o.result, time.Since(began))
 	to.seen.record(o, time.Now())
-	if o.result == resultGone && o.status != 0 {
-		s.saveGone(ctx, d.Destination, to.gone.lasts)
-	}
+	s.saveAnswer(ctx, d.Destination, to, o)
 	return o.status, o.err
 }
 
-// saveGone saves a 410 for the other workers. If that fails, only this process stops
-// sending.
-func (s *Sender) saveGone(ctx context.Context, destination string, lasts time.Duration) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveGoneWithin)
+// saveAnswer saves for the other workers what an answer says about all mail for the
+// destination. If that fails, only this process knows.
+func (s *Sender) saveAnswer(ctx context.Context, name string, to *destination, o outcome) {
+	save := func(context.Context) error { return nil }
+	switch now := time.Now(); {
+	case o.result == resultGone && o.status != 0:
+		save = func(ctx context.Context) error { return s.answers.SaveGone(ctx, name, to.gone.lasts) }
+	case o.result == resultRetry && to.waits.ask(now, fault.From(o.err).RetryAfter):
+		save = func(ctx context.Context) error { return s.answers.SaveAsked(ctx, name, fault.From(o.err).RetryAfter) }
+	case o.result == resultDelivered && to.waits.recover(now, to.gone.end.Swap(0)):
+		save = func(ctx context.Context) error { return s.answers.SaveRecovered(ctx, name) }
+	case o.result == resultOpen:
+		to.waits.open(now)
+	}
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveAnswerWithin)
 	defer cancel()
-	if err := s.gone.SaveGone(ctx, destination, lasts); err != nil {
-		s.logger.Warn("destination.gone_not_saved", "destination", destination, "error", err)
+	if err := save(ctx); err != nil {
+		s.logger.Warn("destination.answer_not_saved", "destination", name, "error", err)
 	}
 }
 

@@ -53,7 +53,7 @@ func (m *metrics) states() []string {
 
 // testDeps logs nothing and keeps what it is told in memory.
 func testDeps() Deps {
-	return Deps{Metrics: &metrics{}, Logger: slog.New(slog.DiscardHandler), Gone: &goneBook{saved: map[string]time.Duration{}}}
+	return Deps{Metrics: &metrics{}, Logger: slog.New(slog.DiscardHandler), Answers: newAnswers()}
 }
 
 // testDestination is an HTTP server and a Sender with it as destination "to".
@@ -61,6 +61,7 @@ type testDestination struct {
 	*Sender
 	server  *httptest.Server
 	metrics *metrics
+	answers *answerBook
 }
 
 // setup starts a destination. change may change its configuration.
@@ -77,7 +78,8 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*config.Destin
 	}
 	c.Destinations = []config.Destination{to}
 	deps := testDeps()
-	deps.Metrics = d.metrics
+	deps.Metrics, d.answers = d.metrics, newAnswers()
+	deps.Answers = d.answers
 	var err error
 	d.Sender, err = New(c, deps)
 	require.NoError(t, err)
@@ -87,8 +89,11 @@ func setup(t *testing.T, handler http.HandlerFunc, change ...func(*config.Destin
 
 // try makes one attempt with a small body.
 func (d *testDestination) try(ctx context.Context) (status int, called bool, err error) {
-	status, err = d.Send(ctx, contract.Email{EventID: "evt ü", Tenant: "default", CorrelationID: "corr-1"},
-		ledger.Delivery{Destination: "to", IdempotencyKey: testKey},
+	return d.attempt(ctx, ledger.Delivery{Destination: "to", IdempotencyKey: testKey})
+}
+
+func (d *testDestination) attempt(ctx context.Context, what ledger.Delivery) (status int, called bool, err error) {
+	status, err = d.Send(ctx, contract.Email{EventID: "evt ü", Tenant: "default", CorrelationID: "corr-1"}, what,
 		func(context.Context) ([]byte, error) {
 			called = true
 			return []byte(`{"schema":"mailroom.email.v1"}`), nil

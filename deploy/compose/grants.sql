@@ -11,7 +11,8 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM mailroom_ingress, mailroom_wor
 -- the rights of the program.
 GRANT SELECT ON goose_db_version, emails, inbox, attachments, deliveries, decisions, intents, edits, findings,
       replays, replay_items, replay_counts, recoveries, attempts, transitions, past_steps, past_ends, reminders, audit, audit_head,
-      unknown_signals, email_search, email_search_new, destination_controls, destination_status, gone_destinations, message_ids
+      unknown_signals, email_search, email_search_new, destination_controls, destination_status, gone_destinations,
+      destination_answers, message_ids
    TO mailroom_ingress, mailroom_worker;
 GRANT INSERT ON decisions, transitions, past_steps, past_ends, audit TO mailroom_ingress, mailroom_worker;
 GRANT UPDATE ON audit_head TO mailroom_ingress, mailroom_worker;
@@ -32,7 +33,8 @@ GRANT DELETE ON inbox TO mailroom_worker;
 GRANT UPDATE ON edits TO mailroom_worker;
 GRANT INSERT, UPDATE, DELETE ON attachments, email_search, email_search_new, destination_status, gone_destinations
    TO mailroom_worker;
-GRANT INSERT, UPDATE ON deliveries, attempts, replay_items, replay_counts, recoveries, reminders, unknown_signals TO mailroom_worker;
+GRANT INSERT, UPDATE ON deliveries, attempts, replay_items, replay_counts, recoveries, reminders, unknown_signals,
+      destination_answers TO mailroom_worker;
 GRANT INSERT ON message_ids TO mailroom_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON unwanted_objects TO mailroom_worker;
 GRANT SELECT, UPDATE ON object_removals TO mailroom_worker;

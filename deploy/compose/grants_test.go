@@ -140,7 +140,8 @@ func statements(t *testing.T) map[string]string {
 var notRun = map[string][]string{
 	ingressRole: {
 		"ApplyEdit", "CancelRemoval", "ClaimReplayItems", "DeleteWantedObjects", "EndRemoval", "ForgetRemovals", "IndexSearch",
-		"MarkRemoving", "RemoveContent", "SaveDelivery", "SaveDestinationStatus", "SaveGone", "SaveRecovery", "SaveReminder",
+		"MarkRemoving", "RemoveContent", "SaveAsked", "SaveDelivery", "SaveDestinationStatus", "SaveGone", "SaveRecovered",
+		"SaveRecovery", "SaveReminder",
 		"SaveReplayResults", "SaveVerdicts", "UnmarkWanted", "UnwantedObjectsExist",
 	},
 	workerRole: {

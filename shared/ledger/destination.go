@@ -13,6 +13,11 @@ type Control struct {
 	// GoneUntil is set while nothing is sent because the destination answered 410. A
 	// resume after that answer ends it.
 	GoneUntil time.Time `json:"-"`
+	// RecoveredAt is when the destination last took mail although it was stopped or had
+	// asked to be left alone. AskedUntil is until when it asked for that at AskedAt.
+	RecoveredAt time.Time `json:"-"`
+	AskedAt     time.Time `json:"-"`
+	AskedUntil  time.Time `json:"-"`
 }
 
 // LongestStop is for how long at most nothing is sent to a destination after an answer 410.

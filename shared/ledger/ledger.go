@@ -110,6 +110,8 @@ type Delivery struct {
 	UpdatedAt time.Time
 	// Call is the call that led here, where one was made; it is written, never read.
 	Call *Call
+	// Probe lets the attempt pass a stop after 410: a person asked for it. It is not stored.
+	Probe bool
 }
 
 // Call is one call of a destination that was really made.

@@ -33,6 +33,7 @@ func (s *Deliveries) Controls(ctx context.Context) ([]ledger.Control, error) {
 	for i, r := range rows {
 		list[i] = ledger.Control{
 			Destination: r.Destination, Paused: r.Paused, Actor: r.Actor, Note: r.Note, At: afterEpoch(r.At), GoneUntil: afterEpoch(r.GoneUntil),
+			RecoveredAt: afterEpoch(r.RecoveredAt), AskedAt: afterEpoch(r.AskedAt), AskedUntil: afterEpoch(r.AskedUntil),
 		}
 	}
 	return list, nil
@@ -87,6 +88,19 @@ func (s *Deliveries) SetControl(ctx context.Context, c ledger.Control, via contr
 func (s *Deliveries) SaveGone(ctx context.Context, destination string, lasts time.Duration) error {
 	err := s.queries.SaveGone(ctx, dbsqlc.SaveGoneParams{Destination: clean(destination), Lasts: lasts})
 	return classify("save that destination "+destination+" is gone", err)
+}
+
+// SaveRecovered writes that a destination has just taken mail although it was stopped or
+// had asked to be left alone, and ends the stop.
+func (s *Deliveries) SaveRecovered(ctx context.Context, destination string) error {
+	return classify("save that destination "+destination+" has recovered", s.queries.SaveRecovered(ctx, clean(destination)))
+}
+
+// SaveAsked writes that a destination has just asked to be left alone for a while. The
+// last word counts.
+func (s *Deliveries) SaveAsked(ctx context.Context, destination string, wait time.Duration) error {
+	err := s.queries.SaveAsked(ctx, dbsqlc.SaveAskedParams{Destination: clean(destination), Wait: wait})
+	return classify("save what destination "+destination+" asks for", err)
 }
 
 // SaveDestinationStatus writes what a worker knows of its destinations, in one

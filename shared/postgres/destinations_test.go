@@ -47,6 +47,37 @@ func TestSetControl(t *testing.T) {
 	require.Equal(t, map[string]string{"action": "pause", "destination": "crm", "note": "they move house"}, body)
 }
 
+// TestAnswersOfDestinations: a recovery ends the stop and what was asked for, and the last
+// word counts.
+func TestAnswersOfDestinations(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	control := func() ledger.Control {
+		t.Helper()
+		list, err := db.Controls(ctx)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		require.Equal(t, "crm", list[0].Destination)
+		return list[0]
+	}
+	require.NoError(t, db.SaveAsked(ctx, "crm", time.Hour))
+	require.NoError(t, db.SaveAsked(ctx, "crm", time.Minute))
+	require.NoError(t, db.SaveGone(ctx, "crm", time.Hour))
+	c := control()
+	require.WithinDuration(t, c.AskedAt.Add(time.Minute), c.AskedUntil, time.Second)
+	require.Zero(t, c.RecoveredAt)
+	require.False(t, c.GoneUntil.IsZero())
+
+	require.NoError(t, db.SaveRecovered(ctx, "crm"))
+	c = control()
+	require.WithinDuration(t, time.Now(), c.RecoveredAt, time.Minute)
+	require.Zero(t, c.AskedUntil)
+	require.Zero(t, c.GoneUntil)
+	require.NoError(t, db.SetControl(ctx, ledger.Control{Destination: "crm", Paused: true, Actor: "olga", Note: "x"}, contract.ViaAPI))
+	require.Equal(t, c.RecoveredAt, control().RecoveredAt)
+	require.True(t, control().Paused)
+}
+
 // TestGoneDestinations: a stop after 410 outlives every worker, and what a person said
 // after it ends it.
 func TestGoneDestinations(t *testing.T) {

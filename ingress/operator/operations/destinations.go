@@ -73,6 +73,9 @@ func (s *Service) Destinations(ctx context.Context, tenants []string) ([]Destina
 			} else {
 				resumed = c.At
 			}
+			if c.RecoveredAt.After(resumed) {
+				resumed = c.RecoveredAt
+			}
 			if !c.GoneUntil.IsZero() {
 				row.GoneUntil = &c.GoneUntil
 			}
@@ -114,8 +117,8 @@ func (row *Destination) nextProbe() *time.Time {
 }
 
 // add adds what one worker has reported. Of a silent worker the attempts count, but not
-// its breaker. A stop that began before the destination was resumed is over, also where a
-// worker has not reported that yet.
+// its breaker. A stop that began before the destination was resumed, or has recovered, is over, also
+// where a worker has not reported that yet.
 func (row *Destination) add(s ledger.DestinationStatus, resumed time.Time) {
 	if s.GoneUntil != nil && !s.GoneUntil.After(resumed.Add(ledger.LongestStop)) {
 		s.GoneUntil = nil

@@ -184,4 +184,6 @@ func TestResumeEndsAStopThatAWorkerStillReports(t *testing.T) {
 	require.Nil(t, gone())
 	status.GoneUntil = &after
 	require.Equal(t, &after, gone(), "the destination said so again")
+	b.ledger.controls[0].RecoveredAt = b.now.Add(time.Minute)
+	require.Nil(t, gone(), "and has taken mail since")
 }

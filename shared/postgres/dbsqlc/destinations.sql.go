@@ -11,10 +11,13 @@ import (
 )
 
 const ListControls = `-- name: ListControls :many
-SELECT coalesce(c.destination, g.destination)::text AS destination, coalesce(c.paused, false)::bool AS paused,
+SELECT coalesce(c.destination, g.destination, a.destination)::text AS destination, coalesce(c.paused, false)::bool AS paused,
        coalesce(c.actor, '')::text AS actor, coalesce(c.note, '')::text AS note, coalesce(c.at, 'epoch')::timestamptz AS at,
-       coalesce(CASE WHEN g.until > now() AND (c.at IS NULL OR c.paused OR g.at > c.at) THEN g.until END, 'epoch')::timestamptz AS gone_until
+       coalesce(CASE WHEN g.until > now() AND (c.at IS NULL OR c.paused OR g.at > c.at) THEN g.until END, 'epoch')::timestamptz AS gone_until,
+       coalesce(a.recovered_at, 'epoch')::timestamptz AS recovered_at, coalesce(a.asked_at, 'epoch')::timestamptz AS asked_at,
+       coalesce(a.asked_until, 'epoch')::timestamptz AS asked_until
   FROM destination_controls c FULL JOIN gone_destinations g ON g.destination = c.destination
+       FULL JOIN destination_answers a ON a.destination = coalesce(c.destination, g.destination)
  ORDER BY 1
 `
 
@@ -25,6 +28,9 @@ type ListControlsRow struct {
 	Note        string
 	At          time.Time
 	GoneUntil   time.Time
+	RecoveredAt time.Time
+	AskedAt     time.Time
+	AskedUntil  time.Time
 }
 
 // ListControls leaves out what an operator's later word has overruled.
@@ -44,6 +50,9 @@ func (q *Queries) ListControls(ctx context.Context) ([]ListControlsRow, error) {
 			&i.Note,
 			&i.At,
 			&i.GoneUntil,
+			&i.RecoveredAt,
+			&i.AskedAt,
+			&i.AskedUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -107,6 +116,22 @@ func (q *Queries) ListDestinationStatus(ctx context.Context, fresh time.Duration
 	return items, nil
 }
 
+const SaveAsked = `-- name: SaveAsked :exec
+INSERT INTO destination_answers (destination, asked_at, asked_until)
+VALUES ($1, clock_timestamp(), clock_timestamp() + $2::interval)
+ON CONFLICT (destination) DO UPDATE SET asked_at = excluded.asked_at, asked_until = excluded.asked_until
+`
+
+type SaveAskedParams struct {
+	Destination string
+	Wait        time.Duration
+}
+
+func (q *Queries) SaveAsked(ctx context.Context, arg SaveAskedParams) error {
+	_, err := q.db.Exec(ctx, SaveAsked, arg.Destination, arg.Wait)
+	return err
+}
+
 const SaveDestinationStatus = `-- name: SaveDestinationStatus :exec
 WITH forgotten AS (
     DELETE FROM destination_status WHERE updated_at < now() - $10::interval
@@ -167,6 +192,20 @@ type SaveGoneParams struct {
 
 func (q *Queries) SaveGone(ctx context.Context, arg SaveGoneParams) error {
 	_, err := q.db.Exec(ctx, SaveGone, arg.Destination, arg.Lasts)
+	return err
+}
+
+const SaveRecovered = `-- name: SaveRecovered :exec
+WITH ended AS (
+    DELETE FROM gone_destinations g WHERE g.destination = $1::text
+)
+INSERT INTO destination_answers (destination, recovered_at) VALUES ($1::text, clock_timestamp())
+ON CONFLICT (destination) DO UPDATE SET recovered_at = excluded.recovered_at, asked_at = NULL, asked_until = NULL
+`
+
+// SaveRecovered also ends the stop after a 410.
+func (q *Queries) SaveRecovered(ctx context.Context, destination string) error {
+	_, err := q.db.Exec(ctx, SaveRecovered, destination)
 	return err
 }
 

@@ -1,9 +1,12 @@
 -- ListControls leaves out what an operator's later word has overruled.
 -- name: ListControls :many
-SELECT coalesce(c.destination, g.destination)::text AS destination, coalesce(c.paused, false)::bool AS paused,
+SELECT coalesce(c.destination, g.destination, a.destination)::text AS destination, coalesce(c.paused, false)::bool AS paused,
        coalesce(c.actor, '')::text AS actor, coalesce(c.note, '')::text AS note, coalesce(c.at, 'epoch')::timestamptz AS at,
-       coalesce(CASE WHEN g.until > now() AND (c.at IS NULL OR c.paused OR g.at > c.at) THEN g.until END, 'epoch')::timestamptz AS gone_until
+       coalesce(CASE WHEN g.until > now() AND (c.at IS NULL OR c.paused OR g.at > c.at) THEN g.until END, 'epoch')::timestamptz AS gone_until,
+       coalesce(a.recovered_at, 'epoch')::timestamptz AS recovered_at, coalesce(a.asked_at, 'epoch')::timestamptz AS asked_at,
+       coalesce(a.asked_until, 'epoch')::timestamptz AS asked_until
   FROM destination_controls c FULL JOIN gone_destinations g ON g.destination = c.destination
+       FULL JOIN destination_answers a ON a.destination = coalesce(c.destination, g.destination)
  ORDER BY 1;
 
 -- name: SetControl :exec
@@ -15,6 +18,19 @@ ON CONFLICT (destination) DO UPDATE SET paused = excluded.paused, actor = exclud
 INSERT INTO gone_destinations (destination, at, until)
 VALUES (@destination, clock_timestamp(), clock_timestamp() + @lasts::interval)
 ON CONFLICT (destination) DO UPDATE SET at = excluded.at, until = excluded.until;
+
+-- SaveRecovered also ends the stop after a 410.
+-- name: SaveRecovered :exec
+WITH ended AS (
+    DELETE FROM gone_destinations g WHERE g.destination = @destination::text
+)
+INSERT INTO destination_answers (destination, recovered_at) VALUES (@destination::text, clock_timestamp())
+ON CONFLICT (destination) DO UPDATE SET recovered_at = excluded.recovered_at, asked_at = NULL, asked_until = NULL;
+
+-- name: SaveAsked :exec
+INSERT INTO destination_answers (destination, asked_at, asked_until)
+VALUES (@destination, clock_timestamp(), clock_timestamp() + @wait::interval)
+ON CONFLICT (destination) DO UPDATE SET asked_at = excluded.asked_at, asked_until = excluded.asked_until;
 
 -- The epoch stands for no time in arrays and in expressions that may be null.
 -- SaveDestinationStatus also deletes the status of workers that have been silent for long.
