@@ -87,9 +87,11 @@ bench: ## measure rates, latencies and memory; prints a table and JSON
 snapshot: ## build packages for this platform into .dev/dist, or for all platforms [ALL=1]
 	@deploy/packages/snapshot.sh $(if $(ALL),all)
 
-packages-test: ## install the .deb and the npm packages of .dev/dist as users do, with real services; root, on Debian
+packages-test: ## install the .deb, .rpm and npm packages of .dev/dist as users do, with real services; root, on Debian
+	deploy/packages/test-rpm.sh
 	$(DEV) test -services -- deploy/packages/test.sh
 	deploy/packages/npm/test.sh
+	deploy/packages/npm/test.sh -as daemon
 
 # With the Docker daemon that runs, else with one of its own; images that no registry has
 # are stood in for. Each test names the command and how long it took.

@@ -37,16 +37,8 @@ finish() {
 trap finish EXIT
 trap 'say "FAILED in line ${BASH_LINENO[0]}: $BASH_COMMAND" >&2; journal >&2' ERR
 
-# base makes the Debian once; later runs unpack it.
-base=.dev/packages-test/base-$arch.tar
-if [[ ! -f $base ]]; then
-	say "making a Debian with mmdebstrap (a minute or two; $base keeps it)"
-	mkdir -p .dev/packages-test
-	mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates bookworm "$base.new"
-	mv "$base.new" "$base"
-fi
 mkdir -p "$root"
-tar -C "$root" -xf "$base"
+tar -C "$root" -xf "$(deploy/packages/base.sh)"
 
 # older makes an earlier version of the package, whose configuration is another one.
 older() {
@@ -107,11 +99,12 @@ mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 mount --rbind /dev dev
 mount -t cgroup2 cgroup2 sys/fs/cgroup
-# Not a chroot, in which services could have no user namespaces.
+# Not a chroot, in which services could have no user namespaces. Mounts are shared, as where
+# systemd starts itself: it hands credentials over in one.
 mkdir before
 pivot_root . before
 exec chroot . /usr/bin/env -i container=mailroom PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-  sh -c 'umount -l /before && exec /lib/systemd/systemd --system'
+  sh -c 'umount -l /before && mount --make-rshared / && exec /lib/systemd/systemd --system'
 END
 unshare --mount --pid --fork --uts --ipc --cgroup --kill-child bash "$work/boot" >"$work/boot.log" 2>&1 &
 unshare=$!
@@ -189,9 +182,10 @@ ctl() {
 	inside env MAILROOM_TOKEN="$token" WEBHOOK_SECRET="$secret" MAILROOM_API=http://127.0.0.1:28081 \
 		mailctl "$@"
 }
+url=http://127.0.0.1:28080
 delivered() { ctl emails get "$1" -o json | grep -q '"state": *"delivered"'; }
 send() {
-	ctl send --url http://127.0.0.1:28080/webhooks/email --event-id "$1" --to support@yourapp.example --subject "$1" >/dev/null
+	ctl send --url $url/webhooks/email --event-id "$1" --to support@yourapp.example --subject "$1" >/dev/null
 	await "delivery of $1" 60 delivered "$1"
 	say "delivered: $1"
 }
@@ -226,10 +220,42 @@ expect "inactive" inside systemctl is-active mailroom-ingress
 await "the start of mailroom-all" 60 curl -fsS http://127.0.0.1:28080/readyz
 send in-one-process
 
+# documented prints a block of installing.md: the first that contains a text.
+documented() {
+	awk -v text="$1" '/^```/ { if (block && index(lines, text)) { printf "%s", lines; exit }; block = !block; lines = ""; next }
+		block { lines = lines $0 "\n" }' deploy/docs/installing.md
+}
+
+say "the drop-ins of installing.md: a port below 1024, a secret that systemd hands over"
+inside systemctl stop mailroom-all
+sed -i 's/^MAILROOM_LISTEN=.*/MAILROOM_LISTEN=127.9.9.9:443/' "$root/etc/mailroom/ingress.env"
+port=$(</proc/sys/net/ipv4/ip_unprivileged_port_start)
+if ((port > 443)); then
+	refused() { ! inside systemctl is-active --quiet mailroom-ingress; }
+	inside systemctl start mailroom-ingress || true
+	await "the refusal of port 443" 20 refused
+	inside systemctl stop mailroom-ingress
+fi
+dropins=$root/etc/systemd/system/mailroom-ingress.service.d
+mkdir -p "$dropins"
+documented CAP_NET_BIND_SERVICE >"$dropins/port.conf"
+documented LoadCredential= >"$dropins/secret.conf"
+[[ -s $dropins/port.conf && -s $dropins/secret.conf ]] || fail "installing.md has not both drop-ins"
+(umask 077 && printf %s "$secret" >"$root/etc/mailroom/webhook.secret")
+sed -i 's|env:WEBHOOK_SECRET"|file:/run/credentials/mailroom-ingress.service/webhook"|' "$root/etc/mailroom/mailroom.yaml"
+sed -i '/^WEBHOOK_SECRET=/d' "$root/etc/mailroom/ingress.env"
+inside systemctl daemon-reload
+inside systemctl start mailroom-ingress
+inside systemctl start mailroom-worker
+url=http://127.9.9.9:443
+await "the start of the ingress on port 443" 60 curl -fsS $url/readyz
+expect "mailroom" inside stat -c %U "/proc/$(inside systemctl show -P MainPID mailroom-ingress)"
+send with-drop-ins
+
 say "remove, then purge"
 cp -a "$root/etc/mailroom" "$work/kept"
 inside dpkg --remove mailroom >"$work/log" 2>&1 || fail "dpkg --remove: $(tail -3 "$work/log")"
-! curl -fsS http://127.0.0.1:28080/healthz >/dev/null 2>&1 || fail "the program runs on after the removal"
+! curl -fsS $url/healthz >/dev/null 2>&1 || fail "the program runs on after the removal"
 [[ -f $root/etc/mailroom/mailroom.yaml ]] || fail "a removal took the configuration"
 [[ -z "$(find "$root/etc/systemd/system" -type l -name 'mailroom*')" ]] || fail "a removal left links to the units"
 inside dpkg --purge mailroom >"$work/log" 2>&1 || fail "dpkg --purge: $(tail -3 "$work/log")"
@@ -239,6 +265,6 @@ say "install again: the emails are still there"
 inside dpkg -i /new.deb >"$work/log" 2>&1 || fail "dpkg -i: $(tail -3 "$work/log")"
 cp -a "$work/kept/." "$root/etc/mailroom/"
 inside systemctl start mailroom-ingress
-await "the start of the ingress" 60 curl -fsS http://127.0.0.1:28080/readyz
+await "the start of the ingress" 60 curl -fsS $url/readyz
 delivered before-upgrade || fail "the email from before the purge is gone"
 say "all passed"

@@ -2,6 +2,9 @@
 # Tests the npm packages of .dev/dist as a user meets them: installed from the tarballs into an
 # empty folder, with an empty HOME and without Go, `npx mailroom dev` processes the three sample
 # emails and Ctrl-C leaves no process. It needs the ports of the local stack.
+#
+#   deploy/packages/npm/test.sh               as the caller; root's PostgreSQL runs as another user
+#   deploy/packages/npm/test.sh -as USER      as USER, for root
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 
@@ -10,6 +13,24 @@ fail() {
 	say "FAILED: $*" >&2
 	exit 1
 }
+
+# as copies what the test needs to where the user can read it, and runs the copy as the user.
+as() {
+	local copy code=0
+	copy=$(mktemp -d "/var/tmp/mailroom-npm-$1-XXXXXX")
+	mkdir -p "$copy/deploy/packages/npm" "$copy/.dev/dist"
+	cp -- .dev/dist/*.tgz .dev/dist/metadata.json "$copy/.dev/dist/"
+	cp deploy/packages/npm/test.sh "$copy/deploy/packages/npm/"
+	chown -R "$1:" "$copy"
+	TMPDIR=$copy setpriv --reuid "$1" --regid "$(id -g "$1")" --clear-groups \
+		"$copy/deploy/packages/npm/test.sh" || code=$?
+	rm -rf -- "$copy"
+	return $code
+}
+if [[ "${1:-}" == -as ]]; then
+	as "${2:?a user}"
+	exit
+fi
 
 dist=$PWD/.dev/dist
 platform=$(node -p 'process.platform + "-" + process.arch')
@@ -87,6 +108,12 @@ until [[ "$(states)" == "1 delivered 2 quarantined" ]]; do
 done
 say "the three sample emails: $(states), after $((SECONDS - began)) s"
 pgrep -f "native/bin/postgres -D ($work|$elsewhere)" >/dev/null || fail "PostgreSQL is not that of @embedded-postgres"
+
+say "secrets are neither in command lines nor in files that others may read"
+secrets='dev-webhook-secret|dev-operator-token|mailroom-dev-secret|whsec_|bWFpbHJvb20tZGV2'
+! pgrep -af "$work|$elsewhere" | grep -v pgrep | grep -E "$secrets" || fail "a secret is in a command line"
+open=$(find "$app/.mailroom" "$elsewhere" -type f -perm /o+r -exec grep -l -E "$secrets" {} + 2>/dev/null || true)
+[[ -z "$open" ]] || fail "others may read secrets in: $open"
 
 mkdir "$work/second"
 folder=$work/second

@@ -3,10 +3,11 @@
 # %post of RPM (the number of installed versions).
 set -eu
 
+reset=''
 case "${1:-}" in
 configure) first=$([ -n "${2:-}" ] || echo yes) ;;
 1) first=yes ;;
-2) first= ;;
+2) first='' reset=yes ;;
 *) exit 0 ;;
 esac
 
@@ -18,10 +19,12 @@ elif ! getent passwd mailroom >/dev/null; then
 		--shell /usr/sbin/nologin mailroom
 fi
 
-# Later changes of owner and mode are the administrator's, and upgrades keep them.
-if [ -n "$first" ]; then
+# Later changes of owner and mode are the administrator's, and upgrades keep them. An upgrade with
+# rpm writes a file that was not edited again, as root's.
+if [ -n "$first$reset" ]; then
 	for file in ingress.env worker.env migrate.env; do
 		[ -f "/etc/mailroom/$file" ] || continue
+		[ -n "$first" ] || [ "$(stat -c '%a %U %G' "/etc/mailroom/$file")" = "640 root root" ] || continue
 		chgrp mailroom "/etc/mailroom/$file"
 		chmod 0640 "/etc/mailroom/$file"
 	done
