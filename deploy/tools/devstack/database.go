@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
@@ -43,8 +44,14 @@ func openDatabase(o temporalOptions) (*config.SQL, error) {
 
 func connection(file string) *config.SQL {
 	return &config.SQL{
-		PluginName: sqlite.PluginName, DatabaseName: file, ConnectAttributes: map[string]string{"mode": "rwc"},
+		PluginName: sqlite.PluginName, DatabaseName: inURI(file), ConnectAttributes: map[string]string{"mode": "rwc"},
 	}
+}
+
+// inURI returns a path as it is written in the URI of an SQLite database. As it is, a ? or # would
+// end the path, and the database would be another file.
+func inURI(path string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }
 
 // makeDatabase writes an empty database under another name first.
@@ -108,7 +115,7 @@ func checkSchema(file string) error {
 
 // fingerprint returns a hash of everything that is declared in a database.
 func fingerprint(file string) (string, error) {
-	db, err := sql.Open("sqlite", "file:"+file)
+	db, err := sql.Open("sqlite", "file:"+inURI(file))
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -81,6 +82,32 @@ func TestADatabaseOfAnotherVersionIsRefused(t *testing.T) {
 	require.NoError(t, db.Close())
 	_, err = openDatabase(o)
 	require.ErrorContains(t, err, file+" was made by another version of Temporal: remove it, or name another file")
+}
+
+// TestADatabaseIsWhereItsNameSays: in a folder called h#h the data was in a file called h next to
+// it, and in one with %41 there was none.
+func TestADatabaseIsWhereItsNameSays(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "größe 1#2 50%41?x")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	o := temporalOptions{db: filepath.Join(dir, "t.db"), namespace: "default", synchronous: "off"}
+	for range 2 {
+		_, err := openDatabase(o)
+		require.NoError(t, err)
+	}
+
+	siblings, err := os.ReadDir(parent)
+	require.NoError(t, err)
+	require.Len(t, siblings, 1)
+	text, err := os.ReadFile(o.db)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "CREATE TABLE namespaces")
+	want, err := fingerprint(o.db)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(o.db))
+	empty, err := fingerprint(o.db)
+	require.NoError(t, err)
+	require.NotEqual(t, empty, want)
 }
 
 func TestAKilledStartLeavesNoHalfADatabase(t *testing.T) {
