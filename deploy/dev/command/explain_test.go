@@ -25,6 +25,8 @@ func TestAnErrorThatAPersonCanCureNamesTheCure(t *testing.T) {
 	var caller stack.Caller
 	full := fmt.Errorf("write state: %w", syscall.ENOSPC)
 	require.Equal(t, "write state: no space left on device: the disk is full: free some space, then run it again: it goes on from here", explain(full, caller))
+	inTheWay := &os.PathError{Op: "mkdir", Path: "/x", Err: syscall.ENOTDIR}
+	require.Equal(t, "mkdir /x: not a directory: a file is where a folder has to be: move it away, then run it again", explain(inTheWay, caller))
 	denied := &os.PathError{Op: "open", Path: "/x/state.json", Err: syscall.EACCES}
 	require.Equal(t, "open /x/state.json: permission denied: it cannot be written to: check its owner and rights, then run it again", explain(denied, caller))
 	said := errors.New("build devstack: go build: main.go:3:8: example.com/a@v1.0.0: Get \"http://127.0.0.1:1/example.com/a/@v/v1.0.0.zip\": dial tcp 127.0.0.1:1: connect: connection refused\nmain.go:4:8: more")
@@ -79,6 +81,16 @@ func TestTheFirstCompilationFailsInOneLine(t *testing.T) {
 			require.Equal(t, 1, run.ProcessState.ExitCode())
 		})
 	}
+}
+
+func TestTheFirstCompilationWithoutHomeNamesIt(t *testing.T) {
+	t.Parallel()
+	root := tinyRepository(t, nil)
+	run := exec.CommandContext(t.Context(), "/bin/sh", filepath.Join(root, "deploy", "dev", "run.sh"), "up")
+	run.Env = []string{"PATH=" + os.Getenv("PATH"), "GOTOOLCHAIN=local"}
+	said, err := run.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(said), "GOPATH is set: HOME is not set: set it to a folder of your own, then run it again\n")
 }
 
 // tinyRepository writes run.sh and the least that it compiles.
