@@ -254,6 +254,15 @@ x.setRequestHeader("Content-Type", "application/x-www-form-urlencoded"); x.send(
 	require.Zero(w.t, o.Count("#status"))
 	o.Go(w.OperatorURL() + "/inbox")
 	require.NotContains(w.t, o.Text("body"), canarySubject)
+	// Nor of its sources and their secrets.
+	p.Go(w.OperatorURL() + "/sources")
+	p.Says("env:WEBHOOK_SECRET")
+	o.Go(w.OperatorURL() + "/sources")
+	o.Says("No source belongs to a tenant of yours")
+	require.NotContains(w.t, o.Text("body"), "WEBHOOK_SECRET")
+	o.Go(w.OperatorURL() + "/sources/mailparse/failures")
+	o.Says("Not found")
+	require.Zero(w.t, o.Count(`a[href="/tokens"]`))
 }
 
 func sessionEnded(w *world) {
