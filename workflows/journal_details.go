@@ -82,6 +82,9 @@ func heldDetails(b *strings.Builder, step string, held heldSteps) {
 
 	b.WriteString("\n\n**What to do:** the console, `mailctl emails`, or here: *More Actions*, *Send a Signal*:\n")
 	for _, s := range signals {
+		if s.action == contract.Held { // it is held
+			continue
+		}
 		b.WriteString("\n- `" + s.name + "`: " + s.description)
 	}
 	b.WriteString("\n\nInput, if you like: `{\"actor\":\"your name\",\"note\":\"why\"}`; `edit` needs " +
