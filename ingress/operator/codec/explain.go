@@ -129,9 +129,9 @@ func (w *refusable) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w *refusable) Write(p []byte) (int, error) {
 	if w.refused != 0 {
-		return w.body.Write(p)
+		return w.body.Write(p) //nolint:wrapcheck // a buffer never fails
 	}
-	return w.ResponseWriter.Write(p)
+	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a writer returns the errors of what it writes to
 }
 
 // send sends what was held back.
