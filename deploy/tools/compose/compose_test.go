@@ -196,8 +196,8 @@ func TestProgramsFindWhatTheyRead(t *testing.T) {
 	t.Parallel()
 	roles := map[string]config.Role{"ingress": config.RoleIngress, "worker": config.RoleWorker}
 	notRead := map[string][]string{
-		"ingress": {"PORT", "MAILROOM_WORKER_METRICS_LISTEN", "CLAMD_ADDRESS"},
-		"worker":  {"PORT", "MAILROOM_WORKER_METRICS_LISTEN", "MAILROOM_LISTEN", "MAILROOM_OPERATOR_LISTEN"},
+		"ingress": {"PORT", "MAILROOM_WORKER_METRICS_LISTEN", "CLAMD_ADDRESS", "MAILROOM_HANDOVER"},
+		"worker":  {"PORT", "MAILROOM_WORKER_METRICS_LISTEN", "MAILROOM_LISTEN", "MAILROOM_OPERATOR_LISTEN", "MAILROOM_HANDOVER"},
 	}
 	p := project(t)
 	for name, skip := range notRead {
