@@ -24,9 +24,9 @@ func (s *Stack) UseConfig(path string) error {
 	case !s.Alive(Ingress) && !s.Alive(Worker) && !s.Alive(All):
 		return s.Change(func(now *process.State) { now.Config, now.ConfigSum = path, sum })
 	case now.Config != path:
-		return fmt.Errorf("the stack runs with the configuration %s: restart it with the other one (make restart CONFIG=…)", now.Config)
+		return fmt.Errorf("the stack runs with the configuration %s: restart ingress and worker with the other one (restart)", now.Config)
 	case now.ConfigSum != sum:
-		s.opt.Console.Say("NOTE: the configuration has changed since the start: restart (make restart) applies it")
+		s.opt.Console.Say("NOTE: the configuration has changed since the start: a restart of ingress and worker (restart) applies it")
 	}
 	return nil
 }

@@ -225,8 +225,11 @@ func TestUseConfigTellsWhatRunsWithAnother(t *testing.T) {
 
 	require.NoError(t, s.UseConfig(one))
 	require.Empty(t, out.String(), "the same text")
-	require.ErrorContains(t, s.UseConfig(two), "runs with the configuration "+one+": stop it (down), then")
+	require.ErrorContains(t, s.UseConfig(two), "runs with the configuration "+one+": restart ingress and worker with the other one")
 	require.NoError(t, os.WriteFile(one, []byte("2"), 0o600))
 	require.NoError(t, s.UseConfig(one))
 	require.Contains(t, out.String(), "NOTE: the configuration has changed since the start")
+
+	require.NoError(t, s.ChangeConfig(two), "for a restart")
+	require.NoError(t, s.UseConfig(two))
 }
