@@ -121,7 +121,7 @@ func TestImageOfAnotherPlatform(t *testing.T) {
 	requireContainers(t)
 	image := build(t, "mailroom", "--platform", "linux/arm64")
 	require.Equal(t, "arm64", strings.TrimSpace(mustDocker(t, "image", "inspect", "--format", "{{.Architecture}}", image)))
-	id := strings.TrimSpace(mustDocker(t, "create", image))
+	id := strings.TrimSpace(mustDocker(t, "create", "--platform", "linux/arm64", image))
 	defer exec.Command("docker", "rm", id).Run()
 	program := filepath.Join(t.TempDir(), "mailroom")
 	mustDocker(t, "cp", id+":/mailroom", program)
