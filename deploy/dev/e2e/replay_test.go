@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -24,15 +25,18 @@ const recoveryPatience = 4 * time.Minute
 
 // replay is what the API says of one.
 type replay struct {
-	ID      int64            `json:"id"`
-	State   string           `json:"state"`
-	Total   int64            `json:"total"`
-	Done    int64            `json:"done"`
-	Skipped int64            `json:"skipped"`
-	Failed  int64            `json:"failed"`
-	Via     string           `json:"via"`
-	Cause   string           `json:"cause"`
-	Results map[string]int64 `json:"results"`
+	ID       int64            `json:"id"`
+	State    string           `json:"state"`
+	Total    int64            `json:"total"`
+	Done     int64            `json:"done"`
+	Skipped  int64            `json:"skipped"`
+	Failed   int64            `json:"failed"`
+	Via      string           `json:"via"`
+	Cause    string           `json:"cause"`
+	Results  map[string]int64 `json:"results"`
+	Outcomes struct {
+		ByState map[string]int64 `json:"by_state"`
+	} `json:"outcomes"`
 	Preview *struct {
 		Total  int64            `json:"total"`
 		Counts map[string]int64 `json:"counts"`
@@ -58,6 +62,33 @@ func (w *world) replayed(id int64) replay {
 	}, patience, tick, "replay %d does not end; the log of the worker is %s", id, w.LogFile(stack.Worker))
 	require.Equal(w.t, "done", row.State)
 	return row
+}
+
+// became waits until the emails of a replay have become what is expected, by state.
+func (w *world) became(id int64, want map[string]int64) {
+	w.t.Helper()
+	var row replay
+	testenv.Eventually(w.t, func() bool {
+		row = replay{}
+		return w.api(http.MethodGet, fmt.Sprintf("/replays/%d", id), nil, &row) == http.StatusOK && maps.Equal(row.Outcomes.ByState, want)
+	}, patience, tick, "the emails of replay %d have not become %v", id, want)
+}
+
+// sent returns how many deliveries went out because of a replay, by email.
+func (w *world) sent(id int64) map[string]int64 {
+	w.t.Helper()
+	var page struct {
+		Items []struct {
+			EventID string `json:"event_id"`
+			Sent    int64  `json:"sent"`
+		} `json:"items"`
+	}
+	require.Equal(w.t, http.StatusOK, w.api(http.MethodGet, fmt.Sprintf("/replays/%d/items", id), nil, &page))
+	out := map[string]int64{}
+	for _, i := range page.Items {
+		out[i.EventID] = i.Sent
+	}
+	return out
 }
 
 // hold sends n emails that are held and returns their ids.
@@ -102,10 +133,14 @@ func TestReplayDecidesAboutMany(t *testing.T) {
 		require.Equal(t, "end to end", e.Decisions[0].Note)
 	}
 	require.Equal(t, "quarantined", w.email(bystander).State)
+	w.became(row.ID, map[string]int64{"delivered": 12})
+	for id, n := range w.sent(row.ID) {
+		require.Equal(t, int64(1), n, id)
+	}
 
 	ids = w.hold(4, "careful", "manual_hold")
 	out := w.run("mailctl", "emails", "approve", "--all", "--reason", "manual_hold", "--note", "by mailctl", "--yes")
-	require.Contains(t, out, "4")
+	require.Contains(t, out, "of 4 done are now: 4 delivered")
 	for _, id := range ids {
 		require.Equal(t, "by mailctl", w.until(id, "delivered").Decisions[0].Note)
 	}
@@ -168,6 +203,7 @@ func TestReplayOfDeliveredMail(t *testing.T) {
 	for _, from := range []string{"routing", "raw"} {
 		row := w.replay(map[string]any{"from": from, "filter": map[string]any{"state": "delivered"}})
 		require.Equal(t, map[string]int64{"started": 3}, row.Results, from)
+		w.became(row.ID, map[string]int64{"delivered": 3}) // what the next one chooses from
 		for _, id := range ids {
 			require.Equal(t, []string{"skipped", "skipped"}, w.deliveriesOf(id, row.ID), from)
 			require.Equal(t, "delivered", w.until(id, "delivered").State)
