@@ -131,7 +131,7 @@ func newListeners(p *program.Program, sources []*source.Source, d dependencies) 
 	server := l.receiver.server
 	l.operators, err = operator.New(p.File, operator.Deps{
 		Ledger: d.reader, Logins: d.logins, Blobs: d.bodies, Temporal: d.temporal, Keys: p.Keys, Secrets: p.Secrets, KeyUse: l.keys,
-		AckSeconds: server.AckSeconds(), Ready: server.ServeReadyDetails, Registry: p.Registry, Logger: p.Logger,
+		AckSeconds: server.AckSeconds(), Ready: server.ServeReadyDetails, Health: server.Health, Registry: p.Registry, Logger: p.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"mailroom/shared/blob"
 	"mailroom/shared/fault"
+	"mailroom/shared/ledger"
 	"mailroom/shared/postgres"
 	"mailroom/shared/temporal"
 )
@@ -51,7 +52,26 @@ func (n *namespace) ready(ctx context.Context) error {
 const probeTimeout = 3 * time.Second
 
 func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	ctx, cancel := context.WithTimeout(req.Context(), probeTimeout)
+	checks, ready := r.check(req.Context())
+	answer := map[string]any{"ready": ready}
+	for part, word := range checks {
+		answer[part] = word
+	}
+	if note := r.scanner.Note(); note != "" && answer["scanner"] == ledger.CheckOK {
+		answer["scanner"] = note
+	}
+
+	w.Header().Set("Content-Type", "application/json")
+	if !ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(answer) // fails only when the caller has gone
+}
+
+// check checks all dependencies at once. It returns a word or a sentence for each, and
+// whether all are available.
+func (r readiness) check(ctx context.Context) (words map[string]string, ready bool) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	checks := map[string]func(context.Context) error{
 		"postgres": r.db.Ping,
@@ -69,25 +89,16 @@ func (r readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		go func() { found <- finding{part, check(ctx)} }()
 	}
 
-	answer := map[string]any{"ready": true}
+	words, ready = map[string]string{}, true
 	for range checks {
 		f := <-found
-		answer[f.part] = "ok"
+		words[f.part] = ledger.CheckOK
 		if f.err != nil {
-			answer[f.part], answer["ready"] = "unavailable", false
+			words[f.part], ready = ledger.CheckUnavailable, false
 		}
 		if fault.Is(f.err, fault.ConfigInvalid) { // it answers, and waiting does not help
-			answer[f.part] = fault.From(f.err).Public
+			words[f.part] = fault.From(f.err).Public
 		}
 	}
-
-	if note := r.scanner.Note(); note != "" && answer["scanner"] == "ok" {
-		answer["scanner"] = note
-	}
-
-	w.Header().Set("Content-Type", "application/json")
-	if answer["ready"] == false {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	_ = json.NewEncoder(w).Encode(answer) // fails only when the caller has gone
+	return words, ready
 }

@@ -87,9 +87,12 @@ func serve(ctx context.Context, p *program.Program) error {
 		return err
 	}
 	p.Background(ctx, func(ctx context.Context) { scheduleMaintenance(ctx, p, tc) })
-	if err := p.ServeMetrics(ctx, readiness{db: db, store: store, temporal: &namespace{Client: tc}, scanner: scan}); err != nil {
+	ready := readiness{db: db, store: store, temporal: &namespace{Client: tc}, scanner: scan}
+	if err := p.ServeMetrics(ctx, ready); err != nil {
 		return err
 	}
+	reports := reporter{worker: workerName(), check: ready.check, store: postgres.NewWorkers(db), logger: p.Logger}
+	p.Background(ctx, func(ctx context.Context) { reports.repeat(ctx, reportEvery) })
 	return poll(ctx, tc, activities, p)
 }
 

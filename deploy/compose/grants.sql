@@ -12,7 +12,7 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM mailroom_ingress, mailroom_wor
 GRANT SELECT ON goose_db_version, emails, inbox, attachments, deliveries, decisions, intents, edits, findings,
       replays, replay_items, replay_counts, recoveries, attempts, transitions, past_steps, past_ends, reminders, audit, audit_head,
       unknown_signals, email_search, email_search_new, destination_controls, destination_status, gone_destinations,
-      destination_answers, message_ids
+      destination_answers, worker_reports, message_ids
    TO mailroom_ingress, mailroom_worker;
 GRANT INSERT ON decisions, transitions, past_steps, past_ends, audit TO mailroom_ingress, mailroom_worker;
 GRANT UPDATE ON audit_head TO mailroom_ingress, mailroom_worker;
@@ -31,8 +31,8 @@ GRANT SELECT ON object_removals TO mailroom_ingress;
 -- The worker processes emails, cleans up after them, and reports about destinations.
 GRANT DELETE ON inbox TO mailroom_worker;
 GRANT UPDATE ON edits TO mailroom_worker;
-GRANT INSERT, UPDATE, DELETE ON attachments, email_search, email_search_new, destination_status, gone_destinations
-   TO mailroom_worker;
+GRANT INSERT, UPDATE, DELETE ON attachments, email_search, email_search_new, destination_status, gone_destinations,
+      worker_reports TO mailroom_worker;
 GRANT INSERT, UPDATE ON deliveries, attempts, replay_items, replay_counts, recoveries, reminders, unknown_signals,
       destination_answers TO mailroom_worker;
 GRANT INSERT ON message_ids TO mailroom_worker;

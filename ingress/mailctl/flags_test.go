@@ -54,6 +54,7 @@ var baselines = map[string][][]string{
 	"tokens create":       {{"tokens", "create", "ci", "--role", "viewer"}},
 	"tokens list":         {{"tokens", "list"}},
 	"tokens revoke":       {{"tokens", "revoke", "ci"}},
+	"overview":            {{"overview"}},
 	"destinations list":   {{"destinations", "list"}},
 	"destinations pause":  {{"destinations", "pause", "ticketing", "--note", "n"}},
 	"destinations resume": {{"destinations", "resume", "ticketing", "--note", "n"}},

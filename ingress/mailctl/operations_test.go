@@ -76,6 +76,25 @@ func TestDestinations(t *testing.T) {
 	}
 }
 
+func TestOverview(t *testing.T) {
+	t.Parallel()
+	const alarm = `{"alerts":[{"kind":"destination","name":"crm","text":"crm is down: it\u001b answered 503. 3 emails wait.",` +
+		`"help":"runbook#downstream_unavailable"}],"states":[{"state":"processing","count":2}],"inbox":{"waiting":7}}`
+	env := operationsAPI(t, map[string]string{"GET /api/v1/overview": alarm})
+	require.Equal(t, strings.Join([]string{
+		`ALERT  crm is down: it\x1b answered 503. 3 emails wait.`,
+		`       see the page /help/runbook#downstream_unavailable of the console`,
+		``,
+		`STATE                  EMAILS`,
+		`processing             2`,
+		`waiting to be started  7`,
+		``,
+	}, "\n"), call{args: []string{"overview"}, env: env}.done(t))
+	require.Equal(t, alarm+"\n", call{args: []string{"overview", "-o", "json"}, env: env}.done(t))
+	calm := operationsAPI(t, map[string]string{"GET /api/v1/overview": `{"alerts":[]}`})
+	require.Contains(t, call{args: []string{"overview"}, env: calm}.done(t), "No alerts.\n")
+}
+
 func TestRoutesList(t *testing.T) {
 	t.Parallel()
 	env := operationsAPI(t, map[string]string{"GET /api/v1/routes": routesJSON})

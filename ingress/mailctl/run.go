@@ -59,6 +59,7 @@ type commands struct {
 	Audit        auditCommands        `cmd:"" help:"Check the audit chain; export one email's chain of custody."`
 	Sources      sourcesCommands      `cmd:"" help:"List webhook sources and failed verifications."`
 	Tokens       tokensCommands       `cmd:"" help:"Create, list and revoke bearer tokens of the operator API."`
+	Overview     overviewCommand      `cmd:"" help:"Show alerts, and how many emails are in each state."`
 	Destinations destinationsCommands `cmd:"" help:"Show the state of destinations; pause and resume them."`
 	Routes       routesCommands       `cmd:"" help:"List the rules; try them on a mail."`
 	Config       configCommands       `cmd:"" help:"Check a configuration file; print its schema."`

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,14 +46,17 @@ type Deps struct {
 	// AckSeconds is the histogram of how fast senders were answered.
 	AckSeconds prometheus.Metric
 	// Ready answers GET /readyz with the details that the public listener leaves out.
-	Ready    http.HandlerFunc
+	Ready http.HandlerFunc
+	// Health returns the status of this ingress and a word for each dependency, as Ready
+	// answers them.
+	Health   func(ctx context.Context) (status string, checks map[string]string)
 	Registry prometheus.Registerer
 	Logger   *slog.Logger
 }
 
 func (d Deps) validate() error {
 	if d.Ledger == nil || d.Logins == nil || d.Blobs == nil || d.Temporal == nil || d.Secrets == nil || d.KeyUse == nil ||
-		d.AckSeconds == nil || d.Ready == nil || d.Registry == nil || d.Logger == nil {
+		d.AckSeconds == nil || d.Ready == nil || d.Health == nil || d.Registry == nil || d.Logger == nil {
 		return errors.New("operator listener: a dependency is missing")
 	}
 	return nil
@@ -155,7 +159,7 @@ func newServices(file *config.File, deps Deps, ledger stores) (s services, err e
 		operations.Config{Destinations: file.Destinations, Routes: file.Routes, Tenants: file.Tenants, Sources: file.Sources},
 		operations.Deps{
 			Ledger: ledger, Messages: excerpt.NewReader(deps.Blobs, excerpt.Usual), Acks: acks{deps.AckSeconds},
-			Rules: compiled,
+			Rules: compiled, Health: deps.Health,
 		})
 	if err != nil {
 		return s, err
@@ -207,6 +211,7 @@ type stores struct {
 	*postgres.Emails
 	*postgres.UsedSecrets
 	*postgres.Views
+	*postgres.Workers
 	timeline.Timelines
 }
 
@@ -215,6 +220,6 @@ func newStores(db *postgres.DB) stores {
 	return stores{
 		Access: postgres.NewAccess(db), AuditChain: postgres.NewAuditChain(db), AuthFailures: postgres.NewAuthFailures(db),
 		Batches: postgres.NewBatches(db), Decisions: postgres.NewDecisions(db), Deliveries: postgres.NewDeliveries(db),
-		Emails: postgres.NewEmails(db), UsedSecrets: postgres.NewUsedSecrets(db), Views: views, Timelines: timeline.New(views),
+		Emails: postgres.NewEmails(db), UsedSecrets: postgres.NewUsedSecrets(db), Views: views, Workers: postgres.NewWorkers(db), Timelines: timeline.New(views),
 	}
 }

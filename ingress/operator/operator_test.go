@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -35,7 +36,7 @@ func TestListenerServesEveryArea(t *testing.T) {
 	deps := Deps{
 		Ledger: db, Logins: db, Blobs: blobs, Temporal: temporal, KeyUse: authlog.NewKeyUse(nil),
 		Secrets:    secret.Open(func(string) string { return "" }, slog.New(slog.DiscardHandler)),
-		AckSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x"}), Ready: http.NotFound,
+		AckSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x"}), Ready: http.NotFound, Health: func(context.Context) (string, map[string]string) { return "ready", nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	}
 	_, err = New(&config.File{Routes: []config.Route{{Name: "x"}}}, deps)

@@ -89,6 +89,12 @@ func (s *Server) ServeReadyDetails(w http.ResponseWriter, r *http.Request) {
 	respond(w, status, state)
 }
 
+// Health returns what /readyz says: its status, and a word for each dependency.
+func (s *Server) Health(ctx context.Context) (status string, checks map[string]string) {
+	_, state := s.health.currentState(ctx)
+	return state.Status, state.Checks
+}
+
 // ServeStarting answers /readyz in place of ServeReadyDetails while there is no server yet.
 func ServeStarting(w http.ResponseWriter, _ *http.Request) {
 	respond(w, http.StatusServiceUnavailable, readiness{Status: "starting"})

@@ -10,6 +10,8 @@ import (
 // nothing of the others.
 type Overview struct {
 	Now time.Time `json:"now"`
+	// Alerts are what needs attention now, dependencies before destinations.
+	Alerts []Alert `json:"alerts"`
 	// Rate has the 60 minutes up to now, oldest first, none left out.
 	Rate    []Minute      `json:"rate"`
 	Latency Latency       `json:"latency"`

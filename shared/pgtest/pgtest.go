@@ -52,6 +52,7 @@ type DB struct {
 	*postgres.AuditChain
 	*postgres.AuthFailures
 	*postgres.UsedSecrets
+	*postgres.Workers
 }
 
 // Stores returns every store on the pool of db.
@@ -72,6 +73,7 @@ func Stores(db *postgres.DB) *DB {
 		AuditChain:   postgres.NewAuditChain(db),
 		AuthFailures: postgres.NewAuthFailures(db),
 		UsedSecrets:  postgres.NewUsedSecrets(db),
+		Workers:      postgres.NewWorkers(db),
 	}
 }
 

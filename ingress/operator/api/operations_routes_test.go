@@ -34,6 +34,10 @@ func (*operationsLedger) Backlogs(context.Context, []string) (map[string]ledger.
 	return nil, nil //nolint:nilnil // no destination has a backlog
 }
 
+func (*operationsLedger) WorkerReports(context.Context) ([]ledger.WorkerReport, error) {
+	return nil, nil
+}
+
 func (*operationsLedger) Overview(context.Context, time.Time, []string) (*ledger.Overview, error) {
 	return &ledger.Overview{}, nil
 }
@@ -62,7 +66,8 @@ func operationsService(t *testing.T, l *operationsLedger) *operations.Service {
 	}
 	compiled, err := rules.New(cfg.Routes, cfg.Tenants, cfg.Destinations)
 	require.NoError(t, err)
-	d, err := operations.New(cfg, operations.Deps{Ledger: l, Messages: noMessages{}, Acks: noAcks{}, Rules: compiled})
+	d, err := operations.New(cfg, operations.Deps{Ledger: l, Messages: noMessages{}, Acks: noAcks{}, Rules: compiled,
+		Health: func(context.Context) (string, map[string]string) { return "ready", nil }})
 	require.NoError(t, err)
 	return d
 }

@@ -198,6 +198,9 @@ func (f fakeOperations) Overview(context.Context, []string) (*ledger.Overview, e
 			{Reason: contract.Infected, Count: 12, Oldest: at.Add(-26 * time.Hour)}, {Reason: contract.Unroutable, Count: 431, Oldest: at.Add(-7 * time.Hour)},
 			{Reason: contract.DownstreamExhausted, Count: 88, Oldest: at.Add(-95 * time.Minute)}, {Reason: contract.ManualHold, Count: 3, Oldest: at.Add(-12 * time.Minute)},
 		},
+		Alerts: []ledger.Alert{{
+			Kind: ledger.AlertDestination, Name: "legacy", Text: f.word("legacy is down: the destination answered 503."), Help: "runbook#downstream_unavailable",
+		}},
 		Inbox:   ledger.Inbox{Waiting: 3, OldestSeconds: 2},
 		Ack:     &ledger.Ack{Count: 100, Within: 99, ObjectiveSeconds: 1, P50: 0.0004, P95: 0.003, P99: 0.008},
 		Latency: ledger.Latency{Count: 100, Within: 97, ObjectiveSeconds: 30, P50: 0.7, P95: 2, P99: 41},

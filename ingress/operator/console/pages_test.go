@@ -300,6 +300,8 @@ func TestWhoSeesWhat(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, b.get(t, vera, path).Code, path)
 	}
 	require.Equal(t, http.StatusForbidden, b.post(t, vera, "/emails/evt_0001/decisions", url.Values{"action": {"approve"}}).Code)
+	require.Contains(t, b.get(t, vera, "/").Body.String(),
+		`<bdi>legacy is down: the destination answered 503.</bdi> <a href="/help/runbook#downstream_unavailable">What to do</a>`)
 	destinations := b.get(t, vera, "/destinations").Body.String()
 	require.NotContains(t, destinations, "/pause")
 	require.Contains(t, destinations, "It answered HTTP 410 (gone). Nothing is sent there until")

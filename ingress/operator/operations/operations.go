@@ -35,6 +35,7 @@ type Ledger interface {
 	// Backlogs and Overview count these tenants; nil means all.
 	Backlogs(ctx context.Context, tenants []string) (map[string]ledger.Backlog, error)
 	Overview(ctx context.Context, now time.Time, tenants []string) (*ledger.Overview, error)
+	WorkerReports(ctx context.Context) ([]ledger.WorkerReport, error)
 }
 
 // Messages reads the parsed mail that a manifest names.
@@ -60,8 +61,11 @@ type Deps struct {
 	Ledger   Ledger
 	Messages Messages
 	Acks     Acks
-	Rules    *rules.Rules     // compiled from Config
-	Now      func() time.Time // nil means time.Now
+	Rules    *rules.Rules // compiled from Config
+	// Health returns what /readyz of this ingress says: ready or another status, and a
+	// word for each dependency.
+	Health func(ctx context.Context) (status string, checks map[string]string)
+	Now    func() time.Time // nil means time.Now
 }
 
 // Service is safe for concurrent use.
@@ -83,7 +87,7 @@ type measured struct {
 
 // New makes a service.
 func New(cfg Config, deps Deps) (*Service, error) {
-	if deps.Ledger == nil || deps.Messages == nil || deps.Acks == nil || deps.Rules == nil {
+	if deps.Ledger == nil || deps.Messages == nil || deps.Acks == nil || deps.Rules == nil || deps.Health == nil {
 		return nil, errors.New("operations service: a dependency is missing")
 	}
 	if deps.Now == nil {
@@ -127,6 +131,9 @@ func (s *Service) Overview(ctx context.Context, tenants []string) (*ledger.Overv
 			m.o, m.err = s.deps.Ledger.Overview(measuring, now, tenants)
 			if m.err == nil && tenants == nil {
 				m.o.Ack, m.err = s.deps.Acks.Acks()
+			}
+			if m.err == nil {
+				m.o.Alerts, m.err = s.alerts(measuring, tenants)
 			}
 		}()
 	}

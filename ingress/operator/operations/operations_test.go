@@ -38,6 +38,7 @@ type fakeLedger struct {
 	via      []contract.Via
 	statuses []ledger.DestinationStatus
 	waits    *time.Time
+	reports  []ledger.WorkerReport
 	tenants  [][]string
 	measured int
 	hold     chan struct{} // where not nil, Overview waits for it
@@ -87,6 +88,10 @@ func (l *fakeLedger) Overview(_ context.Context, now time.Time, tenants []string
 	return &ledger.Overview{Now: now}, l.err
 }
 
+func (l *fakeLedger) WorkerReports(context.Context) ([]ledger.WorkerReport, error) {
+	return l.reports, nil
+}
+
 func (l *fakeLedger) asked() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -108,13 +113,15 @@ func (fakeAcks) Acks() (*ledger.Ack, error) {
 
 type testBundle struct {
 	*operations.Service
+	status string // of the ingress
+	checks map[string]string
 	ledger *fakeLedger
 	now    time.Time
 }
 
 func setup(t *testing.T, more ...config.Route) *testBundle {
 	t.Helper()
-	b := &testBundle{ledger: &fakeLedger{}, now: time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)}
+	b := &testBundle{status: "ready", ledger: &fakeLedger{}, now: time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)}
 	cfg := operations.Config{
 		Destinations: []config.Destination{
 			{Name: "crm", Tenants: []string{"default"}, URL: "https://crm.example:8443/hooks/s3cret?key=s3cret"},
@@ -134,6 +141,7 @@ func setup(t *testing.T, more ...config.Route) *testBundle {
 	require.NoError(t, err)
 	b.Service, err = operations.New(cfg, operations.Deps{
 		Ledger: b.ledger, Messages: fakeMessages{}, Acks: fakeAcks{}, Rules: compiled, Now: func() time.Time { return b.now },
+		Health: func(context.Context) (string, map[string]string) { return b.status, b.checks },
 	})
 	require.NoError(t, err)
 	return b
