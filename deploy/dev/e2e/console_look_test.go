@@ -9,13 +9,13 @@ import (
 )
 
 // brokenWords returns the words of at most 16 letters that a page continues on the next
-// line, also those of addresses. Ids and code may break anywhere.
+// line, also those of addresses and media types. Ids and code may break anywhere.
 func brokenWords(p *browser.Page) []string {
 	return browser.Eval[[]string](p, `(() => {
 		const found = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 		for (let text = texts.nextNode(); text; text = texts.nextNode()) {
 			if (text.parentElement.closest("code, pre, .id, .hidden, .skip, script, [hidden], dialog:not([open])")) continue;
-			for (const word of text.data.matchAll(/(?<![^\s(@.])[A-Za-z]{2,16}(?![^\s.,:;)?@])/g)) {
+			for (const word of text.data.matchAll(/(?<![^\s(@./])[A-Za-z]{2,16}(?![^\s.,:;)?@/])/g)) {
 				const range = document.createRange();
 				range.setStart(text, word.index);
 				range.setEnd(text, word.index + word[0].length);

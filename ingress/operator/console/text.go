@@ -52,10 +52,10 @@ func cut(n int, s string) string {
 	return s
 }
 
-// address lets a line break in an address after "@" and before dots, before it breaks
-// inside a word.
+// address lets a line break in an address or a media type after "@" and "/" and before dots,
+// before it breaks inside a word.
 func address(s string) template.HTML {
-	breaks := strings.NewReplacer("@", "@<wbr>", ".", "<wbr>.")
+	breaks := strings.NewReplacer("@", "@<wbr>", "/", "/<wbr>", ".", "<wbr>.")
 	return template.HTML(breaks.Replace(template.HTMLEscapeString(s))) //nolint:gosec // G203: it is escaped before
 }
 
