@@ -71,6 +71,14 @@ func TestRemoveContent(t *testing.T) {
 	theirs := manifest(other.ID)
 	theirs.RawKey, theirs.MIMEKey = "body/other", "mime/other"
 	require.NoError(t, db.SaveManifest(ctx, theirs))
+	for _, e := range []contract.Email{old, other} {
+		subject := "a new subject"
+		_, err := db.CreateEdit(ctx, ledger.NewEdit{
+			EmailID: e.ID, Actor: "olga", Note: "typo", Edit: contract.Edit{Headers: map[string]*string{"subject": &subject}},
+			Changes: []ledger.Change{{Field: "subject", Before: "the subject", After: subject}},
+		})
+		require.NoError(t, err)
+	}
 	discarded := time.Now().Add(-time.Hour)
 	require.NoError(t, db.Record(ctx, contract.RecordInput{
 		Email: old, Sequence: discarded.UnixMilli(), State: contract.Discarded, Reason: contract.Infected, AtUnixMilli: discarded.UnixMilli(),
@@ -96,6 +104,14 @@ func TestRemoveContent(t *testing.T) {
 	require.Equal(t, mail.Attachment{}.Key, d.Attachments[0].Key)
 	_, err = db.Body(ctx, old.ID)
 	require.Error(t, err)
+	for id, left := range map[int64]int{old.ID: 0, other.ID: 1} {
+		edits, err := db.Edits(ctx, id)
+		require.NoError(t, err)
+		require.Len(t, edits, 1, "that it was edited stays")
+		require.Equal(t, "typo", edits[0].Note)
+		require.Len(t, edits[0].Changes, left, "the values of an edit are content")
+		require.Len(t, edits[0].Edit.Headers, left)
+	}
 
 	list, err := db.BeginRemoval(ctx, 10)
 	require.NoError(t, err)

@@ -148,6 +148,8 @@ WITH chosen AS (
     UPDATE email_search SET text = regexp_replace(text, $2::text, '\1') WHERE email_id IN (SELECT c.id FROM chosen c)
 ), searched_new AS (
     UPDATE email_search_new SET text = regexp_replace(text, $2::text, '\1') WHERE email_id IN (SELECT c.id FROM chosen c)
+), edited AS (
+    UPDATE edits SET edit = '{}', changes = '[]' WHERE email_id IN (SELECT c.id FROM chosen c)
 ), stripped AS (
     UPDATE attachments SET key = '', url = '' WHERE email_id IN (SELECT c.id FROM chosen c)
 )
