@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -232,4 +233,29 @@ func TestUseConfigTellsWhatRunsWithAnother(t *testing.T) {
 
 	require.NoError(t, s.ChangeConfig(two), "for a restart")
 	require.NoError(t, s.UseConfig(two))
+}
+
+// TestReplaceKeepsWhatRunsUntilTheNewOneDoes: the new service makes the old one end; one
+// that fails leaves the old one, its entry in the state, and its log.
+func TestReplaceKeepsWhatRunsUntilTheNewOneDoes(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = s.Down(context.Background()) })
+	require.NoError(t, s.Supervisor.Replace(t.Context(), script(s, Ingress, "echo first; "+good)), "nothing runs: it is started")
+	first := s.PID(Ingress)
+
+	err = s.Supervisor.Replace(t.Context(), script(s, Ingress, "echo broken; exit 3"))
+	require.ErrorContains(t, err, "ended while starting: broken")
+	require.ErrorContains(t, err, "the one that ran before goes on")
+	require.Equal(t, first, s.PID(Ingress))
+	log, err := os.ReadFile(s.LogFile(Ingress))
+	require.NoError(t, err)
+	require.Equal(t, "first\n", string(log))
+
+	require.NoError(t, s.Supervisor.Replace(t.Context(), script(s, Ingress, fmt.Sprintf("kill %d; %s", first, good))))
+	require.NotEqual(t, first, s.PID(Ingress))
+	require.True(t, s.Alive(Ingress))
+	require.NoError(t, s.End(Ingress, 0), "it is ended like any other")
+	require.False(t, s.Alive(Ingress))
 }
