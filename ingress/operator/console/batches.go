@@ -116,7 +116,7 @@ func (h *batchPages) form(g *gin.Context) error {
 	typed := newBatchForm(f)
 	if slices.ContainsFunc(batchActions, func(n named) bool { return n.Value == query.Get("action") }) {
 		typed.Action = query.Get("action")
-	} else if f.State == contract.Quarantined || f.State == "" {
+	} else if f.State == contract.Quarantined || f.State == contract.Retrying || f.State == "" {
 		typed.Action = "retry"
 	}
 	return h.showForm(g, http.StatusOK, layout{}, typed)
