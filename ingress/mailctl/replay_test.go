@@ -32,6 +32,11 @@ func (a *replayAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var in map[string]any
 		_ = json.NewDecoder(r.Body).Decode(&in)
 		a.asked = append(a.asked, in)
+		if filter, _ := in["filter"].(map[string]any); in["dry_run"] == true && filter["state"] == "retrying" {
+			action, _ := in["action"].(string)
+			_, _ = fmt.Fprintf(w, `{"id":4,"action":%q,"from":"route","state":"done","preview":{"total":9,"would":{"decided":9},"by_state":{"retrying":9}}}`, action)
+			return
+		}
 		if in["dry_run"] == true {
 			_, _ = fmt.Fprint(w, `{"id":4,"state":"done","warning":"This releases the malware.","preview":{"total":12,"would":{"decided":12},"by_state":{"quarantined":12}}}`)
 			return
@@ -159,5 +164,19 @@ func TestReplayUsage(t *testing.T) {
 	} {
 		code, _, _ := replayCall(t, &replayAPI{}, "", args...)
 		require.Equal(t, exitUsage, code, args)
+	}
+}
+
+// TestDryRunSaysWhatIsDoneWithMailThatWaits: it was called in progress, and left alone.
+func TestDryRunSaysWhatIsDoneWithMailThatWaits(t *testing.T) {
+	t.Parallel()
+	for says, args := range map[string][]string{
+		"they are routed again, and tried now":               {"replay", "run", "--from", "route"},
+		"they are ended; what was delivered stays delivered": {"emails", "discard", "--all"},
+		"they are held until they are approved":              {"emails", "hold", "--all"},
+	} {
+		code, out, errs := replayCall(t, &replayAPI{}, "", append(args, "--state", "retrying", "--note", "n", "--dry-run")...)
+		require.Equal(t, exitDone, code, errs)
+		require.Regexp(t, `retrying +9 +`+says, out)
 	}
 }

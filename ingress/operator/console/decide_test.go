@@ -222,6 +222,7 @@ func TestBulk(t *testing.T) {
 	b.fakes.counted = true
 	rec = b.get(t, ada, "/replays/8")
 	require.Contains(t, rec.Body.String(), "Type 431")
+	require.Regexp(t, `<dt>Waiting</dt><dd>7: they are `, rec.Body.String())
 	require.NotContains(t, rec.Body.String(), `data-live="replays"`, "what is typed is not swapped away")
 	check(t, "plan", rec.Body.String())
 	for _, wrong := range []string{"", "430", "4310", "-431", "x"} {

@@ -29,7 +29,7 @@ func (f fakeBatches) dryRun() ledger.ReplayRow {
 	if f.counted {
 		r.State = contract.ReplayDone
 		r.Preview = &ledger.ReplayPreview{
-			Total: 431, Would: map[ledger.ReplayCode]int64{ledger.ReplayCode(f.word("decided")): 431}, Evaluated: 20, Changed: 1,
+			Total: 431, ByState: map[string]int64{"retrying": 7}, Would: map[ledger.ReplayCode]int64{ledger.ReplayCode(f.word("decided")): 431}, Evaluated: 20, Changed: 1,
 			Begins: map[string]int64{ledger.FromRoute: 400}, HeldAgain: map[string]int64{string(contract.Unroutable): 3},
 			Sample: []ledger.ReplaySample{{EventID: f.word("evt_1"), Source: "mailparse", Would: ledger.ItemStarted,
 				Changes: []ledger.Change{{Field: "to", After: f.word("ticketing")}}}},
