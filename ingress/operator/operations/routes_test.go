@@ -1,6 +1,7 @@
 package operations_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -215,7 +216,10 @@ func TestSampleBelongsToTheTenantOfItsRecipient(t *testing.T) {
 	}
 	compiled, err := rules.New(nil, cfg.Tenants, nil)
 	require.NoError(t, err)
-	s, err := operations.New(cfg, operations.Deps{Ledger: &fakeLedger{}, Messages: fakeMessages{}, Acks: fakeAcks{}, Rules: compiled})
+	s, err := operations.New(cfg, operations.Deps{
+		Ledger: &fakeLedger{}, Messages: fakeMessages{}, Acks: fakeAcks{}, Rules: compiled,
+		Health: func(context.Context) (string, map[string]string) { return "ready", nil },
+	})
 	require.NoError(t, err)
 	all := people()["viewer"]
 	some := access.Identity{Roles: map[string]access.Role{"three": access.Viewer, "two": access.Viewer}}
