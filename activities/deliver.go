@@ -250,6 +250,7 @@ func (s *Deliver) saveOutcome(ctx context.Context, e contract.Email, d *ledger.D
 		logAttempt(ctx, e, d, f)
 	}
 
+	d.Paused = f != nil && (f.Code == fault.DestinationPaused || f.Code == fault.DownstreamGone)
 	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
 	defer cancel()
 	saveErr := s.deps.Ledger.SaveDelivery(save, *d)

@@ -18,6 +18,8 @@ import (
 type stateLedger interface {
 	activities.StateRecorder
 	activities.EndRecorder
+	// Waited returns how long emails that have ended waited for people.
+	Waited(ctx context.Context, ids []int64) (map[int64]time.Duration, error)
 }
 
 // recorder saves changes of state in the ledger, and counts and logs each.
@@ -43,7 +45,7 @@ func newRecorder(ledger stateLedger, logger *slog.Logger, reg prometheus.Registe
 		}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mailroom_email_seconds",
-			Help:    "Time from receipt to the end of an email, by its final state.",
+			Help:    "Time from receipt to the end of an email, by its final state, without the time that people and paused destinations took.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400},
 		}, []string{"state"}),
 	}
@@ -98,7 +100,7 @@ func (r *recorder) Record(ctx context.Context, in contract.RecordInput) error {
 	if err := r.ledger.Record(ctx, in); err != nil {
 		return err
 	}
-	r.report(in)
+	r.report(in, r.waited(ctx, in)[in.Email.ID])
 	return nil
 }
 
@@ -112,19 +114,48 @@ func (r *recorder) RecordAll(ctx context.Context, list []contract.RecordInput) e
 	if err := r.ledger.RecordAll(ctx, list); err != nil {
 		return err
 	}
+	waited := r.waited(ctx, list...)
 	for _, in := range list {
-		r.report(in)
+		r.report(in, waited[in.Email.ID])
 	}
 	return nil
 }
 
-func (r *recorder) report(in contract.RecordInput) {
+// quick is the time from receipt to end up to which the ledger is not asked how long an
+// email waited for people: nearly all mail takes less.
+const quick = 5 * time.Second
+
+// waited returns how long the emails that came to their end waited for people.
+func (r *recorder) waited(ctx context.Context, list ...contract.RecordInput) map[int64]time.Duration {
+	var ids []int64
+	for _, in := range list {
+		if in.State.Terminal() && took(in) > quick {
+			ids = append(ids, in.Email.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+
+	out, err := r.ledger.Waited(ctx, ids)
+	if err != nil {
+		r.logger.Warn("email.wait_unknown", "emails", len(ids), "error", err)
+	}
+	return out
+}
+
+// took returns the time from receipt to a change of state.
+func took(in contract.RecordInput) time.Duration {
+	return time.Duration(in.AtUnixMilli-in.ReceivedAtUnixMilli) * time.Millisecond
+}
+
+// report counts and logs a change of state. waited is how long the email waited for people.
+func (r *recorder) report(in contract.RecordInput, waited time.Duration) {
 	r.states.WithLabelValues(string(in.State), string(in.Reason)).Inc()
 	line := append(telemetry.Attrs(in.Email), "state", string(in.State), "reason", string(in.Reason))
 	if in.State.Terminal() {
-		took := time.Duration(in.AtUnixMilli-in.ReceivedAtUnixMilli) * time.Millisecond
-		r.took.WithLabelValues(string(in.State)).Observe(max(took, 0).Seconds())
-		line = append(line, "took_ms", took.Milliseconds())
+		r.took.WithLabelValues(string(in.State)).Observe(max(took(in)-waited, 0).Seconds())
+		line = append(line, "took_ms", took(in).Milliseconds(), "waited_ms", waited.Milliseconds())
 	}
 	if d := in.Decision; d != nil {
 		line = append(line, "action", string(d.Action), "actor", d.Actor, "via", string(d.Via))

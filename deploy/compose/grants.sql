@@ -12,9 +12,9 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM mailroom_ingress, mailroom_wor
 GRANT SELECT ON goose_db_version, emails, inbox, attachments, deliveries, decisions, intents, edits, findings,
       replays, replay_items, replay_counts, recoveries, attempts, transitions, past_steps, past_ends, reminders, audit, audit_head,
       unknown_signals, email_search, email_search_new, destination_controls, destination_status, gone_destinations,
-      destination_answers, worker_reports, message_ids
+      destination_answers, worker_reports, waits, message_ids
    TO mailroom_ingress, mailroom_worker;
-GRANT INSERT ON decisions, transitions, past_steps, past_ends, audit TO mailroom_ingress, mailroom_worker;
+GRANT INSERT ON decisions, transitions, past_steps, past_ends, waits, audit TO mailroom_ingress, mailroom_worker;
 GRANT UPDATE ON audit_head TO mailroom_ingress, mailroom_worker;
 GRANT SELECT, USAGE ON SEQUENCE email_changes TO mailroom_ingress, mailroom_worker;
 GRANT INSERT, UPDATE ON emails, inbox, findings, replays TO mailroom_ingress, mailroom_worker;
@@ -33,7 +33,7 @@ GRANT DELETE ON inbox TO mailroom_worker;
 GRANT UPDATE ON edits TO mailroom_worker;
 GRANT INSERT, UPDATE, DELETE ON attachments, email_search, email_search_new, destination_status, gone_destinations,
       worker_reports TO mailroom_worker;
-GRANT INSERT, UPDATE ON deliveries, attempts, replay_items, replay_counts, recoveries, reminders, unknown_signals,
+GRANT INSERT, UPDATE ON deliveries, attempts, replay_items, replay_counts, recoveries, reminders, unknown_signals, waits,
       destination_answers TO mailroom_worker;
 GRANT INSERT ON message_ids TO mailroom_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON unwanted_objects TO mailroom_worker;

@@ -108,6 +108,9 @@ type Delivery struct {
 	// UpdatedAt is when it was last written, by the ledger's clock; it is read, never
 	// written.
 	UpdatedAt time.Time
+	// Paused says that it waits until NextAttemptAt because the destination is paused or
+	// has answered 410; it is written, never read.
+	Paused bool
 	// Call is the call that led here, where one was made; it is written, never read.
 	Call *Call
 	// Probe lets the attempt pass a stop after 410: a person asked for it. It is not stored.

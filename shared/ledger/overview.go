@@ -58,7 +58,8 @@ type Minute struct {
 }
 
 // Latency is the time from receipt to the delivered end, of the emails that ended
-// within the last hour. The quantiles are in seconds and 0 where Count is.
+// within the last hour, without the time in which they waited for people or for a paused
+// destination. The quantiles are in seconds and 0 where Count is.
 type Latency struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50_seconds"`

@@ -59,6 +59,11 @@ func (s *Deliveries) SaveDelivery(ctx context.Context, d ledger.Delivery) error 
 	}
 
 	saved, err := s.queries.SaveDelivery(ctx, p)
+	if err == nil && d.Paused {
+		err = s.queries.SavePause(ctx, dbsqlc.SavePauseParams{
+			EmailID: d.EmailID, Cause: "paused " + clean(d.Destination), Until: d.NextAttemptAt,
+		})
+	}
 	if err == nil && saved == 0 && d.State == ledger.Attempting {
 		return ledger.DeliveredMeanwhile()
 	}

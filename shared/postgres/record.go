@@ -13,6 +13,15 @@ import (
 	"mailroom/shared/ledger"
 )
 
+// waitedUntilEnd is how many milliseconds the email waited for people until @closed_at, a
+// hold that ends with it included; see the table waits. Times that overlap count once.
+const waitedUntilEnd = `coalesce((
+           SELECT round(sum(extract(epoch FROM upper(r) - lower(r))) * 1000)::bigint
+             FROM unnest((SELECT range_agg(tstzrange(w.began, least(w.ended, @closed_at::timestamptz)))
+                            FROM (SELECT began, ended FROM waits WHERE email_id = @id
+                                  UNION ALL SELECT held_at, @closed_at::timestamptz WHERE held_at IS NOT NULL) w
+                           WHERE w.began < least(w.ended, @closed_at::timestamptz))) r), 0)`
+
 // updateState moves an email to a newer state. A terminal state sets closed_at,
 // any other clears it; the same goes for what is known of a hold. The workflow's clock
 // may be behind that of the worker that delivered, so closed_at is at least the time of
@@ -22,6 +31,7 @@ UPDATE emails SET state = @state, reason = @reason, detail = @detail, sequence =
        change = nextval('email_changes'),
        closed_at = CASE WHEN @closed_at::timestamptz IS NOT NULL THEN greatest(@closed_at::timestamptz,
            (SELECT max(d.delivered_at) FROM deliveries d WHERE d.email_id = @id)) END,
+       waited_ms = CASE WHEN @closed_at::timestamptz IS NULL THEN 0 ELSE ` + waitedUntilEnd + ` END,
        held_at = CASE WHEN @state = 'quarantined' THEN coalesce(held_at, @at::timestamptz) END,
        attention = CASE WHEN @state = 'quarantined' THEN attention ELSE 0 END,
        attention_at = CASE WHEN @state = 'quarantined' THEN attention_at END,

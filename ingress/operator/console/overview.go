@@ -73,7 +73,7 @@ func latencies(o *ledger.Overview) []latency {
 	}
 	if l := o.Latency; l.Count > 0 {
 		out = append(out, latency{
-			Name: "From receipt to the end, " + share(l.Within, l.Count) + " in time",
+			Name: "From receipt to the end, without waits for people or paused destinations, " + share(l.Within, l.Count) + " in time",
 			P50:  seconds(l.P50), P95: seconds(l.P95), P99: seconds(l.P99), Objective: seconds(l.ObjectiveSeconds),
 		})
 	}

@@ -201,6 +201,28 @@ func (q *Queries) SaveDelivery(ctx context.Context, arg SaveDeliveryParams) (int
 	return result.RowsAffected(), nil
 }
 
+const SavePause = `-- name: SavePause :exec
+INSERT INTO waits (email_id, cause, began, ended)
+SELECT $1::bigint, $2::text,
+       coalesce((SELECT max(w.began) FROM waits w
+                  WHERE w.email_id = $1::bigint AND w.cause = $2::text AND w.ended >= now() - interval '1 minute'), now()),
+       $3::timestamptz
+ON CONFLICT (email_id, cause, began) DO UPDATE SET ended = greatest(waits.began, excluded.ended)
+`
+
+type SavePauseParams struct {
+	EmailID int64
+	Cause   string
+	Until   time.Time
+}
+
+// SavePause extends the pause that a delivery waits in, or begins one. Checks that come
+// within a minute after the wait that was meant belong to the same pause.
+func (q *Queries) SavePause(ctx context.Context, arg SavePauseParams) error {
+	_, err := q.db.Exec(ctx, SavePause, arg.EmailID, arg.Cause, arg.Until)
+	return err
+}
+
 const ShowDeliveries = `-- name: ShowDeliveries :many
 SELECT d.destination, d.effect, d.state, d.attempts, d.last_status, d.last_error, d.next_attempt_at, d.delivered_at,
        d.idempotency_key,
@@ -246,6 +268,35 @@ func (q *Queries) ShowDeliveries(ctx context.Context, emailID int64) ([]ShowDeli
 			&i.IdempotencyKey,
 			&i.LastCode,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const WaitedOf = `-- name: WaitedOf :many
+SELECT id, waited_ms FROM emails WHERE id = ANY($1::bigint[]) AND waited_ms > 0
+`
+
+type WaitedOfRow struct {
+	ID       int64
+	WaitedMs int64
+}
+
+func (q *Queries) WaitedOf(ctx context.Context, ids []int64) ([]WaitedOfRow, error) {
+	rows, err := q.db.Query(ctx, WaitedOf, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WaitedOfRow
+	for rows.Next() {
+		var i WaitedOfRow
+		if err := rows.Scan(&i.ID, &i.WaitedMs); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -270,7 +270,7 @@ SELECT count(*) AS count, count(*) FILTER (WHERE ended.took <= $1::float8) AS wi
        coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY ended.took), 0)::float8 AS p50,
        coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY ended.took), 0)::float8 AS p95,
        coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY ended.took), 0)::float8 AS p99
-  FROM (SELECT greatest(extract(epoch FROM closed_at - received_at)::float8, 0) AS took FROM emails
+  FROM (SELECT greatest(extract(epoch FROM closed_at - received_at)::float8 - waited_ms / 1000.0, 0) AS took FROM emails
          WHERE closed_at >= $2::timestamptz AND state = 'delivered'
            AND ($3::text[] IS NULL OR tenant = ANY($3::text[]))) ended
 `
@@ -289,6 +289,7 @@ type MeasureLatencyRow struct {
 	P99    float64
 }
 
+// MeasureLatency leaves out the time in which an email waited for people.
 func (q *Queries) MeasureLatency(ctx context.Context, arg MeasureLatencyParams) (MeasureLatencyRow, error) {
 	row := q.db.QueryRow(ctx, MeasureLatency, arg.Objective, arg.Since, arg.Tenants)
 	var i MeasureLatencyRow

@@ -47,3 +47,16 @@ SELECT d.destination, d.effect, d.state, d.attempts, d.last_status, d.last_error
                   WHERE a.email_id = d.email_id AND a.destination = d.destination AND a.effect = d.effect
                   ORDER BY a.number DESC LIMIT 1), '')::text AS last_code
   FROM deliveries d WHERE d.email_id = @email_id ORDER BY d.destination, d.updated_at, d.effect;
+
+-- SavePause extends the pause that a delivery waits in, or begins one. Checks that come
+-- within a minute after the wait that was meant belong to the same pause.
+-- name: SavePause :exec
+INSERT INTO waits (email_id, cause, began, ended)
+SELECT @email_id::bigint, @cause::text,
+       coalesce((SELECT max(w.began) FROM waits w
+                  WHERE w.email_id = @email_id::bigint AND w.cause = @cause::text AND w.ended >= now() - interval '1 minute'), now()),
+       @until::timestamptz
+ON CONFLICT (email_id, cause, began) DO UPDATE SET ended = greatest(waits.began, excluded.ended);
+
+-- name: WaitedOf :many
+SELECT id, waited_ms FROM emails WHERE id = ANY(@ids::bigint[]) AND waited_ms > 0;
