@@ -139,15 +139,15 @@ func statements(t *testing.T) map[string]string {
 // notRun lists the statements that a program never runs, and must not be able to.
 var notRun = map[string][]string{
 	ingressRole: {
-		"ApplyEdit", "CancelRemoval", "ClaimReplayItems", "DeleteWantedObjects", "EndRemoval", "ForgetRemovals", "IndexSearch",
+		"ApplyEdit", "CancelRemoval", "ClaimReplayItems", "DeleteWantedObjects", "DeleteWorkerReport", "EndRemoval", "ForgetRemovals", "IndexSearch",
 		"MarkRemoving", "RemoveContent", "SaveAsked", "SaveDelivery", "SaveDestinationStatus", "SaveGone", "SaveRecovered",
-		"SaveRecovery", "SaveReminder",
-		"SaveReplayResults", "SaveVerdicts", "UnmarkWanted", "UnwantedObjectsExist",
+		"SaveRecovery", "SaveReminder", "SaveReplayResults", "SaveUnknownSignals", "SaveVerdicts", "SaveWorkerReport",
+		"UnmarkWanted", "UnwantedObjectsExist",
 	},
 	workerRole: {
 		"AddAuthFailures", "CountAuthFailures", "DeleteSession", "FindSession", "FindToken", "InsertEdit", "InsertLogin",
-		"InsertSession", "InsertToken", "ListAuthFailures", "ListSecretUses", "ListTokens", "PruneAuthFailures", "RevokeToken", "SaveSecretUses", "SetControl",
-		"TakeLogin", "TokenExists", "TouchSession", "TouchToken",
+		"InsertSession", "InsertToken", "ListAuthFailures", "ListSecretUses", "ListTokens", "PruneAuthFailures", "RevokeToken",
+		"SaveSecretUses", "SetControl", "TakeLogin", "TokenExists", "TouchSession", "TouchToken",
 	},
 }
 
