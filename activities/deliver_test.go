@@ -366,6 +366,7 @@ func TestDeliverCountsOnlyCallsThatWereMade(t *testing.T) {
 	requireCode(t, err, fault.BreakerOpen, true)
 	require.Zero(t, b.row().Attempts)
 	require.Equal(t, "withheld", b.row().LastError)
+	require.False(t, b.row().Paused, "a wait for the destination, not for people")
 	b.requireNext(t, 45*time.Second, err)
 	called := b.row().NextAttemptAt
 	for range 4 {
@@ -377,6 +378,7 @@ func TestDeliverCountsOnlyCallsThatWereMade(t *testing.T) {
 	require.Equal(t, []ledger.Call{{At: called, Status: 500, Code: string(fault.DownstreamUnavailable)}}, b.books.calls)
 	require.Equal(t, 500, b.row().LastStatus)
 	require.Equal(t, "the destination answered 500", b.row().LastError, "the reason stays in sight")
+	require.True(t, b.row().Paused)
 	b.requireNext(t, time.Minute, err)
 	require.Equal(t, ledger.Retrying, b.row().State)
 }
