@@ -1,8 +1,10 @@
 package rules_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -169,4 +171,21 @@ func TestUnmatchedRecipientsAreThoseThatNoRuleTakes(t *testing.T) {
 			require.Equal(t, held, slices.Contains(contract.ReasonsOf(got.Holds), contract.RecipientUnmatched), name)
 		}
 	}
+}
+
+// TestManyRecipientsAreMatchedSoon: one mail may name as many as its size allows, and must
+// not keep a worker busy. In the square of their number this takes minutes.
+func TestManyRecipientsAreMatchedSoon(t *testing.T) {
+	t.Parallel()
+	const many = 100_000
+	r := compile(t, []config.Route{{Name: "support", When: config.When{Recipient: "support@*"}, To: []string{"d"}}},
+		config.Tenant{Name: "acme", Domains: []string{"acme.example"}})
+	to := []string{"support@acme.example"}
+	for i := range many {
+		to = append(to, fmt.Sprintf("a%012d@acme.example", i))
+	}
+
+	began := time.Now()
+	require.Len(t, r.Match(rules.Facts{Tenant: "acme", Recipients: to}).Unmatched, many)
+	require.Less(t, time.Since(began), 15*time.Second)
 }

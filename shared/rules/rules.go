@@ -194,12 +194,14 @@ func (r *Rules) Match(f Facts) Match {
 // untaken returns the recipients in the tenant's domains that no route takes.
 func (r *Rules) untaken(f Facts, routes []route) []string {
 	var out []string
+	seen := make(map[string]bool, len(f.Recipients)) // the sender alone bounds how many there are
 	for _, text := range f.Recipients {
 		bare := address.Bare(text)
 		a := address.Parse(bare)
-		if !r.domains[f.Tenant].Covers(a) || slices.Contains(out, bare) {
+		if seen[bare] || !r.domains[f.Tenant].Covers(a) {
 			continue
 		}
+		seen[bare] = true
 		if !slices.ContainsFunc(routes, func(rt route) bool { return rt.takes(a, r.ownCase[f.Tenant]) }) {
 			out = append(out, bare)
 		}
