@@ -284,11 +284,11 @@ func (d *decisions) applyRuling(ctx workflow.Context, r ruling) {
 		for _, one := range h.holds {
 			d.about = append(d.about, one.Reason)
 		}
+		if h.asked && r.Action == contract.Approve { // the approval of another hold is none of this one
+			q.asked = nil
+		}
 	}
 	q.held = nil
-	if r.Action == contract.Approve {
-		q.asked = nil
-	}
 
 	if r.Action == contract.Discard {
 		q.discarded, q.had = true, len(q.deliveries.delivered())

@@ -25,10 +25,29 @@ type attemptUnderWay struct {
 	client  client.Client
 	run     client.WorkflowRun
 	doubled atomic.Bool // two attempts were made at the same time
+	making  atomic.Bool
+	begun   chan struct{}
 	end     chan error
 }
 
-func newAttemptUnderWay(t *testing.T, name string) *attemptUnderWay {
+// attempt makes one attempt: the first fails, and the second ends as end says.
+func (a *attemptUnderWay) attempt(n int) error {
+	if !a.making.CompareAndSwap(false, true) {
+		a.doubled.Store(true)
+	}
+	defer a.making.Store(false)
+	switch n {
+	case 0:
+		return failure(fault.DownstreamUnavailable, 0)
+	case 1:
+		close(a.begun)
+		return <-a.end
+	}
+	return nil
+}
+
+// newAttemptUnderWay makes the attempts of the delivery; change may make others.
+func newAttemptUnderWay(t *testing.T, name string, change ...func(*attemptUnderWay)) *attemptUnderWay {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	t.Cleanup(cancel)
@@ -36,23 +55,15 @@ func newAttemptUnderWay(t *testing.T, name string) *attemptUnderWay {
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 
-	a := &attemptUnderWay{script: newScript(), t: t, ctx: ctx, client: c, end: make(chan error)}
-	begun, making := make(chan struct{}), atomic.Bool{}
+	a := &attemptUnderWay{script: newScript(), t: t, ctx: ctx, client: c, begun: make(chan struct{}), end: make(chan error)}
 	a.deliver = func(_ context.Context, n int, _ contract.DeliverInput) (contract.DeliverResult, error) {
-		if !making.CompareAndSwap(false, true) {
-			a.doubled.Store(true)
-		}
-		defer making.Store(false)
-		switch n {
-		case 0:
-			return contract.DeliverResult{}, failure(fault.DownstreamUnavailable, 0)
-		case 1:
-			close(begun)
-			if err := <-a.end; err != nil {
-				return contract.DeliverResult{}, err
-			}
+		if err := a.attempt(n); err != nil {
+			return contract.DeliverResult{}, err
 		}
 		return contract.DeliverResult{Status: 200, Attempts: n + 1}, nil
+	}
+	for _, f := range change {
+		f(a)
 	}
 
 	queue := "under-way-" + name + "-" + time.Now().Format("150405.000000000")
@@ -64,7 +75,7 @@ func newAttemptUnderWay(t *testing.T, name string) *attemptUnderWay {
 	a.run, err = c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: queue, TaskQueue: queue}, contract.InboundEmailWorkflow, input())
 	require.NoError(t, err)
 	select {
-	case <-begun:
+	case <-a.begun:
 	case <-ctx.Done():
 		t.Fatal("the second attempt has not begun")
 	}
@@ -73,14 +84,28 @@ func newAttemptUnderWay(t *testing.T, name string) *attemptUnderWay {
 
 func (a *attemptUnderWay) decide(action contract.Action) contract.DecisionResult {
 	a.t.Helper()
-	h, err := a.client.UpdateWorkflow(a.ctx, client.UpdateWorkflowOptions{
-		WorkflowID: a.run.GetID(), UpdateName: contract.UpdateDecide, Args: []any{decide(action)},
-		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
+	h, err := a.update(action)
 	require.NoError(a.t, err)
 	var out contract.DecisionResult
 	require.NoError(a.t, h.Get(a.ctx, &out))
 	return out
+}
+
+func (a *attemptUnderWay) update(action contract.Action) (client.WorkflowUpdateHandle, error) {
+	return a.client.UpdateWorkflow(a.ctx, client.UpdateWorkflowOptions{
+		WorkflowID: a.run.GetID(), UpdateName: contract.UpdateDecide, Args: []any{decide(action)},
+		WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+}
+
+// held waits until the email is held for one reason.
+func (a *attemptUnderWay) held(reason contract.Reason) {
+	a.t.Helper()
+	testenv.Eventually(a.t, func() bool {
+		v, err := a.client.QueryWorkflow(a.ctx, a.run.GetID(), "", contract.QueryStatus)
+		var st contract.Status
+		return err == nil && v.Get(&st) == nil && len(st.Holds) == 1 && st.Holds[0].Reason == reason
+	}, time.Minute, 20*time.Millisecond)
 }
 
 func (a *attemptUnderWay) result() contract.InboundEmailResult {
@@ -132,13 +157,32 @@ func TestHoldWhileAnAttemptIsMade(t *testing.T) {
 	a := newAttemptUnderWay(t, "hold")
 	require.Equal(t, contract.Quarantined, a.decide(contract.Held).State)
 	a.end <- failure(fault.DownstreamUnavailable, time.Hour)
-	testenv.Eventually(t, func() bool {
-		v, err := a.client.QueryWorkflow(a.ctx, a.run.GetID(), "", contract.QueryStatus)
-		var st contract.Status
-		return err == nil && v.Get(&st) == nil && len(st.Holds) == 1
-	}, time.Minute, 20*time.Millisecond)
+	a.held(contract.ManualHold)
 	require.Len(t, a.calls.delivers, 2)
 	a.decide(contract.Approve)
 	require.Equal(t, contract.Delivered, a.result().State)
 	require.Equal(t, []bool{false, false, true}, again(a.calls.delivers))
+}
+
+// TestAskedHoldOutlivesAnotherApproval: the attempt that was being made finds malware. The
+// approval of that is none of the hold that a person asked for meanwhile.
+func TestAskedHoldOutlivesAnotherApproval(t *testing.T) {
+	t.Parallel()
+	a := newAttemptUnderWay(t, "found", func(a *attemptUnderWay) {
+		a.deliver = nil
+		a.inspect = func(n int) (contract.InspectResult, error) {
+			return contract.InspectResult{Holds: holding(contract.Infected)}, a.attempt(n)
+		}
+	})
+	require.Equal(t, contract.Quarantined, a.decide(contract.Held).State)
+	a.end <- nil
+	a.held(contract.Infected)
+	testenv.Eventually(t, func() bool { // what was held a moment ago cannot be approved yet
+		h, err := a.update(contract.Approve)
+		return err == nil && h.Get(a.ctx, nil) == nil
+	}, time.Minute, 100*time.Millisecond)
+	a.held(contract.ManualHold)
+	a.decide(contract.Discard)
+	require.Equal(t, contract.Discarded, a.result().State)
+	require.Empty(t, a.calls.delivers)
 }
