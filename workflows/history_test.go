@@ -151,7 +151,7 @@ func heldTimes(ctx context.Context, c client.Client, id string, sc scenario, s *
 	if err := v.Get(&st); err != nil || st.State != contract.Quarantined {
 		return 0
 	}
-	if sc.rowless { // the ledger learns nothing of the one time
+	if sc.rowless || len(sc.acts) > 0 { // the ledger learns nothing of the one time, or the decision and then the plan
 		return 1
 	}
 	times := 0

@@ -140,8 +140,8 @@ func statements(t *testing.T) map[string]string {
 var notRun = map[string][]string{
 	ingressRole: {
 		"ApplyEdit", "CancelRemoval", "ClaimReplayItems", "DeleteWantedObjects", "DeleteWorkerReport", "EndRemoval", "ForgetRemovals", "IndexSearch",
-		"MarkRemoving", "RemoveContent", "SaveAsked", "SaveDelivery", "SaveDestinationStatus", "SaveGone", "SaveRecovered",
-		"SaveRecovery", "SaveReminder", "SaveReplayResults", "SaveUnknownSignals", "SaveVerdicts", "SaveWorkerReport",
+		"MarkRemoving", "RemoveContent", "SaveAsked", "SaveDelivery", "SaveDestinationStatus", "SaveGone", "SavePause",
+		"SaveRecovered", "SaveRecovery", "SaveReminder", "SaveReplayResults", "SaveUnknownSignals", "SaveVerdicts", "SaveWorkerReport",
 		"UnmarkWanted", "UnwantedObjectsExist",
 	},
 	workerRole: {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,13 @@ func (s *memoryUses) SaveSecretUses(ctx context.Context, uses []ledger.SecretUse
 	return nil
 }
 
+// saved returns how often was written, and what is kept.
+func (s *memoryUses) saved() (writes int, uses map[string]time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writes, maps.Clone(s.uses)
+}
+
 func (s *memoryUses) failWith(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,23 +75,27 @@ func TestKeyUseIsSavedByTheMinute(t *testing.T) {
 			}
 			after(time.Second)
 		}
-		require.Zero(t, store.writes)
+		writes, _ := store.saved()
+		require.Zero(t, writes)
 		after(10 * time.Minute)
-		require.Equal(t, 1, store.writes)
-		require.Len(t, store.uses, 3)
-		first := store.uses["mailparse env:NOW "]
+		writes, uses := store.saved()
+		require.Equal(t, 1, writes)
+		require.Len(t, uses, 3)
+		first := uses["mailparse env:NOW "]
 		require.Equal(t, u.LastUse("mailparse", 1), first)
-		require.Equal(t, u.LastUse("open", 0), store.uses["open  "])
+		require.Equal(t, u.LastUse("open", 0), uses["open  "])
 
 		// What cannot be saved is saved later, and logged once.
 		store.failWith(errors.New("no database"))
 		u.RecordUse("mailparse", 1, time.Now())
 		after(3 * time.Minute)
-		require.Equal(t, 4, store.writes)
-		require.Equal(t, first, store.uses["mailparse env:NOW "])
+		writes, uses = store.saved()
+		require.Equal(t, 4, writes)
+		require.Equal(t, first, uses["mailparse env:NOW "])
 		store.failWith(nil)
 		after(time.Minute)
-		require.Equal(t, u.LastUse("mailparse", 1), store.uses["mailparse env:NOW "])
+		_, uses = store.saved()
+		require.Equal(t, u.LastUse("mailparse", 1), uses["mailparse env:NOW "])
 		require.Equal(t, 1, strings.Count(logs.String(), "audit.uses_not_saved"))
 		require.Equal(t, 1, strings.Count(logs.String(), "audit.uses_saved_again"))
 
@@ -91,6 +103,7 @@ func TestKeyUseIsSavedByTheMinute(t *testing.T) {
 		u.RecordUse("mailparse", 2, time.Now())
 		cancel()
 		<-done
-		require.Equal(t, u.LastUse("mailparse", 2), store.uses["mailparse env:BEFORE "])
+		_, uses = store.saved()
+		require.Equal(t, u.LastUse("mailparse", 2), uses["mailparse env:BEFORE "])
 	})
 }
