@@ -71,7 +71,7 @@ func (f *follower) run(ctx context.Context, out io.Writer) {
 			for _, name := range f.stack.Services() {
 				ended := !f.stack.Alive(name)
 				if ended && !missing[name] {
-					_, _ = fmt.Fprintf(out, "%-8s HAS ENDED: %s (up in another terminal starts it again)\n", name, process.LastWords(f.stack.LogFile(name)))
+					_, _ = fmt.Fprintf(out, "%-8s HAS ENDED; up in another terminal starts it again. The last of its log: %s\n", name, process.LastWords(f.stack.LogFile(name)))
 				}
 				missing[name] = ended
 			}
