@@ -68,7 +68,9 @@ func (e usageError) Error() string { return string(e) }
 func Run(args []string, config []byte, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
+	// A second Ctrl-C ends at once. One signal to a whole process group comes twice, since make
+	// passes it on: the second of these must not end what stops the services.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 
 	code := exitFailed
 	c, err := read(args, config)
