@@ -151,7 +151,7 @@ func operatorsWork(t *testing.T, s *stack) {
 	mailctl := "docker compose exec -T ingress mailctl "
 	held := func(id string) string {
 		s.run(mailctl + "send --to nowhere@yourapp.example --subject Held --event-id " + id)
-		s.until(`quarantined`, mailctl+"emails get "+id)
+		s.until(`(?m)^state +held\b`, mailctl+"emails get "+id)
 		return id
 	}
 
