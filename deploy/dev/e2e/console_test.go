@@ -112,9 +112,10 @@ func findReadApprove(w *world) {
 	p.Click("a.row")
 	p.Visible("#status")
 	p.Says(subject)
+	becomes(p, "held")
+	p.Until(`document.querySelector("pre.text") !== null`) // the page arrives in parts
 	require.Contains(w.t, p.Text("pre.text"), canaryText)
 	require.Equal(w.t, 1, p.Count(`iframe[sandbox=""]`))
-	becomes(p, "held")
 	p.Says("timestamp-hmac") // verified by which key
 	before := browser.Eval[float64](p, "performance.timeOrigin")
 	decideOn(p, "approve", "read it by browser")
