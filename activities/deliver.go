@@ -121,7 +121,7 @@ func (s *Deliver) Deliver(ctx context.Context, in contract.DeliverInput) (out co
 		}
 	}
 
-	d.Probe = in.Again
+	d.Probe = in.Again || in.Now
 	status, called, sendErr := s.call(ctx, in, &d)
 	if err := s.saveOutcome(ctx, in.Email, &d, status, called, sendErr); err != nil {
 		return out, err

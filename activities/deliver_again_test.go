@@ -142,3 +142,20 @@ func TestDeliverRepeatsWhatItCouldNotNote(t *testing.T) {
 	_, err = b.run(t.Context())
 	requireCode(t, err, fault.DownstreamRejected, false)
 }
+
+// TestRetryNowRepeatedACallOfUnknownEffect: a worker has saved that the effect of its call is
+// unknown, or that it was refused, and its answer to Temporal was lost. A person who asks for
+// the next attempt now has seen neither, so that none is made.
+func TestRetryNowRepeatedACallOfUnknownEffect(t *testing.T) {
+	t.Parallel()
+	for state, code := range map[ledger.DeliveryState]fault.Code{
+		ledger.Ambiguous: fault.AmbiguousEffect, ledger.Rejected: fault.DownstreamRejected,
+	} {
+		b := setupDeliver(t, answers(200, nil))
+		b.wire.careless = true
+		b.books.deliveries = map[string]ledger.Delivery{"ticketing": {EmailID: 7, Destination: "ticketing", State: state, Attempts: 1}}
+		_, err := b.run(t.Context(), func(in *contract.DeliverInput) { in.Now = true })
+		requireCode(t, err, code, false)
+		require.Zero(t, b.wire.calls)
+	}
+}

@@ -37,7 +37,7 @@ func (s *Deliver) checkRest(in contract.DeliverInput, d *ledger.Delivery) error 
 
 	left := due.Sub(s.deps.Now())
 	long := d.State == ledger.Retrying && d.NextAttemptAt.Sub(d.UpdatedAt) > longestRest
-	if !long || in.Again || left <= time.Second || s.deps.Rests.WakenAt(d.Destination).After(d.UpdatedAt) {
+	if !long || in.Again || in.Now || left <= time.Second || s.deps.Rests.WakenAt(d.Destination).After(d.UpdatedAt) {
 		return nil
 	}
 

@@ -88,7 +88,8 @@ func (s *deliveries) save() []contract.ResumedDelivery {
 	var out []contract.ResumedDelivery
 	for _, d := range s.list {
 		out = append(out, contract.ResumedDelivery{
-			Destination: d.destination, Done: d.done, Attempts: d.attempts, Again: d.again, Durable: d.options.neverFast,
+			Destination: d.destination, Done: d.done, Attempts: d.attempts, Again: d.again, Now: d.now,
+			Durable: d.options.neverFast,
 		})
 	}
 	return out
@@ -111,7 +112,7 @@ func (e *inboundEmail) resume(r *contract.Resumed) {
 	byName := map[string]*delivery{}
 	for _, l := range r.Deliveries {
 		d := e.deliveries.add(l.Destination, l.Durable, e.budgets.DeliverSeconds)
-		d.done, d.attempts, d.again = l.Done, l.Attempts, l.Again
+		d.done, d.attempts, d.again, d.now = l.Done, l.Attempts, l.Again, l.Now
 		byName[l.Destination] = d
 	}
 	for _, one := range r.Held {

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -27,7 +28,8 @@ type delivery struct {
 	options     stepOptions
 	done        bool
 	attempts    int
-	again       bool      // a person asked for another attempt
+	again       bool      // a person asked for another attempt, whatever became of the last
+	now         bool      // a person asked for the attempt before it was due
 	held        *heldStep // while it waits for a person
 }
 
@@ -56,7 +58,8 @@ func (s *deliveries) replan(out contract.RouteResult, budgetSeconds int64) {
 		i := slices.IndexFunc(s.list, func(d *delivery) bool { return d.destination == old.destination })
 		switch {
 		case i >= 0:
-			s.list[i].done, s.list[i].attempts, s.list[i].again = old.done && !s.resend, old.attempts, old.again
+			s.list[i].done, s.list[i].attempts = old.done && !s.resend, old.attempts
+			s.list[i].again, s.list[i].now = old.again, old.now
 		case old.done:
 			s.list = append(s.list, old)
 		}
@@ -117,6 +120,7 @@ func (d *delivery) send(ctx workflow.Context) ([]contract.Hold, error) {
 		Email:       d.of.in.Email,
 		Destination: d.destination,
 		Again:       d.again,
+		Now:         d.now,
 		Released:    d.of.quarantine.waived.released(),
 		Inspected:   d.of.journal.inspected.Content,
 	}
@@ -126,16 +130,22 @@ func (d *delivery) send(ctx workflow.Context) ([]contract.Hold, error) {
 	var out contract.DeliverResult
 	c := callOf(activity.deliver.Deliver, first, &out)
 	later := first
-	later.Again = false // a person asked for one more attempt, not for as many as it takes
+	later.Again, later.Now = false, false // a person asked for one more attempt, not for as many as it takes
 	c.later = later
 
 	err := stepAttempts(d.of.journal, d.stepName(), d.options).run(ctx, c)
-	if err != nil {
+	var by *interruption
+	switch {
+	case errors.As(err, &by): // what became of the last attempt was not shown to the person
+		d.again, d.now = false, true
+		return nil, err
+	case err != nil:
 		if ctx.Err() == nil && codeOf(err) != fault.NotReleased {
 			d.again = true // a decision that lets the delivery go on asks for another attempt
 		}
 		return nil, err
 	}
+
 	d.done, d.attempts = true, out.Attempts
 	return nil, nil
 }

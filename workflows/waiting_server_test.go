@@ -131,7 +131,7 @@ func TestRetryWhileAnAttemptIsMade(t *testing.T) {
 		require.Equal(t, contract.Processing, a.decide(contract.Retry).State)
 		a.end <- row.end
 		require.Equal(t, contract.Delivered, a.result().State)
-		require.Equal(t, row.again, again(a.calls.delivers), name)
+		require.Equal(t, row.again, askedNow(a.calls.delivers), name)
 		require.Equal(t, ticketing, a.calls.effects, name)
 	}
 }
@@ -161,7 +161,7 @@ func TestHoldWhileAnAttemptIsMade(t *testing.T) {
 	require.Len(t, a.calls.delivers, 2)
 	a.decide(contract.Approve)
 	require.Equal(t, contract.Delivered, a.result().State)
-	require.Equal(t, []bool{false, false, true}, again(a.calls.delivers))
+	require.Equal(t, []bool{false, false, true}, askedNow(a.calls.delivers))
 }
 
 // TestAskedHoldOutlivesAnotherApproval: the attempt that was being made finds malware. The

@@ -17,7 +17,7 @@ import (
 func waitingScript() *script {
 	s := newScript()
 	s.deliver = func(_ context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error) {
-		if !in.Again {
+		if !in.Now {
 			return contract.DeliverResult{}, failure(fault.DownstreamUnavailable, 30*time.Minute)
 		}
 		return contract.DeliverResult{Status: 200, Attempts: n + 1}, nil
@@ -32,7 +32,7 @@ func twoDestinations(s *script) {
 		return contract.RouteResult{Routes: []string{"a"}, Destinations: []string{"ticketing", "crm"}}, nil
 	}
 	s.deliver = func(_ context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error) {
-		if in.Destination == "crm" && !in.Again {
+		if in.Destination == "crm" && !in.Now {
 			return contract.DeliverResult{}, failure(fault.DownstreamUnavailable, 30*time.Minute)
 		}
 		return contract.DeliverResult{Status: 200, Attempts: n + 1}, nil
@@ -88,26 +88,28 @@ func TestTriedNowInVain(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	s.deliver = func(_ context.Context, n int, in contract.DeliverInput) (contract.DeliverResult, error) {
+		require.False(t, in.Again, "what became of the last one was not shown to the person")
 		if n < 3 {
 			return contract.DeliverResult{}, failure(fault.DownstreamUnavailable, 30*time.Minute)
 		}
-		require.False(t, in.Again, "a person asked for one attempt, not for as many as it takes")
+		require.False(t, in.Now, "a person asked for one attempt, not for as many as it takes")
 		return contract.DeliverResult{Status: 200, Attempts: n + 1}, nil
 	}
 	c := newChain(t, s)
 	c.signal(10*time.Minute, contract.SignalRetry, contract.Decision{Actor: "ada"})
 	out := c.run(input())
 	require.Equal(t, contract.Delivered, out.State)
-	require.Equal(t, []bool{false, true, false, false}, again(s.calls.delivers))
+	require.Equal(t, []bool{false, true, false, false}, askedNow(s.calls.delivers))
 	require.Equal(t, []contract.State{
 		contract.Retrying, contract.Processing, contract.Retrying, contract.Processing, contract.Delivered,
 	}, s.calls.states())
 }
 
-func again(list []contract.DeliverInput) []bool {
+// askedNow reports of each attempt whether a person asked for it.
+func askedNow(list []contract.DeliverInput) []bool {
 	var out []bool
 	for _, in := range list {
-		out = append(out, in.Again)
+		out = append(out, in.Now)
 	}
 	return out
 }
@@ -177,7 +179,7 @@ func TestHoldWhileItWaits(t *testing.T) {
 	require.Greater(t, len(c.inputs), 1, "the hold went on in a new run")
 	require.Equal(t, contract.Delivered, out.State)
 	require.Equal(t, ticketing, s.calls.effects)
-	require.Equal(t, []bool{false, true}, again(s.calls.delivers), "nothing was sent while it was held")
+	require.Equal(t, []bool{false, true}, askedNow(s.calls.delivers), "nothing was sent while it was held")
 	require.Equal(t, contract.Quarantined, hold.state(t).State)
 	require.ErrorContains(t, twice.err, "it is held already")
 	require.Equal(t, contract.Processing, last.state(t).State)

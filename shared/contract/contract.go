@@ -350,6 +350,9 @@ type DeliverInput struct {
 	// Again is set when a person asked for another attempt at a delivery that was rejected
 	// or whose effect is unknown.
 	Again bool `json:"again,omitempty"`
+	// Now is set when a person asked for the attempt before it is due. Unlike Again it
+	// repeats no call whose effect is unknown.
+	Now bool `json:"now,omitempty"`
 	// Released is set when a person let content go that inspection had held.
 	Released bool `json:"released,omitempty"`
 	// Replay is the replay that asks for it, 0 for none. A delivery that is done

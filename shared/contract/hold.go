@@ -183,5 +183,6 @@ type ResumedDelivery struct {
 	Done        bool   `json:"done,omitempty"`
 	Attempts    int    `json:"attempts,omitempty"`
 	Again       bool   `json:"again,omitempty"`
+	Now         bool   `json:"now,omitempty"`
 	Durable     bool   `json:"durable,omitempty"` // never tried fast
 }
