@@ -151,8 +151,11 @@ func heldTimes(ctx context.Context, c client.Client, id string, sc scenario, s *
 	if err := v.Get(&st); err != nil || st.State != contract.Quarantined {
 		return 0
 	}
-	if sc.rowless || len(sc.acts) > 0 { // the ledger learns nothing of the one time, or the decision and then the plan
+	switch {
+	case sc.rowless: // the ledger learns nothing of the one time
 		return 1
+	case len(sc.acts) > 0: // shown as held at once, which begins when the attempt under way has ended
+		return min(len(st.Holds), 1)
 	}
 	times := 0
 	for _, state := range s.calls.states() {
